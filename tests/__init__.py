@@ -1,0 +1,1 @@
+"""Tests, in tiers: unit, property (both need nothing), ovs (private Open vSwitch), mininet (root)."""

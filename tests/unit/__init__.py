@@ -1,0 +1,1 @@
+"""Tests of one part each; no switch, no network namespace."""
