@@ -1,0 +1,254 @@
+"""Flows and groups as values. Whoever decides returns these; nothing that decides sends.
+
+A flow's canonical form is its OpenFlow wire form (without cookie and command), and its cookie is the hash of that form:
+the cookie *is* the flow's identity, so a difference between two states is a difference of sets (design 3). A group has a
+stable id (`pipeline.group_id`) and is compared by content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final, Union
+
+from ryu_vmmob.flows import wire_actions
+from ryu_vmmob.flows.fields import FIELDS, show
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, Table, group_parts
+
+IN_PORT: Final = 0xFFFFFFF8
+"""OFPP_IN_PORT: out of the port the frame came from."""
+CONTROLLER: Final = 0xFFFFFFFD
+"""OFPP_CONTROLLER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send a copy out of ``port``; to the controller at most ``max_len`` bytes of it."""
+
+    port: int
+    max_len: int = 0
+
+    def __str__(self) -> str:
+        return {IN_PORT: "output:in_port", CONTROLLER: f"controller:{self.max_len}"}.get(self.port, f"output:{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    """Hand a copy to a group."""
+
+    group: int
+
+    def __str__(self) -> str:
+        return f"group:{group_name(self.group)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Overwrite one field. ``vlan_vid`` takes the OXM value, tag-present bit included."""
+
+    name: str
+    value: int
+
+    def __str__(self) -> str:
+        return f"set_{self.name}:{show(self.name, self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy one whole field over another of the same size (Open vSwitch's NXAST_REG_MOVE)."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"move:{self.source}->{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Put an 802.1Q tag (0x8100) on the frame; a SetField of ``vlan_vid`` follows."""
+
+    def __str__(self) -> str:
+        return "push_vlan"
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Take the outer tag off."""
+
+    def __str__(self) -> str:
+        return "pop_vlan"
+
+
+Action = Union[Output, ToGroup, SetField, Move, PushVlan, PopVlan]
+Match = tuple[tuple[str, int, "int | None"], ...]
+"""(field, value, mask or None) in wire order."""
+
+
+@lru_cache(maxsize=65536)
+def encode_actions(actions: tuple[Action, ...]) -> bytes:
+    """Wire form of an action list. Cached: thousands of flows share a handful of lists."""
+    return b"".join(map(wire_actions.encode, actions))
+
+
+def match(**fields: "int | tuple[int, int]") -> Match:
+    """A match in wire order. A value is an integer, or (value, mask)."""
+    rows = [(name, *value) if isinstance(value, tuple) else (name, value, None) for name, value in fields.items()]
+    rows.sort(key=lambda row: FIELDS[row[0]].order)
+    return tuple(rows)
+
+
+_OXM_PLAIN: Final = {name: (field.header(), field.size) for name, field in FIELDS.items()}
+_OXM_MASKED: Final = {name: (field.header(masked=True), field.size) for name, field in FIELDS.items()}
+
+
+def encode_match(rows: Match) -> bytes:
+    """struct ofp_match, padded to 8 bytes (OpenFlow 1.3.5, 7.2.3.1)."""
+    parts = []
+    for name, value, mask in rows:
+        if mask is None:
+            header, size = _OXM_PLAIN[name]
+            parts.append(header + value.to_bytes(size, "big"))
+        else:
+            header, size = _OXM_MASKED[name]
+            parts.append(header + value.to_bytes(size, "big") + mask.to_bytes(size, "big"))
+    body = b"".join(parts)
+    length = 4 + len(body)
+    return b"\x00\x01" + length.to_bytes(2, "big") + body + bytes(-length % 8)
+
+
+@lru_cache(maxsize=65536)
+def encode_instructions(actions: tuple[Action, ...], metadata: "tuple[int, int] | None", goto: "int | None") -> bytes:
+    """Apply-actions, write-metadata and goto-table, each where wanted, in the order they are executed (5.9)."""
+    parts = []
+    if actions:
+        body = encode_actions(actions)
+        parts.append(b"\x00\x04" + (8 + len(body)).to_bytes(2, "big") + bytes(4) + body)
+    if metadata is not None:
+        parts.append(b"\x00\x02\x00\x18" + bytes(4) + metadata[0].to_bytes(8, "big") + metadata[1].to_bytes(8, "big"))
+    if goto is not None:
+        parts.append(b"\x00\x01\x00\x08" + bytes((goto, 0, 0, 0)))
+    return b"".join(parts)
+
+
+class Flow:
+    """One flow: a value, equal to another when its wire form is.
+
+    ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here).
+    """
+
+    __slots__ = ("actions", "body", "cookie", "goto", "key", "match", "metadata", "priority", "table")
+
+    def __init__(
+        self,
+        table: Table,
+        priority: int,
+        match: Match,
+        actions: tuple[Action, ...] = (),
+        goto: "Table | None" = None,
+        metadata: "tuple[int, int] | None" = None,
+    ) -> None:
+        self.table = table
+        self.priority = priority
+        self.match = match
+        self.actions = actions
+        self.goto = goto
+        self.metadata = metadata
+        wire_match = encode_match(match)
+        # What the switch takes for "the same flow": an ADD with this key overwrites.
+        self.key = bytes((table.id,)) + priority.to_bytes(2, "big") + wire_match
+        self.body = wire_match + encode_instructions(actions, metadata, None if goto is None else goto.id)
+        digest = blake2b(self.key[:3] + self.body, digest_size=7).digest()
+        self.cookie = COOKIE_MARK | int.from_bytes(digest, "big")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Flow) and self.key == other.key and self.body == other.body
+
+    def __hash__(self) -> int:
+        return self.cookie
+
+    def __str__(self) -> str:
+        return f"table={self.table.label} priority={self.priority} {show_match(self.match)} actions={show_instructions(self)}"
+
+    __repr__ = __str__
+
+
+def show_match(rows: Match) -> str:
+    """A match as one comma-separated line."""
+    return ",".join(
+        f"{name}={show(name, value)}" + ("" if mask is None else f"/{show(name, mask)}") for name, value, mask in rows
+    )
+
+
+def show_instructions(flow: Flow) -> str:
+    """Actions, metadata write and next table as one comma-separated line; ``drop`` when there is nothing."""
+    parts = [str(action) for action in flow.actions]
+    if flow.metadata is not None:
+        parts.append(f"metadata:{flow.metadata[0]:#x}/{flow.metadata[1]:#x}")
+    if flow.goto is not None:
+        parts.append(f"goto:{flow.goto.label}")
+    return ",".join(parts) or "drop"
+
+
+class GroupType(IntEnum):
+    """OFPGT_*, as far as used."""
+
+    ALL = 0
+    INDIRECT = 2
+    FAST_FAILOVER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Actions of one alternative; ``watch`` is the port whose liveness decides (FAST_FAILOVER only)."""
+
+    actions: tuple[Action, ...]
+    watch: int | None = None
+
+    def __str__(self) -> str:
+        watch = "" if self.watch is None else f"watch:{self.watch},"
+        return f"[{watch}{','.join(map(str, self.actions))}]"
+
+
+class Group:
+    """One group: stable ``id``, compared by content."""
+
+    __slots__ = ("body", "buckets", "id", "type")
+
+    def __init__(self, id: int, type: GroupType, buckets: tuple[Bucket, ...]) -> None:  # noqa: A002 - OpenFlow's words
+        self.id = id
+        self.type = type
+        self.buckets = buckets
+        self.body = bytes((type, 0)) + id.to_bytes(4, "big") + b"".join(map(encode_bucket, buckets))
+
+    @property
+    def refers_to(self) -> tuple[int, ...]:
+        """Groups its buckets chain to: they must exist first."""
+        return tuple(a.group for bucket in self.buckets for a in bucket.actions if isinstance(a, ToGroup))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Group) and self.body == other.body
+
+    def __hash__(self) -> int:
+        return hash(self.body)
+
+    def __str__(self) -> str:
+        return f"group={group_name(self.id)} type={self.type.name.lower()} buckets={' '.join(map(str, self.buckets))}"
+
+    __repr__ = __str__
+
+
+def encode_bucket(bucket: Bucket) -> bytes:
+    """struct ofp_bucket (7.3.4.2): weight 0 (no SELECT groups here), any group watched by none."""
+    actions = encode_actions(bucket.actions)
+    watch = 0xFFFFFFFF if bucket.watch is None else bucket.watch
+    length = 16 + len(actions)
+    return length.to_bytes(2, "big") + b"\x00\x00" + watch.to_bytes(4, "big") + b"\xff\xff\xff\xff" + bytes(4) + actions
+
+
+def group_name(number: int) -> str:
+    """A group id as people read it: ``next_hop/7/3`` (kind, segment key, index)."""
+    parts = group_parts(number)
+    return f"{parts[0].name.lower()}/{parts[1]}/{parts[2]}" if parts else str(number)

@@ -1,0 +1,146 @@
+"""The pipeline: tables in order, metadata bits, priorities and the cookie's layout. No such number stands elsewhere.
+
+A frame runs through the tables from top to bottom; ids follow from the order here. `docs/pipeline.md` shows each table
+with a real dump.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import Final, NamedTuple
+
+
+class TableSpec(NamedTuple):
+    """What a table is for: fields it may match, fields it may set, and the sentence that explains it."""
+
+    matches: frozenset[str]
+    sets: frozenset[str]
+    purpose: str
+
+
+def _fields(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_ARP = "arp_op arp_spa arp_tpa arp_sha arp_tha"
+_ND = "icmpv6_type icmpv6_code ipv6_nd_target ipv6_nd_sll ipv6_nd_tll"
+_IP = "eth_type ip_proto ipv4_src ipv4_dst ipv6_src ipv6_dst udp_src udp_dst tcp_src tcp_dst"
+
+
+class Table(Enum):
+    """The tables of every switch. The order here is the order in the switch; a miss is a counted drop in each."""
+
+    INGRESS = TableSpec(
+        _fields("in_port vlan_vid eth_src"),
+        _fields("vlan"),
+        "which segment a frame belongs to: by port and VLAN-ID, or by source MAC on an untagged server port",
+    )
+    ADMIT = TableSpec(
+        _fields(f"in_port metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
+        _fields(""),
+        "server ports only: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all",
+    )
+    ANSWER = TableSpec(
+        _fields(f"metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
+        _fields(f"eth_src eth_dst ipv6_src ipv6_dst {_ARP} {_ND} nd_reserved"),
+        "requests for the address of a known member are answered here, by the edge the asker hangs on",
+    )
+    ADVERTISE = TableSpec(
+        _fields(f"metadata {_IP} {_ND}"),
+        _fields("nd_options_type ipv6_nd_tll"),
+        "second half of an answered neighbour solicitation: the link-layer option of the advertisement",
+    )
+    BRIDGE = TableSpec(
+        _fields("in_port metadata eth_dst"),
+        _fields(""),
+        "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
+    )
+    DELIVER = TableSpec(
+        _fields("in_port metadata eth_dst"),
+        _fields("vlan vlan_vid"),
+        "the last step to a local interface: its port, with the VLAN-ID of the port's domain or none",
+    )
+
+    @property
+    def id(self) -> int:
+        return _TABLE_IDS[self]
+
+    @property
+    def label(self) -> str:
+        """The name in traces, metrics and the REST interface."""
+        return self.name.lower()
+
+
+_TABLE_IDS: Final = {table: number for number, table in enumerate(Table)}
+TABLES: Final = tuple(Table)
+
+
+class Priority(IntEnum):
+    """The ladder of priorities; nothing is ever added to a rung."""
+
+    MISS = 0
+    FALLBACK = 100
+    NORMAL = 1000
+    SPECIAL = 2000
+    EXCEPTION = 3000
+
+
+class Meta(NamedTuple):
+    """A field of the 64-bit metadata: ``shift`` and ``width`` in bits."""
+
+    shift: int
+    width: int
+
+    @property
+    def mask(self) -> int:
+        return ((1 << self.width) - 1) << self.shift
+
+    def of(self, value: int) -> tuple[int, int]:
+        """(value, mask) in place, as a match or a write wants it; ValueError when it does not fit."""
+        if not 0 <= value < 1 << self.width:
+            raise ValueError(f"{value} does not fit in {self.width} bits")
+        return value << self.shift, self.mask
+
+
+SEGMENT: Final = Meta(0, 16)
+"""The segment's key, written at INGRESS, valid to the end of the pipeline."""
+
+HAIRPIN: Final = Meta(16, 1)
+"""Set when a frame may leave by the port it came from (answers); read at DELIVER."""
+
+MAX_SEGMENT_KEY: Final = (1 << SEGMENT.width) - 1
+
+# Cookie: the top 8 bits say "ours", the other 56 are the hash of the flow's canonical form.
+COOKIE_MARK: Final = 0x7A << 56
+COOKIE_MARK_MASK: Final = 0xFF << 56
+COOKIE_FULL_MASK: Final = 0xFFFFFFFFFFFFFFFF
+
+
+class GroupKind(IntEnum):
+    """The top 4 bits of a group id. Below stand 16 bits of segment key and 12 bits of index."""
+
+    NEXT_HOP = 1  # index: key of the remote edge
+    FLOOD = 2  # index: 0, or 1 + the ordinal of the LAG the frame came from
+    TRUNK = 3  # index: key of the neighbour, where several parallel links lead to it
+    LAG = 4  # index: ordinal of the LAG on this switch
+
+
+MAX_GROUP_INDEX: Final = (1 << 12) - 1
+
+
+def group_id(kind: GroupKind, segment: int, index: int) -> int:
+    """The stable id of a group; ValueError when a key does not fit its bits."""
+    if not 0 < segment <= MAX_SEGMENT_KEY:
+        raise ValueError(f"segment key {segment} is not in 1..{MAX_SEGMENT_KEY}")
+    if not 0 <= index <= MAX_GROUP_INDEX:
+        raise ValueError(f"group index {index} is not in 0..{MAX_GROUP_INDEX}")
+    return kind << 28 | segment << 12 | index
+
+
+def group_parts(number: int) -> tuple[GroupKind, int, int] | None:
+    """(kind, segment key, index) of one of our group ids, None for a foreign one."""
+    try:
+        kind = GroupKind(number >> 28)
+    except ValueError:
+        return None
+    return kind, number >> 12 & MAX_SEGMENT_KEY, number & MAX_GROUP_INDEX
