@@ -1,0 +1,163 @@
+"""Applies each part when the module it belongs to is loaded, and never earlier.
+
+`install` is what the start-up file calls in every Python process of the environment. It must therefore be cheap (it imports
+nothing but ``sys`` and ``os``), must not import eventlet or Ryu, and must not break a program that has nothing to do with
+us. Programs that load neither eventlet nor Ryu pay one dictionary look-up for an import.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+OFF_VARIABLE = "RYU_VMMOB_COMPAT_OFF"
+
+APPLIED: dict[str, str] = {}
+"""Part name to what was done; a part that is not here is not active."""
+
+
+class CompatError(RuntimeError):
+    """A part of the compatibility layer could not be applied."""
+
+
+def _already_handled(wsgi: ModuleType) -> str:
+    """Give back the name that ``ryu.app.wsgi`` imports; eventlet 0.30.3 dropped it."""
+    if hasattr(wsgi, "ALREADY_HANDLED"):
+        return "eventlet.wsgi has the name"
+    # Current eventlet has another signal for the same thing, and Ryu's WebSockets close properly with an empty answer.
+    wsgi.ALREADY_HANDLED = []  # type: ignore[attr-defined]
+    return "added the name to eventlet.wsgi"
+
+
+def _eventlet_notice(_hub: ModuleType | None) -> str:
+    """Filter the notice that eventlet is deprecated; only in programs that load Ryu's hub, which has no other choice."""
+    import warnings
+
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+    return "filtered one warning"
+
+
+def _parse_guard(parser: ModuleType) -> str:
+    from ryu_vmmob.compat import guard
+
+    return guard.wrap(parser)
+
+
+def _tls_server(hub: ModuleType) -> str:
+    from ryu_vmmob.compat import tls
+
+    return tls.replace_server(hub)
+
+
+# part name, module it belongs to
+BEFORE: dict[str, tuple[str, Callable[[ModuleType | None], str]]] = {
+    "eventlet_notice": ("ryu.lib.hub", _eventlet_notice),
+}
+AFTER: dict[str, tuple[str, Callable[[ModuleType], str]]] = {
+    "already_handled": ("eventlet.wsgi", _already_handled),
+    "parse_guard": ("ryu.ofproto.ofproto_parser", _parse_guard),
+    "tls_server": ("ryu.lib.hub", _tls_server),
+}
+_MODULES = frozenset(module for module, _ in (*BEFORE.values(), *AFTER.values()))
+
+
+def switched_off(part: str) -> bool:
+    """Whether the user left a part out by the environment variable."""
+    off = os.environ.get(OFF_VARIABLE, "").replace(" ", "").split(",")
+    return part in off or "all" in off
+
+
+def _run_before(module_name: str) -> None:
+    for part, (owner, hook) in BEFORE.items():
+        if owner == module_name and part not in APPLIED and not switched_off(part):
+            APPLIED[part] = hook(None)
+
+
+def _run_after(module_name: str, module: ModuleType) -> None:
+    for part, (owner, hook) in AFTER.items():
+        if owner == module_name and part not in APPLIED and not switched_off(part):
+            APPLIED[part] = hook(module)
+
+
+class _PartFinder:
+    """Finds nothing itself: takes what the other finders find and hangs the parts on its loading."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in _MODULES:
+            return None
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            find_spec = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find_spec(name, path, target) if find_spec else None
+            if spec is not None:
+                _hang_on(spec)
+                return spec
+        return None
+
+
+def _hang_on(spec: ModuleSpec) -> None:
+    """Run the parts around the execution of one module.
+
+    The loader keeps its type, which other code may ask for; only this one instance runs another ``exec_module``, once.
+    """
+    loader = spec.loader
+    if loader is None:
+        return
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        loader.__dict__.pop("exec_module", None)
+        _guarded(lambda: _run_before(spec.name))
+        execute(module)
+        _guarded(lambda: _run_after(spec.name, module))
+
+    loader.exec_module = exec_module  # type: ignore[method-assign]
+
+
+def _guarded(run: Callable[[], None]) -> None:
+    """A part that fails must not take down a program that only happens to share the environment: warn and go on.
+
+    Our own programs call `apply`, which does raise.
+    """
+    try:
+        run()
+    except Exception as error:  # any fault at all: see above
+        import warnings
+
+        warnings.warn(f"ryu-vmmob: a compatibility part was not applied: {error!r}", RuntimeWarning, stacklevel=3)
+
+
+def install() -> None:
+    """Put the finder in place; the second call does nothing."""
+    if not any(isinstance(finder, _PartFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _PartFinder())
+
+
+def apply() -> None:
+    """Apply every part: at once where its module is loaded already, else when it loads.
+
+    Raises CompatError, naming the parts, if one could not be applied. Idempotent.
+    """
+    install()
+    failed: list[str] = []
+    for module_name in _MODULES:
+        module = sys.modules.get(module_name)
+        if module is None:
+            continue
+        try:
+            _run_before(module_name)
+            _run_after(module_name, module)
+        except Exception as error:  # reported below
+            failed.append(f"{module_name}: {error!r}")
+    if failed:
+        message = "compatibility with Ryu 4.34 cannot be established: " + "; ".join(failed)
+        raise CompatError(message)

@@ -1,0 +1,18 @@
+"""``vmmob-manager``: ``ryu-manager`` with the compatibility layer applied first, also where no start-up file is installed."""
+
+from __future__ import annotations
+
+from ryu_vmmob import compat
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run Ryu's manager; same options, same applications. Raises CompatError if Ryu cannot be made safe."""
+    compat.apply()
+    from ryu.cmd import manager  # Ryu patches the standard library on import: not before this point
+
+    compat.apply()  # the modules are loaded now; a part that failed while they loaded fails here, loudly
+    manager.main(args=args, prog="vmmob-manager")
+
+
+if __name__ == "__main__":
+    main()
