@@ -33,9 +33,7 @@ def _part(name: str, needed: bool, why: str) -> PartStatus:
 
 
 def _already_handled() -> tuple[bool, str]:
-    if APPLIED.get("already_handled", "").startswith("added") or not hasattr(
-        sys.modules["eventlet.wsgi"], "ALREADY_HANDLED"
-    ):
+    if APPLIED.get("already_handled", "").startswith("added") or not hasattr(sys.modules["eventlet.wsgi"], "ALREADY_HANDLED"):
         return True, "ryu.app.wsgi imports a name that this eventlet does not have"
     return False, "this eventlet has the name that ryu.app.wsgi imports"
 

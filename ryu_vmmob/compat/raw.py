@@ -41,9 +41,7 @@ class RawMultipart:
         return bool(self.flags & _REPLY_MORE)
 
     @classmethod
-    def parser(
-        cls, datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytes | bytearray
-    ) -> RawMultipart:
+    def parser(cls, datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytes | bytearray) -> RawMultipart:
         """Read the two fields of the multipart header; ``buf`` holds the whole message."""
         mp_type, flags = _TYPE_FLAGS.unpack_from(buf, 8)
         return cls(msg_type, xid, mp_type, flags, bytes(buf[16:msg_len]), datapath=datapath, version=version)

@@ -88,9 +88,7 @@ def _run_after(module_name: str, module: ModuleType) -> None:
 class _PartFinder:
     """Finds nothing itself: takes what the other finders find and hangs the parts on its loading."""
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in _MODULES:
             return None
         for finder in sys.meta_path:

@@ -1,0 +1,49 @@
+# Two commands are enough on a bare Debian 12, as root: `make demo` and `make test`. Both set up what is missing first.
+
+PYTHON_IN_VENV := .venv/bin/python
+PYTEST := $(PYTHON_IN_VENV) -m pytest
+
+.PHONY: help setup test test-unit test-property test-ovs test-mininet test-pythons lint demo bench dist lock clean
+
+help:
+	@echo 'make demo           set up, then the demonstration: a VM moves between racks and data centres under traffic (root)'
+	@echo 'make test           set up, then all tests: lint, unit, property, ovs, mininet'
+	@echo 'make test-TIER      one tier of them: unit, property, ovs, mininet; ARGS="-k name" goes to pytest'
+	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
+	@echo 'make lint           ruff and mypy'
+	@echo 'make bench          benchmarks: JSON lines on standard output, a table on standard error'
+	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
+	@echo 'make dist           a wheel in dist/'
+	@echo 'make clean          removes the environment and everything built'
+
+setup:
+	@tools/setup.sh
+
+test: setup
+	@tools/test.sh $(ARGS)
+
+test-unit test-property test-ovs test-mininet: test-%: setup
+	@$(PYTEST) tests/$* $(ARGS)
+
+test-pythons:
+	@tools/test-pythons.sh
+
+lint: setup
+	@tools/lint.sh
+
+demo: setup
+	@test "$$(id -u)" = 0 || { echo 'make demo builds networks and needs root' >&2; exit 1; }
+	@$(PYTHON_IN_VENV) -m mininet_topos.demo $(ARGS)
+
+bench: setup
+	@$(PYTHON_IN_VENV) -m ryu_vmmob.bench $(ARGS)
+
+dist: setup
+	@PIP_BUILD_CONSTRAINT=build-constraints.txt $(PYTHON_IN_VENV) -m pip wheel -q --no-deps --wheel-dir dist .
+
+lock:
+	@tools/lock.sh
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Writes requirements.lock anew from what is installed in .venv. Run after a deliberate upgrade there, then `make test`.
+set -eu
+cd "$(dirname "$0")/.."
+{
+    sed -n '/^#/p' requirements.lock
+    {
+        .venv/bin/python -m pip freeze --exclude-editable --exclude ryu-vmmob
+        # Ryu needs it when running (through pbr), Mininet for its distutils on Python 3.12 and later.
+        sed -n '/^setuptools==/p' requirements.lock
+    } | LC_ALL=C sort -fu
+} >requirements.lock.new
+mv requirements.lock.new requirements.lock
