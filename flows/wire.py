@@ -116,7 +116,7 @@ def flow_stats_cookies(body: bytes) -> list[int]:
 
     Raises MalformedReply on a length that is impossible.
     """
-    cookies = []
+    cookies: list[int] = []
     offset, end = 0, len(body)
     append, from_bytes = cookies.append, int.from_bytes
     while offset < end:
