@@ -1,0 +1,109 @@
+"""The linter: everything a fabric file must hold beyond the shape of its objects.
+
+Each rule is a function of the resolved file that reports every fault it finds; rules do not depend on each other, so
+one run shows all faults. The rules of topology stand in ``lint_topology``, those of external networks in
+``lint_external``.
+"""
+
+from __future__ import annotations
+
+from ryu_vmmob.fabric import lint_external, lint_topology
+from ryu_vmmob.fabric.findings import Path, Report, quote, show
+from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.fabric.resolve import Resolved
+from ryu_vmmob.fabric.rules import Rule
+
+
+def lint(fabric: Resolved, report: Report) -> None:
+    """Report every breach of every rule in ``fabric``."""
+    for rule in (
+        dpids,
+        ports_used_once,
+        ports_of_their_switch,
+        attached_to_edges,
+        bonds,
+        lags,
+        *lint_topology.RULES,
+        *lint_external.RULES,
+    ):
+        rule(fabric, report)
+
+
+def dpids(fabric: Resolved, report: Report) -> None:
+    """No two switches have one datapath id."""
+    first: dict[int, str] = {}
+    for name, number in fabric.dpids.items():
+        other = first.setdefault(number, name)
+        if other != name:
+            line = report.line(("switches", other, "dpid"))
+            said = f"datapath id {number:#x} is used twice: switch {quote(other)} has it in line {line}"
+            report.add(Rule.DPID_USED_TWICE, ("switches", name, "dpid"), said)
+
+
+def ports_used_once(fabric: Resolved, report: Report) -> None:
+    """A port has one use: one end of a link, one server or one external network."""
+    first: dict[PortRef, Path] = {}
+    for path, port in fabric.uses():
+        other = first.setdefault(port, path)
+        if other != path and not _same_link(other, path):
+            said = (
+                f"port {port} is used twice: by {show(other)} in line {report.line(other)} "
+                f"and by {show(path)} in line {report.line(path)}"
+            )
+            report.add(Rule.PORT_USED_TWICE, path, said)
+
+
+def _same_link(one: Path, other: Path) -> bool:
+    """Both ends of one link on one port: that is a link to itself, a rule of its own."""
+    return one[0] == other[0] == "links" and one[1] == other[1]
+
+
+def ports_of_their_switch(fabric: Resolved, report: Report) -> None:
+    """A port number is not above what its switch declares."""
+    for path, port in fabric.uses():
+        switch = fabric.doc.switches[port.switch]
+        if switch is not None and switch.ports is not None and port.port > switch.ports:
+            said = f"port {port} is outside its switch: {quote(port.switch)} has ports 1 to {switch.ports}"
+            report.add(Rule.PORT_OUTSIDE_SWITCH, path, said)
+
+
+def attached_to_edges(fabric: Resolved, report: Report) -> None:
+    """Servers and external networks hang on edges."""
+    for path, port in fabric.uses():
+        switch = fabric.doc.switches[port.switch]
+        if path[0] != "links" and switch is not None and switch.role == "spine":
+            said = f"port {port} is on a spine: only edges (tor, border) take servers and external networks"
+            report.add(Rule.ATTACH_NOT_EDGE, path, said)
+
+
+def bonds(fabric: Resolved, report: Report) -> None:
+    """``bond: lag`` stands where there are several ports, and only there."""
+    for name, server in fabric.servers():
+        place = ("servers", name)
+        if not server.attach:
+            report.add(Rule.ATTACH_EMPTY, (*place, "attach"), "the server is attached to no port")
+        elif len(server.attach) > 1 and server.bond is None:
+            said = f"{len(server.attach)} ports and no bond: write bond: lag, or one port for each server"
+            report.add(Rule.BOND_MISSING, (*place, "attach"), said)
+        elif len(server.attach) == 1 and server.bond is not None:
+            report.add(Rule.BOND_SINGLE_PORT, (*place, "bond"), f"bond: {server.bond} needs several ports, here is one")
+
+
+def lags(fabric: Resolved, report: Report) -> None:
+    """The ports of a LAG are in one L2 domain (R14), and for the time being on one switch."""
+    for name, ports in fabric.server_ports.items():
+        place = ("servers", name, "attach")
+        switches = {port.switch: None for port in ports if port is not None}
+        if len(switches) < 2:
+            continue
+        domains: dict[str, str] = {}
+        for switch in switches:
+            doc = fabric.doc.switches[switch]
+            if doc is not None:
+                domains.setdefault(doc.l2_domain, switch)
+        if len(domains) > 1:
+            parts = ", ".join(f"{quote(domain)} on {switch}" for domain, switch in domains.items())
+            report.add(Rule.LAG_SPANS_DOMAINS, place, f"a LAG cannot span L2 domains (R14), this one does: {parts}")
+        else:
+            said = f"the ports are on several switches ({', '.join(switches)}): multi-chassis LAGs are not carried yet"
+            report.add(Rule.LAG_ONE_SWITCH, place, said)

@@ -1,0 +1,176 @@
+"""Reading a fabric file: from text to a checked, typed :class:`~ryu_vmmob.fabric.model.Fabric`, or to findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from typing import TypeVar
+
+from ryu_vmmob.fabric import source
+from ryu_vmmob.fabric.findings import FabricError, Finding, Report
+from ryu_vmmob.fabric.lint import lint
+from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.resolve import ExternalValues, Resolved, resolve
+from ryu_vmmob.fabric.rules import Rule
+from ryu_vmmob.fabric.schema import ExternalDoc, read
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """All there is to say about one file: findings in file order, the fabric if none is an error, and what it holds.
+
+    ``counts`` has the number of objects in each section that was read, also of faulty ones.
+    """
+
+    findings: tuple[Finding, ...]
+    fabric: Fabric | None = None
+    name: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that keep the file from being loaded."""
+        return tuple(finding for finding in self.findings if finding.is_error)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that do not."""
+        return tuple(finding for finding in self.findings if not finding.is_error)
+
+
+def load(path: str | PathLike[str]) -> Fabric:
+    """The fabric described by the file at ``path``; FabricError when it cannot be read or has an error."""
+    filename = fspath(path)
+    try:
+        with open(filename, "rb") as file:
+            data = file.read(source.MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        report = Report(filename)
+        report.add(Rule.FILE_UNREADABLE, (), f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        raise FabricError(report.findings) from error
+    return _fabric(examine(data, filename))
+
+
+def loads(text: str, filename: str = "<string>") -> Fabric:
+    """The fabric described by ``text``; FabricError when it has an error. ``filename`` is for the findings."""
+    return _fabric(examine(text, filename))
+
+
+def check(text: str | bytes, filename: str = "<string>") -> tuple[Finding, ...]:
+    """Every finding in ``text``, errors and warnings, in file order."""
+    return examine(text, filename).findings
+
+
+def examine(text: str | bytes, filename: str = "<string>") -> Examination:
+    """Everything about ``text``; never raises for what it holds."""
+    report = Report(filename)
+    decoded = _decode(text, report)
+    tree = None if decoded is None else source.parse(decoded, report)
+    if tree is None and report.has_errors:
+        return Examination(report.findings)
+    doc = read(tree, report)
+    if doc is None:
+        return Examination(report.findings)
+    resolved = resolve(doc, report)
+    lint(resolved, report)
+    sections = ("data_centers", "l2_domains", "switches", "links", "servers", "externals")
+    return Examination(
+        findings=report.findings,
+        fabric=None if report.has_errors else build(resolved),
+        name=doc.name,
+        counts={section: len(getattr(doc, section)) for section in sections},
+    )
+
+
+def _fabric(examination: Examination) -> Fabric:
+    if examination.fabric is None:
+        raise FabricError(examination.findings)
+    return examination.fabric
+
+
+def _decode(text: str | bytes, report: Report) -> str | None:
+    if len(text) > source.MAX_BYTES:
+        report.add(Rule.TOO_LARGE, (), f"longer than {source.MAX_BYTES // 2**20} MiB")
+        return None
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = max(1, len(text[: error.start].splitlines()))
+        report.add(Rule.NOT_UTF8, (), f"byte {error.start} is not UTF-8 text", line=line)
+        return None
+
+
+def build(resolved: Resolved) -> Fabric:
+    """The typed fabric of a file in which the linter found no error."""
+    doc = resolved.doc
+    switches = {
+        name: Switch(
+            name=name,
+            dpid=resolved.dpids[name],
+            role=Role(switch.role),
+            l2_domain=switch.l2_domain,
+            data_center=switch.data_center,
+            description=switch.description,
+        )
+        for name, switch in resolved.switches()
+    }
+    return Fabric(
+        name=_sure(doc.name),
+        gateway_mac=_sure(resolved.gateway_mac),
+        data_centers={
+            name: DataCenter(name, description=center.description)
+            for name, center in doc.data_centers.items()
+            if center is not None
+        },
+        l2_domains={
+            name: L2Domain(
+                name,
+                vlan_ids=resolved.vlan_ids[name],
+                data_center=domain.data_center,
+                description=domain.description,
+            )
+            for name, domain in doc.l2_domains.items()
+            if domain is not None
+        },
+        switches=switches,
+        links=tuple(
+            Link(_sure(resolved.link_ends[position][0]), _sure(resolved.link_ends[position][1]), link.l2_domain)
+            for position, link in resolved.links()
+        ),
+        servers=_servers(resolved, switches),
+        externals={name: _external(name, external, parsed) for name, external, parsed in resolved.external_networks()},
+    )
+
+
+def _servers(resolved: Resolved, switches: Mapping[str, Switch]) -> dict[str, Server]:
+    servers = {}
+    for name, server in resolved.servers():
+        attach: tuple[PortRef, ...] = tuple(_sure(port) for port in resolved.server_ports[name])
+        domain = switches[attach[0].switch].l2_domain if server.tagging == "tagged" else None
+        servers[name] = Server(name, attach=attach, l2_domain=domain, description=server.description)
+    return servers
+
+
+def _external(name: str, external: ExternalDoc, parsed: ExternalValues) -> External:
+    return External(
+        name=name,
+        attach=_sure(parsed.attach),
+        routing_domain=external.routing_domain,
+        addresses=tuple(address for _, address in parsed.addresses),
+        prefixes=tuple(prefix for _, prefix in parsed.prefixes),
+        next_hops=tuple(hop for _, hop in parsed.next_hops),
+        vlan_id=external.vlan_id,
+        description=external.description,
+    )
+
+
+def _sure(value: _T | None) -> _T:
+    """A value that the linter has seen to be there."""
+    if value is None:
+        raise AssertionError("a fabric with errors was built")
+    return value

@@ -1,0 +1,193 @@
+"""The small grammars of the fabric file: names, datapath ids, ports, VLAN-IDs, MAC and IP addresses.
+
+Every function takes a value as the file has it and returns the typed one, or raises :class:`InvalidValueError`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
+
+from ryu_vmmob.fabric.findings import NAME, quote
+from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.fabric.rules import Rule
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+
+MAX_DPID = 2**64 - 1
+MAX_PORT = 0xFFFFFEFF
+"""Highest number of an ordinary port in OpenFlow 1.3; reserved ports lie above."""
+MIN_VLAN_ID = 1
+MAX_VLAN_ID = 4094
+
+_HEX_DPID = re.compile(r"0[xX]([0-9a-fA-F]{1,64})|([0-9a-fA-F]{16})")
+_PORT = re.compile(r"([^:]+):(0|[1-9][0-9]{0,63})")
+_MAC = re.compile(r"[0-9a-fA-F]{2}(?:(?::[0-9a-fA-F]{2}){5}|(?:-[0-9a-fA-F]{2}){5})")
+_VLAN_PIECE = re.compile(r"([0-9]{1,64})(?:\s*-\s*([0-9]{1,64}))?")
+
+
+class InvalidValueError(ValueError):
+    """A value that breaks ``rule``; ``str()`` says how."""
+
+    def __init__(self, rule: Rule, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+def name(text: str) -> str:
+    """A name of an object or routing domain."""
+    if NAME.fullmatch(text) is None:
+        raise InvalidValueError(
+            Rule.NAME_SYNTAX,
+            f"{quote(text)} is no name: letters, digits, dots, underscores and hyphens, at most 63, "
+            "the first a letter or digit",
+        )
+    return text
+
+
+def dpid(value: int | str) -> int:
+    """A datapath id: a number, ``0x`` and hexadecimal digits, or the 16 hexadecimal digits that switches print."""
+    if isinstance(value, str):
+        match = _HEX_DPID.fullmatch(value)
+        if match is None:
+            raise InvalidValueError(
+                Rule.DPID_SYNTAX,
+                f'{quote(value)} is no datapath id: write a number, "0x" and hexadecimal digits, or 16 hexadecimal digits',
+            )
+        number = int(match[1] or match[2], 16)
+    else:
+        number = value
+    if not 1 <= number <= MAX_DPID:
+        raise InvalidValueError(Rule.DPID_RANGE, f"datapath id {quote(value)} is outside 1 to 2^64-1")
+    return number
+
+
+def port_ref(text: str) -> PortRef:
+    """A port, ``tor-a:49``; the switch may not exist and the number may be out of range (:func:`port_number`)."""
+    match = _PORT.fullmatch(text)
+    if match is None:
+        raise InvalidValueError(Rule.PORT_SYNTAX, f"{quote(text)} is no port: write SWITCH:NUMBER, such as tor-a:1")
+    return PortRef(match[1], int(match[2]))
+
+
+def port_number(number: int) -> int:
+    """The number of an ordinary OpenFlow port."""
+    if not 1 <= number <= MAX_PORT:
+        raise InvalidValueError(Rule.PORT_RANGE, f"port number {number} is outside 1 to {MAX_PORT} (0xfffffeff)")
+    return number
+
+
+def gateway_mac(text: str) -> str:
+    """A unicast MAC address, in lower case with colons."""
+    if _MAC.fullmatch(text) is None:
+        raise InvalidValueError(Rule.MAC_SYNTAX, f"{quote(text)} is no MAC address: write six pairs of hexadecimal digits")
+    mac = text.lower().replace("-", ":")
+    if int(mac[:2], 16) & 1:
+        raise InvalidValueError(Rule.MAC_NOT_UNICAST, f"{mac} is a multicast address: the first octet must be even")
+    if mac == "00:00:00:00:00:00":
+        raise InvalidValueError(Rule.MAC_NOT_UNICAST, "the zero address names no station")
+    return mac
+
+
+def vlan_id(number: int) -> int:
+    """A VLAN-ID that may stand in a tag (IEEE 802.1Q reserves 0 and 4095)."""
+    if not MIN_VLAN_ID <= number <= MAX_VLAN_ID:
+        raise InvalidValueError(Rule.VLAN_RANGE, f"VLAN-ID {number} is outside {MIN_VLAN_ID} to {MAX_VLAN_ID}")
+    return number
+
+
+def vlan_ranges(value: int | str) -> Iterator[range | InvalidValueError]:
+    """The ranges of ``"100-199,300"``, in the order written; a fault in place of each piece that has one."""
+    if isinstance(value, str) and not value.strip():
+        yield InvalidValueError(Rule.VLAN_EMPTY, "no VLAN-IDs: an L2 domain needs at least one")
+        return
+    for piece in str(value).split(","):
+        try:
+            yield _vlan_range(piece.strip())
+        except InvalidValueError as fault:
+            yield fault
+
+
+def _vlan_range(piece: str) -> range:
+    match = _VLAN_PIECE.fullmatch(piece)
+    if match is None:
+        raise InvalidValueError(
+            Rule.VLAN_SYNTAX, f'{quote(piece)} is no VLAN-ID or range: write "100", "100-199" or "100-199,300"'
+        )
+    low = int(match[1])
+    high = int(match[2]) if match[2] is not None else low
+    if low > high:
+        raise InvalidValueError(Rule.VLAN_REVERSED, f"range {quote(piece)} runs backwards: write {high}-{low}")
+    for number in (low, high):
+        if not MIN_VLAN_ID <= number <= MAX_VLAN_ID:
+            raise InvalidValueError(Rule.VLAN_RANGE, f"VLAN-IDs {quote(piece)}: outside {MIN_VLAN_ID} to {MAX_VLAN_ID}")
+    return range(low, high + 1)
+
+
+def interface(text: str) -> Interface:
+    """An own address with its prefix length, ``192.0.2.1/24``."""
+    parts = text.split("/")
+    if len(parts) != 2 or not parts[1].isascii() or not parts[1].isdigit():
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: write an address with its prefix length, such as 192.0.2.1/24")
+    try:
+        found = ip_interface(text)
+    except ValueError:
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)} is no IPv4 or IPv6 address with a prefix length") from None
+    _host(found.ip, found.network, text)
+    return found
+
+
+def network(text: str) -> Network:
+    """A prefix without host bits, ``10.0.0.0/8``."""
+    parts = text.split("/")
+    if len(parts) != 2 or not parts[1].isascii() or not parts[1].isdigit():
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: write a prefix with its length, such as 10.0.0.0/8")
+    try:
+        found = ip_network(text, strict=False)
+    except ValueError:
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)} is no IPv4 or IPv6 prefix") from None
+    if "%" in text:
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: a zone has no meaning here")
+    if ip_address(parts[0]) != found.network_address:
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)} has host bits set: write {found}")
+    return found
+
+
+def host(text: str) -> Address:
+    """A unicast host address without prefix length."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)} is no IPv4 or IPv6 address") from None
+    _host(found, None, text)
+    return found
+
+
+def _host(address: Address, subnet: Network | None, text: str) -> None:
+    """Refuse addresses that no host can have."""
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: a zone has no meaning here")
+    if address.is_unspecified or address.is_multicast or address.is_loopback or address == IPv4Address(2**32 - 1):
+        raise InvalidValueError(Rule.IP_UNUSABLE, f"{quote(text)} is no unicast host address")
+    if subnet is None:
+        return
+    # RFC 3021 and RFC 6164: with 31 or 127 bits both addresses are hosts.
+    if subnet.max_prefixlen - subnet.prefixlen < 2:
+        return
+    if address == subnet.network_address:
+        raise InvalidValueError(Rule.IP_UNUSABLE, f"{quote(text)} is the address of the subnet itself")
+    if address.version == 4 and address == subnet.broadcast_address:
+        raise InvalidValueError(Rule.IP_UNUSABLE, f"{quote(text)} is the broadcast address of its subnet")
