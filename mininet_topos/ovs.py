@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -62,7 +62,7 @@ class PrivateOvs:
     Use it as a context manager, or call `start` and `stop`. ``run_dir`` is made (and removed again) when not given;
     keep it short, socket paths may have 107 bytes. ``other_config`` goes into the Open_vSwitch row before the switch
     daemon starts. The daemons die with the thread that called `start` when that is the main thread, so a crash leaves
-    no process behind.
+    no process behind (of bridges with ``datapath_type=netdev`` the tap devices do stay then).
     """
 
     def __init__(
@@ -154,15 +154,20 @@ class PrivateOvs:
         self.vsctl("show")  # without --no-wait: returns when the daemon has taken the configuration
 
     def stop(self) -> None:
-        """Stop both daemons (the kernel devices they made go with them) and remove the directory if we made it."""
+        """Stop both daemons, with the kernel devices they made, and remove the directory if we made it."""
+        if self._switch is not None and self._switch.poll() is None:
+            # asked to stop by a signal, it would leave the bridges' tap devices behind, and they persist
+            with suppress(OvsError):
+                self._run("ovs-appctl", f"--timeout={STOP_SECONDS:.0f}", "exit", "--cleanup")
         for process in (self._switch, self._server):
-            if process is None or process.poll() is not None:
+            if process is None:
                 continue
-            process.terminate()
+            if process is self._server:
+                process.terminate()
             try:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.kill()  # it takes its pid file and sockets with the directory
                 process.wait()
         self._switch = self._server = None
         if self._own_dir and self._dir is not None:

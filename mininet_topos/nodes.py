@@ -1,0 +1,58 @@
+"""The kinds of nodes and cables of the laboratory, as Mininet classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mininet.link import Link
+from mininet.node import Host, OVSSwitch, RemoteController
+from mininet.util import quietRun
+
+LINK_MTU = 1600  # room for VLAN tags above the guests' 1500
+
+
+class FabricSwitch(OVSSwitch):
+    """An OpenFlow 1.3 switch of the fabric; secure: without a controller it forwards only what its flows say."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        params.setdefault("protocols", "OpenFlow13")
+        super().__init__(name, failMode="secure", datapath="user", **params)
+
+
+class ServerSwitch(OVSSwitch):
+    """The virtual switch of a hypervisor. It has no controller; its flows are programmed by the hypervisor."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        params.setdefault("protocols", "OpenFlow13")
+        super().__init__(name, failMode="secure", datapath="user", **params)
+
+    def start(self, controllers: list[Any]) -> None:
+        """Start the bridge without any controller."""
+        super().start([])
+
+
+class ExternalHost(Host):
+    """A host of a network outside: the next hop beyond a border, and everything behind it."""
+
+
+class PlainController(RemoteController):
+    """A controller somewhere else, named to the switches without a trial connection first."""
+
+    def checkListening(self) -> None:  # noqa: N802  (Mininet's name)
+        """Nothing: switches connect whenever it is there."""
+
+
+class Cable(Link):
+    """A pair of virtual Ethernet devices which carries what the switches put on it and nothing of the kernel's own."""
+
+    @classmethod
+    def makeIntfPair(cls, intfname1: str, intfname2: str, *args: Any, **kwargs: Any) -> Any:  # noqa: N802
+        """Make the pair; silence IPv6 on both ends (they are still in our own namespace) before they come up."""
+        made = super().makeIntfPair(intfname1, intfname2, *args, **kwargs)
+        for name in (intfname1, intfname2):
+            silence = Path("/proc/sys/net/ipv6/conf") / name / "disable_ipv6"
+            if silence.exists():
+                silence.write_text("1")
+            quietRun(f"ip link set {name} mtu {LINK_MTU}")
+        return made

@@ -1,0 +1,71 @@
+"""A Mininet topology from a fabric file. It describes; nothing is built here.
+
+Port numbers and datapath ids are exactly those of the file. Servers are bridges of their own; virtual machines come
+later (`mininet_topos.lab`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mininet.topo import Topo
+
+from mininet_topos.names import bridge_name, port_name, uplink_name
+from mininet_topos.nodes import Cable, ExternalHost, FabricSwitch, ServerSwitch
+from ryu_vmmob.fabric.loader import load
+from ryu_vmmob.fabric.model import Fabric, PortRef
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class FabricTopo(Topo):
+    """Every switch, server, external network and cable of a fabric. ``prefix`` stands before every device name."""
+
+    def build(self, fabric: Fabric | str | Path | None = None, prefix: str = "", **_: Any) -> None:
+        """Describe ``fabric`` (or the file at that path). Raises FabricError for a faulty file."""
+        if fabric is None:
+            raise ValueError("a fabric, or the path of a fabric file, is needed: --topo fabric,etc/two-dcs.yaml")
+        self.fabric = fabric if isinstance(fabric, Fabric) else load(fabric)
+        self.prefix = prefix
+        self._add_switches()
+        self._add_servers()
+        self._add_externals()
+
+    def _add_switches(self) -> None:
+        for name, switch in self.fabric.switches.items():
+            self.addSwitch(bridge_name(self.prefix, name), cls=FabricSwitch, dpid=f"{switch.dpid:016x}")
+        for link in self.fabric.links:
+            self._cable(link.a, bridge_name(self.prefix, link.b.switch), link.b.port, self._port_name(link.b))
+
+    def _add_servers(self) -> None:
+        ordinal = max((switch.dpid for switch in self.fabric.switches.values()), default=0)
+        for number, (name, server) in enumerate(self.fabric.servers.items(), start=1):
+            node = bridge_name(self.prefix, name)
+            self.addSwitch(node, cls=ServerSwitch, dpid=f"{(ordinal + number) % 2**48:016x}")
+            for index, port in enumerate(server.attach, start=1):
+                self._cable(port, node, index, uplink_name(self.prefix, name, index))
+
+    def _add_externals(self) -> None:
+        for name, external in self.fabric.externals.items():
+            node = self.addHost(bridge_name(self.prefix, name), cls=ExternalHost, ip=None)
+            self._cable(external.attach, node, 0, uplink_name(self.prefix, name, 0))
+
+    def _port_name(self, port: PortRef) -> str:
+        return port_name(self.prefix, port.switch, port.port)
+
+    def _cable(self, near: PortRef, node: str, port: int, device: str) -> None:
+        self.addLink(
+            bridge_name(self.prefix, near.switch), node, port1=near.port, port2=port,
+            intfName1=self._port_name(near), intfName2=device, cls=Cable,
+        )  # fmt: skip
+
+
+def one_dc() -> FabricTopo:
+    """One data centre with two racks (``etc/one-dc.yaml``)."""
+    return FabricTopo(ROOT / "etc" / "one-dc.yaml")
+
+
+def two_dcs() -> FabricTopo:
+    """Two data centres with different VLAN plans (``etc/two-dcs.yaml``)."""
+    return FabricTopo(ROOT / "etc" / "two-dcs.yaml")
