@@ -1,0 +1,208 @@
+"""The fabric: the physical things of the data centres, as immutable values.
+
+Everything here comes from the fabric file and nothing from REST. The loader builds these values after the linter
+has accepted the file, so inside the program they are trusted. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, IPv4Address, IPv6Address
+from typing import Mapping
+
+
+class Role(str, Enum):
+    """What a switch is for; ``tor`` and ``border`` are edges: VMs or external networks hang on them (R3, R5)."""
+
+    TOR = "tor"
+    SPINE = "spine"
+    BORDER = "border"
+
+    @property
+    def is_edge(self) -> bool:
+        return self is not Role.SPINE
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortRef:
+    """One OpenFlow port of one switch, written ``tor-a:49`` in the fabric file."""
+
+    switch: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.switch}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DataCenter:
+    """A site with ToRs and one or more border switches (R5)."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class L2Domain:
+    """A non-trivial L2 physical domain of the draft: one VLAN-ID space (R12, R13, R20).
+
+    ``vlan_ids`` are the VLAN-IDs (1 to 4094, ascending) this fabric may allocate there. ``data_center`` is None for a
+    domain between data centres.
+    """
+
+    name: str
+    vlan_ids: tuple[int, ...]
+    data_center: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """An OpenFlow switch. ``l2_domain`` is the domain of its server ports; ``dpid`` is its 64-bit datapath id."""
+
+    name: str
+    dpid: int
+    role: Role
+    l2_domain: str
+    data_center: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cable between two switches; ``l2_domain`` says whose VLAN-IDs are on the wire."""
+
+    a: PortRef
+    b: PortRef
+    l2_domain: str
+
+    @property
+    def name(self) -> str:
+        """Stable name: both ends, the lesser first."""
+        low, high = sorted((self.a, self.b))
+        return f"{low}={high}"
+
+    def end_at(self, switch: str) -> PortRef:
+        """The end of this link that sits on ``switch``; KeyError when neither does."""
+        if self.a.switch == switch:
+            return self.a
+        if self.b.switch == switch:
+            return self.b
+        raise KeyError(switch)
+
+    def far_end(self, switch: str) -> PortRef:
+        """The end of this link that does not sit on ``switch``."""
+        return self.b if self.a.switch == switch else self.a
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A hypervisor and the ports it hangs on (several ports: one LAG inside one L2 domain, R14).
+
+    ``l2_domain`` is None for an untagged server: a trivial L2 domain of its own, without VLAN-IDs (R12, R23).
+    """
+
+    name: str
+    attach: tuple[PortRef, ...]
+    l2_domain: str | None
+    description: str = ""
+
+    @property
+    def tagged(self) -> bool:
+        return self.l2_domain is not None
+
+    @property
+    def switch(self) -> str:
+        """The edge this server hangs on."""
+        return self.attach[0].switch
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A network outside, reached through an edge port (usually of a border)."""
+
+    name: str
+    attach: PortRef
+    routing_domain: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    prefixes: tuple[IPv4Network | IPv6Network, ...] = ()
+    next_hops: tuple[IPv4Address | IPv6Address, ...] = ()
+    vlan_id: int | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Fabric:
+    """The whole physical network. Look-ups by name are exact; unknown names raise KeyError."""
+
+    name: str
+    gateway_mac: str
+    data_centers: Mapping[str, DataCenter]
+    l2_domains: Mapping[str, L2Domain]
+    switches: Mapping[str, Switch]
+    links: tuple[Link, ...]
+    servers: Mapping[str, Server]
+    externals: Mapping[str, External] = field(default_factory=dict)
+
+    @cached_property
+    def switch_by_dpid(self) -> Mapping[int, Switch]:
+        return {switch.dpid: switch for switch in self.switches.values()}
+
+    @cached_property
+    def links_of(self) -> Mapping[str, tuple[Link, ...]]:
+        """Links of each switch, in file order; every switch has an entry."""
+        found: dict[str, list[Link]] = {name: [] for name in self.switches}
+        for link in self.links:
+            found[link.a.switch].append(link)
+            found[link.b.switch].append(link)
+        return {name: tuple(links) for name, links in found.items()}
+
+    @cached_property
+    def links_between(self) -> Mapping[tuple[str, str], tuple[Link, ...]]:
+        """Parallel links of each pair of neighbours (names in alphabetical order), the preferred one first."""
+        found: dict[tuple[str, str], list[Link]] = {}
+        for link in sorted(self.links, key=lambda link: link.name):
+            low, high = sorted((link.a.switch, link.b.switch))
+            found.setdefault((low, high), []).append(link)
+        return {pair: tuple(links) for pair, links in found.items()}
+
+    @cached_property
+    def link_at(self) -> Mapping[PortRef, Link]:
+        return {end: link for link in self.links for end in (link.a, link.b)}
+
+    @cached_property
+    def link_by_name(self) -> Mapping[str, Link]:
+        return {link.name: link for link in self.links}
+
+    @cached_property
+    def server_at(self) -> Mapping[PortRef, Server]:
+        return {port: server for server in self.servers.values() for port in server.attach}
+
+    @cached_property
+    def servers_of(self) -> Mapping[str, tuple[Server, ...]]:
+        """Servers of each switch, by name; every switch has an entry."""
+        found: dict[str, list[Server]] = {name: [] for name in self.switches}
+        for _, server in sorted(self.servers.items()):
+            found[server.switch].append(server)
+        return {name: tuple(servers) for name, servers in found.items()}
+
+    @cached_property
+    def switches_of_domain(self) -> Mapping[str, frozenset[str]]:
+        """Switches with at least one port in each L2 domain (what must be in step before a VLAN-ID is reused)."""
+        found: dict[str, set[str]] = {name: set() for name in self.l2_domains}
+        for link in self.links:
+            found[link.l2_domain].update((link.a.switch, link.b.switch))
+        for server in self.servers.values():
+            if server.l2_domain is not None:
+                found[server.l2_domain].add(server.switch)
+        return {name: frozenset(switches) for name, switches in found.items()}
+
+    def port_domain(self, port: PortRef) -> str | None:
+        """The L2 domain whose VLAN-IDs are spoken on ``port``; None for a trivial domain or an external port."""
+        link = self.link_at.get(port)
+        if link is not None:
+            return link.l2_domain
+        server = self.server_at.get(port)
+        return server.l2_domain if server is not None else None
