@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
     sed -n '/^#/p' requirements.lock
     {
         .venv/bin/python -m pip freeze --exclude-editable --exclude ryu-vmmob
-        # Ryu needs it when running (through pbr), Mininet for its distutils on Python 3.12 and later.
-        sed -n '/^setuptools==/p' requirements.lock
+        # setuptools: Ryu needs it when running (through pbr), Mininet for its distutils on Python 3.12 and later.
+        # Lines with a condition are for other versions of Python than the one here.
+        sed -n '/^setuptools==/p; / ; /p' requirements.lock
     } | LC_ALL=C sort -fu
 } >requirements.lock.new
 mv requirements.lock.new requirements.lock

@@ -20,6 +20,14 @@ if [ $# = 0 ]; then
         done
     done
 fi
+log=$scratch/pip.log
+pip() {
+    if ! "$venv/bin/python" -m pip "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        exit 1
+    fi
+}
+
 [ $# != 0 ] || { echo 'SKIPPED: no Python 3.11 to 3.13 found'; exit 0; }
 
 status=0
@@ -27,14 +35,14 @@ for python in "$@"; do
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     venv=$scratch/$version
     "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install -q --no-cache-dir --upgrade pip
+    pip install --no-cache-dir --upgrade pip
     for way in editable wheel; do
         if [ $way = editable ]; then
-            "$venv/bin/python" -m pip install -q --no-cache-dir --editable "$root"
+            pip install --no-cache-dir --editable "$root"
         else
-            "$venv/bin/python" -m pip uninstall -q -y ryu-vmmob
-            "$venv/bin/python" -m pip wheel -q --no-deps --wheel-dir "$scratch/wheels-$version" "$root"
-            "$venv/bin/python" -m pip install -q --no-cache-dir "$scratch/wheels-$version"/ryu_vmmob-*.whl
+            pip uninstall -y ryu-vmmob
+            pip wheel --no-deps --wheel-dir "$scratch/wheels-$version" "$root"
+            pip install --no-cache-dir "$scratch/wheels-$version"/ryu_vmmob-*.whl
         fi
         # Not from the source tree: the installed package is what counts.
         if (cd "$scratch" && "$venv/bin/python" "$root/tools/check_start.py"); then

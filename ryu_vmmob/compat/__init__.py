@@ -7,6 +7,9 @@ Ryu 4.34 is the last release of a project that is no longer maintained. Four thi
 * ``tls_server``: its TLS server loses its certificate with the first connection, so only one switch ever gets in;
 * ``eventlet_notice``: eventlet prints a notice to its own developers on each start.
 
+A fifth part, ``options``, mends nothing: the stock manager reads the command line before it loads an application, so our
+options are registered (`ryu_vmmob.options`, function ``register``) as soon as the manager's module is there.
+
 Each is a *part*. A part belongs to one module of Ryu or eventlet and is applied when that module loads, by a finder on
 ``sys.meta_path`` (`ryu_vmmob.compat.startup`). A start-up file of the installed package puts the finder in place, so the
 stock ``ryu-manager`` has the parts too; our own command and `ryu_vmmob.ryu_api` call `apply`.

@@ -41,6 +41,8 @@ _FIXED = {
 
 _U16 = Struct("!H")
 _TYPE_LENGTH = Struct("!HH")
+_TWO_U32 = Struct("!II")
+_BUNDLE_CONTROL = (0x4F4E4600, 2300)
 
 # Least length of an instruction by type (7.2.4); others: their header and padding.
 _INSTRUCTION_MINIMUM = {1: 8, 2: 24, 3: 8, 4: 8, 5: 8, 6: 8}
@@ -65,6 +67,8 @@ def check(version: int, msg_type: int, buf: bytes | bytearray, *, raw: bool = Fa
         _multipart(buf, raw)
     elif msg_type == QUEUE_GET_CONFIG_REPLY:
         _queues(buf)
+    elif msg_type == EXPERIMENTER:
+        _bundle(buf)
 
 
 def _refuse(what: str, offset: int, rule: str) -> MalformedMessageError:
@@ -205,6 +209,21 @@ def _queues(buf: bytes | bytearray) -> None:
         while place < stop:
             place += _length_at(buf, place, stop, "queue property", 8, 2)
         offset += length
+
+
+def _bundle(buf: bytes | bytearray) -> None:
+    """Bundle control (ONF extension 230): a list of properties. Other experimenters' messages have no list that Ryu walks."""
+    end = len(buf)
+    if end < 16:
+        raise _refuse("experimenter message", 0, f"length {end} is below 16")
+    if _TWO_U32.unpack_from(buf, 8) != _BUNDLE_CONTROL:
+        return
+    offset = 24
+    if end < offset:
+        raise _refuse("bundle control", 0, f"length {end} is below 24")
+    while offset < end:
+        # Ryu steps by the length rounded up to 8; what padding is missing at the end does not matter to it.
+        offset += (_length_at(buf, offset, end, "bundle property", 4, 2) + 7) // 8 * 8
 
 
 # Multipart type to: name, least length of an entry, place of its length, check of its inside.

@@ -55,6 +55,18 @@ def _tls_server(hub: ModuleType) -> str:
     return tls.replace_server(hub)
 
 
+def _options(manager: ModuleType) -> str:
+    """Let the stock manager know our command-line options: it reads the command line before it loads any application."""
+    try:
+        from ryu_vmmob import options
+    except ModuleNotFoundError as error:
+        if error.name != "ryu_vmmob.options":
+            raise
+        return "there are no options"
+    options.register(manager.CONF)
+    return "registered the options of group vmmob"
+
+
 # part name, module it belongs to
 BEFORE: dict[str, tuple[str, Callable[[ModuleType | None], str]]] = {
     "eventlet_notice": ("ryu.lib.hub", _eventlet_notice),
@@ -63,6 +75,7 @@ AFTER: dict[str, tuple[str, Callable[[ModuleType], str]]] = {
     "already_handled": ("eventlet.wsgi", _already_handled),
     "parse_guard": ("ryu.ofproto.ofproto_parser", _parse_guard),
     "tls_server": ("ryu.lib.hub", _tls_server),
+    "options": ("ryu.cmd.manager", _options),
 }
 _MODULES = frozenset(module for module, _ in (*BEFORE.values(), *AFTER.values()))
 
