@@ -57,8 +57,10 @@ def _tls_server(hub: ModuleType) -> str:
 
 def _options(manager: ModuleType) -> str:
     """Let the stock manager know our command-line options: it reads the command line before it loads any application."""
+    from importlib import import_module
+
     try:
-        from ryu_vmmob import options
+        options = import_module("ryu_vmmob.options")
     except ModuleNotFoundError as error:
         if error.name != "ryu_vmmob.options":
             raise
