@@ -85,6 +85,10 @@ class Report:
         """The line of ``path``, or of what would hold it."""
         return self.lines.get(self.existing(path), 1)
 
+    def show(self, path: Path) -> str:
+        """``path``, or what would hold it, as text."""
+        return show(self.existing(path))
+
     def add(self, rule: Rule, path: Path, message: str, *, line: int | None = None) -> None:
         """Note a finding at ``path``, or at its nearest ancestor that stands in the file."""
         place = self.existing(path)

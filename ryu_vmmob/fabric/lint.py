@@ -8,7 +8,7 @@ one run shows all faults. The rules of topology stand in ``lint_topology``, thos
 from __future__ import annotations
 
 from ryu_vmmob.fabric import lint_external, lint_topology
-from ryu_vmmob.fabric.findings import Path, Report, quote, show
+from ryu_vmmob.fabric.findings import Path, Report, quote
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.fabric.resolve import Resolved
 from ryu_vmmob.fabric.rules import Rule
@@ -47,8 +47,8 @@ def ports_used_once(fabric: Resolved, report: Report) -> None:
         other = first.setdefault(port, path)
         if other != path and not _same_link(other, path):
             said = (
-                f"port {port} is used twice: by {show(other)} in line {report.line(other)} "
-                f"and by {show(path)} in line {report.line(path)}"
+                f"port {port} is used twice: by {report.show(other)} in line {report.line(other)} "
+                f"and by {report.show(path)} in line {report.line(path)}"
             )
             report.add(Rule.PORT_USED_TWICE, path, said)
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 
-from ryu_vmmob.fabric.findings import Path, Report, quote, show
+from ryu_vmmob.fabric.findings import Path, Report, quote
 from ryu_vmmob.fabric.resolve import ExternalValues, Resolved
 from ryu_vmmob.fabric.rules import Rule
 from ryu_vmmob.fabric.values import Network
@@ -15,8 +15,8 @@ from ryu_vmmob.fabric.values import Network
 def next_hops(fabric: Resolved, report: Report) -> None:
     """A next hop is on one of the external network's own subnets, and is somebody else."""
     for name, doc, external in fabric.external_networks():
-        if len(external.addresses) < len(doc.addresses):
-            continue  # the subnet that is missed may be that of a faulty address
+        if not doc.addresses or len(external.addresses) < len(doc.addresses):
+            continue  # the subnet that is missed may be that of a faulty or missing address
         for path, hop in external.next_hops:
             subnets = [address.network for _, address in external.addresses if hop in address.network]
             if not subnets:
@@ -68,7 +68,7 @@ def overlaps(fabric: Resolved, report: Report) -> None:
     for (edge, domain), networks in together.items():
         for (one_path, one), (other_path, other) in _overlapping(networks):
             said = (
-                f"{other} overlaps {one} of {show(one_path)} in line {report.line(one_path)}: "
+                f"{other} overlaps {one} of {report.show(one_path)} in line {report.line(one_path)}: "
                 f"both in routing domain {quote(domain)} on edge {quote(edge)}"
             )
             report.add(Rule.EXTERNAL_PREFIX_OVERLAP, other_path, said)

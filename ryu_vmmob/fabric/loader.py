@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from typing import TypeVar
 
 from ryu_vmmob.fabric import source
-from ryu_vmmob.fabric.findings import FabricError, Finding, Report
+from ryu_vmmob.fabric.findings import NAME, FabricError, Finding, Report
 from ryu_vmmob.fabric.lint import lint
 from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.fabric.resolve import ExternalValues, Resolved, resolve
@@ -22,7 +22,8 @@ _T = TypeVar("_T")
 class Examination:
     """All there is to say about one file: findings in file order, the fabric if none is an error, and what it holds.
 
-    ``counts`` has the number of objects in each section that was read, also of faulty ones.
+    ``name`` is None when the file has none that is valid. ``counts`` has the number of objects in each section that was
+    read, also of faulty ones.
     """
 
     findings: tuple[Finding, ...]
@@ -44,14 +45,18 @@ class Examination:
 def load(path: str | PathLike[str]) -> Fabric:
     """The fabric described by the file at ``path``; FabricError when it cannot be read or has an error."""
     filename = fspath(path)
+    return _fabric(examine(read_bytes(filename), filename))
+
+
+def read_bytes(filename: str) -> bytes:
+    """The content of a file, at most one byte more than is accepted; FabricError when it cannot be read."""
     try:
         with open(filename, "rb") as file:
-            data = file.read(source.MAX_BYTES + 1)
+            return file.read(source.MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         report = Report(filename)
         report.add(Rule.FILE_UNREADABLE, (), f"cannot be read: {getattr(error, 'strerror', None) or error}")
         raise FabricError(report.findings) from error
-    return _fabric(examine(data, filename))
 
 
 def loads(text: str, filename: str = "<string>") -> Fabric:
@@ -80,7 +85,7 @@ def examine(text: str | bytes, filename: str = "<string>") -> Examination:
     return Examination(
         findings=report.findings,
         fabric=None if report.has_errors else build(resolved),
-        name=doc.name,
+        name=doc.name if doc.name is not None and NAME.fullmatch(doc.name) else None,
         counts={section: len(getattr(doc, section)) for section in sections},
     )
 

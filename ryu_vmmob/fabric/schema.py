@@ -198,7 +198,7 @@ def _report(faults: list[ErrorDetails], model: type[_Shape], value: object, path
             report.add(Rule.MISSING_KEY, place, f"key {quote(place[-1])} is missing")
         elif kind == "literal_error":
             expected = fault["ctx"]["expected"].replace("'", "")
-            report.add(Rule.UNKNOWN_VALUE, place, f"{_kind(fault['input'])}: expected {expected}")
+            report.add(Rule.UNKNOWN_VALUE, place, f"found {_kind(fault['input'])}: expected {expected}")
         else:
             # Several faults at one place are the branches of one union.
             _, expectations = wrong.setdefault(report.existing(place), (fault["input"], []))

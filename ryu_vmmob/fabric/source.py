@@ -18,7 +18,7 @@ from ryu_vmmob.fabric.rules import Rule
 
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
 
-MAX_BYTES = 32 * 2**20
+MAX_BYTES = 8 * 2**20
 """Longest file that is read."""
 MAX_DEPTH = 16
 """Deepest nesting; the format itself needs five levels."""

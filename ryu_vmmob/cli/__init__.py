@@ -1,0 +1,1 @@
+"""The command-line client ``vmmob``: one file for each command or group of commands, joined in ``main``."""

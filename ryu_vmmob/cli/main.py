@@ -1,0 +1,50 @@
+"""The entry point of ``vmmob``: the application that the commands join, and what holds for all of them.
+
+A file of commands offers ``register(app)``; adding one means adding its name below. Exit status: 0 done, 1 the answer is
+no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from ryu_vmmob import __version__
+from ryu_vmmob.cli import check
+
+app = typer.Typer(
+    name="vmmob",
+    help="Seamless virtual machine mobility for OpenFlow data centres.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _vmmob() -> None:
+    """Seamless virtual machine mobility for OpenFlow data centres."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this program."""
+    typer.echo(f"vmmob {__version__}")
+
+
+for _commands in (check,):
+    _commands.register(app)
+
+
+def main() -> None:
+    """Run ``vmmob`` with the arguments of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names and terminals need not be UTF-8
+    app(prog_name="vmmob")
+
+
+if __name__ == "__main__":
+    main()
