@@ -136,10 +136,11 @@ def encode_instructions(actions: tuple[Action, ...], metadata: "tuple[int, int] 
 class Flow:
     """One flow: a value, equal to another when its wire form is.
 
-    ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here).
+    ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here). ``owner`` says whose
+    it is (an object's key of the compiler); it is no part of the identity.
     """
 
-    __slots__ = ("actions", "body", "cookie", "goto", "key", "match", "metadata", "priority", "table")
+    __slots__ = ("actions", "body", "cookie", "goto", "key", "match", "metadata", "owner", "priority", "table")
 
     def __init__(
         self,
@@ -162,6 +163,7 @@ class Flow:
         self.body = wire_match + encode_instructions(actions, metadata, None if goto is None else goto.id)
         digest = blake2b(self.key[:3] + self.body, digest_size=7).digest()
         self.cookie = COOKIE_MARK | int.from_bytes(digest, "big")
+        self.owner: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Flow) and self.key == other.key and self.body == other.body
@@ -213,15 +215,16 @@ class Bucket:
 
 
 class Group:
-    """One group: stable ``id``, compared by content."""
+    """One group: stable ``id``, compared by content. ``owner`` as in `Flow`."""
 
-    __slots__ = ("body", "buckets", "id", "type")
+    __slots__ = ("body", "buckets", "id", "owner", "type")
 
     def __init__(self, id: int, type: GroupType, buckets: tuple[Bucket, ...]) -> None:  # noqa: A002 - OpenFlow's words
         self.id = id
         self.type = type
         self.buckets = buckets
         self.body = bytes((type, 0)) + id.to_bytes(4, "big") + b"".join(map(encode_bucket, buckets))
+        self.owner: tuple[str, ...] = ()
 
     @property
     def refers_to(self) -> tuple[int, ...]:

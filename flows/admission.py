@@ -1,0 +1,92 @@
+"""What an interface may send: its own MAC and its own addresses, in ARP and neighbour discovery too (invariant 1, R49).
+
+Nothing else passes: any other source, any other Ethernet type.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Sequence
+
+from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, eui64_link_local
+from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, match
+from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
+from ryu_vmmob.model.objects import Cug, Interface, Seat
+
+UDP = 17
+_DHCP_CLIENT, _DHCP_SERVER = 68, 67
+_MLD_V1_REPORT, _MLD_V2_REPORT = 131, 143
+COPIED = 128
+"""Bytes of a frame that the controller gets to see when a VM is awaited: its Ethernet header would do."""
+
+
+def admitted(cug: Cug, interface: Interface, seat: Seat, server: Server) -> Iterator[Flow]:
+    """Admission of one interface at one place; while the VM is awaited there, with a copy to the controller."""
+    actions: tuple[Action, ...] = (Output(CONTROLLER, COPIED),) if seat.awaited else ()
+    goto = Table.ANSWER if seat.sends else None
+    for port in server.attach:
+        common: dict[str, Any] = {
+            "in_port": port.port,
+            "metadata": SEGMENT.of(cug.key),
+            "eth_src": interface.mac,
+        }
+        if not server.tagged:
+            # INGRESS has looked at the source MAC to find the segment: classify by it, then speak as it.
+            yield Flow(
+                Table.INGRESS,
+                Priority.NORMAL,
+                match(in_port=port.port, vlan_vid=0, eth_src=interface.mac),
+                (),
+                Table.ADMIT,
+                SEGMENT.of(cug.key),
+            )
+        for priority, rule, allowed in _rules(interface):
+            if allowed:
+                yield Flow(Table.ADMIT, priority, match(**common, **rule), actions, goto)
+            else:
+                yield Flow(Table.ADMIT, priority, match(**common, **rule))
+
+
+_Rule = tuple[Priority, dict[str, Any], bool]
+
+
+def _rules(interface: Interface) -> Iterator[_Rule]:
+    """(priority, match, allowed) of everything there is to say about one interface."""
+    v4 = [int(ip) for ip in interface.ips if ip.version == 4]
+    v6 = [int(ip) for ip in interface.ips if ip.version == 6]
+    yield Priority.NORMAL, {"eth_type": ETH_RARP}, True
+    if v4:
+        yield from _v4_rules(interface.mac, v4)
+    if v6:
+        yield from _v6_rules(interface.mac, sorted({*v6, eui64_link_local(interface.mac)}))
+
+
+def _v4_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
+    for ip in addresses:
+        yield Priority.NORMAL, {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": ip}, True
+        yield Priority.NORMAL, {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": 0, "arp_tpa": ip, "arp_op": 1}, True
+        yield Priority.NORMAL, {"eth_type": ETH_IPV4, "ipv4_src": ip}, True
+    yield (
+        Priority.NORMAL,
+        {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": UDP, "udp_src": _DHCP_CLIENT, "udp_dst": _DHCP_SERVER},
+        True,
+    )
+
+
+def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
+    """A link-layer option says the interface's own MAC or is absent (zero to the switch)."""
+    icmp = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6}
+    for ip in addresses:
+        yield Priority.NORMAL, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True
+        probe = {**icmp, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION, "ipv6_nd_target": ip}
+        yield Priority.EXCEPTION, probe, True
+        for option in (mac, 0):
+            asks = {**icmp, "ipv6_src": ip, "icmpv6_type": NEIGHBOUR_SOLICITATION, "ipv6_nd_sll": option}
+            yield Priority.EXCEPTION, asks, True
+            tells = {**icmp, "ipv6_src": ip, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_target": ip}
+            yield Priority.EXCEPTION, {**tells, "ipv6_nd_tll": option}, True
+    for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
+        yield Priority.SPECIAL, {**icmp, "icmpv6_type": kind}, False
+    for kind in (_MLD_V1_REPORT, _MLD_V2_REPORT):
+        yield Priority.NORMAL, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True

@@ -1,0 +1,142 @@
+"""Differences between what a switch should have and what it has: sets of flows and groups to add and to take away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Iterable, Mapping
+
+from ryu_vmmob.flows.flow import Flow, Group
+from ryu_vmmob.flows.segment import Entry
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one switch is to change.
+
+    ``gone`` are the cookies of flows that disappear, each with what the switch takes for the same flow (None when that is
+    not known: a foreign flow found on the switch). A flow whose place another one takes needs no deletion.
+    """
+
+    flows: list[Flow] = field(default_factory=list)
+    gone: dict[int, bytes | None] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+    groups_changed: list[Group] = field(default_factory=list)
+    groups_gone: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.flows or self.gone or self.groups or self.groups_changed or self.groups_gone)
+
+    @property
+    def deleted(self) -> list[int]:
+        """Cookies for which a deletion is sent: those whose place is not taken."""
+        taken = {flow.key for flow in self.flows}
+        return [cookie for cookie, key in self.gone.items() if key is None or key not in taken]
+
+    @property
+    def messages(self) -> int:
+        """Flow-mods and group-mods it takes."""
+        return (
+            len(self.flows) + len(self.deleted) + len(self.groups) + len(self.groups_changed) + len(self.groups_gone)
+        )
+
+
+def compose(deltas: Iterable[Delta]) -> Delta:
+    """One delta that does what several in a row do; what comes and goes again within them is never sent."""
+    flows: dict[int, Flow] = {}
+    gone: dict[int, bytes | None] = {}
+    there: dict[int, bool] = {}
+    groups: dict[int, Group | None] = {}
+    for delta in deltas:
+        for cookie, key in delta.gone.items():
+            if flows.pop(cookie, None) is None:
+                gone[cookie] = key
+        for flow in delta.flows:
+            if gone.pop(flow.cookie, None) is None:
+                flows[flow.cookie] = flow
+        for group in delta.groups:
+            there.setdefault(group.id, False)
+            groups[group.id] = group
+        for group in delta.groups_changed:
+            there.setdefault(group.id, True)
+            groups[group.id] = group
+        for number in delta.groups_gone:
+            there.setdefault(number, True)
+            groups[number] = None
+    whole = Delta(list(flows.values()), gone)
+    before = {number: b"" for number, was in there.items() if was}
+    fill_groups(whole, before, {number: group for number, group in groups.items() if group is not None})
+    return whole
+
+
+class Clash(Exception):
+    """Two objects want the same flow or group of one switch: a fault of the compiler, found before anything is sent."""
+
+
+class SwitchTables:
+    """Flows by cookie and groups by id of one switch."""
+
+    __slots__ = ("flows", "groups", "keys")
+
+    def __init__(self) -> None:
+        self.flows: dict[int, Flow] = {}
+        self.groups: dict[int, Group] = {}
+        self.keys: dict[bytes, int] = {}
+        """What the switch takes for the same flow -> cookie."""
+
+    def check(self, delta: Delta) -> None:
+        """Raise Clash when two flows of the outcome would stand for the same key, or share a cookie."""
+        for flow in delta.flows:
+            cookie = flow.cookie if flow.cookie in self.flows else self.keys.get(flow.key)
+            if cookie is not None and cookie not in delta.gone:
+                other = self.flows[cookie]
+                raise Clash(f"{flow.owner} and {other.owner} both want {flow}; there is {other}")
+
+    def apply(self, delta: Delta) -> None:
+        """Become what ``delta`` says; it has passed `check`."""
+        for cookie in delta.gone:
+            flow = self.flows.pop(cookie)
+            del self.keys[flow.key]
+        for flow in delta.flows:
+            self.flows[flow.cookie] = flow
+            self.keys[flow.key] = flow.cookie
+        for number in delta.groups_gone:
+            del self.groups[number]
+        for group in (*delta.groups, *delta.groups_changed):
+            self.groups[group.id] = group
+
+
+def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delta:
+    """The delta of one switch from (before, after) contributions of each object that changed."""
+    flows_before: dict[int, Flow] = {}
+    flows_after: dict[int, Flow] = {}
+    groups_before: dict[int, Group] = {}
+    groups_after: dict[int, Group] = {}
+    for before, after in pairs:
+        for entry in before:
+            if isinstance(entry, Flow):
+                flows_before[entry.cookie] = entry
+            else:
+                groups_before[entry.id] = entry
+        for entry in after:
+            if isinstance(entry, Flow):
+                if entry.cookie in flows_after:
+                    raise Clash(f"{entry.owner} and {flows_after[entry.cookie].owner} both want {entry}")
+                flows_after[entry.cookie] = entry
+            else:
+                groups_after[entry.id] = entry
+    delta = Delta()
+    delta.flows = [flow for cookie, flow in flows_after.items() if cookie not in flows_before]
+    delta.gone = {cookie: flow.key for cookie, flow in flows_before.items() if cookie not in flows_after}
+    fill_groups(delta, {number: group.body for number, group in groups_before.items()}, groups_after)
+    return delta
+
+
+def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group]) -> None:
+    """Groups by content; those that others chain to come first when added and last when taken away."""
+    added = [group for number, group in after.items() if number not in before]
+    delta.groups = sorted(added, key=lambda group: bool(group.refers_to))
+    delta.groups_changed = sorted(
+        (group for number, group in after.items() if number in before and before[number] != group.body),
+        key=lambda group: bool(group.refers_to),
+    )
+    delta.groups_gone = sorted(number for number in before if number not in after)

@@ -1,0 +1,99 @@
+"""One interface of a VM at one switch: the way to it, its delivery, what it may say, and who answers for it."""
+
+from __future__ import annotations
+
+from typing import Iterator, Sequence
+
+from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.flows.admission import admitted
+from ryu_vmmob.flows.answers import answers, own_announcements
+from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, PopVlan, PushVlan, ToGroup, match
+from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
+from ryu_vmmob.flows.ports import out, to_server
+from ryu_vmmob.flows.segment import next_hop_id
+from ryu_vmmob.model.objects import Cug, Interface, Seat
+from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Presence
+
+
+def interface_flows(
+    state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence
+) -> Iterator[Flow]:
+    """Everything switch ``at`` needs to know of one interface."""
+    servers = state.fabric.servers
+    here = [(seat, servers[seat.server]) for seat in seats if servers[seat.server].switch == at]
+    yield from _bridge(state, cug, interface, seats, at, found)
+    yield from _deliver(state, cug, interface, [server for seat, server in here if seat.receives])
+    for seat, server in here:
+        if seat.sends or seat.awaited:
+            yield from admitted(cug, interface, seat, server)
+    if any(seat.sends for seat, _ in here):
+        yield from own_announcements(cug, interface)
+    if found.local[at].edge:
+        yield from answers(cug, interface)
+
+
+def _bridge(
+    state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence
+) -> Iterator[Flow]:
+    """(segment, MAC) to every place that receives: during a move that is a multicast on the tree to two of them.
+
+    Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles).
+    """
+    local = False
+    remote: dict[str, int] = {}
+    for seat in seats:
+        edge = state.fabric.servers[seat.server].switch
+        if not seat.receives:
+            continue
+        if edge == at:
+            local = True
+        else:
+            neighbour = found.tree.next_hop(at, edge)
+            if neighbour is not None:
+                remote.setdefault(neighbour, next_hop_id(state, cug, edge))
+    if local or remote:
+        yield Flow(
+            Table.BRIDGE,
+            Priority.NORMAL,
+            match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
+            tuple(ToGroup(number) for number in remote.values()),
+            Table.DELIVER if local else None,
+        )
+
+
+def _deliver(state: State, cug: Cug, interface: Interface, servers: Sequence[Server]) -> Iterator[Flow]:
+    """Out of the port of each server that receives; an answer goes back where the request came from."""
+    if not servers:
+        return
+    actions = [to_server(state, cug, server) for server in servers]
+    yield Flow(
+        Table.DELIVER,
+        Priority.NORMAL,
+        match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
+        _one_after_another(actions),
+    )
+    key = SEGMENT.of(cug.key)
+    for server in servers:
+        vlan_id = state.vlan_id(cug.name, server.l2_domain)
+        for port in server.attach:
+            yield Flow(
+                Table.DELIVER,
+                Priority.SPECIAL,
+                match(
+                    in_port=port.port,
+                    metadata=(key[0] | HAIRPIN.mask, key[1] | HAIRPIN.mask),
+                    eth_dst=interface.mac,
+                ),
+                out(IN_PORT, vlan_id),
+            )
+
+
+def _one_after_another(lists: Sequence[tuple[Action, ...]]) -> tuple[Action, ...]:
+    """Several ways out in one action list: a tag put on for one must not show on the next."""
+    joined: list[Action] = []
+    for number, actions in enumerate(lists):
+        if number and isinstance(lists[number - 1][0], PushVlan):
+            joined.append(PopVlan())
+        joined.extend(actions)
+    return tuple(joined)

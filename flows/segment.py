@@ -1,0 +1,116 @@
+"""A segment at one switch, members apart: how its frames come in, where its broadcasts go, its next hops."""
+
+from __future__ import annotations
+
+from typing import Iterator, Union
+
+from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
+from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
+from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Priority, Table, group_id
+from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, to_server, trunk_buckets
+from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Local, Presence
+from ryu_vmmob.paths.trees import adjacency
+
+Entry = Union[Flow, Group]
+
+
+def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
+    """Flows and groups of ``cug`` at switch ``at`` that do not depend on its members."""
+    yield from _trunks_in(state, cug, at, local)
+    yield from _servers_in(state, cug, local)
+    yield from _flood(state, cug, at, local)
+
+
+def next_hop(state: State, cug: Cug, at: str, edge: str, found: Presence) -> Group:
+    """The way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
+    neighbour = found.tree.next_hop(at, edge)
+    buckets = trunk_buckets(state, cug, at, neighbour) if neighbour is not None else ()
+    return first_alive(next_hop_id(state, cug, edge), buckets)
+
+
+def next_hop_id(state: State, cug: Cug, edge: str) -> int:
+    return group_id(GroupKind.NEXT_HOP, cug.key, state.switch_keys[edge])
+
+
+def _into(cug: Cug) -> tuple[int, int]:
+    return SEGMENT.of(cug.key)
+
+
+def _trunks_in(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
+    """Frames of the segment enter a trunk under that domain's own VLAN-ID (R20, R22)."""
+    for neighbour in local.neighbours:
+        for link in state.fabric.links_between[adjacency(at, neighbour)]:
+            vlan_id = state.vlan_id(cug.name, link.l2_domain)
+            if vlan_id is not None:
+                yield Flow(
+                    Table.INGRESS,
+                    Priority.NORMAL,
+                    match(in_port=link.end_at(at).port, vlan_vid=vid(vlan_id)),
+                    (PopVlan(),),
+                    Table.BRIDGE,
+                    _into(cug),
+                )
+
+
+def _servers_in(state: State, cug: Cug, local: Local) -> Iterator[Entry]:
+    """Frames of a tagged server enter under the VLAN-ID of the ToR's domain, and go on to be admitted."""
+    for name in local.servers:
+        server = state.fabric.servers[name]
+        vlan_id = state.vlan_id(cug.name, server.l2_domain)
+        for port in server.attach:
+            if vlan_id is not None:
+                yield Flow(
+                    Table.INGRESS,
+                    Priority.NORMAL,
+                    match(in_port=port.port, vlan_vid=vid(vlan_id)),
+                    (PopVlan(),),
+                    Table.ADMIT,
+                    _into(cug),
+                )
+
+
+def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
+    """Broadcast and multicast: to every local server and along the tree, never back where it came from.
+
+    The switch itself leaves out the port a frame came from. A LAG is several ports, so frames from one of them use a
+    group without that server. Untagged servers that host several CUGs get none (`Local.shared`).
+    """
+    buckets: list[tuple[str, Bucket]] = []
+    for neighbour in local.neighbours:
+        trunk = trunk_buckets(state, cug, at, neighbour)
+        if len(trunk) > 1:
+            number = group_id(GroupKind.TRUNK, cug.key, state.switch_keys[neighbour])
+            yield first_alive(number, trunk)
+            buckets.append(("", Bucket((ToGroup(number),))))
+        else:
+            buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
+    for name in local.servers:
+        server = state.fabric.servers[name]
+        if len(server.attach) > 1:
+            yield lag_group(state, cug, server)
+        if name not in local.shared:
+            buckets.append((name, Bucket(to_server(state, cug, server))))
+    yield from _flood_flow(cug, 0, None, [bucket for _, bucket in buckets])
+    for name in local.servers:
+        server = state.fabric.servers[name]
+        if len(server.attach) > 1:
+            others = [bucket for owner, bucket in buckets if owner != name]
+            for port in server.attach:
+                yield from _flood_flow(cug, 1 + lag_number(state, server), port.port, others)
+
+
+def _flood_flow(cug: Cug, index: int, in_port: int | None, buckets: list[Bucket]) -> Iterator[Entry]:
+    multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
+    fields = {"metadata": SEGMENT.of(cug.key), "eth_dst": multicast}
+    if in_port is None:
+        rule, priority = match(**fields), Priority.FALLBACK
+    else:
+        rule, priority = match(in_port=in_port, **fields), Priority.NORMAL
+    number = group_id(GroupKind.FLOOD, cug.key, index)
+    if buckets:
+        yield Group(number, GroupType.ALL, tuple(buckets))
+        yield Flow(Table.BRIDGE, priority, rule, (ToGroup(number),))
+    elif in_port is not None:
+        yield Flow(Table.BRIDGE, priority, rule)

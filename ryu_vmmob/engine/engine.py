@@ -1,0 +1,227 @@
+"""The engine: commands in, durable state and per-switch deltas out. The single writer of everything (design 6).
+
+One command runs to its end before the next begins: apply, compile, store, adopt, hand out. A refusal, a full disk or a fault
+of the compiler happens before anything is adopted, so the state is then what it was. What has to follow by itself (a
+migration whose switches have all confirmed, a time-out, a quarantine that ends) is found by looking at the state, never
+remembered apart: after a crash the same look finds the same work.
+
+Pure but for the store and the clock it is given; knows no Ryu and no thread library.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Callable, Iterable, NamedTuple
+
+from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
+from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
+from ryu_vmmob.fabric.model import Fabric, PortRef
+from ryu_vmmob.flows.compiler import Compiler, Plan
+from ryu_vmmob.model.commands import (
+    Abort,
+    Activate,
+    Command,
+    Commit,
+    EndQuarantines,
+    LinksChanged,
+    Prepared,
+    SettleTrees,
+    apply,
+)
+from ryu_vmmob.model.draft import Change, Event
+from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import State
+from ryu_vmmob.store.base import Store
+
+
+class Ticket(NamedTuple):
+    """What a command set in motion: a revision, the switches it concerns, and the state it made."""
+
+    revision: int
+    switches: tuple[str, ...]
+    state: State
+
+
+class Switches(NamedTuple):
+    """Switches concerned, by name: those that have confirmed, and those that have not."""
+
+    acknowledged: list[str]
+    pending: list[str]
+
+
+class Engine:
+    """``clock`` gives seconds since the epoch; ``quarantine`` is how long a VLAN-ID rests, in seconds."""
+
+    def __init__(self, fabric: Fabric, store: Store, clock: Callable[[], float], quarantine: float = 60.0) -> None:
+        self._store = store
+        self._clock = clock
+        self._quarantine = quarantine
+        self.state, known_keys = restore(store.load(), fabric, store.revision)
+        store.commit(store.revision, list(switch_key_writes(known_keys, self.state.switch_keys)))
+        self.desired = Compiler()
+        self.desired.adopt(self.desired.plan(self.state, self.state.cugs, self.state.vms))
+        self.fleet = Fleet(fabric.switches, self.state.revision)
+        self._active = {row.id for row in self.state.migrations.values() if not row.phase.is_final}
+        self._progressing = False
+        self._look_again = False
+        self.events: deque[Event] = deque(maxlen=10000)
+        self.on_event: Callable[[Event], None] = lambda event: None
+        self.on_progress: Callable[[], None] = lambda: None
+        """Called when a switch has confirmed something: whoever waits may look again."""
+
+    # Commands
+
+    def execute(self, *commands: Command) -> Ticket:
+        """Carry out all commands or none. On return the outcome is durable and on its way to the switches.
+
+        Raises Refusal, or StoreError when the store did not take it; the state is then what it was.
+        """
+        before = self.state
+        change = apply(before, *commands, now=self._clock())
+        if change.state is before:
+            return Ticket(before.revision, (), before)
+        plan = self.desired.plan(change.state, change.cugs, change.vms)
+        change = _with_counts(change, plan)
+        plan.state = change.state
+        self._store.commit(change.state.revision, list(writes(before, change)))
+        self._adopt(change, plan)
+        return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state)
+
+    def _adopt(self, change: Change, plan: Plan) -> None:
+        self.desired.adopt(plan)
+        self.state = change.state
+        for id_ in change.migrations:
+            row = change.state.migrations.get(id_)
+            (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
+        self.fleet.decide(change.state.revision, plan.deltas)
+        for event in change.events:
+            self.emit(event)
+        if not plan.deltas:
+            self.progress()
+
+    def dry_run(self, *commands: Command) -> State:
+        """The state that ``commands`` would make. Raises Refusal; changes nothing."""
+        return apply(self.state, *commands, now=self._clock()).state
+
+    def emit(self, event: Event) -> None:
+        """Tell whoever listens what happened."""
+        self.events.append(event)
+        self.on_event(event)
+
+    # Switches
+
+    def acknowledged(self, ticket: Ticket) -> Switches:
+        """Which of the switches a command concerns have confirmed it."""
+        return self._by_confirmation(ticket.switches, ticket.revision)
+
+    def migration_switches(self, migration: Migration) -> Switches:
+        """Which switches have confirmed the present phase of a migration."""
+        return self._by_confirmation(migration.switches, migration.step_revision)
+
+    def _by_confirmation(self, names: Iterable[str], revision: int) -> Switches:
+        found = Switches([], [])
+        for name in sorted(names):
+            (found.acknowledged if self.fleet.has(name, revision) else found.pending).append(name)
+        return found
+
+    def switch_status(self, name: str) -> SwitchStatus:
+        return self.fleet.status(name)
+
+    def progress(self) -> None:
+        """Look for what has to follow by itself, and do it. Called when a switch confirms, and every second or so."""
+        self._look_again = True
+        if self._progressing:
+            return
+        self._progressing = True
+        try:
+            while self._look_again:
+                self._look_again = False
+                for command in self._due():
+                    self._follow(command)
+        finally:
+            self._progressing = False
+        self.on_progress()
+
+    def _follow(self, command: Command) -> None:
+        try:
+            self.execute(command)
+        except Refusal:
+            # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
+            self._look_again = False
+
+    def _due(self) -> list[Command]:
+        now = self._clock()
+        due: list[Command] = []
+        for id_ in sorted(self._active):
+            command = self._due_for(self.state.migrations[id_], now)
+            if command is not None:
+                due.append(command)
+        # Trees grow again only when nobody is left who might still forward along an edge that was taken out.
+        if not self.state.trees_settled and all(
+            self.fleet.has(name, self.state.revision) for name in self.fleet.names if self.fleet.is_connected(name)
+        ):
+            due.append(SettleTrees(now))
+        if any(now - row.since >= self._quarantine for row in self.state.quarantine.values()):
+            due.append(EndQuarantines(now, self._quarantine, self.fleet.confirmed()))
+        return due
+
+    def _due_for(self, migration: Migration, now: float) -> Command | None:
+        """The step that a migration's phase and its switches' confirmations lead to, or None."""
+        confirmed = [self.fleet.has(name, migration.step_revision) for name in migration.switches]
+        if migration.phase is Phase.PREPARING:
+            fault = next((row for name in migration.switches for row in self.fleet.faults(name)
+                          if row.owner[:2] == ("vm", migration.vm)), None)  # fmt: skip
+            if fault is not None:
+                return Abort(migration.id, now, f"a switch refused: {fault.error} ({fault.cause})")
+            if all(confirmed):
+                return Prepared(migration.id, now)
+        if migration.phase in (Phase.PREPARING, Phase.PREPARED) and now >= migration.started + migration.timeout:
+            pending = ", ".join(self.migration_switches(migration).pending)
+            missing = f"; not confirmed by: {pending}" if pending else ""
+            return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
+        if migration.phase is Phase.ACTIVATED and migration.commit == "automatic":
+            here = [name for name in migration.switches if self.fleet.is_connected(name)]
+            if all(self.fleet.has(name, migration.step_revision) for name in here):
+                return Commit(migration.id, now)
+        return None
+
+    # What the network says
+
+    def links_seen(self, down: frozenset[str]) -> None:
+        """The links that are down now, by name."""
+        if down != self.state.links_down:
+            self.execute(LinksChanged(down, self._clock()))
+            self.progress()
+
+    def frame_seen(self, switch: str, cookie: int) -> None:
+        """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks."""
+        flow = self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
+        if flow is None or flow.owner[0] != "vm":
+            return
+        vm = self.state.vms.get(flow.owner[1])
+        migration = self.state.migration_of(vm) if vm is not None else None
+        if migration is None or migration.phase not in (Phase.PREPARING, Phase.PREPARED):
+            return
+        in_port = next(value for name, value, _ in flow.match if name == "in_port")
+        server = self.state.fabric.server_at.get(PortRef(switch, in_port))
+        if server is not None and server.name == migration.target and migration.activate_on == "announcement":
+            self.execute(Activate(migration.id, self._clock(), f"seen at {switch}:{in_port}"))
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _with_counts(change: Change, plan: Plan) -> Change:
+    """Note in the timeline of the migrations that moved on what each switch is sent for it."""
+    state = change.state
+    counts = {name: delta.messages for name, delta in sorted(plan.deltas.items())}
+    for id_ in change.migrations:
+        row = state.migrations.get(id_)
+        if row is not None and row.timeline and row.step_revision == state.revision:
+            last = row.timeline[-1]._replace(flow_mods=counts)
+            row = replace(row, timeline=(*row.timeline[:-1], last))
+            state = replace(state, migrations=state.migrations.set(id_, row))
+    return change._replace(state=state)
+

@@ -1,0 +1,127 @@
+"""Every switch's place in time: what it still has to be told, and what it has confirmed.
+
+Desired, on the way and confirmed are separate values; a switch counts as having a revision only when it said so. Pure
+book-keeping: sessions (one per connection, `ryu_vmmob.apps`) take from it and report to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable, Iterable, NamedTuple
+
+from ryu_vmmob.flows.delta import Delta, compose
+
+
+class Fault(NamedTuple):
+    """Something a switch refused, joined to what caused it: the flow or group as text, and whose it is."""
+
+    error: str
+    cause: str
+    owner: tuple[str, ...]
+
+
+class SwitchStatus(NamedTuple):
+    """A switch as people see it. ``behind``: revisions decided and not confirmed. ``since``: of the connection, seconds."""
+
+    connected: bool
+    in_step: bool
+    behind: int
+    faults: tuple[Fault, ...]
+    since: float | None
+
+
+@dataclass(slots=True)
+class _Place:
+    wake: Callable[[], None] | None = None
+    since: float | None = None
+    synchronised: bool = False
+    """Reconciled since it connected: what it has is known."""
+    confirmed: int = -1
+    pending: list[tuple[int, Delta]] = field(default_factory=list)
+    faults: dict[tuple[str, ...], Fault] = field(default_factory=dict)
+
+
+class Fleet:
+    """All switches of the fabric. ``revision`` is the newest revision decided."""
+
+    def __init__(self, names: Iterable[str], revision: int) -> None:
+        self._places = {name: _Place() for name in names}
+        self.revision = revision
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._places)
+
+    def decide(self, revision: int, deltas: dict[str, Delta]) -> None:
+        """A new revision: switches with a delta are to be told, the others have it already."""
+        previous, self.revision = self.revision, revision
+        for name, place in self._places.items():
+            delta = deltas.get(name)
+            if delta is not None:
+                # A switch that is away or not reconciled yet will be compared with the whole desired state.
+                if place.synchronised:
+                    place.pending.append((revision, delta))
+                    if place.wake is not None:
+                        place.wake()
+            elif place.synchronised and not place.pending and place.confirmed == previous:
+                place.confirmed = revision
+
+    def connected(self, name: str, wake: Callable[[], None], now: float) -> None:
+        """A session stands; ``wake`` is called whenever there is something to take."""
+        self._places[name] = _Place(wake, now)
+
+    def disconnected(self, name: str, wake: Callable[[], None]) -> None:
+        """The session that gave ``wake`` has ended (a newer one of the same switch stays)."""
+        if self._places[name].wake is wake:
+            self._places[name] = _Place()
+
+    def begin_reconciliation(self, name: str) -> int:
+        """From now on deltas are kept for this switch; what came before is in the desired state. The revision of that."""
+        place = self._places[name]
+        place.synchronised = True
+        place.pending.clear()
+        place.faults.clear()
+        place.confirmed = -1
+        return self.revision
+
+    def take(self, name: str) -> tuple[int, Delta] | None:
+        """Everything pending for a switch as one delta, with the revision it leads to; None when there is nothing."""
+        place = self._places[name]
+        if not place.pending:
+            return None
+        pending, place.pending = place.pending, []
+        return pending[-1][0], compose(delta for _, delta in pending)
+
+    def confirm(self, name: str, revision: int, faults: Iterable[Fault] = (), mended: Iterable[tuple[str, ...]] = ()) -> None:
+        """The switch has everything up to ``revision``, ``faults`` excepted; ``mended``: owners written without fault."""
+        place = self._places[name]
+        for owner in mended:
+            place.faults.pop(owner, None)
+        for fault in faults:
+            place.faults[fault.owner] = fault
+        # With nothing else to do it has every later revision too.
+        place.confirmed = revision if place.pending else self.revision
+
+    def has(self, name: str, revision: int) -> bool:
+        """Whether a switch is connected and has confirmed ``revision``."""
+        place = self._places[name]
+        return place.wake is not None and place.synchronised and place.confirmed >= revision
+
+    def is_connected(self, name: str) -> bool:
+        return self._places[name].wake is not None
+
+    def faults(self, name: str) -> tuple[Fault, ...]:
+        return tuple(self._places[name].faults.values())
+
+    def confirmed(self) -> dict[str, int]:
+        """The revision each switch has confirmed; those that are away are left out."""
+        return {
+            name: place.confirmed for name, place in self._places.items() if place.synchronised and place.wake is not None
+        }
+
+    def status(self, name: str) -> SwitchStatus:
+        place = self._places[name]
+        up = place.wake is not None
+        in_step = up and place.synchronised and place.confirmed >= self.revision and not place.faults
+        behind = max(0, self.revision - max(place.confirmed, 0)) if up else self.revision
+        return SwitchStatus(up, in_step, behind, tuple(place.faults.values()), place.since)

@@ -1,0 +1,130 @@
+"""Between the state and the store: what a change writes, and the state that a store's records make up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Iterable, Iterator
+
+from immutables import Map
+
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.draft import Change
+from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.state import State, index_vm, seat_vm, with_fabric
+from ryu_vmmob.paths.presence import presence
+from ryu_vmmob.store.base import Record, StoreError, Write
+from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write
+
+
+def writes(before: State, change: Change) -> Iterator[Write]:
+    """Exactly what differs between two states, found from what was touched."""
+    after = change.state
+    yield from _objects("cug", change.cugs, before.cugs, after.cugs)
+    yield from _objects("vm", change.vms, before.vms, after.vms)
+    yield from _objects("migration", change.migrations, before.migrations, after.migrations)
+    keys = {cug.key for name in change.cugs for state in (before, after) if (cug := state.cugs.get(name)) is not None}
+    for key in sorted(keys):
+        old, new = before.allocations.get(key, Map()), after.allocations.get(key, Map())
+        for domain in sorted({*old, *new}):
+            if old.get(domain) != new.get(domain):
+                yield pair_write("allocation", (domain, key), new.get(domain))
+    if before.quarantine is not after.quarantine:
+        for pair in sorted({*before.quarantine, *after.quarantine}):
+            if before.quarantine.get(pair) != after.quarantine.get(pair):
+                yield pair_write("quarantine", pair, after.quarantine.get(pair))
+    if before.last_segment_key != after.last_segment_key:
+        yield Write("meta", "last_segment_key", encode(after.last_segment_key))
+    if before.links_down != after.links_down:
+        yield Write("meta", "links_down", encode(sorted(after.links_down)))
+
+
+def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: Map[str, object]) -> Iterator[Write]:
+    for name in sorted(names):
+        new = after.get(name)
+        if new is None and name in before:
+            yield Write(kind, name, None)
+        elif isinstance(new, (Cug, Vm, Migration)) and new != before.get(name):
+            yield write(new)
+
+
+def switch_key_writes(before: Map[str, int], after: Map[str, int]) -> Iterator[Write]:
+    """Keys given to switches that are new in the fabric."""
+    for name, key in sorted(after.items()):
+        if name not in before:
+            yield Write("switch_key", name, encode(key))
+
+
+def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[State, Map[str, int]]:
+    """The state a store holds, on ``fabric``; and the switch keys the store knew.
+
+    Raises StoreError when an object refers to something that the fabric file no longer has.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for record in records:
+        found.setdefault(record.kind, {})[record.name] = decode(record.kind, record.name, record.body)
+    keys = Map({name: key for name, key in found.get("switch_key", {}).items() if isinstance(key, int)})
+    meta = found.get("meta", {})
+    down = meta.get("links_down", [])
+    known = {link.name for link in fabric.links}
+    links_down = frozenset(name for name in down if name in known) if isinstance(down, list) else frozenset()
+    last = meta.get("last_segment_key", 0)
+    empty = with_fabric(None, fabric)
+    state = replace(
+        empty, revision=revision, links_down=links_down, switch_keys=keys, last_segment_key=last if isinstance(last, int) else 0
+    )
+    state = with_fabric(state, fabric)
+    for cug in found.get("cug", {}).values():
+        if isinstance(cug, Cug):
+            state = _with_cug(state, cug)
+    migrations = {row.id: row for row in found.get("migration", {}).values() if isinstance(row, Migration)}
+    state = replace(state, migrations=Map(migrations))
+    for vm in found.get("vm", {}).values():
+        if isinstance(vm, Vm):
+            state = _with_vm(state, vm)
+    allocations: dict[int, Map[str, int]] = {}
+    holders: dict[tuple[str, int], int] = {}
+    for name, vlan_id in found.get("allocation", {}).items():
+        domain, key = pair_of(name)
+        if isinstance(vlan_id, int):
+            _require(domain in fabric.l2_domains, f"L2 domain {domain!r} carries a CUG")
+            allocations[key] = allocations.get(key, Map()).set(domain, vlan_id)
+            holders[domain, vlan_id] = key
+    quarantine = {}
+    for name, row in found.get("quarantine", {}).items():
+        domain, key = pair_of(name)
+        if domain in fabric.l2_domains:
+            quarantine[domain, key] = row
+            holders[domain, row.vlan_id] = key  # type: ignore[attr-defined]
+    state = replace(
+        state, allocations=Map(allocations), holders=Map(holders), quarantine=Map(quarantine)  # type: ignore[arg-type]
+    )
+    presences = {name: presence(state, name) for name in state.occupancy}
+    return replace(state, presences=Map(presences)), keys
+
+
+def _with_cug(state: State, cug: Cug) -> State:
+    pins = state.pins
+    for domain, vlan_id in cug.pins.items():
+        pins = pins.set((domain, vlan_id), cug.name)
+    return replace(
+        state,
+        cugs=state.cugs.set(cug.name, cug),
+        pins=pins,
+        segment_cugs=state.segment_cugs.set(cug.key, cug.name),
+        last_segment_key=max(state.last_segment_key, cug.key) if not state.last_segment_key else state.last_segment_key,
+    )
+
+
+def _with_vm(state: State, vm: Vm) -> State:
+    for interface in vm.interfaces:
+        _require(interface.cug in state.cugs, f"VM {vm.name!r} belongs to CUG {interface.cug!r}", "in the store")
+    state = index_vm(replace(state, vms=state.vms.set(vm.name, vm)), vm)
+    for seat in state.seats_of(vm):
+        _require(seat.server in state.fabric.servers, f"VM {vm.name!r} has a place on server {seat.server!r}")
+        state = seat_vm(state, vm, seat.server, +1)
+    return state
+
+
+def _require(holds: bool, fact: str, where: str = "in the fabric file") -> None:
+    if not holds:
+        raise StoreError(f"{fact}, which is no longer {where}")

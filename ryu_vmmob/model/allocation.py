@@ -1,0 +1,119 @@
+"""VLAN-IDs: one per segment in each L2 domain that carries it, given on first presence, kept in quarantine after (R21, R28).
+
+A segment that comes back to a domain within the quarantine gets its old number, so a move there and back leaves no trace.
+Otherwise the lowest free number of the domain is taken: predictable, and easy to read in a capture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Iterable, Mapping
+
+from immutables import Map
+
+from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.refusal import conflict
+from ryu_vmmob.model.state import Quarantined, State
+
+
+def allocate(state: State, cug: Cug, wanted: frozenset[str], now: float, *, strict: bool = True) -> State:
+    """Give ``cug`` a VLAN-ID in exactly the domains ``wanted``; those it no longer needs go into quarantine.
+
+    With ``strict`` a full domain refuses (409, R28) and nothing has changed; otherwise the pair is noted in ``starved``.
+    """
+    mine = state.allocations.get(cug.key, Map())
+    if frozenset(mine) == wanted and not state.starved:
+        return state
+    holders, quarantine = state.holders, state.quarantine
+    starved = {pair for pair in state.starved if pair[0] != cug.name}
+    for domain in sorted(frozenset(mine) - wanted):
+        quarantine = quarantine.set((domain, cug.key), Quarantined(mine[domain], now, state.revision))
+        mine = mine.delete(domain)
+    for domain in sorted(wanted - frozenset(mine)):
+        earlier = quarantine.get((domain, cug.key))
+        pinned = cug.pins.get(domain)
+        if earlier is not None and pinned in (None, earlier.vlan_id):
+            chosen: int | None = earlier.vlan_id
+            quarantine = quarantine.delete((domain, cug.key))
+        else:
+            chosen = pinned if pinned is not None else _lowest_free(state, holders, domain)
+        if chosen is None or holders.get((domain, chosen), cug.key) != cug.key:
+            if strict:
+                raise conflict(_why_not(state, cug, domain, chosen), "no VLAN-ID free")
+            starved.add((cug.name, domain))
+            continue
+        holders = holders.set((domain, chosen), cug.key)
+        mine = mine.set(domain, chosen)
+    allocations = state.allocations.set(cug.key, mine) if mine else _without(state.allocations, cug.key)
+    return replace(state, allocations=allocations, holders=holders, quarantine=quarantine, starved=frozenset(starved))
+
+
+def _without(allocations: Map[int, Map[str, int]], key: int) -> Map[int, Map[str, int]]:
+    return allocations.delete(key) if key in allocations else allocations
+
+
+def _lowest_free(state: State, holders: Map[tuple[str, int], int], domain: str) -> int | None:
+    for vlan_id in state.fabric.l2_domains[domain].vlan_ids:
+        if (domain, vlan_id) not in holders and (domain, vlan_id) not in state.pins:
+            return vlan_id
+    return None
+
+
+def _why_not(state: State, cug: Cug, domain: str, chosen: int | None) -> str:
+    if chosen is not None:
+        holder = state.segment_cugs.get(state.holders[domain, chosen])
+        who = f"CUG {holder!r} has it" if holder is not None else "it is in quarantine"
+        return f"R28: CUG {cug.name!r} is pinned to VLAN-ID {chosen} in L2 domain {domain!r}, but {who}"
+    size = len(state.fabric.l2_domains[domain].vlan_ids)
+    resting = sum(1 for where, _ in state.quarantine if where == domain)
+    return (
+        f"R28: L2 domain {domain!r} has no free VLAN-ID for CUG {cug.name!r}: "
+        f"all {size} are in use, pinned or in quarantine ({resting})"
+    )
+
+
+def release(state: State, now: float, seconds: float, acknowledged: Mapping[str, int]) -> State:
+    """End the quarantines that are over: ``seconds`` have passed, and every switch of the domain is past the release.
+
+    ``acknowledged`` is the revision each connected switch has confirmed. A switch that is away may still use the old
+    number, so it holds the number back however long it takes.
+    """
+    quarantine, holders = state.quarantine, state.holders
+    for (domain, key), row in state.quarantine.items():
+        if now - row.since < seconds:
+            continue
+        if all(acknowledged.get(name, -1) >= row.revision for name in state.fabric.switches_of_domain[domain]):
+            quarantine = quarantine.delete((domain, key))
+            holders = holders.delete((domain, row.vlan_id))
+    if quarantine is state.quarantine:
+        return state
+    return replace(state, quarantine=quarantine, holders=holders)
+
+
+def check_pins(state: State, cug: Cug) -> Iterable[tuple[str, str]]:
+    """Faults of a CUG's pins as (path, message): unknown domains and numbers outside the domain's range."""
+    for domain, vlan_id in cug.pins.items():
+        known = state.fabric.l2_domains.get(domain)
+        if known is None:
+            yield f"vlan_ids.{domain}", f"there is no L2 domain {domain!r} in the fabric"
+        elif vlan_id not in known.vlan_ids:
+            yield f"vlan_ids.{domain}", f"{vlan_id} is not among the VLAN-IDs of L2 domain {domain!r}"
+
+
+def refuse_taken_pins(state: State, cug: Cug) -> None:
+    """409 when a pin is another CUG's (pinned, in use or resting), or would change a VLAN-ID that is in use (R21, R28)."""
+    mine = state.allocations.get(cug.key, Map())
+    for domain, vlan_id in sorted(cug.pins.items()):
+        pinned = state.pins.get((domain, vlan_id), cug.name)
+        if pinned != cug.name:
+            raise conflict(f"R28: VLAN-ID {vlan_id} of L2 domain {domain!r} is pinned by CUG {pinned!r}")
+        key = state.holders.get((domain, vlan_id), cug.key)
+        if key != cug.key:
+            holder = state.segment_cugs.get(key)
+            who = f"in use by CUG {holder!r}" if holder is not None else "in quarantine"
+            raise conflict(f"R28: VLAN-ID {vlan_id} of L2 domain {domain!r} is {who}")
+        if mine.get(domain, vlan_id) != vlan_id:
+            raise conflict(
+                f"R21: CUG {cug.name!r} uses VLAN-ID {mine[domain]} in L2 domain {domain!r} now; "
+                "a pin can change only while the CUG is absent there"
+            )

@@ -1,0 +1,306 @@
+"""Commands: the only way the state changes. Each is a value; `apply` turns a state and commands into a new state.
+
+Pure: time and ids come in with the command. A command that cannot be carried out raises `Refusal`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Callable, Final, Mapping, Union
+
+from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX, MAX_SEGMENT_KEY
+from ryu_vmmob.model import migration_steps as steps
+from ryu_vmmob.model.allocation import check_pins, refuse_taken_pins, release
+from ryu_vmmob.model.draft import Change, Draft
+from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm
+from ryu_vmmob.model.refusal import conflict, invalid, not_found
+from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.trees import build_trees
+
+
+@dataclass(frozen=True, slots=True)
+class PutCug:
+    """Create or replace a CUG. No gateways: the first host address of each subnet."""
+
+    name: str
+    subnets: tuple[Network, ...]
+    gateways: tuple[Address, ...] = ()
+    routing_domain: str | None = None
+    pins: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCug:
+    name: str
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PutVm:
+    """Create a VM on a server, or change its interfaces where it is."""
+
+    name: str
+    server: str
+    interfaces: tuple[Interface, ...]
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVm:
+    name: str
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartMigration:
+    """Prepare a move. ``timeout`` in seconds until it must be activated."""
+
+    id: str
+    vm: str
+    to: str
+    mode: str = "hot"
+    delivery: str = "early"
+    activate_on: str = "announcement"
+    commit: str = "automatic"
+    timeout: float = 300.0
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Every switch concerned has acknowledged the preparation."""
+
+    id: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """The VM runs at the target now: seen there, or the orchestrator says so."""
+
+    id: str
+    now: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    id: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    id: str
+    now: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinksChanged:
+    """The links that are down now. Trees shrink to what old and new have in common; `SettleTrees` follows."""
+
+    down: frozenset[str]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTrees:
+    """Every switch has acknowledged the shrinking: grow to the new trees."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndQuarantines:
+    """Free the VLAN-IDs whose quarantine of ``seconds`` is over (`allocation.release`)."""
+
+    now: float
+    seconds: float
+    acknowledged: Mapping[str, int]
+
+
+Command = Union[
+    PutCug, DeleteCug, PutVm, DeleteVm, StartMigration, Prepared, Activate, Commit, Abort, LinksChanged, SettleTrees,
+    EndQuarantines,
+]  # fmt: skip
+
+
+def apply(state: State, *commands: Command, now: float = 0.0) -> Change:
+    """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed."""
+    draft = Draft(state, max([now, *(getattr(command, "now", 0.0) for command in commands)]))
+    for command in commands:
+        _HANDLERS[type(command)](draft, command)
+    return draft.finish()
+
+
+def _put_cug(draft: Draft, command: PutCug) -> None:
+    state = draft.state
+    old = state.cugs.get(command.name)
+    families = [subnet.version for subnet in command.subnets]
+    if not families or len(set(families)) != len(families):
+        raise invalid(("subnets", "R9: one prefix per address family, and at least one"))
+    gateways = command.gateways or tuple(subnet[1] for subnet in command.subnets)
+    cug = Cug(
+        command.name,
+        old.key if old is not None else _free_segment_key(state),
+        command.subnets,
+        gateways,
+        command.routing_domain,
+        dict(command.pins),
+    )
+    faults = [*_gateway_faults(cug), *check_pins(state, cug)]
+    if faults:
+        raise invalid(*faults)
+    if old is not None and replace(cug, revision=old.revision) == old:
+        return
+    refuse_taken_pins(state, cug)
+    if old is not None and (old.subnets, old.gateways) != (cug.subnets, cug.gateways):
+        for member in state.members.get(cug.name, ()):
+            check_interfaces(state, state.vms[member.vm].interfaces, {cug.name: cug}, f"vms.{member.vm}.interfaces")
+    draft.put_cug(cug)
+
+
+def _free_segment_key(state: State) -> int:
+    """The next key after the last one given, so that a deleted CUG's key rests as long as possible."""
+    for step in range(1, MAX_SEGMENT_KEY + 1):
+        key = (state.last_segment_key + step - 1) % MAX_SEGMENT_KEY + 1
+        if key not in state.segment_cugs:
+            return key
+    raise conflict(f"there are {MAX_SEGMENT_KEY} CUGs already, the most this controller can tell apart")
+
+
+def _gateway_faults(cug: Cug) -> list[tuple[str, str]]:
+    faults = []
+    for number, gateway in enumerate(cug.gateways):
+        subnet = next((subnet for subnet in cug.subnets if gateway in subnet), None)
+        if subnet is None:
+            faults.append((f"gateways[{number}]", f"{gateway} is in none of the CUG's subnets"))
+        elif subnet.num_addresses > 2 and gateway in (subnet[0], subnet[-1]) and gateway.version == 4:
+            faults.append((f"gateways[{number}]", f"{gateway} is the network or broadcast address of {subnet}"))
+    if len({gateway.version for gateway in cug.gateways}) != len(cug.gateways):
+        faults.append(("gateways", "one gateway per address family"))
+    return faults
+
+
+def _delete_cug(draft: Draft, command: DeleteCug) -> None:
+    cug = draft.state.cugs.get(command.name)
+    if cug is None:
+        raise not_found("CUG", command.name)
+    members = draft.state.members.get(command.name)
+    if members:
+        some = ", ".join(sorted({member.vm for member in members})[:5])
+        raise conflict(f"CUG {command.name!r} has {len(members)} interfaces (of {some}); take the VMs away first")
+    draft.drop_cug(cug)
+
+
+def _put_vm(draft: Draft, command: PutVm) -> None:
+    state = draft.state
+    old = state.vms.get(command.name)
+    if command.server not in state.fabric.servers:
+        raise invalid(("server", f"there is no server {command.server!r} in the fabric"))
+    if old is not None:
+        if old.server != command.server:
+            raise conflict(
+                f"VM {old.name!r} is on server {old.server!r}: POST a migration to move it", "moves are migrations"
+            )
+        if old.interfaces == command.interfaces:
+            return
+        if old.migration is not None:
+            raise conflict(f"VM {old.name!r} is moving (migration {old.migration})")
+    check_interfaces(state, command.interfaces, {}, "interfaces")
+    if old is not None:
+        draft.drop_vm(old)
+    refuse_taken_addresses(draft.state, command.interfaces)
+    vm = Vm(command.name, command.server, command.interfaces)
+    refuse_untagged_clash(draft.state, vm, command.server)
+    draft.add_vm(vm)
+
+
+def _delete_vm(draft: Draft, command: DeleteVm) -> None:
+    vm = draft.state.vms.get(command.name)
+    if vm is None:
+        raise not_found("VM", command.name)
+    if vm.migration is not None:
+        raise conflict(f"VM {vm.name!r} is moving (migration {vm.migration}); abort or commit that first")
+    draft.drop_vm(vm)
+
+
+def _start_migration(draft: Draft, command: StartMigration) -> None:
+    steps.start(
+        draft,
+        Migration(
+            command.id, command.vm, "", command.to, command.mode, command.delivery, command.activate_on, command.commit,
+            command.timeout, started=command.now,
+        ),
+    )  # fmt: skip
+
+
+def _prepared(draft: Draft, command: Prepared) -> None:
+    steps.enter(draft, command.id, Phase.PREPARED, None)
+
+
+def _activate(draft: Draft, command: Activate) -> None:
+    steps.enter(draft, command.id, Phase.ACTIVATED, command.reason)
+
+
+def _commit(draft: Draft, command: Commit) -> None:
+    steps.enter(draft, command.id, Phase.COMMITTED, None)
+
+
+def _abort(draft: Draft, command: Abort) -> None:
+    steps.enter(draft, command.id, Phase.ABORTED, command.reason)
+
+
+def _links_changed(draft: Draft, command: LinksChanged) -> None:
+    state = draft.state
+    if command.down == state.links_down:
+        return
+    for name in sorted(command.down - state.links_down):
+        draft.event("link.down", link=name)
+    for name in sorted(state.links_down - command.down):
+        draft.event("link.up", link=name)
+    target = build_trees(state.fabric, command.down)
+    common = state.trees.common(target)
+    draft.state = replace(state, links_down=command.down, trees_settled=common == target)
+    _use_trees(draft, common)
+
+
+def _settle_trees(draft: Draft, command: SettleTrees) -> None:
+    draft.state = replace(draft.state, trees_settled=True)
+    _use_trees(draft, build_trees(draft.state.fabric, draft.state.links_down))
+
+
+def _use_trees(draft: Draft, trees: "steps.Trees") -> None:
+    """Every CUG on a tree that differs is derived anew; a full domain starves it there instead of refusing a fact."""
+    state = draft.state
+    draft.strict = False
+    changed = {old.root for old, new in zip(state.trees.trees, trees.trees, strict=True) if old.edges != new.edges}
+    draft.state = replace(state, trees=trees)
+    draft.cugs.update(name for name in state.occupancy if state.trees.of_segment(name).root in changed)
+
+
+def _end_quarantines(draft: Draft, command: EndQuarantines) -> None:
+    before = draft.state
+    draft.state = release(before, command.now, command.seconds, command.acknowledged)
+    if draft.state is not before and before.starved:
+        draft.strict = False
+        draft.cugs.update(cug for cug, _ in before.starved if cug in before.cugs)
+
+
+_HANDLERS: Final[dict[type, Callable[..., None]]] = {
+    PutCug: _put_cug,
+    DeleteCug: _delete_cug,
+    PutVm: _put_vm,
+    DeleteVm: _delete_vm,
+    StartMigration: _start_migration,
+    Prepared: _prepared,
+    Activate: _activate,
+    Commit: _commit,
+    Abort: _abort,
+    LinksChanged: _links_changed,
+    SettleTrees: _settle_trees,
+    EndQuarantines: _end_quarantines,
+}
+MAX_SWITCHES: Final = MAX_GROUP_INDEX

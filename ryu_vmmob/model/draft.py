@@ -1,0 +1,171 @@
+"""A draft: the state as it becomes while commands are applied, and what they have touched.
+
+All or nothing: a refusal throws the draft away and the old state stands. `Draft.finish` derives presence and VLAN-IDs once
+for everything that was touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+from immutables import Map
+
+from ryu_vmmob.model.allocation import allocate
+from ryu_vmmob.model.objects import Cug, Leg, Migration, Vm
+from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
+from ryu_vmmob.paths.presence import domains, presence
+
+
+class Event(NamedTuple):
+    """Something an operator would ask about: ``kind`` as in ``migration.prepared``, and its particulars."""
+
+    kind: str
+    data: dict[str, Any]
+
+
+class Change(NamedTuple):
+    """What commands did: the new state, and the names of what they touched."""
+
+    state: State
+    cugs: frozenset[str]
+    vms: frozenset[str]
+    migrations: frozenset[str]
+    events: tuple[Event, ...]
+
+
+class Draft:
+    """One all-or-nothing change. ``now`` in seconds since the epoch."""
+
+    def __init__(self, state: State, now: float) -> None:
+        self.before = state
+        self.state = replace(state, revision=state.revision + 1)
+        self.now = now
+        self.strict = True
+        self.cugs: set[str] = set()
+        self.vms: set[str] = set()
+        self.migrations: set[str] = set()
+        self.events: list[Event] = []
+
+    def event(self, kind: str, **data: Any) -> None:
+        self.events.append(Event(kind, data))
+
+    def put_cug(self, cug: Cug) -> None:
+        state = self.state
+        old = state.cugs.get(cug.name)
+        pins = state.pins
+        for pair in old.pins.items() if old is not None else ():
+            pins = pins.delete(pair)
+        for pair in cug.pins.items():
+            pins = pins.set(pair, cug.name)
+        cug = replace(cug, revision=state.revision)
+        self.state = replace(
+            state,
+            cugs=state.cugs.set(cug.name, cug),
+            pins=pins,
+            segment_cugs=state.segment_cugs.set(cug.key, cug.name),
+            last_segment_key=max(state.last_segment_key, cug.key) if old is None else state.last_segment_key,
+        )
+        self.cugs.add(cug.name)
+
+    def drop_cug(self, cug: Cug) -> None:
+        state = self.state
+        pins = state.pins
+        for pair in cug.pins.items():
+            pins = pins.delete(pair)
+        self.state = replace(
+            state, cugs=state.cugs.delete(cug.name), pins=pins, segment_cugs=state.segment_cugs.delete(cug.key)
+        )
+        self.cugs.add(cug.name)
+
+    def put_vm(self, vm: Vm) -> None:
+        """Write a VM whose interfaces are the same as before (or that is indexed already)."""
+        vm = replace(vm, revision=self.state.revision)
+        self.state = replace(self.state, vms=self.state.vms.set(vm.name, vm))
+        self.vms.add(vm.name)
+
+    def add_vm(self, vm: Vm) -> None:
+        self.put_vm(vm)
+        self.state = index_vm(self.state, vm)
+        self.seat(vm, vm.server, +1)
+
+    def drop_vm(self, vm: Vm) -> None:
+        self.seat(vm, vm.server, -1)
+        self.state = unindex_vm(self.state, vm)
+        self.state = replace(self.state, vms=self.state.vms.delete(vm.name))
+        self.vms.add(vm.name)
+
+    def seat(self, vm: Vm, server: str, by: int) -> None:
+        """Count a VM in (+1) or out (-1) at a server; every CUG that this can concern is touched."""
+        neighbours = self.state.server_cugs.get(server, Map())
+        self.state = seat_vm(self.state, vm, server, by)
+        self.cugs.update(interface.cug for interface in vm.interfaces)
+        if not self.state.fabric.servers[server].tagged:
+            self.cugs.update(neighbours)
+
+    def put_migration(self, migration: Migration) -> None:
+        migration = replace(migration, revision=self.state.revision)
+        self.state = replace(self.state, migrations=self.state.migrations.set(migration.id, migration))
+        self.migrations.add(migration.id)
+
+    def forget_migrations(self, kept: int) -> None:
+        """Drop the oldest finished migrations once there are a fifth more than ``kept``."""
+        migrations = self.state.migrations
+        if len(migrations) <= kept * 6 // 5:
+            return
+        finished = sorted((row for row in migrations.values() if row.phase.is_final), key=lambda row: row.revision)
+        for row in finished[: len(migrations) - kept]:
+            migrations = migrations.delete(row.id)
+            self.migrations.add(row.id)
+        self.state = replace(self.state, migrations=migrations)
+
+    def finish(self) -> Change:
+        """Derive presence and VLAN-IDs of all that was touched. Raises Refusal when a domain is full."""
+        if self._nothing_done():
+            return Change(self.before, frozenset(), frozenset(), frozenset(), ())
+        for name in sorted(self.cugs):
+            self._settle(name)
+        for name in sorted(self.migrations):
+            if name in self.state.migrations:
+                self._fill_legs(self.state.migrations[name])
+        return Change(
+            self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), tuple(self.events)
+        )
+
+    def _nothing_done(self) -> bool:
+        """Whether the state is what it was: a repeated PUT costs no revision."""
+        names = (row.name for row in fields(State) if row.name != "revision")
+        return all(getattr(self.state, name) is getattr(self.before, name) for name in names)
+
+    def _settle(self, name: str) -> None:
+        cug = self.state.cugs.get(name) or self.before.cugs[name]
+        found = presence(self.state, name) if name in self.state.occupancy else None
+        wanted = domains(self.state.fabric, found) if found is not None else frozenset()
+        before = self.state.allocations.get(cug.key, Map())
+        self.state = allocate(self.state, cug, wanted, self.now, strict=self.strict)
+        after = self.state.allocations.get(cug.key, Map())
+        for domain in sorted(frozenset(after) - frozenset(before)):
+            self.event("vlan_id.allocated", cug=name, l2_domain=domain, vlan_id=after[domain])
+        for domain in sorted(frozenset(before) - frozenset(after)):
+            self.event("vlan_id.released", cug=name, l2_domain=domain, vlan_id=before[domain])
+        presences = self.state.presences
+        if found is not None:
+            presences = presences.set(name, found)
+        elif name in presences:
+            presences = presences.delete(name)
+        self.state = replace(self.state, presences=presences)
+
+    def _fill_legs(self, migration: Migration) -> None:
+        if migration.legs or migration.phase.is_final:
+            return
+        state = self.state
+        legs = tuple(
+            Leg(
+                interface.cug,
+                state.server_vlan_id(interface.cug, migration.source),
+                state.server_vlan_id(interface.cug, migration.target),
+            )
+            for interface in state.vms[migration.vm].interfaces
+        )
+        switches = sorted({switch for leg in legs for switch in state.presences[leg.cug].local})
+        self.put_migration(replace(migration, legs=legs, switches=tuple(switches)))

@@ -1,0 +1,100 @@
+"""Who may be a member: the rules for a VM's interfaces (R8 to R10, R24)."""
+
+from __future__ import annotations
+
+from typing import Mapping, Sequence
+
+from immutables import Map
+
+from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, mac, mac_text
+from ryu_vmmob.model.objects import Cug, Interface, Vm
+from ryu_vmmob.model.refusal import conflict, invalid
+from ryu_vmmob.model.state import State
+
+
+def check_interfaces(
+    state: State, interfaces: Sequence[Interface], instead: Mapping[str, Cug], path: str
+) -> None:
+    """Raise 422 with every fault of ``interfaces``; ``instead`` are CUGs as they are about to become."""
+    faults: list[tuple[str, str]] = []
+    if not interfaces:
+        faults.append((path, "R10: a VM has at least one interface"))
+    seen: set[str] = set()
+    for number, interface in enumerate(interfaces):
+        here = f"{path}[{number}]"
+        cug = instead.get(interface.cug) or state.cugs.get(interface.cug)
+        if interface.cug in seen:
+            faults.append((f"{here}.cug", f"R10: one interface per CUG, and CUG {interface.cug!r} stands here twice"))
+        seen.add(interface.cug)
+        if interface.mac & MAC_MULTICAST_BIT or interface.mac == 0:
+            faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is no unicast address"))
+        if interface.mac == mac(state.fabric.gateway_mac):
+            faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is the gateways' MAC"))
+        if interface.guest_vlan_id is not None:
+            faults.append((f"{here}.guest_vlan_id", "R24: guest-tagged interfaces are not carried yet; use null"))
+        if cug is None:
+            faults.append((f"{here}.cug", f"there is no CUG {interface.cug!r}"))
+        else:
+            faults.extend(_ip_faults(cug, interface, here))
+    if faults:
+        raise invalid(*faults)
+
+
+def _ip_faults(cug: Cug, interface: Interface, here: str) -> list[tuple[str, str]]:
+    faults = []
+    if not interface.ips:
+        faults.append((f"{here}.ips", "R10: an interface has at least one address"))
+    if len(set(interface.ips)) != len(interface.ips):
+        faults.append((f"{here}.ips", "an address stands here twice"))
+    for number, ip in enumerate(interface.ips):
+        where = f"{here}.ips[{number}]"
+        subnet = next((subnet for subnet in cug.subnets if ip in subnet), None)
+        if ip.version == 6 and ip.is_link_local:
+            continue
+        if subnet is None:
+            faults.append((where, f"R9: {ip} is in none of the subnets of CUG {cug.name!r}"))
+        elif ip in cug.gateways:
+            faults.append((where, f"{ip} is the gateway of CUG {cug.name!r}"))
+        elif ip.version == 4 and subnet.num_addresses > 2 and ip in (subnet[0], subnet[-1]):
+            faults.append((where, f"{ip} is the network or broadcast address of {subnet}"))
+    return faults
+
+
+def refuse_taken_addresses(state: State, interfaces: Sequence[Interface]) -> None:
+    """409 when a MAC or an address is another VM's in the same CUG."""
+    for interface in interfaces:
+        owner = state.macs.get((interface.cug, interface.mac))
+        if owner is not None:
+            raise conflict(f"MAC {mac_text(interface.mac)} in CUG {interface.cug!r} is that of VM {owner!r}")
+        for ip in interface.ips:
+            owner = state.ips.get((interface.cug, ip))
+            if owner is not None:
+                raise conflict(f"address {ip} in CUG {interface.cug!r} is that of VM {owner!r}")
+
+
+def refuse_untagged_clash(state: State, vm: Vm, server: str) -> None:
+    """409 when an untagged server could not tell the VM's interfaces from those already there.
+
+    In a trivial domain the source MAC alone says which CUG a frame belongs to (R23), so it must be unique there.
+    """
+    if state.fabric.servers[server].tagged:
+        return
+    taken = {
+        interface.mac: (name, interface.cug)
+        for name in state.server_vms.get(server, Map())
+        for interface in state.vms[name].interfaces
+        if name != vm.name
+    }
+    seen: set[int] = set()
+    for interface in vm.interfaces:
+        if interface.mac in taken:
+            name, cug = taken[interface.mac]
+            raise conflict(
+                f"R23: server {server!r} is untagged, and there MAC {mac_text(interface.mac)} is already "
+                f"VM {name!r} in CUG {cug!r}"
+            )
+        if interface.mac in seen:
+            raise conflict(
+                f"R23: server {server!r} is untagged, so the interfaces of VM {vm.name!r} need different MACs there"
+            )
+        seen.add(interface.mac)

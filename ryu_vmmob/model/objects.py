@@ -1,0 +1,142 @@
+"""Logical objects: closed user groups, virtual machines, migrations. Immutable values, trusted once built.
+
+Validation stands at the edge (REST bodies) and in the commands; here are only the types and what follows from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Mapping, NamedTuple, Union
+
+Address = Union[IPv4Address, IPv6Address]
+Network = Union[IPv4Network, IPv6Network]
+
+
+@dataclass(frozen=True, slots=True)
+class Cug:
+    """An L2-based closed user group: one subnet (v4, v6 or both) with its MACs preserved end to end (R7, R9).
+
+    ``key`` is the segment's key in the switches (1 to 65535), given once and kept. ``pins`` are VLAN-IDs asked for, by
+    L2 domain.
+    """
+
+    name: str
+    key: int
+    subnets: tuple[Network, ...]
+    gateways: tuple[Address, ...]
+    routing_domain: str | None = None
+    pins: Mapping[str, int] = field(default_factory=dict)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A vNIC: one CUG, one MAC (an integer), its addresses (R10)."""
+
+    cug: str
+    mac: int
+    ips: tuple[Address, ...]
+    guest_vlan_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """A virtual machine. ``server`` is its placement: where it runs now. ``migration``: the id of the one under way."""
+
+    name: str
+    server: str
+    interfaces: tuple[Interface, ...]
+    migration: str | None = None
+    revision: int = 0
+
+
+class Phase(str, Enum):
+    """The states of a migration (contract 3). The last three are final."""
+
+    PREPARING = "preparing"
+    PREPARED = "prepared"
+    ACTIVATED = "activated"
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (Phase.COMMITTED, Phase.ABORTED, Phase.FAILED)
+
+
+class Leg(NamedTuple):
+    """One interface's part of a migration: the VLAN-IDs the servers' virtual switches use (None: untagged)."""
+
+    cug: str
+    from_vlan_id: int | None
+    to_vlan_id: int | None
+
+
+class TimelineEntry(NamedTuple):
+    """When (seconds since the epoch) a migration entered a phase, and what the switches were sent for it."""
+
+    phase: Phase
+    time: float
+    flow_mods: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A transaction that moves a VM from ``source`` to ``target`` (design 5).
+
+    ``timeout`` in seconds counts from ``started`` until the VM is activated. ``step_revision`` is the revision whose
+    flows the present phase needs on ``switches``.
+    """
+
+    id: str
+    vm: str
+    source: str
+    target: str
+    mode: str = "hot"
+    delivery: str = "early"
+    activate_on: str = "announcement"
+    commit: str = "automatic"
+    timeout: float = 300.0
+    phase: Phase = Phase.PREPARING
+    started: float = 0.0
+    legs: tuple[Leg, ...] = ()
+    switches: tuple[str, ...] = ()
+    step_revision: int = 0
+    timeline: tuple[TimelineEntry, ...] = ()
+    reason: str | None = None
+    revision: int = 0
+
+
+class Seat(NamedTuple):
+    """A place where a VM's interfaces are, or may come to be, and what is open for it there."""
+
+    server: str
+    sends: bool
+    receives: bool
+    awaited: bool = False
+    """A copy of its frames goes to the controller: the first one says that the VM has arrived."""
+
+
+def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
+    """Where a VM sits in the present phase; the placement comes first.
+
+    Each phase is an ordinary desired state:
+
+    ==================== ======================== ==========================================
+    phase                placement                the other place
+    ==================== ======================== ==========================================
+    none or final        sends, receives          (none)
+    preparing, prepared  source: sends, receives  target: the same (`early`) or only awaited
+    activated            target: sends, receives  source: closed, its segments still extended
+    ==================== ======================== ==========================================
+    """
+    if migration is None or migration.phase.is_final:
+        return (Seat(vm.server, True, True),)
+    if migration.phase is Phase.ACTIVATED:
+        return (Seat(migration.target, True, True), Seat(migration.source, False, False))
+    early = migration.delivery == "early"
+    awaited = migration.activate_on == "announcement"
+    return (Seat(migration.source, True, True), Seat(migration.target, early, early, awaited))

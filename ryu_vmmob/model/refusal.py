@@ -1,0 +1,41 @@
+"""A refusal: a command that cannot be carried out, with everything the asker needs to mend it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One fault of the input: ``path`` as in ``interfaces[0].mac``."""
+
+    path: str
+    message: str
+
+
+class Refusal(Exception):
+    """Raised by a command; the state is as it was. ``status`` is the HTTP status of RFC 9110 that fits.
+
+    ``detail`` names the rule of the draft where one refuses (``R28``).
+    """
+
+    def __init__(self, status: int, title: str, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.faults = faults
+
+
+def invalid(*faults: tuple[str, str]) -> Refusal:
+    """422: the body is understood but breaks a rule; every fault at once."""
+    rows = tuple(Fault(*fault) for fault in faults)
+    return Refusal(422, "invalid input", "; ".join(f"{row.path}: {row.message}" for row in rows), rows)
+
+
+def conflict(detail: str, title: str = "conflict") -> Refusal:
+    """409: the state does not admit it."""
+    return Refusal(409, title, detail)
+
+
+def not_found(kind: str, name: str) -> Refusal:
+    return Refusal(404, "not found", f"there is no {kind} {name!r}")

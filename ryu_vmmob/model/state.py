@@ -1,0 +1,159 @@
+"""The whole logical state as one immutable value, with the indexes that keep every command's cost local.
+
+Persistent maps (`immutables.Map`) make a new state in time that does not depend on how much there is (invariant 10).
+Indexes are derived from the objects; `tests/property` holds them against a rebuild.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from immutables import Map
+
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Seat, Vm, seats
+from ryu_vmmob.paths.presence import Presence
+from ryu_vmmob.paths.trees import Trees, build_trees
+
+
+class Quarantined(NamedTuple):
+    """A VLAN-ID that its segment has given back, kept from others: ``since`` in seconds, ``revision`` of the release."""
+
+    vlan_id: int
+    since: float
+    revision: int
+
+
+class Member(NamedTuple):
+    """One interface of one VM, as a member of its CUG."""
+
+    vm: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything logical, and the fabric it stands on."""
+
+    fabric: Fabric
+    trees: Trees
+    revision: int = 0
+    links_down: frozenset[str] = frozenset()
+    trees_settled: bool = True
+    """False while the trees are between two states of the links (`commands.LinksChanged`)."""
+    cugs: Map[str, Cug] = Map()
+    vms: Map[str, Vm] = Map()
+    migrations: Map[str, Migration] = Map()
+    allocations: Map[int, Map[str, int]] = Map()
+    """Segment key -> domain -> VLAN-ID in use."""
+    quarantine: Map[tuple[str, int], Quarantined] = Map()
+    """(domain, segment key) -> the VLAN-ID it had there last."""
+    starved: frozenset[tuple[str, str]] = frozenset()
+    """(CUG, domain) that found no free VLAN-ID when a link failed; tried again whenever one is freed."""
+    switch_keys: Map[str, int] = Map()
+    last_segment_key: int = 0
+    # Indexes
+    holders: Map[tuple[str, int], int] = Map()
+    """(domain, VLAN-ID) -> segment key that has it, in use or in quarantine."""
+    pins: Map[tuple[str, int], str] = Map()
+    """(domain, VLAN-ID) -> CUG that asked for it."""
+    presences: Map[str, Presence] = Map()
+    """CUG with members -> where it is present."""
+    members: Map[str, Map[Member, None]] = Map()
+    """CUG -> its interfaces."""
+    occupancy: Map[str, Map[str, int]] = Map()
+    """CUG -> server -> seats there."""
+    server_cugs: Map[str, Map[str, int]] = Map()
+    """Server -> CUG -> seats there."""
+    server_vms: Map[str, Map[str, None]] = Map()
+    """Server -> VMs with a seat there."""
+    macs: Map[tuple[str, int], str] = Map()
+    """(CUG, MAC) -> VM."""
+    ips: Map[tuple[str, Address], str] = Map()
+    """(CUG, address) -> VM."""
+    segment_cugs: Map[int, str] = Map()
+    """Segment key -> CUG."""
+
+    def migration_of(self, vm: Vm) -> Migration | None:
+        return self.migrations[vm.migration] if vm.migration is not None else None
+
+    def seats_of(self, vm: Vm) -> tuple[Seat, ...]:
+        return seats(vm, self.migration_of(vm))
+
+    def interface(self, member: Member) -> Interface:
+        return self.vms[member.vm].interfaces[member.number]
+
+    def vlan_ids(self, cug: str) -> Map[str, int]:
+        """The VLAN-IDs of a CUG, by domain, transit domains included."""
+        return self.allocations.get(self.cugs[cug].key, _NO_VLAN_IDS)
+
+    def vlan_id(self, cug: str, domain: str | None) -> int | None:
+        """The VLAN-ID of a CUG in a domain; None in a trivial domain and where the CUG is absent."""
+        return None if domain is None else self.vlan_ids(cug).get(domain)
+
+    def server_vlan_id(self, cug: str, server: str) -> int | None:
+        """What the virtual switch of ``server`` tags the CUG's frames with; None: untagged."""
+        return self.vlan_id(cug, self.fabric.servers[server].l2_domain)
+
+
+def with_fabric(state: State | None, fabric: Fabric) -> State:
+    """The state on this fabric: empty, or the one before with keys for the switches that are new.
+
+    A switch keeps its key (1 to 4095, part of group ids) for good, so that adding one renames no group of another.
+    """
+    trees = build_trees(fabric, state.links_down if state is not None else frozenset())
+    keys = state.switch_keys if state is not None else Map()
+    for name in sorted(fabric.switches):
+        if name not in keys:
+            keys = keys.set(name, max(keys.values(), default=0) + 1)
+    if state is None:
+        return State(fabric, trees, switch_keys=keys)
+    return replace(state, fabric=fabric, trees=trees, switch_keys=keys)
+
+
+_NO_VLAN_IDS: Map[str, int] = Map()
+
+
+def _bump(index: Map[str, Map[str, int]], outer: str, inner: str, by: int) -> Map[str, Map[str, int]]:
+    """A two-level counter with zeroes removed."""
+    row = index.get(outer, Map())
+    count = row.get(inner, 0) + by
+    row = row.set(inner, count) if count else row.delete(inner)
+    return index.set(outer, row) if row else index.delete(outer)
+
+
+def seat_vm(state: State, vm: Vm, server: str, by: int) -> State:
+    """Count (+1) or uncount (-1) a VM's interfaces as present on a server."""
+    occupancy, server_cugs = state.occupancy, state.server_cugs
+    for interface in vm.interfaces:
+        occupancy = _bump(occupancy, interface.cug, server, by)
+        server_cugs = _bump(server_cugs, server, interface.cug, by)
+    names = state.server_vms.get(server, Map())
+    names = names.set(vm.name, None) if by > 0 else names.delete(vm.name)
+    server_vms = state.server_vms.set(server, names) if names else state.server_vms.delete(server)
+    return replace(state, occupancy=occupancy, server_cugs=server_cugs, server_vms=server_vms)
+
+
+def index_vm(state: State, vm: Vm) -> State:
+    """Enter a VM's interfaces into the indexes that do not depend on its place."""
+    members, macs, ips = state.members, state.macs, state.ips
+    for number, interface in enumerate(vm.interfaces):
+        row = members.get(interface.cug, Map())
+        members = members.set(interface.cug, row.set(Member(vm.name, number), None))
+        macs = macs.set((interface.cug, interface.mac), vm.name)
+        for ip in interface.ips:
+            ips = ips.set((interface.cug, ip), vm.name)
+    return replace(state, members=members, macs=macs, ips=ips)
+
+
+def unindex_vm(state: State, vm: Vm) -> State:
+    """The inverse of `index_vm`."""
+    members, macs, ips = state.members, state.macs, state.ips
+    for number, interface in enumerate(vm.interfaces):
+        row = members[interface.cug].delete(Member(vm.name, number))
+        members = members.set(interface.cug, row) if row else members.delete(interface.cug)
+        macs = macs.delete((interface.cug, interface.mac))
+        for ip in interface.ips:
+            ips = ips.delete((interface.cug, ip))
+    return replace(state, members=members, macs=macs, ips=ips)

@@ -1,0 +1,82 @@
+"""Model objects to JSON bodies and back, without loss.
+
+The bodies follow the types of `model.objects` and `model.state`. A field added there with a default is read from older
+records as that default; a field renamed or removed needs a new schema version.
+
+========== ============================= ==================================
+kind       name                          value
+========== ============================= ==================================
+cug        name                          Cug
+vm         name                          Vm
+migration  id                            Migration
+quarantine ``domain/segment key``        Quarantined
+allocation ``domain/segment key``        VLAN-ID
+switch_key switch                        key
+meta       whatever the engine counts    any JSON value
+========== ============================= ==================================
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from ryu_vmmob.fabric.findings import show
+from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.state import Quarantined
+from ryu_vmmob.store.base import Body, StoreError, Write
+
+Stored = Cug | Vm | Migration | Quarantined
+
+_TYPES: Final[dict[str, type[Any]]] = {"cug": Cug, "vm": Vm, "migration": Migration, "quarantine": Quarantined}
+_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()}
+_KINDS: Final = {type_: kind for kind, type_ in _TYPES.items()}
+_PLAIN: Final = frozenset({"allocation", "switch_key", "meta"})
+"""Kinds whose value is a JSON value, kept under the key ``value``."""
+
+
+def encode(value: Any) -> Body:
+    """The body of a model object, or of a plain JSON value."""
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        return {"value": value}
+    dumped = _ADAPTERS[kind].dump_python(value, mode="json")
+    # A named tuple is dumped as a list; a body is an object.
+    return dumped if isinstance(dumped, dict) else {"value": dumped}
+
+
+def decode(kind: str, name: str, body: Body) -> Any:
+    """The object of a body; StoreError when it is none."""
+    if kind in _PLAIN and body.keys() == {"value"}:
+        return body["value"]
+    if kind not in _ADAPTERS:
+        raise StoreError(f"{kind} {name!r} is in the store and means nothing to this version")
+    try:
+        return _ADAPTERS[kind].validate_python(body["value"] if body.keys() == {"value"} else body)
+    except ValidationError as error:
+        faults = "; ".join(f"{show(fault['loc']) or 'body'}: {fault['msg']}" for fault in error.errors())
+        raise StoreError(f"{kind} {name!r} in the store cannot be read: {faults}") from error
+
+
+def write(value: Cug | Vm | Migration) -> Write:
+    """The write that stores a named object."""
+    return Write(_KINDS[type(value)], value.id if isinstance(value, Migration) else value.name, encode(value))
+
+
+def pair_write(kind: str, pair: tuple[str, int], value: Quarantined | int | None) -> Write:
+    """The write that stores what belongs to a domain and a number (``quarantine``, ``allocation``); None deletes it."""
+    return Write(kind, pair_name(*pair), None if value is None else encode(value))
+
+
+def pair_name(domain: str, number: int) -> str:
+    """The record's name of a (domain, number) pair; a slash stands in no domain's name."""
+    return f"{domain}/{number}"
+
+
+def pair_of(name: str) -> tuple[str, int]:
+    """The inverse of `pair_name`; StoreError when ``name`` is none."""
+    domain, slash, number = name.rpartition("/")
+    if not slash or not number.isdecimal():
+        raise StoreError(f"{name!r} in the store names no domain and number")
+    return domain, int(number)
