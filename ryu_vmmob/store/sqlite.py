@@ -1,0 +1,227 @@
+"""The default store: one SQLite file, held exclusively by one controller.
+
+Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it returns, and a process or machine that dies in
+the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does not notice
+damage inside a row.
+
+A new file is made aside and linked into place when it is complete. So an empty file is never one of ours in the making
+but a lost one, and is refused: an empty state would take every flow out of the switches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+from urllib.parse import quote
+
+from ryu_vmmob.store.base import Record, StoreError, Write
+
+APPLICATION_ID: Final = 0x764D4F42
+"""``vMOB`` in the file's header: whose file this is."""
+SCHEMA_VERSION: Final = 1
+
+_SCHEMA: Final = (
+    """CREATE TABLE record (
+        kind TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 0), revision INTEGER NOT NULL)",
+    "INSERT INTO head VALUES (0, 0)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+_REASONS: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only here",
+    sqlite3.SQLITE_PERM: "access is not permitted",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: see that the folder exists and may be written to",
+    sqlite3.SQLITE_BUSY: "another process has it open: one store serves one controller",
+    sqlite3.SQLITE_LOCKED: "another process has it open: one store serves one controller",
+    sqlite3.SQLITE_NOTADB: "it is not a database",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a copy",
+}
+
+
+class SqliteStore:
+    """A store in the file at ``path`` (absolute), or in memory for None; StoreError when it cannot be used.
+
+    Not for several native threads at once; the thread that opened it need not be the one that uses it.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self._revision = 0
+        self._label = "store in memory" if path is None else f"store {path}"
+        if path is not None:
+            self._provide(path)
+        with self._translated():
+            self._db = _connect(":memory:") if path is None else _connect(f"file:{quote(path)}?mode=rw")
+        try:
+            self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    @property
+    def revision(self) -> int:
+        """See `Store`, here and below."""
+        return self._revision
+
+    def load(self) -> Iterable[Record]:
+        """Read everything."""
+        with self._translated():
+            rows = self._db.execute("SELECT kind, name, revision, body, checksum FROM record ORDER BY kind, name").fetchall()
+        return [self._record(*row) for row in rows]
+
+    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+        """Write all or nothing."""
+        if revision < self._revision:
+            raise StoreError(f"{self._label}: revision {revision} is older than {self._revision}, which it has")
+        # Encoded first: what is no JSON must not leave half a transaction.
+        rows = [(write.kind, write.name, None if write.body is None else _dump(write.body)) for write in writes]
+        with self._translated(), self._transaction():
+            for kind, name, text in rows:
+                if text is None:
+                    self._db.execute("DELETE FROM record WHERE kind = ? AND name = ?", (kind, name))
+                else:
+                    row = (kind, name, revision, text, _checksum(kind, name, revision, text))
+                    self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", row)
+            self._db.execute("UPDATE head SET revision = ?", (revision,))
+        self._revision = revision
+
+    def close(self) -> None:
+        """Close the file; the log is folded into it."""
+        with self._translated():
+            self._db.close()
+
+    def _provide(self, path: str) -> None:
+        """See that there is a file; make one, complete or not at all."""
+        try:
+            if os.path.lexists(path):
+                if os.path.isfile(path) and os.path.getsize(path) == 0:
+                    self._refuse("the file is empty, so what it held is lost; restore it, or remove it to begin anew")
+                for place in (path, os.path.dirname(path)):  # the folder, because the log stands beside the file
+                    if not os.access(place, os.R_OK):
+                        self._refuse(f"{place} may not be read by this user")
+                    if not os.access(place, os.W_OK):
+                        self._refuse(f"{place} is read-only for this user")
+                return
+            if os.path.lexists(f"{path}-wal"):
+                # SQLite would play it back into the new file.
+                self._refuse(f"the file is gone and its log {path}-wal is not; restore it, or remove the log to begin anew")
+            folder = os.path.dirname(path)
+            _make_folders(folder)
+            with tempfile.TemporaryDirectory(prefix=".new-store-", dir=folder) as aside, self._translated():
+                draft = os.path.join(aside, "draft")
+                with contextlib.closing(_connect(f"file:{quote(draft)}?mode=rwc")) as db:
+                    for statement in _SCHEMA:
+                        db.execute(statement)
+                _sync(draft)
+                with contextlib.suppress(FileExistsError):  # another controller was quicker: the lock decides
+                    os.link(draft, path)
+            _sync(folder)
+        except OSError as error:
+            self._refuse(f"{error.strerror or error} ({error.filename or path})", error)
+
+    def _open(self) -> None:
+        with self._translated():
+            # Before the first access: the lock is then taken once and kept, also over the write-ahead log.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            if self.path is None:
+                for statement in _SCHEMA:
+                    self._db.execute(statement)
+            self._check_identity()
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("BEGIN EXCLUSIVE")
+            self._db.execute("COMMIT")
+            faults = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
+            if faults != ["ok"]:
+                self._refuse(f"it is damaged: restore it from a copy ({'; '.join(faults)})")
+            heads = self._db.execute("SELECT revision FROM head").fetchall()
+        if len(heads) != 1:
+            self._refuse("it is damaged: its revision is missing; restore it from a copy")
+        self._revision = heads[0][0]
+        self.load()
+
+    def _check_identity(self) -> None:
+        ((owner,),) = self._db.execute("PRAGMA application_id")
+        ((version,),) = self._db.execute("PRAGMA user_version")
+        if owner != APPLICATION_ID:
+            self._refuse("it is a database of some other program")
+        if version > SCHEMA_VERSION:
+            self._refuse(f"its format {version} is newer than {SCHEMA_VERSION}, the newest this version reads")
+        if version != SCHEMA_VERSION:
+            self._refuse(f"its format {version} is not known")
+
+    def _record(self, kind: str, name: str, revision: int, text: str, checksum: int) -> Record:
+        if checksum != _checksum(kind, name, revision, text):
+            self._refuse(f"it is damaged: {kind} {name!r} does not match its checksum; restore it from a copy")
+        return Record(kind, name, json.loads(text))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT may have ended the transaction by itself, and the first error is the one to tell.
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # The low byte is the kind of error, the rest says more about it.
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            self._refuse(_REASONS.get(code, str(error)), error)
+
+    def _refuse(self, reason: str, cause: BaseException | None = None) -> NoReturn:
+        raise StoreError(f"{self._label}: {reason}") from cause
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    # isolation_level None: transactions are where BEGIN and COMMIT stand. timeout 0: whoever has the lock keeps it.
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
+
+
+def _dump(body: dict[str, object]) -> str:
+    try:
+        return json.dumps(body, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"a body is no JSON: {error}") from error
+
+
+def _checksum(kind: str, name: str, revision: int, text: str) -> int:
+    return zlib.crc32(f"{kind}\0{name}\0{revision}\0{text}".encode())
+
+
+def _make_folders(folder: str) -> None:
+    """Create what is missing of ``folder``, so that it is still there after a power cut."""
+    if os.path.isdir(folder):
+        return
+    above = os.path.dirname(folder)
+    _make_folders(above)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o750)
+    _sync(above)
+
+
+def _sync(path: str) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,404 @@
+"""The SQLite store: durable, all or nothing, held by one, and clear about every fault."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ryu_vmmob.store import Record, Store, StoreError, Write, open_store
+from ryu_vmmob.store.sqlite import SCHEMA_VERSION
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "vmmob.db"
+
+
+def url(path: Path) -> str:
+    return f"sqlite://{path}"
+
+
+def fill(path: Path, count: int = 50) -> None:
+    store = open_store(url(path))
+    store.commit(7, [Write("vm", f"web{number}", {"text": "x" * 500}) for number in range(count)])
+    store.close()
+
+
+def contents(store: Store) -> dict[tuple[str, str], object]:
+    return {(record.kind, record.name): record.body for record in store.load()}
+
+
+def test_a_new_store_is_empty_and_makes_its_folder(tmp_path: Path) -> None:
+    store = open_store(url(tmp_path / "a" / "b" / "vmmob.db"))
+    assert (list(store.load()), store.revision) == ([], 0)
+    store.close()
+    assert os.listdir(tmp_path / "a" / "b") == ["vmmob.db"]
+
+
+def test_what_was_committed_is_there_after_reopening(path: Path) -> None:
+    store = open_store(url(path))
+    store.commit(1, [Write("cug", "web", {"key": 1}), Write("vm", "web", {"ä": [1.5, None, "\n"]})])
+    store.commit(2, [Write("cug", "web", {"key": 2})])
+    store.commit(3, [Write("vm", "web", None), Write("vm", "never", None), Write("vm", "db", {})])
+    store.close()
+    again = open_store(url(path))
+    assert list(again.load()) == [Record("cug", "web", {"key": 2}), Record("vm", "db", {})]
+    assert again.revision == 3
+    again.close()
+
+
+def test_of_several_writes_to_one_object_the_last_counts(path: Path) -> None:
+    store = open_store(url(path))
+    store.commit(1, [Write("vm", "a", {"n": 1}), Write("vm", "a", None), Write("vm", "a", {"n": 2}), Write("vm", "b", {})])
+    store.commit(1, [Write("vm", "b", {}), Write("vm", "b", None)])
+    assert contents(store) == {("vm", "a"): {"n": 2}}
+    store.close()
+
+
+def test_in_memory() -> None:
+    store = open_store("sqlite:///:memory:")
+    store.commit(1, [Write("vm", "a", {"n": 1})])
+    assert contents(store) == {("vm", "a"): {"n": 1}}
+    store.close()
+    assert contents(open_store("sqlite:///:memory:")) == {}
+
+
+def test_closing_twice_is_no_fault_and_a_closed_store_says_so(path: Path) -> None:
+    store = open_store(url(path))
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.commit(1, [])
+
+
+@pytest.mark.parametrize("bad", [{"n": float("nan")}, {"n": object()}])
+def test_a_body_that_is_no_json_changes_nothing(path: Path, bad: dict[str, object]) -> None:
+    store = open_store(url(path))
+    with pytest.raises(StoreError, match="no JSON"):
+        store.commit(1, [Write("vm", "a", {}), Write("vm", "b", bad)])
+    assert (contents(store), store.revision) == ({}, 0)
+    store.close()
+
+
+def test_an_older_revision_is_refused_and_the_same_is_not(path: Path) -> None:
+    store = open_store(url(path))
+    store.commit(5, [Write("vm", "a", {})])
+    with pytest.raises(StoreError, match="revision 4 is older than 5"):
+        store.commit(4, [Write("vm", "b", {})])
+    store.commit(5, [Write("vm", "c", {})])
+    assert set(contents(store)) == {("vm", "a"), ("vm", "c")}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "vmmob.db", "/var/lib/x.db", "postgres:///x", "sqlite://x.db", "sqlite:x.db", "sqlite:///", "sqlite:///a?b=1", "sqlite:///a%00b"],
+)
+def test_urls_that_name_no_store(bad: str) -> None:
+    with pytest.raises(StoreError, match="store"):
+        open_store(bad)
+
+
+def test_a_path_with_odd_characters(tmp_path: Path) -> None:
+    store = open_store(f"sqlite://{tmp_path}/a%20b%3Fc%23d%25.db")
+    store.commit(1, [Write("vm", "a", {})])
+    store.close()
+    assert os.listdir(tmp_path) == ["a b?c#d%.db"]
+
+
+# One holder
+
+
+def test_a_second_controller_is_refused_until_the_first_lets_go(path: Path) -> None:
+    first = open_store(url(path))
+    script = f"from ryu_vmmob.store import open_store; open_store({url(path)!r})"
+    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert other.returncode == 1
+    assert f"store {path}: another process has it open: one store serves one controller" in other.stderr
+    with pytest.raises(StoreError, match="another process has it open"):
+        open_store(url(path))
+    first.commit(1, [Write("vm", "a", {})])
+    first.close()
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+# Damage
+
+
+def test_a_file_that_is_no_database(path: Path) -> None:
+    path.write_text("version: 1\nfabric: two-dcs\n" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        open_store(url(path))
+
+
+def test_a_database_of_another_program(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE mine (a)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="some other program"):
+        open_store(url(path))
+    assert path.read_bytes() == before
+
+
+def test_a_newer_format(path: Path) -> None:
+    fill(path)
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(StoreError, match=f"format {SCHEMA_VERSION + 1} is newer than {SCHEMA_VERSION}"):
+        open_store(url(path))
+
+
+def truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def torn(data: bytes) -> bytes:
+    return data[:8192] + bytes(4096) + data[12288:]
+
+
+def header_only(data: bytes) -> bytes:
+    return data[:100]
+
+
+def bit_flipped(data: bytes) -> bytes:
+    at = data.index(b"x" * 100)
+    return data[:at] + b"y" + data[at + 1 :]
+
+
+@pytest.mark.parametrize("damage", [truncated, torn, header_only, bit_flipped])
+def test_a_damaged_file_is_refused(path: Path, damage: Callable[[bytes], bytes]) -> None:
+    fill(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError, match=r"damaged|not a database"):
+        open_store(url(path))
+
+
+def test_an_undamaged_file_of_the_same_making_is_taken(path: Path) -> None:
+    fill(path)
+    path.write_bytes(path.read_bytes())
+    store = open_store(url(path))
+    assert len(list(store.load())) == 50
+    store.close()
+
+
+def test_an_empty_file_is_a_lost_one(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StoreError, match="the file is empty, so what it held is lost"):
+        open_store(url(path))
+
+
+def test_a_log_without_its_file_is_not_played_back_into_a_new_one(path: Path) -> None:
+    Path(f"{path}-wal").write_bytes(b"anything")
+    with pytest.raises(StoreError, match="the file is gone and its log"):
+        open_store(url(path))
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        open_store(url(tmp_path))
+
+
+def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match=r"Not a directory|File exists"):
+        open_store(url(tmp_path / "file" / "vmmob.db"))
+
+
+# Crashes. The child says "N" on its output after the commit of revision N has returned.
+
+_CHILD = """
+import os, sys
+from ryu_vmmob.store import Write, open_store
+store = open_store(sys.argv[1])
+revision = store.revision
+while True:
+    revision += 1
+    store.commit(revision, [Write("vm", f"vm{n}", {"revision": revision, "pad": "x" * 300}) for n in range(20)]
+        + [Write("log", str(revision), {"revision": revision})])
+    os.write(1, b"%d\\n" % revision)
+"""
+
+
+@pytest.mark.parametrize("commits", [1, 2, 25, 150])
+def test_kill_9_loses_nothing_acknowledged_and_tears_nothing(path: Path, commits: int) -> None:
+    done = 0
+    for _ in range(3):
+        child = subprocess.Popen([sys.executable, "-c", _CHILD, url(path)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        for _ in range(commits):
+            child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+        child.wait()
+        child.stdout.close()
+        acknowledged = done + commits + rest.count(b"\n")
+        store = open_store(url(path))
+        # One commit may have been finished and not yet acknowledged.
+        assert acknowledged <= store.revision <= acknowledged + 1
+        bodies = contents(store)
+        assert {body["revision"] for (kind, _), body in bodies.items() if kind == "vm"} == {store.revision}  # type: ignore[index]
+        assert sum(kind == "log" for kind, _ in bodies) == store.revision
+        done = store.revision
+        store.close()
+
+
+def test_a_log_cut_short_by_a_crash_gives_the_state_before(path: Path, tmp_path: Path) -> None:
+    """The last commit's frames are only half on the disk, as after a power cut before it returned."""
+    store = open_store(url(path))
+    store.commit(1, [Write("vm", "a", {"n": 1})])
+    store.commit(2, [Write("vm", "a", {"n": 2}), *(Write("vm", f"b{n}", {"pad": "x" * 900}) for n in range(30))])
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(path.read_bytes())
+    log = Path(f"{path}-wal").read_bytes()
+    store.close()
+    Path(f"{copy}-wal").write_bytes(log[: len(log) - 5000])
+    again = open_store(url(copy))
+    assert (contents(again), again.revision) == ({("vm", "a"): {"n": 1}}, 1)
+    again.close()
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Run ``work`` in a process of its own, whose limits and user may be changed; its failure fails the test."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException as error:
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def big(prefix: str) -> list[Write]:
+    return [Write("vm", f"{prefix}{number}", {"pad": "x" * 4000}) for number in range(100)]
+
+
+def test_a_file_size_limit_refuses_the_commit_and_keeps_the_rest(path: Path) -> None:
+    fill(path)
+
+    def work() -> None:
+        store = open_store(url(path))
+        limit = os.path.getsize(path) + 100_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        before = contents(store)
+        with pytest.raises(StoreError, match="disk"):
+            store.commit(8, big("big"))
+        assert (contents(store), store.revision) == (before, 7)
+        store.commit(8, [Write("vm", "small", {})])
+        assert set(contents(store)) == set(before) | {("vm", "small")}
+        os._exit(0)  # as a crash: nothing is closed
+
+    in_child(work)
+    store = open_store(url(path))
+    assert (len(list(store.load())), store.revision) == (51, 8)
+    store.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no mount here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_refuses_the_commit_and_room_mends_it(small_disk: Path) -> None:
+    path = small_disk / "vmmob.db"
+    fill(path, 5)
+    store = open_store(url(path))
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.commit(8, big("big"))
+    assert (len(list(store.load())), store.revision) == (5, 7)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    store.commit(8, big("big"))
+    assert (len(list(store.load())), store.revision) == (105, 8)
+    store.close()
+
+
+@pytest.mark.root
+def test_a_disk_too_small_for_a_new_store_is_left_empty(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=8k", str(small_disk)], check=True)
+    with pytest.raises(StoreError, match="the disk is full"):
+        open_store(url(small_disk / "vmmob.db"))
+    assert os.listdir(small_disk) == []
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may look into (pytest's own may not be)."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def as_nobody(work: Callable[[], None]) -> Callable[[], None]:
+    """Root may write everywhere, so ``work`` runs as somebody else."""
+
+    def inside() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        work()
+
+    return inside
+
+
+def test_a_read_only_file(open_folder: Path) -> None:
+    path = open_folder / "vmmob.db"
+    fill(path)
+    path.chmod(0o444)
+    open_folder.chmod(0o555)
+
+    def work() -> None:
+        with pytest.raises(StoreError, match="read-only"):
+            open_store(url(path))
+
+    in_child(as_nobody(work))
+    open_folder.chmod(0o755)
+    path.chmod(0o644)
+    store = open_store(url(path))
+    assert len(list(store.load())) == 50
+    store.close()
+
+
+def test_a_file_that_may_not_be_read(open_folder: Path) -> None:
+    path = open_folder / "vmmob.db"
+    fill(path)
+    path.chmod(0)
+
+    def work() -> None:
+        with pytest.raises(StoreError, match="may not be read"):
+            open_store(url(path))
+
+    in_child(as_nobody(work))
+
+
+def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+
+    def work() -> None:
+        with pytest.raises(StoreError, match="Permission denied"):
+            open_store(url(open_folder / "deep" / "vmmob.db"))
+
+    in_child(as_nobody(work))
+    open_folder.chmod(0o755)
+    assert os.listdir(open_folder) == []
