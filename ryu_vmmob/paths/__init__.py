@@ -1,0 +1,1 @@
+"""Paths through the fabric: spanning trees, and which part of one a segment needs."""

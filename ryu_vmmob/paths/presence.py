@@ -1,0 +1,87 @@
+"""Where a CUG is present, and so which switches, links and domains carry its segment (R19, R35, R37).
+
+Presence is derived, never stored: from the seats of its members and the tree it uses. Extension and pruning are what
+happens when this value changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Mapping
+
+from ryu_vmmob.paths.trees import Tree, adjacency
+
+if TYPE_CHECKING:
+    from ryu_vmmob.fabric.model import Fabric, Link
+    from ryu_vmmob.model.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A segment at one switch: everything its flows there depend on, members apart.
+
+    ``neighbours``: where its tree goes on. ``servers``: local servers with a seat, by name. ``shared``: those of them
+    that are untagged and host another CUG too, which therefore get no broadcast (it could not be told apart there).
+    ``edge``: hosts the CUG, or is about to.
+    """
+
+    neighbours: tuple[str, ...]
+    servers: tuple[str, ...]
+    shared: frozenset[str]
+
+    @property
+    def edge(self) -> bool:
+        return bool(self.servers)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A segment over the whole fabric: ``local`` has an entry for every switch that carries it."""
+
+    cug: str
+    tree: Tree
+    edges: frozenset[str]
+    local: Mapping[str, Local]
+
+
+def presence(state: "State", cug: str) -> Presence:
+    """Where ``cug`` is present now."""
+    fabric = state.fabric
+    tree = state.trees.of_segment(cug)
+    servers: dict[str, list[str]] = {}
+    for server in sorted(state.occupancy.get(cug, ())):
+        servers.setdefault(fabric.servers[server].switch, []).append(server)
+    local = {}
+    for switch, neighbours in tree.branches(servers).items():
+        here = tuple(servers.get(switch, ()))
+        shared = frozenset(
+            name for name in here if not fabric.servers[name].tagged and len(state.server_cugs[name]) > 1
+        )
+        local[switch] = Local(tuple(sorted(neighbours)), here, shared)
+    return Presence(cug, tree, frozenset(servers), local)
+
+
+def links_of(fabric: "Fabric", found: Presence) -> frozenset[str]:
+    """Names of the links that carry the segment: exactly these (invariant 4)."""
+    return frozenset(link.name for link in _links(fabric, found))
+
+
+def domains(fabric: "Fabric", found: Presence) -> frozenset[str]:
+    """L2 domains in which the segment needs a VLAN-ID: those of its links and of its tagged servers."""
+    of_links = {link.l2_domain for link in _links(fabric, found)}
+    of_servers = {
+        domain
+        for local in found.local.values()
+        for server in local.servers
+        if (domain := fabric.servers[server].l2_domain) is not None
+    }
+    return frozenset(of_links | of_servers)
+
+
+def _links(fabric: "Fabric", found: Presence) -> "set[Link]":
+    return {
+        link
+        for switch, local in found.local.items()
+        for neighbour in local.neighbours
+        for link in fabric.links_between[adjacency(switch, neighbour)]
+    }

@@ -1,0 +1,167 @@
+"""The fabric's few spanning trees, everything bridged runs on one of them (design 4.2).
+
+A tree is the minimum spanning tree of the adjacencies that are up, under weights that depend on the fabric alone: the
+distance from the tree's root, ties broken by name. So
+
+- with nothing down it is a breadth-first tree (in a leaf-spine fabric its paths are shortest paths);
+- it is a function of the present links, not of the road taken to them;
+- one adjacency lost or back changes exactly one edge of it, the smallest change there can be.
+
+Parallel links between two switches are one adjacency. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Iterable, Mapping
+
+import networkx as nx
+
+from ryu_vmmob.fabric.model import Fabric, Role
+
+MAX_TREES = 4
+"""More trees spread the load better and cost nothing per move; each root is one spine (or border, where there are none)."""
+
+Adjacency = tuple[str, str]
+"""Two neighbouring switches, in alphabetical order."""
+
+
+def adjacency(one: str, other: str) -> Adjacency:
+    return (one, other) if one < other else (other, one)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A spanning forest: ``edges`` are adjacencies. Next hops are found from intervals of a depth-first numbering."""
+
+    root: str
+    edges: frozenset[Adjacency]
+    nodes: frozenset[str]
+
+    @cached_property
+    def neighbours(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {node: [] for node in self.nodes}
+        for one, other in self.edges:
+            found[one].append(other)
+            found[other].append(one)
+        return {node: tuple(sorted(around)) for node, around in found.items()}
+
+    @cached_property
+    def _numbering(self) -> tuple[dict[str, str | None], dict[str, tuple[int, int]], dict[str, int]]:
+        """(parent, first and last number of the part below, component) of each node."""
+        parent: dict[str, str | None] = {}
+        span: dict[str, tuple[int, int]] = {}
+        component: dict[str, int] = {}
+        counter = 0
+        for part, start in enumerate([self.root, *sorted(self.nodes - {self.root})]):
+            if start in parent:
+                continue
+            parent[start] = None
+            stack: list[tuple[str, bool]] = [(start, False)]
+            entered: dict[str, int] = {}
+            while stack:
+                node, done = stack.pop()
+                if done:
+                    span[node] = (entered[node], counter - 1)
+                    continue
+                entered[node] = counter
+                component[node] = part
+                counter += 1
+                stack.append((node, True))
+                for neighbour in self.neighbours[node]:
+                    if neighbour != parent[node]:
+                        parent[neighbour] = node
+                        stack.append((neighbour, False))
+        return parent, span, component
+
+    def next_hop(self, at: str, to: str) -> str | None:
+        """The neighbour of ``at`` on the path to ``to``; None when it is there already or cut off."""
+        parent, span, component = self._numbering
+        if at == to or component[at] != component[to]:
+            return None
+        first, last = span[at]
+        number = span[to][0]
+        if not first <= number <= last:
+            return parent[at]
+        for neighbour in self.neighbours[at]:
+            low, high = span[neighbour]
+            if neighbour != parent[at] and low <= number <= high:
+                return neighbour
+        raise AssertionError(f"numbering of {self.root}'s tree is broken at {at}")
+
+    def branches(self, ends: Iterable[str]) -> dict[str, set[str]]:
+        """The smallest part of the tree that joins ``ends``: switch -> its neighbours in it. Every end has an entry."""
+        parent, _, component = self._numbering
+        ends = set(ends)
+        below: dict[str, int] = {}
+        wanted: dict[int, int] = {}
+        for end in ends:
+            wanted[component[end]] = wanted.get(component[end], 0) + 1
+            node: str | None = end
+            while node is not None:
+                below[node] = below.get(node, 0) + 1
+                node = parent[node]
+        found: dict[str, set[str]] = {end: set() for end in ends}
+        for node, count in below.items():
+            above = parent[node]
+            # The edge to the parent is needed when ends lie on both sides of it.
+            if above is not None and count < wanted[component[node]]:
+                found.setdefault(node, set()).add(above)
+                found.setdefault(above, set()).add(node)
+        return found
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The trees of a fabric in one state of its links."""
+
+    trees: tuple[Tree, ...]
+
+    def of_segment(self, name: str) -> Tree:
+        """The tree a segment uses for everything bridged: a hash of its name, so that it stays the same."""
+        digest = int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
+        return self.trees[digest % len(self.trees)]
+
+    def common(self, other: "Trees") -> "Trees":
+        """The edges both have: the state between two trees, loop free whichever switches have already changed."""
+        return Trees(
+            tuple(
+                Tree(one.root, one.edges & two.edges, one.nodes) for one, two in zip(self.trees, other.trees, strict=True)
+            )
+        )
+
+
+def roots(fabric: Fabric) -> tuple[str, ...]:
+    """Where trees are rooted: the spines, or where there are none the borders, or else any one switch; by name."""
+    for role in (Role.SPINE, Role.BORDER, Role.TOR):
+        names = sorted(name for name, switch in fabric.switches.items() if switch.role is role)
+        if names:
+            return tuple(names[:MAX_TREES])
+    return ()
+
+
+def build_trees(fabric: Fabric, links_down: frozenset[str] = frozenset()) -> Trees:
+    """The trees of ``fabric`` without the links named in ``links_down``."""
+    pairs = fabric.links_between
+    whole: nx.Graph[str] = nx.Graph()
+    whole.add_nodes_from(fabric.switches)
+    whole.add_edges_from(pairs)
+    alive = [pair for pair, links in pairs.items() if any(link.name not in links_down for link in links)]
+    trees = []
+    for root in roots(fabric):
+        distance = nx.single_source_shortest_path_length(whole, root)
+        far = len(fabric.switches)
+        ranked = sorted(alive, key=lambda pair: (min(distance.get(node, far) for node in pair), _tie(root, pair)))
+        present: nx.Graph[str] = nx.Graph()
+        present.add_nodes_from(fabric.switches)
+        present.add_weighted_edges_from((*pair, rank) for rank, pair in enumerate(ranked))
+        edges = frozenset(adjacency(*edge) for edge in nx.minimum_spanning_edges(present, data=False))
+        trees.append(Tree(root, edges, frozenset(fabric.switches)))
+    return Trees(tuple(trees))
+
+
+def _tie(root: str, pair: Adjacency) -> bytes:
+    """Spreads equal choices over the neighbours, the same on every run."""
+    return blake2b(f"{root} {pair[0]} {pair[1]}".encode(), digest_size=8).digest()
