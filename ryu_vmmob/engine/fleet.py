@@ -81,7 +81,6 @@ class Fleet:
         place.synchronised = True
         place.pending.clear()
         place.faults.clear()
-        place.confirmed = -1
         return self.revision
 
     def take(self, name: str) -> tuple[int, Delta] | None:

@@ -1,0 +1,50 @@
+"""Which links are down, from what switches say of their ports. No Ryu, no clock of its own."""
+
+from __future__ import annotations
+
+from ryu_vmmob.fabric.model import Fabric, PortRef
+
+
+class LinkWatch:
+    """A link is up when both its ends are. A switch that is away is believed as it was seen last.
+
+    A link that comes back counts only after ``delay`` seconds of being up, so that a flapping one does no harm; one that
+    goes down counts at once.
+    """
+
+    def __init__(self, fabric: Fabric, down: frozenset[str], delay: float) -> None:
+        self._fabric = fabric
+        self._delay = delay
+        self._up: dict[PortRef, bool] = {}
+        self._since: dict[PortRef, float] = {}
+        self._known: set[str] = set()
+        self._before = down
+
+    def port(self, switch: str, number: int, up: bool, now: float) -> None:
+        """A port's state as the switch tells it; ``now`` in seconds of a steady clock."""
+        port = PortRef(switch, number)
+        if up and self._up.get(port) is False:
+            self._since[port] = now
+        self._up[port] = up
+
+    def ports_known(self, switch: str) -> None:
+        """The switch has told all its ports: one that it did not name is not there."""
+        self._known.add(switch)
+
+    def down(self, now: float) -> frozenset[str]:
+        """Names of the links that are down."""
+        found = set()
+        for link in self._fabric.links:
+            ends = [self._end(end, now, link.name in self._before) for end in (link.a, link.b)]
+            if not all(ends):
+                found.add(link.name)
+        self._before = frozenset(found)
+        return self._before
+
+    def _end(self, port: PortRef, now: float, was_down: bool) -> bool:
+        if port not in self._up:
+            # Nothing heard yet: as it was stored. Heard of the switch and not of the port: not there.
+            return not was_down if port.switch not in self._known else False
+        if not self._up[port]:
+            return False
+        return now - self._since.get(port, -self._delay) >= self._delay

@@ -1,0 +1,223 @@
+"""One connection of one switch: reconcile it, then keep it in step. The one place that talks to switches.
+
+Each session is a green thread of its own, so a slow or deaf switch delays nobody. It sends bytes made by our own encoder and
+learns the outcome from barriers, bundle replies and errors; nothing counts as done that the switch has not confirmed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import Any, Callable, Final, Iterable
+
+from ryu.lib import hub
+
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.messages import Message, additions, deletions, fault
+from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.delta import Delta, fill_groups
+from ryu_vmmob.flows.pipeline import group_parts
+
+LOG = logging.getLogger(__name__)
+
+REPLY_TIMEOUT: Final = 30.0
+"""Seconds without any sign from a switch that owes a reply; then the connection is given up, and made anew."""
+_CHUNK: Final = 1 << 16
+
+
+class Lost(Exception):
+    """The connection is gone, or of no use any more."""
+
+
+class Session:
+    """Brings one switch to the desired state and keeps it there until the connection ends."""
+
+    def __init__(self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float) -> None:
+        self.datapath = datapath
+        self.name = name
+        self._engine = engine
+        self._clock = clock
+        self._audit = audit or None
+        self._work = hub.Event()
+        self._inbox: Any = hub.Queue()
+        self._alive = True
+        self._xid = random.randrange(1 << 30)
+        self._bundle = 0
+        self._bundles = True
+        self._errors: dict[int, str] = {}
+        self.asking: int | None = None
+        """Transaction id of the multipart request under way: its replies are wanted unparsed."""
+        self.sent = 0
+        """Flow-mods and group-mods sent over this connection."""
+
+    # Called by the application's event handlers
+
+    def wake(self) -> None:
+        """There is something to take."""
+        self._work.set()
+
+    def end(self) -> None:
+        """The connection has ended."""
+        self._alive = False
+        self._work.set()
+        self._inbox.put(None)
+        self._engine.fleet.disconnected(self.name, self.wake)
+
+    def reply(self, message: Any) -> None:
+        """A barrier reply, a bundle reply or a raw multipart reply."""
+        self._inbox.put(message)
+
+    def error(self, xid: int, text: str) -> None:
+        """The switch refused the message with this transaction id."""
+        self._errors[xid] = text
+        self._inbox.put(("error", xid))
+
+    # The green thread
+
+    def run(self) -> None:
+        """Reconcile, then follow; returns when the connection is lost."""
+        self._engine.fleet.connected(self.name, self.wake, self._clock())
+        try:
+            self._reconcile()
+            while True:
+                woken = self._work.wait(self._audit)
+                self._work.clear()
+                if not self._alive:
+                    return
+                if not woken:
+                    self._reconcile()
+                while (taken := self._engine.fleet.take(self.name)) is not None:
+                    revision, delta = taken
+                    self._bring(revision, delta)
+        except Lost as lost:
+            LOG.warning("switch %s: %s", self.name, lost)
+            self.datapath.close()
+        finally:
+            self._engine.fleet.disconnected(self.name, self.wake)
+
+    def _reconcile(self) -> None:
+        """Compare what the switch has with what it should have, by cookies and group contents; send the difference.
+
+        No match is parsed, and a switch that is right gets no flow-mod at all (invariant 9).
+        """
+        cookies: set[int] = set()
+        for body in self._ask(wire.flow_stats_request):
+            cookies.update(wire.flow_stats_cookies(body))
+        groups: dict[int, bytes] = {}
+        for body in self._ask(wire.group_desc_request):
+            groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
+        # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
+        revision = self._engine.fleet.begin_reconciliation(self.name)
+        desired = self._engine.desired.tables[self.name]
+        delta = Delta(
+            [flow for cookie, flow in desired.flows.items() if cookie not in cookies],
+            {cookie: None for cookie in cookies if cookie not in desired.flows},
+        )
+        fill_groups(delta, groups, desired.groups)
+        LOG.info(
+            "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
+            self.name, len(cookies), len(groups), delta.messages,
+        )  # fmt: skip
+        self._bring(revision, delta)
+
+    def _bring(self, revision: int, delta: Delta) -> None:
+        """Carry out a delta, and report what the switch confirmed and refused."""
+        faults = self._apply(delta) if delta else []
+        written = {entry.owner for entry in (*delta.flows, *delta.groups, *delta.groups_changed)}
+        for row in faults:
+            LOG.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
+        self._engine.fleet.confirm(self.name, revision, faults, written)
+        self._engine.progress()
+
+    def _apply(self, delta: Delta) -> list[Fault]:
+        self.sent += delta.messages
+        if self._bundles:
+            messages = [*additions(delta, self._next_xid), *deletions(delta, self._next_xid)]
+            if self._in_bundle(messages):
+                return []
+            # Refused as a whole: one by one, so that what is right gets in and what is not is known by name.
+        found = self._one_by_one(list(additions(delta, self._next_xid)))
+        return found + self._one_by_one(list(deletions(delta, self._next_xid)))
+
+    def _in_bundle(self, messages: list[Message]) -> bool:
+        """All of it or nothing. False: refused, or the switch has no bundles (then it is not asked again)."""
+        self._bundle += 1
+        opened, committed = self._next_xid(), self._next_xid()
+        self._errors.clear()
+        parts = [wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)]
+        parts.extend(wire.bundle_add(self._bundle, message.wire) for message in messages)
+        parts.append(wire.bundle_control(self._bundle, wire.BUNDLE_COMMIT_REQUEST, committed))
+        self._send(parts)
+        while True:
+            got = self._receive()
+            if got == ("error", opened):
+                LOG.info("switch %s has no bundles: %s", self.name, self._errors[opened])
+                self._bundles = False
+                self._barrier()
+                return False
+            if got == ("error", committed):
+                return False
+            if not isinstance(got, tuple) and got.xid == committed:
+                return True
+
+    def _one_by_one(self, messages: list[Message]) -> list[Fault]:
+        if not messages:
+            return []
+        self._errors.clear()
+        self._send([message.wire for message in messages])
+        self._barrier()
+        by_xid = {int.from_bytes(message.wire[4:8], "big"): message for message in messages}
+        return [fault(by_xid[xid], text) for xid, text in self._errors.items() if xid in by_xid]
+
+    def _barrier(self) -> None:
+        xid = self._next_xid()
+        self._send([wire.barrier(xid)])
+        while True:
+            got = self._receive()
+            if not isinstance(got, tuple) and got.xid == xid:
+                return
+
+    def _ask(self, request: Callable[[int], bytes]) -> Iterable[bytes]:
+        """The bodies of a multipart reply."""
+        xid = self.asking = self._next_xid()
+        self._send([request(xid)])
+        while True:
+            got = self._receive()
+            if got == ("error", xid):
+                raise Lost(f"it refused to say what it has: {self._errors[xid]}")
+            if not isinstance(got, tuple) and got.xid == xid:
+                yield got.body
+                if not got.more:
+                    return
+
+    def _receive(self) -> Any:
+        try:
+            got = self._inbox.get(timeout=REPLY_TIMEOUT)
+        except hub.QueueEmpty:
+            raise Lost(f"no reply within {REPLY_TIMEOUT:g} s") from None
+        if got is None or not self._alive:
+            raise Lost("the connection has ended")
+        return got
+
+    def _send(self, parts: list[bytes]) -> None:
+        """Queue bytes in pieces, so that echo replies find their way in between."""
+        piece: list[bytes] = []
+        size = 0
+        for part in parts:
+            piece.append(part)
+            size += len(part)
+            if size >= _CHUNK:
+                self._put(b"".join(piece))
+                piece, size = [], 0
+        if piece:
+            self._put(b"".join(piece))
+
+    def _put(self, data: bytes) -> None:
+        if not self._alive or not self.datapath.send(data):
+            raise Lost("the connection has ended")
+
+    def _next_xid(self) -> int:
+        self._xid = self._xid + 1 & 0x7FFFFFFF
+        return self._xid
+

@@ -1,0 +1,174 @@
+"""The controller as a Ryu application: ``ryu-manager ryu_vmmob.apps.vmmob --config-file etc/vmmob.conf``.
+
+A shim, and no more: it turns Ryu's events into calls of the engine and of the sessions, and mounts our REST application in
+Ryu's WSGI server. What it decides, it decides elsewhere (`ryu_vmmob.engine`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Any, Final
+
+from ryu.app.wsgi import WSGIApplication
+from ryu.base import app_manager
+from ryu.controller import ofp_event
+from ryu.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, HANDSHAKE_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_3
+
+from ryu_vmmob import compat, options
+from ryu_vmmob.apps import rest_mount
+from ryu_vmmob.apps.links import LinkWatch
+from ryu_vmmob.apps.session import Session
+from ryu_vmmob.apps.vital import vital
+from ryu_vmmob.apps.waiting import Waiting
+from ryu_vmmob.compat.raw import EventRawMultipart
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.fabric import FabricError, load
+from ryu_vmmob.flows.wire import ONF_EXPERIMENTER
+from ryu_vmmob.model.draft import Event
+from ryu_vmmob.store import StoreError, open_store
+
+LOG = logging.getLogger(__name__)
+
+LOOK_INTERVAL: Final = 0.5
+"""Seconds between two looks for what has to follow by itself (time-outs, quarantines)."""
+
+
+class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
+    """Network controller for VMs that move, over switches that speak OpenFlow 1.3."""
+
+    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
+    _CONTEXTS = {"wsgi": WSGIApplication}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        compat.apply()
+        self.settings = options.read(self.CONF)
+        try:
+            fabric = load(self.settings.fabric)
+            store = open_store(self.settings.store)
+            self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
+        except (FabricError, StoreError) as error:
+            raise SystemExit(f"vmmob: {error}") from error
+        self.engine.on_event = _log_event
+        self.waiting = Waiting(self.engine)
+        self._sessions: dict[Any, Session] = {}
+        self._links = LinkWatch(fabric, self.engine.state.links_down, self.settings.link_up_delay)
+        compat.raw_multipart(True, self._wants_raw)
+        rest_mount.mount(
+            kwargs["wsgi"], self.engine, self.waiting.wait, self.settings, time.time, lambda: f"m-{uuid.uuid4().hex[:12]}"
+        )
+        self.threads.append(hub.spawn(vital(self._look)))
+        LOG.info(
+            "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
+            fabric.name, len(fabric.switches), len(self.engine.state.cugs), len(self.engine.state.vms),
+            self.engine.state.revision,
+        )  # fmt: skip
+
+    def _wants_raw(self, datapath: Any, xid: int) -> bool:
+        session = self._sessions.get(datapath)
+        return session is not None and session.asking == xid
+
+    def _look(self) -> None:
+        while True:
+            hub.sleep(LOOK_INTERVAL)
+            self._links_changed()
+            self.engine.progress()
+
+    def _links_changed(self) -> None:
+        try:
+            self.engine.links_seen(self._links.down(time.monotonic()))
+        except StoreError as error:
+            # The next look tries again; the switches go on as they are.
+            LOG.error("a change of links is not carried out: %s", error)
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    @vital
+    def _on_state(self, event: Any) -> None:
+        datapath = event.datapath
+        if event.state == DEAD_DISPATCHER:
+            session = self._sessions.pop(datapath, None)
+            if session is not None:
+                session.end()
+                self.engine.emit(Event("switch.disconnected", {"switch": session.name}))
+            return
+        switch = self.engine.state.fabric.switch_by_dpid.get(datapath.id)
+        if switch is None:
+            LOG.warning("a switch with dpid %#x connected, which the fabric file does not have", datapath.id)
+            self.engine.emit(Event("switch.unknown", {"dpid": f"{datapath.id:#x}"}))
+            return
+        session = Session(datapath, switch.name, self.engine, time.time, self.settings.audit_interval)
+        self._sessions[datapath] = session
+        for port in datapath.ports.values():
+            self._port(datapath, port)
+        self._links.ports_known(switch.name)
+        self.engine.emit(Event("switch.connected", {"switch": switch.name}))
+        hub.spawn(vital(session.run))
+        self._links_changed()
+
+    @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
+    @vital
+    def _on_port(self, event: Any) -> None:
+        message = event.msg
+        ofproto = message.datapath.ofproto
+        self._port(message.datapath, message.desc, gone=message.reason == ofproto.OFPPR_DELETE)
+        self._links_changed()
+
+    def _port(self, datapath: Any, port: Any, gone: bool = False) -> None:
+        session = self._sessions.get(datapath)
+        if session is not None:
+            ofproto = datapath.ofproto
+            dead = port.state & ofproto.OFPPS_LINK_DOWN or port.config & ofproto.OFPPC_PORT_DOWN
+            self._links.port(session.name, port.port_no, not gone and not dead, time.monotonic())
+
+    @set_ev_cls([EventRawMultipart, ofp_event.EventOFPBarrierReply], MAIN_DISPATCHER)
+    @vital
+    def _on_reply(self, event: Any) -> None:
+        session = self._sessions.get(event.msg.datapath)
+        if session is not None:
+            session.reply(event.msg)
+
+    @set_ev_cls(ofp_event.EventOFPExperimenter, MAIN_DISPATCHER)
+    @vital
+    def _on_experimenter(self, event: Any) -> None:
+        if event.msg.experimenter == ONF_EXPERIMENTER:
+            self._on_reply(event)
+
+    @set_ev_cls(ofp_event.EventOFPErrorMsg, [HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER, MAIN_DISPATCHER])
+    @vital
+    def _on_error(self, event: Any) -> None:
+        message = event.msg
+        session = self._sessions.get(message.datapath)
+        if session is not None:
+            session.error(message.xid, _error_text(message))
+
+    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
+    @vital
+    def _on_packet_in(self, event: Any) -> None:
+        session = self._sessions.get(event.msg.datapath)
+        if session is None:
+            return
+        try:
+            self.engine.frame_seen(session.name, event.msg.cookie)
+        except StoreError as error:
+            LOG.error("a VM was seen at its target, and the store did not take it: %s", error)
+
+    def close(self) -> None:
+        """Called by Ryu when it ends."""
+        self.engine.close()
+        super().close()
+
+
+def _error_text(message: Any) -> str:
+    """An OpenFlow error by its names in the specification, as far as it has any."""
+    ofproto = message.datapath.ofproto
+    kind = ofproto.ofp_error_type_to_str(message.type) if message.type is not None else "experimenter"
+    code = ofproto.ofp_error_code_to_str(message.type, message.code) if message.code is not None else ""
+    return f"{kind} {code}".strip()
+
+
+def _log_event(event: Event) -> None:
+    LOG.info("%s %s", event.kind, " ".join(f"{key}={value}" for key, value in event.data.items() if value is not None))

@@ -1,0 +1,48 @@
+"""From a delta to the messages that carry it out, in an order that never opens a hole.
+
+Groups before flows that use them, flows that come before flows that go, groups that go last. In a bundle the switch takes all
+of it at once; without bundles the order itself keeps every packet served.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator, NamedTuple, Union
+
+from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.flow import Flow, Group, group_name
+
+
+class Message(NamedTuple):
+    """One message with the flow, the group, the cookie or the group id it is about."""
+
+    wire: bytes
+    about: Union[Flow, Group, int]
+
+
+def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
+    """What must stand before anything is taken away."""
+    for group in delta.groups:
+        yield Message(wire.group_add(group, next_xid()), group)
+    for group in delta.groups_changed:
+        yield Message(wire.group_modify(group, next_xid()), group)
+    for flow in delta.flows:
+        yield Message(wire.flow_add(flow, next_xid()), flow)
+
+
+def deletions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
+    """What may go once the additions stand."""
+    for cookie in delta.deleted:
+        yield Message(wire.flow_delete(cookie, next_xid()), cookie)
+    for number in delta.groups_gone:
+        yield Message(wire.group_delete(number, next_xid()), number)
+
+
+def fault(message: Message, error: str) -> Fault:
+    """A switch's refusal of a message, joined to what it is about."""
+    about = message.about
+    if isinstance(about, (Flow, Group)):
+        return Fault(error, str(about), about.owner)
+    kind = "cookie" if about > 0xFFFFFFFF else "group"
+    return Fault(error, f"deletion of {kind} {about:#x}" if kind == "cookie" else f"deletion of {group_name(about)}", ())
