@@ -12,7 +12,7 @@ from mininet.util import quietRun
 LINK_MTU = 1600  # room for VLAN tags above the guests' 1500
 
 
-class FabricSwitch(OVSSwitch):
+class FabricSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
     """An OpenFlow 1.3 switch of the fabric; secure: without a controller it forwards only what its flows say."""
 
     def __init__(self, name: str, **params: Any) -> None:
@@ -20,7 +20,7 @@ class FabricSwitch(OVSSwitch):
         super().__init__(name, failMode="secure", datapath="user", **params)
 
 
-class ServerSwitch(OVSSwitch):
+class ServerSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
     """The virtual switch of a hypervisor. It has no controller; its flows are programmed by the hypervisor."""
 
     def __init__(self, name: str, **params: Any) -> None:
@@ -32,18 +32,18 @@ class ServerSwitch(OVSSwitch):
         super().start([])
 
 
-class ExternalHost(Host):
+class ExternalHost(Host):  # type: ignore[misc]  # Mininet has no types
     """A host of a network outside: the next hop beyond a border, and everything behind it."""
 
 
-class PlainController(RemoteController):
+class PlainController(RemoteController):  # type: ignore[misc]  # Mininet has no types
     """A controller somewhere else, named to the switches without a trial connection first."""
 
     def checkListening(self) -> None:  # noqa: N802  (Mininet's name)
         """Nothing: switches connect whenever it is there."""
 
 
-class Cable(Link):
+class Cable(Link):  # type: ignore[misc]  # Mininet has no types
     """A pair of virtual Ethernet devices which carries what the switches put on it and nothing of the kernel's own."""
 
     @classmethod

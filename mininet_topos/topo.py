@@ -19,7 +19,7 @@ from ryu_vmmob.fabric.model import Fabric, PortRef
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class FabricTopo(Topo):
+class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
     """Every switch, server, external network and cable of a fabric. ``prefix`` stands before every device name."""
 
     def build(self, fabric: Fabric | str | Path | None = None, prefix: str = "", **_: Any) -> None:

@@ -1,0 +1,260 @@
+"""A running laboratory: a fabric in Mininet over a private Open vSwitch, with servers and virtual machines that move.
+
+    with Lab("etc/two-dcs.yaml", controller=("127.0.0.1", 6653)) as lab:
+        web = lab.add_vm("web", "srv-a1", [Interface("blue", "02:00:00:00:00:01", ("10.1.0.11/24",))], vlan_ids=[110])
+        lab.prepare_server(web, "srv-c1", vlan_ids=[510])
+        lab.flip(web, "srv-c1")
+        lab.release_server(web, "srv-a1")
+
+Everything it made goes away with it. Needs root. ``python -m mininet_topos.lab clean`` removes what crashed runs left.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mininet.log import lg
+from mininet.net import Mininet
+from mininet.node import Host
+
+from mininet_topos import registry
+from mininet_topos.hypervisor import Plug
+from mininet_topos.names import bridge_name, device_name, port_name, uplink_name
+from mininet_topos.nodes import PlainController
+from mininet_topos.ovs import PrivateOvs
+from mininet_topos.processes import JsonChild, run_inside
+from mininet_topos.servers import NIC, Interface, Server, Vm
+from mininet_topos.topo import FabricTopo
+from ryu_vmmob.fabric.loader import load
+from ryu_vmmob.fabric.model import Fabric, PortRef
+
+SWITCH_NICE = -10  # as Debian runs it
+QUEUES = {"net.core.rmem_default": 8 << 20, "net.core.wmem_default": 8 << 20, "net.core.netdev_max_backlog": 20000}
+OUTSIDE_HOSTS = ("203.0.113.{}/32", "2001:db8:cafe::{}/128")  # behind external networks; numbered
+
+
+class LabError(RuntimeError):
+    """The laboratory cannot do that; the text says why."""
+
+
+class Lab:
+    """One fabric, running. ``controller``: where its switches connect (None: nowhere; program the flows yourself)."""
+
+    def __init__(self, fabric: Fabric | str | Path, controller: tuple[str, int] | None = None) -> None:
+        self.fabric = fabric if isinstance(fabric, Fabric) else load(fabric)
+        self.controller = controller
+        self.ovs = PrivateOvs(nice=SWITCH_NICE, other_config={"n-handler-threads": "1", "n-revalidator-threads": "1"})
+        self.servers: dict[str, Server] = {}
+        self.vms: dict[str, Vm] = {}
+        self.prefix = ""
+        self._net: Any = None
+        self._taps = 0
+        self._cug_keys: dict[str, int] = {}
+        self._undo = ExitStack()
+
+    # life
+
+    def start(self) -> Lab:
+        """Build and start it. Raises LabError or OvsError, with nothing left behind."""
+        if os.geteuid() != 0:
+            raise LabError("a laboratory builds network namespaces and needs root")
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        registry.clean()
+        record = registry.reserve()
+        self._undo.callback(registry.remove, record)
+        self.prefix = record.prefix
+        self._raise_queues()
+        self.ovs.start()
+        self._undo.callback(self.ovs.stop)
+        record.run_dir = str(self.ovs.run_dir)
+        record.save()
+        self._undo.enter_context(self.ovs.activated())
+        lg.setLevel(logging.ERROR)  # its progress messages have no place in ours
+        self._net = Mininet(FabricTopo(self.fabric, prefix=self.prefix), controller=None)
+        self._undo.callback(self._net.stop)
+        if self.controller:
+            address, port = self.controller
+            self._net.addController("c0", controller=PlainController, ip=address, port=port)
+        self._net.start()
+        for name, server in self.fabric.servers.items():
+            ports = range(1, len(server.attach) + 1)
+            self.servers[name] = Server(name, bridge_name(self.prefix, name), ports, server.tagged, self.ovs)
+        for number, name in enumerate(self.fabric.externals, start=1):
+            self._configure_external(name, number)
+
+    def stop(self) -> None:
+        """Take everything down; also after half a start, and twice."""
+        for vm in self.vms.values():
+            vm.stop()
+        self.vms.clear()
+        self.servers.clear()
+        self._undo.close()
+
+    def __enter__(self) -> Lab:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @staticmethod
+    def _raise_queues() -> None:
+        """Raise the kernel's default queues (never lower them), so that a pause of the machine costs time, not packets.
+
+        They stay raised, as with Mininet's own limits: other laboratories may have come to lean on them.
+        """
+        for name, wanted in QUEUES.items():
+            file = Path("/proc/sys") / name.replace(".", "/")
+            if file.exists() and int(file.read_text()) < wanted:
+                with suppress(OSError):
+                    file.write_text(str(wanted))
+
+    # virtual machines
+
+    def add_vm(
+        self, name: str, server: str, interfaces: Sequence[Interface], vlan_ids: Sequence[int | None]
+    ) -> Vm:
+        """A running VM on ``server``. ``vlan_ids``: for each interface, what the controller says the server is to tag with."""
+        if name in self.vms:
+            raise LabError(f"there is a VM {name!r} already")
+        host = self._net.addHost(name, cls=Host, ip=None)
+        vm = Vm(name, tuple(interfaces), host, JsonChild(NIC, name=f"the network card of {name}"), server)
+        self.vms[name] = vm
+        taps = []
+        for index, interface in enumerate(vm.interfaces):
+            tap = self._next_tap("g")
+            vm.nic.ask({"op": "guest", "interface": index, "tap": tap, "mac": interface.mac})
+            taps.append(tap)
+        vm.configure(taps)
+        self._plug(vm, server, vlan_ids, moving=False)
+        self.servers[server].apply()
+        return vm
+
+    def remove_vm(self, vm: Vm) -> None:
+        """End a VM."""
+        for server in list(vm.places):
+            self._unplug(vm, server)
+        del self.vms[vm.name]
+        vm.stop()
+        self._net.delHost(vm.host)
+
+    def prepare_server(self, vm: Vm, server: str, vlan_ids: Sequence[int | None]) -> None:
+        """Plug the VM to a second server. Nothing reaches it from there, and it sends nothing there, until the flip."""
+        if server in vm.places:
+            raise LabError(f"{vm.name} is plugged to {server} already")
+        self._plug(vm, server, vlan_ids, moving=True)
+        self.servers[vm.server].set_moving(vm.name, True)
+        for name in (server, vm.server):
+            self.servers[name].apply()
+
+    def flip(
+        self, vm: Vm, server: str, *, pick: str = "quiet", patience: float = 1.0, announce: bool = True
+    ) -> Mapping[str, Any]:
+        """The VM stops running on its server and runs on the other, in one step (see `mininet_topos.nic`)."""
+        done = vm.nic.ask({"op": "flip", "to": server, "pick": pick, "patience": patience, "announce": announce})
+        vm.server = server
+        return done
+
+    def release_server(self, vm: Vm, server: str) -> None:
+        """Unplug the VM from the server it has left, or from one it will not come to."""
+        if server == vm.server:
+            raise LabError(f"{vm.name} runs on {server}")
+        self._unplug(vm, server)
+        self.servers[vm.server].set_moving(vm.name, False)
+        self.servers[vm.server].apply()
+
+    def _plug(self, vm: Vm, server: str, vlan_ids: Sequence[int | None], moving: bool) -> None:
+        for index, (interface, vlan_id) in enumerate(zip(vm.interfaces, vlan_ids, strict=True)):
+            tap = self._next_tap("t")
+            vm.nic.ask({"op": "plug", "interface": index, "place": server, "tap": tap})
+            with suppress(OSError):
+                Path(f"/proc/sys/net/ipv6/conf/{tap}/disable_ipv6").write_text("1")
+            run_inside(None, "ip", "link", "set", tap, "txqueuelen", "10000", "up")
+            key = self._cug_keys.setdefault(interface.cug, len(self._cug_keys) + 1)
+            plug = Plug(key, interface.mac, 0, vlan_id, interface.guest_vlan_id, moving)
+            self.servers[server].plug(vm.name, index, plug, tap)
+            vm.places.setdefault(server, []).append(tap)
+
+    def _unplug(self, vm: Vm, server: str) -> None:
+        self.servers[server].unplug(vm.name)
+        vm.nic.ask({"op": "unplug", "place": server})
+        del vm.places[server]
+
+    def _next_tap(self, letter: str) -> str:
+        self._taps += 1
+        return device_name(self.prefix, f"{letter}{self._taps}")
+
+    # the fabric
+
+    def bridge(self, switch: str) -> str:
+        """The Open vSwitch bridge of a switch, for `ovs.ofctl`. Raises KeyError for an unknown switch."""
+        return bridge_name(self.prefix, self.fabric.switches[switch].name)
+
+    def device(self, port: PortRef) -> str:
+        """The device at a switch port."""
+        return port_name(self.prefix, port.switch, port.port)
+
+    def link_devices(self) -> dict[str, str]:
+        """One device of each cable (frames both ways are seen there): links between switches, then servers' uplinks."""
+        found = {link.name: self.device(link.a) for link in self.fabric.links}
+        for name, server in self.fabric.servers.items():
+            for index, port in enumerate(server.attach, start=1):
+                found[f"{port}={name}"] = uplink_name(self.prefix, name, index)
+        return found
+
+    def set_link(self, name: str, up: bool) -> None:
+        """Pull a cable (both ends lose the carrier) or put it back. Raises KeyError for an unknown link."""
+        link = self.fabric.link_by_name[name]
+        for end in (link.a, link.b):
+            run_inside(None, "ip", "link", "set", self.device(end), "up" if up else "down")
+
+    def external_host(self, name: str) -> Any:
+        """The Mininet host that is the world beyond an external network."""
+        return self._net[bridge_name(self.prefix, self.fabric.externals[name].name)]
+
+    def _configure_external(self, name: str, number: int) -> None:
+        external = self.fabric.externals[name]
+        pid = int(self.external_host(name).pid)
+        device = uplink_name(self.prefix, name, 0)
+        script = ["sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_dad=0", "ip link set lo up"]
+        script.append(f"sysctl -qw net.ipv6.conf.{device.replace('.', '/')}.disable_ipv6=0")
+        script += [f"ethtool -K {device} tx off >/dev/null", f"ip link set {device} addrgenmode none up"]
+        for hop in external.next_hops:
+            for own in external.addresses:
+                if hop in own.network:
+                    script.append(f"ip address add {hop}/{own.network.prefixlen} dev {device}")
+                    script.append(f"ip {'-6' if hop.version == 6 else '-4'} route add default via {own.ip} dev {device}")
+        script += [f"ip address add {address.format(number)} dev lo" for address in OUTSIDE_HOSTS]
+        run_inside(pid, "sh", "-ec", "\n".join(script))
+
+
+def main() -> None:
+    """``clean``: remove what crashed laboratories left. ``list``: those on record."""
+    match sys.argv[1:]:
+        case ["clean"]:
+            for line in registry.clean() or ["nothing to clean"]:
+                print(line)
+        case ["list"]:
+            for record in registry.records():
+                print(record.prefix, "running" if record.alive else "dead", f"pid {record.pid}", record.run_dir)
+        case _:
+            raise SystemExit("usage: python -m mininet_topos.lab clean|list")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Sends numbered UDP packets at a steady rate: ``udp_send.py '{"rate": 1000, "streams": [{"id", "to", "port"}]}'``.
+
+Says ``{"ready": true}`` at once; starts with the order ``{"op": "start"}``; ends with ``{"op": "stop"}``, answering how many
+were sent, how often the kernel refused one, and how late the sender itself was (the machine's doing, not the network's).
+Each packet: stream number (32 bits), sequence number (64), time of sending in ns since the epoch (64), padding to 52 bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+
+FORMAT = struct.Struct("!IQQ")
+SIZE = 52
+SO_SNDBUFFORCE = 32
+SEND_SPACE = 16 << 20
+LATE_SECONDS = 0.005
+
+
+def main() -> None:
+    """Run one sender."""
+    plan = json.loads(sys.argv[1])
+    interval = 1.0 / float(plan["rate"])
+    streams = [(int(s["id"]), (s["to"], int(s["port"]))) for s in plan["streams"]]
+    family = socket.AF_INET6 if ":" in streams[0][1][0] else socket.AF_INET
+    out = socket.socket(family, socket.SOCK_DGRAM)
+    out.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_SPACE)
+    gc.disable()
+    with suppress(PermissionError):  # without, we may be late, and report that
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(30))
+    print(json.dumps({"ready": True}), flush=True)
+    sys.stdin.readline()
+    padding = bytes(SIZE - FORMAT.size)
+    refused, late, latest, last, number = 0, 0, 0.0, 0.0, 0
+    longest_pause = 0.0
+    poller = select.poll()
+    poller.register(0, select.POLLIN)
+    start = time.monotonic()
+    while True:
+        wait = start + number * interval - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        elif -wait > LATE_SECONDS:
+            late += 1
+            latest = max(latest, -wait)
+        now = time.monotonic()
+        longest_pause = max(longest_pause, now - last if last else 0.0)
+        last = now
+        for ident, address in streams:
+            try:
+                out.sendto(FORMAT.pack(ident, number, time.time_ns()) + padding, address)
+            except OSError:
+                refused += 1
+        number += 1
+        if poller.poll(0):
+            break
+    answer = {
+        "sent": {str(ident): number for ident, _ in streams},
+        "refused": refused,
+        "late": late,
+        "latest_ms": latest * 1e3,
+        "longest_pause_ms": longest_pause * 1e3,
+    }
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
