@@ -1,0 +1,142 @@
+"""The WSGI application: from a request to the resource's function and back.
+
+The order is part of the interface: token, path and method, what may be answered, query, body, and only then the
+function. So nothing is done for a request whose answer could not be given.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from webob import Request, Response
+
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.rest import bodies, bulk, cugs, fabric, formats, migrations, system, vms
+from ryu_vmmob.rest.auth import Guard
+from ryu_vmmob.rest.call import Answer, Call, Services, Wait
+from ryu_vmmob.rest.conditions import etag
+from ryu_vmmob.rest.problems import Problem, bad_query
+from ryu_vmmob.rest.routing import Route, Router
+from ryu_vmmob.store.base import StoreError
+
+_LOG = logging.getLogger(__name__)
+
+MAX_BODY: Final = 16 * 2**20
+"""Bytes. A bulk body with 50 thousand VMs fits."""
+
+ROUTES: Final = (
+    *cugs.ROUTES, *vms.ROUTES, *migrations.ROUTES, *bulk.ROUTES, *fabric.ROUTES, *system.ROUTES,
+)  # fmt: skip
+
+
+def new_migration_id() -> str:
+    """``m-`` and 12 hexadecimal digits."""
+    return f"m-{uuid.uuid4().hex[:12]}"
+
+
+def no_troubles() -> Sequence[str]:
+    """For a controller that has nothing to say about its readiness but its switches."""
+    return ()
+
+
+class RestApp:
+    """A WSGI application (PEP 3333).
+
+    ``clock`` gives seconds since the epoch; ``wait`` blocks the caller as `call.Wait` says; ``tokens`` empty: everyone may
+    ask; ``max_body`` in bytes; ``routes`` are the resources.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Callable[[], float],
+        wait: Wait,
+        tokens: Iterable[str] = (),
+        *,
+        ids: Callable[[], str] = new_migration_id,
+        troubles: Callable[[], Sequence[str]] = no_troubles,
+        max_body: int = MAX_BODY,
+        routes: Iterable[Route] = ROUTES,
+    ) -> None:
+        self._services = Services(engine, clock, ids, wait, troubles)
+        self._guard = Guard(tokens)
+        self._max_body = max_body
+        self.router = Router(routes)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
+        request = Request(environ)
+        try:
+            response = self._respond(request)
+        except Problem as problem:
+            response = problem.response()
+        except Refusal as refusal:
+            response = Problem.of(refusal).response()
+        except StoreError as error:
+            _LOG.error("%s %s: %s", request.method, request.path_qs, error)
+            response = Problem(503, f"nothing was changed: {error}", title="not stored").response()
+        except Exception:
+            # The client is told no more than that: a traceback shows how the controller is built.
+            _LOG.exception("%s %s failed", request.method, environ.get("PATH_INFO"))
+            response = Problem(500, "the controller failed at this request; its log says why").response()
+        response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        chunks: Iterable[bytes] = response(environ, start_response)
+        return chunks
+
+    def _respond(self, request: Request) -> Response:
+        try:
+            path = request.path_info
+        except UnicodeDecodeError as error:
+            raise Problem(400, "the path is not UTF-8 text") from error
+        if not self.router.is_open(path):
+            self._guard.check(request)
+        route, names = self.router.find(request.method, path)
+        media_type = formats.wanted(request)
+        query = _query(request, route)
+        body = self._body(request, route)
+        answer = route.handler(Call(self._services, request, names, query, body))
+        return _response(answer, media_type)
+
+    def _body(self, request: Request, route: Route) -> bodies.Body | None:
+        if route.body is None:
+            return None
+        data = formats.read_body(request, self._max_body)
+        if not data and not route.body_required:
+            return bodies.read(route.body, {})
+        return bodies.read(route.body, formats.decode(request, data))
+
+
+def _query(request: Request, route: Route) -> dict[str, str]:
+    try:
+        pairs = list(request.GET.items())
+    except UnicodeDecodeError as error:
+        raise Problem(400, "the query is not UTF-8 text") from error
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in route.query:
+            known = f"known here: {', '.join(sorted(route.query))}" if route.query else "none is known here"
+            raise bad_query(name, f"is not a known parameter; {known}")
+        if name in found:
+            raise bad_query(name, "stands twice")
+        found[name] = value
+    return found
+
+
+def _response(answer: Answer, media_type: str) -> Response:
+    response = Response(status=answer.status)
+    if answer.body is None:
+        del response.content_type
+    else:
+        response.content_type = media_type
+        response.charset = None
+        response.body = formats.encode(answer.body, media_type)
+    response.headers["Vary"] = "Accept"
+    if answer.revision is not None:
+        response.headers["ETag"] = etag(answer.revision)
+    if answer.location is not None:
+        response.headers["Location"] = answer.location
+    return response

@@ -1,0 +1,181 @@
+"""Bodies of requests: what may stand in them, and the commands they become.
+
+Here stands what a value must look like by itself; what it must be beside all the others (unknown CUGs, taken addresses)
+is for the commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Protocol, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from ryu_vmmob.fabric import values
+from ryu_vmmob.fabric.findings import show
+from ryu_vmmob.flows.fields import mac
+from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
+from ryu_vmmob.model.objects import Address, Interface, Network
+from ryu_vmmob.model.refusal import Fault
+from ryu_vmmob.rest.problems import invalid_input
+
+_T = TypeVar("_T")
+
+
+def _text(parse: Callable[[str], _T]) -> Callable[[object], _T]:
+    """A validator from one of the fabric file's parsers."""
+
+    def validate(value: object) -> _T:
+        if not isinstance(value, str):
+            raise PydanticCustomError("text", "must be text")
+        try:
+            return parse(value)
+        except values.InvalidValueError as error:
+            raise PydanticCustomError("value", "{fault}", {"fault": str(error)}) from error
+
+    return validate
+
+
+def _mac(text: str) -> int:
+    return mac(values.gateway_mac(text))
+
+
+def _subnet(text: str) -> Network:
+    subnet = values.network(text)
+    if subnet.is_multicast or subnet.is_loopback or subnet.is_link_local:
+        raise PydanticCustomError("value", "{fault}", {"fault": f"{subnet} is no prefix of unicast addresses"})
+    if subnet.num_addresses < 4:
+        raise PydanticCustomError("value", "{fault}", {"fault": f"{subnet} has no room for a gateway and a VM"})
+    return subnet
+
+
+Name = Annotated[
+    str,
+    PlainValidator(_text(values.name)),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"}),
+]
+Mac = Annotated[int, PlainValidator(_text(_mac)), WithJsonSchema({"type": "string", "examples": ["02:00:00:00:00:01"]})]
+Ip = Annotated[Address, PlainValidator(_text(values.host)), WithJsonSchema({"type": "string", "examples": ["10.1.0.11"]})]
+Subnet = Annotated[Network, PlainValidator(_text(_subnet)), WithJsonSchema({"type": "string", "examples": ["10.1.0.0/24"]})]
+VlanId = Annotated[int, Field(ge=values.MIN_VLAN_ID, le=values.MAX_VLAN_ID)]
+
+
+def _one_per_family(found: list[_Versioned]) -> list[_Versioned]:
+    if len({item.version for item in found}) != len(found):
+        raise PydanticCustomError("families", "R9: one per address family")
+    return found
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+class Body(BaseModel):
+    """A body: keys and types exactly as written here."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Empty(Body):
+    """A body without any key, or none at all."""
+
+
+class CugBody(Body):
+    """``PUT /v1/cugs/{cug}``."""
+
+    subnets: Annotated[list[Subnet], Field(min_length=1), AfterValidator(_one_per_family)]
+    gateways: Annotated[list[Ip], AfterValidator(_one_per_family)] = []
+    routing_domain: Name | None = None
+    vlan_ids: dict[Name, VlanId] = {}
+
+    def command(self, name: str) -> PutCug:
+        """As the command for the CUG ``name``."""
+        return PutCug(name, tuple(self.subnets), tuple(self.gateways), self.routing_domain, self.vlan_ids)
+
+
+class InterfaceBody(Body):
+    """One interface of a VM."""
+
+    cug: Name
+    mac: Mac
+    ips: list[Ip]
+    guest_vlan_id: VlanId | None = None
+
+    def interface(self) -> Interface:
+        """As a model object."""
+        return Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id)
+
+
+class VmBody(Body):
+    """``PUT /v1/vms/{vm}``."""
+
+    server: Name
+    interfaces: list[InterfaceBody]
+
+    def command(self, name: str, now: float) -> PutVm:
+        """As the command for the VM ``name``."""
+        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)
+
+
+class MigrationBody(Body):
+    """``POST /v1/migrations``; ``timeout`` in seconds."""
+
+    vm: Name
+    to: Name
+    mode: Literal["hot", "cold"] = "hot"
+    delivery: Literal["early", "on_activation"] = "early"
+    activate_on: Literal["announcement", "request"] = "announcement"
+    commit: Literal["automatic", "request"] = "automatic"
+    timeout: Annotated[float, Field(gt=0, le=86400)] = 300.0
+
+    def command(self, id_: str, now: float) -> StartMigration:
+        """As the command for a migration with this id."""
+        return StartMigration(
+            id_, self.vm, self.to, self.mode, self.delivery, self.activate_on, self.commit, float(self.timeout), now
+        )
+
+
+class AbortBody(Body):
+    """``POST /v1/migrations/{id}/abort``."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+
+
+class BulkBody(Body):
+    """``POST /v1/bulk``."""
+
+    cugs: dict[Name, CugBody] = {}
+    vms: dict[Name, VmBody] = {}
+
+
+_BodyT = TypeVar("_BodyT", bound=Body)
+
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known key",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+}
+
+
+def read(type_: type[_BodyT], value: Any) -> _BodyT:
+    """``value`` as a body; a 422 that names every fault and its path."""
+    try:
+        return type_.model_validate(value)
+    except ValidationError as error:
+        raise invalid_input(map(_fault, error.errors(include_url=False))) from error
+
+
+def _fault(found: ErrorDetails) -> Fault:
+    # "[key]" is the library's mark for a fault of a key itself.
+    path = tuple(step for step in found["loc"] if step != "[key]")
+    if found["type"] == "literal_error":
+        return Fault(show(path), f"must be {found['ctx']['expected']}")
+    return Fault(show(path), _MESSAGES.get(found["type"], found["msg"]))

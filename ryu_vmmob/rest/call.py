@@ -1,0 +1,94 @@
+"""What a resource's function gets and gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from webob import Request
+
+from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.rest import conditions
+from ryu_vmmob.rest.problems import bad_query
+
+Wait = Callable[[Ticket, float], None]
+"""Blocks until the switches of a ticket have confirmed it, or so many seconds have passed."""
+
+MAX_WAIT = 600.0
+"""Seconds."""
+
+
+class Answer(NamedTuple):
+    """``body`` None: no content. ``revision`` becomes the ETag."""
+
+    status: int
+    body: dict[str, Any] | None
+    revision: int | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class Services:
+    """What resources work with. ``clock`` in seconds since the epoch; ``new_id`` gives ids of migrations.
+
+    ``troubles`` names, in a sentence each, what keeps the controller from being ready apart from its switches.
+    """
+
+    engine: Engine
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+    wait: Wait
+    troubles: Callable[[], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, checked: ``names`` from the path, ``query`` with known parameters only, ``body`` of the route's type."""
+
+    services: Services
+    request: Request
+    names: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine."""
+        return self.services.engine
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.services.clock()
+
+    def check_match(self, revision: int | None) -> None:
+        """Raise a 412 when the request's conditions do not allow a write to an object of ``revision``."""
+        conditions.check(self.request, revision)
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is ``true`` or ``false`` (or absent, which is false)."""
+        text = self.query.get(name, "false")
+        if text not in ("true", "false"):
+            raise bad_query(name, "must be true or false")
+        return text == "true"
+
+    def seconds_to_wait(self) -> float | None:
+        """``?wait``; None when the client does not want to. To be asked before anything is done."""
+        text = self.query.get("wait")
+        if text is None:
+            return None
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= MAX_WAIT:
+            raise bad_query("wait", f"must be a number of seconds from 0 to {MAX_WAIT:g}")
+        return seconds
+
+    def confirmed(self, ticket: Ticket, seconds: float | None) -> dict[str, Any]:
+        """``{"switches": …}`` after waiting as asked; empty when the client did not ask."""
+        if seconds is None:
+            return {}
+        self.services.wait(ticket, seconds)
+        return {"switches": self.engine.acknowledged(ticket)._asdict()}

@@ -1,0 +1,43 @@
+"""Conditional writes (RFC 9110, 13.1): the entity tag of an object is its revision in quotes."""
+
+from __future__ import annotations
+
+import re
+
+from webob import Request
+
+from ryu_vmmob.rest.problems import Problem
+
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+
+
+def etag(revision: int) -> str:
+    """The entity tag of a revision."""
+    return f'"{revision}"'
+
+
+def check(request: Request, revision: int | None) -> None:
+    """Raise a 412 when If-Match or If-None-Match does not allow a write to an object of ``revision`` (None: not there)."""
+    if "If-Match" in request.headers:
+        tags = _tags(request.headers["If-Match"], "If-Match")
+        # Strong comparison: a weak tag matches nothing.
+        if revision is None or (tags is not None and etag(revision) not in tags):
+            raise Problem(412, f"If-Match: {_found(revision)}")
+    if "If-None-Match" in request.headers:
+        tags = _tags(request.headers["If-None-Match"], "If-None-Match")
+        if revision is not None and (tags is None or {etag(revision), f"W/{etag(revision)}"} & tags):
+            raise Problem(412, f"If-None-Match: {_found(revision)}")
+
+
+def _found(revision: int | None) -> str:
+    return "the object is not there" if revision is None else f"the object has revision {revision}"
+
+
+def _tags(header: str, name: str) -> set[str] | None:
+    """The tags as written; None for ``*``."""
+    if header.strip() == "*":
+        return None
+    tags = [part.strip() for part in header.split(",")]
+    if not all(_TAG.fullmatch(tag) for tag in tags):
+        raise Problem(400, f'{name} is a list of tags such as "12", or *')
+    return set(tags)

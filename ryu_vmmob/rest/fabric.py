@@ -1,0 +1,54 @@
+"""``/v1/fabric`` and ``/v1/switches``."""
+
+from __future__ import annotations
+
+from ryu_vmmob.fabric.model import Switch
+from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.fabric_views import fabric_view, flow_view, group_view, switch_view
+from ryu_vmmob.rest.problems import bad_query
+from ryu_vmmob.rest.routing import Route
+
+
+def get_fabric(call: Call) -> Answer:
+    """What is loaded."""
+    return Answer(200, fabric_view(call.engine.state))
+
+
+def list_switches(call: Call) -> Answer:
+    """Every switch, by name."""
+    switches = sorted(call.engine.state.fabric.switches.items())
+    return Answer(200, {"items": [switch_view(call.engine, switch) for _, switch in switches]})
+
+
+def get_switch(call: Call) -> Answer:
+    """One switch."""
+    return Answer(200, switch_view(call.engine, _named(call)))
+
+
+def list_flows(call: Call) -> Answer:
+    """Desired flows in the order a frame meets them: all, or those of ``?table``; and the desired groups."""
+    switch = _named(call)
+    table = call.query.get("table")
+    if table is not None and table not in {row.label for row in TABLES}:
+        raise bad_query("table", f"must be one of {', '.join(row.label for row in TABLES)}")
+    flows = [flow for flow in call.engine.desired.flows(switch.name) if table in (None, flow.table.label)]
+    flows.sort(key=lambda flow: (flow.table.id, -flow.priority, flow.key))
+    groups = sorted(call.engine.desired.groups(switch.name), key=lambda group: group.id)
+    return Answer(200, {"items": [flow_view(flow) for flow in flows], "groups": [group_view(group) for group in groups]})
+
+
+def _named(call: Call) -> Switch:
+    switch = call.engine.state.fabric.switches.get(call.names["switch"])
+    if switch is None:
+        raise not_found("switch", call.names["switch"])
+    return switch
+
+
+ROUTES = (
+    Route("GET", "/v1/fabric", get_fabric),
+    Route("GET", "/v1/switches", list_switches),
+    Route("GET", "/v1/switches/{switch}", get_switch),
+    Route("GET", "/v1/switches/{switch}/flows", list_flows, frozenset({"table"})),
+)

@@ -1,0 +1,144 @@
+"""The fabric, its switches and their flows as answers (contract 3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Switch
+from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
+from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.views import View, time_text
+
+
+def fabric_view(state: State) -> View:
+    """The fabric as it is loaded, in the words of its file."""
+    fabric = state.fabric
+    return {
+        "fabric": fabric.name,
+        "gateway_mac": fabric.gateway_mac,
+        "data_centers": [{"name": row.name, "description": row.description} for _, row in sorted(fabric.data_centers.items())],
+        "l2_domains": [_domain(row) for _, row in sorted(fabric.l2_domains.items())],
+        "switches": [_switch(row) for _, row in sorted(fabric.switches.items())],
+        "links": [_link(row, row.name in state.links_down) for row in fabric.links],
+        "servers": [_server(fabric, row) for _, row in sorted(fabric.servers.items())],
+        "externals": [_external(row) for _, row in sorted(fabric.externals.items())],
+        "revision": state.revision,
+    }
+
+
+def _domain(domain: L2Domain) -> View:
+    return {
+        "name": domain.name,
+        "data_center": domain.data_center,
+        "vlan_ids": ranges(domain.vlan_ids),
+        "description": domain.description,
+    }
+
+
+def ranges(numbers: tuple[int, ...]) -> str:
+    """Ascending numbers as ``100-199,300``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def _switch(switch: Switch) -> View:
+    return {
+        "name": switch.name,
+        "dpid": f"0x{switch.dpid:016x}",
+        "role": switch.role.value,
+        "l2_domain": switch.l2_domain,
+        "data_center": switch.data_center,
+        "description": switch.description,
+    }
+
+
+def _link(link: Link, down: bool) -> View:
+    return {"name": link.name, "a": str(link.a), "b": str(link.b), "l2_domain": link.l2_domain, "up": not down}
+
+
+def _server(fabric: Fabric, server: Server) -> View:
+    return {
+        "name": server.name,
+        "attach": [str(port) for port in server.attach],
+        "tagging": "tagged" if server.tagged else "untagged",
+        "l2_domain": server.l2_domain,
+        "data_center": fabric.switches[server.switch].data_center,
+        "description": server.description,
+    }
+
+
+def _external(external: External) -> View:
+    return {
+        "name": external.name,
+        "attach": str(external.attach),
+        "vlan_id": external.vlan_id,
+        "routing_domain": external.routing_domain,
+        "addresses": [str(row) for row in external.addresses],
+        "prefixes": [str(row) for row in external.prefixes],
+        "next_hops": [str(row) for row in external.next_hops],
+        "description": external.description,
+    }
+
+
+def switch_view(engine: Engine, switch: Switch) -> View:
+    """A switch: what the fabric file says of it, and how it stands to what is desired.
+
+    ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table.
+    """
+    status = engine.switch_status(switch.name)
+    counts = Counter(flow.table for flow in engine.desired.flows(switch.name))
+    return _switch(switch) | {
+        "connected": status.connected,
+        "connected_since": time_text(status.since) if status.since is not None else None,
+        "in_step": status.in_step,
+        "behind": status.behind,
+        "flows": {table.label: counts[table] for table in TABLES},
+        "groups": sum(1 for _ in engine.desired.groups(switch.name)),
+        "faults": [{"error": row.error, "cause": row.cause, "owner": owner_view(row.owner)} for row in status.faults],
+    }
+
+
+def flow_view(flow: Flow) -> View:
+    """A desired flow in readable form."""
+    return {
+        "table": flow.table.label,
+        "priority": flow.priority,
+        "match": show_match(flow.match),
+        "actions": show_instructions(flow),
+        "cookie": f"0x{flow.cookie:016x}",
+        "owner": owner_view(flow.owner),
+    }
+
+
+def group_view(group: Group) -> View:
+    """A desired group in readable form."""
+    return {
+        "name": group_name(group.id),
+        "id": group.id,
+        "type": group.type.name.lower(),
+        "buckets": [str(bucket) for bucket in group.buckets],
+        "owner": owner_view(group.owner),
+    }
+
+
+def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
+    """Whose a flow or group is, and why it is there. The keys are those of `flows.compiler`."""
+    match owner:
+        case ("vm", name, number):
+            return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
+        case ("cug", name):
+            return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
+        case ("hop", name, edge):
+            return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
+        case ("switch",):
+            return {"kind": "switch", "name": None, "reason": "every switch has it"}
+        case _:
+            return {"kind": owner[0] if owner else None, "name": None, "reason": " ".join(owner)}

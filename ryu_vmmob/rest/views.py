@@ -1,0 +1,114 @@
+"""CUGs, VMs and migrations as answers (contract 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ryu_vmmob.engine.engine import Engine, Switches
+from ryu_vmmob.flows.fields import mac_text
+from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.state import State
+
+View = dict[str, Any]
+
+
+def time_text(seconds: float) -> str:
+    """Seconds since the epoch as RFC 3339 text in UTC, with microseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def cug_view(state: State, cug: Cug) -> View:
+    """A CUG; ``vlan_ids`` are the pins, ``presence`` is where it is now or is about to be."""
+    return {
+        "name": cug.name,
+        "subnets": [str(subnet) for subnet in cug.subnets],
+        "gateways": [str(gateway) for gateway in cug.gateways],
+        "routing_domain": cug.routing_domain,
+        "vlan_ids": dict(sorted(cug.pins.items())),
+        "presence": _presence(state, cug.name),
+        "revision": cug.revision,
+    }
+
+
+def _presence(state: State, cug: str) -> View:
+    fabric = state.fabric
+    edges, centers = set(), set()
+    interfaces: dict[str, int] = {}
+    for name, count in state.occupancy.get(cug, _NOWHERE).items():
+        server = fabric.servers[name]
+        edges.add(server.switch)
+        center = fabric.switches[server.switch].data_center
+        if center is not None:
+            centers.add(center)
+        if server.l2_domain is not None:
+            interfaces[server.l2_domain] = interfaces.get(server.l2_domain, 0) + count
+    return {
+        "data_centers": sorted(centers),
+        "edges": sorted(edges),
+        "l2_domains": {
+            domain: {"vlan_id": vlan_id, "interfaces": interfaces.get(domain, 0)}
+            for domain, vlan_id in sorted(state.vlan_ids(cug).items())
+        },
+    }
+
+
+_NOWHERE: Mapping[str, int] = {}
+
+
+def vm_view(state: State, vm: Vm) -> View:
+    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server tags it with (None: untagged)."""
+    return {
+        "name": vm.name,
+        "server": vm.server,
+        "interfaces": [
+            {
+                "cug": interface.cug,
+                "mac": mac_text(interface.mac),
+                "ips": [str(ip) for ip in interface.ips],
+                "guest_vlan_id": interface.guest_vlan_id,
+                "vlan_id": state.server_vlan_id(interface.cug, vm.server),
+            }
+            for interface in vm.interfaces
+        ],
+        "migration": vm.migration,
+        "revision": vm.revision,
+    }
+
+
+def planned_view(migration: Migration) -> View:
+    """A migration that is not begun: what would happen. No switch has been told, so all are pending."""
+    view = _migration(migration, Switches([], sorted(migration.switches)))
+    return {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True}
+
+
+def migration_view(engine: Engine, migration: Migration) -> View:
+    """A migration with what its switches have confirmed of its present phase."""
+    # Old migrations may name switches that the fabric no longer has.
+    known = tuple(name for name in migration.switches if name in engine.state.fabric.switches)
+    return _migration(migration, engine.migration_switches(replace(migration, switches=known)))
+
+
+def _migration(migration: Migration, switches: Switches) -> View:
+    return {
+        "id": migration.id,
+        "vm": migration.vm,
+        "from": migration.source,
+        "to": migration.target,
+        "mode": migration.mode,
+        "delivery": migration.delivery,
+        "activate_on": migration.activate_on,
+        "commit": migration.commit,
+        "timeout": migration.timeout,
+        "state": migration.phase.value,
+        "reason": migration.reason,
+        "interfaces": [leg._asdict() for leg in migration.legs],
+        "switches": switches._asdict(),
+        "timeline": [
+            {"state": entry.phase.value, "time": time_text(entry.time), "flow_mods": dict(entry.flow_mods)}
+            for entry in migration.timeline
+        ],
+        "revision": migration.revision,
+    }
