@@ -1,0 +1,123 @@
+"""Packets to try a network with: what an interface may say, and what it must not get away with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.view import Seat, View
+
+STRANGER_MAC = 0x02DEAD000001
+STRANGER_V4, STRANGER_V6 = 0xC633640D, 0x20010DB8DEAD << 80 | 1
+"""An interface that nobody has, with addresses set aside for documentation."""
+
+
+def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
+    """From one interface to another, in every address family of the sender."""
+    for source in seat.v4[:1]:
+        target = (peer.v4 or seat.v4)[0]
+        yield make.udp(peer.mac, seat.mac, target, source)
+        # A unicast ARP request asks whether a known neighbour is alive: only it may answer.
+        yield make.arp_request(seat.mac, source, target).with_fields(eth_dst=peer.mac)
+        yield make.arp_reply(seat.mac, source, peer.mac, target)
+    for source in seat.v6[:1]:
+        target = (peer.v6 or seat.v6)[0]
+        yield make.ipv6(peer.mac, seat.mac, target, source, make.UDP, udp_src=40000, udp_dst=9)
+        yield make.neighbour_advertisement(seat.mac, source, peer.mac, target)
+
+
+def requests(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
+    """(question for an address of ``peer``, the one right answer)."""
+    for source in seat.v4[:1]:
+        for target in peer.v4:
+            yield make.arp_request(seat.mac, source, target), make.arp_reply(peer.mac, target, seat.mac, source)
+    if seat.v6 and peer.v6:
+        for source in {seat.v6[0], eui64_link_local(seat.mac)}:
+            for target in {*peer.v6, eui64_link_local(peer.mac)}:
+                asks = make.neighbour_solicitation(seat.mac, source, target)
+                yield asks, make.neighbour_advertisement(peer.mac, target, seat.mac, source)
+
+
+def to_everybody(seat: Seat) -> Iterator[Packet]:
+    """Group-addressed packets that belong to every member of the CUG."""
+    yield make.rarp(seat.mac)
+    for ip in seat.v4:
+        yield make.broadcast(seat.mac, ip)
+        yield make.gratuitous_arp(seat.mac, ip)
+        yield make.arp_probe(seat.mac, ip)
+        yield make.arp_request(seat.mac, ip, STRANGER_V4)
+    for ip in seat.v6:
+        yield make.neighbour_advertisement(seat.mac, ip)
+        yield make.neighbour_solicitation(seat.mac, 0, ip)
+        yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
+
+
+def own(seat: Seat) -> Iterator[Packet]:
+    """One packet of each family that only this interface may send."""
+    yield make.rarp(seat.mac)
+    for ip in seat.v4[:1]:
+        yield make.broadcast(seat.mac, ip)
+        yield make.gratuitous_arp(seat.mac, ip)
+    for ip in seat.v6[:1]:
+        yield make.neighbour_advertisement(seat.mac, ip)
+
+
+def victims(view: View, seat: Seat) -> Iterator[Seat]:
+    """Whom a forger might impersonate: a member of the same CUG and one of another.
+
+    Not those that the switch cannot tell from the forger: on a tagged server interfaces of the same CUG there, on an untagged
+    one every interface there (the source MAC is all it has to go by).
+    """
+    tagged = view.fabric.servers[seat.server].tagged
+    alike = {other.mac for other in view.seats_at[seat.server] if not tagged or other.cug == seat.cug}
+    far = [other for other in view.seats if other.owner != seat.owner and other.mac not in alike]
+    for group in ([o for o in far if o.cug == seat.cug], [o for o in far if o.cug != seat.cug]):
+        yield from group[:1]
+
+
+def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
+    """Packets from a seat's place that claim to be somebody else's, in every field that can claim it."""
+    targets = [(other.mac, other.v4, other.v6) for other in victims(view, seat)]
+    targets.append((STRANGER_MAC, [STRANGER_V4], [STRANGER_V6]))
+    peer = next((other for other in view.seats if other.cug == seat.cug and other.owner != seat.owner), seat)
+    for mac, v4, v6 in targets:
+        yield from _forged_mac(seat, mac)
+        for ip in v4:
+            if ip not in seat.v4:
+                yield from _forged_v4(seat, peer, mac, ip)
+        for ip in v6:
+            if ip not in seat.v6:
+                yield from _forged_v6(seat, peer, mac, ip)
+
+
+def _forged_mac(seat: Seat, mac: int) -> Iterator[Packet]:
+    for packet in own(seat):
+        yield packet.with_fields(eth_src=mac)
+    for ip in seat.v4[:1]:
+        yield make.gratuitous_arp(seat.mac, ip).with_fields(arp_sha=mac)
+        yield make.arp_request(mac, ip, STRANGER_V4).with_fields(eth_src=seat.mac)
+    for ip in seat.v6[:1]:
+        yield make.neighbour_advertisement(seat.mac, ip).with_fields(ipv6_nd_tll=mac)
+        yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6).with_fields(ipv6_nd_sll=mac)
+
+
+def _forged_v4(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
+    yield make.udp(peer.mac, seat.mac, (peer.v4 or [ip])[0], ip)
+    yield make.broadcast(seat.mac, ip)
+    yield make.gratuitous_arp(seat.mac, ip)
+    yield make.arp_probe(seat.mac, ip)
+    yield make.arp_request(seat.mac, ip, (peer.v4 or [ip])[0])
+    yield make.arp_reply(seat.mac, ip, peer.mac, (peer.v4 or [ip])[0])
+    yield make.broadcast(mac, ip)
+
+
+def _forged_v6(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
+    yield make.ipv6(peer.mac, seat.mac, (peer.v6 or [ip])[0], ip)
+    yield make.neighbour_advertisement(seat.mac, ip)
+    yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
+    yield make.neighbour_solicitation(seat.mac, 0, ip)
+    for own_ip in seat.v6[:1]:
+        yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_nd_target=ip)
+    yield make.neighbour_advertisement(mac, ip)
