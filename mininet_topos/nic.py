@@ -15,9 +15,12 @@ Orders are JSON objects, one a line, on standard input; each is answered with on
 
 **When to flip.** While two places get a copy of every frame, a frame whose copies fall on two sides of the flip is
 either lost or delivered twice, whatever the network does: the copies do not arrive at the same instant. A real
-hypervisor has the same race. ``"pick": "quiet"`` takes it out of the measurement: the card pairs the copies and flips when
-none is outstanding (at the latest after ``patience`` seconds), so what is lost or doubled then is the network's doing.
-``"pick": "now"`` flips at once. The pairing also tells whether each place got exactly one copy of each frame.
+hypervisor has the same race. ``"pick": "quiet"`` takes it out of the measurement, so that what is lost or doubled is the
+network's doing: the card pairs the copies and flips when none is outstanding. If there is no such instant within
+``patience`` seconds (the two ways differ by more than the time between frames), it flips all the same and settles the
+outstanding frames one by one: each reaches the guest with its second copy if its first was withheld, and not again if it was
+delivered; the answer says how many. ``"pick": "now"`` flips at once and settles nothing: the raw race. The pairing also tells
+whether each place got exactly one copy of each frame (``pairs``, ``alone``, ``repeated`` in the statistics).
 """
 
 from __future__ import annotations
@@ -118,6 +121,8 @@ class Card:
         self.sent: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
         self.withheld: dict[str, int] = {}
+        self.unsettled: dict[bytes, str] = {}
+        self.settled = 0
         self.failed_writes = 0
         self.unplugged_sends = 0
         self.running = True
@@ -146,6 +151,7 @@ class Card:
         self.selector.register(fd, selectors.EVENT_READ, (place, interface))
         self.active = self.active or place
         self.pairing = Pairing()
+        self.unsettled = {}
 
     def _do_unplug(self, order: dict[str, Any]) -> None:
         place = order["place"]
@@ -168,6 +174,7 @@ class Card:
             "alone": self.pairing.alone,
             "repeated": self.pairing.repeated,
             "outstanding": outstanding,
+            "settled": self.settled,
         }
 
     def _do_stop(self, _: dict[str, Any]) -> None:
@@ -196,6 +203,8 @@ class Card:
         if self._flip.get("pick", "quiet") == "quiet" and not quiet and now < self._flip["deadline"]:
             return
         before, self.active = self.active, self._flip["to"]
+        if self._flip.get("pick", "quiet") == "quiet":
+            self.unsettled = {key: place for key, (place, _) in self.pairing.waiting.items()}
         if self._flip.get("announce", True):
             for delay in ANNOUNCE_AFTER:
                 for interface, mac in self.macs.items():
@@ -219,9 +228,15 @@ class Card:
     def _from_place(self, place: str, interface: int, frame: bytes) -> None:
         if frame[6:12] == self.macs.get(interface):
             return  # our own broadcast, come round to the other place
+        deliver = place == self.active
         if len(self.places) > 1:
-            self.pairing.saw(place, identity(frame), time.monotonic())
-        if place != self.active:
+            key = identity(frame)
+            self.pairing.saw(place, key, time.monotonic())
+            if self.unsettled.get(key, place) != place:  # the second copy of one that was under way at the flip
+                del self.unsettled[key]
+                self.settled += 1
+                deliver = not deliver
+        if not deliver:
             self.withheld[place] = self.withheld.get(place, 0) + 1
             return
         self.delivered[place] = self.delivered.get(place, 0) + 1

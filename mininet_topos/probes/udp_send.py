@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import select
 import socket
@@ -42,7 +43,7 @@ def main() -> None:
     longest_pause = 0.0
     poller = select.poll()
     poller.register(0, select.POLLIN)
-    start = time.monotonic()
+    start = math.ceil(time.monotonic() / interval) * interval  # all senders of one rate keep step
     while True:
         wait = start + number * interval - time.monotonic()
         if wait > 0:
