@@ -28,12 +28,28 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA, a certificate of the controller and one of a switch signed by it, and one of a stranger."""
     folder = tmp_path_factory.mktemp("pki")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    # Python 3.13 looks at certificates strictly (RFC 5280): key usage on a CA, key identifiers on what it signed.
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    identifiers = folder / "identifiers"
+    identifiers.write_text("subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
     for name in ("ca", "stranger"):
-        openssl("req", "-x509", *key, "-subj", f"/CN={name}", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem")
+        openssl(
+            "req",
+            "-x509",
+            *key,
+            *usage,
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            f"{folder}/{name}.key",
+            "-out",
+            f"{folder}/{name}.pem",
+        )
     for name in ("controller", "switch"):
         openssl("req", *key[:-2], "-subj", f"/CN={name}", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.csr")
         signer = ("-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key", "-CAcreateserial", "-days", "2")
-        openssl("x509", "-req", "-in", f"{folder}/{name}.csr", *signer, "-out", f"{folder}/{name}.pem")
+        extensions = ("-extfile", str(identifiers))
+        openssl("x509", "-req", "-in", f"{folder}/{name}.csr", *signer, *extensions, "-out", f"{folder}/{name}.pem")
     return folder
 
 
