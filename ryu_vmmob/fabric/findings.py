@@ -67,6 +67,11 @@ def show(path: Path) -> str:
     return shown
 
 
+def _one_line(message: str) -> str:
+    """A message that holds names and YAML text as they are, made printable ASCII."""
+    return "".join(sign if " " <= sign <= "~" else f"\\u{ord(sign):04x}" for sign in message)
+
+
 class Report:
     """Collects the findings of one file and knows the line of every path."""
 
@@ -93,7 +98,7 @@ class Report:
         """Note a finding at ``path``, or at its nearest ancestor that stands in the file."""
         place = self.existing(path)
         at = line if line is not None else self.line(place)
-        self._found.append(Finding(self.file, at, show(place), rule.label, rule.severity, message))
+        self._found.append(Finding(self.file, at, show(place), rule.label, rule.severity, _one_line(message)))
 
     @property
     def findings(self) -> tuple[Finding, ...]:

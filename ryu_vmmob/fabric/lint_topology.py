@@ -23,7 +23,7 @@ def links(fabric: Resolved, report: Report) -> None:
             continue
         domain = fabric.doc.l2_domains.get(link.l2_domain)
         ends = [fabric.doc.switches[end.switch] for end in (a, b)]
-        if domain is None or domain.data_center is None or None in ends:
+        if domain is None or domain.data_center not in fabric.doc.data_centers or None in ends:
             continue
         if all(end is not None and end.data_center != domain.data_center for end in ends):
             said = (
@@ -35,13 +35,18 @@ def links(fabric: Resolved, report: Report) -> None:
 
 def data_centers_agree(fabric: Resolved, report: Report) -> None:
     """A switch is in the data centre of its L2 domain; every edge is in some data centre, if there are any."""
+    known: set[str | None] = set(fabric.doc.data_centers)
     for name, switch in fabric.switches():
         place = ("switches", name)
         domain = fabric.doc.l2_domains.get(switch.l2_domain)
         if switch.data_center is None:
             if fabric.doc.data_centers and switch.role != "spine":
                 report.add(Rule.EDGE_WITHOUT_DATA_CENTER, place, f"edge {quote(name)} is in no data centre")
-        elif domain is not None and domain.data_center not in (None, switch.data_center):
+        elif (
+            domain is not None
+            and switch.data_center != domain.data_center
+            and known.issuperset((switch.data_center, domain.data_center))
+        ):
             said = (
                 f"the switch is in data centre {quote(switch.data_center)} and its L2 domain "
                 f"{quote(switch.l2_domain)} in {quote(domain.data_center)}"
@@ -89,8 +94,9 @@ def connected(fabric: Resolved, report: Report) -> None:
     graph.add_edges_from((a.switch, b.switch) for a, b in fabric.link_ends if a is not None and b is not None)
     in_use = {port.switch for _, port in fabric.uses()}
     alone = len(fabric.doc.switches) == 1
+    in_doubt = None in fabric.doc.servers.values() or any(None in ports for ports in fabric.server_ports.values())
     for name, switch in fabric.switches():
-        if switch.role == "spine" or graph.degree[name] > 0 or (alone and name in in_use):
+        if switch.role == "spine" or graph.degree[name] > 0 or (alone and (name in in_use or in_doubt)):
             continue
         hangs = "servers or external networks hang on it, but no link" if name in in_use else "nothing"
         report.add(Rule.EDGE_UNCONNECTED, ("switches", name), f"{hangs} connects edge {quote(name)}")

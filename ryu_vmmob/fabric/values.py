@@ -178,7 +178,7 @@ def host(text: str) -> Address:
 
 def _host(address: Address, subnet: Network | None, text: str) -> None:
     """Refuse addresses that no host can have."""
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
+    if "%" in text:
         raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: a zone has no meaning here")
     if address.is_unspecified or address.is_multicast or address.is_loopback or address == IPv4Address(2**32 - 1):
         raise InvalidValueError(Rule.IP_UNUSABLE, f"{quote(text)} is no unicast host address")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import BaseModel
 
 from ryu_vmmob import fabric
 from ryu_vmmob.fabric import schema
@@ -47,7 +48,7 @@ def test_good_example_has_no_findings(doc: RuleDoc) -> None:
 
 def test_document_lists_exactly_the_keys_of_the_schema() -> None:
     rows = re.findall(r"^\| (\(top\)|`\w+`) \| `(\w+)` \| (yes|no) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
-    models = {
+    models: dict[str, type[BaseModel]] = {
         "(top)": schema._Top,
         "`data_centers`": schema.DataCenterDoc,
         "`l2_domains`": schema.L2DomainDoc,
