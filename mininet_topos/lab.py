@@ -6,7 +6,9 @@
         lab.flip(web, "srv-c1")
         lab.release_server(web, "srv-a1")
 
-Everything it made goes away with it. Needs root. ``python -m mininet_topos.lab clean`` removes what crashed runs left.
+It has a network namespace of its own, and while it runs this thread is in there, with every process started meanwhile (a
+controller too): addresses on the loopback are the laboratory's. Everything goes away with it. Needs root. ``python -m
+mininet_topos.lab clean`` removes what crashed runs left.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from mininet.node import Host
 from mininet_topos import registry
 from mininet_topos.hypervisor import Plug
 from mininet_topos.names import bridge_name, device_name, port_name, uplink_name
+from mininet_topos.namespace import own_network
 from mininet_topos.nodes import PlainController
 from mininet_topos.ovs import PrivateOvs
 from mininet_topos.processes import JsonChild, run_inside
@@ -54,7 +57,6 @@ class Lab:
         self.ovs = PrivateOvs(nice=SWITCH_NICE, other_config={"n-handler-threads": "1", "n-revalidator-threads": "1"})
         self.servers: dict[str, Server] = {}
         self.vms: dict[str, Vm] = {}
-        self.prefix = ""
         self._net: Any = None
         self._taps = 0
         self._cug_keys: dict[str, int] = {}
@@ -75,20 +77,17 @@ class Lab:
 
     def _start(self) -> None:
         registry.clean()
-        record = registry.reserve()
-        self._undo.callback(registry.remove, record)
-        self.prefix = record.prefix
         self._raise_queues()
+        self._undo.enter_context(own_network())
         self.ovs.start()
+        self._undo.callback(registry.remove, registry.enter(self.ovs.run_dir))
         self._undo.callback(self.ovs.stop)
         with suppress(PermissionError):  # its forwarding thread alone; then the machine's other work is less of a disturbance
             real_time = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
             os.sched_setscheduler(self.ovs.switch_pid, real_time, os.sched_param(SWITCH_PRIORITY))
-        record.run_dir = str(self.ovs.run_dir)
-        record.save()
         self._undo.enter_context(self.ovs.activated())
         lg.setLevel(logging.ERROR)  # its progress messages have no place in ours
-        self._net = Mininet(FabricTopo(self.fabric, prefix=self.prefix), controller=None)
+        self._net = Mininet(FabricTopo(self.fabric), controller=None)
         self._undo.callback(self._net.stop)
         if self.controller:
             address, port = self.controller
@@ -96,7 +95,7 @@ class Lab:
         self._net.start()
         for name, server in self.fabric.servers.items():
             ports = range(1, len(server.attach) + 1)
-            self.servers[name] = Server(name, bridge_name(self.prefix, name), ports, server.tagged, self.ovs)
+            self.servers[name] = Server(name, bridge_name(name), ports, server.tagged, self.ovs)
         for number, name in enumerate(self.fabric.externals, start=1):
             self._configure_external(name, number)
 
@@ -201,24 +200,24 @@ class Lab:
 
     def _next_tap(self, letter: str) -> str:
         self._taps += 1
-        return device_name(self.prefix, f"{letter}{self._taps}")
+        return device_name(f"{letter}{self._taps}")
 
     # the fabric
 
     def bridge(self, switch: str) -> str:
         """The Open vSwitch bridge of a switch, for `ovs.ofctl`. Raises KeyError for an unknown switch."""
-        return bridge_name(self.prefix, self.fabric.switches[switch].name)
+        return bridge_name(self.fabric.switches[switch].name)
 
     def device(self, port: PortRef) -> str:
         """The device at a switch port."""
-        return port_name(self.prefix, port.switch, port.port)
+        return port_name(port.switch, port.port)
 
     def link_devices(self) -> dict[str, str]:
         """One device of each cable (frames both ways are seen there): links between switches, then servers' uplinks."""
         found = {link.name: self.device(link.a) for link in self.fabric.links}
         for name, server in self.fabric.servers.items():
             for index, port in enumerate(server.attach, start=1):
-                found[f"{port}={name}"] = uplink_name(self.prefix, name, index)
+                found[f"{port}={name}"] = uplink_name(name, index)
         return found
 
     def set_link(self, name: str, up: bool) -> None:
@@ -229,12 +228,12 @@ class Lab:
 
     def external_host(self, name: str) -> Any:
         """The Mininet host that is the world beyond an external network."""
-        return self._net[bridge_name(self.prefix, self.fabric.externals[name].name)]
+        return self._net[bridge_name(self.fabric.externals[name].name)]
 
     def _configure_external(self, name: str, number: int) -> None:
         external = self.fabric.externals[name]
         pid = int(self.external_host(name).pid)
-        device = uplink_name(self.prefix, name, 0)
+        device = uplink_name(name, 0)
         script = ["sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_dad=0", "ip link set lo up"]
         script.append(f"sysctl -qw net.ipv6.conf.{device.replace('.', '/')}.disable_ipv6=0")
         script += [f"ethtool -K {device} tx off >/dev/null", f"ip link set {device} addrgenmode none up"]
@@ -255,7 +254,7 @@ def main() -> None:
                 print(line)
         case ["list"]:
             for record in registry.records():
-                print(record.prefix, "running" if record.alive else "dead", f"pid {record.pid}", record.run_dir)
+                print("running" if record.alive else "dead", f"pid {record.pid}", record.run_dir)
         case _:
             raise SystemExit("usage: python -m mininet_topos.lab clean|list")
 

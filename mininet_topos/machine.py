@@ -6,6 +6,7 @@ cable, and the queues of the taps. A loss that is counted here is the machine's;
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -31,17 +32,17 @@ class Machine:
         return {place: count for place, count in found.items() if count > 0}
 
 
-def sample(prefix: str) -> Machine:
-    """The counters now, of devices whose names begin with ``prefix`` (and the backlog, which is everybody's)."""
-    return Machine(_sockets(prefix), _backlog(), _queues(prefix))
+def sample() -> Machine:
+    """The counters now, of our network namespace (and the backlog, which is the whole machine's)."""
+    return Machine(_sockets(), _backlog(), _queues())
 
 
-def _sockets(prefix: str) -> dict[str, int]:
+def _sockets() -> dict[str, int]:
     said = subprocess.run(["ss", "-0", "-H", "-O", "-n", "-m", "-e"], capture_output=True, text=True).stdout
     found: dict[str, int] = {}
     for line in said.splitlines():
         port, drops = _PORT.search(line), _DROPS.search(line)
-        if port and drops and port[1].startswith(prefix):
+        if port and drops:
             found[port[1]] = found.get(port[1], 0) + int(drops[1])
     return found
 
@@ -51,9 +52,6 @@ def _backlog() -> int:
     return sum(int(line.split()[1], 16) for line in Path("/proc/net/softnet_stat").read_text().splitlines())
 
 
-def _queues(prefix: str) -> dict[str, int]:
-    found = {}
-    for device in Path("/sys/class/net").iterdir():
-        if device.name.startswith(prefix):
-            found[device.name] = int((device / "statistics" / "tx_dropped").read_text())
-    return found
+def _queues() -> dict[str, int]:
+    said = subprocess.run(["ip", "-j", "-s", "link"], capture_output=True, text=True, check=True).stdout
+    return {device["ifname"]: int(device["stats64"]["tx"]["dropped"]) for device in json.loads(said)}

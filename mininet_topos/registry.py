@@ -1,7 +1,8 @@
-"""Which laboratories run on this machine, so that each has device names of its own and a crashed one can be cleaned up.
+"""Which laboratories run on this machine, so that what a crashed one left behind can be removed.
 
-A laboratory owns a prefix of three characters; every device it makes in our network namespace begins with it. The record is
-a file in a directory of root's, made with O_EXCL, which names the owner's process.
+The kernel removes the devices and most processes of a crashed laboratory by itself (`mininet_topos.namespace`,
+`mininet_topos.processes`). What can stay is the run directory of its Open vSwitch, and in rare cases the daemons. A
+record is a file in a directory of root's and names the owner's process.
 """
 
 from __future__ import annotations
@@ -10,79 +11,49 @@ import json
 import os
 import shutil
 import signal
-import string
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 DIRECTORY = Path("/run/vmmob-lab")
-PREFIXES = tuple(f"v{c}-" for c in string.digits + string.ascii_lowercase)
 DAEMON_SECONDS = 5.0
 
 
-class RegistryError(RuntimeError):
-    """No prefix is free."""
-
-
-@dataclass
+@dataclass(frozen=True)
 class Record:
-    """One laboratory: its prefix, its owner (process id and start time in clock ticks), its run directory."""
+    """One laboratory: its owner (process id, and start time in clock ticks) and its run directory."""
 
-    prefix: str
     pid: int
     started: int
-    run_dir: str = ""
+    run_dir: str
 
     @property
     def file(self) -> Path:
         """Where the record is kept."""
-        return DIRECTORY / f"{self.prefix}.json"
+        return DIRECTORY / f"{Path(self.run_dir).name}.json"
 
     @property
     def alive(self) -> bool:
         """Whether its owner still runs (a process id that was given out again does not count)."""
         return start_time(self.pid) == self.started
 
-    def save(self) -> None:
-        """Write the record."""
-        self.file.write_text(json.dumps(asdict(self)))
-
-    def forget(self) -> None:
-        """Remove the record."""
-        self.file.unlink(missing_ok=True)
-
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks after boot; None when there is no such process."""
+    """When a process started, in clock ticks after boot; None when it has ended (a zombie has)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return None
-    return int(stat.rsplit(")", 1)[1].split()[19])
+    return None if fields[0] == "Z" else int(fields[19])
 
 
-def devices(prefix: str) -> list[str]:
-    """Network devices of a laboratory in our namespace."""
-    return sorted(p.name for p in Path("/sys/class/net").iterdir() if p.name.startswith(prefix))
-
-
-def reserve() -> Record:
-    """A prefix that no laboratory and no device uses; the caller saves what else is to be known. Raises RegistryError."""
+def enter(run_dir: Path) -> Record:
+    """Put a laboratory of this process on record."""
     DIRECTORY.mkdir(mode=0o700, exist_ok=True)
-    for prefix in PREFIXES:
-        record = Record(prefix, os.getpid(), start_time(os.getpid()) or 0)
-        if devices(prefix):
-            continue
-        try:
-            with record.file.open("x") as file:
-                json.dump(asdict(record), file)
-        except FileExistsError:
-            continue
-        return record
-    hint = "`python -m mininet_topos.lab clean` frees those of crashed runs"
-    raise RegistryError(f"all {len(PREFIXES)} prefixes are in use; {hint}")
+    record = Record(os.getpid(), start_time(os.getpid()) or 0, str(run_dir))
+    record.file.write_text(json.dumps(asdict(record)))
+    return record
 
 
 def records() -> list[Record]:
@@ -95,7 +66,7 @@ def records() -> list[Record]:
 
 
 def clean() -> list[str]:
-    """Remove what dead laboratories left: daemons, devices, directories. Says what was done; touches no living one."""
+    """Remove what dead laboratories left. Says what was done; touches no living one."""
     done = []
     for record in records():
         if not record.alive:
@@ -105,22 +76,18 @@ def clean() -> list[str]:
 
 def remove(record: Record) -> list[str]:
     """Remove everything of one laboratory that its own end did not."""
-    done = [f"ended process {pid} of {record.prefix}" for pid in _daemons(record.run_dir) if _end(pid)]
-    for name in devices(record.prefix):
-        # the other end of a pair goes with the first
-        if subprocess.run(["ip", "link", "delete", name], capture_output=True).returncode == 0:
-            done.append(f"deleted device {name}")
-    if record.run_dir and Path(record.run_dir).is_dir():
+    done = [f"ended process {pid}" for pid in _daemons(record.run_dir) if _end(pid)]
+    if Path(record.run_dir).is_dir():
         shutil.rmtree(record.run_dir, ignore_errors=True)
         done.append(f"removed {record.run_dir}")
-    record.forget()
+    record.file.unlink(missing_ok=True)
     return done
 
 
 def _daemons(run_dir: str) -> list[int]:
     """Processes with this run directory on their command line, from the pid files there."""
     found = []
-    for file in Path(run_dir).glob("*.pid") if run_dir else ():
+    for file in Path(run_dir).glob("*.pid"):
         with suppress(ValueError, OSError):
             pid = int(file.read_text())
             if run_dir.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -132,8 +99,7 @@ def _end(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + DAEMON_SECONDS
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
+        while start_time(pid) is not None and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(pid, signal.SIGKILL)
     return True

@@ -20,43 +20,42 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
-    """Every switch, server, external network and cable of a fabric. ``prefix`` stands before every device name."""
+    """Every switch, server, external network and cable of a fabric."""
 
-    def build(self, fabric: Fabric | str | Path | None = None, prefix: str = "", **_: Any) -> None:
+    def build(self, fabric: Fabric | str | Path | None = None, **_: Any) -> None:
         """Describe ``fabric`` (or the file at that path). Raises FabricError for a faulty file."""
         if fabric is None:
             raise ValueError("a fabric, or the path of a fabric file, is needed: --topo fabric,etc/two-dcs.yaml")
         self.fabric = fabric if isinstance(fabric, Fabric) else load(fabric)
-        self.prefix = prefix
         self._add_switches()
         self._add_servers()
         self._add_externals()
 
     def _add_switches(self) -> None:
         for name, switch in self.fabric.switches.items():
-            self.addSwitch(bridge_name(self.prefix, name), cls=FabricSwitch, dpid=f"{switch.dpid:016x}")
+            self.addSwitch(bridge_name(name), cls=FabricSwitch, dpid=f"{switch.dpid:016x}")
         for link in self.fabric.links:
-            self._cable(link.a, bridge_name(self.prefix, link.b.switch), link.b.port, self._port_name(link.b))
+            self._cable(link.a, bridge_name(link.b.switch), link.b.port, self._port_name(link.b))
 
     def _add_servers(self) -> None:
         ordinal = max((switch.dpid for switch in self.fabric.switches.values()), default=0)
         for number, (name, server) in enumerate(self.fabric.servers.items(), start=1):
-            node = bridge_name(self.prefix, name)
+            node = bridge_name(name)
             self.addSwitch(node, cls=ServerSwitch, dpid=f"{(ordinal + number) % 2**48:016x}")
             for index, port in enumerate(server.attach, start=1):
-                self._cable(port, node, index, uplink_name(self.prefix, name, index))
+                self._cable(port, node, index, uplink_name(name, index))
 
     def _add_externals(self) -> None:
         for name, external in self.fabric.externals.items():
-            node = self.addHost(bridge_name(self.prefix, name), cls=ExternalHost, ip=None)
-            self._cable(external.attach, node, 0, uplink_name(self.prefix, name, 0))
+            node = self.addHost(bridge_name(name), cls=ExternalHost, ip=None)
+            self._cable(external.attach, node, 0, uplink_name(name, 0))
 
     def _port_name(self, port: PortRef) -> str:
-        return port_name(self.prefix, port.switch, port.port)
+        return port_name(port.switch, port.port)
 
     def _cable(self, near: PortRef, node: str, port: int, device: str) -> None:
         self.addLink(
-            bridge_name(self.prefix, near.switch), node, port1=near.port, port2=port,
+            bridge_name(near.switch), node, port1=near.port, port2=port,
             intfName1=self._port_name(near), intfName2=device, cls=Cable,
         )  # fmt: skip
 

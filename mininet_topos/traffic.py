@@ -88,7 +88,7 @@ class Traffic:
             raise
 
     def _start(self) -> None:
-        self._before = machine.sample(self._lab.prefix)
+        self._before = machine.sample()
         for vm, version in {(s.target.name, s.version): (s.target, s.version) for s in self._streams}.values():
             everything = "::" if version == 6 else "0.0.0.0"
             child = JsonChild(PROBES / "udp_receive.py", everything, str(PORT + version), netns_pid=vm.pid)
@@ -156,7 +156,7 @@ class Traffic:
                 self.machine_drops[f"receiver in {name}"] = said["overflow"]
             accounts |= {int(ident): account for ident, account in said["streams"].items()}
         if self._before is not None:
-            self.machine_drops |= machine.sample(self._lab.prefix).since(self._before)
+            self.machine_drops |= machine.sample().since(self._before)
         self.results = [
             _result(stream.name, sent.get(number, 0), pauses.get(number, 0.0), accounts.get(number))
             for number, stream in enumerate(self._streams)
