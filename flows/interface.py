@@ -7,7 +7,7 @@ from typing import Iterator, Sequence
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted
 from ryu_vmmob.flows.answers import answers, own_announcements
-from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, PopVlan, PushVlan, ToGroup, match
+from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
 from ryu_vmmob.flows.ports import out, to_server
 from ryu_vmmob.flows.segment import next_hop_id
@@ -66,27 +66,30 @@ def _deliver(state: State, cug: Cug, interface: Interface, servers: Sequence[Ser
     """Out of the port of each server that receives; an answer goes back where the request came from."""
     if not servers:
         return
-    actions = [to_server(state, cug, server) for server in servers]
+    ways = [to_server(state, cug, server) for server in servers]
     yield Flow(
         Table.DELIVER,
         Priority.NORMAL,
         match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
-        _one_after_another(actions),
+        _one_after_another(ways),
     )
-    key = SEGMENT.of(cug.key)
     for server in servers:
-        vlan_id = state.vlan_id(cug.name, server.l2_domain)
+        others = [actions for other, actions in zip(servers, ways, strict=True) if other is not server]
         for port in server.attach:
+            answer = _from_port(cug, interface, port.port, hairpin=True)
             yield Flow(
-                Table.DELIVER,
-                Priority.SPECIAL,
-                match(
-                    in_port=port.port,
-                    metadata=(key[0] | HAIRPIN.mask, key[1] | HAIRPIN.mask),
-                    eth_dst=interface.mac,
-                ),
-                out(IN_PORT, vlan_id),
+                Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.vlan_id(cug.name, server.l2_domain))
             )
+            if len(server.attach) > 1:
+                # The switch leaves out the port a frame came from, but not the other ports of its LAG.
+                question = _from_port(cug, interface, port.port, hairpin=False)
+                yield Flow(Table.DELIVER, Priority.SPECIAL, question, _one_after_another(others))
+
+
+def _from_port(cug: Cug, interface: Interface, port: int, *, hairpin: bool) -> Match:
+    key, mask = SEGMENT.of(cug.key)
+    flag = HAIRPIN.mask if hairpin else 0
+    return match(in_port=port, metadata=(key | flag, mask | HAIRPIN.mask), eth_dst=interface.mac)
 
 
 def _one_after_another(lists: Sequence[tuple[Action, ...]]) -> tuple[Action, ...]:

@@ -1,0 +1,88 @@
+"""Random fabrics and random command sequences: every invariant in every intermediate state (design 2, R38).
+
+After each command, and after each single switch's update within a step, packets are sent through the simulator. At rest the
+incremental result equals a full compile, the store restores the same state, and the switches have what is desired.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMigration
+from ryu_vmmob.model.refusal import Refusal
+from tests.property.fabrics import fabrics
+from tests.property.world import World, cug, interface, vm
+
+CUGS = 3
+
+
+def _act(draw: st.DataObject, world: World, count: int) -> None:
+    """One random command; a refusal is an answer like any other, and changes nothing."""
+    state = world.engine.state
+    servers = sorted(world.fabric.servers)
+    vms = sorted(state.vms)
+    moving = sorted(row.id for row in state.migrations.values() if not row.phase.is_final)
+    choice = draw.draw(
+        st.sampled_from(["add", "add", "move", "move", "activate", "commit", "abort", "delete", "link", "away", "time"])
+    )
+    before = world.engine.state
+    try:
+        if choice == "add":
+            groups = draw.draw(st.lists(st.integers(0, CUGS - 1), min_size=1, max_size=2, unique=True))
+            interfaces = [interface(number, count + 2, number == 0) for number in groups]
+            world.do(vm(f"vm{count}", draw.draw(st.sampled_from(servers)), *interfaces))
+        elif choice == "move" and vms:
+            world.do(
+                StartMigration(
+                    f"m{count}",
+                    draw.draw(st.sampled_from(vms)),
+                    draw.draw(st.sampled_from(servers)),
+                    delivery=draw.draw(st.sampled_from(["early", "early", "on_activation"])),
+                    activate_on=draw.draw(st.sampled_from(["announcement", "request"])),
+                    commit=draw.draw(st.sampled_from(["automatic", "request"])),
+                    now=world.now,
+                )
+            )
+        elif choice in ("activate", "commit", "abort") and moving:
+            command = {"activate": Activate, "commit": Commit, "abort": Abort}[choice]
+            world.do(command(draw.draw(st.sampled_from(moving)), world.now))
+        elif choice == "delete" and vms:
+            world.do(DeleteVm(draw.draw(st.sampled_from(vms)), world.now))
+        elif choice == "link":
+            names = sorted(link.name for link in world.fabric.links)
+            world.links(frozenset(draw.draw(st.lists(st.sampled_from(names), max_size=2))))
+        elif choice == "time":
+            world.now += 40
+            world.engine.progress()
+            world._note()
+        event(choice)
+    except Refusal as refusal:
+        assert world.engine.state is before
+        event(f"refused {refusal.status}")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), fabrics())
+def test_every_intermediate_state_keeps_every_invariant(data: st.DataObject, fabric: object) -> None:
+    """R1, R7, R20 to R23, R28, R35 to R39: isolation, MACs, VLAN-IDs, pruning, no loop, no double, no black hole."""
+    world = World(fabric)  # type: ignore[arg-type]
+    for number in range(CUGS):
+        world.do(cug(number, number == 0))
+    world.settle()
+    for count in range(data.draw(st.integers(3, 14))):
+        _act(data, world, count)
+        world.check()
+        for _ in range(data.draw(st.integers(0, 12))):
+            waiting = world.waiting()
+            if not waiting:
+                break
+            world.update(data.draw(st.sampled_from(waiting)))
+            world.check()
+        if data.draw(st.booleans()):
+            world.settle(checked=True)
+            world.check()
+        world.check_oracles()
+    world.settle(checked=True)
+    world.check()
+    world.check_oracles()
