@@ -124,7 +124,8 @@ class Session:
     def _bring(self, revision: int, delta: Delta) -> None:
         """Carry out a delta, and report what the switch confirmed and refused."""
         faults = self._apply(delta) if delta else []
-        written = {entry.owner for entry in (*delta.flows, *delta.groups, *delta.groups_changed)}
+        written = {flow.owner for flow in delta.flows}
+        written.update(group.owner for group in (*delta.groups, *delta.groups_changed))
         for row in faults:
             LOG.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
         self._engine.fleet.confirm(self.name, revision, faults, written)
@@ -158,7 +159,7 @@ class Session:
                 return False
             if got == ("error", committed):
                 return False
-            if not isinstance(got, tuple) and got.xid == committed:
+            if not isinstance(got, tuple) and got.xid == committed and got.type == wire.BUNDLE_COMMIT_REPLY:
                 return True
 
     def _one_by_one(self, messages: list[Message]) -> list[Fault]:

@@ -27,8 +27,8 @@ from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric import FabricError, load
-from ryu_vmmob.flows.wire import ONF_EXPERIMENTER
 from ryu_vmmob.model.draft import Event
+from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.store import StoreError, open_store
 
 LOG = logging.getLogger(__name__)
@@ -58,9 +58,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._sessions: dict[Any, Session] = {}
         self._links = LinkWatch(fabric, self.engine.state.links_down, self.settings.link_up_delay)
         compat.raw_multipart(True, self._wants_raw)
-        rest_mount.mount(
-            kwargs["wsgi"], self.engine, self.waiting.wait, self.settings, time.time, lambda: f"m-{uuid.uuid4().hex[:12]}"
-        )
+        rest = RestApp(self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file)
+        rest_mount.mount(kwargs["wsgi"], rest)
         self.threads.append(hub.spawn(vital(self._look)))
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
@@ -124,18 +123,14 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             dead = port.state & ofproto.OFPPS_LINK_DOWN or port.config & ofproto.OFPPC_PORT_DOWN
             self._links.port(session.name, port.port_no, not gone and not dead, time.monotonic())
 
-    @set_ev_cls([EventRawMultipart, ofp_event.EventOFPBarrierReply], MAIN_DISPATCHER)
+    @set_ev_cls(
+        [EventRawMultipart, ofp_event.EventOFPBarrierReply, ofp_event.EventONFBundleCtrlMsg], MAIN_DISPATCHER
+    )
     @vital
     def _on_reply(self, event: Any) -> None:
         session = self._sessions.get(event.msg.datapath)
         if session is not None:
             session.reply(event.msg)
-
-    @set_ev_cls(ofp_event.EventOFPExperimenter, MAIN_DISPATCHER)
-    @vital
-    def _on_experimenter(self, event: Any) -> None:
-        if event.msg.experimenter == ONF_EXPERIMENTER:
-            self._on_reply(event)
 
     @set_ev_cls(ofp_event.EventOFPErrorMsg, [HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER, MAIN_DISPATCHER])
     @vital
@@ -168,6 +163,10 @@ def _error_text(message: Any) -> str:
     kind = ofproto.ofp_error_type_to_str(message.type) if message.type is not None else "experimenter"
     code = ofproto.ofp_error_code_to_str(message.type, message.code) if message.code is not None else ""
     return f"{kind} {code}".strip()
+
+
+def _new_id() -> str:
+    return f"m-{uuid.uuid4().hex[:12]}"
 
 
 def _log_event(event: Event) -> None:

@@ -75,7 +75,7 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     """Broadcast and multicast: to every local server and along the tree, never back where it came from.
 
     The switch itself leaves out the port a frame came from. A LAG is several ports, so frames from one of them use a
-    group without that server. Untagged servers that host several CUGs get none (`Local.shared`).
+    group without that server. `Local.flooded` says which servers get any.
     """
     buckets: list[tuple[str, Bucket]] = []
     for neighbour in local.neighbours:
@@ -90,7 +90,7 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
         server = state.fabric.servers[name]
         if len(server.attach) > 1:
             yield lag_group(state, cug, server)
-        if name not in local.shared:
+        if name in local.flooded:
             buckets.append((name, Bucket(to_server(state, cug, server))))
     yield from _flood_flow(cug, 0, None, [bucket for _, bucket in buckets])
     for name in local.servers:

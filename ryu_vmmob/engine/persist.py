@@ -121,7 +121,7 @@ def _with_vm(state: State, vm: Vm) -> State:
     state = index_vm(replace(state, vms=state.vms.set(vm.name, vm)), vm)
     for seat in state.seats_of(vm):
         _require(seat.server in state.fabric.servers, f"VM {vm.name!r} has a place on server {seat.server!r}")
-        state = seat_vm(state, vm, seat.server, +1)
+        state = seat_vm(state, vm, seat, +1)
     return state
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate
-from ryu_vmmob.model.objects import Cug, Leg, Migration, Vm
+from ryu_vmmob.model.objects import Cug, Leg, Migration, Seat, Vm
 from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
 from ryu_vmmob.paths.presence import domains, presence
 
@@ -87,20 +87,33 @@ class Draft:
     def add_vm(self, vm: Vm) -> None:
         self.put_vm(vm)
         self.state = index_vm(self.state, vm)
-        self.seat(vm, vm.server, +1)
+        self.reseat(vm, (), self.state.seats_of(vm))
 
     def drop_vm(self, vm: Vm) -> None:
-        self.seat(vm, vm.server, -1)
+        self.reseat(vm, self.state.seats_of(vm), ())
         self.state = unindex_vm(self.state, vm)
         self.state = replace(self.state, vms=self.state.vms.delete(vm.name))
         self.vms.add(vm.name)
 
-    def seat(self, vm: Vm, server: str, by: int) -> None:
-        """Count a VM in (+1) or out (-1) at a server; every CUG that this can concern is touched."""
-        neighbours = self.state.server_cugs.get(server, Map())
-        self.state = seat_vm(self.state, vm, server, by)
+    def step(self, vm: Vm, migration: Migration) -> None:
+        """Write a VM and its migration together: the VM goes over to the seats of the new phase."""
+        before = self.state.seats_of(self.state.vms[vm.name])
+        self.put_migration(migration)
+        self.put_vm(vm)
+        self.reseat(vm, before, self.state.seats_of(vm))
+
+    def reseat(self, vm: Vm, before: tuple[Seat, ...], after: tuple[Seat, ...]) -> None:
+        """Count a VM out of its seats and into others; every CUG that this can concern is touched."""
+        for seat in before:
+            self._seat(vm, seat, -1)
+        for seat in after:
+            self._seat(vm, seat, +1)
+
+    def _seat(self, vm: Vm, seat: Seat, by: int) -> None:
+        neighbours = self.state.server_cugs.get(seat.server, Map())
+        self.state = seat_vm(self.state, vm, seat, by)
         self.cugs.update(interface.cug for interface in vm.interfaces)
-        if not self.state.fabric.servers[server].tagged:
+        if not self.state.fabric.servers[seat.server].tagged:
             self.cugs.update(neighbours)
 
     def put_migration(self, migration: Migration) -> None:

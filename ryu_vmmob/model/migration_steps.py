@@ -82,9 +82,7 @@ def start(draft: Draft, wanted: Migration) -> None:
     migration = replace(
         wanted, source=vm.server, step_revision=state.revision, timeline=(TimelineEntry(Phase.PREPARING, draft.now, {}),)
     )
-    draft.seat(vm, migration.target, +1)
-    draft.put_vm(replace(vm, migration=migration.id))
-    draft.put_migration(migration)
+    draft.step(replace(vm, migration=migration.id), migration)
     draft.event("migration.preparing", id=migration.id, vm=vm.name, source=vm.server, target=migration.target)
 
 
@@ -102,21 +100,17 @@ def enter(draft: Draft, id: str, step: Phase, reason: str | None) -> None:  # no
     vm = state.vms[migration.vm]
     if step is Phase.ACTIVATED:
         vm = replace(vm, server=migration.target)
-        draft.put_vm(vm)
-    elif step is Phase.COMMITTED:
-        draft.seat(vm, migration.source, -1)
-        draft.put_vm(replace(vm, migration=None))
-    elif step is Phase.ABORTED:
-        draft.seat(vm, migration.target, -1)
-        draft.put_vm(replace(vm, migration=None))
-    draft.put_migration(
+    elif step.is_final:
+        vm = replace(vm, migration=None)
+    draft.step(
+        vm,
         replace(
             migration,
             phase=step,
             reason=reason or migration.reason,
             step_revision=state.revision,
             timeline=(*migration.timeline, TimelineEntry(step, draft.now, {})),
-        )
+        ),
     )
     if step.is_final:
         draft.forget_migrations(KEPT)

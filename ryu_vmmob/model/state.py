@@ -64,6 +64,8 @@ class State:
     """CUG -> its interfaces."""
     occupancy: Map[str, Map[str, int]] = Map()
     """CUG -> server -> seats there."""
+    receivers: Map[str, Map[str, int]] = Map()
+    """CUG -> server -> seats there that are open for delivery."""
     server_cugs: Map[str, Map[str, int]] = Map()
     """Server -> CUG -> seats there."""
     server_vms: Map[str, Map[str, None]] = Map()
@@ -123,16 +125,18 @@ def _bump(index: Map[str, Map[str, int]], outer: str, inner: str, by: int) -> Ma
     return index.set(outer, row) if row else index.delete(outer)
 
 
-def seat_vm(state: State, vm: Vm, server: str, by: int) -> State:
-    """Count (+1) or uncount (-1) a VM's interfaces as present on a server."""
-    occupancy, server_cugs = state.occupancy, state.server_cugs
+def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
+    """Count (+1) or uncount (-1) a VM's interfaces at one of its seats."""
+    occupancy, receivers, server_cugs = state.occupancy, state.receivers, state.server_cugs
     for interface in vm.interfaces:
-        occupancy = _bump(occupancy, interface.cug, server, by)
-        server_cugs = _bump(server_cugs, server, interface.cug, by)
-    names = state.server_vms.get(server, Map())
+        occupancy = _bump(occupancy, interface.cug, seat.server, by)
+        server_cugs = _bump(server_cugs, seat.server, interface.cug, by)
+        if seat.receives:
+            receivers = _bump(receivers, interface.cug, seat.server, by)
+    names = state.server_vms.get(seat.server, Map())
     names = names.set(vm.name, None) if by > 0 else names.delete(vm.name)
-    server_vms = state.server_vms.set(server, names) if names else state.server_vms.delete(server)
-    return replace(state, occupancy=occupancy, server_cugs=server_cugs, server_vms=server_vms)
+    server_vms = state.server_vms.set(seat.server, names) if names else state.server_vms.delete(seat.server)
+    return replace(state, occupancy=occupancy, receivers=receivers, server_cugs=server_cugs, server_vms=server_vms)
 
 
 def index_vm(state: State, vm: Vm) -> State:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class Local:
     """A segment at one switch: everything its flows there depend on, members apart.
 
-    ``neighbours``: where its tree goes on. ``servers``: local servers with a seat, by name. ``shared``: those of them
-    that are untagged and host another CUG too, which therefore get no broadcast (it could not be told apart there).
-    ``edge``: hosts the CUG, or is about to.
+    ``neighbours``: where its tree goes on. ``servers``: local servers with a seat, by name. ``flooded``: those of them
+    that get its broadcasts. Not so where every seat is closed, nor on an untagged server that hosts another CUG too: there
+    a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to.
     """
 
     neighbours: tuple[str, ...]
     servers: tuple[str, ...]
-    shared: frozenset[str]
+    flooded: frozenset[str]
 
     @property
     def edge(self) -> bool:
@@ -51,13 +51,16 @@ def presence(state: "State", cug: str) -> Presence:
     servers: dict[str, list[str]] = {}
     for server in sorted(state.occupancy.get(cug, ())):
         servers.setdefault(fabric.servers[server].switch, []).append(server)
+    receivers = state.receivers.get(cug, ())
     local = {}
     for switch, neighbours in tree.branches(servers).items():
         here = tuple(servers.get(switch, ()))
-        shared = frozenset(
-            name for name in here if not fabric.servers[name].tagged and len(state.server_cugs[name]) > 1
+        flooded = frozenset(
+            name
+            for name in here
+            if name in receivers and (fabric.servers[name].tagged or len(state.server_cugs[name]) == 1)
         )
-        local[switch] = Local(tuple(sorted(neighbours)), here, shared)
+        local[switch] = Local(tuple(sorted(neighbours)), here, flooded)
     return Presence(cug, tree, frozenset(servers), local)
 
 
