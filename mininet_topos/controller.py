@@ -1,0 +1,109 @@
+"""The controller as a process of its own, as an administrator starts it: ``ryu-manager ryu_vmmob.apps.vmmob``."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import requests
+
+APPLICATION = "ryu_vmmob.apps.vmmob"
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+
+
+class ControllerError(RuntimeError):
+    """The controller did not start, or ended; the text has the end of its log."""
+
+
+class Controller:
+    """One controller on the loopback. It can be killed and started again on the same store.
+
+    ``directory`` takes its configuration file, its log and its store. ``settings`` are further options of group ``[vmmob]``.
+    """
+
+    def __init__(
+        self,
+        fabric: Path,
+        directory: Path,
+        *,
+        openflow_port: int = 6653,
+        rest_port: int = 8080,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.openflow = ("127.0.0.1", openflow_port)
+        self.rest = f"http://127.0.0.1:{rest_port}"
+        self.log_file = directory / "controller.log"
+        self._config = directory / "vmmob.conf"
+        options = {"fabric": str(fabric.resolve()), "store": f"sqlite:///{directory / 'vmmob.db'}", **(settings or {})}
+        self._config.write_text(
+            f"[DEFAULT]\nofp_tcp_listen_port = {openflow_port}\nwsapi_host = 127.0.0.1\nwsapi_port = {rest_port}\n"
+            + "[vmmob]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
+        )  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises ControllerError when it does not run."""
+        if self._process is None:
+            raise ControllerError("the controller is not running")
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has said so far, all runs together."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def start(self) -> Controller:
+        """Start it and wait until REST answers. Raises ControllerError."""
+        manager = Path(sys.executable).with_name("ryu-manager")
+        if not manager.exists():
+            raise ControllerError(f"no {manager}: is the environment set up (tools/setup.sh)?")
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", str(manager), APPLICATION, "--config-file", str(self._config)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                requests.get(f"{self.rest}/healthz", timeout=2)
+                return self
+            except requests.ConnectionError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.kill()
+                    raise ControllerError(f"the controller did not start:\n{self.log[-3000:]}") from error
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it without warning (kill -9)."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in good order, by force if it does not."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(how)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def __enter__(self) -> Controller:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
