@@ -7,8 +7,8 @@ function. So nothing is done for a request whose answer could not be given.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from typing import Any, Final
 
 from webob import Request, Response
@@ -16,7 +16,7 @@ from webob import Request, Response
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import bodies, bulk, cugs, fabric, formats, migrations, system, vms
-from ryu_vmmob.rest.auth import Guard
+from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
 from ryu_vmmob.rest.problems import Problem, bad_query
@@ -33,11 +33,6 @@ ROUTES: Final = (
 )  # fmt: skip
 
 
-def new_migration_id() -> str:
-    """``m-`` and 12 hexadecimal digits."""
-    return f"m-{uuid.uuid4().hex[:12]}"
-
-
 def no_troubles() -> Sequence[str]:
     """For a controller that has nothing to say about its readiness but its switches."""
     return ()
@@ -46,24 +41,25 @@ def no_troubles() -> Sequence[str]:
 class RestApp:
     """A WSGI application (PEP 3333).
 
-    ``clock`` gives seconds since the epoch; ``wait`` blocks the caller as `call.Wait` says; ``tokens`` empty: everyone may
-    ask; ``max_body`` in bytes; ``routes`` are the resources.
+    ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
+    migrations; ``token_file`` None: everyone may ask; ``max_body`` in bytes; ``routes`` are the resources. Raises
+    TokenFileError.
     """
 
     def __init__(
         self,
         engine: Engine,
-        clock: Callable[[], float],
         wait: Wait,
-        tokens: Iterable[str] = (),
+        clock: Callable[[], float],
+        ids: Callable[[], str],
+        token_file: str | PathLike[str] | None = None,
         *,
-        ids: Callable[[], str] = new_migration_id,
         troubles: Callable[[], Sequence[str]] = no_troubles,
         max_body: int = MAX_BODY,
         routes: Iterable[Route] = ROUTES,
     ) -> None:
         self._services = Services(engine, clock, ids, wait, troubles)
-        self._guard = Guard(tokens)
+        self._guard = Guard(() if token_file is None else read_tokens(token_file))
         self._max_body = max_body
         self.router = Router(routes)
 

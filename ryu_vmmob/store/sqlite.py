@@ -86,13 +86,13 @@ class SqliteStore:
         if revision < self._revision:
             raise StoreError(f"{self._label}: revision {revision} is older than {self._revision}, which it has")
         # Encoded first: what is no JSON must not leave half a transaction.
-        rows = [(write.kind, write.name, None if write.body is None else _dump(write.body)) for write in writes]
+        rows = [(write.kind, write.name, *_encoded(write, revision)) for write in writes]
         with self._translated(), self._transaction():
-            for kind, name, text in rows:
+            for kind, name, text, checksum in rows:
                 if text is None:
                     self._db.execute("DELETE FROM record WHERE kind = ? AND name = ?", (kind, name))
                 else:
-                    row = (kind, name, revision, text, _checksum(kind, name, revision, text))
+                    row = (kind, name, revision, text, checksum)
                     self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", row)
             self._db.execute("UPDATE head SET revision = ?", (revision,))
         self._revision = revision
@@ -197,11 +197,15 @@ def _connect(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
 
 
-def _dump(body: dict[str, object]) -> str:
+def _encoded(write: Write, revision: int) -> tuple[str | None, int]:
+    """A write's body as text (None: to delete) and its checksum."""
     try:
-        return json.dumps(body, allow_nan=False, separators=(",", ":"), sort_keys=True)
+        text = None
+        if write.body is not None:
+            text = json.dumps(write.body, allow_nan=False, separators=(",", ":"), sort_keys=True)
+        return text, _checksum(write.kind, write.name, revision, text or "")
     except (TypeError, ValueError) as error:
-        raise StoreError(f"a body is no JSON: {error}") from error
+        raise StoreError(f"{write.kind} {write.name!r} cannot be stored: {error}") from error
 
 
 def _checksum(kind: str, name: str, revision: int, text: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob.store import Record, Store, StoreError, Write, open_store
-from ryu_vmmob.store.sqlite import SCHEMA_VERSION
+from ryu_vmmob.store.sqlite import SCHEMA_VERSION, SqliteStore
 
 
 @pytest.fixture
@@ -83,8 +83,10 @@ def test_closing_twice_is_no_fault_and_a_closed_store_says_so(path: Path) -> Non
 @pytest.mark.parametrize("bad", [{"n": float("nan")}, {"n": object()}])
 def test_a_body_that_is_no_json_changes_nothing(path: Path, bad: dict[str, object]) -> None:
     store = open_store(url(path))
-    with pytest.raises(StoreError, match="no JSON"):
+    with pytest.raises(StoreError, match="vm 'b' cannot be stored"):
         store.commit(1, [Write("vm", "a", {}), Write("vm", "b", bad)])
+    with pytest.raises(StoreError, match="cannot be stored"):
+        store.commit(1, [Write("vm", "a", {}), Write("vm", "\ud800", None)])
     assert (contents(store), store.revision) == ({}, 0)
     store.close()
 
@@ -96,6 +98,17 @@ def test_an_older_revision_is_refused_and_the_same_is_not(path: Path) -> None:
         store.commit(4, [Write("vm", "b", {})])
     store.commit(5, [Write("vm", "c", {})])
     assert set(contents(store)) == {("vm", "a"), ("vm", "c")}
+    store.close()
+
+
+def test_a_fault_in_the_middle_of_a_commit_undoes_its_beginning(path: Path) -> None:
+    store = SqliteStore(str(path))
+    store._db.execute("CREATE TEMP TRIGGER t BEFORE INSERT ON record WHEN NEW.name = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(StoreError, match="no"):
+        store.commit(1, [Write("vm", "a", {}), Write("vm", "b", {})])
+    assert (contents(store), store.revision) == ({}, 0)
+    store.commit(1, [Write("vm", "c", {})])
+    assert contents(store) == {("vm", "c"): {}}
     store.close()
 
 
@@ -181,6 +194,21 @@ def test_a_damaged_file_is_refused(path: Path, damage: Callable[[bytes], bytes])
     fill(path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match=r"damaged|not a database"):
+        open_store(url(path))
+
+
+def test_damage_that_no_read_would_meet(path: Path) -> None:
+    """The list of free pages: a later write would give out a page that is in use."""
+    fill(path)
+    store = open_store(url(path))
+    store.commit(8, [Write("vm", f"web{number}", None) for number in range(45)])
+    store.close()
+    data = bytearray(path.read_bytes())
+    free = int.from_bytes(data[36:40], "big")
+    assert free > 1
+    data[36:40] = (free - 1).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match="damaged"):
         open_store(url(path))
 
 

@@ -1,0 +1,137 @@
+"""The REST application over the real engine, with switches that confirm when the test says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+from webob import Request, Response
+
+from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.fabric import load
+from ryu_vmmob.rest.app import RestApp
+from ryu_vmmob.store import Store, open_store
+
+TOKEN = "c2VjcmV0"
+FABRIC = load(Path(__file__).parents[2] / "etc" / "example.yaml")
+WEB = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"]}
+
+
+def vm(server: str = "srv-a1", number: int = 11, cug: str = "web") -> dict[str, Any]:
+    """The body of a VM with one interface."""
+    interface = {"cug": cug, "mac": f"02:00:00:00:00:{number:02x}", "ips": [f"10.1.0.{number}", f"2001:db8:1::{number:x}"]}
+    return {"server": server, "interfaces": [interface]}
+
+
+@dataclass
+class Service:
+    """A controller's REST interface; ``time`` and the switches move only when told to."""
+
+    store: Store = field(default_factory=lambda: open_store("sqlite:///:memory:"))
+    tokens: tuple[str, ...] = (TOKEN,)
+    max_body: int = 2**20
+    time: float = 1_700_000_000.25
+    waited: list[tuple[int, float]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    while_waiting: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(FABRIC, self.store, lambda: self.time)
+        self.ids = 0
+        with NamedTemporaryFile("w") as file:
+            file.write("\n".join(self.tokens))
+            file.flush()
+            self.app = RestApp(
+                self.engine,
+                self.wait,
+                lambda: self.time,
+                self.new_id,
+                file.name if self.tokens else None,
+                troubles=lambda: self.troubles,
+                max_body=self.max_body,
+            )
+
+    def new_id(self) -> str:
+        self.ids += 1
+        return f"m-{self.ids:012x}"
+
+    def wait(self, ticket: Ticket, seconds: float) -> None:
+        self.waited.append((ticket.revision, seconds))
+        self.while_waiting()
+
+    # Switches
+
+    def connect(self, *names: str) -> None:
+        """Switches connect and are brought in step."""
+        for name in names or self.engine.fleet.names:
+            self.engine.fleet.connected(name, lambda: None, self.time)
+            self.engine.fleet.confirm(name, self.engine.fleet.begin_reconciliation(name))
+        self.engine.progress()
+
+    def confirm(self, *names: str) -> None:
+        """Switches (all of them when none is named) take what is there for them and confirm it, until there is no more."""
+        again = True
+        while again:
+            again = False
+            for name in names or self.engine.fleet.names:
+                taken = self.engine.fleet.take(name)
+                if taken is not None:
+                    self.engine.fleet.confirm(name, taken[0])
+                    again = True
+            self.engine.progress()
+
+    # Requests
+
+    def ask(self, method: str, url: str, body: Any = None, **headers: str) -> Response:
+        """One request with the token; ``If_Match`` stands for ``If-Match``. A body that is no bytes goes as JSON."""
+        given = {key.replace("_", "-"): value for key, value in headers.items()}
+        request = Request.blank(url, method=method)
+        if self.tokens:
+            request.headers["Authorization"] = f"Bearer {self.tokens[0]}"
+        if body is not None:
+            request.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            request.headers["Content-Type"] = "application/json"
+        request.headers.update(given)
+        return request.get_response(self.app)
+
+    def get(self, url: str) -> Any:
+        """The body of a GET that must succeed."""
+        answer = self.ask("GET", url)
+        assert answer.status_int == 200, answer.text
+        return answer.json
+
+    def put(self, url: str, body: Any) -> Any:
+        """The body of a PUT that must succeed."""
+        answer = self.ask("PUT", url, body)
+        assert answer.status_int in (200, 201), answer.text
+        return answer.json
+
+    def with_web(self) -> Service:
+        """A CUG ``web`` with a VM ``web1`` on srv-a1."""
+        self.put("/v1/cugs/web", WEB)
+        self.put("/v1/vms/web1", vm())
+        return self
+
+
+def problem(answer: Response, status: int, *paths: str) -> str:
+    """The detail of an answer that must be a problem of this status, with faults at exactly these paths."""
+    assert answer.status_int == status, answer.text
+    assert answer.content_type == "application/problem+json"
+    assert answer.json["status"] == status
+    assert answer.json["title"]
+    assert sorted(row["path"] for row in answer.json.get("errors", [])) == sorted(paths), answer.text
+    assert all(row["message"] for row in answer.json.get("errors", []))
+    detail = answer.json["detail"]
+    assert isinstance(detail, str)
+    return detail
+
+
+def packed(body: Any) -> bytes:
+    """A MessagePack body."""
+    data: bytes = msgpack.packb(body)
+    return data

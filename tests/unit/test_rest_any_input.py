@@ -1,0 +1,102 @@
+"""Whatever a client sends, the answer is a refusal or a success, never a failure of the controller."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ryu_vmmob.rest.app import ROUTES
+from tests.unit.rest_support import WEB, Service, packed, vm
+
+_BODIES = {
+    "CugBody": WEB | {"gateways": ["10.1.0.1"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}},
+    "VmBody": vm(),
+    "MigrationBody": {"vm": "web1", "to": "srv-b1", "mode": "hot", "timeout": 300},
+    "AbortBody": {"reason": "x"},
+    "Empty": {},
+    "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}},
+}
+
+_NAMES = ["web", "web1", "web2", "srv-a1", "srv-a2", "srv-c1", "rack-a", "wan", "true", "false"]
+_ADDRESSES = ["10.1.0.7", "2001:db8:1::7", "::", "255.255.255.255", "02:00:00:00:00:01", "02:00:5e:00:00:01"]
+_PREFIXES = ["10.1.0.0/24", "2001:db8:1::/64", "10.1.0.0/31", "10.0.0.0/0", "::/0"]
+_words = st.sampled_from([*_NAMES, *_ADDRESSES, *_PREFIXES])
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | _words | st.text(max_size=6)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words | st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    keys = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [path, *(place for key in keys for place in _places(value[key], (*path, key)))]
+
+
+@st.composite
+def bodies(draw: st.DrawFn, name: str) -> Any:
+    """A good body with a few places replaced, or anything at all."""
+    body = copy.deepcopy(_BODIES[name])
+    for _ in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from(_places(body)))
+        new = draw(values)
+        if not path:
+            return new
+        target: Any = body
+        for step in path[:-1]:
+            target = target[step]
+        target[path[-1]] = new
+    return body
+
+
+def a_moment() -> Service:
+    """A VM on its way, switches in step."""
+    service = Service().with_web()
+    service.connect()
+    service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
+    service.put("/v1/vms/web2", vm("srv-a2", 12))
+    return service
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.data())
+def test_no_request_makes_the_controller_fail(data: st.DataObject) -> None:
+    # /readyz has a 503 that is no failure.
+    route = data.draw(st.sampled_from([route for route in ROUTES if route.pattern != "/readyz"]))
+    url = route.pattern
+    for key in ("cug", "vm", "id", "switch"):
+        url = url.replace(f"{{{key}}}", data.draw(st.sampled_from(["web", "web1", "m-000000000001", "tor-a", "x", "%00"])))
+    query = data.draw(st.dictionaries(st.sampled_from([*sorted(route.query), "x"]), _words, max_size=2))
+    url += "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
+    headers = data.draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "Accept": st.sampled_from(["*/*", "application/msgpack", ";", "text/html"]),
+                "If_Match": st.sampled_from(["*", '"1"', "x"]),
+            },
+        )
+    )
+    body: bytes | None = None
+    if route.body is not None:
+        value = data.draw(bodies(route.body.__name__))
+        if data.draw(st.booleans()):
+            headers["Content_Type"] = "application/msgpack"
+            try:
+                body = packed(value)
+            except (OverflowError, ValueError):  # integers that MessagePack has not
+                body = data.draw(st.binary())
+        else:
+            body = data.draw(st.just(json.dumps(value).encode()) | st.binary(max_size=20))
+    service = a_moment()
+    before = service.engine.state
+    answer = service.ask(route.method, url, body, **headers)
+    assert answer.status_int < 500, (route.method, url, body, answer.text)
+    if answer.status_int >= 400:
+        assert answer.content_type == "application/problem+json"
+        assert service.engine.state is before
