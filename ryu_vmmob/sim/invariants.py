@@ -120,9 +120,11 @@ def _judge_delivery(
         number = ISOLATION if meant else VLAN_IDS
         yield Violation(number, f"a frame of {seat.cug} is delivered at {port} as {packet.vlans}, not {right}", journey)
     elif not server.tagged:
-        # The server has nothing but the destination MAC to go by.
+        # The server has nothing but the destination MAC to go by. A seat that is only just coming or going hosts nobody yet,
+        # or no longer: a VM is started when the switches have confirmed its seat.
         group = packet.is_group_addressed
-        wrong = [o for o in here if o.cug != seat.cug and (group or o.mac == packet["eth_dst"])]
+        settled = [o for o in here if o.receives is not None]
+        wrong = [o for o in settled if o.cug != seat.cug and (group or o.mac == packet["eth_dst"])]
         if wrong:
             yield Violation(ISOLATION, f"a frame of {seat.cug} is heard by {wrong[0]} of {wrong[0].cug}", journey)
     if not same:

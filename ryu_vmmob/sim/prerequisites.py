@@ -55,12 +55,21 @@ PREREQUISITES: Final[Mapping[str, _Needs]] = {
 """For each field, the fields that must be matched exactly, and to which values."""
 
 
+UNMASKED: Final = frozenset(
+    {"in_port", "eth_type", "ip_proto", "arp_op", "icmpv4_type", "icmpv4_code", "icmpv6_type", "icmpv6_code"}
+    | {"nd_reserved", "nd_options_type"}
+)
+"""Fields that Open vSwitch matches as a whole or not at all."""
+
+
 def check_flow(flow: Flow, groups: Mapping[int, Group]) -> None:
     """Raises TableError when a switch would refuse this flow."""
     try:
         exact = _exact(flow.match)
         for name, value, mask in flow.match:
             _check_field(name, exact)
+            if mask is not None and name in UNMASKED:
+                raise TableError(f"{name} takes no mask")
             if mask is not None and value & ~mask:
                 raise TableError(f"{name} has bits set outside its mask")
         if flow.goto is not None and flow.goto.id <= flow.table.id:

@@ -229,7 +229,7 @@ def test_no_option_comes_from_nowhere() -> None:
         (ingress(match=match(eth_type=ETH_IPV4, tcp_dst=80)), "tcp_dst needs ip_proto"),
         (ingress(match=match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135, ipv6_nd_tll=1)), "ipv6_nd_tll needs icmpv6_type"),
         (ingress(match=match(eth_type=ETH_IPV6, ip_proto=58, ipv6_nd_target=1)), "ipv6_nd_target needs icmpv6_type"),
-        (ingress(match=match(eth_type=(ETH_ARP, 0xFFFE), arp_op=1)), "arp_op needs eth_type"),
+        (ingress(match=match(eth_type=(ETH_ARP, 0xFFFE), arp_op=1)), "eth_type takes no mask"),
         (ingress(match=match(eth_dst=(3, 1))), "outside its mask"),
         (ingress(SetField("arp_op", 2)), "arp_op needs eth_type"),
         (ingress(Move("arp_sha", "eth_dst")), "arp_sha needs eth_type"),

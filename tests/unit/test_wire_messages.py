@@ -120,7 +120,7 @@ FLOWS = {
         (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", MAC)), Table.DELIVER,
     ),
     "option by its class": Flow(
-        Table.ADMIT, 1, match(icmpv6_type=135, nd_options_type=1, nd_reserved=(0x60000000, 0xF0000000), **ND)
+        Table.ADMIT, 1, match(icmpv6_type=135, nd_options_type=1, nd_reserved=0x60000000, **ND)
     ),
     "answer ping": Flow(
         Table.ANSWER, 1000, match(eth_type=ETH_IPV4, ip_proto=1, ipv4_dst=IP, icmpv4_type=8),

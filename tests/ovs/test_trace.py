@@ -1,0 +1,241 @@
+"""The simulator does what the switch does, packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.fabric.model import Fabric, PortRef
+from ryu_vmmob.flows.fields import ETH_IPV6, vid
+from ryu_vmmob.flows.flow import (
+    CONTROLLER,
+    IN_PORT,
+    Bucket,
+    Flow,
+    Group,
+    GroupType,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+    match,
+)
+from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Table
+from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim import probes
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.switch import Tables
+from ryu_vmmob.sim.view import View
+from tests.ovs.bridges import Bridge
+from tests.ovs.conftest import MakeBridge
+from tests.ovs.trace import assert_agrees, trace
+from tests.unit.sim_lab import FABRIC, SEATS, W2, arp_answer, build, entries, seat, view
+
+A, B = 0x020000000001, 0x020000000002
+IP_A, IP_B = 0x0A010001, 0x0A010002
+ND_A, ND_B = (0x20010DB8 << 96) + 1, (0x20010DB8 << 96) + 2
+
+
+def tried(bridge: Bridge, flows: list[Flow], groups: list[Group] | None = None) -> Tables:
+    with bridge.client() as switch:
+        assert switch.install(flows, groups or []) == []
+    return Tables(flows, groups or [])
+
+
+def all_bridges(ovs: PrivateOvs, fabric: Fabric) -> dict[str, Bridge]:
+    """A bridge per switch of a fabric, with its ports."""
+    ports: dict[str, set[int]] = {name: set() for name in fabric.switches}
+    ends = [*fabric.link_at, *fabric.server_at, *(external.attach for external in fabric.externals.values())]
+    for end in ends:
+        ports[end.switch].add(end.port)
+    return {name: Bridge(ovs, name, numbers) for name, numbers in ports.items()}
+
+
+def everything_sent(state: View) -> Iterator[tuple[Packet, PortRef]]:
+    """Packets worth trying: what members say, to whom, and what forgers say."""
+    for one in state.seats:
+        tags = () if one.vlan_id is None else (one.vlan_id,)
+        for port in one.ports:
+            packets = [*probes.to_everybody(one), *probes.forgeries(state, one)]
+            for owner, peers in state.members[one.cug].items():
+                if owner != one.owner:
+                    packets += [*probes.unicast(one, peers[0]), *(asks for asks, _ in probes.requests(one, peers[0]))]
+            for packet in packets:
+                yield packet.with_vlans(*tags), port
+
+
+def test_the_whole_laboratory(ovs: PrivateOvs) -> None:
+    """Every packet of the invariants' checks, at every switch it comes to, in a state with a migration prepared."""
+    seats = (*SEATS, seat("w3", "web", 3, "a3"))
+    made = entries(seats)
+    made["tor-a"].append(arp_answer(W2, (PushVlan(), SetField("vlan_vid", vid(110)), Output(IN_PORT))))
+    state = view(made, seats)
+    bridges = all_bridges(ovs, FABRIC)
+    try:
+        for name, rows in made.items():
+            with bridges[name].client() as switch:
+                flows = {row.key: row for row in rows if isinstance(row, Flow)}
+                groups = {row.id: row for row in rows if isinstance(row, Group)}
+                assert switch.install(flows.values(), groups.values()) == []
+        visits = {
+            (visit.switch, visit.in_port, visit.packet)
+            for packet, port in everything_sent(state)
+            for visit in state.network.inject(packet, port).visits
+        }
+        assert len(visits) > 300
+        tables = build(made)
+        for name, in_port, packet in sorted(visits, key=str):
+            assert_agrees(bridges[name], tables[name], packet, in_port)
+    finally:
+        for bridge in bridges.values():
+            bridge.remove()
+
+
+def test_tags_pushed_set_and_popped_in_one_list(bridge: MakeBridge) -> None:
+    actions = (
+        Output(2), PushVlan(), SetField("vlan_vid", vid(7)), Output(3), SetField("vlan_vid", vid(8)), Output(4),
+        PopVlan(), Output(IN_PORT), Output(1),
+    )  # fmt: skip
+    made = bridge("tags", 1, 2, 3, 4)
+    tables = tried(made, [Flow(Table.INGRESS, 1, (), actions)])
+    frame = make.udp(B, A, IP_B, IP_A)
+    assert_agrees(made, tables, frame, 1)
+    assert_agrees(made, tables, frame.with_vlans(5), 1)
+    assert len(trace(made, frame, 1).outputs) == 4
+
+
+def test_one_tag_is_seen_and_what_lies_below_is_not(bridge: MakeBridge) -> None:
+    flows = [
+        Flow(Table.INGRESS, 3, match(vlan_vid=vid(7), eth_type=0x0800, ipv4_src=IP_A), (PopVlan(), Output(2))),
+        Flow(Table.INGRESS, 2, match(vlan_vid=vid(7)), (PopVlan(), Output(3)), Table.ADMIT),
+        Flow(Table.ADMIT, 2, match(eth_type=0x8100), (Output(4),)),
+        Flow(Table.ADMIT, 1, match(eth_type=0x0800), (Output(2),)),
+        Flow(Table.INGRESS, 1, match(vlan_vid=0), (PushVlan(), Output(4))),
+    ]
+    made = bridge("qinq", 1, 2, 3, 4)
+    tables = tried(made, flows)
+    frame = make.udp(B, A, IP_B, IP_A)
+    for tags in ((), (7,), (8,), (7, 9), (9, 7)):
+        assert_agrees(made, tables, frame.with_vlans(*tags), 1)
+    assert trace(made, frame.with_vlans(7), 1).outputs == [(2, frame)]
+    assert trace(made, frame.with_vlans(7, 9), 1).outputs == [(3, frame.with_vlans(9)), (4, frame.with_vlans(9))]
+
+
+def test_groups_copies_and_the_ingress_port(bridge: MakeBridge) -> None:
+    push = (PushVlan(), SetField("vlan_vid", vid(7)))
+    groups = [
+        Group(
+            1, GroupType.ALL,
+            (Bucket((*push, Output(2))), Bucket((Output(1),)), Bucket((ToGroup(2),)), Bucket((Output(IN_PORT),))),
+        ),
+        Group(2, GroupType.INDIRECT, (Bucket((SetField("eth_src", B), Output(3))),)),
+    ]  # fmt: skip
+    made = bridge("groups", 1, 2, 3, 4)
+    tables = tried(made, [Flow(Table.INGRESS, 1, (), (ToGroup(1), Output(4)))], groups)
+    frame = make.udp(B, A, IP_B, IP_A)
+    for in_port in (1, 2, 3, 4):
+        assert_agrees(made, tables, frame, in_port)
+
+
+def test_fast_failover_by_the_liveness_of_ports(bridge: MakeBridge) -> None:
+    group = Group(1, GroupType.FAST_FAILOVER, (Bucket((Output(2),), 2), Bucket((Output(3),), 3)))
+    made = bridge("ff", 1, 2, 3)
+    tables = tried(made, [Flow(Table.INGRESS, 1, (), (ToGroup(1),))], [group])
+    frame = make.udp(B, A, IP_B, IP_A)
+    assert_agrees(made, tables, frame, 1)
+    made.set_link(2, up=False)
+    assert_agrees(made, tables, frame, 1, frozenset({2}))
+    assert trace(made, frame, 1).outputs == [(3, frame)]
+    made.set_link(3, up=False)
+    assert_agrees(made, tables, frame, 1, frozenset({2, 3}))
+    assert trace(made, frame, 1).outputs == []
+    made.set_link(2, up=True)
+    assert_agrees(made, tables, frame, 1, frozenset({3}))
+
+
+def test_arp_answered_with_a_copy_to_the_controller(bridge: MakeBridge) -> None:
+    turn = (
+        Move("eth_src", "eth_dst"), SetField("eth_src", B), SetField("arp_op", 2), Move("arp_sha", "arp_tha"),
+        Move("arp_spa", "arp_tpa"), SetField("arp_sha", B), SetField("arp_spa", IP_B),
+    )  # fmt: skip
+    flows = [
+        Flow(Table.INGRESS, 1, (), (Output(CONTROLLER, 128),), Table.ANSWER, SEGMENT.of(7)),
+        Flow(
+            Table.ANSWER, 1000, match(metadata=SEGMENT.of(7), eth_type=0x0806, arp_op=1, arp_tpa=IP_B), turn,
+            Table.DELIVER, HAIRPIN.of(1),
+        ),
+        Flow(Table.DELIVER, 1, match(metadata=HAIRPIN.of(1)), (PushVlan(), SetField("vlan_vid", vid(110)), Output(IN_PORT))),
+    ]  # fmt: skip
+    made = bridge("arp", 1, 2)
+    tables = tried(made, flows)
+    asked = make.arp_request(A, IP_A, IP_B)
+    for packet in (asked, make.arp_request(A, IP_A, 9), make.arp_reply(A, IP_A, B, IP_B), make.rarp(A)):
+        assert_agrees(made, tables, packet, 1)
+    assert trace(made, asked, 1).outputs == [(1, make.arp_reply(B, IP_B, A, IP_A).with_vlans(110))]
+    assert trace(made, asked, 1).controller == [(flows[0].cookie, asked)]
+
+
+def nd_flows() -> list[Flow]:
+    nd = {"eth_type": ETH_IPV6, "ip_proto": 58, "ipv6_nd_target": ND_B}
+    turn = (
+        Move("eth_src", "eth_dst"), SetField("eth_src", B), Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", ND_B),
+        SetField("nd_reserved", 0x60000000), SetField("icmpv6_type", 136),
+    )  # fmt: skip
+    own = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", B), Output(IN_PORT))
+    return [
+        Flow(Table.INGRESS, 1, (), (), Table.ANSWER),
+        Flow(Table.ANSWER, 1, match(**nd, icmpv6_type=135), turn, Table.ADVERTISE),
+        Flow(Table.ADVERTISE, 1, match(**nd, icmpv6_type=136), own),
+    ]
+
+
+def test_a_solicitation_answered_in_two_tables(bridge: MakeBridge) -> None:
+    made = bridge("nd", 1, 2)
+    tables = tried(made, nd_flows())
+    asked = make.neighbour_solicitation(A, ND_A, ND_B)
+    for packet in (asked, make.neighbour_solicitation(A, 0, ND_B), make.neighbour_solicitation(A, ND_A, ND_A),
+                   make.neighbour_advertisement(A, ND_A)):  # fmt: skip
+        assert_agrees(made, tables, packet, 1)
+    assert trace(made, asked, 1).outputs == [(1, make.neighbour_advertisement(B, ND_B, A, ND_A))]
+
+
+@pytest.mark.parametrize("option", [0, A])
+def test_an_option_that_is_not_there_matches_as_zero(bridge: MakeBridge, option: int) -> None:
+    nd = {"eth_type": ETH_IPV6, "ip_proto": 58, "icmpv6_type": 135}
+    made = bridge("sll", 1, 2)
+    tables = tried(made, [Flow(Table.INGRESS, 1, match(**nd, ipv6_nd_sll=option), (Output(2),))])
+    for packet in (make.neighbour_solicitation(A, ND_A, ND_B), make.neighbour_solicitation(A, 0, ND_B)):
+        assert_agrees(made, tables, packet, 1)
+
+
+def test_protocols_and_ports(bridge: MakeBridge) -> None:
+    flows = [
+        Flow(Table.INGRESS, 9, match(eth_type=0x0800, ip_proto=17, udp_dst=53), (Output(2),)),
+        Flow(Table.INGRESS, 8, match(eth_type=0x0800, ip_proto=6, tcp_dst=80), (Output(3),)),
+        Flow(Table.INGRESS, 7, match(eth_type=0x0800, ip_proto=1, icmpv4_type=8), (Output(4),)),
+        Flow(Table.INGRESS, 6, match(eth_type=0x0800, ipv4_dst=(0x0A010000, 0xFFFF0000)), (Output(5),)),
+        Flow(Table.INGRESS, 5, match(eth_dst=(1 << 40, 1 << 40)), (Output(6),)),
+    ]
+    made = bridge("l4", 1, 2, 3, 4, 5, 6)
+    tables = tried(made, flows)
+    for packet in (
+        make.udp(B, A, IP_B, IP_A, 53), make.udp(B, A, IP_B, IP_A, 54), make.tcp(B, A, IP_B, IP_A), make.ping(B, A, IP_B, IP_A),
+        make.ipv4(B, A, 1, IP_A), make.broadcast(A, IP_A), make.ipv6(B, A, ND_B, ND_A), make.gratuitous_arp(A, IP_A),
+    ):  # fmt: skip
+        assert_agrees(made, tables, packet, 1)
+
+
+def test_a_difference_would_be_seen(bridge: MakeBridge) -> None:
+    """The comparison itself can fail: on a port, on a tag, on a field, on a copy to the controller."""
+    made = bridge("diff", 1, 2, 3)
+    frame = make.udp(B, A, IP_B, IP_A)
+    tried(made, [Flow(Table.INGRESS, 1, (), (Output(2),))])
+    push = (PushVlan(), SetField("vlan_vid", vid(7)))
+    copied = (Output(2), Output(CONTROLLER, 9))
+    for wrong in ((Output(3),), (*push, Output(2)), (SetField("eth_src", B), Output(2)), copied, ()):
+        with pytest.raises(AssertionError):
+            assert_agrees(made, Tables([Flow(Table.INGRESS, 1, (), wrong)]), frame, 1)

@@ -1,0 +1,148 @@
+"""The simulator against a real switch: the same packet, as bytes, through ``ofproto/trace``.
+
+Open vSwitch parses the frame itself and prints the datapath actions it would take; these are carried out on the packet and
+compared with what the simulator says: ports, tags, every changed field, and copies to the controller with their cookies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from ryu_vmmob.flows.fields import VID_PRESENT, mac
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.switch import Tables
+from tests.ovs.bridges import Bridge
+from tests.ovs.frames import to_bytes
+
+# Fields of the datapath's keys, by key and name, and what we call them. The rest (ttl, tos, checksums) is not modelled.
+_NAMES = {
+    "eth": {"src": "eth_src", "dst": "eth_dst"},
+    "arp": {"sip": "arp_spa", "tip": "arp_tpa", "op": "arp_op", "sha": "arp_sha", "tha": "arp_tha"},
+    "ipv4": {"src": "ipv4_src", "dst": "ipv4_dst", "proto": "ip_proto"},
+    "ipv6": {"src": "ipv6_src", "dst": "ipv6_dst", "proto": "ip_proto"},
+    "tcp": {"src": "tcp_src", "dst": "tcp_dst"},
+    "udp": {"src": "udp_src", "dst": "udp_dst"},
+    "icmp": {"type": "icmpv4_type", "code": "icmpv4_code"},
+    "icmpv6": {"type": "icmpv6_type", "code": "icmpv6_code"},
+    "nd": {"target": "ipv6_nd_target", "sll": "ipv6_nd_sll", "tll": "ipv6_nd_tll"},
+    "nd_ext": {"nd_reserved": "nd_reserved", "nd_options_type": "nd_options_type"},
+}
+
+
+@dataclass
+class Traced:
+    """What the switch would do with one packet."""
+
+    outputs: list[tuple[int, Packet]] = field(default_factory=list)
+    controller: list[tuple[int, Packet]] = field(default_factory=list)
+    text: str = ""
+
+
+def trace(bridge: Bridge, packet: Packet, in_port: int) -> Traced:
+    """Run a packet through ``ofproto/trace``."""
+    text = bridge.ovs.appctl("ofproto/trace", bridge.name, f"in_port={in_port}", to_bytes(packet).hex())
+    found = re.search(r"^Datapath actions: (.*)$", text, re.M)
+    assert found, text
+    traced = Traced(text=text)
+    _carry_out(bridge, _State(dict(packet.fields), list(packet.vlans), packet.payload), found[1], traced)
+    return traced
+
+
+def assert_agrees(bridge: Bridge, tables: Tables, packet: Packet, in_port: int, down: frozenset[int] = frozenset()) -> None:
+    """The switch and the simulator do the same with this packet; ``down`` are ports without a live cable."""
+    simulated = tables.process(packet, in_port, lambda port: port not in down)
+    traced = trace(bridge, packet, in_port)
+    # Switches send down dead ports as well: the frame is lost on the cable, and in the simulator at the network.
+    expected = Counter((port, frame) for port, frame in simulated.outputs if port not in down)
+    story = f"{packet}\nsimulated: {simulated.outputs}\n{[str(step) for step in simulated.path]}\n{traced.text}"
+    assert Counter((port, frame) for port, frame in traced.outputs if port not in down) == expected, story
+    assert Counter(traced.controller) == Counter(simulated.controller), story
+
+
+@dataclass
+class _State:
+    """A frame inside the datapath."""
+
+    fields: dict[str, int]
+    vlans: list[int]
+    payload: int
+
+    def packet(self) -> Packet:
+        fields = dict(self.fields)
+        # What a link-layer option says depends on its type; the datapath's key keeps both addresses.
+        kind = fields.get("nd_options_type")
+        if kind is not None:
+            if kind != 1:
+                fields.pop("ipv6_nd_sll", None)
+            if kind != 2:
+                fields.pop("ipv6_nd_tll", None)
+        return Packet(fields, tuple(self.vlans), self.payload)
+
+
+def _carry_out(bridge: Bridge, state: _State, actions: str, traced: Traced) -> None:
+    for name, arguments in _split(actions):
+        match name:
+            case "drop":
+                pass
+            case "push_vlan":
+                vlan_id = re.search(r"vid=(\d+)", arguments)
+                assert vlan_id, arguments
+                state.vlans.insert(0, int(vlan_id[1]))
+            case "pop_vlan":
+                del state.vlans[0]
+            case "set":
+                _set(state, arguments)
+            case "clone":
+                copy = _State(dict(state.fields), list(state.vlans), state.payload)
+                _carry_out(bridge, copy, arguments, traced)
+            case "userspace":
+                cookie = re.search(r"rule_cookie=(0x[0-9a-f]+|\d+)", arguments)
+                assert cookie, arguments
+                traced.controller.append((int(cookie[1], 0), state.packet()))
+            case number if number.isdigit():
+                traced.outputs.append((bridge.by_datapath_port[int(number)], state.packet()))
+            case _:
+                raise AssertionError(f"datapath action {name!r} is not understood: {actions}")
+
+
+def _set(state: _State, arguments: str) -> None:
+    had_option = state.fields.get("nd_options_type") in (1, 2)
+    for key, inner in _split(arguments):
+        if key == "vlan":
+            vlan_id = re.search(r"vid=(\d+)", inner)
+            assert vlan_id, arguments
+            state.vlans[0] = int(vlan_id[1]) & ~VID_PRESENT
+            continue
+        for row in inner.split(","):
+            name, _, text = row.partition("=")
+            ours = _NAMES[key].get(name)
+            if ours is None or (ours.endswith(("_sll", "_tll", "options_type")) and not had_option):
+                continue
+            value, _, mask = text.partition("/")
+            wanted = _number(value)
+            if mask:
+                wanted = wanted & _number(mask) | state.fields.get(ours, 0) & ~_number(mask)
+            state.fields[ours] = wanted
+
+
+def _number(text: str) -> int:
+    if text.count(":") == 5 and len(text) == 17:
+        return mac(text)
+    if re.fullmatch(r"0x[0-9a-f]+|\d+", text):
+        return int(text, 0)
+    return int(ip_address(text))
+
+
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    """(name, what stands in its parentheses) of each element between top-level commas."""
+    depth = start = 0
+    for position, letter in enumerate(text + ","):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            name, _, inner = text[start:position].strip().partition("(")
+            yield name, inner.removesuffix(")")
+            start = position + 1
