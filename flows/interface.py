@@ -41,7 +41,7 @@ def _bridge(
     Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles).
     """
     local = False
-    remote: dict[str, int] = {}
+    remote: dict[str | None, int] = {}
     for seat in seats:
         edge = state.fabric.servers[seat.server].switch
         if not seat.receives:
@@ -49,9 +49,8 @@ def _bridge(
         if edge == at:
             local = True
         else:
-            neighbour = found.tree.next_hop(at, edge)
-            if neighbour is not None:
-                remote.setdefault(neighbour, next_hop_id(state, cug, edge))
+            # Cut off (None), the next hop's group drops: so only groups change when links do.
+            remote.setdefault(found.tree.next_hop(at, edge), next_hop_id(state, cug, edge))
     if local or remote:
         yield Flow(
             Table.BRIDGE,

@@ -133,7 +133,8 @@ class World:
         state, desired = self.engine.state, self.engine.desired
         fresh = full(state)
         for name in self.fabric.switches:
-            assert set(desired.tables[name].flows) == set(fresh.tables[name].flows), name
+            surplus, missing = difference(desired.tables[name], fresh.tables[name])
+            assert not surplus and not missing, (name, surplus, missing)
             assert groups(desired.tables[name]) == groups(fresh.tables[name]), name
             if not self.waiting():
                 assert set(self.installed[name].flows) == set(desired.tables[name].flows), name
@@ -196,6 +197,14 @@ def _agreed(values: list[bool]) -> bool | None:
 
 def groups(tables: SwitchTables) -> dict[int, bytes]:
     return {number: group.body for number, group in tables.groups.items()}
+
+
+def difference(one: SwitchTables, other: SwitchTables) -> tuple[list[str], list[str]]:
+    """Flows of each that the other lacks."""
+    return (
+        [f"{flow} {flow.owner}" for cookie, flow in one.flows.items() if cookie not in other.flows],
+        [f"{flow} {flow.owner}" for cookie, flow in other.flows.items() if cookie not in one.flows],
+    )
 
 
 def cug(number: int, v6: bool = False) -> PutCug:
