@@ -181,22 +181,35 @@ class Lab:
         self.servers[vm.server].set_moving(vm.name, False)
         self.servers[vm.server].apply()
 
+    def reserve(self, server: str, count: int) -> None:
+        """Have that many free devices on a server's bridge, so that plugging a VM later is no work for the switch daemon.
+
+        All switches of the laboratory are one process, which does not forward while it takes a new device in.
+        """
+        there = self.servers[server]
+        while there.spare < count:
+            self._new_device(there)
+
+    def _new_device(self, server: Server) -> None:
+        tap = self._next_tap("t")
+        run_inside(None, "ip", "tuntap", "add", "dev", tap, "mode", "tap")
+        Path(f"/proc/sys/net/ipv6/conf/{tap}/disable_ipv6").write_text("1")
+        run_inside(None, "ip", "link", "set", tap, "txqueuelen", "10000", "up")
+        server.add_device(tap)
+
     def _plug(self, vm: Vm, server: str, vlan_ids: Sequence[int | None], moving: bool) -> None:
+        self.reserve(server, len(vm.interfaces))
         for index, (interface, vlan_id) in enumerate(zip(vm.interfaces, vlan_ids, strict=True)):
-            tap = self._next_tap("t")
-            vm.nic.ask({"op": "plug", "interface": index, "place": server, "tap": tap})
-            with suppress(OSError):
-                Path(f"/proc/sys/net/ipv6/conf/{tap}/disable_ipv6").write_text("1")
-            run_inside(None, "ip", "link", "set", tap, "txqueuelen", "10000", "up")
             key = self._cug_keys.setdefault(interface.cug, len(self._cug_keys) + 1)
             plug = Plug(key, interface.mac, 0, vlan_id, interface.guest_vlan_id, moving)
-            self.servers[server].plug(vm.name, index, plug, tap)
-            vm.places.setdefault(server, []).append(tap)
+            tap = self.servers[server].plug(vm.name, index, plug)
+            vm.nic.ask({"op": "plug", "interface": index, "place": server, "tap": tap})
+        vm.places.append(server)
 
     def _unplug(self, vm: Vm, server: str) -> None:
         self.servers[server].unplug(vm.name)
         vm.nic.ask({"op": "unplug", "place": server})
-        del vm.places[server]
+        vm.places.remove(server)
 
     def _next_tap(self, letter: str) -> str:
         self._taps += 1
@@ -225,6 +238,11 @@ class Lab:
         link = self.fabric.link_by_name[name]
         for end in (link.a, link.b):
             run_inside(None, "ip", "link", "set", self.device(end), "up" if up else "down")
+
+    def set_uplink(self, server: str, index: int, up: bool) -> None:
+        """The same for a server's cable; ``index`` counts the members of a LAG, from 1. Raises IndexError for too high a one."""
+        for device in (self.device(self.fabric.servers[server].attach[index - 1]), uplink_name(server, index)):
+            run_inside(None, "ip", "link", "set", device, "up" if up else "down")
 
     def external_host(self, name: str) -> Any:
         """The Mininet host that is the world beyond an external network."""

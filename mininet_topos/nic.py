@@ -8,8 +8,8 @@ of all interfaces in one step of this single thread, so for every frame there is
 Orders are JSON objects, one a line, on standard input; each is answered with one line:
 
 ``{"op": "guest", "interface": 0, "tap": NAME, "mac": MAC}``   make the guest's device (the caller moves and configures it)
-``{"op": "plug", "interface": 0, "place": NAME, "tap": NAME}`` make a device for a server's virtual switch
-``{"op": "unplug", "place": NAME}``                            give up all devices of a place
+``{"op": "plug", "interface": 0, "place": NAME, "tap": NAME}`` take a device of a server's virtual switch (a persistent tap)
+``{"op": "unplug", "place": NAME}``                            give all devices of a place back
 ``{"op": "flip", "to": NAME, "pick": "quiet", "patience": S, "announce": true}``
 ``{"op": "stats"}`` and ``{"op": "stop"}``
 
@@ -30,7 +30,7 @@ import gc
 import heapq
 import json
 import os
-import selectors
+import select
 import struct
 import sys
 import time
@@ -47,7 +47,7 @@ IPV4, IPV6, VLAN, RARP = b"\x08\x00", b"\x86\xdd", b"\x81\x00", b"\x80\x35"
 
 
 def open_tap(name: str) -> int:
-    """A new tap device in our network namespace; it lives as long as the returned file descriptor."""
+    """A tap device in our network namespace; a new one lives as long as the returned file descriptor."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
     return fd
@@ -110,7 +110,8 @@ class Card:
 
     def __init__(self, answer: Callable[[dict[str, Any]], None]) -> None:
         self.answer = answer
-        self.selector = selectors.DefaultSelector()
+        self.poll = select.epoll()
+        self.roles: dict[int, tuple[str | None, int]] = {}  # of a device: its place (None: the guest), its interface
         self.guests: dict[int, int] = {}
         self.macs: dict[int, bytes] = {}
         self.places: dict[str, dict[int, int]] = {}
@@ -142,13 +143,13 @@ class Card:
         fd = open_tap(order["tap"])
         self.guests[interface] = fd
         self.macs[interface] = bytes.fromhex(order["mac"].replace(":", ""))
-        self.selector.register(fd, selectors.EVENT_READ, (None, interface))
+        self._serve_device(fd, None, interface)
 
     def _do_plug(self, order: dict[str, Any]) -> None:
         place, interface = order["place"], int(order["interface"])
         fd = open_tap(order["tap"])
         self.places.setdefault(place, {})[interface] = fd
-        self.selector.register(fd, selectors.EVENT_READ, (place, interface))
+        self._serve_device(fd, place, interface)
         self.active = self.active or place
         self.pairing = Pairing()
         self.unsettled = {}
@@ -156,7 +157,8 @@ class Card:
     def _do_unplug(self, order: dict[str, Any]) -> None:
         place = order["place"]
         for fd in self.places.pop(place).values():
-            self.selector.unregister(fd)
+            self.poll.unregister(fd)
+            del self.roles[fd]
             os.close(fd)
         if self.active == place:
             self.active = None
@@ -179,6 +181,10 @@ class Card:
 
     def _do_stop(self, _: dict[str, Any]) -> None:
         self.running = False
+
+    def _serve_device(self, fd: int, place: str | None, interface: int) -> None:
+        self.roles[fd] = (place, interface)
+        self.poll.register(fd, select.EPOLLIN)
 
     # the flip
 
@@ -272,27 +278,29 @@ class Card:
     def run(self) -> None:
         """Serve frames and orders until told to stop, or until whoever gives orders is gone."""
         os.set_blocking(0, False)
-        self.selector.register(0, selectors.EVENT_READ, None)
+        self.poll.register(0, select.EPOLLIN)
         pending = b""
         while self.running:
             wait = self._announce()
             if self._flip is not None:
                 self._try_flip()
                 wait = 0.001
-            for key, _ in self.selector.select(wait):
-                if key.data is not None:
-                    if key.fd in self.selector.get_map():
-                        self._serve(key.fd, *key.data)
-                    continue
-                data = os.read(0, 65536)
-                if not data:
-                    return
-                *lines, pending = (pending + data).split(b"\n")
-                for line in lines:
-                    try:
-                        self.obey(json.loads(line))
-                    except Exception as error:  # the caller hears what was wrong with the order
-                        self.answer({"ok": False, "error": f"{type(error).__name__}: {error}"})
+            for fd, _ in self.poll.poll(wait):
+                if fd in self.roles:
+                    self._serve(fd, *self.roles[fd])
+                elif fd == 0:
+                    data = os.read(0, 65536)
+                    if not data:
+                        return
+                    *lines, pending = (pending + data).split(b"\n")
+                    for line in lines:
+                        self._obey_line(line)
+
+    def _obey_line(self, line: bytes) -> None:
+        try:
+            self.obey(json.loads(line))
+        except Exception as error:  # the caller hears what was wrong with the order
+            self.answer({"ok": False, "error": f"{type(error).__name__}: {error}"})
 
 
 def _answer(value: dict[str, Any]) -> None:

@@ -42,6 +42,10 @@ class Sniff:
         }
         return {name: vlan_ids for name, vlan_ids in found.items() if vlan_ids}
 
+    def total(self) -> dict[str, int]:
+        """Frames on each wire."""
+        return {name: sum(s.frames for s in seen) for name, seen in self.frames.items()}
+
     def count(self, macs: Iterable[str]) -> dict[str, int]:
         """Frames from or to one of ``macs`` on each wire; wires without any have 0."""
         wanted = set(macs)

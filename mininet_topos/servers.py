@@ -44,30 +44,38 @@ class Server:
         self.tagged = tagged
         self._ovs = ovs
         self._plugs: dict[tuple[str, int], Plug] = {}
-        self._devices: dict[tuple[str, int], str] = {}
+        self._devices: dict[int, str] = {}
+        self._spare: list[int] = []
         self._next_port = FIRST_PORT
 
-    def plug(self, vm: str, index: int, plug: Plug, device: str) -> None:
-        """Add a device to the bridge; its port number is chosen here. `apply` opens it. Raises OvsError."""
+    @property
+    def spare(self) -> int:
+        """Devices on the bridge that no interface uses."""
+        return len(self._spare)
+
+    def add_device(self, device: str) -> None:
+        """Add a (persistent) tap device to the bridge, spare for now; its port number is chosen here. Raises OvsError."""
         number, self._next_port = self._next_port, self._next_port + 1
-        self._ovs.vsctl(
-            "add-port", self.bridge, device, "--", "set", "Interface", device, f"ofport_request={number}",
-            f"external_ids:vm={vm}",
-        )  # fmt: skip
+        setting = ("--", "set", "Interface", device, f"ofport_request={number}")
+        self._ovs.vsctl("add-port", self.bridge, device, *setting)
         got = self._ovs.vsctl("get", "Interface", device, "ofport").strip()
         if got != str(number):
             raise OvsError(f"{self.bridge}: {device} got port {got} instead of {number}")
+        self._devices[number] = device
+        self._spare.append(number)
+
+    def plug(self, vm: str, index: int, plug: Plug) -> str:
+        """Give an interface one of the spare devices; its name. `apply` opens it. Raises IndexError without a spare one."""
+        number = self._spare.pop()
         self._plugs[vm, index] = replace(plug, port=number)
-        self._devices[vm, index] = device
+        return self._devices[number]
 
     def unplug(self, vm: str) -> None:
-        """Take all interfaces of a VM off: flows first, then the devices."""
+        """Take all interfaces of a VM off; their devices are spare then."""
         gone = [key for key in self._plugs if key[0] == vm]
-        for key in gone:
-            del self._plugs[key]
+        freed = [self._plugs.pop(key).port for key in gone]
         self.apply()
-        for key in gone:
-            self._ovs.vsctl("--if-exists", "del-port", self.bridge, self._devices.pop(key))
+        self._spare += freed
 
     def set_moving(self, vm: str, moving: bool) -> None:
         """Say whether a VM is on the move; `apply` makes it so."""
@@ -90,7 +98,7 @@ class Vm:
     host: Any  # a Mininet Host
     nic: JsonChild
     server: str
-    places: dict[str, list[str]] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
 
     @property
     def pid(self) -> int:

@@ -132,7 +132,9 @@ class Traffic:
         return found
 
     def stop(self) -> list[Result]:
-        """Stop the senders, wait for what is still under way, and give the account of every stream."""
+        """Stop the senders, wait for what is still under way, and give the account of every stream; again: the same."""
+        if not self._receivers:
+            return self.results
         try:
             return self._stop()
         finally:
@@ -184,6 +186,7 @@ class Traffic:
         self._receivers.clear()
 
     def __enter__(self) -> Traffic:
+        """Start."""
         self.start()
         return self
 

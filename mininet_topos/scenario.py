@@ -1,0 +1,205 @@
+"""One hot move under traffic, with everything that is promised of it measured. Used by the demo, `repeat` and the tests."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mininet_topos.lab import Lab
+from mininet_topos.observers import Seen, Sniff, TcpProbe, foreign, listening, look_at_wires
+from mininet_topos.orchestrator import Move, Orchestrator
+from mininet_topos.processes import inside
+from mininet_topos.servers import Vm
+from mininet_topos.traffic import Result, Stream, Traffic
+
+BEFORE_SECONDS = 0.5  # of traffic, then the move
+AFTER_SECONDS = 0.5
+WIRE_RATE = 50.0  # packets a second while the cables are looked at
+WIRE_SECONDS = 0.5
+
+Hops = dict[str, list[int | None]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A move and what it did to traffic.
+
+    ``hops``: VLAN-IDs on every cable with frames of the VM, before and after. ``foreign``: what listeners of other CUGs
+    heard and should not have. ``card``: copies of frames as the VM's card counted them in both places.
+    """
+
+    move: Move
+    results: tuple[Result, ...]
+    machine_drops: Mapping[str, int]
+    tcp: Mapping[str, Any]
+    foreign: Mapping[str, Sequence[Seen]]
+    heard: Mapping[str, int]
+    hops_before: Hops
+    hops_after: Hops
+    card: Mapping[str, Any]
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """Packets of all streams."""
+        return sum(result.sent for result in self.results)
+
+    @property
+    def lost(self) -> int:
+        """Packets of all streams that did not arrive."""
+        return sum(result.lost for result in self.results)
+
+    @property
+    def doubled(self) -> int:
+        """Packets of all streams that arrived once more than they were sent."""
+        return sum(result.doubled for result in self.results)
+
+    @property
+    def longest_gap(self) -> float:
+        """The longest time in ms in which any one stream was silent at its receiver."""
+        return max(result.longest_gap for result in self.results)
+
+
+class Scenario:
+    """Moves under traffic in one laboratory. ``members``: the MACs of each CUG, gateways included."""
+
+    def __init__(self, orchestrator: Orchestrator, rate: float = 1000.0) -> None:
+        self.orchestrator = orchestrator
+        self.lab: Lab = orchestrator.lab
+        self.rate = rate
+
+    def members(self) -> dict[str, set[str]]:
+        """The MACs of each CUG as far as VMs run, and the gateway's, which is in all."""
+        found: dict[str, set[str]] = {}
+        for vm in self.lab.vms.values():
+            for interface in vm.interfaces:
+                found.setdefault(interface.cug, {self.lab.fabric.gateway_mac}).add(interface.mac)
+        return found
+
+    def acquaint(self, vm: Vm, peers: Sequence[Vm], freeze: bool = True) -> None:
+        """Let ``vm`` and each peer reach each other once; then nail down what they learned (R34)."""
+        for peer in peers:
+            vm.run("ping", "-c", "3", "-i", "0.2", "-W", "3", peer.address())
+            if freeze:
+                vm.freeze_neighbour(peer.address(), peer.interfaces[0].mac)
+                peer.freeze_neighbour(vm.address(), vm.interfaces[0].mac)
+
+    def hops(self, vm: Vm, peers: Sequence[Vm]) -> Hops:
+        """VLAN-IDs on every cable while ``vm`` and each peer exchange a few packets."""
+        with Traffic(self.lab, _both_ways(vm, peers), WIRE_RATE):
+            sniff = look_at_wires(self.lab, WIRE_SECONDS)
+        return _hops(sniff, vm)
+
+    def baseline(self, vm: Vm, peers: Sequence[Vm], seconds: float = 2.0) -> tuple[Result, ...]:
+        """The same traffic without any move: what this machine does to it."""
+        with Traffic(self.lab, _both_ways(vm, peers), self.rate) as traffic:
+            time.sleep(seconds)
+        return tuple(traffic.results)
+
+    def move(
+        self,
+        vm: Vm,
+        to: str,
+        peers: Sequence[Vm],
+        *,
+        tcp_peer: Vm | None = None,
+        listeners: Sequence[Vm] = (),
+        wires: bool = True,
+        **options: Any,
+    ) -> Report:
+        """Move ``vm`` while it and each peer send to each other, ``listeners`` (of other CUGs) listen, and TCP runs."""
+        hops_before = self.hops(vm, peers) if wires else {}
+        self.lab.reserve(to, len(vm.interfaces))
+        with ExitStack() as stack:
+            stack.enter_context(_chatting(listeners))
+            sniffs = {listener.name: stack.enter_context(listening(listener)) for listener in listeners}
+            tcp = TcpProbe(vm, tcp_peer) if tcp_peer else None
+            if tcp:
+                stack.callback(tcp.end)
+            traffic = stack.enter_context(Traffic(self.lab, _both_ways(vm, peers), self.rate))
+            time.sleep(BEFORE_SECONDS)
+            before = vm.card()
+            move = self.orchestrator.move(vm, to, **options)
+            after = vm.card()
+            time.sleep(AFTER_SECONDS)
+            results = tuple(traffic.stop())
+            tcp_account = tcp.stop() if tcp else {}
+        members = self.members()
+        report = Report(
+            move=move,
+            results=results,
+            machine_drops=traffic.machine_drops,
+            tcp=tcp_account,
+            foreign={
+                name: [seen for rows in found.values() for seen in rows]
+                for name, sniff in sniffs.items()
+                if (found := foreign(self.lab.vms[name], sniff, members))
+            },
+            heard={name: sum(sniff.total().values()) for name, sniff in sniffs.items()},
+            hops_before=hops_before,
+            hops_after=self.hops(vm, peers) if wires else {},
+            card={**{key: after[key] for key in ("pairs", "repeated")}, "settled": after["settled"] - before["settled"]},
+        )
+        report.faults.extend(self._faults(report, wires))
+        return report
+
+    def _faults(self, report: Report, wires: bool) -> list[str]:
+        """What was promised and not kept, one sentence each."""
+        faults = [f"{r.name}: {r.lost} of {r.sent} packets lost" for r in report.results if r.lost]
+        faults += [f"{r.name}: {r.doubled} packets doubled" for r in report.results if r.doubled]
+        if report.tcp and (report.tcp["ended"] or report.tcp["out_of_order"]):
+            faults.append(f"TCP connection: {report.tcp['ended'] or 'lines out of order'}")
+        if report.tcp and report.tcp["echoed"] != report.tcp["written"]:
+            faults.append(f"TCP connection: {report.tcp['written'] - report.tcp['echoed']} lines never came back")
+        faults += [f"{name} heard {sum(s.frames for s in seen)} frames of another CUG" for name, seen in report.foreign.items()]
+        if len(report.heard) > 1:
+            faults += [f"{name} heard not even its own CUG" for name, frames in report.heard.items() if not frames]
+        if wires:
+            faults += self._wire_faults(report)
+        return faults
+
+    def _wire_faults(self, report: Report) -> list[str]:
+        """The server's cable carries the VLAN-ID that REST named, the old server's carries nothing of the VM any more."""
+        faults = []
+        for server, hops, vlan_id in (
+            (report.move.source, report.hops_before, report.move.vlan_ids[0]),
+            (report.move.target, report.hops_after, report.move.vlan_ids[1]),
+        ):
+            seen = {one for link, vlan_ids in hops.items() if link.endswith(f"={server}") for one in vlan_ids}
+            if seen != {vlan_id}:
+                faults.append(f"cable of {server}: VLAN-IDs {sorted(map(str, seen))} on it, {vlan_id} announced")
+        if left := [link for link in report.hops_after if link.endswith(f"={report.move.source}")]:
+            faults.append(f"frames of {report.move.vm} still on {', '.join(left)}")
+        return faults
+
+
+@contextmanager
+def _chatting(listeners: Sequence[Vm]) -> Iterator[None]:
+    """Let the listeners have a little traffic of their own: one that hears nothing at all proves nothing."""
+    first, *others = listeners or (None,)
+    chats = [
+        subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *inside(first.pid, ["ping", "-q", "-i", "0.5", other.address()])],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for other in others if first is not None
+    ]  # fmt: skip
+    try:
+        yield
+    finally:
+        for chat in chats:
+            chat.kill()
+            chat.wait()
+
+
+def _both_ways(vm: Vm, peers: Sequence[Vm]) -> list[Stream]:
+    return [stream for peer in peers for stream in (Stream(vm, peer), Stream(peer, vm))]
+
+
+def _hops(sniff: Sniff, vm: Vm) -> Hops:
+    found = sniff.vlan_ids([interface.mac for interface in vm.interfaces])
+    return {link: sorted(vlan_ids, key=lambda v: (v is not None, v)) for link, vlan_ids in sorted(found.items())}
