@@ -9,8 +9,8 @@ from typing import Any, Iterator, Sequence
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, eui64_link_local
-from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, match
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, eui64_link_local, vid
+from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, PopVlan, match
 from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
 from ryu_vmmob.model.objects import Cug, Interface, Seat
 
@@ -21,31 +21,34 @@ COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited: its Ethernet header would do."""
 
 
-def admitted(cug: Cug, interface: Interface, seat: Seat, server: Server) -> Iterator[Flow]:
-    """Admission of one interface at one place; while the VM is awaited there, with a copy to the controller."""
-    actions: tuple[Action, ...] = (Output(CONTROLLER, COPIED),) if seat.awaited else ()
-    goto = Table.ANSWER if seat.sends else None
+def admitted(cug: Cug, interface: Interface, server: Server) -> Iterator[Flow]:
+    """What one interface may send at one place where it may send."""
     for port in server.attach:
         common: dict[str, Any] = {
             "in_port": port.port,
             "metadata": SEGMENT.of(cug.key),
             "eth_src": interface.mac,
         }
-        if not server.tagged:
-            # INGRESS has looked at the source MAC to find the segment: classify by it, then speak as it.
-            yield Flow(
-                Table.INGRESS,
-                Priority.NORMAL,
-                match(in_port=port.port, vlan_vid=0, eth_src=interface.mac),
-                (),
-                Table.ADMIT,
-                SEGMENT.of(cug.key),
-            )
         for priority, rule, allowed in _rules(interface):
-            if allowed:
-                yield Flow(Table.ADMIT, priority, match(**common, **rule), actions, goto)
-            else:
-                yield Flow(Table.ADMIT, priority, match(**common, **rule))
+            yield Flow(Table.ADMIT, priority, match(**common, **rule), (), Table.ANSWER if allowed else None)
+
+
+def recognised(cug: Cug, interface: Interface, seat: Seat, server: Server, vlan_id: int | None) -> Iterator[Flow]:
+    """How the switch knows an interface by its source MAC: always on an untagged port, where nothing else tells its segment
+    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller.
+    """
+    copy: tuple[Action, ...] = (Output(CONTROLLER, COPIED),) if seat.awaited else ()
+    if vlan_id is not None and not seat.awaited:
+        return
+    for port in server.attach:
+        yield Flow(
+            Table.INGRESS,
+            Priority.NORMAL if vlan_id is None else Priority.SPECIAL,
+            match(in_port=port.port, vlan_vid=0 if vlan_id is None else vid(vlan_id), eth_src=interface.mac),
+            copy if vlan_id is None else (*copy, PopVlan()),
+            Table.ADMIT,
+            SEGMENT.of(cug.key),
+        )
 
 
 _Rule = tuple[Priority, dict[str, Any], bool]

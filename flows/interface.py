@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterator, Sequence
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.admission import admitted
+from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
@@ -26,7 +26,9 @@ def interface_flows(
     yield from _deliver(state, cug, interface, [server for seat, server in here if seat.receives])
     for seat, server in here:
         if seat.sends or seat.awaited:
-            yield from admitted(cug, interface, seat, server)
+            yield from recognised(cug, interface, seat, server, state.vlan_id(cug.name, server.l2_domain))
+        if seat.sends:
+            yield from admitted(cug, interface, server)
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
     if found.local[at].edge:
