@@ -162,6 +162,14 @@ _MESSAGES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le:g}",
+    "too_short": "must have at least {min_length}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_unicode": "must be Unicode text",
 }
 
 
@@ -176,6 +184,5 @@ def read(type_: type[_BodyT], value: Any) -> _BodyT:
 def _fault(found: ErrorDetails) -> Fault:
     # "[key]" is the library's mark for a fault of a key itself.
     path = tuple(step for step in found["loc"] if step != "[key]")
-    if found["type"] == "literal_error":
-        return Fault(show(path), f"must be {found['ctx']['expected']}")
-    return Fault(show(path), _MESSAGES.get(found["type"], found["msg"]))
+    message = _MESSAGES.get(found["type"])
+    return Fault(show(path), found["msg"] if message is None else message.format(**found.get("ctx", {})))

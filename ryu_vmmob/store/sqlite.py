@@ -77,9 +77,7 @@ class SqliteStore:
 
     def load(self) -> Iterable[Record]:
         """Read everything."""
-        with self._translated():
-            rows = self._db.execute("SELECT kind, name, revision, body, checksum FROM record ORDER BY kind, name").fetchall()
-        return [self._record(*row) for row in rows]
+        return [Record(kind, name, json.loads(text)) for kind, name, text in self._rows()]
 
     def commit(self, revision: int, writes: Iterable[Write]) -> None:
         """Write all or nothing."""
@@ -150,7 +148,8 @@ class SqliteStore:
         if len(heads) != 1:
             self._refuse("it is damaged: its revision is missing; restore it from a copy")
         self._revision = heads[0][0]
-        self.load()
+        for _ in self._rows():
+            pass
 
     def _check_identity(self) -> None:
         ((owner,),) = self._db.execute("PRAGMA application_id")
@@ -162,10 +161,14 @@ class SqliteStore:
         if version != SCHEMA_VERSION:
             self._refuse(f"its format {version} is not known")
 
-    def _record(self, kind: str, name: str, revision: int, text: str, checksum: int) -> Record:
-        if checksum != _checksum(kind, name, revision, text):
-            self._refuse(f"it is damaged: {kind} {name!r} does not match its checksum; restore it from a copy")
-        return Record(kind, name, json.loads(text))
+    def _rows(self) -> Iterator[tuple[str, str, str]]:
+        """(kind, name, body as text) of every record, each held against its checksum."""
+        with self._translated():
+            rows = self._db.execute("SELECT kind, name, revision, body, checksum FROM record ORDER BY kind, name").fetchall()
+        for kind, name, revision, text, checksum in rows:
+            if checksum != _checksum(kind, name, revision, text):
+                self._refuse(f"it is damaged: {kind} {name!r} does not match its checksum; restore it from a copy")
+            yield kind, name, text
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -490,6 +490,29 @@ def test_migrations_that_are_taken(service: Service, change: dict[str, Any]) -> 
     assert {key: answer.json[key] for key in change} == change
 
 
+@pytest.mark.parametrize(
+    ("method", "url", "body", "message"),
+    [
+        ("PUT", "/v1/cugs/web", {}, "subnets: is required"),
+        ("PUT", "/v1/cugs/web", {"subnets": []}, "subnets: must have at least 1"),
+        ("PUT", "/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": 0}}, "vlan_ids.rack-a: must be at least 1"),
+        ("PUT", "/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": 5000}}, "vlan_ids.rack-a: must be at most 4094"),
+        ("PUT", "/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": "x"}}, "vlan_ids.rack-a: must be a whole number"),
+        ("PUT", "/v1/vms/web1", {"server": 1, "interfaces": 1}, "server: must be text; interfaces: must be a list"),
+        ("POST", "/v1/migrations", {"vm": "v", "to": "s", "mode": "x"}, "mode: must be 'hot' or 'cold'"),
+        ("POST", "/v1/migrations", {"vm": "v", "to": "s", "timeout": 0}, "timeout: must be more than 0"),
+        ("POST", "/v1/migrations", {"vm": "v", "to": "s", "timeout": 86401}, "timeout: must be at most 86400"),
+        ("POST", "/v1/migrations", {"vm": "v", "to": "s", "timeout": "x"}, "timeout: must be a number"),
+        ("POST", "/v1/migrations/m/abort", {"reason": ""}, "reason: must not be empty"),
+        ("POST", "/v1/migrations/m/abort", {"reason": "x" * 501}, "reason: must have at most 500 characters"),
+        ("POST", "/v1/migrations/m/abort", {"reason": 1}, "reason: must be text"),
+        ("POST", "/v1/bulk", {"cugs": []}, "cugs: must be an object"),
+    ],
+)
+def test_faults_in_plain_words(service: Service, method: str, url: str, body: Any, message: str) -> None:
+    assert service.ask(method, url, body).json["detail"] == message
+
+
 def test_an_infinite_timeout(service: Service) -> None:
     text = b'{"vm": "web1", "to": "srv-b1", "timeout": 1e999}'
     problem(service.with_web().ask("POST", "/v1/migrations", text), 422, "timeout")

@@ -1,0 +1,58 @@
+"""docs/rest.md is true: its table of resources, and its examples one after another."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ryu_vmmob.rest.app import MAX_BODY, ROUTES
+from ryu_vmmob.rest.call import MAX_WAIT
+from ryu_vmmob.rest.formats import MAX_DEPTH
+from tests.unit.rest_support import Service
+
+_TEXT = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_resources() -> None:
+    rows = re.findall(r"^\| ([A-Z]+) \| `([^`]+)` \| (.*)\|$", _TEXT, re.MULTILINE)
+    written = [(method, path, set(re.findall(r"`(\w+)`", query))) for method, path, query in rows]
+    assert written == [(route.method, route.pattern, set(route.query)) for route in ROUTES]
+
+
+def test_the_limits() -> None:
+    for fact in (f"at most\n{MAX_BODY // 2**20} MiB", f"more than {MAX_DEPTH} levels", f"(0 to {MAX_WAIT:g})"):
+        assert fact in _TEXT
+
+
+def test_the_examples() -> None:
+    service = Service()
+    service.connect()
+    service.while_waiting = service.confirm
+    examples = re.findall(r"^```http\n(.*?)^```$", _TEXT, re.MULTILINE | re.DOTALL)
+    assert len(examples) > 10
+    for example in examples:
+        request, _, answer = example.partition("\n\n")
+        first, _, body = request.partition("\n")
+        method, url = first.split(" ")
+        got = service.ask(method, url, body.encode() or None)
+        status, _, expected = answer.partition("\n")
+        assert got.status_int == int(status), f"{first}: {got.text}"
+        assert_shows(json.loads(expected), got.json, first)
+
+
+def assert_shows(written: Any, real: Any, where: str) -> None:
+    """What is written stands in the answer; objects may have more keys."""
+    if written == "…":
+        return
+    if isinstance(written, dict):
+        assert written.keys() <= real.keys(), where
+        for key, value in written.items():
+            assert_shows(value, real[key], f"{where} {key}")
+    elif isinstance(written, list):
+        assert len(written) == len(real), f"{where}: {real}"
+        for number, (left, right) in enumerate(zip(written, real, strict=True)):
+            assert_shows(left, right, f"{where} [{number}]")
+    else:
+        assert written == real, where
