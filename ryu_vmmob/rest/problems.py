@@ -14,7 +14,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """Ends a request with an error. ``headers`` go into the answer; without a title it has the status's own phrase."""
+    """Ends a request with an error. ``headers`` go into the answer; without a title it has the phrase of the status."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.title = title if title is not None else HTTPStatus(status).phrase
+        self.title = title if title is not None else HTTPStatus(status).phrase.lower()
         self.detail = detail
         self.faults = tuple(faults)
         self.headers = dict(headers or {})
