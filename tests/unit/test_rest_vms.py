@@ -1,0 +1,203 @@
+"""VMs by REST: what is answered, every refusal beside its passing twin, and waiting for switches."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.unit.rest_support import WEB, Service, problem, vm
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def test_the_life_of_a_vm(service: Service) -> None:
+    service.put("/v1/cugs/web", WEB)
+    answer = service.ask("PUT", "/v1/vms/web1", vm())
+    assert answer.status_int == 201
+    assert answer.json == {
+        "name": "web1",
+        "server": "srv-a1",
+        "interfaces": [
+            {
+                "cug": "web",
+                "mac": "02:00:00:00:00:0b",
+                "ips": ["10.1.0.11", "2001:db8:1::b"],
+                "guest_vlan_id": None,
+                "vlan_id": 100,
+            }
+        ],
+        "migration": None,
+        "revision": 2,
+    }
+    assert service.get("/v1/vms/web1") == answer.json
+    assert service.get("/v1/vms") == {"items": [answer.json]}
+    again = service.ask("PUT", "/v1/vms/web1", vm())
+    assert (again.status_int, again.json) == (200, answer.json)
+    changed = service.ask("PUT", "/v1/vms/web1", vm(number=12))
+    assert (changed.status_int, changed.json["interfaces"][0]["mac"], changed.json["revision"]) == (200, "02:00:00:00:00:0c", 3)
+    assert service.ask("DELETE", "/v1/vms/web1").status_int == 204
+    problem(service.ask("GET", "/v1/vms/web1"), 404)
+    problem(service.ask("DELETE", "/v1/vms/web1"), 404)
+
+
+def test_several_interfaces_and_an_untagged_server(service: Service) -> None:
+    service.put("/v1/cugs/web", WEB)
+    service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
+    body = vm("srv-a1")
+    body["interfaces"].append({"cug": "db", "mac": "02-00-00-00-01-0B", "ips": ["10.2.0.11"]})
+    rows = service.put("/v1/vms/both", body)["interfaces"]
+    assert [(row["cug"], row["mac"], row["vlan_id"]) for row in rows] == [
+        ("web", "02:00:00:00:00:0b", 101),
+        ("db", "02:00:00:00:01:0b", 100),
+    ]
+    assert service.put("/v1/vms/alone", vm("srv-a2", 20))["interfaces"][0]["vlan_id"] is None
+
+
+def changed(path: list[Any], value: Any) -> dict[str, Any]:
+    body = copy.deepcopy(vm())
+    target: Any = body
+    for step in path[:-1]:
+        target = target[step]
+    target[path[-1]] = value
+    return body
+
+
+_INTERFACE = ["interfaces", 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (["server"], None, "server"),
+        (["server"], "srv-x", "server"),
+        (["server"], "", "server"),
+        (["interfaces"], [], "interfaces"),
+        (["interfaces"], {}, "interfaces"),
+        (["interfaces"], [1], "interfaces[0]"),
+        ([*_INTERFACE, "cug"], "nowhere", "interfaces[0].cug"),
+        ([*_INTERFACE, "mac"], "02:00:00:00:00", "interfaces[0].mac"),
+        ([*_INTERFACE, "mac"], "02:00:00:00:00:0g", "interfaces[0].mac"),
+        ([*_INTERFACE, "mac"], "03:00:00:00:00:01", "interfaces[0].mac"),
+        ([*_INTERFACE, "mac"], "ff:ff:ff:ff:ff:ff", "interfaces[0].mac"),
+        ([*_INTERFACE, "mac"], "00:00:00:00:00:00", "interfaces[0].mac"),
+        ([*_INTERFACE, "mac"], "02:00:5e:00:00:01", "interfaces[0].mac"),
+        ([*_INTERFACE, "mac"], 2, "interfaces[0].mac"),
+        ([*_INTERFACE, "ips"], [], "interfaces[0].ips"),
+        ([*_INTERFACE, "ips"], ["10.1.0.11", "10.1.0.11"], "interfaces[0].ips"),
+        ([*_INTERFACE, "ips"], ["10.2.0.11"], "interfaces[0].ips[0]"),
+        ([*_INTERFACE, "ips"], ["10.1.0.11", "10.1.0.1"], "interfaces[0].ips[1]"),
+        ([*_INTERFACE, "ips"], ["10.1.0.255"], "interfaces[0].ips[0]"),
+        ([*_INTERFACE, "ips"], ["10.1.0.011"], "interfaces[0].ips[0]"),
+        ([*_INTERFACE, "ips"], ["2001:db8:1::b%eth0"], "interfaces[0].ips[0]"),
+        ([*_INTERFACE, "ips"], ["10.1.0.11/24"], "interfaces[0].ips[0]"),
+        ([*_INTERFACE, "guest_vlan_id"], 4095, "interfaces[0].guest_vlan_id"),
+        ([*_INTERFACE, "guest_vlan_id"], 5, "interfaces[0].guest_vlan_id"),
+        ([*_INTERFACE, "vlan_id"], 100, "interfaces[0].vlan_id"),
+        (["migration"], None, "migration"),
+    ],
+)
+def test_vms_that_are_refused(service: Service, path: list[Any], value: Any, fault: str) -> None:
+    service.put("/v1/cugs/web", WEB)
+    problem(service.ask("PUT", "/v1/vms/web1", changed(path, value)), 422, fault)
+    assert service.get("/v1/vms") == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["server"], "srv-b1"),
+        ([*_INTERFACE, "mac"], "02:00:00:00:00:FF"),
+        ([*_INTERFACE, "mac"], "00:1b:21:00:00:01"),
+        ([*_INTERFACE, "ips"], ["10.1.0.2"]),
+        ([*_INTERFACE, "ips"], ["2001:db8:1::b", "fe80::b"]),
+        ([*_INTERFACE, "guest_vlan_id"], None),
+    ],
+)
+def test_vms_that_are_taken(service: Service, path: list[Any], value: Any) -> None:
+    service.put("/v1/cugs/web", WEB)
+    assert service.ask("PUT", "/v1/vms/web1", changed(path, value)).status_int == 201
+
+
+def test_every_fault_of_a_vm_at_once(service: Service) -> None:
+    body = {"interfaces": [{"cug": "web", "mac": "x", "ips": ["10.1.0.11", "y"], "tag": 1}, {"mac": "02:00:00:00:00:01"}]}
+    problem(
+        service.ask("PUT", "/v1/vms/web1", body),
+        422,
+        "server",
+        "interfaces[0].mac",
+        "interfaces[0].ips[1]",
+        "interfaces[0].tag",
+        "interfaces[1].cug",
+        "interfaces[1].ips",
+    )
+
+
+def test_an_address_that_another_vm_has(service: Service) -> None:
+    service.with_web()
+    assert "web1" in problem(service.ask("PUT", "/v1/vms/web2", vm("srv-b1")), 409)
+    service.put("/v1/vms/web2", vm("srv-b1", 12))
+
+
+def test_a_put_moves_no_vm(service: Service) -> None:
+    service.with_web()
+    assert "migration" in problem(service.ask("PUT", "/v1/vms/web1", vm("srv-b1")), 409)
+    assert service.get("/v1/vms/web1")["server"] == "srv-a1"
+
+
+def test_conditional_writes_of_vms(service: Service) -> None:
+    service.with_web()
+    service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
+    assert service.ask("GET", "/v1/vms/web1").headers["ETag"] == '"2"'
+    for method in ("PUT", "DELETE"):
+        problem(service.ask(method, "/v1/vms/web1", vm(number=12), If_Match='"3"'), 412)
+    assert service.ask("PUT", "/v1/vms/web1", vm(number=12), If_Match='"2"').headers["ETag"] == '"4"'
+    assert service.ask("DELETE", "/v1/vms/web1", If_Match='"4"').status_int == 204
+    problem(service.ask("PUT", "/v1/vms/web1", vm(), If_Match="*"), 412)
+
+
+def test_filters_of_vms(service: Service) -> None:
+    service.with_web()
+    service.put("/v1/cugs/db", WEB)
+    service.put("/v1/vms/db1", vm("srv-a1", 21, "db"))
+    service.put("/v1/vms/db2", vm("srv-b1", 22, "db"))
+
+    def names(query: str) -> list[str]:
+        return [item["name"] for item in service.get(f"/v1/vms{query}")["items"]]
+
+    assert names("") == ["db1", "db2", "web1"]
+    assert names("?server=srv-a1") == ["db1", "web1"]
+    assert names("?cug=db") == ["db1", "db2"]
+    assert names("?cug=db&server=srv-a1") == ["db1"]
+    assert names("?server=srv-c1") == names("?cug=none") == []
+    service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
+    assert names("?server=srv-b1") == ["db2"], "a VM that is expected is not placed there yet"
+    service.ask("POST", "/v1/migrations/m-000000000001/activate")
+    assert names("?server=srv-b1") == ["db2", "web1"]
+    assert names("?server=srv-a1") == ["db1"], "a VM that has left is not placed there any more"
+
+
+def test_waiting_tells_which_switches_have_confirmed(service: Service) -> None:
+    service.connect("tor-a", "border-1")
+    service.put("/v1/cugs/web", WEB)
+    service.put("/v1/vms/web1", vm("srv-b1"))
+    service.while_waiting = lambda: service.confirm("tor-a")
+    answer = service.ask("PUT", "/v1/vms/web2?wait=2.5", vm("srv-a1", 12))
+    assert answer.status_int == 201
+    assert answer.json["switches"] == {"acknowledged": ["tor-a"], "pending": ["border-1", "tor-b"]}
+    assert service.waited == [(3, 2.5)]
+    service.while_waiting = service.confirm
+    gone = service.ask("DELETE", "/v1/vms/web2?wait=1")
+    assert (gone.status_int, gone.json) == (200, {"switches": {"acknowledged": ["border-1", "tor-a"], "pending": ["tor-b"]}})
+    gone = service.ask("DELETE", "/v1/vms/web1?wait=1")
+    assert gone.json["switches"]["pending"] == ["tor-b"]
+    assert service.ask("DELETE", "/v1/cugs/web?wait=1").json == {"switches": {"acknowledged": [], "pending": []}}
+
+
+def test_without_waiting_nothing_is_said_of_switches(service: Service) -> None:
+    assert "switches" not in service.put("/v1/cugs/web", WEB)
+    assert service.waited == []
