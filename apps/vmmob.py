@@ -29,12 +29,17 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.rest.app import RestApp
+from ryu_vmmob.rest.auth import TokenFileError
 from ryu_vmmob.store import StoreError, open_store
 
 LOG = logging.getLogger(__name__)
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks for what has to follow by itself (time-outs, quarantines)."""
+
+
+ECHO_INTERVAL: Final = 5.0
+UNANSWERED_ECHOES: Final = 3
 
 
 class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
@@ -47,18 +52,22 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         compat.apply()
         self.settings = options.read(self.CONF)
+        # A switch that fell silent without closing its connection counts as away after a quarter of a minute.
+        self.CONF.set_default("echo_request_interval", ECHO_INTERVAL)
+        self.CONF.set_default("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
         try:
+            options.refuse_open_door(self.settings)
             fabric = load(self.settings.fabric)
             store = open_store(self.settings.store)
             self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
-        except (FabricError, StoreError) as error:
+            self.waiting = Waiting(self.engine)
+            rest = RestApp(self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file)
+        except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
         self.engine.on_event = _log_event
-        self.waiting = Waiting(self.engine)
         self._sessions: dict[Any, Session] = {}
         self._links = LinkWatch(fabric, self.engine.state.links_down, self.settings.link_up_delay)
         compat.raw_multipart(True, self._wants_raw)
-        rest = RestApp(self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file)
         rest_mount.mount(kwargs["wsgi"], rest)
         self.threads.append(hub.spawn(vital(self._look)))
         LOG.info(

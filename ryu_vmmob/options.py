@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 from oslo_config import cfg
@@ -33,14 +34,18 @@ class Settings:
     rest_host: str
 
 
+class OptionError(ValueError):
+    """Options that do not go together; the text says what to change."""
+
+
 def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known; REST listens on loopback unless the operator says otherwise (Ryu's default is everywhere)."""
+    """Make the options known to the manager, which reads the command line before it loads any application."""
     conf.register_cli_opts(_OPTIONS, group=GROUP)
-    conf.set_default("wsapi_host", LOOPBACK)
 
 
 def read(conf: cfg.ConfigOpts) -> Settings:
-    """The options as they are set."""
+    """The options as they are set. REST listens on loopback unless the operator says otherwise (Ryu's default is everywhere)."""
+    conf.set_default("wsapi_host", LOOPBACK)
     group = conf[GROUP]
     return Settings(
         group.fabric,
@@ -51,3 +56,20 @@ def read(conf: cfg.ConfigOpts) -> Settings:
         group.link_up_delay,
         conf.wsapi_host,
     )
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """REST without a token is for this machine only. Raises OptionError."""
+    if settings.api_token_file is None and not _is_loopback(settings.rest_host):
+        raise OptionError(
+            f"--wsapi-host {settings.rest_host!r} lets other machines in, so --vmmob-api_token_file must name a token"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

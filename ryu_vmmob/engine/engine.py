@@ -24,6 +24,7 @@ from ryu_vmmob.model.commands import (
     Command,
     Commit,
     EndQuarantines,
+    FabricLoaded,
     LinksChanged,
     Prepared,
     SettleTrees,
@@ -33,7 +34,7 @@ from ryu_vmmob.model.draft import Change, Event
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from ryu_vmmob.store.base import Store
+from ryu_vmmob.store.base import Store, StoreError
 
 
 class Ticket(NamedTuple):
@@ -60,6 +61,7 @@ class Engine:
         self._quarantine = quarantine
         self.state, known_keys = restore(store.load(), fabric, store.revision)
         store.commit(store.revision, list(switch_key_writes(known_keys, self.state.switch_keys)))
+        self._adapt_to_fabric()
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(self.state, self.state.cugs, self.state.vms))
         self.fleet = Fleet(fabric.switches, self.state.revision)
@@ -70,6 +72,13 @@ class Engine:
         self.on_event: Callable[[Event], None] = lambda event: None
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
+
+    def _adapt_to_fabric(self) -> None:
+        """The fabric file may differ from the one the store's VLAN-IDs were given on: derive them anew where they do."""
+        change = apply(self.state, FabricLoaded(self._clock()))
+        if change.state is not self.state:
+            self._store.commit(change.state.revision, list(writes(self.state, change)))
+            self.state = change.state
 
     # Commands
 
@@ -150,6 +159,10 @@ class Engine:
         except Refusal:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False
+        except StoreError as error:
+            # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
+            self._look_again = False
+            self.emit(Event("store.failed", {"reason": str(error)}))
 
     def _due(self) -> list[Command]:
         now = self._clock()
@@ -182,8 +195,9 @@ class Engine:
             missing = f"; not confirmed by: {pending}" if pending else ""
             return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
         if migration.phase is Phase.ACTIVATED and migration.commit == "automatic":
+            edge = self.state.fabric.servers[migration.target].switch
             here = [name for name in migration.switches if self.fleet.is_connected(name)]
-            if all(self.fleet.has(name, migration.step_revision) for name in here):
+            if edge in here and all(self.fleet.has(name, migration.step_revision) for name in here):
                 return Commit(migration.id, now)
         return None
 

@@ -72,7 +72,7 @@ class Fleet:
 
     def disconnected(self, name: str, wake: Callable[[], None]) -> None:
         """The session that gave ``wake`` has ended (a newer one of the same switch stays)."""
-        if self._places[name].wake is wake:
+        if self._places[name].wake == wake:
             self._places[name] = _Place()
 
     def begin_reconciliation(self, name: str) -> int:

@@ -113,6 +113,13 @@ class SettleTrees:
 
 
 @dataclass(frozen=True, slots=True)
+class FabricLoaded:
+    """The fabric file was read: presence and VLAN-IDs of every CUG are derived anew."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class EndQuarantines:
     """Free the VLAN-IDs whose quarantine of ``seconds`` is over (`allocation.release`)."""
 
@@ -123,7 +130,7 @@ class EndQuarantines:
 
 Command = Union[
     PutCug, DeleteCug, PutVm, DeleteVm, StartMigration, Prepared, Activate, Commit, Abort, LinksChanged, SettleTrees,
-    EndQuarantines,
+    EndQuarantines, FabricLoaded,
 ]  # fmt: skip
 
 
@@ -281,6 +288,11 @@ def _use_trees(draft: Draft, trees: "steps.Trees") -> None:
     draft.cugs.update(name for name in state.occupancy if state.trees.of_segment(name).root in changed)
 
 
+def _fabric_loaded(draft: Draft, command: FabricLoaded) -> None:
+    draft.strict = False
+    draft.cugs.update(draft.state.occupancy)
+
+
 def _end_quarantines(draft: Draft, command: EndQuarantines) -> None:
     before = draft.state
     draft.state = release(before, command.now, command.seconds, command.acknowledged)
@@ -302,5 +314,6 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     LinksChanged: _links_changed,
     SettleTrees: _settle_trees,
     EndQuarantines: _end_quarantines,
+    FabricLoaded: _fabric_loaded,
 }
 MAX_SWITCHES: Final = MAX_GROUP_INDEX

@@ -134,10 +134,10 @@ class Draft:
 
     def finish(self) -> Change:
         """Derive presence and VLAN-IDs of all that was touched. Raises Refusal when a domain is full."""
-        if self._nothing_done():
-            return Change(self.before, frozenset(), frozenset(), frozenset(), ())
         for name in sorted(self.cugs):
             self._settle(name)
+        if self._nothing_done():
+            return Change(self.before, frozenset(), frozenset(), frozenset(), ())
         for name in sorted(self.migrations):
             if name in self.state.migrations:
                 self._fill_legs(self.state.migrations[name])
@@ -163,7 +163,8 @@ class Draft:
             self.event("vlan_id.released", cug=name, l2_domain=domain, vlan_id=before[domain])
         presences = self.state.presences
         if found is not None:
-            presences = presences.set(name, found)
+            if presences.get(name) != found:
+                presences = presences.set(name, found)
         elif name in presences:
             presences = presences.delete(name)
         self.state = replace(self.state, presences=presences)
