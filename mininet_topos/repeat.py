@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1000.0, help="packets a second and stream (default: 1000)")
-    parser.add_argument("--pick", choices=("quiet", "now"), default="quiet", help="when the VM's card flips (mininet_topos.nic)")
+    parser.add_argument("--pick", choices=("quiet", "now"), default="quiet", help="when the card flips (see nic.py)")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         print("a laboratory needs root", file=sys.stderr)

@@ -144,10 +144,12 @@ class Scenario:
             hops_after=self.hops(vm, peers) if wires else {},
             card={**{key: after[key] for key in ("pairs", "repeated")}, "settled": after["settled"] - before["settled"]},
         )
-        report.faults.extend(self._faults(report, wires))
+        report.faults.extend(self._faults(report))
+        if wires:
+            report.faults.extend(_wire_faults(report, {peer.server for peer in peers}))
         return report
 
-    def _faults(self, report: Report, wires: bool) -> list[str]:
+    def _faults(self, report: Report) -> list[str]:
         """What was promised and not kept, one sentence each."""
         faults = [f"{r.name}: {r.lost} of {r.sent} packets lost" for r in report.results if r.lost]
         faults += [f"{r.name}: {r.doubled} packets doubled" for r in report.results if r.doubled]
@@ -158,23 +160,26 @@ class Scenario:
         faults += [f"{name} heard {sum(s.frames for s in seen)} frames of another CUG" for name, seen in report.foreign.items()]
         if len(report.heard) > 1:
             faults += [f"{name} heard not even its own CUG" for name, frames in report.heard.items() if not frames]
-        if wires:
-            faults += self._wire_faults(report)
         return faults
 
-    def _wire_faults(self, report: Report) -> list[str]:
-        """The server's cable carries the VLAN-ID that REST named, the old server's carries nothing of the VM any more."""
-        faults = []
-        for server, hops, vlan_id in (
-            (report.move.source, report.hops_before, report.move.vlan_ids[0]),
-            (report.move.target, report.hops_after, report.move.vlan_ids[1]),
-        ):
-            seen = {one for link, vlan_ids in hops.items() if link.endswith(f"={server}") for one in vlan_ids}
-            if seen != {vlan_id}:
-                faults.append(f"cable of {server}: VLAN-IDs {sorted(map(str, seen))} on it, {vlan_id} announced")
-        if left := [link for link in report.hops_after if link.endswith(f"={report.move.source}")]:
-            faults.append(f"frames of {report.move.vm} still on {', '.join(left)}")
-        return faults
+
+def _wire_faults(report: Report, peers_servers: set[str]) -> list[str]:
+    """The server's cable carries the VLAN-ID that REST named; the old server's carries nothing of the VM any more.
+
+    A peer that lives on one of these servers is sent to over that cable, too.
+    """
+    faults = []
+    for server, hops, vlan_id in (
+        (report.move.source, report.hops_before, report.move.vlan_ids[0]),
+        (report.move.target, report.hops_after, report.move.vlan_ids[1]),
+    ):
+        seen = {one for link, vlan_ids in hops.items() if link.endswith(f"={server}") for one in vlan_ids}
+        if seen != {vlan_id}:
+            faults.append(f"cable of {server}: VLAN-IDs {sorted(map(str, seen))} on it, {vlan_id} announced")
+    left = [link for link in report.hops_after if link.endswith(f"={report.move.source}")]
+    if left and report.move.source not in peers_servers:
+        faults.append(f"frames of {report.move.vm} still on {', '.join(left)}")
+    return faults
 
 
 @contextmanager

@@ -1,0 +1,206 @@
+"""A VM moves, on real switches under a real controller: what is promised of a move, end to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.mininet import tables
+from tests.mininet.conftest import MISSING
+
+if TYPE_CHECKING or not MISSING:
+    from mininet_topos.observers import foreign, listening
+    from mininet_topos.orchestrator import OrchestratorError
+    from mininet_topos.scenario import Report
+    from mininet_topos.servers import Interface, Vm
+    from mininet_topos.traffic import Stream, Traffic
+    from mininet_topos.world import World, populate, running
+
+LISTENERS = ("db-1", "db-2")
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with running() as live:
+        populate(live)
+        yield live
+
+
+@pytest.fixture
+def mover(world: World) -> Vm:
+    """web-1, at home on srv-a1."""
+    vm = world.vms["web-1"]
+    if vm.server != "srv-a1":
+        world.orchestrator.move(vm, "srv-a1")
+    return vm
+
+
+def _kept(report: Report) -> None:
+    """Print the counts; fail with every promise that was not kept."""
+    print(f"\n{report.move.vm}: {report.move.source} > {report.move.target}, VLAN-IDs {report.move.vlan_ids}")
+    for r in report.results:
+        print(f"  {r.name}: sent {r.sent}, lost {r.lost}, doubled {r.doubled}, gap {r.longest_gap:.1f} ms")
+    print(f"  TCP {dict(report.tcp)}, heard {dict(report.heard)}, flow-mods {report.move.flow_mods}")
+    assert report.faults == [], f"the machine itself dropped: {dict(report.machine_drops)}"
+
+
+def _domain(world: World, server: str) -> str | None:
+    return world.lab.fabric.servers[server].l2_domain
+
+
+def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
+    """(a) a peer in the old rack, (b) one in a third place, (c) TCP lives on, (d) another CUG on both servers hears nothing."""
+    report = world.scenario.move(
+        mover, "srv-c1", world.everyone("web-2", "web-4"), tcp_peer=world.vms["web-2"], listeners=world.everyone(*LISTENERS)
+    )
+    _kept(report)
+    assert all(result.sent > 500 for result in report.results)
+    assert report.tcp["echoed"] > 100
+    assert min(report.heard.values()) > 0
+    before, after = report.move.vlan_ids
+    assert before in world.lab.fabric.l2_domains["rack-a"].vlan_ids
+    assert after in world.lab.fabric.l2_domains["pod-c"].vlan_ids
+    # every cable carries a VLAN-ID of its own domain, and just one
+    for hops in (report.hops_before, report.hops_after):
+        for link, vlan_ids in hops.items():
+            known = world.lab.fabric.link_by_name.get(link)
+            domain = known.l2_domain if known else _domain(world, link.rsplit("=", 1)[1])
+            assert domain is not None
+            assert len(vlan_ids) == 1
+            assert vlan_ids[0] in world.lab.fabric.l2_domains[domain].vlan_ids
+
+
+@pytest.mark.parametrize(
+    ("way", "peers"),
+    [
+        pytest.param(("srv-a2", "srv-a1"), ("web-2", "web-3"), id="inside-one-tor"),
+        pytest.param(("srv-c1", "srv-d1", "srv-c2"), ("web-3", "web-2"), id="between-tors-of-one-domain"),
+        pytest.param(("srv-b1", "srv-a1"), ("web-4", "web-2"), id="between-racks-over-a-lag"),
+        pytest.param(("srv-a3", "srv-d1"), ("web-2", "web-3"), id="to-a-server-without-vlans"),
+    ],
+)
+def test_hot_moves(world: World, mover: Vm, way: tuple[str, ...], peers: tuple[str, ...]) -> None:
+    for to in way:
+        same_domain = _domain(world, mover.server) is not None and _domain(world, mover.server) == _domain(world, to)
+        report = world.scenario.move(mover, to, world.everyone(*peers), tcp_peer=world.vms[peers[1]])
+        _kept(report)
+        before, after = report.move.vlan_ids
+        assert (after is None) == (_domain(world, to) is None)
+        if same_domain:
+            assert before == after
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"announce": False}, id="any-first-frame-activates"),
+        pytest.param({"activate_on": "request", "announce": False}, id="activated-on-request"),
+        pytest.param({"commit": "request"}, id="committed-on-request"),
+    ],
+)
+def test_ways_to_activate_and_commit(world: World, mover: Vm, options: dict[str, Any]) -> None:
+    _kept(world.scenario.move(mover, "srv-c1", world.everyone("web-2", "web-4"), wires=False, **options))
+
+
+def test_delivery_on_activation(world: World, mover: Vm) -> None:
+    """The strict variant may lose packets while the new place opens; nothing is doubled, TCP lives, it ends well."""
+    report = world.scenario.move(
+        mover, "srv-c1", world.everyone("web-2"), tcp_peer=world.vms["web-4"], wires=False, pick="now", delivery="on_activation"
+    )
+    print(report.lost, report.longest_gap)
+    assert report.doubled == 0
+    assert report.tcp["ended"] is None
+    assert report.tcp["echoed"] == report.tcp["written"]
+
+
+def test_abort_leaves_no_trace(world: World, mover: Vm) -> None:
+    flows, groups = tables.flows(world.lab), tables.groups(world.lab)
+    with Traffic(world.lab, [Stream(mover, world.vms["web-2"]), Stream(world.vms["web-3"], mover)]) as traffic:
+        migration = world.orchestrator.prepare(mover, "srv-c1")
+        time.sleep(0.3)  # traffic in the prepared state
+        assert tables.flows(world.lab) != flows
+        aborted = world.orchestrator.abort(mover, "srv-c1", migration["id"])
+    assert aborted["state"] == "aborted"
+    assert [(r.lost, r.doubled) for r in traffic.results] == [(0, 0), (0, 0)]
+    assert tables.flows(world.lab) == flows
+    assert tables.groups(world.lab) == groups
+
+
+def test_prepared_means_one_copy_at_each_place(world: World, mover: Vm) -> None:
+    """Also from neighbours on both servers, and from a third place."""
+    beside = [
+        world.orchestrator.start_vm(f"beside-{n}", server, [_extra(40 + n)]) for n, server in enumerate(("srv-a1", "srv-c1"))
+    ]
+    peers = [*beside, world.vms["web-4"]]
+    try:
+        world.scenario.acquaint(mover, peers)
+        migration = world.orchestrator.prepare(mover, "srv-c1")
+        before = mover.card()
+        with Traffic(world.lab, [Stream(peer, mover) for peer in peers], rate=200) as traffic:
+            time.sleep(1.0)
+        time.sleep(0.5)  # longer than the card waits for a twin
+        after = mover.card()
+        world.orchestrator.abort(mover, "srv-c1", migration["id"])
+        assert [(r.lost, r.doubled) for r in traffic.results] == [(0, 0)] * len(peers)
+        assert after["pairs"] - before["pairs"] == sum(r.sent for r in traffic.results)
+        assert after["alone"] == before["alone"]
+        assert after["repeated"] == before["repeated"]
+    finally:
+        for vm in beside:
+            world.orchestrator.end_vm(vm)
+
+
+def test_a_second_migration_of_a_moving_vm_is_refused(world: World, mover: Vm) -> None:
+    migration = world.orchestrator.prepare(mover, "srv-c1")
+    with pytest.raises(OrchestratorError) as refusal:
+        world.orchestrator.call("POST", "/v1/migrations", {"vm": mover.name, "to": "srv-b2"})
+    assert refusal.value.status == 409
+    world.orchestrator.abort(mover, "srv-c1", migration["id"])
+
+
+def test_the_old_place_is_pruned(world: World, mover: Vm) -> None:
+    """web-1 alone in rack-b: when it leaves, no broadcast of its CUG crosses a cable of that rack any more (R37)."""
+    lonely = world.vms["web-4"]
+    world.orchestrator.move(lonely, "srv-a2")
+    world.orchestrator.move(mover, "srv-b1")
+    world.orchestrator.move(mover, "srv-c1")
+    from mininet_topos.observers import sniffing
+
+    cables = {name: device for name, device in world.lab.link_devices().items() if "tor-b" in name}
+    members = [vm.interfaces[0].mac for vm in world.vms.values() if vm.interfaces[0].cug == "web"]
+    others = {name: device for name, device in world.lab.link_devices().items() if "tor-c:49" in name}
+    with sniffing({**cables, **others}) as sniff:
+        for name in ("web-1", "web-2"):  # broadcasts: who has an address that nobody has
+            world.vms[name].run("sh", "-c", "ping -c 2 -i 0.2 -W 1 10.1.0.99 || true")
+    world.orchestrator.move(lonely, "srv-b2")
+    counted = sniff.count(members)
+    assert {name: counted[name] for name in cables} == dict.fromkeys(cables, 0)
+    assert sum(counted[name] for name in others) > 0  # the sniffer does see such frames
+
+
+def test_a_spoofed_mac_is_not_believed(world: World, mover: Vm) -> None:
+    """db-2 sends frames in the name of web-1: nobody hears them, and web-1 stays reachable where it is."""
+    spoofer = world.vms["db-2"]
+    script = (
+        "import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0));"
+        f"m = bytes.fromhex('{mover.interfaces[0].mac.replace(':', '')}');"
+        "f = b'\\xff' * 6 + m + b'\\x80\\x35' + bytes.fromhex('0001080006040003') + m + bytes(4) + m + bytes(4);"
+        "[s.send(f.ljust(60, b'\\0')) for _ in range(20)]"
+    )
+    peer = world.vms["web-2"]
+    with listening(world.vms["db-1"]) as heard, Traffic(world.lab, [Stream(peer, mover)], rate=500) as traffic:
+        spoofer.run("python3", "-c", script)
+        time.sleep(0.3)
+    assert heard.count([mover.interfaces[0].mac])["eth0"] == 0
+    assert foreign(world.vms["db-1"], heard, world.scenario.members()) == {}
+    assert (traffic.results[0].lost, traffic.results[0].doubled) == (0, 0)
+    assert world.orchestrator.call("GET", "/v1/vms/web-1")["server"] == "srv-a1"
+
+
+def _extra(number: int) -> Interface:
+    from mininet_topos.world import interface
+
+    return interface("web", number)
