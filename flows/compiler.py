@@ -51,7 +51,8 @@ class Compiler:
     def plan(self, state: State, cugs: Iterable[str], vms: Iterable[str]) -> Plan:
         """What ``state`` changes, given the names of what was touched since the state adopted last. Pure."""
         plan = Plan(state)
-        new = _Recompute(self, state, plan)
+        vms = frozenset(vms)
+        new = _Recompute(self, state, plan, vms)
         if self._state is None or self._state.fabric is not state.fabric:
             new.switches()
         for name in sorted(cugs):
@@ -115,10 +116,12 @@ class Compiler:
 class _Recompute:
     """One plan in the making."""
 
-    def __init__(self, compiler: Compiler, state: State, plan: Plan) -> None:
+    def __init__(self, compiler: Compiler, state: State, plan: Plan, vms: frozenset[str]) -> None:
         self.compiler = compiler
         self.state = state
         self.plan = plan
+        self.vms = vms
+        """VMs that are recomputed for their own sake."""
 
     def put(self, switch: str, key: Key, entries: Iterator[Entry] | tuple[Entry, ...]) -> None:
         made = tuple(entries)
@@ -193,6 +196,8 @@ class _Recompute:
         if not left and not changed and same_tree:
             return
         for member in self.state.members.get(name, Map()):
+            if member.vm in self.vms:
+                continue
             key = _vm_key(member)
             for switch in left:
                 self.plan.contributions[switch, key] = ()

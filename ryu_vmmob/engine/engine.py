@@ -90,7 +90,9 @@ class Engine:
         before = self.state
         change = apply(before, *commands, now=self._clock())
         if change.state is before:
-            return Ticket(before.revision, (), before)
+            # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
+            late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision)]
+            return Ticket(before.revision, tuple(sorted(late)), before)
         plan = self.desired.plan(change.state, change.cugs, change.vms)
         change = _with_counts(change, plan)
         plan.state = change.state
@@ -131,7 +133,7 @@ class Engine:
 
     def _by_confirmation(self, names: Iterable[str], revision: int) -> Switches:
         found = Switches([], [])
-        for name in sorted(names):
+        for name in sorted(set(names).intersection(self.fleet.names)):
             (found.acknowledged if self.fleet.has(name, revision) else found.pending).append(name)
         return found
 
@@ -182,9 +184,10 @@ class Engine:
 
     def _due_for(self, migration: Migration, now: float) -> Command | None:
         """The step that a migration's phase and its switches' confirmations lead to, or None."""
-        confirmed = [self.fleet.has(name, migration.step_revision) for name in migration.switches]
+        switches = [name for name in migration.switches if name in self.state.fabric.switches]
+        confirmed = [self.fleet.has(name, migration.step_revision) for name in switches]
         if migration.phase is Phase.PREPARING:
-            fault = next((row for name in migration.switches for row in self.fleet.faults(name)
+            fault = next((row for name in switches for row in self.fleet.faults(name)
                           if row.owner[:2] == ("vm", migration.vm)), None)  # fmt: skip
             if fault is not None:
                 return Abort(migration.id, now, f"a switch refused: {fault.error} ({fault.cause})")
@@ -196,7 +199,7 @@ class Engine:
             return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
         if migration.phase is Phase.ACTIVATED and migration.commit == "automatic":
             edge = self.state.fabric.servers[migration.target].switch
-            here = [name for name in migration.switches if self.fleet.is_connected(name)]
+            here = [name for name in switches if self.fleet.is_connected(name)]
             if edge in here and all(self.fleet.has(name, migration.step_revision) for name in here):
                 return Commit(migration.id, now)
         return None

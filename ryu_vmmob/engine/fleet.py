@@ -103,8 +103,8 @@ class Fleet:
 
     def has(self, name: str, revision: int) -> bool:
         """Whether a switch is connected and has confirmed ``revision``."""
-        place = self._places[name]
-        return place.wake is not None and place.synchronised and place.confirmed >= revision
+        place = self._places.get(name)
+        return place is not None and place.wake is not None and place.synchronised and place.confirmed >= revision
 
     def is_connected(self, name: str) -> bool:
         return self._places[name].wake is not None
