@@ -87,16 +87,22 @@ Match = tuple[tuple[str, int, "int | None"], ...]
 """(field, value, mask or None) in wire order."""
 
 
-@lru_cache(maxsize=65536)
 def encode_actions(actions: tuple[Action, ...]) -> bytes:
-    """Wire form of an action list. Cached: thousands of flows share a handful of lists."""
+    """Wire form of an action list."""
     return b"".join(map(wire_actions.encode, actions))
+
+
+@lru_cache(maxsize=1024)
+def _in_wire_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: FIELDS[name].order))
 
 
 def match(**fields: "int | tuple[int, int]") -> Match:
     """A match in wire order. A value is an integer, or (value, mask)."""
-    rows = [(name, *value) if isinstance(value, tuple) else (name, value, None) for name, value in fields.items()]
-    rows.sort(key=lambda row: FIELDS[row[0]].order)
+    rows: list[tuple[str, int, int | None]] = []
+    for name in _in_wire_order(tuple(fields)):
+        value = fields[name]
+        rows.append((name, value[0], value[1]) if isinstance(value, tuple) else (name, value, None))
     return tuple(rows)
 
 
@@ -104,22 +110,31 @@ _OXM_PLAIN: Final = {name: (field.header(), field.size) for name, field in FIELD
 _OXM_MASKED: Final = {name: (field.header(masked=True), field.size) for name, field in FIELDS.items()}
 
 
+# The flows of one interface match the same MAC, addresses and segment over and over.
+@lru_cache(maxsize=16384)
+def _oxm(row: tuple[str, int, "int | None"]) -> bytes:
+    name, value, mask = row
+    if mask is None:
+        header, size = _OXM_PLAIN[name]
+        return header + value.to_bytes(size, "big")
+    header, size = _OXM_MASKED[name]
+    return header + value.to_bytes(size, "big") + mask.to_bytes(size, "big")
+
+
+# Type (OXM) and length in front, zeros behind, by the length of what is between.
+_MATCH_HEADS: Final = tuple(b"\x00\x01" + (4 + length).to_bytes(2, "big") for length in range(1024))
+_MATCH_TAILS: Final = tuple(bytes(-(4 + length) % 8) for length in range(8))
+
+
 def encode_match(rows: Match) -> bytes:
     """struct ofp_match, padded to 8 bytes (OpenFlow 1.3.5, 7.2.3.1)."""
-    parts = []
-    for name, value, mask in rows:
-        if mask is None:
-            header, size = _OXM_PLAIN[name]
-            parts.append(header + value.to_bytes(size, "big"))
-        else:
-            header, size = _OXM_MASKED[name]
-            parts.append(header + value.to_bytes(size, "big") + mask.to_bytes(size, "big"))
-    body = b"".join(parts)
-    length = 4 + len(body)
-    return b"\x00\x01" + length.to_bytes(2, "big") + body + bytes(-length % 8)
+    body = b"".join(map(_oxm, rows))
+    length = len(body)
+    return _MATCH_HEADS[length] + body + _MATCH_TAILS[length & 7]
 
 
-@lru_cache(maxsize=65536)
+# Most flows share a handful of action lists; those that do not (answers) must not fill the memory.
+@lru_cache(maxsize=4096)
 def encode_instructions(actions: tuple[Action, ...], metadata: "tuple[int, int] | None", goto: "int | None") -> bytes:
     """Apply-actions, write-metadata and goto-table, each where wanted, in the order they are executed (5.9)."""
     parts = []
@@ -159,10 +174,10 @@ class Flow:
         self.metadata = metadata
         wire_match = encode_match(match)
         # What the switch takes for "the same flow": an ADD with this key overwrites.
-        self.key = bytes((table.id,)) + priority.to_bytes(2, "big") + wire_match
-        self.body = wire_match + encode_instructions(actions, metadata, None if goto is None else goto.id)
-        digest = blake2b(self.key[:3] + self.body, digest_size=7).digest()
-        self.cookie = COOKIE_MARK | int.from_bytes(digest, "big")
+        self.key = key = (table.id << 16 | priority).to_bytes(3, "big") + wire_match
+        instructions = encode_instructions(actions, metadata, None if goto is None else goto.id)
+        self.body = wire_match + instructions
+        self.cookie = COOKIE_MARK | int.from_bytes(blake2b(key + instructions, digest_size=7).digest(), "big")
         self.owner: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Callable, Final
 
-from ryu_vmmob.flows.fields import FIELDS
+from ryu_vmmob.flows.fields import FIELDS, Field
 
 if TYPE_CHECKING:
     from ryu_vmmob.flows import flow
@@ -30,20 +31,30 @@ def _pop_vlan(_: "flow.PopVlan") -> bytes:
     return struct.pack("!HH4x", 18, 8)
 
 
+def _set_field_frame(field: Field) -> tuple[bytes, int, bytes]:
+    """What stands before the value, the value's size, and the padding behind it."""
+    length = (4 + 4 + field.size + 7) // 8 * 8
+    return struct.pack("!HH", 25, length) + field.header(), field.size, bytes(length - 8 - field.size)
+
+
+_SET_FIELD: Final = {name: _set_field_frame(field) for name, field in FIELDS.items()}
+
+
 def _set_field(action: "flow.SetField") -> bytes:
-    field = FIELDS[action.name]
-    oxm = field.header() + action.value.to_bytes(field.size, "big")
-    length = (4 + len(oxm) + 7) // 8 * 8
-    return struct.pack("!HH", 25, length) + oxm + bytes(length - 4 - len(oxm))
+    before, size, after = _SET_FIELD[action.name]
+    return before + action.value.to_bytes(size, "big") + after
+
+
+@lru_cache(maxsize=256)
+def _move_fields(source_name: str, target_name: str) -> bytes:
+    source, target = FIELDS[source_name], FIELDS[target_name]
+    if not source.nxm or not target.nxm or source.size != target.size:
+        raise ValueError(f"cannot move {source_name} to {target_name}: no such pair of fields")
+    return struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, source.size * 8, 0, 0, source.nxm, target.nxm)
 
 
 def _move(action: "flow.Move") -> bytes:
-    source, target = FIELDS[action.source], FIELDS[action.target]
-    if not source.nxm or not target.nxm or source.size != target.size:
-        raise ValueError(f"cannot move {action.source} to {action.target}: no such pair of fields")
-    return struct.pack(
-        "!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, source.size * 8, 0, 0, source.nxm, target.nxm
-    )
+    return _move_fields(action.source, action.target)
 
 
 _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {

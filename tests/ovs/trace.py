@@ -130,7 +130,7 @@ def _set(state: _State, arguments: str) -> None:
 
 
 def _number(text: str) -> int:
-    if text.count(":") == 5 and len(text) == 17:
+    if re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", text):
         return mac(text)
     if re.fullmatch(r"0x[0-9a-f]+|\d+", text):
         return int(text, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from ipaddress import ip_address
 from typing import Any
 
@@ -31,7 +32,7 @@ def number(value: Any) -> int:
     """A value of Ryu's (text, number, or base64 for fields it does not know) as an integer."""
     if isinstance(value, int):
         return value
-    if value.count(":") == 5 and len(value) == 17:
+    if re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", value):
         return mac(value)
     try:
         return int(ip_address(value))

@@ -1,0 +1,57 @@
+"""The benchmarks measure what they say, whatever the numbers are."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+
+from ryu_vmmob.bench import __main__ as bench
+from ryu_vmmob.bench import encode
+from ryu_vmmob.bench.measure import Case, Row, rates
+
+
+def test_rates_count_the_work_and_keep_the_extremes() -> None:
+    done: list[str] = []
+
+    def work(name: str) -> None:
+        done.append(name)
+        sum(range(20000))
+
+    cases = {name: Case("counting", 1000, partial(work, name)) for name in ("a", "b")}
+    rows = list(rates(cases, runs=3))
+    assert done == ["a", "b"] * 4  # once to warm up, then in turns
+    assert [(row.case, row.runs) for row in rows] == [("a", 3), ("b", 3)]
+    assert all(0 < row.worst <= row.median <= row.best for row in rows)
+
+
+def test_ryu_and_we_write_the_same_amount(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contenders are held against each other before anything is measured."""
+    monkeypatch.setattr(encode, "rates", lambda cases: iter(()))
+    assert list(encode.run()) == []
+    monkeypatch.setattr(encode, "_ryu", lambda count: lambda: 1)
+    with pytest.raises(RuntimeError, match="not the same flows"):
+        list(encode.run())
+
+
+def test_flows_of_one_vm_differ_from_those_of_another() -> None:
+    cookies = [flow.cookie for number in range(100) for flow in encode.flows_of(number)]
+    assert len(set(cookies)) == len(cookies)
+
+
+def test_one_json_object_a_line_and_a_table_beside_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [Row("one", "what it is", "per second", 2.0, 3.0, 1.0, 5)]
+    monkeypatch.setitem(bench.BENCHMARKS, "encode", lambda: rows)
+    assert bench.main([]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["median"] for line in out.splitlines()] == [2.0]
+    assert json.loads(out)["benchmark"] == "encode"
+    assert "one" in err
+
+
+def test_an_unknown_benchmark_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["speed"]) == 2
+    assert "no benchmark speed" in capsys.readouterr().err
