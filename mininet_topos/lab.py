@@ -252,8 +252,9 @@ class Lab:
         external = self.fabric.externals[name]
         pid = int(self.external_host(name).pid)
         device = uplink_name(name, 0)
-        script = ["sysctl -qw net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_dad=0", "ip link set lo up"]
-        script.append(f"sysctl -qw net.ipv6.conf.{device.replace('.', '/')}.disable_ipv6=0")
+        settings = {"all/accept_ra": 0, "default/accept_dad": 0, f"{device}/disable_ipv6": 0}
+        script = [f"echo {value} > /proc/sys/net/ipv6/conf/{key}" for key, value in settings.items()]
+        script.append("ip link set lo up")
         script += [f"ethtool -K {device} tx off >/dev/null", f"ip link set {device} addrgenmode none up"]
         for hop in external.next_hops:
             for own in external.addresses:

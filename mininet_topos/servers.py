@@ -120,10 +120,11 @@ class Vm:
     def configure(self, taps: Sequence[str]) -> None:
         """Move the guest's devices in and give them their addresses."""
         version6 = any(":" in address for interface in self.interfaces for address in interface.ips)
-        settings = "net.ipv6.conf.all.accept_ra=0 net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.default.accept_dad=0"
+        settings = {"all/accept_ra": 0, "default/accept_ra": 0, "default/accept_dad": 0}
         if not version6:
-            settings = "net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
-        script = [f"sysctl -qw {settings}", "ip link set lo up"]
+            settings = {"all/disable_ipv6": 1, "default/disable_ipv6": 1}
+        script = [f"echo {value} > /proc/sys/net/ipv6/conf/{name}" for name, value in settings.items()]
+        script.append("ip link set lo up")
         for index, (tap, interface) in enumerate(zip(taps, self.interfaces, strict=True)):
             run_inside(None, "ip", "link", "set", tap, "netns", str(self.pid))
             name = f"eth{index}"

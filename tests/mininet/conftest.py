@@ -18,7 +18,7 @@ def _missing() -> str | None:
 
     if programs := missing_programs():
         return f"Open vSwitch is not installed: no {', '.join(programs)}"
-    if tools := [t for t in ("mnexec", "ip", "ss", "setpriv", "ethtool", "sysctl") if shutil.which(t) is None]:
+    if tools := [t for t in ("mnexec", "ip", "ss", "setpriv", "ethtool", "ping") if shutil.which(t) is None]:
         return f"not installed: {', '.join(tools)}"
     if not Path("/dev/net/tun").exists():
         return "no /dev/net/tun"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -181,6 +182,35 @@ def test_the_old_place_is_pruned(world: World, mover: Vm) -> None:
     assert sum(counted[name] for name in others) > 0  # the sniffer does see such frames
 
 
+def test_both_ip_versions_and_two_interfaces_move_together(world: World) -> None:
+    """A VM in two CUGs, one of them with IPv4 and IPv6: all its interfaces move in one migration (R8, R10)."""
+    orchestrator = world.orchestrator
+    orchestrator.put_cug("green", ["10.3.0.0/24", "2001:db8:3::/64"])
+    green = [
+        Interface("green", f"02:00:00:00:03:{n:02x}", (f"10.3.0.{n}/24", f"2001:db8:3::{n}/64")) for n in (11, 12)
+    ]
+    two = orchestrator.start_vm("two", "srv-a2", [green[0], _extra(51)])
+    peer = orchestrator.start_vm("green-2", "srv-d1", [green[1]])
+    other = world.vms["web-4"]
+    streams = [
+        Stream(two, peer), Stream(peer, two), Stream(two, peer, version=6), Stream(peer, two, version=6),
+        Stream(other, two, target_interface=1), Stream(two, other, source_interface=1),
+    ]  # fmt: skip
+    try:
+        two.run("ping", "-c", "1", "-W", "3", peer.address())
+        two.run("ping", "-c", "1", "-W", "3", peer.address(version=6))
+        other.run("ping", "-c", "1", "-W", "3", two.address(1))
+        with Traffic(world.lab, streams, rate=500) as traffic:
+            moves = [orchestrator.move(two, to) for to in ("srv-c1", "srv-a3", "srv-b1")]
+        assert [(r.name, r.lost, r.doubled) for r in traffic.results] == [(s.name, 0, 0) for s in streams]
+        assert {leg["cug"] for leg in moves[0].migration["interfaces"]} == {"green", "web"}
+        first, second = moves[0].migration["interfaces"]
+        assert first["to_vlan_id"] != second["to_vlan_id"]
+    finally:
+        for vm in (two, peer):
+            orchestrator.end_vm(vm)
+
+
 def test_a_spoofed_mac_is_not_believed(world: World, mover: Vm) -> None:
     """db-2 sends frames in the name of web-1: nobody hears them, and web-1 stays reachable where it is."""
     spoofer = world.vms["db-2"]
@@ -192,7 +222,7 @@ def test_a_spoofed_mac_is_not_believed(world: World, mover: Vm) -> None:
     )
     peer = world.vms["web-2"]
     with listening(world.vms["db-1"]) as heard, Traffic(world.lab, [Stream(peer, mover)], rate=500) as traffic:
-        spoofer.run("python3", "-c", script)
+        spoofer.run(sys.executable, "-c", script)
         time.sleep(0.3)
     assert heard.count([mover.interfaces[0].mac])["eth0"] == 0
     assert foreign(world.vms["db-1"], heard, world.scenario.members()) == {}
