@@ -1,0 +1,332 @@
+"""A fabric of real bridges, and the real controller under ``ryu-manager`` to which they connect.
+
+Bridges are those of a fabric file with its port numbers, on dummy devices: no root, and every frame is put in by hand. The
+oracle is `Site.differences`: what each switch has against a compile from nothing of what the store holds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import requests
+
+from mininet_topos.controller import Controller
+from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.engine.persist import restore
+from ryu_vmmob.fabric.loader import load
+from ryu_vmmob.flows.compiler import Compiler, full
+from ryu_vmmob.flows.fields import mac_text
+from ryu_vmmob.model.state import State
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.store import open_store
+from ryu_vmmob.store.base import StoreError
+from tests.ovs.bridges import Bridge
+from tests.ovs.frames import to_bytes
+
+FABRICS = Path(__file__).parents[2] / "etc"
+SECONDS = 60.0
+"""How long anything may take before a test gives up; on a quiet machine nothing here takes more than two."""
+POLL_SECONDS = 0.05
+RECONNECT_MS = 1000
+"""The longest pause between a switch's attempts to connect; Open vSwitch takes nothing shorter."""
+
+T = TypeVar("T")
+
+WEB = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"]}
+DB = {"subnets": ["10.2.0.0/24"]}
+NETS = {"web": 1, "db": 2}
+
+
+def nic(cug: str, number: int) -> dict[str, Any]:
+    """Interface ``number`` (1 to 254) of CUG ``web`` (both address families) or ``db`` (IPv4), as a REST body."""
+    net = NETS[cug]
+    ips = [f"10.{net}.0.{number}", *([f"2001:db8:1::{number:x}"] if cug == "web" else [])]
+    return {"cug": cug, "mac": mac_text(nic_mac(cug, number)), "ips": ips}
+
+
+def nic_mac(cug: str, number: int) -> int:
+    """Its MAC as packets have it."""
+    return 0x020000000000 | NETS[cug] << 8 | number
+
+
+def nic_ip(cug: str, number: int) -> int:
+    """Its IPv4 address as packets have it."""
+    return 10 << 24 | NETS[cug] << 16 | number
+
+
+def nic_ip6(number: int) -> int:
+    """Its IPv6 address in CUG ``web`` as packets have it."""
+    return 0x20010DB80001 << 80 | number
+
+
+def until(look: Callable[[], T], what: Callable[[], object] = lambda: "", seconds: float = SECONDS) -> T:
+    """The first true value of ``look``; when there is none in time, ``what`` tells what there was instead."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what()}"
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+def free_ports(number: int) -> list[int]:
+    """TCP ports of the loopback that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Rest:
+    """The controller's REST interface, as little of a client as will do."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._session = requests.Session()
+
+    def ask(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
+        """One call, whatever comes of it."""
+        return self._session.request(method, self._base + path, json=body, params=query, timeout=SECONDS)
+
+    def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """One call that has to succeed; the answer's body."""
+        answer = self.ask(method, path, body, **query)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self.call("GET", path, **query)
+
+    def put(self, path: str, body: Any, **query: Any) -> Any:
+        return self.call("PUT", path, body, **query)
+
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        return self.call("POST", path, body, **query)
+
+
+class Site:
+    """Bridges and a controller, which is not started yet. Use it as a context manager.
+
+    ``settings`` are further options of group ``[vmmob]``; ``via`` gives the port that a switch connects to instead of the
+    controller's own (a proxy's).
+    """
+
+    def __init__(
+        self,
+        ovs: PrivateOvs,
+        directory: Path,
+        fabric: str = "example.yaml",
+        *,
+        settings: Mapping[str, str] | None = None,
+        via: Callable[[int], Mapping[str, int]] = lambda port: {},
+    ) -> None:
+        self.ovs = ovs
+        self.directory = directory
+        self.fabric = load(FABRICS / fabric)
+        self.openflow_port, rest_port = free_ports(2)
+        self.controller = Controller(
+            FABRICS / fabric, directory, openflow_port=self.openflow_port, rest_port=rest_port,
+            settings={"audit_interval": "0", **(settings or {})},
+        )  # fmt: skip
+        self.rest = Rest(self.controller.rest)
+        self._via = via(self.openflow_port)
+        self.bridges: dict[str, Bridge] = {}
+        try:
+            for name in self.fabric.switches:
+                self.add_bridge(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def add_bridge(self, name: str) -> None:
+        """A bridge as empty as a switch that was just switched on; it connects at once, and again and again."""
+        ends = [*self.fabric.link_at, *self.fabric.server_at, *(row.attach for row in self.fabric.externals.values())]
+        self.bridges[name] = Bridge(self.ovs, name, [end.port for end in ends if end.switch == name])
+        self.ovs.vsctl(
+            "set", "bridge", name, f"other_config:datapath-id={self.fabric.switches[name].dpid:016x}", *self._dial(name)
+        )
+
+    def _dial(self, name: str) -> list[str]:
+        target = f"tcp:127.0.0.1:{self._via.get(name, self.openflow_port)}"
+        return ["--", "set-controller", name, target, "--", "set", "controller", name, f"max_backoff={RECONNECT_MS}"]
+
+    def disconnect(self, name: str) -> None:
+        """A switch leaves its controller and keeps what it has; returns when the controller has noticed."""
+        self.ovs.vsctl("del-controller", name)
+        until(lambda: not self.switch(name)["connected"])
+
+    def reconnect(self, name: str) -> None:
+        """It comes back; returns when the controller has noticed."""
+        self.ovs.vsctl(*self._dial(name)[1:])
+        until(lambda: self.switch(name)["connected"])
+
+    def remove_bridge(self, name: str) -> None:
+        self.bridges.pop(name).remove()
+
+    def start(self) -> None:
+        """Start the controller; returns when every switch has what it should."""
+        self.controller.start()
+        self.until_in_step()
+
+    def close(self) -> None:
+        self.controller.kill()
+        for name in list(self.bridges):
+            self.remove_bridge(name)
+
+    def __enter__(self) -> Site:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if value is not None:
+            print(self.controller.log[-6000:])
+        self.close()
+
+    # What the controller says
+
+    def switch(self, name: str) -> Any:
+        return self.rest.get(f"/v1/switches/{name}")
+
+    def until_in_step(self, *, but: frozenset[str] = frozenset()) -> None:
+        """Every switch, ``but`` some, is connected and has confirmed everything without a fault."""
+
+        def late() -> list[Any]:
+            rows = self.rest.get("/v1/switches")["items"]
+            return [row for row in rows if row["name"] not in but and not (row["connected"] and row["in_step"])]
+
+        until(lambda: not late(), late)
+
+    def put_cugs(self) -> None:
+        """CUGs ``web`` and ``db``."""
+        self.rest.post("/v1/bulk", {"cugs": {"web": WEB, "db": DB}}, wait=SECONDS)
+
+    def put_vm(self, name: str, server: str, *nics: dict[str, Any]) -> Any:
+        """A VM, confirmed by every switch that is there; the answer."""
+        return self.rest.put(f"/v1/vms/{name}", {"server": server, "interfaces": list(nics)}, wait=SECONDS)
+
+    def move(self, vm: str, to: str, **options: Any) -> Any:
+        """Begin a migration; the answer, once the switches that are there have confirmed."""
+        return self.rest.post("/v1/migrations", {"vm": vm, "to": to, **options}, wait=SECONDS)
+
+    def migration(self, id_: str) -> Any:
+        return self.rest.get(f"/v1/migrations/{id_}")
+
+    def until_state(self, id_: str, state: str) -> Any:
+        """The migration, when it is in this state and its switches have confirmed it."""
+
+        def there() -> Any:
+            row = self.migration(id_)
+            return row if row["state"] == state and not row["switches"]["pending"] else None
+
+        return until(there, lambda: self.migration(id_))
+
+    def flows(self, name: str) -> dict[str, Any]:
+        """Desired flows of a switch by cookie, as the controller tells them."""
+        return {row["cookie"]: row for row in self.rest.get(f"/v1/switches/{name}/flows")["items"]}
+
+    # What is so
+
+    def stored(self) -> State:
+        """What the store holds: read from a copy of its files, because the controller holds them."""
+        with tempfile.TemporaryDirectory(dir=self.directory) as folder:
+            for file in sorted(self.directory.glob("vmmob.db*"), reverse=True):  # the log first
+                shutil.copy(file, folder)
+            store = open_store(f"sqlite:///{folder}/vmmob.db")
+            try:
+                return restore(store.load(), self.fabric, store.revision)[0]
+            finally:
+                store.close()
+
+    def fresh(self) -> Compiler:
+        """The flows and groups of a compile from nothing of what the store holds."""
+        return full(self.stored())
+
+    def differences(self) -> list[str]:
+        """Where a switch has anything else than a fresh compile, or the controller says anything else."""
+        try:
+            fresh = self.fresh()
+        except StoreError as error:  # copied in the middle of a write
+            return [str(error)]
+        found = []
+        for name, bridge in self.bridges.items():
+            want = fresh.tables[name]
+            with bridge.client() as client:
+                cookies, groups = Counter(client.cookies()), client.groups()
+            for cookie in Counter(list(want.flows)) - cookies:
+                found.append(f"{name} lacks {want.flows[cookie]}")
+            for cookie in cookies - Counter(list(want.flows)):
+                found.append(f"{name} has a flow too many: {cookie:#x} {want.flows.get(cookie)}")
+            for number in sorted(groups.keys() | want.groups.keys()):
+                wanted = want.groups.get(number)
+                if groups.get(number) != (wanted and wanted.body):
+                    found.append(f"{name}: group {number:#x} should be {wanted} and is {groups.get(number)!r}")
+            said = self.rest.get(f"/v1/switches/{name}/flows")
+            if sorted(row["cookie"] for row in said["items"]) != sorted(f"{cookie:#018x}" for cookie in want.flows):
+                found.append(f"GET of {name}'s flows tells of others")
+            if sorted(row["id"] for row in said["groups"]) != sorted(want.groups):
+                found.append(f"GET of {name}'s groups tells of others")
+        return found
+
+    def has(self, name: str) -> tuple[frozenset[int], dict[int, bytes]]:
+        """Cookies and groups of ours that a switch has."""
+        with self.bridges[name].client() as client:
+            return frozenset(client.cookies()), client.groups()
+
+    def until_right(self) -> None:
+        """Wait until all switches are in step and have exactly what a fresh compile has."""
+        self.until_in_step()
+        until(lambda: not self.differences(), self.differences)
+
+    # What is done to it
+
+    def inject(self, port: str, packet: Packet) -> None:
+        """A frame comes in at ``switch:port``."""
+        switch, _, number = port.partition(":")
+        device = self.bridges[switch].device(int(number))
+        self.ovs.appctl("netdev-dummy/receive", device, to_bytes(packet).hex())
+
+    def listen(self) -> Listener:
+        """From now on, everything that the switches hear from the controller is noted by the switches themselves."""
+        return Listener(self.ovs, self.openflow_port)
+
+
+class Listener:
+    """What the switch daemon says it received from the controller, message by message, without any limit of rate."""
+
+    def __init__(self, ovs: PrivateOvs, port: int) -> None:
+        self._ovs = ovs
+        self._line = re.compile(rf"\|tcp:127\.0\.0\.1:{port}: received: (\S+) \(OF1\.3\) \(xid=\S+\):(.*(?:\n[^0-9].*)*)")
+        ovs.appctl("vlog/disable-rate-limit", "vconn")
+        ovs.appctl("vlog/set", "vconn:file:dbg")
+        self._start = len(ovs.log())
+
+    def stop(self) -> None:
+        self._ovs.appctl("vlog/set", "vconn:file:info")
+
+    def heard(self) -> Iterator[tuple[str, str]]:
+        """(kind of message, the rest of it) in order, of all switches together."""
+        for row in self._line.finditer(self._ovs.log()[self._start :]):
+            yield row[1], row[2]
+
+    def counts(self) -> Counter[str]:
+        return Counter(kind for kind, _ in self.heard())
+
+    def changes(self) -> int:
+        """Messages that change a table, those inside bundles included."""
+        counts = self.counts()
+        return sum(count for kind, count in counts.items() if "FLOW_MOD" in kind or "GROUP_MOD" in kind or "ADD_MESSAGE" in kind)
