@@ -148,15 +148,19 @@ class Session:
         self._errors.clear()
         parts = [wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)]
         parts.extend(wire.bundle_add(self._bundle, message.wire) for message in messages)
-        parts.append(wire.bundle_control(self._bundle, wire.BUNDLE_COMMIT_REQUEST, committed))
         self._send(parts)
+        # Open vSwitch leaves out a message that it refuses while it is added, and would commit the rest.
+        self._barrier()
+        if opened in self._errors:
+            LOG.info("switch %s has no bundles: %s", self.name, self._errors[opened])
+            self._bundles = False
+            return False
+        if self._errors:
+            self._send([wire.bundle_control(self._bundle, wire.BUNDLE_DISCARD_REQUEST, self._next_xid())])
+            return False
+        self._send([wire.bundle_control(self._bundle, wire.BUNDLE_COMMIT_REQUEST, committed)])
         while True:
             got = self._receive()
-            if got == ("error", opened):
-                LOG.info("switch %s has no bundles: %s", self.name, self._errors[opened])
-                self._bundles = False
-                self._barrier()
-                return False
             if got == ("error", committed):
                 return False
             if not isinstance(got, tuple) and got.xid == committed and got.type == wire.BUNDLE_COMMIT_REPLY:

@@ -61,9 +61,12 @@ class Table(Enum):
         "the last step to a local interface: its port, with the VLAN-ID of the port's domain or none",
     )
 
-    @property
-    def id(self) -> int:
-        return _TABLE_IDS[self]
+    def __init__(self, matches: frozenset[str], sets: frozenset[str], purpose: str) -> None:
+        self.matches = matches
+        self.sets = sets
+        self.purpose = purpose
+        self.id = len(type(self).__members__)
+        """The table's number in the switch: its place in the order."""
 
     @property
     def label(self) -> str:
@@ -71,7 +74,6 @@ class Table(Enum):
         return self.name.lower()
 
 
-_TABLE_IDS: Final = {table: number for number, table in enumerate(Table)}
 TABLES: Final = tuple(Table)
 
 
