@@ -16,10 +16,12 @@ from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Quarantined, State
 
 
-def allocate(state: State, cug: Cug, wanted: frozenset[str], now: float, *, strict: bool = True) -> State:
+def allocate(
+    state: State, cug: Cug, wanted: frozenset[str], now: float, *, may_starve: frozenset[str] = frozenset()
+) -> State:
     """Give ``cug`` a VLAN-ID in exactly the domains ``wanted``; those it no longer needs go into quarantine.
 
-    With ``strict`` a full domain refuses (409, R28) and nothing has changed; otherwise the pair is noted in ``starved``.
+    A full domain refuses (409, R28) and nothing has changed; if it ``may_starve``, the pair is noted in ``starved``.
     """
     mine = state.allocations.get(cug.key, Map())
     if frozenset(mine) == wanted and not state.starved:
@@ -38,7 +40,7 @@ def allocate(state: State, cug: Cug, wanted: frozenset[str], now: float, *, stri
         else:
             chosen = pinned if pinned is not None else _lowest_free(state, holders, domain)
         if chosen is None or holders.get((domain, chosen), cug.key) != cug.key:
-            if strict:
+            if domain not in may_starve:
                 raise conflict(_why_not(state, cug, domain, chosen), "no VLAN-ID free")
             starved.add((cug.name, domain))
             continue

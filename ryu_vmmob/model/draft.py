@@ -155,7 +155,8 @@ class Draft:
         found = presence(self.state, name) if name in self.state.occupancy else None
         wanted = domains(self.state.fabric, found) if found is not None else frozenset()
         before = self.state.allocations.get(cug.key, Map())
-        self.state = allocate(self.state, cug, wanted, self.now, strict=self.strict)
+        may_starve = self._starved_before(name) if self.strict else wanted
+        self.state = allocate(self.state, cug, wanted, self.now, may_starve=may_starve)
         after = self.state.allocations.get(cug.key, Map())
         for domain in sorted(frozenset(after) - frozenset(before)):
             self.event("vlan_id.allocated", cug=name, l2_domain=domain, vlan_id=after[domain])
@@ -168,6 +169,14 @@ class Draft:
         elif name in presences:
             presences = presences.delete(name)
         self.state = replace(self.state, presences=presences)
+
+    def _starved_before(self, name: str) -> frozenset[str]:
+        """Domains without a VLAN-ID since a link failed, which no new server is in need of: no reason to refuse now."""
+        found = frozenset(domain for cug, domain in self.before.starved if cug == name)
+        if not found:
+            return found
+        servers = frozenset(self.state.occupancy.get(name, ())) - frozenset(self.before.occupancy.get(name, ()))
+        return found - {self.state.fabric.servers[server].l2_domain for server in servers}
 
     def _fill_legs(self, migration: Migration) -> None:
         if migration.legs or migration.phase.is_final:
