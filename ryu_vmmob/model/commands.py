@@ -16,7 +16,7 @@ from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses,
 from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.trees import build_trees
+from ryu_vmmob.paths.trees import Trees, build_trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,12 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class LinksChanged:
-    """The links that are down now. Trees shrink to what old and new have in common; `SettleTrees` follows."""
+    """The links that are down now. Trees shrink to what old and new have in common; `SettleTrees` follows.
+
+    Broadcasts must not meet a mixture of two trees, so they wait for the second step. Unicast frames go the new way at once:
+    where a tree changes by one edge, old and new next hops lie on one ring, and a frame that a switch would send back the way
+    it came is not sent; so it goes on in one direction until it is there, or is dropped, and never circles.
+    """
 
     down: frozenset[str]
     now: float
@@ -170,10 +175,13 @@ def _put_cug(draft: Draft, command: PutCug) -> None:
 
 
 def _free_segment_key(state: State) -> int:
-    """The next key after the last one given, so that a deleted CUG's key rests as long as possible."""
+    """The next key after the last one given, so that a deleted CUG's key rests as long as possible.
+
+    A key whose VLAN-IDs are in quarantine is still its last owner's.
+    """
     for step in range(1, MAX_SEGMENT_KEY + 1):
         key = (state.last_segment_key + step - 1) % MAX_SEGMENT_KEY + 1
-        if key not in state.segment_cugs:
+        if key not in state.segment_cugs and not any((name, key) in state.quarantine for name in state.fabric.l2_domains):
             return key
     raise conflict(f"there are {MAX_SEGMENT_KEY} CUGs already, the most this controller can tell apart")
 
@@ -270,21 +278,28 @@ def _links_changed(draft: Draft, command: LinksChanged) -> None:
         draft.event("link.up", link=name)
     target = build_trees(state.fabric, command.down)
     common = state.trees.common(target)
+    one_edge = all(len(old.edges - new.edges) <= 1 for old, new in zip(state.ways.trees, target.trees, strict=True))
     draft.state = replace(state, links_down=command.down, trees_settled=common == target)
-    _use_trees(draft, common)
+    _use_trees(draft, common, target if one_edge else common)
 
 
 def _settle_trees(draft: Draft, command: SettleTrees) -> None:
     draft.state = replace(draft.state, trees_settled=True)
-    _use_trees(draft, build_trees(draft.state.fabric, draft.state.links_down))
+    target = build_trees(draft.state.fabric, draft.state.links_down)
+    _use_trees(draft, target, target)
 
 
-def _use_trees(draft: Draft, trees: "steps.Trees") -> None:
+def _use_trees(draft: Draft, trees: Trees, ways: Trees) -> None:
     """Every CUG on a tree that differs is derived anew; a full domain starves it there instead of refusing a fact."""
     state = draft.state
     draft.strict = False
-    changed = {old.root for old, new in zip(state.trees.trees, trees.trees, strict=True) if old.edges != new.edges}
-    draft.state = replace(state, trees=trees)
+    changed = {
+        old.root
+        for before, after in ((state.trees, trees), (state.ways, ways))
+        for old, new in zip(before.trees, after.trees, strict=True)
+        if old.edges != new.edges
+    }
+    draft.state = replace(state, trees=trees, ways=ways)
     draft.cugs.update(name for name in state.occupancy if state.trees.of_segment(name).root in changed)
 
 

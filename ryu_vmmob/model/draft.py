@@ -64,7 +64,7 @@ class Draft:
             cugs=state.cugs.set(cug.name, cug),
             pins=pins,
             segment_cugs=state.segment_cugs.set(cug.key, cug.name),
-            last_segment_key=max(state.last_segment_key, cug.key) if old is None else state.last_segment_key,
+            last_segment_key=cug.key if old is None else state.last_segment_key,
         )
         self.cugs.add(cug.name)
 

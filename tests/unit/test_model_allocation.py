@@ -234,8 +234,27 @@ def test_a_pin_taken_back_leaves_the_number_in_use() -> None:
 # Segment keys
 
 
+def test_keys_go_round_before_one_is_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deleted CUG's key rests as long as possible, also after the last key has been given."""
+    monkeypatch.setattr(commands, "MAX_SEGMENT_KEY", 4)
+    state = start(two_racks(), *(cug(f"c{n}", n) for n in range(1, 5)))
+    state = do(state, DeleteCug("c1"), DeleteCug("c2"), DeleteCug("c3")).state
+    given = []
+    for n in range(5, 9):
+        state = do(state, cug(f"c{n}", n)).state
+        given.append(state.cugs[f"c{n}"].key)
+        state = do(state, DeleteCug(f"c{n}")).state
+    assert given == [1, 2, 3, 1]
 
 
+def test_a_key_with_a_number_at_rest_is_not_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the new CUG would get the old one's VLAN-ID back, which a switch that is away still knows."""
+    monkeypatch.setattr(commands, "MAX_SEGMENT_KEY", 2)
+    state = start(two_racks(), cug("c1"), vm("v", "a1", nic(11, "c1")), DeleteVm("v"), DeleteCug("c1"), cug("c2", 2))
+    with pytest.raises(Refusal, match="the most this controller can tell apart"):
+        apply(state, cug("c3", 3))
+    state = apply(state, EndQuarantines(LONG, 60.0, EVERYBODY)).state
+    assert do(state, cug("c3", 3)).state.cugs["c3"].key == 1
 
 
 # Starved after a link failure
