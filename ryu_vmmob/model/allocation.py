@@ -103,7 +103,7 @@ def check_pins(state: State, cug: Cug) -> Iterable[tuple[str, str]]:
 
 
 def refuse_taken_pins(state: State, cug: Cug) -> None:
-    """409 when a pin is another CUG's (pinned, in use or resting), or would change a VLAN-ID that is in use (R21, R28)."""
+    """409 when a pin is another CUG's (pinned, in use or resting), or would change a VLAN-ID in use or resting (R21, R28)."""
     mine = state.allocations.get(cug.key, Map())
     for domain, vlan_id in sorted(cug.pins.items()):
         pinned = state.pins.get((domain, vlan_id), cug.name)
@@ -114,6 +114,12 @@ def refuse_taken_pins(state: State, cug: Cug) -> None:
             holder = state.segment_cugs.get(key)
             who = f"in use by CUG {holder!r}" if holder is not None else "in quarantine"
             raise conflict(f"R28: VLAN-ID {vlan_id} of L2 domain {domain!r} is {who}")
+        resting = state.quarantine.get((domain, cug.key))
+        if resting is not None and resting.vlan_id != vlan_id:
+            raise conflict(
+                f"R28: CUG {cug.name!r} had VLAN-ID {resting.vlan_id} in L2 domain {domain!r} until a moment ago; "
+                "it can be pinned to another when that one's quarantine is over"
+            )
         if mine.get(domain, vlan_id) != vlan_id:
             raise conflict(
                 f"R21: CUG {cug.name!r} uses VLAN-ID {mine[domain]} in L2 domain {domain!r} now; "

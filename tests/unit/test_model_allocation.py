@@ -223,6 +223,23 @@ def test_a_move_there_and_back_gets_the_same_numbers() -> None:
 # Pins
 
 
+def test_a_number_at_rest_is_not_lost_when_its_cug_is_pinned_to_another() -> None:
+    """A pin that differs from the number the CUG gave back waits until that is free: one rest per CUG and domain."""
+    state = start(two_racks(), cug(), vm())
+    state = do(state, DeleteVm("web1", 10.0)).state
+    with pytest.raises(Refusal) as refused:
+        apply(state, cug(pins={"rack-a": 105}))
+    assert refused.value.status == 409
+    assert "R28" in refused.value.detail
+    assert "quarantine" in refused.value.detail
+    same = do(state, cug(pins={"rack-a": 100}), vm()).state
+    assert numbers(same) == {"rack-a": 100}
+    rested = apply(state, EndQuarantines(LONG, 60.0, EVERYBODY)).state
+    rested = do(rested, cug(pins={"rack-a": 105}), vm()).state
+    assert numbers(rested) == {"rack-a": 105}
+    rested = do(rested, DeleteVm("web1", LONG)).state
+    rested = apply(rested, EndQuarantines(2 * LONG, 60.0, EVERYBODY)).state
+    assert not rested.holders
 
 
 def test_a_pin_taken_back_leaves_the_number_in_use() -> None:
