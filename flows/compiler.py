@@ -145,7 +145,7 @@ class _Recompute:
             return
         before: Mapping[str, Local] = old.local if old is not None else {}
         now: Mapping[str, Local] = new.local if new is not None else {}
-        same_tree = old is not None and new is not None and old.tree == new.tree
+        same_tree = old is not None and new is not None and old.way == new.way
         for switch in sorted(before.keys() - now.keys()):
             self.plan.contributions[switch, ("cug", name)] = ()
         if new is not None:

@@ -52,7 +52,7 @@ def _bridge(
             local = True
         else:
             # Cut off (None), the next hop's group drops: so only groups change when links do.
-            remote.setdefault(found.tree.next_hop(at, edge), next_hop_id(state, cug, edge))
+            remote.setdefault(found.way.next_hop(at, edge), next_hop_id(state, cug, edge))
     if local or remote:
         yield Flow(
             Table.BRIDGE,

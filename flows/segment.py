@@ -25,7 +25,7 @@ def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[E
 
 def next_hop(state: State, cug: Cug, at: str, edge: str, found: Presence) -> Group:
     """The way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
-    neighbour = found.tree.next_hop(at, edge)
+    neighbour = found.way.next_hop(at, edge)
     buckets = trunk_buckets(state, cug, at, neighbour) if neighbour is not None else ()
     return first_alive(next_hop_id(state, cug, edge), buckets)
 
@@ -40,7 +40,7 @@ def _into(cug: Cug) -> tuple[int, int]:
 
 def _trunks_in(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     """Frames of the segment enter a trunk under that domain's own VLAN-ID (R20, R22)."""
-    for neighbour in local.neighbours:
+    for neighbour in local.around:
         for link in state.fabric.links_between[adjacency(at, neighbour)]:
             vlan_id = state.vlan_id(cug.name, link.l2_domain)
             if vlan_id is not None:

@@ -24,9 +24,6 @@ from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.objects import Migration, Phase, TimelineEntry
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
-from ryu_vmmob.paths.trees import Trees
-
-__all__ = ["KEPT", "Trees", "Verdict", "enter", "start", "verdict"]
 
 KEPT: Final = 1000
 """So many finished migrations are kept for reading; older ones are forgotten."""

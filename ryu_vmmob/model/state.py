@@ -38,6 +38,8 @@ class State:
 
     fabric: Fabric
     trees: Trees
+    ways: Trees
+    """Trees for unicast frames: ahead of ``trees`` while links change."""
     revision: int = 0
     links_down: frozenset[str] = frozenset()
     trees_settled: bool = True
@@ -110,8 +112,8 @@ def with_fabric(state: State | None, fabric: Fabric) -> State:
         if name not in keys:
             keys = keys.set(name, max(keys.values(), default=0) + 1)
     if state is None:
-        return State(fabric, trees, switch_keys=keys)
-    return replace(state, fabric=fabric, trees=trees, switch_keys=keys)
+        return State(fabric, trees, trees, switch_keys=keys)
+    return replace(state, fabric=fabric, trees=trees, ways=trees, switch_keys=keys)
 
 
 _NO_VLAN_IDS: Map[str, int] = Map()

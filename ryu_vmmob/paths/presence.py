@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 class Local:
     """A segment at one switch: everything its flows there depend on, members apart.
 
-    ``neighbours``: where its tree goes on. ``servers``: local servers with a seat, by name. ``flooded``: those of them
+    ``neighbours``: where its broadcasts go on. ``ways``: where its unicast frames may; the same, but for the moment in
+    which links change. ``servers``: local servers with a seat, by name. ``flooded``: those of them
     that get its broadcasts. Not so where every seat is closed, nor on an untagged server that hosts another CUG too: there
     a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to.
     """
 
     neighbours: tuple[str, ...]
+    ways: tuple[str, ...]
     servers: tuple[str, ...]
     flooded: frozenset[str]
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Neighbours from which the segment's frames are taken."""
+        return self.neighbours if self.neighbours == self.ways else tuple(sorted({*self.neighbours, *self.ways}))
 
     @property
     def edge(self) -> bool:
@@ -36,10 +43,14 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A segment over the whole fabric: ``local`` has an entry for every switch that carries it."""
+    """A segment over the whole fabric: ``local`` has an entry for every switch that carries it.
+
+    Broadcasts run on ``tree``, unicast frames on ``way`` (`commands.LinksChanged` says when the two differ).
+    """
 
     cug: str
     tree: Tree
+    way: Tree
     edges: frozenset[str]
     local: Mapping[str, Local]
 
@@ -47,21 +58,23 @@ class Presence:
 def presence(state: "State", cug: str) -> Presence:
     """Where ``cug`` is present now."""
     fabric = state.fabric
-    tree = state.trees.of_segment(cug)
+    tree, way = state.trees.of_segment(cug), state.ways.of_segment(cug)
     servers: dict[str, list[str]] = {}
     for server in sorted(state.occupancy.get(cug, ())):
         servers.setdefault(fabric.servers[server].switch, []).append(server)
     receivers = state.receivers.get(cug, ())
     local = {}
-    for switch, neighbours in tree.branches(servers).items():
+    branches = tree.branches(servers)
+    ways = branches if way == tree else way.branches(servers)
+    for switch in {**branches, **ways}:
         here = tuple(servers.get(switch, ()))
         flooded = frozenset(
             name
             for name in here
             if name in receivers and (fabric.servers[name].tagged or len(state.server_cugs[name]) == 1)
         )
-        local[switch] = Local(tuple(sorted(neighbours)), here, flooded)
-    return Presence(cug, tree, frozenset(servers), local)
+        local[switch] = Local(tuple(sorted(branches.get(switch, ()))), tuple(sorted(ways.get(switch, ()))), here, flooded)
+    return Presence(cug, tree, way, frozenset(servers), local)
 
 
 def links_of(fabric: "Fabric", found: Presence) -> frozenset[str]:
@@ -85,6 +98,6 @@ def _links(fabric: "Fabric", found: Presence) -> "set[Link]":
     return {
         link
         for switch, local in found.local.items()
-        for neighbour in local.neighbours
+        for neighbour in local.around
         for link in fabric.links_between[adjacency(switch, neighbour)]
     }

@@ -164,7 +164,7 @@ class World:
         )
 
     def _seats(self, vlan_ids: dict[tuple[str, str], int]) -> Iterable[Seat]:
-        calm = len({state.trees for state in self.window}) == 1
+        calm = len({(state.trees, state.ways) for state in self.window}) == 1
         places: dict[tuple[str, Interface, str], list[Place | None]] = {}
         for number, state in enumerate(self.window):
             for vm in state.vms.values():
