@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ryu_vmmob.fabric.model import Fabric, PortRef
 
 
@@ -17,7 +19,6 @@ class LinkWatch:
         self._delay = delay
         self._up: dict[PortRef, bool] = {}
         self._since: dict[PortRef, float] = {}
-        self._known: set[str] = set()
         self._before = down
 
     def port(self, switch: str, number: int, up: bool, now: float) -> None:
@@ -27,9 +28,12 @@ class LinkWatch:
             self._since[port] = now
         self._up[port] = up
 
-    def ports_known(self, switch: str) -> None:
-        """The switch has told all its ports: one that it did not name is not there."""
-        self._known.add(switch)
+    def ports_known(self, switch: str, numbers: Collection[int]) -> None:
+        """A switch that connected has told all its ports: one not among ``numbers`` is not there, or not any more."""
+        for link in self._fabric.links_of[switch]:
+            end = link.end_at(switch)
+            if end.port not in numbers:
+                self._up[end] = False
 
     def down(self, now: float) -> frozenset[str]:
         """Names of the links that are down."""
@@ -43,8 +47,8 @@ class LinkWatch:
 
     def _end(self, port: PortRef, now: float, was_down: bool) -> bool:
         if port not in self._up:
-            # Nothing heard yet: as it was stored. Heard of the switch and not of the port: not there.
-            return not was_down if port.switch not in self._known else False
+            # Nothing heard of the switch yet: as it was stored.
+            return not was_down
         if not self._up[port]:
             return False
         return now - self._since.get(port, -self._delay) >= self._delay

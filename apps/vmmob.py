@@ -112,7 +112,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._sessions[datapath] = session
         for port in datapath.ports.values():
             self._port(datapath, port)
-        self._links.ports_known(switch.name)
+        self._links.ports_known(switch.name, datapath.ports)
         self.engine.emit(Event("switch.connected", {"switch": switch.name}))
         hub.spawn(vital(session.run))
         self._links_changed()
