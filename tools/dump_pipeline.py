@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+"""Rewrites the marked blocks of docs/pipeline.md and docs/architecture.md from the code, so that they cannot go stale.
+
+    .venv/bin/python tools/dump_pipeline.py            rewrite
+    .venv/bin/python tools/dump_pipeline.py --check    say what is stale; exit status 1 if anything is
+
+A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The sample network is that of `commands` below, on
+etc/example.yaml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+from ryu_vmmob.fabric.loader import load
+from ryu_vmmob.flows.base import base_flows
+from ryu_vmmob.flows.compiler import Compiler, Plan
+from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.fields import mac
+from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions
+from ryu_vmmob.flows.pipeline import (
+    COOKIE_MARK,
+    COOKIE_MARK_MASK,
+    HAIRPIN,
+    MAX_GROUP_INDEX,
+    MAX_SEGMENT_KEY,
+    SEGMENT,
+    TABLES,
+    GroupKind,
+    Meta,
+    Priority,
+    Table,
+    group_id,
+)
+from ryu_vmmob.model.commands import Activate, Command, Commit, Prepared, PutCug, PutVm, StartMigration, apply
+from ryu_vmmob.model.objects import Interface
+from ryu_vmmob.model.state import State, with_fabric
+
+ROOT = Path(__file__).resolve().parent.parent
+FABRIC = ROOT / "etc" / "example.yaml"
+SHOWN, LAG_SHOWN = "tor-a", "tor-b"
+"""The switch whose tables are shown, and the one that has a server with a LAG."""
+
+Row = tuple[str, ...]
+
+
+def interface(cug: str, number: int, *ips: str) -> Interface:
+    """An interface with MAC 02:00:00:00:00:NUMBER."""
+    return Interface(cug, mac(f"02:00:00:00:00:{number:02x}"), tuple(ip_address(ip) for ip in ips))
+
+
+def populate() -> list[Command]:
+    """Two CUGs, four VMs; web on a tagged and an untagged server, db beside it and on a LAG."""
+    return [
+        PutCug("web", (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64"))),
+        PutCug("db", (ip_network("10.2.0.0/24"),)),
+        PutVm("web1", "srv-c1", (interface("web", 0x11, "10.1.0.11", "2001:db8:1::11"),)),
+        PutVm("web2", "srv-a2", (interface("web", 0x12, "10.1.0.12"),)),
+        PutVm("db1", "srv-a1", (interface("db", 0x21, "10.2.0.21"),)),
+        PutVm("db2", "srv-b1", (interface("db", 0x22, "10.2.0.22"),)),
+    ]
+
+
+STEPS: tuple[tuple[str, Command], ...] = (
+    ("preparing", StartMigration("m-1", "web1", "srv-a1")),
+    ("prepared", Prepared("m-1", 1.0)),
+    ("activated", Activate("m-1", 2.0, "seen at tor-a:1")),
+    ("committed", Commit("m-1", 3.0)),
+)
+
+
+def in_order(flow: Flow) -> tuple[int, int, str]:
+    """The order in which a frame meets flows."""
+    return flow.table.id, -flow.priority, str(flow)
+
+
+class Sample:
+    """The sample network, and the plan of each step of web1's move."""
+
+    def __init__(self) -> None:
+        self._state: State = with_fabric(None, load(FABRIC))
+        self._compiler = Compiler()
+        self.seen: dict[str, dict[int, Flow]] = {name: {} for name in self._state.fabric.switches}
+        """Every flow a switch has had, by cookie."""
+        self._do(*populate())
+        self.sizes: dict[str, Counter[str]] = {"before": self._sizes()}
+        self.plans: dict[str, Plan] = {}
+        self.prepared: dict[str, tuple[list[Flow], list[Group]]] = {}
+        for phase, command in STEPS:
+            self.plans[phase] = self._do(command)
+            self.sizes[phase] = self._sizes()
+            if phase == "prepared":
+                self.prepared = {name: self._tables(name) for name in self._state.fabric.switches}
+
+    def _do(self, *commands: Command) -> Plan:
+        change = apply(self._state, *commands)
+        plan = self._compiler.plan(change.state, change.cugs, change.vms)
+        self._compiler.adopt(plan)
+        self._state = change.state
+        for name, flows in self.seen.items():
+            flows.update((flow.cookie, flow) for flow in self._compiler.flows(name))
+        return plan
+
+    def _tables(self, switch: str) -> tuple[list[Flow], list[Group]]:
+        flows = sorted(self._compiler.flows(switch), key=in_order)
+        return flows, sorted(self._compiler.groups(switch), key=lambda group: group.id)
+
+    def _sizes(self) -> Counter[str]:
+        return Counter({name: len(list(self._compiler.flows(name))) for name in sorted(self._state.fabric.switches)})
+
+
+# What the blocks say
+
+
+def rows(header: Row, body: Iterable[Row]) -> str:
+    """A Markdown table."""
+    lines = [header, tuple("---" for _ in header), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def code(lines: Iterable[str]) -> str:
+    """A fenced block."""
+    return "\n".join(("```text", *lines, "```"))
+
+
+def names(fields: Iterable[str]) -> str:
+    """Field names as a cell."""
+    return " ".join(f"`{name}`" for name in sorted(fields)) or "nothing"
+
+
+def miss(table: Table) -> str:
+    """What becomes of a frame that no flow of ``table`` wants, as `base_flows` has it."""
+    (flow,) = [flow for flow in base_flows() if flow.table is table and flow.priority == Priority.MISS]
+    return show_instructions(flow)
+
+
+def tables() -> str:
+    """All tables, in order."""
+    body = ((str(table.id), f"`{table.label}`", table.purpose, f"`{miss(table)}`") for table in TABLES)
+    return rows(("id", "table", "finds out", "miss"), body)
+
+
+def head(table: Table) -> str:
+    """What one table is for and may do."""
+    spec = table
+    return rows(
+        ("", ""),
+        (
+            ("table", f"{table.id} `{table.label}`"),
+            ("purpose", spec.purpose),
+            ("may match", names(spec.matches)),
+            ("may set", names(spec.sets)),
+            ("miss", f"`{miss(table)}`"),
+        ),
+    )
+
+
+def bits(meta: Meta) -> str:
+    """The bits of a field, as people count them."""
+    last = meta.shift + meta.width - 1
+    return str(last) if meta.width == 1 else f"{meta.shift}-{last}"
+
+
+def metadata() -> str:
+    """The fields of the metadata."""
+    body: tuple[tuple[str, Meta, str], ...] = (
+        ("`SEGMENT`", SEGMENT, f"the segment's key, 1 to {MAX_SEGMENT_KEY}; written at `ingress`, valid to the end"),
+        ("`HAIRPIN`", HAIRPIN, "an answer: it leaves by the port it came from; set at `answer`, read at `deliver`"),
+    )
+    return rows(
+        ("field", "bits", "mask", "means"),
+        ((name, bits(meta), f"`{meta.mask:#x}`", text) for name, meta, text in body),
+    )
+
+
+_RUNGS: Mapping[Priority, str] = {
+    Priority.MISS: "the end of each table",
+    Priority.FALLBACK: "what holds when nothing more precise does: the flood tree",
+    Priority.NORMAL: "the ordinary flow",
+    Priority.SPECIAL: "a rule that goes before the ordinary one",
+    Priority.EXCEPTION: "a rule that goes before the special one",
+}
+
+
+def priorities() -> str:
+    """The ladder."""
+    return rows(("priority", "name", "used for"), ((str(int(rung)), f"`{rung.name}`", _RUNGS[rung]) for rung in Priority))
+
+
+_GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
+    GroupKind.NEXT_HOP: ("key of the remote edge", "INDIRECT, or FAST_FAILOVER over parallel links", "the way to that edge"),
+    GroupKind.FLOOD: ("0, or 1 + the LAG the frame came from", "ALL", "broadcast and multicast of the segment"),
+    GroupKind.TRUNK: ("key of the neighbour", "FAST_FAILOVER", "parallel links to one neighbour, inside a flood group"),
+    GroupKind.LAG: ("ordinal of the server on its switch", "FAST_FAILOVER", "the ports of a server's LAG"),
+}
+
+
+def group_ids() -> str:
+    """The kinds of groups."""
+    return rows(
+        ("kind (4 bits)", "name", "index (12 bits)", "type", "leads to"),
+        ((str(int(kind)), f"`{kind.name.lower()}`", *_GROUPS[kind]) for kind in GroupKind),
+    )
+
+
+def group_example() -> str:
+    """One group id, taken apart."""
+    number = group_id(GroupKind.NEXT_HOP, 1, 5)
+    return (
+        f"Segment keys go up to {MAX_SEGMENT_KEY}, indexes up to {MAX_GROUP_INDEX}. `{group_name(number)}` is group "
+        f"{number} (`{number:#010x}`): kind {number >> 28}, segment 1, edge 5."
+    )
+
+
+def cookie(sample: Sample) -> str:
+    """The cookie's layout, and a flow with its own."""
+    flow = next(flow for flow in sample.prepared[SHOWN][0] if flow.table is Table.BRIDGE)
+    return (
+        rows(
+            ("bits", "mask", "value"),
+            (
+                ("56-63", f"`{COOKIE_MARK_MASK:#018x}`", f"`{COOKIE_MARK >> 56:#x}`: this application's mark"),
+                ("0-55", f"`{~COOKIE_MARK_MASK & 2**64 - 1:#018x}`", "BLAKE2b of table, priority, match and instructions"),
+            ),
+        )
+        + "\n\n"
+        + code((f"cookie={flow.cookie:#018x}  {flow}",))
+    )
+
+
+def dump(entries: Iterable[Flow | Group]) -> str:
+    """One line each, with its owner."""
+    return code(f"{entry}  # {' '.join(entry.owner)}" for entry in entries)
+
+
+def sizes(sample: Sample) -> str:
+    """How many flows each switch has in each phase."""
+    switches = list(sample.sizes["before"])
+    body = (
+        (phase, *(str(count[name]) for name in switches), str(count.total())) for phase, count in sample.sizes.items()
+    )
+    return rows(("flows in the switch", *switches, "all"), body)
+
+
+def messages(sample: Sample) -> str:
+    """How many flow-mods and group-mods each step costs."""
+    switches = list(sample.sizes["before"])
+
+    def count(delta: Delta | None) -> str:
+        return str(delta.messages) if delta is not None else "0"
+
+    body = ((phase, *(count(plan.deltas.get(name)) for name in switches)) for phase, plan in sample.plans.items())
+    return rows(("messages sent for", *switches), body)
+
+
+_COUNTED = (Table.ADMIT, Table.ANSWER, Table.ADVERTISE)
+"""Tables of which the list of changes gives a number only: one address makes several flows in them."""
+
+
+def changes(phase: str) -> Callable[[Sample], str]:
+    """What a step changes in each switch."""
+
+    def block(sample: Sample) -> str:
+        lines: list[str] = []
+        for name, delta in sorted(sample.plans[phase].deltas.items()):
+            lines.append(f"{name}:")
+            lines.extend(f"  + {group}" for group in delta.groups)
+            lines.extend(f"  ~ {group}" for group in delta.groups_changed)
+            lines.extend(_flow_lines("+", delta.flows))
+            lines.extend(_flow_lines("-", [sample.seen[name][cookie] for cookie in delta.deleted]))
+            lines.extend(f"  - group={group_name(number)}" for number in delta.groups_gone)
+        return code(lines or ["nothing"])
+
+    return block
+
+
+def _flow_lines(sign: str, flows: Iterable[Flow]) -> Iterable[str]:
+    for table in TABLES:
+        mine = sorted((flow for flow in flows if flow.table is table), key=in_order)
+        if table in _COUNTED and mine:
+            yield f"  {sign} {len(mine)} {'flow' if len(mine) == 1 else 'flows'} table={table.label}"
+        else:
+            yield from (f"  {sign} {flow}" for flow in mine)
+
+
+def of_table(table: Table) -> Callable[[Sample], str]:
+    """What one table is for and may do, as a block."""
+    return lambda _: head(table)
+
+
+def in_table(table: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
+    """The flows of one table of one switch."""
+    return lambda sample: dump(flow for flow in sample.prepared[switch][0] if flow.table is table)
+
+
+def of_lag(sample: Sample) -> str:
+    """Bridging, delivery and groups of the switch with the LAG."""
+    flows, groups = sample.prepared[LAG_SHOWN]
+    return dump([*(flow for flow in flows if flow.table in (Table.BRIDGE, Table.DELIVER)), *groups])
+
+
+Blocks = Mapping[str, Callable[[Sample], str]]
+FILES: Mapping[str, Blocks] = {
+    "docs/pipeline.md": {
+        "tables": lambda _: tables(),
+        "metadata": lambda _: metadata(),
+        "priorities": lambda _: priorities(),
+        "cookie": cookie,
+        "groups": lambda _: group_ids() + "\n\n" + group_example(),
+        **{f"head-{table.label}": of_table(table) for table in TABLES},
+        **{f"dump-{table.label}": in_table(table) for table in TABLES},
+        "dump-groups": lambda sample: dump(sample.prepared[SHOWN][1]),
+        "dump-lag": of_lag,
+    },
+    "docs/architecture.md": {
+        "sizes": sizes,
+        "messages": messages,
+        **{f"step-{phase}": changes(phase) for phase, _ in STEPS if phase != "prepared"},
+    },
+}
+
+
+def rewritten(text: str, blocks: Blocks, sample: Sample) -> str:
+    """``text`` with every block made anew. Raises ValueError when a block is missing, unknown or there twice."""
+    found = re.findall(r"<!-- begin ([\w-]+) -->", text)
+    if sorted(found) != sorted(blocks):
+        raise ValueError(f"blocks in the file: {sorted(found)}; blocks to write: {sorted(blocks)}")
+    for name, make in blocks.items():
+        between = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        place = between.search(text)
+        if place is None:
+            raise ValueError(f"block {name} has no end")
+        text = f"{text[: place.start()]}{place[1]}\n{make(sample)}\n\n{place[2]}{text[place.end() :]}"
+    return text
+
+
+def main() -> int:
+    """Rewrite, or with --check say what is stale."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 when a file is stale")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the folder that has docs/ (default: this checkout)")
+    arguments = parser.parse_args()
+    sample = Sample()
+    stale = False
+    for name, blocks in FILES.items():
+        path = arguments.root / name
+        before = path.read_text(encoding="utf-8")
+        try:
+            after = rewritten(before, blocks, sample)
+        except ValueError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
+        if before == after:
+            continue
+        stale = True
+        if arguments.check:
+            sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, f"{name} (now)"))
+        else:
+            path.write_text(after, encoding="utf-8")
+            print(f"{name}: rewritten")
+    if stale and arguments.check:
+        print("stale; tools/dump_pipeline.py rewrites them", file=sys.stderr)
+    return int(stale and arguments.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
