@@ -66,7 +66,7 @@ def refuse_taken_addresses(state: State, interfaces: Sequence[Interface]) -> Non
         owner = state.macs.get((interface.cug, interface.mac))
         if owner is not None:
             raise conflict(f"MAC {mac_text(interface.mac)} in CUG {interface.cug!r} is that of VM {owner!r}")
-        for ip in interface.ips:
+        for ip in interface.addresses:
             owner = state.ips.get((interface.cug, ip))
             if owner is not None:
                 raise conflict(f"address {ip} in CUG {interface.cug!r} is that of VM {owner!r}")

@@ -10,6 +10,8 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Mapping, NamedTuple, Union
 
+from ryu_vmmob.flows.fields import eui64_link_local
+
 Address = Union[IPv4Address, IPv6Address]
 Network = Union[IPv4Network, IPv6Network]
 
@@ -39,6 +41,14 @@ class Interface:
     mac: int
     ips: tuple[Address, ...]
     guest_vlan_id: int | None = None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All addresses it answers to: with IPv6 also the link-local one made of its MAC (RFC 4291, appendix A)."""
+        if not any(ip.version == 6 for ip in self.ips):
+            return self.ips
+        own = IPv6Address(eui64_link_local(self.mac))
+        return self.ips if own in self.ips else (*self.ips, own)
 
 
 @dataclass(frozen=True, slots=True)

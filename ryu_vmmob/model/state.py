@@ -148,7 +148,7 @@ def index_vm(state: State, vm: Vm) -> State:
         row = members.get(interface.cug, Map())
         members = members.set(interface.cug, row.set(Member(vm.name, number), None))
         macs = macs.set((interface.cug, interface.mac), vm.name)
-        for ip in interface.ips:
+        for ip in interface.addresses:
             ips = ips.set((interface.cug, ip), vm.name)
     return replace(state, members=members, macs=macs, ips=ips)
 
@@ -160,6 +160,6 @@ def unindex_vm(state: State, vm: Vm) -> State:
         row = members[interface.cug].delete(Member(vm.name, number))
         members = members.set(interface.cug, row) if row else members.delete(interface.cug)
         macs = macs.delete((interface.cug, interface.mac))
-        for ip in interface.ips:
+        for ip in interface.addresses:
             ips = ips.delete((interface.cug, ip))
     return replace(state, members=members, macs=macs, ips=ips)

@@ -1,0 +1,462 @@
+"""Every refusal beside its passing twin: status, the path and the rule it names, and a state that is as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, ip_address, ip_network
+
+import pytest
+
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.flows.fields import eui64_link_local, mac
+from ryu_vmmob.model import commands
+from ryu_vmmob.model.commands import (
+    Abort,
+    Activate,
+    Command,
+    Commit,
+    DeleteCug,
+    DeleteVm,
+    LinksChanged,
+    PutCug,
+    SettleTrees,
+    StartMigration,
+    apply,
+)
+from ryu_vmmob.model.refusal import Refusal
+from tests.unit.core_support import Site, cug, nic, start, two_racks, vm
+
+WEB_MAC = "02:00:00:01:00:0b"
+OTHER = PutCug("other", (ip_network("10.9.0.0/24"),))
+MOVE = StartMigration("m1", "web1", "b1", timeout=1e9)
+LINK_LOCAL = str(IPv6Address(eui64_link_local(nic(11).mac)))
+
+
+RACKS = two_racks()
+
+
+@dataclass(frozen=True)
+class Case:
+    """``refused`` is refused after ``given`` with all of ``words`` in the detail; ``passes`` is not."""
+
+    name: str
+    given: Sequence[Command]
+    refused: Command
+    passes: Command
+    status: int
+    words: Sequence[str]
+    paths: Sequence[str] = ()
+    title: str | None = None
+    fabric: Fabric = RACKS
+
+
+def two(name: str, *subnets: str, gateways: Sequence[str] = ()) -> PutCug:
+    return PutCug(name, tuple(map(ip_network, subnets)), tuple(map(ip_address, gateways)))
+
+
+DUAL = ("10.1.0.0/24", "2001:db8:1::/64")
+CUGS = (
+    Case("no subnet", [], two("web"), two("web", *DUAL), 422, ["R9"], ["subnets"]),
+    Case(
+        "two subnets of one family", [], two("web", "10.1.0.0/24", "10.2.0.0/24"), two("web", *DUAL), 422, ["R9"], ["subnets"]
+    ),
+    Case(
+        "gateway outside",
+        [],
+        two("web", *DUAL, gateways=["10.2.0.1"]),
+        two("web", *DUAL, gateways=["10.1.0.254"]),
+        422,
+        ["10.2.0.1"],
+        ["gateways[0]"],
+    ),
+    Case(
+        "gateway is the network address",
+        [],
+        two("web", *DUAL, gateways=["2001:db8:1::1", "10.1.0.0"]),
+        two("web", *DUAL, gateways=["2001:db8:1::", "10.1.0.1"]),
+        422,
+        ["network or broadcast"],
+        ["gateways[1]"],
+    ),
+    Case(
+        "gateway is the broadcast address",
+        [],
+        two("web", *DUAL, gateways=["10.1.0.255"]),
+        two("web", "10.1.0.0/31", gateways=["10.1.0.1"]),
+        422,
+        ["network or broadcast"],
+        ["gateways[0]"],
+    ),
+    Case(
+        "two gateways of one family",
+        [],
+        two("web", *DUAL, gateways=["10.1.0.1", "10.1.0.2"]),
+        two("web", *DUAL, gateways=["10.1.0.1", "2001:db8:1::2"]),
+        422,
+        ["one gateway per address family"],
+        ["gateways"],
+    ),
+    Case(
+        "pin in an unknown domain",
+        [],
+        cug(pins={"rack-z": 100}),
+        cug(pins={"rack-a": 100}),
+        422,
+        ["'rack-z'"],
+        ["vlan_ids.rack-z"],
+    ),
+    Case(
+        "pin outside the domain's range",
+        [],
+        cug(pins={"rack-a": 110}),
+        cug(pins={"rack-a": 109}),
+        422,
+        ["110", "'rack-a'"],
+        ["vlan_ids.rack-a"],
+    ),
+    Case(
+        "several faults at once",
+        [],
+        replace(cug(pins={"rack-z": 1, "rack-a": 1}), gateways=(ip_address("10.2.0.1"),)),
+        cug(),
+        422,
+        ["10.2.0.1"],
+        ["gateways[0]", "vlan_ids.rack-a", "vlan_ids.rack-z"],
+    ),
+    Case(
+        "pin of another CUG",
+        [cug("db", 2, {"rack-a": 105})],
+        cug(pins={"rack-a": 105}),
+        cug(pins={"rack-b": 105}),
+        409,
+        ["R28", "105", "'rack-a'", "pinned by CUG 'db'"],
+    ),
+    Case(
+        "pin on a number in use",
+        [cug("db", 2), vm("db1", "a1", nic(11, "db", 2))],
+        cug(pins={"rack-a": 100}),
+        cug(pins={"rack-a": 101}),
+        409,
+        ["R28", "in use by CUG 'db'"],
+    ),
+    Case(
+        "pin on a number at rest",
+        [cug("db", 2), vm("db1", "a1", nic(11, "db", 2)), DeleteVm("db1"), DeleteCug("db")],
+        cug(pins={"rack-a": 100}),
+        cug(pins={"rack-a": 101}),
+        409,
+        ["R28", "in quarantine"],
+    ),
+    Case(
+        "pin that changes a number in use",
+        [cug(), vm()],
+        cug(pins={"rack-a": 105}),
+        cug(pins={"rack-a": 100, "rack-b": 105}),
+        409,
+        ["R21", "100"],
+    ),
+    Case(
+        "pin that changes a number at rest",
+        [cug(), vm(), DeleteVm("web1")],
+        cug(pins={"rack-a": 105}),
+        cug(pins={"rack-a": 100}),
+        409,
+        ["R28", "100", "quarantine"],
+    ),
+    Case(
+        "subnet without a member's address",
+        [cug(), vm()],
+        two("web", "10.2.0.0/24"),
+        two("web", "10.1.0.0/16"),
+        422,
+        ["R9", "10.1.0.11"],
+        ["vms.web1.interfaces[0].ips[0]"],
+    ),
+    Case(
+        "gateway that is a member's address",
+        [cug(), vm()],
+        two("web", *DUAL, gateways=["10.1.0.11"]),
+        two("web", *DUAL, gateways=["10.1.0.12"]),
+        422,
+        ["gateway"],
+        ["vms.web1.interfaces[0].ips[0]"],
+    ),
+    Case("deletion of an unknown CUG", [cug()], DeleteCug("db"), DeleteCug("web"), 404, ["CUG 'db'"]),
+    Case(
+        "deletion of a CUG with members",
+        [cug(), OTHER, vm()],
+        DeleteCug("web"),
+        DeleteCug("other"),
+        409,
+        ["1 interfaces", "web1"],
+    ),
+)
+
+
+def one_nic(**more: object) -> Command:
+    return vm("web2", "a1", replace(nic(12), **more))  # type: ignore[arg-type]
+
+
+def ips(*texts: str) -> Command:
+    return vm("web2", "a1", nic(12, ips=texts))
+
+
+GOOD = vm("web2", "a1", nic(12))
+VMS = (
+    Case("unknown server", [cug()], vm("web1", "z9"), vm(), 422, ["'z9'"], ["server"]),
+    Case(
+        "PUT that moves",
+        [cug(), vm()],
+        vm("web1", "a2"),
+        vm("web1", "a1", nic(12)),
+        409,
+        ["'a1'", "migration"],
+        title="moves are migrations",
+    ),
+    Case("change of a VM that moves", [cug(), vm(), MOVE], vm("web1", "a1", nic(12)), GOOD, 409, ["web1", "m1"]),
+    Case("no interface", [cug()], replace(vm(), interfaces=()), vm(), 422, ["R10"], ["interfaces"]),
+    Case(
+        "two interfaces in one CUG",
+        [cug(), cug("db", 2)],
+        vm("web1", "a1", nic(11), nic(12)),
+        vm("web1", "a1", nic(11), nic(12, "db", 2)),
+        422,
+        ["R10", "'web'"],
+        ["interfaces[1].cug"],
+    ),
+    Case("multicast MAC", [cug()], one_nic(mac=0x010000000001), GOOD, 422, ["unicast"], ["interfaces[0].mac"]),
+    Case("MAC zero", [cug()], one_nic(mac=0), GOOD, 422, ["unicast"], ["interfaces[0].mac"]),
+    Case("the gateways' MAC", [cug()], one_nic(mac=mac("02:00:5e:00:00:01")), GOOD, 422, ["gateway"], ["interfaces[0].mac"]),
+    Case("guest tag", [cug()], one_nic(guest_vlan_id=7), GOOD, 422, ["R24"], ["interfaces[0].guest_vlan_id"]),
+    Case("unknown CUG", [cug()], one_nic(cug="db"), GOOD, 422, ["'db'"], ["interfaces[0].cug"]),
+    Case("no address", [cug()], ips(), GOOD, 422, ["R10"], ["interfaces[0].ips"]),
+    Case(
+        "an address twice",
+        [cug()],
+        ips("10.1.0.9", "10.1.0.9"),
+        ips("10.1.0.9", "10.1.0.10"),
+        422,
+        ["twice"],
+        ["interfaces[0].ips"],
+    ),
+    Case(
+        "an address outside",
+        [cug()],
+        ips("10.1.0.9", "10.2.0.9"),
+        ips("10.1.0.9", "fe80::9"),
+        422,
+        ["R9", "10.2.0.9"],
+        ["interfaces[0].ips[1]"],
+    ),
+    Case("IPv6 in an IPv4 CUG", [cug(v6=False)], ips("2001:db8:1::9"), ips("fe80::9"), 422, ["R9"], ["interfaces[0].ips[0]"]),
+    Case(
+        "the gateway's address", [cug()], ips("2001:db8:1::1"), ips("2001:db8:1::2"), 422, ["gateway"], ["interfaces[0].ips[0]"]
+    ),
+    Case(
+        "the network address",
+        [cug()],
+        ips("10.1.0.0"),
+        ips("10.1.0.2"),
+        422,
+        ["network or broadcast"],
+        ["interfaces[0].ips[0]"],
+    ),
+    Case(
+        "the broadcast address",
+        [cug()],
+        ips("10.1.0.255"),
+        ips("10.1.0.254"),
+        422,
+        ["network or broadcast"],
+        ["interfaces[0].ips[0]"],
+    ),
+    Case(
+        "several faults at once",
+        [cug()],
+        vm("web2", "a1", nic(12, mac=1 << 40, ips=["10.2.0.1"]), nic(12, "db")),
+        GOOD,
+        422,
+        ["R9", "'db'", "unicast"],
+        ["interfaces[0].mac", "interfaces[0].ips[0]", "interfaces[1].cug"],
+    ),
+    Case("a MAC that is taken", [cug(), vm()], one_nic(mac=nic(11).mac), GOOD, 409, [WEB_MAC, "'web'", "'web1'"]),
+    Case("an address that is taken", [cug(), vm()], ips("10.1.0.12", "10.1.0.11"), GOOD, 409, ["10.1.0.11", "'web'", "'web1'"]),
+    Case(
+        "another's link-local address",
+        [cug(), vm("web1", "a1", nic(11, ips=["2001:db8:1::b"]))],
+        ips(LINK_LOCAL),
+        ips("fe80::1"),
+        409,
+        [LINK_LOCAL, "'web1'"],
+    ),
+    Case(
+        "a link-local address that another has chosen",
+        [cug(), vm("web1", "a1", nic(12, mac=7, ips=[LINK_LOCAL]))],
+        vm("web2", "a1", nic(11, ips=["2001:db8:1::b"])),
+        vm("web2", "a1", nic(11)),
+        409,
+        [LINK_LOCAL, "'web1'"],
+    ),
+    Case(
+        "one MAC twice on an untagged server",
+        [cug(), cug("db", 2), vm("web1", "a3")],
+        vm("db1", "a3", nic(11, "db", 2, nic(11).mac)),
+        vm("db1", "a1", nic(11, "db", 2, nic(11).mac)),
+        409,
+        ["R23", "'a3'", "'web1'", "'web'"],
+    ),
+    Case(
+        "one MAC for both interfaces on an untagged server",
+        [cug(), cug("db", 2)],
+        vm("both", "a3", nic(11, mac=7), nic(11, "db", 2, mac=7)),
+        vm("both", "a1", nic(11, mac=7), nic(11, "db", 2, mac=7)),
+        409,
+        ["R23", "'a3'", "'both'"],
+    ),
+    Case("deletion of an unknown VM", [cug(), vm()], DeleteVm("web2"), DeleteVm("web1"), 404, ["VM 'web2'"]),
+    Case("deletion of a VM that moves", [cug(), vm(), GOOD, MOVE], DeleteVm("web1"), DeleteVm("web2"), 409, ["m1"]),
+)
+
+MIGRATIONS = (
+    Case("of an unknown VM", [cug(), vm()], replace(MOVE, vm="web2"), MOVE, 422, ["'web2'"], ["vm"]),
+    Case("to an unknown server", [cug(), vm()], replace(MOVE, to="z9"), MOVE, 422, ["'z9'"], ["to"]),
+    Case(
+        "of a VM that moves", [cug(), vm(), GOOD, MOVE], replace(MOVE, id="m2"), replace(MOVE, id="m2", vm="web2"), 409, ["m1"]
+    ),
+    Case("to where it is", [cug(), vm()], replace(MOVE, to="a1"), replace(MOVE, to="a2"), 409, ["'a1' already"]),
+    Case(
+        "to an untagged server with its MAC",
+        [cug(), cug("db", 2), vm(), vm("db1", "b2", nic(11, "db", 2, nic(11).mac))],
+        replace(MOVE, to="b2"),
+        replace(MOVE, to="b1"),
+        409,
+        ["R23", "'b2'", "'db1'"],
+    ),
+    Case(
+        "of two interfaces with one MAC to an untagged server",
+        [cug(), cug("db", 2), vm("web1", "a1", nic(11, mac=7), nic(11, "db", 2, mac=7))],
+        replace(MOVE, to="b2"),
+        replace(MOVE, to="b1"),
+        409,
+        ["R23", "'b2'", "'web1'"],
+    ),
+    Case(
+        "to an untagged server that another one with its MAC is still leaving",
+        [
+            cug(),
+            cug("db", 2),
+            vm(),
+            vm("db1", "b2", nic(11, "db", 2, nic(11).mac)),
+            replace(MOVE, id="m0", vm="db1", commit="request"),
+            Activate("m0", 1),
+        ],
+        replace(MOVE, to="b2"),
+        replace(MOVE, to="b3"),
+        409,
+        ["R23", "'b2'"],
+    ),
+    Case(
+        "into a full domain",
+        [cug(), cug("db", 2), vm(), vm("db1", "b1", nic(11, "db", 2))],
+        MOVE,
+        replace(MOVE, to="b2"),
+        409,
+        ["R28", "'rack-b'"],
+        title="no VLAN-ID free",
+        fabric=two_racks(rack_b=[100]),
+    ),
+    Case("activation of an unknown one", [cug(), vm(), MOVE], Activate("m2", 1), Activate("m1", 1), 404, ["'m2'"]),
+    Case(
+        "commit of one that is not activated", [cug(), vm(), MOVE], Commit("m1", 1), Abort("m1", 1), 409, ["prepared", "commit"]
+    ),
+    Case(
+        "abort of one that is activated",
+        [cug(), vm(), replace(MOVE, commit="request"), Activate("m1", 1)],
+        Abort("m1", 1),
+        Commit("m1", 1),
+        409,
+        ["activated", "move it back"],
+    ),
+)
+
+
+@pytest.mark.parametrize("case", [*CUGS, *VMS, *MIGRATIONS], ids=lambda case: case.name)
+def test_refused_and_its_passing_twin(case: Case) -> None:
+    site = Site(case.fabric, *case.given)
+    before, records, tables = site.state, dict(site.store.records), site.engine.desired.tables
+    flows = {name: dict(rows.flows) for name, rows in tables.items()}
+    with pytest.raises(Refusal) as raised:
+        site.engine.execute(case.refused)
+    refusal = raised.value
+    assert refusal.status == case.status, refusal.detail
+    assert sorted(fault.path for fault in refusal.faults) == sorted(case.paths), refusal.detail
+    assert [word for word in case.words if word not in refusal.detail] == [], refusal.detail
+    if case.title is not None:
+        assert refusal.title == case.title
+    assert site.state is before
+    assert site.store.records == records
+    assert {name: rows.flows for name, rows in site.engine.desired.tables.items()} == flows
+    assert not site.take()
+    site.engine.execute(case.passes)
+    assert site.state.revision > before.revision
+
+
+def test_as_many_cugs_as_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "MAX_SEGMENT_KEY", 2)
+    state = start(two_racks(), cug("a", 1), cug("b", 2))
+    with pytest.raises(Refusal, match="2 CUGs already") as raised:
+        apply(state, cug("c", 3))
+    assert raised.value.status == 409
+    assert apply(apply(state, DeleteCug("a")).state, cug("c", 3)).state.cugs["c"].key == 1
+
+
+# What is not refused
+
+
+@pytest.mark.parametrize("repeated", [cug(), vm(), LinksChanged(frozenset(), 5.0)], ids=["cug", "vm", "links"])
+def test_a_repetition_changes_nothing(repeated: Command) -> None:
+    """PUT is idempotent: no revision, no write, no flow."""
+    site = Site(two_racks(), cug(), vm())
+    before, commits = site.state, site.store.commits
+    assert site.engine.execute(repeated).state is before
+    assert site.store.commits == commits
+
+
+def test_a_cug_that_is_replaced_keeps_key_and_numbers() -> None:
+    state = start(two_racks(), cug(), vm())
+    after = apply(state, replace(cug(), routing_domain="red", gateways=(ip_address("10.1.0.254"),))).state
+    assert after.cugs["web"].key == state.cugs["web"].key
+    assert after.allocations == state.allocations
+    assert after.cugs["web"].revision == after.revision == state.revision + 1
+
+
+def test_default_gateways_are_the_first_hosts() -> None:
+    assert start(two_racks(), cug()).cugs["web"].gateways == (ip_address("10.1.0.1"), ip_address("2001:db8:1::1"))
+
+
+def test_one_mac_and_one_address_in_different_cugs() -> None:
+    """CUGs are closed: addresses of one mean nothing in another, on one tagged server too."""
+    same = PutCug("db", (ip_network("10.1.0.0/24"),))
+    state = start(two_racks(), cug(), same, vm(), vm("db1", "a1", nic(11, "db", mac=nic(11).mac, ips=["10.1.0.11"])))
+    assert state.macs["web", nic(11).mac] == "web1"
+    assert state.macs["db", nic(11).mac] == "db1"
+
+
+def test_a_vm_takes_over_its_own_addresses() -> None:
+    """Replacing interfaces may keep any of them, in another order too."""
+    state = start(two_racks(), cug(), cug("db", 2), vm("both", "a1", nic(11), nic(11, "db", 2)))
+    after = apply(state, vm("both", "a1", nic(11, "db", 2), nic(11, ips=["10.1.0.11", "2001:db8:1::b"]))).state
+    assert {member.number for member in after.members["db"]} == {0}
+    assert after.ips["web", ip_address("2001:db8:1::b")] == "both"
+
+
+def test_link_changes_are_never_refused() -> None:
+    site = Site(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)))
+    down = frozenset({"spine:1=tor-a:49"})
+    state = apply(site.state, LinksChanged(down, 1.0)).state
+    assert state.presences["web"].edges == {"tor-a", "tor-b"}
+    assert not state.trees.of_segment("web").neighbours["tor-a"]
+    back = apply(apply(state, LinksChanged(frozenset(), 2.0)).state, SettleTrees(3.0)).state
+    assert back.trees == site.state.trees
+    assert back.allocations == site.state.allocations
