@@ -294,13 +294,13 @@ def _use_trees(draft: Draft, trees: Trees, ways: Trees) -> None:
     state = draft.state
     draft.strict = False
     changed = {
-        old.root
+        number
         for before, after in ((state.trees, trees), (state.ways, ways))
-        for old, new in zip(before.trees, after.trees, strict=True)
+        for number, (old, new) in enumerate(zip(before.trees, after.trees, strict=True))
         if old.edges != new.edges
     }
     draft.state = replace(state, trees=trees, ways=ways)
-    draft.cugs.update(name for name in state.occupancy if state.trees.of_segment(name).root in changed)
+    draft.cugs.update(name for name in state.occupancy if state.trees.number_of(name) in changed)
 
 
 def _fabric_loaded(draft: Draft, command: FabricLoaded) -> None:

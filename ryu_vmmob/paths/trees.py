@@ -1,9 +1,10 @@
 """The fabric's few spanning trees, everything bridged runs on one of them (design 4.2).
 
 A tree is the minimum spanning tree of the adjacencies that are up, under weights that depend on the fabric alone: the
-distance from the tree's root, ties broken by name. So
+distance from the tree's root in each data centre, links between data centres last, ties broken by name. So
 
-- with nothing down it is a breadth-first tree (in a leaf-spine fabric its paths are shortest paths);
+- with nothing down it is a breadth-first tree of each data centre (in a leaf-spine fabric its paths are shortest paths),
+  and traffic inside one stays inside;
 - it is a function of the present links, not of the road taken to them;
 - one adjacency lost or back changes exactly one edge of it, the smallest change there can be.
 
@@ -15,14 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Iterable, Mapping
+from typing import Callable, Iterable, Mapping
 
 import networkx as nx
 
 from ryu_vmmob.fabric.model import Fabric, Role
 
 MAX_TREES = 4
-"""More trees spread the load better and cost nothing per move; each root is one spine (or border, where there are none)."""
+"""More trees spread the load better and cost nothing per move."""
 
 Adjacency = tuple[str, str]
 """Two neighbouring switches, in alphabetical order."""
@@ -119,10 +120,14 @@ class Trees:
 
     trees: tuple[Tree, ...]
 
-    def of_segment(self, name: str) -> Tree:
-        """The tree a segment uses for everything bridged: a hash of its name, so that it stays the same."""
-        digest = int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
-        return self.trees[digest % len(self.trees)]
+    def number_of(self, segment: str) -> int:
+        """Which tree a segment uses for everything bridged: a hash of its name, so that it stays the same."""
+        digest = int.from_bytes(blake2b(segment.encode(), digest_size=4).digest(), "big")
+        return digest % len(self.trees)
+
+    def of_segment(self, segment: str) -> Tree:
+        """The tree of a segment."""
+        return self.trees[self.number_of(segment)]
 
     def common(self, other: "Trees") -> "Trees":
         """The edges both have: the state between two trees, loop free whichever switches have already changed."""
@@ -133,35 +138,59 @@ class Trees:
         )
 
 
-def roots(fabric: Fabric) -> tuple[str, ...]:
-    """Where trees are rooted: the spines, or where there are none the borders, or else any one switch; by name."""
-    for role in (Role.SPINE, Role.BORDER, Role.TOR):
-        names = sorted(name for name, switch in fabric.switches.items() if switch.role is role)
-        if names:
-            return tuple(names[:MAX_TREES])
-    return ()
+def roots(fabric: Fabric) -> tuple[Mapping[str | None, str], ...]:
+    """For each tree, its root in every data centre: one of the spines there, or else borders, or else any switch.
+
+    There are as many trees as the data centre with the most choice has roots, at most MAX_TREES.
+    """
+    choices: dict[str | None, list[str]] = {}
+    for center in sorted({switch.data_center for switch in fabric.switches.values()}, key=str):
+        by_role: dict[Role, list[str]] = {}
+        for name, switch in sorted(fabric.switches.items()):
+            if switch.data_center == center:
+                by_role.setdefault(switch.role, []).append(name)
+        choices[center] = next(by_role[role] for role in (Role.SPINE, Role.BORDER, Role.TOR) if role in by_role)
+    count = min(MAX_TREES, max(map(len, choices.values()), default=0))
+    return tuple({center: names[number % len(names)] for center, names in choices.items()} for number in range(count))
 
 
 def build_trees(fabric: Fabric, links_down: frozenset[str] = frozenset()) -> Trees:
     """The trees of ``fabric`` without the links named in ``links_down``."""
     pairs = fabric.links_between
-    whole: nx.Graph[str] = nx.Graph()
-    whole.add_nodes_from(fabric.switches)
-    whole.add_edges_from(pairs)
     alive = [pair for pair, links in pairs.items() if any(link.name not in links_down for link in links)]
     trees = []
-    for root in roots(fabric):
-        distance = nx.single_source_shortest_path_length(whole, root)
-        far = len(fabric.switches)
-        ranked = sorted(alive, key=lambda pair: (min(distance.get(node, far) for node in pair), _tie(root, pair)))
+    for number, of_centers in enumerate(roots(fabric)):
+        weight = _weights(fabric, of_centers, number)
         present: nx.Graph[str] = nx.Graph()
         present.add_nodes_from(fabric.switches)
-        present.add_weighted_edges_from((*pair, rank) for rank, pair in enumerate(ranked))
+        present.add_weighted_edges_from((*pair, rank) for rank, pair in enumerate(sorted(alive, key=weight)))
         edges = frozenset(adjacency(*edge) for edge in nx.minimum_spanning_edges(present, data=False))
-        trees.append(Tree(root, edges, frozenset(fabric.switches)))
+        trees.append(Tree(next(iter(of_centers.values())), edges, frozenset(fabric.switches)))
     return Trees(tuple(trees))
 
 
-def _tie(root: str, pair: Adjacency) -> bytes:
-    """Spreads equal choices over the neighbours, the same on every run."""
-    return blake2b(f"{root} {pair[0]} {pair[1]}".encode(), digest_size=8).digest()
+def _weights(
+    fabric: Fabric, of_centers: Mapping[str | None, str], number: int
+) -> Callable[[Adjacency], tuple[bool, int, bytes]]:
+    """The order in which adjacencies are preferred: inside a data centre before between two, near the root before far.
+
+    So no traffic between two racks of a data centre leaves it while a path inside exists. Independent of what is down.
+    """
+    center = {name: switch.data_center for name, switch in fabric.switches.items()}
+    inside: nx.Graph[str] = nx.Graph()
+    inside.add_nodes_from(fabric.switches)
+    inside.add_edges_from(pair for pair in fabric.links_between if center[pair[0]] == center[pair[1]])
+    far = len(fabric.switches)
+    distance = dict.fromkeys(fabric.switches, far)
+    for root in of_centers.values():
+        distance.update(nx.single_source_shortest_path_length(inside, root))
+
+    def weight(pair: Adjacency) -> tuple[bool, int, bytes]:
+        one, other = pair
+        crosses = center[one] != center[other]
+        near = distance[one] + distance[other] if crosses else min(distance[one], distance[other])
+        # Spreads equal choices over the neighbours, the same on every run.
+        tie = blake2b(f"{number} {one} {other}".encode(), digest_size=8).digest()
+        return crosses, near, tie
+
+    return weight
