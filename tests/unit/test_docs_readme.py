@@ -17,7 +17,7 @@ from tests.unit import rest_support
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted((ROOT / "docs").glob("*.md")) + [ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 SERVER = "http://127.0.0.1:8080"
 _VARIES = re.compile(r"m-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z")
 """Ids and times: these alone may differ."""

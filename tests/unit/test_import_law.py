@@ -1,0 +1,194 @@
+"""The import law (docs/architecture.md): who may know whom, and who may know Ryu, a clock, a thread or a socket.
+
+Found by parsing, so that an import inside a function counts as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LAYERS: dict[str, frozenset[str]] = {
+    "fabric": frozenset(),
+    "paths": frozenset({"fabric", "model"}),
+    "model": frozenset({"fabric", "paths", "flows"}),
+    "flows": frozenset({"fabric", "paths", "model"}),
+    "store": frozenset({"fabric", "model"}),
+    "engine": frozenset({"fabric", "paths", "model", "flows", "store"}),
+    "rest": frozenset({"fabric", "model", "flows", "engine", "store"}),
+    "sim": frozenset({"fabric", "flows"}),
+    "compat": frozenset({"options"}),
+    "options": frozenset(),
+    "manager": frozenset({"compat"}),
+    "cli": frozenset({"fabric", "__version__"}),
+    "apps": frozenset({"compat", "options", "fabric", "model", "engine", "flows", "rest", "store"}),
+    "bench": frozenset({"fabric", "paths", "model", "flows", "engine", "store", "sim"}),
+}
+"""Layer of the package -> layers it may import."""
+
+CORE = frozenset({"fabric", "paths", "model", "flows", "store", "engine", "rest", "sim"})
+"""Free of Ryu and of everything that comes with it."""
+FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
+PURE = frozenset({"paths", "model", "flows", "engine", "sim"})
+"""Free of clocks, chance, threads, files and sockets besides: these come in as arguments."""
+IMPURE = frozenset(
+    {"time", "datetime", "random", "secrets", "uuid", "threading", "multiprocessing", "asyncio", "concurrent", "socket",
+     "select", "selectors", "ssl", "subprocess", "sqlite3", "os", "io", "pathlib", "tempfile", "shutil", "requests"}
+)  # fmt: skip
+NUMBERS = frozenset({"ryu_vmmob.flows.pipeline", "ryu_vmmob.flows.fields"})
+"""All that the model may know of flows: limits and address arithmetic."""
+
+
+class Import(NamedTuple):
+    """One module that a source imports; ``typing``: only for a type checker."""
+
+    module: str
+    line: int
+    typing: bool
+
+
+def modules() -> list[tuple[str, Path]]:
+    """(layer, file) of every module of the package; apps/ and flows/ are real folders on top."""
+    found: list[tuple[str, Path]] = []
+    for path in sorted((ROOT / "ryu_vmmob").iterdir()):
+        if path.name in ("apps", "flows"):
+            path = path.resolve()
+        if path.is_dir():
+            found.extend((path.name, file) for file in sorted(path.rglob("*.py")))
+        elif path.suffix == ".py" and path.stem != "__init__":
+            found.append((path.stem, path))
+    return found
+
+
+def imports(source: str) -> Iterator[Import]:
+    """Every import of a source, those inside functions too."""
+    tree = ast.parse(source)
+    for_typing = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield Import(name.name, node.lineno, id(node) in for_typing)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            if module in ("ryu_vmmob", "ryu_vmmob.flows"):
+                for name in node.names:
+                    yield Import(f"{module}.{name.name}", node.lineno, id(node) in for_typing)
+            else:
+                yield Import(module, node.lineno, id(node) in for_typing)
+
+
+def _is_foreign(layer: str, top: str) -> bool:
+    """Whether a layer has no business with a package from outside."""
+    return (
+        (layer in CORE and top in FRAMEWORK)
+        or (layer in PURE and top in IMPURE)
+        or (layer not in ("rest", "apps") and top == "webob")
+        or (layer != "store" and top == "sqlite3")
+    )
+
+
+def violations(layer: str, source: str) -> list[str]:
+    """What a source of ``layer`` imports against the law."""
+    found = []
+    for row in imports(source):
+        top, *rest = row.module.split(".")
+        if row.module.startswith("."):
+            found.append(f"line {row.line}: a relative import")
+        elif top in ("apps", "flows"):
+            found.append(f"line {row.line}: {row.module} is imported as ryu_vmmob.{row.module}")
+        elif _is_foreign(layer, top):
+            found.append(f"line {row.line}: {layer} imports {row.module}")
+        elif top == "ryu_vmmob" and rest and rest[0] != layer:
+            if rest[0] not in LAYERS[layer]:
+                found.append(f"line {row.line}: {layer} imports {rest[0]}")
+            elif (layer, rest[0]) == ("model", "flows") and row.module not in NUMBERS:
+                found.append(f"line {row.line}: model imports more of flows than numbers: {row.module}")
+            elif (layer, rest[0]) == ("paths", "model") and not row.typing:
+                found.append(f"line {row.line}: paths imports model outside TYPE_CHECKING")
+    return found
+
+
+@pytest.mark.parametrize(("layer", "file"), modules(), ids=lambda value: str(value).removeprefix(f"{ROOT}/"))
+def test_the_law(layer: str, file: Path) -> None:
+    assert layer in LAYERS, f"{layer} has no place in the law yet"
+    assert violations(layer, file.read_text(encoding="utf-8")) == []
+
+
+def test_every_layer_is_seen() -> None:
+    assert {layer for layer, _ in modules()} >= CORE | {"apps", "compat"}
+
+
+@pytest.mark.parametrize(
+    ("layer", "source"),
+    [
+        ("engine", "from ryu.lib import hub"),
+        ("flows", "def late():\n    import eventlet"),
+        ("rest", "import greenlet"),
+        ("engine", "import time"),
+        ("model", "from datetime import datetime"),
+        ("flows", "from ryu_vmmob.engine.engine import Engine"),
+        ("model", "from ryu_vmmob.flows.flow import Flow"),
+        ("model", "from ryu_vmmob.flows import flow"),
+        ("paths", "from ryu_vmmob.model.state import State"),
+        ("engine", "import sqlite3"),
+        ("cli", "import webob"),
+        ("sim", "from ryu_vmmob import model"),
+        ("apps", "from ryu_vmmob.sim.network import Network"),
+        ("flows", "from flows.pipeline import Table"),
+        ("flows", "from .pipeline import Table"),
+    ],
+)
+def test_a_breach_is_found(layer: str, source: str) -> None:
+    assert len(violations(layer, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "source"),
+    [
+        ("apps", "from ryu.lib import hub"),
+        ("engine", "from ryu_vmmob.flows.flow import Flow"),
+        ("model", "from ryu_vmmob.flows.fields import mac"),
+        ("paths", "if TYPE_CHECKING:\n    from ryu_vmmob.model.state import State"),
+        ("rest", "from webob import Request"),
+    ],
+)
+def test_what_is_allowed_passes(layer: str, source: str) -> None:
+    assert violations(layer, source) == []
+
+
+def test_one_place_talks_to_switches() -> None:
+    """Only the session hands bytes to a connection."""
+    senders = set()
+    for _, file in modules():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("send", "send_msg", "send_packet_out"):
+                senders.add(file.relative_to(ROOT).as_posix())
+    assert senders == {"apps/session.py"}
+
+
+def test_the_core_loads_where_there_is_no_ryu() -> None:
+    names = [
+        ".".join(("ryu_vmmob", *file.relative_to(ROOT).with_suffix("").parts)).replace("ryu_vmmob.ryu_vmmob", "ryu_vmmob")
+        for layer, file in modules()
+        if layer in CORE and file.name != "__init__.py"
+    ]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {sorted(FRAMEWORK)!r}: sys.modules[name] = None\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
