@@ -1,0 +1,188 @@
+"""The migration machine: every phase with every step, against the table that its module's docstring shows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from ryu_vmmob.model import migration_steps
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
+from ryu_vmmob.model.migration_steps import KEPT, Verdict, verdict
+from ryu_vmmob.model.objects import Phase, Seat, Vm
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import State
+from tests.unit.core_support import Site, cug, do, nic, start, two_racks, vm
+
+STEPS = (Phase.PREPARED, Phase.ACTIVATED, Phase.COMMITTED, Phase.ABORTED)
+COMMANDS: dict[Phase, Command] = {
+    Phase.PREPARED: Prepared("m1", 50.0),
+    Phase.ACTIVATED: Activate("m1", 50.0, "seen"),
+    Phase.COMMITTED: Commit("m1", 50.0),
+    Phase.ABORTED: Abort("m1", 50.0, "why not"),
+}
+MOVE = StartMigration("m1", "web1", "b1", now=10.0)
+
+
+def documented() -> dict[tuple[Phase, Phase], str]:
+    """(phase, step) -> cell of the table in the module's docstring."""
+    lines = (migration_steps.__doc__ or "").splitlines()
+    head = next(number for number, line in enumerate(lines) if line.lstrip().startswith("phase \\ step"))
+    columns = [Phase(word.lower()) for word in re.findall(r"\b[A-Z]+\b", lines[head])]
+    rows = [line.split() for line in lines[head + 2 : head + 2 + len(Phase)]]
+    return {(Phase(row[0]), step): cell for row in rows for step, cell in zip(columns, row[1:], strict=True)}
+
+
+def in_phase(phase: Phase) -> State:
+    """A state whose migration m1 of web1 from a1 to b1 is in this phase."""
+    state = start(two_racks(), cug(), vm(), vm("web2", "a2", nic(12)), MOVE)
+    if phase in (Phase.PREPARED, Phase.ACTIVATED, Phase.COMMITTED):
+        state = apply(state, Prepared("m1", 20.0)).state
+    if phase in (Phase.ACTIVATED, Phase.COMMITTED):
+        state = apply(state, Activate("m1", 30.0)).state
+    if phase is Phase.COMMITTED:
+        state = apply(state, Commit("m1", 40.0)).state
+    if phase in (Phase.ABORTED, Phase.FAILED):
+        state = apply(state, Abort("m1", 40.0)).state
+        row = replace(state.migrations["m1"], phase=phase)
+        state = replace(state, migrations=state.migrations.set("m1", row))
+    assert state.migrations["m1"].phase is phase
+    return state
+
+
+def test_the_docstring_has_every_cell() -> None:
+    assert documented().keys() == set(product(Phase, STEPS))
+
+
+@pytest.mark.parametrize(("phase", "step"), list(product(Phase, STEPS)), ids=lambda phase: phase.value)
+def test_every_phase_with_every_step(phase: Phase, step: Phase) -> None:
+    cell = documented()[phase, step]
+    before = in_phase(phase)
+    if cell == "refused":
+        assert verdict(phase, step) is Verdict.REFUSED
+        with pytest.raises(Refusal, match=rf"m1 is {phase.value}") as raised:
+            apply(before, COMMANDS[step])
+        assert raised.value.status == 409
+    elif cell == "(nothing)":
+        assert verdict(phase, step) is Verdict.NOTHING
+        assert apply(before, COMMANDS[step]).state is before
+    else:
+        assert verdict(phase, step) is Verdict.GO
+        assert step.value == cell
+        change = apply(before, COMMANDS[step])
+        row = change.state.migrations["m1"]
+        assert row.phase is step
+        assert row.timeline[-1][:2] == (step, 50.0)
+        assert len(row.timeline) == len(before.migrations["m1"].timeline) + 1
+        assert row.step_revision == row.revision == change.state.revision
+        assert [event.kind for event in change.events if event.kind.startswith("migration.")] == [f"migration.{step.value}"]
+        assert apply(change.state, COMMANDS[step]).state is change.state
+
+
+def vm_of(state: State) -> Vm:
+    return state.vms["web1"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "server", "bound"),
+    [
+        (Phase.PREPARING, "a1", True),
+        (Phase.PREPARED, "a1", True),
+        (Phase.ACTIVATED, "b1", True),
+        (Phase.COMMITTED, "b1", False),
+        (Phase.ABORTED, "a1", False),
+    ],
+)
+def test_placement_changes_with_the_activation(phase: Phase, server: str, bound: bool) -> None:
+    state = in_phase(phase)
+    assert vm_of(state).server == server
+    assert vm_of(state).migration == ("m1" if bound else None)
+
+
+@pytest.mark.parametrize("delivery", ["early", "on_activation"])
+@pytest.mark.parametrize("activate_on", ["announcement", "request"])
+def test_seats_of_each_phase(delivery: str, activate_on: str) -> None:
+    open_, awaited = delivery == "early", activate_on == "announcement"
+    state = start(two_racks(), cug(), vm(), replace(MOVE, delivery=delivery, activate_on=activate_on))
+    coming = (Seat("a1", True, True), Seat("b1", open_, open_, awaited))
+    assert state.seats_of(vm_of(state)) == coming
+    state = apply(state, Prepared("m1", 20.0)).state
+    assert state.seats_of(vm_of(state)) == coming
+    moved = apply(state, Activate("m1", 30.0)).state
+    assert moved.seats_of(vm_of(moved)) == (Seat("b1", True, True), Seat("a1", False, False))
+    done = apply(moved, Commit("m1", 40.0)).state
+    assert done.seats_of(vm_of(done)) == (Seat("b1", True, True),)
+    undone = apply(state, Abort("m1", 40.0)).state
+    assert undone.seats_of(vm_of(undone)) == (Seat("a1", True, True),)
+
+
+def test_presence_extends_and_is_pruned() -> None:
+    """R35, R37: both places while it moves, afterwards the new one alone."""
+    assert set(in_phase(Phase.PREPARING).presences["web"].local) == {"tor-a", "spine", "tor-b"}
+    assert set(in_phase(Phase.ABORTED).presences["web"].local) == {"tor-a"}
+    alone = do(start(two_racks(), cug(), vm(), MOVE), Activate("m1", 1), Commit("m1", 2)).state
+    assert set(alone.presences["web"].local) == {"tor-b"}
+    assert dict(alone.vlan_ids("web")) == {"rack-b": 100}
+    assert {domain for domain, _ in alone.quarantine} == {"rack-a", "core"}
+
+
+def test_legs_and_switches_are_those_of_the_beginning() -> None:
+    both = vm("web1", "a1", nic(11), nic(11, "db", 2))
+    state = start(two_racks(), cug(), cug("db", 2), both, replace(MOVE, to="b2"))
+    row = state.migrations["m1"]
+    assert row.legs == (("web", 101, None), ("db", 100, None))
+    assert row.switches == ("spine", "tor-a", "tor-b")
+    done = do(state, Activate("m1", 1), Commit("m1", 2)).state.migrations["m1"]
+    assert (done.legs, done.switches) == (row.legs, row.switches)
+
+
+def test_a_reason_given_once_stays() -> None:
+    state = do(in_phase(Phase.PREPARED), Activate("m1", 1, "seen at tor-b:1"), Commit("m1", 2)).state
+    assert state.migrations["m1"].reason == "seen at tor-b:1"
+
+
+def test_a_move_on_one_switch() -> None:
+    """Between two servers of one ToR nothing is extended and no number is needed."""
+    state = start(two_racks(), cug(), vm(), replace(MOVE, to="a2"))
+    assert set(state.presences["web"].local) == {"tor-a"}
+    assert state.migrations["m1"].switches == ("tor-a",)
+    done = do(state, Activate("m1", 1), Commit("m1", 2)).state
+    assert dict(done.vlan_ids("web")) == {"rack-a": 100}
+    assert not done.quarantine
+
+
+# What is kept
+
+
+def finished(state: State, number: int) -> State:
+    """One more move of web2 begun and aborted."""
+    move = StartMigration(f"old-{number}", "web2", "b1", now=float(number))
+    return do(state, move, Abort(f"old-{number}", float(number))).state
+
+
+def test_the_oldest_finished_migrations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down to KEPT when there are a fifth more; one that is under way is never forgotten, however old."""
+    monkeypatch.setattr(migration_steps, "KEPT", 10)
+    state = in_phase(Phase.PREPARING)
+    for number in range(11):
+        state = finished(state, number)
+    assert len(state.migrations) == 12
+    state = finished(state, 11)
+    assert set(state.migrations) == {"m1", *(f"old-{number}" for number in range(3, 12))}
+    state = apply(state, Abort("m1", 100.0)).state
+    assert state.migrations["m1"].phase is Phase.ABORTED
+
+
+def test_what_is_forgotten_is_deleted_from_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration_steps, "KEPT", 5)
+    site = Site(two_racks(), cug(), vm("web2", "a1", nic(12)))
+    for number in range(20):
+        site.engine.execute(StartMigration(f"old-{number}", "web2", "b1", now=site.now))
+        site.engine.execute(Abort(f"old-{number}", site.now))
+        site.confirm()
+        assert {name for kind, name in site.store.records if kind == "migration"} == set(site.state.migrations)
+    assert site.restart().state.migrations == site.state.migrations
+    assert 5 <= len(site.state.migrations) <= 6
+    assert KEPT == 1000
