@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric import load
 from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
-from ryu_vmmob.model.commands import Command, PutCug, PutVm, apply
+from ryu_vmmob.model.commands import Command, PutCug, PutVm, StartMigration, apply
 from ryu_vmmob.model.draft import Change
-from ryu_vmmob.model.objects import Interface
+from ryu_vmmob.model.objects import Interface, Migration, Phase
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.store.base import Record, StoreError, Write
 
@@ -23,7 +24,7 @@ def two_racks(
 ) -> Fabric:
     """Two ToRs under one spine.
 
-        a1, a2 (tagged), a3 (untagged) - tor-a -core- spine -core- tor-b - b1 (tagged), b2 (untagged), b3 (LAG)
+    a1, a2 (tagged), a3 (untagged) - tor-a -core- spine -core- tor-b - b1 (tagged), b2 (untagged), b3 (LAG)
     """
     p = PortRef
     return Fabric(
@@ -212,3 +213,26 @@ class Site:
     def events(self, *kinds: str) -> list[dict[str, object]]:
         """Particulars of the events of these kinds, in order."""
         return [event.data for event in self.engine.events if event.kind in kinds]
+
+
+MOVE = StartMigration("m1", "web1", "b1", now=1000.0)
+LATER = replace(MOVE, commit="request")
+
+
+def racks(*commands: Command) -> Site:
+    """Two racks with CUG web, web1 on a1 and web2 on a2, everything in step; then these commands."""
+    return Site(two_racks(), cug(), vm(), vm("web2", "a2", nic(12)), *commands)
+
+
+def migration(of: Site, name: str = "m1") -> Migration:
+    return of.state.migrations[name]
+
+
+def phase(of: Site, name: str = "m1") -> Phase:
+    return migration(of, name).phase
+
+
+def same(one: State, other: State) -> None:
+    """Equal in every field, indexes included."""
+    for field in fields(State):
+        assert getattr(one, field.name) == getattr(other, field.name), field.name

@@ -1,0 +1,192 @@
+"""Every switch's place in time: what it is to be told, what it has confirmed, and what it refused."""
+
+from __future__ import annotations
+
+from ryu_vmmob.engine.fleet import Fault, Fleet
+from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.flow import Flow, match
+from ryu_vmmob.flows.pipeline import Table
+
+
+def flow(port: int, goto: Table | None = None) -> Flow:
+    return Flow(Table.INGRESS, 1000, match(in_port=port), goto=goto)
+
+
+def adding(*flows: Flow) -> Delta:
+    return Delta(flows=list(flows))
+
+
+def removing(*flows: Flow) -> Delta:
+    return Delta(gone={row.cookie: row.key for row in flows})
+
+
+class Waker:
+    """A session that counts how often it was woken."""
+
+    def __init__(self) -> None:
+        self.woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+def fleet(*connected: str, revision: int = 5) -> tuple[Fleet, dict[str, Waker]]:
+    """Switches a, b and c, of which these are connected and in step."""
+    made = Fleet(["a", "b", "c"], revision)
+    sessions = {name: Waker() for name in connected}
+    for name, session in sessions.items():
+        made.connected(name, session.wake, 10.0)
+        made.confirm(name, made.begin_reconciliation(name))
+    return made, sessions
+
+
+def test_nobody_is_there_at_first() -> None:
+    made, _ = fleet()
+    assert made.names == ("a", "b", "c")
+    assert not made.is_connected("a")
+    assert not made.has("a", 0)
+    assert made.confirmed() == {}
+    assert made.status("a") == (False, False, 5, (), None)
+
+
+def test_connected_is_not_yet_in_step() -> None:
+    made, _ = fleet()
+    made.connected("a", lambda: None, 10.0)
+    assert made.is_connected("a")
+    assert not made.has("a", 0)
+    assert made.confirmed() == {}
+    assert made.begin_reconciliation("a") == 5
+    assert not made.has("a", 5)
+    made.confirm("a", 5)
+    assert made.has("a", 5)
+    assert made.confirmed() == {"a": 5}
+    assert made.status("a") == (True, True, 0, (), 10.0)
+
+
+def test_a_switch_without_a_delta_has_the_revision_already() -> None:
+    made, sessions = fleet("a", "b")
+    made.decide(6, {"a": adding(flow(1))})
+    assert made.has("b", 6)
+    assert not made.has("a", 6)
+    assert made.has("a", 5)
+    assert (sessions["a"].woken, sessions["b"].woken) == (1, 0)
+    assert made.status("a")[:3] == (True, False, 1)
+
+
+def test_what_came_meanwhile_is_taken_as_one() -> None:
+    """Take coalesces: what was added and taken away again is never sent."""
+    made, _ = fleet("a")
+    made.decide(6, {"a": adding(flow(1), flow(2))})
+    made.decide(7, {"a": removing(flow(1))})
+    made.decide(8, {"b": adding(flow(9))})
+    taken = made.take("a")
+    assert taken is not None
+    revision, delta = taken
+    assert revision == 7
+    assert delta.flows == [flow(2)]
+    assert delta.deleted == []
+    assert made.take("a") is None
+    assert not made.has("a", 7)
+    made.confirm("a", revision)
+    assert made.has("a", 8)
+
+
+def test_confirming_one_step_is_not_confirming_the_next() -> None:
+    made, _ = fleet("a")
+    made.decide(6, {"a": adding(flow(1))})
+    taken = made.take("a")
+    assert taken is not None
+    made.decide(7, {"a": adding(flow(2))})
+    made.confirm("a", taken[0])
+    assert made.has("a", 6)
+    assert not made.has("a", 7)
+    made.decide(8, {})
+    assert not made.has("a", 7)
+    assert made.status("a").behind == 2
+
+
+def test_a_step_on_its_way_is_not_confirmed_by_a_later_revision() -> None:
+    """Nothing pending, but the last delta is still in flight: a revision that is nothing to it proves nothing."""
+    made, _ = fleet("a")
+    made.decide(6, {"a": adding(flow(1))})
+    made.take("a")
+    made.decide(7, {})
+    assert not made.has("a", 6)
+    made.confirm("a", 6)
+    assert made.has("a", 7)
+
+
+def test_a_switch_that_is_away_is_told_nothing_and_compared_when_it_is_back() -> None:
+    made, sessions = fleet("a")
+    made.disconnected("a", sessions["a"].wake)
+    assert not made.has("a", 5)
+    assert made.confirmed() == {}
+    made.decide(6, {"a": adding(flow(1))})
+    assert made.take("a") is None
+    again = Waker()
+    made.connected("a", again.wake, 20.0)
+    made.decide(7, {"a": adding(flow(2))})
+    assert made.take("a") is None
+    assert made.begin_reconciliation("a") == 7
+    made.decide(8, {"a": adding(flow(3))})
+    assert again.woken == 1
+    made.confirm("a", 7)
+    assert made.has("a", 7)
+    assert not made.has("a", 8)
+    taken = made.take("a")
+    assert taken is not None
+    assert taken[1].flows == [flow(3)]
+
+
+def test_what_an_old_session_had_pending_is_gone_with_it() -> None:
+    made, _ = fleet("a")
+    made.decide(6, {"a": adding(flow(1))})
+    made.connected("a", Waker().wake, 20.0)
+    assert made.take("a") is None
+    assert not made.has("a", 5)
+
+
+def test_the_end_of_an_old_session_leaves_the_new_one() -> None:
+    made, sessions = fleet("a")
+    newer = Waker()
+    made.connected("a", newer.wake, 20.0)
+    made.disconnected("a", sessions["a"].wake)
+    assert made.is_connected("a")
+    assert made.status("a").since == 20.0
+    made.disconnected("a", newer.wake)
+    assert not made.is_connected("a")
+
+
+def test_an_audit_starts_from_the_desired_state() -> None:
+    """What was pending is part of what the switch is compared with; faults of before are asked anew."""
+    made, _ = fleet("a")
+    made.confirm("a", 5, [Fault("full", "x", ("vm", "v", "0"))])
+    made.decide(6, {"a": adding(flow(1))})
+    assert made.begin_reconciliation("a") == 6
+    assert made.take("a") is None
+    assert made.faults("a") == ()
+    assert not made.has("a", 6)
+    made.confirm("a", 6)
+    assert made.status("a").in_step
+
+
+def test_faults_stay_until_their_owner_is_written_without_one() -> None:
+    made, _ = fleet("a")
+    one, two = Fault("full", "x", ("vm", "v", "0")), Fault("full", "y", ("cug", "web"))
+    made.confirm("a", 5, [one, two])
+    assert set(made.faults("a")) == {one, two}
+    assert made.status("a").faults == made.faults("a")
+    assert not made.status("a").in_step
+    assert made.has("a", 5)
+    made.confirm("a", 5, [], [("vm", "w", "0")])
+    assert len(made.faults("a")) == 2
+    made.confirm("a", 5, [], [one.owner])
+    assert made.faults("a") == (two,)
+    again = Fault("bad", "z", two.owner)
+    made.confirm("a", 5, [again], [two.owner])
+    assert made.faults("a") == (again,)
+
+
+def test_a_switch_that_the_fabric_no_longer_has_has_nothing() -> None:
+    made, _ = fleet("a")
+    assert not made.has("z", 0)

@@ -1,0 +1,206 @@
+"""Durable before it is adopted, and the same state after a restart, in whatever phase a move was."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
+from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.store.base import StoreError
+from tests.unit.core_support import (
+    LATER,
+    MOVE,
+    Site,
+    cug,
+    migration,
+    nic,
+    phase,
+    racks,
+    same,
+    two_racks,
+    vm,
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        cug("db", 2),
+        cug(pins={"rack-b": 105}),
+        vm("web3", "b1", nic(13)),
+        DeleteVm("web1"),
+        MOVE,
+        LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_nothing_is_adopted_when_the_store_refuses(command: Command) -> None:
+    made = racks()
+    before, events = made.state, len(made.engine.events)
+    tables = {name: (dict(rows.flows), dict(rows.groups)) for name, rows in made.engine.desired.tables.items()}
+    made.store.full = True
+    with pytest.raises(StoreError, match="disk"):
+        made.engine.execute(command)
+    assert made.state is before
+    assert made.engine.desired.state is before
+    assert {name: (rows.flows, rows.groups) for name, rows in made.engine.desired.tables.items()} == tables
+    assert len(made.engine.events) == events
+    assert not made.take()
+    assert made.engine.fleet.revision == before.revision
+    made.store.full = False
+    assert made.engine.execute(command).revision == before.revision + 1
+    made.confirm()
+    same(made.restart().state, made.state)
+
+
+def test_what_is_due_waits_for_the_store_and_nobody_falls() -> None:
+    made = Site(two_racks(), cug(), vm(), MOVE, Activate("m1", 1000.0))
+    made.now += 61
+    made.store.full = True
+    made.engine.progress()
+    assert made.state.quarantine
+    assert made.events("store.failed") == [{"reason": "the disk is full"}]
+    made.store.full = False
+    made.engine.progress()
+    assert not made.state.quarantine
+
+
+def test_a_command_is_done_although_what_follows_it_cannot_be_stored() -> None:
+    """web1 is aborted by time-out in the look that follows the second command: that failing is not the command's failure."""
+    made = racks(MOVE)
+    made.now += 301
+    commit = made.store.commit
+    calls = []
+
+    def full_after_one(revision: int, writes: object) -> None:
+        calls.append(revision)
+        made.store.full = len(calls) > 1
+        commit(revision, writes)  # type: ignore[arg-type]
+
+    made.store.commit = full_after_one  # type: ignore[method-assign]
+    ticket = made.engine.execute(cug("db", 2))
+    assert "db" in made.state.cugs
+    assert ticket.revision == made.state.revision
+    assert len(calls) > 1
+    assert phase(made) is Phase.PREPARED
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    made = racks()
+    before, commits = made.state, made.store.commits
+    wanted = made.engine.dry_run(MOVE)
+    assert wanted.migrations["m1"].legs[0].to_vlan_id == 100
+    assert made.state is before
+    assert made.store.commits == commits
+    assert not made.take()
+
+
+# A restart
+
+
+def busy() -> Site:
+    """A bit of everything: pins, two interfaces, numbers at rest, a deleted CUG, moves in several phases."""
+    made = racks(
+        cug("db", 2, {"rack-b": 105}), vm("both", "b3", nic(21, ips=["10.1.0.21", "2001:db8:1::15"]), nic(21, "db", 2))
+    )
+    made.engine.execute(cug("gone", 3))
+    made.engine.execute(vm("gone1", "b1", nic(11, "gone", 3)))
+    made.engine.execute(DeleteVm("gone1", made.now))
+    made.engine.execute(DeleteCug("gone", made.now))
+    made.engine.execute(LATER)
+    made.engine.execute(StartMigration("m2", "both", "a3", delivery="on_activation", commit="request", now=made.now))
+    made.confirm()
+    made.engine.execute(Activate("m2", made.now))
+    made.confirm()
+    return made
+
+
+def test_what_the_store_holds_is_the_state() -> None:
+    made = busy()
+    assert made.state.quarantine
+    again = made.restart()
+    same(again.state, made.state)
+    for name, rows in made.engine.desired.tables.items():
+        assert again.engine.desired.tables[name].flows.keys() == rows.flows.keys()
+        assert again.engine.desired.tables[name].groups == rows.groups
+
+
+def test_a_restart_writes_nothing_and_costs_no_revision() -> None:
+    made = busy()
+    revision, records = made.store.revision, dict(made.store.records)
+    made.restart(connected=True)
+    assert made.store.revision == revision
+    assert made.store.records == records
+
+
+def test_a_restart_in_preparing_goes_on() -> None:
+    made = racks()
+    made.engine.execute(MOVE)
+    assert phase(made) is Phase.PREPARING
+    again = made.restart()
+    assert phase(again) is Phase.PREPARING
+    again.connect("tor-a", "spine")
+    assert phase(again) is Phase.PREPARING
+    assert again.engine.migration_switches(migration(again)).pending == ["tor-b"]
+    again.connect("tor-b")
+    assert phase(again) is Phase.PREPARED
+
+
+def test_a_restart_in_prepared_can_be_activated() -> None:
+    made = racks(LATER)
+    assert phase(made) is Phase.PREPARED
+    again = made.restart(connected=True)
+    assert phase(again) is Phase.PREPARED
+    again.engine.execute(Activate("m1", again.now))
+    again.confirm()
+    assert phase(again) is Phase.ACTIVATED
+
+
+def test_a_restart_in_activated_commits_by_itself_when_the_switches_are_back() -> None:
+    made = racks(MOVE)
+    made.engine.execute(Activate("m1", made.now))
+    again = made.restart()
+    again.engine.progress()
+    assert phase(again) is Phase.ACTIVATED
+    again.connect()
+    again.confirm()
+    assert phase(again) is Phase.COMMITTED
+    assert again.state.vms["web1"].server == "b1"
+
+
+def test_a_restart_after_the_end_has_nothing_to_do() -> None:
+    made = racks(MOVE, Activate("m1", 1000.0))
+    assert phase(made) is Phase.COMMITTED
+    again = made.restart(connected=True)
+    assert not again.take()
+    assert not again.events("migration.committed")
+
+
+def test_a_restart_keeps_the_time_of_a_timeout_and_of_a_quarantine() -> None:
+    made = racks(MOVE)
+    again = made.restart(connected=True)
+    again.now += 299
+    again.engine.progress()
+    assert phase(again) is Phase.PREPARED
+    again.now += 1
+    again.engine.progress()
+    assert phase(again) is Phase.ABORTED
+    again.confirm()
+    third = again.restart(connected=True)
+    third.now = again.now + 60
+    third.engine.progress()
+    assert not third.state.quarantine
+
+
+def test_incremental_equals_full_after_a_busy_day() -> None:
+    made = busy()
+    made.engine.execute(Commit("m2", made.now))
+    made.engine.execute(Abort("m1", made.now))
+    made.engine.execute(vm("both", "a3", nic(21, "db", 2), nic(22)))
+    made.engine.execute(cug("gone", 3))
+    made.engine.execute(vm("gone1", "b2", nic(11, "gone", 3)))
+    fresh = full(made.state)
+    for name, rows in made.engine.desired.tables.items():
+        assert rows.flows.keys() == fresh.tables[name].flows.keys()
+        assert rows.groups == fresh.tables[name].groups
