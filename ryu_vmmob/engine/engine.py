@@ -18,6 +18,7 @@ from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import Compiler, Plan
+from ryu_vmmob.flows.flow import CONTROLLER, Output
 from ryu_vmmob.model.commands import (
     Abort,
     Activate,
@@ -213,9 +214,12 @@ class Engine:
             self.progress()
 
     def frame_seen(self, switch: str, cookie: int) -> None:
-        """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks."""
+        """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
+
+        Only of flows that ask for a copy: whatever else a switch sends us is no news of a VM.
+        """
         flow = self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
-        if flow is None or flow.owner[0] != "vm":
+        if flow is None or not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
             return
         vm = self.state.vms.get(flow.owner[1])
         migration = self.state.migration_of(vm) if vm is not None else None
