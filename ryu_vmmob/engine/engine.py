@@ -188,8 +188,10 @@ class Engine:
         switches = [name for name in migration.switches if name in self.state.fabric.switches]
         confirmed = [self.fleet.has(name, migration.step_revision) for name in switches]
         if migration.phase is Phase.PREPARING:
-            fault = next((row for name in switches for row in self.fleet.faults(name)
-                          if row.owner[:2] == ("vm", migration.vm)), None)  # fmt: skip
+            # Without its segments' flows, and the ways between their edges, the new place is no place to be.
+            concerned = {("vm", migration.vm), *((kind, leg.cug) for leg in migration.legs for kind in ("cug", "hop"))}
+            faults = (row for name in switches for row in self.fleet.faults(name))
+            fault = next((row for row in faults if row.owner[:2] in concerned), None)
             if fault is not None:
                 return Abort(migration.id, now, f"a switch refused: {fault.error} ({fault.cause})")
             if all(confirmed):

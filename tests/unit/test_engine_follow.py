@@ -1,0 +1,154 @@
+"""What follows by itself: moves that go on, time out or are refused, trees that grow again, numbers that are freed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.model.commands import Activate, Commit, DeleteVm
+from ryu_vmmob.model.objects import Phase
+from tests.unit.core_support import (
+    LATER,
+    LEFT_A,
+    MOVE,
+    Site,
+    cug,
+    migration,
+    nic,
+    phase,
+    racks,
+    rooted,
+    two_planes,
+    two_racks,
+    vm,
+)
+
+
+def test_prepared_when_all_have_confirmed_and_not_before() -> None:
+    made = racks()
+    made.engine.execute(MOVE)
+    for name, pending in (("tor-b", ["spine", "tor-a"]), ("spine", ["tor-a"])):
+        made.take(name)
+        assert phase(made) is Phase.PREPARING
+        assert made.engine.migration_switches(migration(made)).pending == pending
+    made.take("tor-a")
+    assert phase(made) is Phase.PREPARED
+    assert made.engine.migration_switches(migration(made)).pending == []
+
+
+def test_a_step_that_needs_no_switch_goes_on_at_once() -> None:
+    """All switches concerned have confirmed everything: nobody else will ever say anything that could wake us."""
+    made = Site(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)), replace(MOVE, to="a2"), Activate("m1", 1000.0))
+    assert phase(made) is Phase.COMMITTED
+
+
+@pytest.mark.parametrize("confirmed", [(), ("tor-a",), ("tor-a", "spine", "tor-b")], ids=["none", "one", "all"])
+def test_a_timeout_aborts_and_names_who_has_not_confirmed(confirmed: tuple[str, ...]) -> None:
+    made = racks()
+    made.engine.execute(MOVE)
+    if confirmed:
+        made.take(*confirmed)
+    made.now += 299.9
+    made.engine.progress()
+    assert not phase(made).is_final
+    made.now += 0.1
+    made.engine.progress()
+    assert phase(made) is Phase.ABORTED
+    reason = migration(made).reason or ""
+    assert "not activated within 300 s" in reason
+    missing = [name for name in ("spine", "tor-a", "tor-b") if name not in confirmed]
+    assert ("; not confirmed by: " + ", ".join(missing) in reason) is bool(missing)
+    made.confirm()
+    assert made.state.presences["web"].edges == {"tor-a"}
+
+
+def test_an_activated_move_does_not_time_out() -> None:
+    made = racks(LATER, Activate("m1", 1000.0))
+    made.now += 10_000
+    made.engine.progress()
+    assert phase(made) is Phase.ACTIVATED
+
+
+def test_automatic_commit_when_the_connected_have_confirmed() -> None:
+    made = racks(MOVE)
+    made.engine.fleet.connected("spine", lambda: None, made.now)  # back, and not compared yet
+    made.engine.execute(Activate("m1", made.now))
+    made.take("tor-a", "tor-b")
+    assert phase(made) is Phase.ACTIVATED
+    made.connect("spine")
+    assert phase(made) is Phase.COMMITTED
+
+
+def test_commit_on_request_waits_for_the_request() -> None:
+    made = racks(LATER, Activate("m1", 1000.0))
+    made.confirm()
+    assert phase(made) is Phase.ACTIVATED
+    made.engine.execute(Commit("m1", made.now))
+    assert phase(made) is Phase.COMMITTED
+
+
+def test_no_automatic_commit_while_the_new_edge_is_away() -> None:
+    """Nobody could say that the VM's new place is open for it."""
+    made = racks(MOVE)
+    made.engine.fleet.connected("tor-b", wake := lambda: None, made.now)
+    made.engine.fleet.disconnected("tor-b", wake)
+    made.engine.execute(Activate("m1", made.now))
+    made.confirm()
+    assert phase(made) is Phase.ACTIVATED
+    made.connect("tor-b")
+    made.confirm()
+    assert phase(made) is Phase.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("owner", "aborts"),
+    [
+        pytest.param(("vm", "web1", "0"), True, id="its own"),
+        pytest.param(("cug", "web"), True, id="its CUG's"),
+        pytest.param(("hop", "web", "tor-b"), True, id="the way to its edge"),
+        pytest.param(("vm", "web2", "0"), False, id="another VM's"),
+        pytest.param(("cug", "db"), False, id="another CUG's"),
+        pytest.param((), False, id="nobody's"),
+    ],
+)
+def test_a_refusal_by_a_switch_aborts_the_preparation_it_concerns(owner: tuple[str, ...], aborts: bool) -> None:
+    made = racks()
+    made.engine.execute(MOVE)
+    made.take("tor-a", "spine")
+    taken = made.engine.fleet.take("tor-b")
+    assert taken is not None
+    made.engine.fleet.confirm("tor-b", taken[0], [Fault("OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL", "table=bridge ...", owner)])
+    made.engine.progress()
+    made.confirm()
+    assert phase(made) is (Phase.ABORTED if aborts else Phase.PREPARED)
+    if aborts:
+        assert migration(made).reason == "a switch refused: OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL (table=bridge ...)"
+
+
+def test_trees_grow_when_all_that_are_connected_have_shrunk() -> None:
+    fabric = two_planes()
+    name = rooted(fabric, "spine-1")[0]
+    made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)))
+    made.engine.links_seen(frozenset({LEFT_A}))
+    assert not made.state.trees_settled
+    assert made.state.presences[name].local["tor-a"].neighbours == ()
+    made.confirm()
+    assert made.state.trees_settled
+    assert made.state.presences[name].local["tor-a"].neighbours == ("spine-2",)
+
+
+
+
+def test_a_quarantine_waits_for_a_switch_that_is_away() -> None:
+    made = racks(DeleteVm("web1", 1000.0), DeleteVm("web2", 1000.0))
+    made.engine.fleet.connected("tor-a", wake := lambda: None, made.now)
+    made.engine.fleet.disconnected("tor-a", wake)
+    made.now += 3600
+    before = made.state
+    made.engine.progress()
+    assert made.state is before
+    made.connect("tor-a")
+    assert not made.state.quarantine
+    assert not made.state.holders
