@@ -176,7 +176,7 @@ class Engine:
                 due.append(command)
         # Trees grow again only when nobody is left who might still forward along an edge that was taken out.
         if not self.state.trees_settled and all(
-            self.fleet.has(name, self.state.revision) for name in self.fleet.names if self.fleet.is_connected(name)
+            self.fleet.has(name, self.state.trees_shrunk) for name in self.fleet.names if self.fleet.is_connected(name)
         ):
             due.append(SettleTrees(now))
         if any(now - row.since >= self._quarantine for row in self.state.quarantine.values()):

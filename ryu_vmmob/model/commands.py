@@ -279,12 +279,15 @@ def _links_changed(draft: Draft, command: LinksChanged) -> None:
     target = build_trees(state.fabric, command.down)
     common = state.trees.common(target)
     one_edge = all(len(old.edges - new.edges) <= 1 for old, new in zip(state.ways.trees, target.trees, strict=True))
-    draft.state = replace(state, links_down=command.down, trees_settled=common == target)
+    settled = common == target
+    draft.state = replace(
+        state, links_down=command.down, trees_settled=settled, trees_shrunk=0 if settled else state.revision
+    )
     _use_trees(draft, common, target if one_edge else common)
 
 
 def _settle_trees(draft: Draft, command: SettleTrees) -> None:
-    draft.state = replace(draft.state, trees_settled=True)
+    draft.state = replace(draft.state, trees_settled=True, trees_shrunk=0)
     target = build_trees(draft.state.fabric, draft.state.links_down)
     _use_trees(draft, target, target)
 

@@ -44,6 +44,8 @@ class State:
     links_down: frozenset[str] = frozenset()
     trees_settled: bool = True
     """False while the trees are between two states of the links (`commands.LinksChanged`)."""
+    trees_shrunk: int = 0
+    """The revision that took edges out of them, while they are not settled; else 0."""
     cugs: Map[str, Cug] = Map()
     vms: Map[str, Vm] = Map()
     migrations: Map[str, Migration] = Map()

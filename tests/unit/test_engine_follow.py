@@ -139,6 +139,20 @@ def test_trees_grow_when_all_that_are_connected_have_shrunk() -> None:
     assert made.state.presences[name].local["tor-a"].neighbours == ("spine-2",)
 
 
+def test_trees_grow_although_there_is_always_something_on_its_way() -> None:
+    """A busy network heals too: what counts is that everybody has confirmed the shrinking, not everything since."""
+    fabric = two_planes()
+    name = rooted(fabric, "spine-1")[0]
+    made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)), cug("busy", 2))
+    made.engine.links_seen(frozenset({LEFT_A}))
+    taken = {row: made.engine.fleet.take(row) for row in made.engine.fleet.names}
+    made.engine.execute(vm("z", "a2", nic(11, "busy", 2)))
+    for row, update in taken.items():
+        if update is not None:
+            made.engine.fleet.confirm(row, update[0])
+            made.engine.progress()
+    assert made.state.trees_settled
+    assert made.state.presences[name].local["tor-a"].neighbours == ("spine-2",)
 
 
 def test_a_quarantine_waits_for_a_switch_that_is_away() -> None:
