@@ -39,12 +39,25 @@ from ryu_vmmob.flows.pipeline import (
     Table,
     group_id,
 )
-from ryu_vmmob.model.commands import Activate, Command, Commit, Prepared, PutCug, PutVm, StartMigration, apply
+from ryu_vmmob.model.commands import (
+    Activate,
+    Command,
+    Commit,
+    LinksChanged,
+    Prepared,
+    PutCug,
+    PutVm,
+    SettleTrees,
+    StartMigration,
+    apply,
+)
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.state import State, with_fabric
 
 ROOT = Path(__file__).resolve().parent.parent
 FABRIC = ROOT / "etc" / "example.yaml"
+LINK_FABRIC = ROOT / "etc" / "two-dcs.yaml"
+LINK = "border-1:48=border-3:48"
 SHOWN, LAG_SHOWN = "tor-a", "tor-b"
 """The switch whose tables are shown, and the one that has a server with a LAG."""
 
@@ -306,6 +319,31 @@ def of_lag(sample: Sample) -> str:
     return dump([*(flow for flow in flows if flow.table in (Table.BRIDGE, Table.DELIVER)), *groups])
 
 
+def link_failure(_: Sample) -> str:
+    """What the loss of a link between data centres costs on etc/two-dcs.yaml, with few VMs and with many."""
+    body: list[Row] = []
+    switches: list[str] = []
+    for count in (3, 30):
+        state = with_fabric(None, load(LINK_FABRIC))
+        switches = sorted(state.fabric.switches)
+        compiler = Compiler()
+        places = [("srv-a1", "srv-b1", "srv-c1")[number % 3] for number in range(count)]
+        vms = [PutVm(f"vm{n}", place, (interface("web", n + 1, f"10.1.0.{n + 11}"),)) for n, place in enumerate(places)]
+        down = LinksChanged(frozenset({LINK}), 1.0)
+        steps: tuple[tuple[str, list[Command]], ...] = (
+            ("", [PutCug("web", (ip_network("10.1.0.0/24"),)), *vms]), ("first", [down]), ("second", [SettleTrees(2.0)]),
+        )  # fmt: skip
+        for step, commands in steps:
+            change = apply(state, *commands)
+            plan = compiler.plan(change.state, change.cugs, change.vms)
+            compiler.adopt(plan)
+            state = change.state
+            if step:
+                cells = (str(plan.deltas[name].messages if name in plan.deltas else 0) for name in switches)
+                body.append((f"{count} VMs, {step} step", *cells))
+    return rows(("messages sent for", *switches), body)
+
+
 Blocks = Mapping[str, Callable[[Sample], str]]
 FILES: Mapping[str, Blocks] = {
     "docs/pipeline.md": {
@@ -322,6 +360,7 @@ FILES: Mapping[str, Blocks] = {
     "docs/architecture.md": {
         "sizes": sizes,
         "messages": messages,
+        "link-failure": link_failure,
         **{f"step-{phase}": changes(phase) for phase, _ in STEPS if phase != "prepared"},
     },
 }
