@@ -124,11 +124,11 @@ class Session:
     def _bring(self, revision: int, delta: Delta) -> None:
         """Carry out a delta, and report what the switch confirmed and refused."""
         faults = self._apply(delta) if delta else []
-        written = {flow.owner for flow in delta.flows}
-        written.update(group.owner for group in (*delta.groups, *delta.groups_changed))
+        told = {*(flow.cookie for flow in delta.flows), *delta.gone, *delta.groups_gone}
+        told.update(group.id for group in (*delta.groups, *delta.groups_changed))
         for row in faults:
             LOG.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
-        self._engine.fleet.confirm(self.name, revision, faults, written)
+        self._engine.fleet.confirm(self.name, revision, faults, told)
         self._engine.progress()
 
     def _apply(self, delta: Delta) -> list[Fault]:

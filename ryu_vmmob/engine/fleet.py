@@ -7,7 +7,7 @@ book-keeping: sessions (one per connection, `ryu_vmmob.apps`) take from it and r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, NamedTuple
+from typing import Callable, Collection, Iterable, NamedTuple
 
 from ryu_vmmob.flows.delta import Delta, compose
 
@@ -18,6 +18,8 @@ class Fault(NamedTuple):
     error: str
     cause: str
     owner: tuple[str, ...]
+    about: int = 0
+    """The cookie of the flow or the id of the group."""
 
 
 class SwitchStatus(NamedTuple):
@@ -38,7 +40,7 @@ class _Place:
     """Reconciled since it connected: what it has is known."""
     confirmed: int = -1
     pending: list[tuple[int, Delta]] = field(default_factory=list)
-    faults: dict[tuple[str, ...], Fault] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
 
 
 class Fleet:
@@ -91,13 +93,15 @@ class Fleet:
         pending, place.pending = place.pending, []
         return pending[-1][0], compose(delta for _, delta in pending)
 
-    def confirm(self, name: str, revision: int, faults: Iterable[Fault] = (), mended: Iterable[tuple[str, ...]] = ()) -> None:
-        """The switch has everything up to ``revision``, ``faults`` excepted; ``mended``: owners written without fault."""
+    def confirm(self, name: str, revision: int, faults: Iterable[Fault] = (), told: Collection[int] = ()) -> None:
+        """The switch has everything up to ``revision``, ``faults`` excepted.
+
+        ``told``: cookies and group ids of all that it was told to have or to give up; what it refused of those before is past.
+        An owner's other flows prove nothing.
+        """
         place = self._places[name]
-        for owner in mended:
-            place.faults.pop(owner, None)
-        for fault in faults:
-            place.faults[fault.owner] = fault
+        place.faults = [row for row in place.faults if row.about not in told]
+        place.faults.extend(faults)
         # With nothing else to do it has every later revision too.
         place.confirmed = revision if place.pending else self.revision
 
@@ -110,7 +114,7 @@ class Fleet:
         return self._places[name].wake is not None
 
     def faults(self, name: str) -> tuple[Fault, ...]:
-        return tuple(self._places[name].faults.values())
+        return tuple(self._places[name].faults)
 
     def confirmed(self) -> dict[str, int]:
         """The revision each switch has confirmed; those that are away are left out."""
@@ -123,4 +127,4 @@ class Fleet:
         up = place.wake is not None
         in_step = up and place.synchronised and place.confirmed >= self.revision and not place.faults
         behind = max(0, self.revision - max(place.confirmed, 0)) if up else self.revision
-        return SwitchStatus(up, in_step, behind, tuple(place.faults.values()), place.since)
+        return SwitchStatus(up, in_step, behind, tuple(place.faults), place.since)

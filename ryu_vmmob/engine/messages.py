@@ -43,6 +43,7 @@ def fault(message: Message, error: str) -> Fault:
     """A switch's refusal of a message, joined to what it is about."""
     about = message.about
     if isinstance(about, (Flow, Group)):
-        return Fault(error, str(about), about.owner)
+        return Fault(error, str(about), about.owner, about.cookie if isinstance(about, Flow) else about.id)
     kind = "cookie" if about > 0xFFFFFFFF else "group"
-    return Fault(error, f"deletion of {kind} {about:#x}" if kind == "cookie" else f"deletion of {group_name(about)}", ())
+    cause = f"deletion of {kind} {about:#x}" if kind == "cookie" else f"deletion of {group_name(about)}"
+    return Fault(error, cause, (), about)

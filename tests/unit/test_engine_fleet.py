@@ -170,20 +170,21 @@ def test_an_audit_starts_from_the_desired_state() -> None:
     assert made.status("a").in_step
 
 
-def test_faults_stay_until_their_owner_is_written_without_one() -> None:
+def test_a_fault_stays_until_the_switch_is_told_of_that_very_flow_again() -> None:
     made, _ = fleet("a")
-    one, two = Fault("full", "x", ("vm", "v", "0")), Fault("full", "y", ("cug", "web"))
-    made.confirm("a", 5, [one, two])
+    owner = ("vm", "v", "0")
+    one, two = Fault("full", "x", owner, 11), Fault("full", "y", owner, 12)
+    made.confirm("a", 5, [one, two], {11, 12})
     assert set(made.faults("a")) == {one, two}
     assert made.status("a").faults == made.faults("a")
     assert not made.status("a").in_step
     assert made.has("a", 5)
-    made.confirm("a", 5, [], [("vm", "w", "0")])
+    made.confirm("a", 5, [], {13})  # another flow, be it of the same owner
     assert len(made.faults("a")) == 2
-    made.confirm("a", 5, [], [one.owner])
+    made.confirm("a", 5, [], {11})  # written now, or not wanted any more
     assert made.faults("a") == (two,)
-    again = Fault("bad", "z", two.owner)
-    made.confirm("a", 5, [again], [two.owner])
+    again = Fault("bad", "y", owner, 12)
+    made.confirm("a", 5, [again], {12})
     assert made.faults("a") == (again,)
 
 
