@@ -84,12 +84,15 @@ class SwitchTables:
         """What the switch takes for the same flow -> cookie."""
 
     def check(self, delta: Delta) -> None:
-        """Raise Clash when two flows of the outcome would stand for the same key, or share a cookie."""
+        """Raise Clash when two flows of the outcome would stand for the same key or share a cookie, or two groups an id."""
         for flow in delta.flows:
             cookie = flow.cookie if flow.cookie in self.flows else self.keys.get(flow.key)
             if cookie is not None and cookie not in delta.gone:
                 other = self.flows[cookie]
                 raise Clash(f"{flow.owner} and {other.owner} both want {flow}; there is {other}")
+        for group in delta.groups:
+            if group.id in self.groups:
+                raise Clash(f"{group.owner} and {self.groups[group.id].owner} both want {group}")
 
     def apply(self, delta: Delta) -> None:
         """Become what ``delta`` says; it has passed `check`."""
@@ -109,6 +112,7 @@ def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delt
     """The delta of one switch from (before, after) contributions of each object that changed."""
     flows_before: dict[int, Flow] = {}
     flows_after: dict[int, Flow] = {}
+    places: dict[bytes, Flow] = {}
     groups_before: dict[int, Group] = {}
     groups_after: dict[int, Group] = {}
     for before, after in pairs:
@@ -119,10 +123,12 @@ def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delt
                 groups_before[entry.id] = entry
         for entry in after:
             if isinstance(entry, Flow):
-                if entry.cookie in flows_after:
-                    raise Clash(f"{entry.owner} and {flows_after[entry.cookie].owner} both want {entry}")
+                if (other := places.setdefault(entry.key, entry)) is not entry:
+                    raise Clash(f"{entry.owner} and {other.owner} both want {entry}; there is {other}")
                 flows_after[entry.cookie] = entry
             else:
+                if entry.id in groups_after:
+                    raise Clash(f"{entry.owner} and {groups_after[entry.id].owner} both want {entry}")
                 groups_after[entry.id] = entry
     delta = Delta()
     delta.flows = [flow for cookie, flow in flows_after.items() if cookie not in flows_before]
