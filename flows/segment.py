@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Union
+from typing import Iterator, Sequence, Union
 
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
@@ -92,25 +92,24 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
             yield lag_group(state, cug, server)
         if name in local.flooded:
             buckets.append((name, Bucket(to_server(state, cug, server))))
-    yield from _flood_flow(cug, 0, None, [bucket for _, bucket in buckets])
+    yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets])
     for name in local.servers:
         server = state.fabric.servers[name]
         if len(server.attach) > 1:
             others = [bucket for owner, bucket in buckets if owner != name]
-            for port in server.attach:
-                yield from _flood_flow(cug, 1 + lag_number(state, server), port.port, others)
+            ports = [port.port for port in server.attach]
+            yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
 
 
-def _flood_flow(cug: Cug, index: int, in_port: int | None, buckets: list[Bucket]) -> Iterator[Entry]:
+def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket]) -> Iterator[Entry]:
+    """A flood group and the flows that lead to it: from these ports, or from all others (no ports)."""
     multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
     fields = {"metadata": SEGMENT.of(cug.key), "eth_dst": multicast}
-    if in_port is None:
-        rule, priority = match(**fields), Priority.FALLBACK
-    else:
-        rule, priority = match(in_port=in_port, **fields), Priority.NORMAL
     number = group_id(GroupKind.FLOOD, cug.key, index)
     if buckets:
         yield Group(number, GroupType.ALL, tuple(buckets))
-        yield Flow(Table.BRIDGE, priority, rule, (ToGroup(number),))
-    elif in_port is not None:
-        yield Flow(Table.BRIDGE, priority, rule)
+    actions = (ToGroup(number),) if buckets else ()
+    if not in_ports and buckets:
+        yield Flow(Table.BRIDGE, Priority.FALLBACK, match(**fields), actions)
+    for port in in_ports:
+        yield Flow(Table.BRIDGE, Priority.NORMAL, match(in_port=port, **fields), actions)

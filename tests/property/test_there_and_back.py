@@ -1,0 +1,165 @@
+"""No trace: what a move leaves behind on every switch, on random fabrics (design 5).
+
+Compared is what the simulated switches hold, flows by cookie and groups by content, not what the compiler says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import strategies as st
+
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, PutCug, PutVm, StartMigration
+from ryu_vmmob.model.objects import Interface
+from tests.property.fabrics import fabrics
+from tests.property.world import World, cug, interface
+
+CUGS = 3
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Some VMs on a fabric, the first of which is to move from ``source`` to ``target``."""
+
+    fabric: Fabric
+    vms: tuple[tuple[str, str, tuple[Interface, ...]], ...]
+    target: str
+    move: StartMigration
+
+    @property
+    def source(self) -> str:
+        return self.vms[0][1]
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> Scene:
+    fabric = draw(fabrics())
+    servers = sorted(fabric.servers)
+    vms = []
+    for number in range(draw(st.integers(1, 6))):
+        groups = draw(st.lists(st.integers(0, CUGS - 1), min_size=1, max_size=CUGS, unique=True))
+        interfaces = tuple(interface(group, number + 2, group == 0) for group in groups)
+        vms.append((f"vm{number}", draw(st.sampled_from(servers)), interfaces))
+    target = draw(st.sampled_from([name for name in servers if name != vms[0][1]]))
+    move = StartMigration(
+        "m1",
+        "vm0",
+        target,
+        delivery=draw(st.sampled_from(["early", "on_activation"])),
+        activate_on=draw(st.sampled_from(["announcement", "request"])),
+        commit="request",
+        timeout=1e9,
+    )
+    return Scene(fabric, tuple(vms), target, move)
+
+
+def build(scene: Scene, cugs: Iterable[PutCug], first_at: str | None = None) -> World:
+    """The scene at rest, its first VM perhaps at another server than it says."""
+    world = World(scene.fabric)
+    do(world, *cugs)
+    for number, (name, server, interfaces) in enumerate(scene.vms):
+        do(world, PutVm(name, first_at if first_at is not None and not number else server, interfaces))
+    return world
+
+
+def do(world: World, *commands: Command) -> None:
+    """Each command carried out, and taken by all switches."""
+    for command in commands:
+        world.do(command)
+        world.settle()
+
+
+def cugs() -> list[PutCug]:
+    return [cug(number, number == 0) for number in range(CUGS)]
+
+
+def there(world: World, move: StartMigration) -> None:
+    do(world, replace(move, now=world.now), Activate(move.id, world.now), Commit(move.id, world.now))
+
+
+@MANY
+@given(scenes(), st.booleans())
+def test_prepared_and_aborted_leaves_no_trace(scene: Scene, at_once: bool) -> None:
+    world = build(scene, cugs())
+    before = world.tables()
+    if at_once:
+        # Aborted while the preparation is on its way: some switches have it, some never get it.
+        world.do(replace(scene.move, now=world.now))
+        for name in world.waiting()[::2]:
+            world.update(name)
+    else:
+        do(world, replace(scene.move, now=world.now))
+        event("same flows while prepared" if world.tables() == before else "other flows while prepared")
+    do(world, Abort("m1", world.now))
+    assert world.tables() == before
+    assert world.engine.state.vms["vm0"].server == scene.source
+    world.check()
+
+
+@MANY
+@given(scenes(), st.integers(0, 59))
+def test_there_and_back_within_the_quarantine_leaves_no_trace(scene: Scene, seconds: int) -> None:
+    world = build(scene, cugs())
+    before, numbers = world.tables(), world.engine.state.allocations
+    there(world, scene.move)
+    world.now += seconds
+    world.engine.progress()
+    world.settle()
+    there(world, replace(scene.move, id="m2", to=scene.source))
+    assert world.tables() == before
+    assert world.engine.state.allocations == numbers
+    world.check_oracles()
+
+
+@MANY
+@given(scenes())
+def test_after_a_move_it_is_as_if_the_vm_had_always_been_there(scene: Scene) -> None:
+    """Every CUG is pinned to one number everywhere, so that the history of the numbers does not show."""
+    pinned = [
+        replace(row, pins=dict.fromkeys(scene.fabric.l2_domains, 110 + number)) for number, row in enumerate(cugs())
+    ]
+    moved = build(scene, pinned)
+    there(moved, scene.move)
+    always = build(scene, pinned, first_at=scene.target)
+    assert moved.tables() == always.tables()
+    assert moved.engine.state.presences == always.engine.state.presences
+    moved.check()
+
+
+@MANY
+@given(scenes(), st.data())
+def test_links_down_and_up_again_leave_no_trace(scene: Scene, data: st.DataObject) -> None:
+    world = build(scene, cugs())
+    before = world.tables()
+    names = sorted(link.name for link in scene.fabric.links)
+    assume(names)
+    world.links(frozenset(data.draw(st.sets(st.sampled_from(names), min_size=1, max_size=3))))
+    world.settle()
+    world.check()
+    world.links(frozenset())
+    world.settle()
+    assert world.tables() == before
+
+
+@MANY
+@given(scenes())
+def test_the_switches_of_a_move_are_told_only_once(scene: Scene) -> None:
+    """A restart in the middle of a move, with nothing lost, sends nothing (invariant 9)."""
+    world = build(scene, cugs())
+    do(world, replace(scene.move, now=world.now))
+    again = World.__new__(World)
+    again.__dict__.update(world.__dict__)
+    from ryu_vmmob.engine.engine import Engine
+
+    again.engine = Engine(scene.fabric, world.store, lambda: world.now, quarantine=60.0)
+    again.sent = dict.fromkeys(scene.fabric.switches, 0)
+    for name in scene.fabric.switches:
+        again.connect(name)
+    assert set(again.sent.values()) == {0}
+    do(again, Activate("m1", world.now), Commit("m1", world.now))
+    assert again.engine.state.vms["vm0"].server == scene.target
+    again.check()
