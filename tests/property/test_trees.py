@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch
-from ryu_vmmob.paths.trees import Adjacency, Tree, build_trees, roots
+from ryu_vmmob.paths.trees import Adjacency, Tree, adjacency, build_trees, roots
 from tests.property.fabrics import fabrics
 
 SOME = settings(max_examples=60, deadline=None)
@@ -138,7 +138,7 @@ def test_branches_join_the_ends_and_nothing_more(data: st.DataObject, fabric: Fa
     ends = data.draw(st.sets(st.sampled_from(sorted(fabric.switches))))
     for tree in build_trees(fabric, downs(data, fabric)).trees:
         found = tree.branches(ends)
-        edges = {tuple(sorted((node, other))) for node, around in found.items() for other in around}
+        edges = {adjacency(node, other) for node, around in found.items() for other in around}
         assert all(node in found[other] for node, around in found.items() for other in around)
         assert edges <= tree.edges
         assert ends <= found.keys()

@@ -132,10 +132,11 @@ def test_trees_grow_when_all_that_are_connected_have_shrunk() -> None:
     name = rooted(fabric, "spine-1")[0]
     made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)))
     made.engine.links_seen(frozenset({LEFT_A}))
-    assert not made.state.trees_settled
+    assert made.state.trees_shrunk == made.state.revision
     assert made.state.presences[name].local["tor-a"].neighbours == ()
     made.confirm()
     assert made.state.trees_settled
+    assert made.state.trees_shrunk == 0
     assert made.state.presences[name].local["tor-a"].neighbours == ("spine-2",)
 
 
