@@ -21,6 +21,7 @@ from ryu.ofproto import ofproto_v1_3
 from ryu_vmmob import compat, options
 from ryu_vmmob.apps import rest_mount
 from ryu_vmmob.apps.links import LinkWatch
+from ryu_vmmob.apps.listening import refuse_taken_ports
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
@@ -57,6 +58,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self.CONF.set_default("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
         try:
             options.refuse_open_door(self.settings)
+            refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             store = open_store(self.settings.store)
             self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
