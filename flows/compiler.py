@@ -140,7 +140,7 @@ class _Recompute:
     def segment(self, name: str) -> None:
         """A CUG whose presence, VLAN-IDs or tree may have changed: only switches that see a difference are redone."""
         old, new = self.compiler.presence(name), self.state.presences.get(name)
-        same_numbers = self._numbers_before(name) == self._numbers_now(name)
+        same_numbers = self._numbers(self.compiler.state, name) == self._numbers(self.state, name)
         if old == new and same_numbers:
             return
         before: Mapping[str, Local] = old.local if old is not None else {}
@@ -156,12 +156,10 @@ class _Recompute:
         self._hops(name, old, new, same_tree and same_numbers)
         self._members(name, old, new, same_tree)
 
-    def _numbers_before(self, name: str) -> Map[str, int] | None:
-        state = self.compiler.state
-        return state.vlan_ids(name) if state is not None and name in state.cugs else None
-
-    def _numbers_now(self, name: str) -> Map[str, int] | None:
-        return self.state.vlan_ids(name) if name in self.state.cugs else None
+    def _numbers(self, state: State | None, name: str) -> tuple[int, Map[str, int]]:
+        """A CUG's segment key (0: there is none) and its VLAN-IDs."""
+        cug = state.cugs.get(name) if state is not None else None
+        return (cug.key, state.vlan_ids(name)) if state is not None and cug is not None else (0, Map())
 
     def _hops(self, name: str, old: Presence | None, new: Presence | None, same: bool) -> None:
         """Next hops: everywhere to a new edge, from a new switch to every edge; all of them when the tree changed."""

@@ -76,6 +76,8 @@ class Draft:
         self.state = replace(
             state, cugs=state.cugs.delete(cug.name), pins=pins, segment_cugs=state.segment_cugs.delete(cug.key)
         )
+        # At once: a CUG that is made anew under this name, by the same change even, is another segment.
+        self._number(cug, frozenset(), frozenset())
         self.cugs.add(cug.name)
 
     def put_vm(self, vm: Vm) -> None:
@@ -151,17 +153,11 @@ class Draft:
         return all(getattr(self.state, name) is getattr(self.before, name) for name in names)
 
     def _settle(self, name: str) -> None:
-        cug = self.state.cugs.get(name) or self.before.cugs[name]
+        cug = self.state.cugs.get(name)
         found = presence(self.state, name) if name in self.state.occupancy else None
-        wanted = domains(self.state.fabric, found) if found is not None else frozenset()
-        before = self.state.allocations.get(cug.key, Map())
-        may_starve = self._starved_before(name) if self.strict else wanted
-        self.state = allocate(self.state, cug, wanted, self.now, may_starve=may_starve)
-        after = self.state.allocations.get(cug.key, Map())
-        for domain in sorted(frozenset(after) - frozenset(before)):
-            self.event("vlan_id.allocated", cug=name, l2_domain=domain, vlan_id=after[domain])
-        for domain in sorted(frozenset(before) - frozenset(after)):
-            self.event("vlan_id.released", cug=name, l2_domain=domain, vlan_id=before[domain])
+        if cug is not None:
+            wanted = domains(self.state.fabric, found) if found is not None else frozenset()
+            self._number(cug, wanted, self._starved_before(name) if self.strict else wanted)
         presences = self.state.presences
         if found is not None:
             if presences.get(name) != found:
@@ -169,6 +165,16 @@ class Draft:
         elif name in presences:
             presences = presences.delete(name)
         self.state = replace(self.state, presences=presences)
+
+    def _number(self, cug: Cug, wanted: frozenset[str], may_starve: frozenset[str]) -> None:
+        """VLAN-IDs of a CUG in exactly the domains ``wanted``."""
+        before = self.state.allocations.get(cug.key, Map())
+        self.state = allocate(self.state, cug, wanted, self.now, may_starve=may_starve)
+        after = self.state.allocations.get(cug.key, Map())
+        for domain in sorted(frozenset(after) - frozenset(before)):
+            self.event("vlan_id.allocated", cug=cug.name, l2_domain=domain, vlan_id=after[domain])
+        for domain in sorted(frozenset(before) - frozenset(after)):
+            self.event("vlan_id.released", cug=cug.name, l2_domain=domain, vlan_id=before[domain])
 
     def _starved_before(self, name: str) -> frozenset[str]:
         """Domains without a VLAN-ID since a link failed, which no new server is in need of: no reason to refuse now."""
