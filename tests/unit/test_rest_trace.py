@@ -1,0 +1,154 @@
+"""``POST /v1/trace``: the answer's form, its faults, and that it changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ryu_vmmob.flows.pipeline import TABLES
+from tests.unit.rest_support import Service, problem, vm
+
+TO_WEB2 = {"ip": "10.1.0.12"}
+
+
+@pytest.fixture
+def service() -> Service:
+    service = Service()
+    service.connect()
+    service.with_web().put("/v1/vms/web2", vm("srv-c1", 12))
+    service.confirm()
+    return service
+
+
+def trace(service: Service, to: Any = TO_WEB2, start: Any = None, **more: Any) -> Any:
+    answer = service.ask("POST", "/v1/trace", {"from": start or {"vm": "web1", "interface": 0}, "to": to, **more})
+    assert answer.status_int == 200, answer.text
+    return answer.json
+
+
+def test_the_whole_way(service: Service) -> None:
+    found = trace(service, protocol="tcp", port=80)
+    assert found["verdict"] == "delivered"
+    assert found["deliveries"] == [{"server": "srv-c1", "external": None, "port": "tor-c:1", "vlan_id": 500, "vms": ["web2"]}]
+    assert [(row["switch"], row["vlan_id"]) for row in found["hops"]] == [
+        ("tor-a", 100), ("border-1", 2000), ("border-2", 3000), ("tor-c", 500),
+    ]  # fmt: skip
+    outputs = [row for hop in found["hops"] for row in hop["outputs"]]
+    assert [(row["to"], row["l2_domain"], row["vlan_id"]) for row in outputs] == [
+        ("border-1", "core-1", 2000), ("border-2", "wan", 3000), ("tor-c", "rack-c", 500), ("srv-c1", "rack-c", 500),
+    ]  # fmt: skip
+    assert outputs[0]["link"] == "border-1:1=tor-a:49"
+    assert outputs[-1]["link"] is None
+    assert all(row["dropped"] is None for row in [*outputs, *found["hops"]])
+    assert (found["copies_to_controller"], found["not_in_step"]) == (0, [])
+    assert found["revision"] == service.engine.state.revision
+
+
+def test_every_table_is_one_of_the_switches_own_flows(service: Service) -> None:
+    labels = [table.label for table in TABLES]
+    for hop in trace(service)["hops"]:
+        flows = service.get(f"/v1/switches/{hop['switch']}/flows")["items"]
+        assert all(row in flows for row in hop["tables"])
+        order = [labels.index(row["table"]) for row in hop["tables"]]
+        assert order == sorted(set(order))
+        assert order[0] == 0
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "icmp", 6, 17, 253, 0, 255, None])
+def test_protocols(service: Service, protocol: Any) -> None:
+    assert trace(service, protocol=protocol)["verdict"] == "delivered"
+
+
+def test_an_answer_comes_back_to_the_sender(service: Service) -> None:
+    found = trace(service, protocol="arp")
+    assert found["verdict"] == "answered"
+    assert [(row["server"], row["vms"]) for row in found["deliveries"]] == [("srv-a1", ["web1"])]
+
+
+def test_a_drop(service: Service) -> None:
+    found = trace(service, start={"vm": "web1", "mac": "02:00:00:00:00:99"})
+    reason = "tor-a, table admit: no flow admits this source (anti-spoofing)"
+    assert (found["verdict"], found["reason"], found["deliveries"]) == ("dropped", reason, [])
+    (hop,) = found["hops"]
+    assert (hop["outputs"], hop["dropped"]) == ([], reason)
+    assert hop["tables"][-1] | {"cookie": None} == {
+        "table": "admit", "priority": 0, "match": "", "actions": "drop", "cookie": None,
+        "owner": {"kind": "switch", "name": None, "reason": "every switch has it"},
+    }  # fmt: skip
+
+
+def test_links_that_are_down_are_respected(service: Service) -> None:
+    service.engine.links_seen(frozenset({"border-1:48=border-2:48"}))
+    found = trace(service)
+    assert found["verdict"] == "dropped"
+    assert "border-1:48=border-2:48" in found["reason"]
+    service.engine.links_seen(frozenset({"tor-c:1"}))
+    service.confirm()
+    hop = trace(service)["hops"][-1]
+    assert hop["outputs"][0]["dropped"] == "port 1 is down"
+    assert hop["dropped"].startswith("tor-c, table deliver: port 1 is down")
+
+
+def test_a_move_sends_to_both_places_and_copies_to_the_controller(service: Service) -> None:
+    assert service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-a2"}).status_int == 201
+    service.confirm()
+    found = trace(service, {"ip": "10.1.0.11"}, {"vm": "web2"})
+    assert sorted(row["server"] for row in found["deliveries"]) == ["srv-a1", "srv-a2"]
+    found = trace(service, start={"vm": "web1", "at": "srv-a2"})
+    assert (found["from"]["server"], found["from"]["vlan_id"], found["copies_to_controller"]) == ("srv-a2", None, 1)
+
+
+def test_switches_that_have_not_confirmed_are_named(service: Service) -> None:
+    service.put("/v1/vms/web3", vm("srv-a2", 13))
+    assert trace(service, {"ip": "10.1.0.13"})["not_in_step"] == ["tor-a"]
+    service.confirm()
+    assert trace(service, {"ip": "10.1.0.13"})["not_in_step"] == []
+
+
+def test_group_addresses_are_destinations(service: Service) -> None:
+    for to in ({"mac": "ff:ff:ff:ff:ff:ff"}, {"ip": "10.1.0.255"}, {"ip": "255.255.255.255"}, {"ip": "ff02::1"}):
+        assert [row["vms"] for row in trace(service, to)["deliveries"]] == [["web2"]]
+
+
+def test_a_trace_changes_nothing(service: Service) -> None:
+    before = service.engine.state, service.store.revision
+    trace(service)
+    trace(service, {"ip": "10.1.0.99"})
+    assert (service.engine.state, service.store.revision) == before
+
+
+WEB1 = {"vm": "web1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "paths"),
+    [
+        ({"from": {"external": "internet-1"}, "to": TO_WEB2}, ["from.external"]),
+        ({"from": {}, "to": TO_WEB2}, ["from.vm"]),
+        ({"from": {"vm": "nobody"}, "to": TO_WEB2}, ["from.vm"]),
+        ({"from": {"vm": "web1", "interface": -1}, "to": TO_WEB2}, ["from.interface"]),
+        ({"from": {"vm": "web1", "interface": 7}, "to": TO_WEB2}, ["from.interface"]),
+        ({"from": {"vm": "web1", "at": "srv-b1"}, "to": TO_WEB2}, ["from.at"]),
+        ({"from": WEB1, "to": {}}, ["to"]),
+        ({"from": WEB1, "to": {"ip": "10.1.0"}}, ["to.ip"]),
+        ({"from": WEB1, "to": {"ip": "0.0.0.0"}}, ["to.ip"]),
+        ({"from": WEB1, "to": {"ip": "fe80::1%eth0"}}, ["to.ip"]),
+        ({"from": WEB1, "to": {"mac": "02-00"}}, ["to.mac"]),
+        ({"from": WEB1, "to": {"mac": "02:00:00:00:00:1"}}, ["to.mac"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": "sctp", "port": 65536}, ["protocol", "port"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": 256}, ["protocol"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": True}, ["protocol"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": "icmp", "port": 80}, ["port"]),
+        ({"from": WEB1, "to": TO_WEB2, "hops": 3}, ["hops"]),
+        ({"from": WEB1}, ["to"]),
+        ({"to": TO_WEB2}, ["from"]),
+    ],
+)
+def test_faults_have_their_path(service: Service, body: Any, paths: list[str]) -> None:
+    problem(service.ask("POST", "/v1/trace", body), 422, *paths)
+
+
+def test_external_networks_say_that_they_are_not_carried(service: Service) -> None:
+    answer = service.ask("POST", "/v1/trace", {"from": {"external": "internet-1"}, "to": TO_WEB2})
+    assert "not carried yet" in problem(answer, 422, "from.external")
