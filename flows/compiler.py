@@ -88,6 +88,10 @@ class Compiler:
                         del self._where[key]
         for switch, delta in plan.deltas.items():
             self.tables.setdefault(switch, SwitchTables()).apply(delta)
+        # What stays may be another's now: whose a flow is belongs to what people are told, and is in no delta.
+        for (switch, _), entries in plan.contributions.items():
+            if entries:
+                self.tables[switch].own(entries)
         self._state = plan.state
 
     def where(self, key: Key) -> frozenset[str]:

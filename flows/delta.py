@@ -107,6 +107,14 @@ class SwitchTables:
         for group in (*delta.groups, *delta.groups_changed):
             self.groups[group.id] = group
 
+    def own(self, entries: Iterable[Entry]) -> None:
+        """Put entries in the place of their equals, for the sake of their owners."""
+        for entry in entries:
+            if isinstance(entry, Flow):
+                self.flows[entry.cookie] = entry
+            else:
+                self.groups[entry.id] = entry
+
 
 def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delta:
     """The delta of one switch from (before, after) contributions of each object that changed."""

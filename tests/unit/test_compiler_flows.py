@@ -214,8 +214,23 @@ def test_a_cug_that_comes_and_goes_in_one_change() -> None:
     the_same(site.engine.desired, full(site.state), site.state)
 
 
+def test_interfaces_that_change_places() -> None:
+    site = Site(two_racks(), *EVERYWHERE)
+    both = (nic(11, "db", 2), nic(11, ips=["10.1.0.11", "2001:db8:1::b"]))
+    ticket = site.engine.execute(vm("web1", "a1", *both))
+    the_same(site.engine.desired, full(site.state), site.state)
+    assert ticket.switches == ()
+    owners = {flow.owner for flow in site.engine.desired.flows("tor-a") if "10.1.0.11" in str(flow)}
+    assert owners == {("vm", "web1", "1")}
 
 
+def test_a_vm_that_takes_the_place_of_another() -> None:
+    """In one change, with the same addresses: the flows stay, and are the new one's."""
+    site = Site(two_racks(), cug(), vm("old"), vm("web2", "b1", nic(12)))
+    ticket = site.engine.execute(DeleteVm("old"), vm("new"))
+    the_same(site.engine.desired, full(site.state), site.state)
+    assert ticket.switches == ()
+    assert {flow.owner[1] for flow in site.engine.desired.flows("tor-a") if flow.owner[0] == "vm"} == {"new", "web2"}
 
 
 def test_a_link_that_fails_changes_groups_only() -> None:
