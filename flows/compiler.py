@@ -160,6 +160,12 @@ class _Recompute:
         self._hops(name, old, new, same_tree and same_numbers)
         self._members(name, old, new, same_tree)
 
+    def _renumbered(self, name: str, local: Local) -> bool:
+        """Whether local servers are spoken to under another VLAN-ID than before."""
+        domains = {self.state.fabric.servers[server].l2_domain for server in local.servers}
+        before, now = self._numbers(self.compiler.state, name)[1], self._numbers(self.state, name)[1]
+        return any(before.get(domain) != now.get(domain) for domain in domains if domain is not None)
+
     def _numbers(self, state: State | None, name: str) -> tuple[int, Map[str, int]]:
         """A CUG's segment key (0: there is none) and its VLAN-IDs."""
         cug = state.cugs.get(name) if state is not None else None
@@ -185,7 +191,7 @@ class _Recompute:
                     self.put(switch, key, (next_hop(self.state, cug, switch, edge, new),))
 
     def _members(self, name: str, old: Presence | None, new: Presence | None, same_tree: bool) -> None:
-        """Members' flows at switches that joined or left the segment, or became or ceased to be an edge of it.
+        """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got a new VLAN-ID.
 
         A changed tree alone changes groups, not members: except for a VM that moves, whose two ways may now part elsewhere.
         """
@@ -193,7 +199,9 @@ class _Recompute:
         now: Mapping[str, Local] = new.local if new is not None else {}
         left = before.keys() - now.keys()
         changed = [
-            switch for switch, local in now.items() if switch not in before or before[switch].edge != local.edge
+            switch
+            for switch, local in now.items()
+            if switch not in before or before[switch].edge != local.edge or local.edge and self._renumbered(name, local)
         ]
         if not left and not changed and same_tree:
             return

@@ -9,7 +9,7 @@ from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
-from ryu_vmmob.flows.ports import out, to_server
+from ryu_vmmob.flows.ports import out, speaks, to_server
 from ryu_vmmob.flows.segment import next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
 from ryu_vmmob.model.state import State
@@ -21,7 +21,8 @@ def interface_flows(
 ) -> Iterator[Flow]:
     """Everything switch ``at`` needs to know of one interface."""
     servers = state.fabric.servers
-    here = [(seat, servers[seat.server]) for seat in seats if servers[seat.server].switch == at]
+    places = [(seat, servers[seat.server]) for seat in seats if servers[seat.server].switch == at]
+    here = [(seat, server) for seat, server in places if speaks(state, cug, server)]
     yield from _bridge(state, cug, interface, seats, at, found)
     yield from _deliver(state, cug, interface, [server for seat, server in here if seat.receives])
     for seat, server in here:

@@ -37,6 +37,11 @@ def first_alive(number: int, buckets: tuple[Bucket, ...]) -> Group:
     return Group(number, GroupType.INDIRECT, (Bucket(actions),))
 
 
+def speaks(state: State, cug: Cug, server: Server) -> bool:
+    """Whether frames of the CUG can go to and fro a server: not where it is tagged and its domain has no VLAN-ID left."""
+    return not server.tagged or state.vlan_id(cug.name, server.l2_domain) is not None
+
+
 def lag_number(state: State, server: Server) -> int:
     """The ordinal of a server among those of its switch, from 0."""
     return state.fabric.servers_of[server.switch].index(server)

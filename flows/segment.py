@@ -7,7 +7,7 @@ from typing import Iterator, Sequence, Union
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Priority, Table, group_id
-from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, to_server, trunk_buckets
+from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, speaks, to_server, trunk_buckets
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence
@@ -86,17 +86,16 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
             buckets.append(("", Bucket((ToGroup(number),))))
         else:
             buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
-    for name in local.servers:
-        server = state.fabric.servers[name]
+    servers = [server for name in local.servers if speaks(state, cug, server := state.fabric.servers[name])]
+    for server in servers:
         if len(server.attach) > 1:
             yield lag_group(state, cug, server)
-        if name in local.flooded:
-            buckets.append((name, Bucket(to_server(state, cug, server))))
+        if server.name in local.flooded:
+            buckets.append((server.name, Bucket(to_server(state, cug, server))))
     yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets])
-    for name in local.servers:
-        server = state.fabric.servers[name]
+    for server in servers:
         if len(server.attach) > 1:
-            others = [bucket for owner, bucket in buckets if owner != name]
+            others = [bucket for owner, bucket in buckets if owner != server.name]
             ports = [port.port for port in server.attach]
             yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
 

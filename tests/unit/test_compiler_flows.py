@@ -260,8 +260,29 @@ def server_becomes_tagged(rack_a: list[int]) -> tuple[Site, Fabric]:
     return site, replace(fabric, servers={**fabric.servers, "a3": a3})
 
 
+@pytest.mark.parametrize("rack_a", [[100, 101], [100]], ids=["a number is free", "no number is free"])
+def test_a_tagged_server_gets_nothing_untagged(rack_a: list[int]) -> None:
+    before, fabric = server_becomes_tagged(rack_a)
+    site = Site(fabric, store=before.store)
+    tables = site.engine.desired.tables["tor-a"]
+    assert not [row for row in tables.flows.values() if ("vlan_vid", 0, None) in row.match]
+    plain = [row for entry in entries(site.engine.desired, "tor-a") for row in actions(entry) if row == (Output(3),)]
+    assert plain == []
+    assert bool(site.state.starved) == (len(rack_a) == 1)
 
 
+def test_a_starved_server_is_served_once_a_number_is_free() -> None:
+    before, fabric = server_becomes_tagged([100])
+    site = Site(fabric, store=before.store)
+    site.now = before.now
+    site.engine.execute(DeleteVm("db1", site.now))
+    site.confirm()
+    site.now += 61
+    site.engine.progress()
+    site.confirm()
+    assert not site.state.starved
+    assert site.state.server_vlan_id("web", "a3") == 100
+    the_same(site.engine.desired, full(site.state), site.state)
 
 
 def test_the_example_of_the_documentation_compiles() -> None:
