@@ -167,15 +167,15 @@ class Site:
             command += ["--", "set", "controller", name, "target=" + target.replace(":", r"\:")]
         self.ovs.vsctl(*command[1:])
 
-    def disconnect(self, name: str) -> None:
-        """A switch loses its controller and keeps what it has; returns when the controller has noticed."""
-        self._dial({name: NOWHERE})
-        until(lambda: not self.switch(name)["connected"])
+    def disconnect(self, *names: str) -> None:
+        """Switches lose their controller and keep what they have; returns when the controller has noticed."""
+        self._dial(dict.fromkeys(names, NOWHERE))
+        until(lambda: not any(self.switch(name)["connected"] for name in names))
 
-    def reconnect(self, name: str) -> None:
-        """It comes back; returns when the controller has noticed."""
-        self._dial({name: self._target(name)})
-        until(lambda: self.switch(name)["connected"])
+    def reconnect(self, *names: str) -> None:
+        """They come back; returns when the controller has noticed."""
+        self._dial({name: self._target(name) for name in names})
+        until(lambda: all(self.switch(name)["connected"] for name in names))
 
     def remove_bridge(self, name: str) -> None:
         self.bridges.pop(name).remove()
