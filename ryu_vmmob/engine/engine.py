@@ -183,6 +183,11 @@ class Engine:
             due.append(EndQuarantines(now, self._quarantine, self.fleet.confirmed()))
         return due
 
+    def _calm(self) -> bool:
+        """Whether every connected switch has confirmed all there is."""
+        here = [name for name in self.fleet.names if self.fleet.is_connected(name)]
+        return all(self.fleet.has(name, self.state.revision) for name in here)
+
     def _due_for(self, migration: Migration, now: float) -> Command | None:
         """The step that a migration's phase and its switches' confirmations lead to, or None."""
         switches = [name for name in migration.switches if name in self.state.fabric.switches]
@@ -212,7 +217,7 @@ class Engine:
     def links_seen(self, down: frozenset[str]) -> None:
         """The links that are down now, by name."""
         if down != self.state.links_down:
-            self.execute(LinksChanged(down, self._clock()))
+            self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
             self.progress()
 
     def frame_seen(self, switch: str, cookie: int) -> None:

@@ -103,11 +103,14 @@ class LinksChanged:
 
     Broadcasts must not meet a mixture of two trees, so they wait for the second step. Unicast frames go the new way at once:
     where a tree changes by one edge, old and new next hops lie on one ring, and a frame that a switch would send back the way
-    it came is not sent; so it goes on in one direction until it is there, or is dropped, and never circles.
+    it came is not sent; so it goes on in one direction until it is there, or is dropped, and never circles. That holds for
+    frames with one place to go to: while a VM is moving, or ``calm`` is False (a switch may still have the flows of a move),
+    unicast frames wait as well.
     """
 
     down: frozenset[str]
     now: float
+    calm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +282,12 @@ def _links_changed(draft: Draft, command: LinksChanged) -> None:
     target = build_trees(state.fabric, command.down)
     common = state.trees.common(target)
     one_edge = all(len(old.edges - new.edges) <= 1 for old, new in zip(state.ways.trees, target.trees, strict=True))
+    moving = any(not row.phase.is_final for row in state.migrations.values())
     settled = common == target
     draft.state = replace(
         state, links_down=command.down, trees_settled=settled, trees_shrunk=0 if settled else state.revision
     )
-    _use_trees(draft, common, target if one_edge else common)
+    _use_trees(draft, common, target if one_edge and command.calm and not moving else common)
 
 
 def _settle_trees(draft: Draft, command: SettleTrees) -> None:

@@ -23,7 +23,7 @@ from typing import Final
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.objects import Migration, Phase, TimelineEntry
-from ryu_vmmob.model.refusal import conflict, invalid, not_found
+from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
 
 KEPT: Final = 1000
 """So many finished migrations are kept for reading; older ones are forgotten."""
@@ -76,6 +76,8 @@ def start(draft: Draft, wanted: Migration) -> None:
     if wanted.target == vm.server:
         raise conflict(f"VM {vm.name!r} is on server {vm.server!r} already")
     refuse_untagged_clash(state, vm, wanted.target)
+    if not state.trees_settled:
+        raise Refusal(503, "links are changing", "a link went down or came back a moment ago: try again in a second")
     migration = replace(
         wanted, source=vm.server, step_revision=state.revision, timeline=(TimelineEntry(Phase.PREPARING, draft.now, {}),)
     )
