@@ -1,0 +1,53 @@
+"""The whole pipeline of a small network, written out, so that a change of it is seen as what it is.
+
+`VMMOB_GOLDEN=write .venv/bin/python -m pytest tests/unit/test_compiler_golden.py` writes the files anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.model.commands import Activate, Command, StartMigration
+from tests.unit.core_support import EXAMPLE, cug, nic, start, vm
+
+GOLDEN = Path(__file__).with_name("golden")
+NETWORK: tuple[Command, ...] = (
+    cug("web", 1, pins={"rack-a": 110}),
+    cug("db", 2, v6=False),
+    vm("web1", "srv-a1", nic(11, ips=["10.1.0.11", "2001:db8:1::b"])),
+    vm("web2", "srv-b1", nic(12)),
+    vm("both", "srv-a2", nic(13), nic(13, "db", 2)),
+    vm("db1", "srv-a1", nic(11, "db", 2)),
+)
+PREPARED = (*NETWORK, StartMigration("m1", "web1", "srv-c1"))
+STATES = {"rest": NETWORK, "prepared": PREPARED, "activated": (*PREPARED, Activate("m1", 1.0))}
+
+
+def dump(commands: tuple[Command, ...]) -> str:
+    """Every switch's flows and groups, in the order of the tables."""
+    state = start(EXAMPLE, *commands)
+    compiled = full(state)
+    lines = [
+        f"# CUG {name}: key {row.key}, VLAN-IDs " + (", ".join(f"{d} {n}" for d, n in sorted(state.vlan_ids(name).items())))
+        for name, row in sorted(state.cugs.items())
+    ]
+    lines += [f"# switch {name}: key {key}" for name, key in sorted(state.switch_keys.items())]
+    for switch in sorted(EXAMPLE.switches):
+        flows = sorted(compiled.flows(switch), key=lambda row: (row.table.id, -row.priority, str(row)))
+        groups = sorted(compiled.groups(switch), key=lambda row: row.id)
+        lines += ["", f"== {switch}: {len(flows)} flows, {len(groups)} groups"]
+        lines += [f"{row}  # {' '.join(row.owner)}" for row in (*groups, *flows)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_pipeline_is_as_written(name: str) -> None:
+    path = GOLDEN / f"example-{name}.txt"
+    now = dump(STATES[name])
+    if os.environ.get("VMMOB_GOLDEN") == "write":
+        path.write_text(now)
+    assert now.splitlines() == path.read_text().splitlines(), f"if this is meant, write it anew: see {Path(__file__).name}"
