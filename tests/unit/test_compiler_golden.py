@@ -40,7 +40,8 @@ def dump(commands: tuple[Command, ...]) -> str:
         flows = sorted(compiled.flows(switch), key=lambda row: (row.table.id, -row.priority, str(row)))
         groups = sorted(compiled.groups(switch), key=lambda row: row.id)
         lines += ["", f"== {switch}: {len(flows)} flows, {len(groups)} groups"]
-        lines += [f"{row}  # {' '.join(row.owner)}" for row in (*groups, *flows)]
+        lines += [f"{group}  # {' '.join(group.owner)}" for group in groups]
+        lines += [f"{flow}  # {' '.join(flow.owner)}" for flow in flows]
     return "\n".join(lines) + "\n"
 
 
