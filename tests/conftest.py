@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+pytest_plugins = ["tests.conformance.plugin"]
+
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Why a test was skipped, without the word that pytest puts before it."""

@@ -116,6 +116,7 @@ def test_a_pulled_cable_is_bypassed(world: World, part: str) -> None:
     world.orchestrator.until_in_step()
 
 
+@pytest.mark.requirement("R14")
 def test_a_lag_survives_with_one_member(world: World) -> None:
     """web-1 on srv-b1, whose two cables are one LAG: either may go."""
     mover = world.vms["web-1"]

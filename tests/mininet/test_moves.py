@@ -52,6 +52,7 @@ def _domain(world: World, server: str) -> str | None:
     return world.lab.fabric.servers[server].l2_domain
 
 
+@pytest.mark.requirement("R1", "R5a", "R16", "R17", "R22", "R26", "R30a", "R31", "R32b", "R33a", "R34b")
 def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
     """(a) a peer in the old rack, (b) one in a third place, (c) TCP lives on, (d) another CUG on both servers hears nothing."""
     report = world.scenario.move(
@@ -74,6 +75,7 @@ def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
             assert vlan_ids[0] in world.lab.fabric.l2_domains[domain].vlan_ids
 
 
+@pytest.mark.requirement("R1", "R13", "R21", "R23", "R30a", "R31", "R32b", "R33a", "R34b")
 @pytest.mark.parametrize(
     ("way", "peers"),
     [
@@ -106,6 +108,7 @@ def test_ways_to_activate_and_commit(world: World, mover: Vm, options: dict[str,
     _kept(world.scenario.move(mover, "srv-c1", world.everyone("web-2", "web-4"), wires=False, **options))
 
 
+@pytest.mark.requirement("R32b")
 def test_delivery_on_activation(world: World, mover: Vm) -> None:
     """The strict variant may lose packets while the new place opens; nothing is doubled, TCP lives, it ends well."""
     report = world.scenario.move(
@@ -162,6 +165,7 @@ def test_a_second_migration_of_a_moving_vm_is_refused(world: World, mover: Vm) -
     world.orchestrator.abort(mover, "srv-c1", migration["id"])
 
 
+@pytest.mark.requirement("R37")
 def test_the_old_place_is_pruned(world: World, mover: Vm) -> None:
     """web-1 alone in rack-b: when it leaves, no broadcast of its CUG crosses a cable of that rack any more (R37)."""
     lonely = world.vms["web-4"]
@@ -182,6 +186,7 @@ def test_the_old_place_is_pruned(world: World, mover: Vm) -> None:
     assert sum(counted[name] for name in others) > 0  # the sniffer does see such frames
 
 
+@pytest.mark.requirement("R8", "R10")
 def test_both_ip_versions_and_two_interfaces_move_together(world: World) -> None:
     """A VM in two CUGs, one of them with IPv4 and IPv6: all its interfaces move in one migration (R8, R10)."""
     orchestrator = world.orchestrator
@@ -211,6 +216,7 @@ def test_both_ip_versions_and_two_interfaces_move_together(world: World) -> None
             orchestrator.end_vm(vm)
 
 
+@pytest.mark.requirement("R49a", "R49b")
 def test_a_spoofed_mac_is_not_believed(world: World, mover: Vm) -> None:
     """db-2 sends frames in the name of web-1: nobody hears them, and web-1 stays reachable where it is."""
     spoofer = world.vms["db-2"]

@@ -51,6 +51,7 @@ def test_what_is_acknowledged_is_in_the_switches_and_nothing_else(site: Site) ->
     listener.stop()
 
 
+@pytest.mark.requirement("R22", "R26")
 def test_a_move_by_request_step_by_step(site: Site) -> None:
     populate(site)
     before = {name: site.has(name) for name in site.bridges}
@@ -98,6 +99,7 @@ def test_an_aborted_move_leaves_no_trace(site: Site) -> None:
     assert site.differences() == []
 
 
+@pytest.mark.requirement("R23", "R26")
 def test_moves_announced_by_the_first_frame(site: Site) -> None:
     """From place to place, each time announced by another kind of frame at another kind of server port."""
     populate(site)

@@ -6,6 +6,7 @@ incremental result equals a full compile, the store restores the same state, and
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
         event(f"refused {refusal.status}")
 
 
+@pytest.mark.requirement("R1", "R7", "R11a", "R16", "R17", "R20", "R21", "R22", "R23", "R28", "R35", "R36", "R37", "R38")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), fabrics())
 def test_every_intermediate_state_keeps_every_invariant(data: st.DataObject, fabric: object) -> None:

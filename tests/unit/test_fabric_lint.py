@@ -210,12 +210,14 @@ def test_number_of_ports(ports: str) -> None:
     assert "port-range" in rules(f"switches: {{tor-c: {{ports: {ports}}}}}")
 
 
+@pytest.mark.requirement("R14")
 def test_lag_of_an_untagged_server_is_a_lag_too() -> None:
     server = "servers: {{srv-x: {{attach: [{}], bond: lag, tagging: untagged}}}}"
     assert rules(server.format('"tor-a:3", "tor-a:4"')) == []
     assert rules(server.format('"tor-a:3", "tor-b:4"')) == ["lag-spans-domains"]
 
 
+@pytest.mark.requirement("R14")
 def test_lag_that_spans_domains_names_them_and_the_requirement() -> None:
     (finding,) = fabric.check(complete('servers: {srv-x: {attach: ["tor-a:3", "tor-b:3"], bond: lag}}'))
     assert finding.path == "servers.srv-x.attach"

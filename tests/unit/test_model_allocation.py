@@ -43,6 +43,7 @@ def holders_are_right(state: State) -> None:
 # What is given
 
 
+@pytest.mark.requirement("R28")
 def test_the_lowest_free_number_of_each_domain_on_the_way() -> None:
     state = start(two_racks(), cug("web"), cug("db", 2), vm(), vm("web2", "b1", nic(12)))
     assert numbers(state) == {"rack-a": 100, "core": 200, "rack-b": 100}
@@ -51,18 +52,21 @@ def test_the_lowest_free_number_of_each_domain_on_the_way() -> None:
     holders_are_right(state)
 
 
+@pytest.mark.requirement("R23")
 def test_a_trivial_domain_has_no_number() -> None:
     state = start(two_racks(), cug(), vm("web1", "a3"))
     assert numbers(state) == {}
     assert state.server_vlan_id("web", "a3") is None
 
 
+@pytest.mark.requirement("R28")
 def test_a_pin_is_used_and_passed_over_by_others() -> None:
     state = start(two_racks(), cug("web", pins={"rack-a": 100}), cug("db", 2), vm("db1", "a1", nic(11, "db", 2)), vm())
     assert numbers(state, "db") == {"rack-a": 101}
     assert numbers(state) == {"rack-a": 100}
 
 
+@pytest.mark.requirement("R20")
 def test_numbers_are_reused_between_domains() -> None:
     fabric = two_racks(rack_a=range(100, 102), rack_b=range(100, 102))
     state = start(
@@ -74,6 +78,7 @@ def test_numbers_are_reused_between_domains() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.requirement("R29")
 def test_more_cugs_than_one_domain_has_numbers() -> None:
     """R29: the fabric as a whole holds more CUGs than the 4,094 VLAN-IDs of one domain."""
     racks, each = 3, 1500
@@ -105,6 +110,7 @@ def test_more_cugs_than_one_domain_has_numbers() -> None:
 # A full domain
 
 
+@pytest.mark.requirement("R28")
 def test_a_full_domain_refuses_and_leaves_everything_as_it_was() -> None:
     """R28, and the 409 says which domain, which CUG, and where its numbers are."""
     site = Site(two_racks(rack_b=[100]), cug("web"), cug("db", 2), vm("web1", "b1"), vm("db1", "a1", nic(11, "db", 2)))
@@ -128,6 +134,7 @@ def test_a_transit_domain_that_is_full_refuses_too() -> None:
     apply(state, vm("db2", "a2", nic(12, "db", 2)))
 
 
+@pytest.mark.requirement("R10")
 def test_a_vm_in_two_cugs_moves_whole_or_not_at_all() -> None:
     """R10: one of its two CUGs finds no number in the target's domain, so neither gets one."""
     fabric = two_racks(rack_b=[100, 101])

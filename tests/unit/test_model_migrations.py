@@ -118,6 +118,7 @@ def test_seats_of_each_phase(delivery: str, activate_on: str) -> None:
     assert undone.seats_of(vm_of(undone)) == (Seat("a1", True, True),)
 
 
+@pytest.mark.requirement("R35", "R37")
 def test_presence_extends_and_is_pruned() -> None:
     """R35, R37: both places while it moves, afterwards the new one alone."""
     assert set(in_phase(Phase.PREPARING).presences["web"].local) == {"tor-a", "spine", "tor-b"}

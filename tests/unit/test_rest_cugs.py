@@ -51,6 +51,7 @@ def test_collections_are_sorted_by_name(service: Service) -> None:
     assert [item["name"] for item in service.get("/v1/cugs")["items"]] == ["C", "a", "b"]
 
 
+@pytest.mark.requirement("R18", "R19")
 def test_presence_follows_the_members(service: Service) -> None:
     service.put("/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": 110}})
     service.put("/v1/vms/web1", vm("srv-a1", 11))
@@ -70,6 +71,7 @@ def test_presence_follows_the_members(service: Service) -> None:
     assert service.get("/v1/cugs/web")["presence"]["l2_domains"] == {"rack-a": {"vlan_id": 110, "interfaces": 2}}
 
 
+@pytest.mark.requirement("R12")
 def test_an_untagged_server_makes_presence_without_a_domain(service: Service) -> None:
     service.put("/v1/cugs/web", WEB)
     service.put("/v1/vms/web1", vm("srv-a2"))
@@ -137,6 +139,7 @@ def test_cugs_that_are_taken(service: Service, change: dict[str, Any]) -> None:
     assert service.ask("PUT", "/v1/cugs/web", {**WEB, **change}).status_int == 201
 
 
+@pytest.mark.requirement("R28")
 def test_a_pin_that_another_cug_has_names_the_rule(service: Service) -> None:
     service.put("/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": 110}})
     assert "R28" in problem(service.ask("PUT", "/v1/cugs/db", {**WEB, "vlan_ids": {"rack-a": 110}}), 409)

@@ -15,6 +15,7 @@ def service() -> Service:
     return Service()
 
 
+@pytest.mark.requirement("R26")
 def test_the_life_of_a_migration(service: Service) -> None:
     service.connect()
     service.with_web()

@@ -25,11 +25,13 @@ def service() -> Service:
 # Tokens
 
 
+@pytest.mark.requirement("R49c")
 @pytest.mark.parametrize("header", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER  {TOKEN} "])
 def test_the_token_opens(service: Service, header: str) -> None:
     assert service.ask("GET", "/v1/cugs", Authorization=header).status_int == 200
 
 
+@pytest.mark.requirement("R49c")
 @pytest.mark.parametrize(
     "header",
     ["", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", TOKEN, "Bearer \xe4"],
@@ -41,6 +43,7 @@ def test_other_tokens_do_not(service: Service, header: str) -> None:
     assert not service.engine.state.cugs
 
 
+@pytest.mark.requirement("R49c")
 @pytest.mark.parametrize("path", ["/v1/cugs", "/v1/vms/x", "/readyz", "/nothing", "/v1/cugs/%20"])
 def test_without_a_token_nothing_is_told_but_health(service: Service, path: str) -> None:
     problem(Request.blank(path).get_response(service.app), 401)

@@ -45,6 +45,7 @@ def test_the_life_of_a_vm(service: Service) -> None:
     problem(service.ask("DELETE", "/v1/vms/web1"), 404)
 
 
+@pytest.mark.requirement("R8", "R23")
 def test_several_interfaces_and_an_untagged_server(service: Service) -> None:
     service.put("/v1/cugs/web", WEB)
     service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})

@@ -1,0 +1,1 @@
+"""Requirements that need hosts and real switches; root needed."""

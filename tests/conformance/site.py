@@ -1,0 +1,99 @@
+"""Two data centres under the real engine, with simulated switches; who can send what to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ryu_vmmob.fabric.loader import load
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.commands import Activate, Commit, PutVm, StartMigration
+from ryu_vmmob.model.objects import Interface, Migration
+from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim.network import Journey
+from ryu_vmmob.sim.packet import Packet
+from tests.property.world import World, cug, interface, vm
+
+FABRIC = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
+"""dc1: tor-a (srv-a1, srv-a2, untagged srv-a3), tor-b (LAG srv-b1, srv-b2); dc2: tor-c and tor-d in one domain, pod-c."""
+ONE_PER_KIND = ("srv-a1", "srv-a3", "srv-b1", "srv-c1", "srv-d1")
+
+
+class Site(World):
+    """VMs are named after their server and CUG: ``srv-a1/0`` is the one of cug0 on srv-a1."""
+
+    def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2) -> None:
+        super().__init__(fabric)
+        self.hosts: dict[str, int] = {}
+        for number in range(cugs):
+            self.do(cug(number))
+        self.settle()
+
+    def host(self, server: str, cug_number: int) -> PutVm:
+        """A VM with one interface; its addresses are its own wherever it goes."""
+        name = f"{server}/{cug_number}"
+        return vm(name, server, interface(cug_number, self.hosts.setdefault(name, len(self.hosts) + 2)))
+
+    def populate(self, cug_number: int, servers: Iterable[str] = ONE_PER_KIND) -> None:
+        """A VM of this CUG on each of the servers."""
+        for server in servers:
+            self.do(self.host(server, cug_number))
+        self.settle()
+
+    def move(self, name: str, to: str) -> Migration:
+        """A whole move, with every invariant checked after each switch's update."""
+        self.do(StartMigration("m", name, to, activate_on="request", commit="request", now=self.now))
+        self.settle(checked=True)
+        self.check()
+        for step in (Activate("m", self.now), Commit("m", self.now)):
+            self.do(step)
+            self.settle(checked=True)
+        self.check()
+        self.check_oracles()
+        return self.engine.state.migrations["m"]
+
+    # Frames
+
+    def card(self, name: str, cug_number: int) -> Interface:
+        """A VM's interface in a CUG."""
+        return next(row for row in self.engine.state.vms[name].interfaces if row.cug == f"cug{cug_number}")
+
+    def tags(self, server: str, cug_number: int) -> tuple[int, ...]:
+        """What the server's virtual switch puts on frames of a CUG."""
+        vlan_id = self.engine.state.server_vlan_id(f"cug{cug_number}", server)
+        return () if vlan_id is None else (vlan_id,)
+
+    def send(self, name: str, packet: Packet, cug_number: int) -> Journey:
+        """A VM sends a frame, under the VLAN-ID that its server was told to use."""
+        server = self.engine.state.vms[name].server
+        return self.inject(packet.with_vlans(*self.tags(server, cug_number)), server)
+
+    def inject(self, packet: Packet, server: str) -> Journey:
+        """A frame, as it is, from a server."""
+        return self.view().network.inject(packet, self.fabric.servers[server].attach[0])
+
+    def frame(self, name: str, peer: str, cug_number: int) -> Packet:
+        """A UDP packet from one member to another, untagged as the guests see it."""
+        one, other = self.card(name, cug_number), self.card(peer, cug_number)
+        return make.udp(other.mac, one.mac, int(other.ips[0]), int(one.ips[0]))
+
+    def talk(self, name: str, peer: str, cug_number: int) -> Journey:
+        """It is sent."""
+        return self.send(name, self.frame(name, peer, cug_number), cug_number)
+
+    def shout(self, name: str, cug_number: int) -> Journey:
+        """A broadcast of a member."""
+        one = self.card(name, cug_number)
+        return self.send(name, make.broadcast(one.mac, int(one.ips[0])), cug_number)
+
+    def servers(self, journey: Journey) -> list[str]:
+        """Where its copies came out, one entry a copy."""
+        return sorted(self.fabric.server_at[port].name for port, _ in journey.deliveries)
+
+    def carried(self, cug_number: int) -> set[str]:
+        """Links that frames of a CUG cross, from every member to every other and to all."""
+        name = f"cug{cug_number}"
+        members = [row.name for row in self.engine.state.vms.values() if any(card.cug == name for card in row.interfaces)]
+        journeys = [self.shout(one, cug_number) for one in members]
+        journeys += [self.talk(one, other, cug_number) for one in members for other in members if one != other]
+        return {crossing.link.name for journey in journeys for crossing in journey.crossings}
