@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import Any, Callable, Final, Iterable
 
 from ryu.lib import hub
@@ -38,7 +39,7 @@ class Session:
         self.name = name
         self._engine = engine
         self._clock = clock
-        self._audit = audit or None
+        self._audit = audit
         self._work = hub.Event()
         self._inbox: Any = hub.Queue()
         self._alive = True
@@ -80,13 +81,15 @@ class Session:
         self._engine.fleet.connected(self.name, self.wake, self._clock())
         try:
             self._reconcile()
+            audit = time.monotonic() + self._audit
             while True:
-                woken = self._work.wait(self._audit)
+                self._work.wait(max(0.0, audit - time.monotonic()) if self._audit else None)
                 self._work.clear()
                 if not self._alive:
                     return
-                if not woken:
+                if self._audit and time.monotonic() >= audit:  # also of a switch that is kept busy
                     self._reconcile()
+                    audit = time.monotonic() + self._audit
                 while (taken := self._engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
                     self._bring(revision, delta)
