@@ -110,6 +110,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             LOG.warning("a switch with dpid %#x connected, which the fabric file does not have", datapath.id)
             self.engine.emit(Event("switch.unknown", {"dpid": f"{datapath.id:#x}"}))
             return
+        for older in [row for row in self._sessions.values() if row.name == switch.name]:
+            LOG.warning("switch %s connected again from %s; its older connection is closed", switch.name, datapath.address)
+            older.end()
+            older.datapath.close()
         session = Session(datapath, switch.name, self.engine, time.time, self.settings.audit_interval)
         self._sessions[datapath] = session
         for port in datapath.ports.values():

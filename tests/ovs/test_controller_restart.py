@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-import pytest
 import requests
 
 from mininet_topos.ovs import PrivateOvs
@@ -181,8 +180,33 @@ def test_a_port_that_is_gone_when_its_switch_returns_takes_its_link_with_it(ovs:
         site.until_right()
 
 
-@pytest.mark.parametrize("name", ["tor-a"])
-def test_a_switch_that_nobody_knows_is_left_alone(ovs: PrivateOvs, tmp_path: Path, name: str) -> None:
+def test_a_busy_switch_is_audited_too(ovs: PrivateOvs, tmp_path: Path) -> None:
+    with Site(ovs, tmp_path, settings={"audit_interval": "1"}) as site:
+        populate(site)
+        site.ovs.ofctl("add-flow", "tor-a", f"cookie={FOREIGN_COOKIE},table=3,priority=77,in_port=9,actions=drop")
+
+        def gone() -> bool:
+            body = {"server": "srv-a1", "interfaces": [nic("web", 50)]}
+            site.rest.put("/v1/vms/busy", body, wait=SECONDS)
+            site.rest.call("DELETE", "/v1/vms/busy", wait=SECONDS)
+            return int(FOREIGN_COOKIE, 16) not in site.has("tor-a")[0]
+
+        until(gone)
+
+
+def test_two_switches_with_one_dpid_are_not_taken_for_one(ovs: PrivateOvs, tmp_path: Path) -> None:
+    with Site(ovs, tmp_path, settings={"link_up_delay": "0"}) as site:
+        populate(site)
+        site.ovs.vsctl("set", "bridge", "tor-b", "other_config:datapath-id=000000000000000a")
+        until(lambda: "switch tor-a connected again" in site.controller.log, lambda: site.controller.log)
+        site.ovs.vsctl("set", "bridge", "tor-b", "other_config:datapath-id=000000000000000b")
+        site.disconnect("tor-a", "tor-b")
+        site.reconnect("tor-a", "tor-b")
+        site.until_right()
+
+
+def test_a_switch_that_nobody_knows_is_left_alone(ovs: PrivateOvs, tmp_path: Path) -> None:
+    name = "tor-a"
     with Site(ovs, tmp_path) as site:
         site.ovs.vsctl("set", "bridge", name, "other_config:datapath-id=00000000000000ff")
         site.ovs.ofctl("add-flow", name, f"cookie={FOREIGN_COOKIE},table=3,priority=77,in_port=9,actions=drop")
