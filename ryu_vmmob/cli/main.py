@@ -1,7 +1,7 @@
 """The entry point of ``vmmob``: the application that the commands join, and what holds for all of them.
 
 A file of commands offers ``register(app)``; adding one means adding its name below. Exit status: 0 done, 1 the answer is
-no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read).
+no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read) or there is nobody to ask.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import typer
 
 from ryu_vmmob import __version__
-from ryu_vmmob.cli import check
+from ryu_vmmob.cli import check, cug, flows, migration, trace, vm
 
 app = typer.Typer(
     name="vmmob",
@@ -34,7 +34,7 @@ def version() -> None:
     typer.echo(f"vmmob {__version__}")
 
 
-for _commands in (check,):
+for _commands in (check, cug, vm, migration, trace, flows):
     _commands.register(app)
 
 

@@ -1,0 +1,115 @@
+"""``vmmob cug``: closed user groups."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ryu_vmmob.cli.common import (
+    AsJson,
+    TokenFile,
+    Url,
+    Wait,
+    controller,
+    joined,
+    print_facts,
+    print_json,
+    print_switches,
+    print_table,
+    read_body,
+    usage,
+)
+from ryu_vmmob.client import DEFAULT_URL, path
+
+_app = typer.Typer(name="cug", help="Closed user groups.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="CUG")]
+
+
+def register(app: typer.Typer) -> None:
+    """Join the commands to the application."""
+    app.add_typer(_app)
+
+
+@_app.command(name="list")
+def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """List all CUGs."""
+    with controller(url, token_file) as client:
+        found = client.get(path("cugs"))
+    if as_json:
+        print_json(found)
+        return
+    rows = ((row["name"], joined(row["subnets"]), row["routing_domain"], _vlan_ids(row)) for row in found["items"])
+    print_table(("CUG", "subnets", "routing domain", "VLAN-IDs"), rows)
+
+
+@_app.command()
+def show(name: Name, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Show one CUG and where it is present."""
+    with controller(url, token_file) as client:
+        _print(client.get(path("cugs", name)), as_json)
+
+
+@_app.command()
+def put(
+    name: Name,
+    subnet: Annotated[list[str] | None, typer.Option(help="A prefix, one per address family.")] = None,
+    gateway: Annotated[list[str] | None, typer.Option(help="Left out: the first host address.")] = None,
+    routing_domain: Annotated[str | None, typer.Option()] = None,
+    vlan_id: Annotated[list[str] | None, typer.Option(metavar="DOMAIN=ID", help="A VLAN-ID asked for.")] = None,
+    file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Create or replace a CUG: what is left out gets its default."""
+    if (file is None) == (not subnet):
+        raise usage("give --subnet, or the whole body with --file")
+    body = read_body(file) if file is not None else {
+        "subnets": subnet,
+        "gateways": gateway or [],
+        "routing_domain": routing_domain,
+        "vlan_ids": dict(_pin(text) for text in vlan_id or ()),
+    }  # fmt: skip
+    with controller(url, token_file) as client:
+        _print(client.put(path("cugs", name), body, wait=wait), as_json)
+
+
+@_app.command()
+def delete(name: Name, wait: Wait = None, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Delete a CUG without members."""
+    with controller(url, token_file) as client:
+        print_switches(client.delete(path("cugs", name), wait=wait))
+
+
+def _pin(text: str) -> tuple[str, int]:
+    domain, _, number = text.partition("=")
+    if not (domain and number.isascii() and number.isdigit()):
+        raise usage(f"--vlan-id {text!r}: write DOMAIN=ID, such as rack-a=110")
+    return domain, int(number)
+
+
+def _vlan_ids(cug: Any) -> str | None:
+    return joined(f"{domain}={row['vlan_id']}" for domain, row in cug["presence"]["l2_domains"].items())
+
+
+def _print(cug: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(cug)
+        return
+    presence = cug["presence"]
+    print_facts(
+        [
+            ("CUG", cug["name"]),
+            ("subnets", joined(cug["subnets"])),
+            ("gateways", joined(cug["gateways"])),
+            ("routing domain", cug["routing_domain"]),
+            ("VLAN-IDs asked for", joined(f"{domain}={number}" for domain, number in cug["vlan_ids"].items())),
+            ("VLAN-IDs", _vlan_ids(cug)),
+            ("data centres", joined(presence["data_centers"])),
+            ("edges", joined(presence["edges"])),
+            ("revision", cug["revision"]),
+        ]
+    )
+    print_switches(cug)

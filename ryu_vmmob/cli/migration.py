@@ -1,0 +1,209 @@
+"""``vmmob migration`` and ``vmmob move``: VMs on their way."""
+
+from __future__ import annotations
+
+from time import monotonic, sleep
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import (
+    AsJson,
+    TokenFile,
+    Url,
+    Wait,
+    controller,
+    joined,
+    print_facts,
+    print_json,
+    print_switches,
+    print_table,
+)
+from ryu_vmmob.client import DEFAULT_URL, Client, path
+
+_app = typer.Typer(name="migration", help="Migrations.", no_args_is_help=True)
+Id = Annotated[str, typer.Argument(metavar="ID")]
+Vm = Annotated[str, typer.Argument(metavar="VM")]
+Server = Annotated[str, typer.Argument(metavar="SERVER")]
+Mode = Annotated[str | None, typer.Option(help="hot (default) or cold.")]
+Delivery = Annotated[str | None, typer.Option(help="early (default) or on_activation.")]
+ActivateOn = Annotated[str | None, typer.Option(help="announcement (default) or request.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds until it must be activated; 300 by default.")]
+
+_FINAL = ("committed", "aborted", "failed")
+_TO_PREPARE: Final = 30
+"""Seconds that `move` gives the switches to prepare before it goes on to say how things stand."""
+_TO_COMMIT: Final = 60
+"""Seconds beyond its time-out after which a migration that is not finished is not waited for any longer."""
+_POLL: Final = 0.5
+"""Seconds between two looks at a migration."""
+
+
+def register(app: typer.Typer) -> None:
+    """Join the commands to the application."""
+    app.add_typer(_app)
+    app.command(name="move")(move)
+
+
+@_app.command(name="list")
+def list_(
+    vm: Annotated[str | None, typer.Option(help="Only those of this VM.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """List migrations in the order they began."""
+    with controller(url, token_file) as client:
+        found = client.get(path("migrations"), vm=vm, state=state)
+    if as_json:
+        print_json(found)
+        return
+    rows = ((row["id"], row["vm"], row["from"], row["to"], row["state"], _since(row), row["reason"]) for row in found["items"])
+    print_table(("id", "VM", "from", "to", "state", "since", "reason"), rows)
+
+
+@_app.command()
+def show(id_: Id, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Show one migration."""
+    with controller(url, token_file) as client:
+        _print(client.get(path("migrations", id_)), as_json)
+
+
+@_app.command()
+def start(
+    vm: Vm,
+    server: Server,
+    mode: Mode = None,
+    delivery: Delivery = None,
+    activate_on: ActivateOn = None,
+    commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None,
+    timeout: Timeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Begin to prepare the move of a VM to a server."""
+    body = _body(vm, server, mode, delivery, activate_on, commit, timeout)
+    with controller(url, token_file) as client:
+        found = client.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None)
+    _print(found, as_json)
+
+
+@_app.command()
+def activate(id_: Id, wait: Wait = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Say that the VM runs at its target now."""
+    _step(id_, "activate", None, wait, as_json, url, token_file)
+
+
+@_app.command()
+def commit(id_: Id, wait: Wait = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Give up the old place."""
+    _step(id_, "commit", None, wait, as_json, url, token_file)
+
+
+@_app.command()
+def abort(
+    id_: Id,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Give up the new place."""
+    _step(id_, "abort", {"reason": reason} if reason is not None else None, wait, as_json, url, token_file)
+
+
+def move(
+    vm: Vm,
+    server: Server,
+    mode: Mode = None,
+    delivery: Delivery = None,
+    activate_on: ActivateOn = None,
+    timeout: Timeout = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the move is finished, one way or the other.")] = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Prepare everything for a VM's move, and with --wait see it through.
+
+    Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 a wrong question or no
+    controller.
+    """
+    body = _body(vm, server, mode, delivery, activate_on, None, timeout)
+    with controller(url, token_file) as client:
+        found = client.post(path("migrations"), body, wait=_TO_PREPARE)
+        if wait:
+            found = _followed(client, found, quiet=as_json)
+    _print(found, as_json)
+    if found["state"] in ("aborted", "failed") or (wait and found["state"] != "committed"):
+        raise typer.Exit(1)
+
+
+def _followed(client: Client, migration: Any, quiet: bool) -> Any:
+    """The migration when it is finished, or when there is no sense in waiting any longer."""
+    deadline = monotonic() + migration["timeout"] + _TO_COMMIT
+    said = None
+    while True:
+        if migration["state"] != said and not quiet:
+            said = migration["state"]
+            typer.echo(said, err=True)
+        if migration["state"] in _FINAL or monotonic() > deadline:
+            return migration
+        sleep(_POLL)
+        migration = client.get(path("migrations", migration["id"]))
+
+
+def _body(
+    vm: str,
+    to: str,
+    mode: str | None,
+    delivery: str | None,
+    activate_on: str | None,
+    commit: str | None,
+    timeout: float | None,
+) -> dict[str, object]:
+    """What is not said is left to the controller's defaults."""
+    given = {"mode": mode, "delivery": delivery, "activate_on": activate_on, "commit": commit, "timeout": timeout}
+    return {"vm": vm, "to": to} | {name: value for name, value in given.items() if value is not None}
+
+
+def _step(
+    id_: str, step: str, body: object, wait: float | None, as_json: bool, url: str, token_file: str | None
+) -> None:
+    with controller(url, token_file) as client:
+        _print(client.post(path("migrations", id_, step), body, wait=wait), as_json)
+
+
+def _since(migration: Any) -> str | None:
+    return migration["timeline"][-1]["time"] if migration["timeline"] else None
+
+
+def _print(migration: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(migration)
+        return
+    print_facts(
+        [
+            ("migration", migration.get("id", "(dry run)")),
+            ("VM", migration["vm"]),
+            ("from", migration["from"]),
+            ("to", migration["to"]),
+            ("state", migration["state"]),
+            ("reason", migration["reason"]),
+            ("confirmed by", joined(migration["switches"]["acknowledged"])),
+        ]
+    )
+    print_table(
+        ("CUG", "VLAN-ID before", "VLAN-ID after"),
+        ((row["cug"], _tag(row["from_vlan_id"]), _tag(row["to_vlan_id"])) for row in migration["interfaces"]),
+    )
+    print_switches(migration)
+
+
+def _tag(vlan_id: int | None) -> object:
+    return "untagged" if vlan_id is None else vlan_id

@@ -1,0 +1,83 @@
+"""``vmmob trace``: the way of a packet, and why it comes to nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from ryu_vmmob.cli.common import AsJson, TokenFile, Url, controller, print_json, print_table
+from ryu_vmmob.client import DEFAULT_URL, path
+
+_MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
+_GOOD = ("delivered", "answered")
+_COLUMNS = ("switch", "port", "VLAN-ID", "table", "priority", "match", "actions", "whose")
+
+
+def register(app: typer.Typer) -> None:
+    """Join the command to the application."""
+    app.command(name="trace")(trace)
+
+
+def trace(
+    vm: Annotated[str, typer.Argument(metavar="VM", help="The VM that sends.")],
+    to: Annotated[str, typer.Argument(metavar="IP", help="Where to: an address, or a MAC.")],
+    protocol: Annotated[str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?) or a number.")] = None,
+    port: Annotated[int | None, typer.Option(help="Destination port of TCP and UDP.")] = None,
+    interface: Annotated[int, typer.Option(help="Which interface of the VM, counted from 0.")] = 0,
+    at: Annotated[str | None, typer.Option(metavar="SERVER", help="The place to send from, while the VM moves.")] = None,
+    as_mac: Annotated[str | None, typer.Option("--as-mac", metavar="MAC", help="Pretend to be this MAC.")] = None,
+    as_ip: Annotated[str | None, typer.Option("--as-ip", metavar="IP", help="Pretend to have this address.")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Follow a packet of a VM through the flows that the switches are told to have.
+
+    Exit status: 0 it is delivered or answered, 1 it is not, 2 the question was wrong or no controller answers.
+    """
+    start = {"vm": vm, "interface": interface, "at": at, "mac": as_mac, "ip": as_ip}
+    body = {
+        "from": {name: value for name, value in start.items() if value is not None},
+        "to": {"mac": to.replace("-", ":")} if _MAC.fullmatch(to) else {"ip": to},
+        "protocol": int(protocol) if protocol and protocol.isascii() and protocol.isdigit() else protocol,
+        "port": port,
+    }
+    with controller(url, token_file) as client:
+        found = client.post(path("trace"), body)
+    if as_json:
+        print_json(found)
+    else:
+        if found["hops"]:
+            print_table(_COLUMNS, _rows(found))
+        if found["not_in_step"]:
+            typer.echo(f"not in step yet, so they may do otherwise: {', '.join(found['not_in_step'])}")
+        typer.echo(f"{found['verdict']}: {found['reason']}")
+    if found["verdict"] not in _GOOD:
+        raise typer.Exit(1)
+
+
+def _rows(found: Any) -> Iterator[tuple[object, ...]]:
+    """For each hop where it comes in, then a line for each table, then one for each copy that goes out."""
+    for hop in found["hops"]:
+        where: tuple[object, ...] = (hop["switch"], f"in {hop['in_port']}", _tag(hop["vlan_id"]))
+        for row in hop["tables"]:
+            yield (*where, row["table"], row["priority"], row["match"], row["actions"], _whose(row["owner"]))
+            where = ("", "", "")
+        for row in hop["outputs"]:
+            to = f"to {row['to']}" if row["dropped"] is None else f"lost: {row['dropped']}"
+            yield ("", f"out {row['port']}", _tag(row["vlan_id"]), to, "", "", "", "")
+        if hop["dropped"] is not None and not hop["outputs"]:
+            yield ("", "", "", "dropped", "", "", "", "")
+
+
+def _tag(vlan_id: int | None) -> object:
+    return "none" if vlan_id is None else vlan_id
+
+
+def _whose(owner: Any) -> str:
+    if not owner:
+        return ""
+    return " ".join(text for text in (owner["kind"], owner["name"]) if text)

@@ -1,0 +1,118 @@
+"""``vmmob vm``: virtual machines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ryu_vmmob.cli.common import (
+    AsJson,
+    TokenFile,
+    Url,
+    Wait,
+    controller,
+    joined,
+    print_facts,
+    print_json,
+    print_switches,
+    print_table,
+    read_body,
+    usage,
+)
+from ryu_vmmob.client import DEFAULT_URL, path
+
+_app = typer.Typer(name="vm", help="Virtual machines.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="VM")]
+
+
+def register(app: typer.Typer) -> None:
+    """Join the commands to the application."""
+    app.add_typer(_app)
+
+
+@_app.command(name="list")
+def list_(
+    server: Annotated[str | None, typer.Option(help="Only those placed there.")] = None,
+    cug: Annotated[str | None, typer.Option(help="Only those with an interface in it.")] = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """List VMs, a line for each interface."""
+    with controller(url, token_file) as client:
+        found = client.get(path("vms"), server=server, cug=cug)
+    if as_json:
+        print_json(found)
+        return
+    rows = ((vm["name"], vm["server"], *_interface(row), vm["migration"]) for vm in found["items"] for row in vm["interfaces"])
+    print_table(("VM", "server", "CUG", "MAC", "addresses", "VLAN-ID", "migration"), rows)
+
+
+@_app.command()
+def show(name: Name, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Show one VM, with the VLAN-ID its server must tag each interface with."""
+    with controller(url, token_file) as client:
+        _print(client.get(path("vms", name)), as_json)
+
+
+@_app.command()
+def put(
+    name: Name,
+    server: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
+    interface: Annotated[
+        list[str] | None, typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A]", help="Once for each interface.")
+    ] = None,
+    file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    token_file: TokenFile = None,
+) -> None:
+    """Create a VM, or replace its interfaces where it is (to another server it is moved)."""
+    if (file is None) == (not (server and interface)):
+        raise usage("give --server and --interface, or the whole body with --file")
+    rows = [_parsed(text) for text in interface or ()]
+    body = read_body(file) if file is not None else {"server": server, "interfaces": rows}
+    with controller(url, token_file) as client:
+        _print(client.put(path("vms", name), body, wait=wait), as_json)
+
+
+@_app.command()
+def delete(name: Name, wait: Wait = None, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+    """Delete a VM."""
+    with controller(url, token_file) as client:
+        print_switches(client.delete(path("vms", name), wait=wait))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """One ``--interface``: keys ``cug``, ``mac`` and ``guest_vlan_id`` once, ``ip`` once for each address."""
+    found: dict[str, Any] = {"ips": []}
+    for piece in text.split(","):
+        key, _, value = piece.partition("=")
+        if not value or key not in ("cug", "mac", "ip", "guest_vlan_id") or key in found:
+            raise usage(f"--interface {text!r}: write cug=C,mac=M,ip=A, each once (ip as often as there are addresses)")
+        if key == "ip":
+            found["ips"].append(value)
+        elif key == "guest_vlan_id":
+            if not (value.isascii() and value.isdigit()):
+                raise usage(f"--interface {text!r}: guest_vlan_id is a number")
+            found[key] = int(value)
+        else:
+            found[key] = value
+    return found
+
+
+def _interface(row: Any) -> tuple[object, ...]:
+    return row["cug"], row["mac"], joined(row["ips"]), "untagged" if row["vlan_id"] is None else row["vlan_id"]
+
+
+def _print(vm: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(vm)
+        return
+    print_facts(
+        [("VM", vm["name"]), ("server", vm["server"]), ("migration", vm["migration"]), ("revision", vm["revision"])]
+    )
+    print_table(("CUG", "MAC", "addresses", "VLAN-ID"), map(_interface, vm["interfaces"]))
+    print_switches(vm)

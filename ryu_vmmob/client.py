@@ -1,0 +1,146 @@
+"""The REST interface from the other side: one request, its JSON answer, and every error as one sentence.
+
+Knows no resource; what the paths mean stands in docs/rest.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+MAX_WAIT: Final = 600
+"""Seconds that a write may be made to wait for its switches."""
+
+
+class ClientError(Exception):
+    """A request that got no answer worth having; the text is one sentence."""
+
+
+class RefusedError(ClientError):
+    """The controller says no: ``status`` is HTTP's."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+    @property
+    def is_about_state(self) -> bool:
+        """Whether the request was good and only the present state is against it (or the object is not there)."""
+        return self.status in (404, 409, 412)
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The token as a header. Given even without one, so that nobody's ~/.netrc is used in its place."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def read_token(file: str | PathLike[str]) -> str:
+    """The first token of a token file (one a line, lines with # say nothing). Raises ClientError."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ClientError(f"token file {file} cannot be read: {reason}") from error
+    for line in lines:
+        if line.strip() and not line.lstrip().startswith("#"):
+            return line.strip()
+    raise ClientError(f"there is no token in {file}")
+
+
+def path(*names: str) -> str:
+    """A path under /v1, each name in one segment: ``path("vms", "web1")``."""
+    return "/".join(["/v1", *(quote(name, safe="") for name in names)])
+
+
+class Client:
+    """One controller. ``timeout`` in seconds is for the connection, and for the answer on top of what it shall wait."""
+
+    def __init__(self, url: str = DEFAULT_URL, token: str | None = None, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.auth = _Bearer(token)
+        self._session.headers["Accept"] = "application/json"
+
+    def get(self, path: str, **query: object) -> Any:
+        """What is at ``path``. Raises ClientError, as all of these do."""
+        return self.ask("GET", path, None, query)
+
+    def put(self, path: str, body: object, **query: object) -> Any:
+        """Create or replace."""
+        return self.ask("PUT", path, body, query)
+
+    def post(self, path: str, body: object = None, **query: object) -> Any:
+        """Start or do something."""
+        return self.ask("POST", path, body, query)
+
+    def delete(self, path: str, **query: object) -> Any:
+        """Delete; None when there is nothing to say about it."""
+        return self.ask("DELETE", path, None, query)
+
+    def ask(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:
+        """One request; query parameters that are None are left out. Redirections are not followed: the token is for here."""
+        given = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        try:
+            answer = self._session.request(
+                method,
+                self.url + path,
+                params=given,
+                json=body,
+                timeout=(self._timeout, self._timeout + float(given.get("wait", 0))),
+                allow_redirects=False,
+            )
+        except requests.Timeout as error:
+            raise ClientError(f"the controller at {self.url} did not answer in time") from error
+        except requests.ConnectionError as error:
+            raise ClientError(f"the controller at {self.url} cannot be reached: {_root(error)}") from error
+        except (requests.RequestException, ValueError) as error:
+            raise ClientError(f"{self.url} cannot be asked: {error}") from error
+        if answer.status_code >= 300:
+            raise RefusedError(answer.status_code, _sentence(answer))
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ClientError(f"what answers at {self.url} is no controller: it does not speak JSON") from error
+
+
+def _root(error: BaseException) -> str:
+    """The operating system's own words, behind all that libraries put around them."""
+    seen: BaseException | None = error
+    while seen is not None:
+        reason = getattr(seen, "reason", None)
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = reason if isinstance(reason, BaseException) else seen.__cause__ or seen.__context__ or _inner(seen)
+    return "the connection failed"
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    return next((value for value in error.args if isinstance(value, BaseException)), None)
+
+
+def _sentence(answer: requests.Response) -> str:
+    """An error document (RFC 9457) in one line; its detail names every fault already."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or "detail" not in problem:
+        return f"the answer is {answer.status_code} {answer.reason}"
+    title = problem.get("title") or answer.reason
+    return f"{title} ({answer.status_code}): {problem['detail']}"
