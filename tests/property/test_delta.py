@@ -93,7 +93,7 @@ class Wire:
 states = st.lists(contents(), min_size=1, max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(states)
 def test_composed_at_once_is_one_after_another(sequence: list[Contents]) -> None:
     deltas = [between(one, other) for one, other in pairwise(sequence)]
@@ -104,7 +104,7 @@ def test_composed_at_once_is_one_after_another(sequence: list[Contents]) -> None
     assert show(at_once) == show(tables(*sequence)) == show(tables(sequence[-1]))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(states)
 def test_nothing_is_sent_in_vain(sequence: list[Contents]) -> None:
     """No add and delete of one cookie, no add of what is there, no delete of a place that is taken, no group unchanged."""
@@ -130,7 +130,7 @@ def test_nothing_is_sent_in_vain(sequence: list[Contents]) -> None:
     assert bool(whole) == (whole.messages > 0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(states)
 def test_the_messages_do_it_in_an_order_that_a_switch_accepts(sequence: list[Contents]) -> None:
     complete = [{**state, "chain": tuple(group(n, 1) for n in (1, 2) if not _has(state, n))} for state in sequence]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface
@@ -18,7 +19,7 @@ from tests.property.fabrics import fabrics
 from tests.property.world import World, cug, interface
 
 CUGS = 3
-MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,7 @@ def test_there_and_back_within_the_quarantine_leaves_no_trace(scene: Scene, seco
 @given(scenes())
 def test_after_a_move_it_is_as_if_the_vm_had_always_been_there(scene: Scene) -> None:
     """Every CUG is pinned to one number everywhere, so that the history of the numbers does not show."""
-    pinned = [
-        replace(row, pins=dict.fromkeys(scene.fabric.l2_domains, 110 + number)) for number, row in enumerate(cugs())
-    ]
+    pinned = [replace(row, pins=dict.fromkeys(scene.fabric.l2_domains, 110 + number)) for number, row in enumerate(cugs())]
     moved = build(scene, pinned)
     there(moved, scene.move)
     always = build(scene, pinned, first_at=scene.target)
@@ -147,14 +146,12 @@ def test_links_down_and_up_again_leave_no_trace(scene: Scene, data: st.DataObjec
 
 @MANY
 @given(scenes())
-def test_the_switches_of_a_move_are_told_only_once(scene: Scene) -> None:
-    """A restart in the middle of a move, with nothing lost, sends nothing (invariant 9)."""
+def test_a_restart_in_the_middle_sends_nothing_and_the_move_goes_on(scene: Scene) -> None:
+    """The controller starts anew while a VM is prepared to move: no flow-mod (invariant 9), and the move ends as it should."""
     world = build(scene, cugs())
     do(world, replace(scene.move, now=world.now))
     again = World.__new__(World)
     again.__dict__.update(world.__dict__)
-    from ryu_vmmob.engine.engine import Engine
-
     again.engine = Engine(scene.fabric, world.store, lambda: world.now, quarantine=60.0)
     again.sent = dict.fromkeys(scene.fabric.switches, 0)
     for name in scene.fabric.switches:

@@ -25,7 +25,7 @@ from ryu_vmmob.model.commands import (
     apply,
 )
 from ryu_vmmob.model.refusal import Refusal
-from tests.unit.core_support import Site, cug, nic, start, two_racks, vm
+from tests.unit.core_support import LEFT_A, Site, cug, nic, start, two_planes, two_racks, vm
 
 WEB_MAC = "02:00:00:01:00:0b"
 OTHER = PutCug("other", (ip_network("10.9.0.0/24"),))
@@ -413,7 +413,7 @@ def test_as_many_cugs_as_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_no_move_begins_while_links_change() -> None:
     """Until the trees have settled; what is asked again in a moment is then carried out."""
-    state = start(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)), LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0))
+    state = start(two_planes(), cug(), vm(), vm("web2", "b1", nic(12)), LinksChanged(frozenset({LEFT_A}), 1.0))
     with pytest.raises(Refusal, match="try again") as raised:
         apply(state, MOVE)
     assert (raised.value.status, raised.value.title) == (503, "links are changing")
