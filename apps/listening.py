@@ -27,7 +27,8 @@ def refuse_taken_ports(conf: Any) -> None:
             try:
                 trial.bind((host, port))
             except OSError as error:
-                raise OptionError(f"{what} cannot listen on port {port} of {host or 'any address'}: {error.strerror}") from error
+                where = f"port {port} of {host or 'any address'}"
+                raise OptionError(f"{what} cannot listen on {where}: {error.strerror}") from error
 
 
 def _wanted(conf: Any) -> Iterator[tuple[str, str, int]]:

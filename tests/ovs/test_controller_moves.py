@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,8 @@ def test_what_is_acknowledged_is_in_the_switches_and_nothing_else(site: Site) ->
         assert answer["switches"]["pending"] == []
         assert site.fabric.servers[server].switch in answer["switches"]["acknowledged"]
         vlan_id = answer["interfaces"][0]["vlan_id"]
-        assert vlan_id in {"srv-a1": [110], "srv-a2": [None], "srv-b1": range(100, 200), "srv-c1": range(500, 600)}[server]
+        right: dict[str, Container[int | None]] = {"srv-a1": [110], "srv-a2": [None], "srv-b1": range(100, 200)}
+        assert vlan_id in right.get(server, range(500, 600))
         # Acknowledged means there, at this very moment: nothing is waited for here.
         assert site.differences() == []
     assert listener.changes() > 200  # else the count of nothing, in other tests, would mean nothing

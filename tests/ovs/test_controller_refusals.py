@@ -87,7 +87,7 @@ def test_what_a_switch_refused_is_shown_with_its_owner_until_it_has_it(ovs: Priv
         (fault,) = row["faults"]
         assert "TABLE_FULL" in fault["error"]
         assert (fault["owner"]["kind"], fault["owner"]["name"]) == ("vm", "w3")
-        lacking = [found for found in site.differences()]
+        lacking = site.differences()
         assert len(lacking) == 1
         assert lacking[0].startswith("tor-a lacks ")
         assert lacking[0].removeprefix("tor-a lacks ") == fault["cause"]
@@ -172,7 +172,8 @@ def test_a_message_refused_on_its_way_into_a_bundle(ovs: PrivateOvs, tmp_path: P
     proxies: list[Proxy] = []
 
     def refuse(message: Message) -> Message | None:
-        mod = message[24:] if message[1] == EXPERIMENTER and int.from_bytes(message[8:12], "big") == ONF_EXPERIMENTER else message
+        bundled = message[1] == EXPERIMENTER and int.from_bytes(message[8:12], "big") == ONF_EXPERIMENTER
+        mod = message[24:] if bundled else message
         if len(mod) > 25 and mod[1] == FLOW_MOD and mod[24] == Table.DELIVER.id and unwanted in mod:
             return error(message, FLOW_MOD_FAILED, TABLE_FULL)
         return None

@@ -53,8 +53,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str
             "--vmmob-fabric": str(FABRICS / "example.yaml"), "--vmmob-store": "sqlite:///:memory:",
             "--ofp-tcp-listen-port": str(openflow), "--wsapi-port": str(rest),
         } | {key: value.format(**names) for key, value in case.options.items()}  # fmt: skip
+        manager = str(Path(sys.executable).with_name("ryu-manager"))
         processes[name] = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ryu-manager")), "ryu_vmmob.apps.vmmob", *(f"{k}={v}" for k, v in options.items())],
+            [manager, "ryu_vmmob.apps.vmmob", *(f"{key}={value}" for key, value in options.items())],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder,
         )  # fmt: skip
     yield processes, names
