@@ -23,21 +23,23 @@ LAYERS: dict[str, frozenset[str]] = {
     "flows": frozenset({"fabric", "paths", "model"}),
     "store": frozenset({"fabric", "model"}),
     "engine": frozenset({"fabric", "paths", "model", "flows", "store"}),
-    "rest": frozenset({"fabric", "model", "flows", "engine", "store"}),
+    "trace": frozenset({"fabric", "model", "flows", "sim"}),
+    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace"}),
     "sim": frozenset({"fabric", "flows"}),
     "compat": frozenset({"options"}),
     "options": frozenset(),
     "manager": frozenset({"compat"}),
-    "cli": frozenset({"fabric", "__version__"}),
+    "client": frozenset(),
+    "cli": frozenset({"fabric", "client", "__version__"}),
     "apps": frozenset({"compat", "options", "fabric", "model", "engine", "flows", "rest", "store"}),
     "bench": frozenset({"fabric", "paths", "model", "flows", "engine", "store", "sim"}),
 }
 """Layer of the package -> layers it may import."""
 
-CORE = frozenset({"fabric", "paths", "model", "flows", "store", "engine", "rest", "sim"})
+CORE = frozenset({"fabric", "paths", "model", "flows", "store", "engine", "rest", "sim", "trace"})
 """Free of Ryu and of everything that comes with it."""
 FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
-PURE = frozenset({"paths", "model", "flows", "engine", "sim"})
+PURE = frozenset({"paths", "model", "flows", "engine", "sim", "trace"})
 """Free of clocks, chance, threads, files and sockets besides: these come in as arguments."""
 IMPURE = frozenset(
     {"time", "datetime", "random", "secrets", "uuid", "threading", "multiprocessing", "asyncio", "concurrent", "socket",

@@ -19,6 +19,7 @@ _BODIES = {
     "AbortBody": {"reason": "x"},
     "Empty": {},
     "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}},
+    "TraceBody": {"from": {"vm": "web1", "interface": 0}, "to": {"ip": "10.1.0.12"}, "protocol": "tcp", "port": 80},
 }
 
 _NAMES = ["web", "web1", "web2", "srv-a1", "srv-a2", "srv-c1", "rack-a", "wan", "true", "false"]
