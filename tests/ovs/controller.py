@@ -235,6 +235,17 @@ class Site:
         """Begin a migration; the answer, once the switches that are there have confirmed."""
         return self.rest.post("/v1/migrations", {"vm": vm, "to": to, **options}, wait=SECONDS)
 
+    def clear(self) -> None:
+        """No VM and no CUG any more, and no flow of theirs."""
+        for row in self.rest.get("/v1/migrations")["items"]:
+            if row["state"] in ("preparing", "prepared", "activated"):
+                step = "commit" if row["state"] == "activated" else "abort"
+                self.rest.post(f"/v1/migrations/{row['id']}/{step}", wait=SECONDS)
+        for kind in ("vms", "cugs"):
+            for row in self.rest.get(f"/v1/{kind}")["items"]:
+                self.rest.call("DELETE", f"/v1/{kind}/{row['name']}", wait=SECONDS)
+        self.until_right()
+
     def migration(self, id_: str) -> Any:
         return self.rest.get(f"/v1/migrations/{id_}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,17 @@ from tests.ovs.controller import SECONDS, WEB, Site, nic, nic_ip, nic_ip6, nic_m
 W1_MAC, W1_IP = nic_mac("web", 11), nic_ip("web", 11)
 
 
-@pytest.fixture
-def site(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Site]:
-    with Site(ovs, tmp_path) as started:
+@pytest.fixture(scope="module")
+def running(ovs: PrivateOvs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(ovs, tmp_path_factory.mktemp("moves")) as started:
         yield started
+
+
+@pytest.fixture
+def site(running: Site) -> Iterator[Site]:
+    """One controller for all tests here; each leaves it without a VM or a CUG."""
+    yield running
+    running.clear()
 
 
 def populate(site: Site) -> None:
