@@ -49,8 +49,9 @@ def check_names(named: dict[str, set[str]]) -> None:
 class Recorder:
     """Keeps what became of each test that bears a number, and writes the page when the run is over."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, tests: Path = TESTS) -> None:
         self.target = target
+        self.tests = tests
         self.keys: dict[str, set[str]] = {}
         self.outcomes: dict[str, tuple[Outcome, str]] = {}
         self.uncollected: list[str] = []
@@ -66,8 +67,8 @@ class Recorder:
                 self.keys[item.nodeid] = keys
         seen = {item.path.parent for item in items}
         self.uncollected += sorted(
-            f"nothing of {folder.relative_to(TESTS.parent)}"
-            for folder in {path.parent for path in TESTS.rglob("test_*.py")} - seen
+            f"nothing of {folder.relative_to(self.tests.parent)}"
+            for folder in {path.parent for path in self.tests.rglob("test_*.py")} - seen
         )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -80,7 +81,7 @@ class Recorder:
         before = self.outcomes.get(report.nodeid)
         if report.failed or hasattr(report, "wasxfail"):
             self.outcomes[report.nodeid] = (Outcome.FAILED, "")
-        elif report.skipped:
+        elif report.skipped and before is None:
             self.outcomes[report.nodeid] = (Outcome.NOT_RUN, _reason(report))
         elif report.when == "call" and before is None:
             self.outcomes[report.nodeid] = (Outcome.PASSED, "")

@@ -46,6 +46,7 @@ def test_several_tors_in_each_data_centre() -> None:
 def test_a_port_of_a_port_extender_is_a_port_of_its_tor() -> None:
     """802.1BR: the controlling bridge shows a switch's extended ports as logical ports of its own, with large numbers."""
     extended = {f"ext-{n}": Server(f"ext-{n}", (PortRef("tor-a", n << 16 | 1),), "rack-a") for n in (1, 2)}
+    assert fabric.check(complete('servers: {ext-1: {attach: "tor-a:65537"}, ext-2: {attach: "tor-a:131073"}}')) == ()
     site = Site(replace(FABRIC, servers={**FABRIC.servers, **extended}))
     site.populate(0, ["ext-1", "srv-b2"])
     links, vlan_ids = site.carried(0), dict(site.engine.state.vlan_ids("cug0"))
@@ -118,7 +119,7 @@ def test_one_logical_interface_and_an_address_in_each_cug() -> None:
     site.do(vm("x", "srv-a1", interface(0, 2), interface(1, 2)))
 
 
-@pytest.mark.requirement("R9")
+@pytest.mark.requirement("R9a")
 def test_one_prefix_of_each_address_family_and_every_address_in_it() -> None:
     site = Site()
     for subnets in ((), ("10.7.0.0/24", "10.8.0.0/24"), ("2001:db8:7::/64", "2001:db8:8::/64")):
