@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import Any, Callable, Final, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from ryu.lib import hub
 
@@ -43,7 +44,7 @@ class Session:
         self._work = hub.Event()
         self._inbox: Any = hub.Queue()
         self._alive = True
-        self._xid = random.randrange(1 << 30)
+        self._xid = random.randrange(1 << 30)  # noqa: S311 - a starting point, no secret
         self._bundle = 0
         self._bundles = True
         self._errors: dict[int, str] = {}

@@ -1,7 +1,7 @@
 """A fault of ours ends the process with its traceback.
 
-Ryu logs an exception of a handler and goes on, with a state nobody knows. The flows in the switches go on forwarding without us,
-and a controller that starts anew finds them; that is the safer of the two.
+Ryu logs an exception of a handler and goes on, with a state nobody knows. The flows in the switches go on forwarding
+without us, and a controller that starts anew finds them; that is the safer of the two.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import Any, Callable, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from greenlet import GreenletExit
 

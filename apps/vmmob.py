@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ryu.app.wsgi import WSGIApplication
 from ryu.base import app_manager
@@ -46,8 +46,8 @@ UNANSWERED_ECHOES: Final = 3
 class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     """Network controller for VMs that move, over switches that speak OpenFlow 1.3."""
 
-    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
-    _CONTEXTS = {"wsgi": WSGIApplication}
+    OFP_VERSIONS: ClassVar = [ofproto_v1_3.OFP_VERSION]
+    _CONTEXTS: ClassVar = {"wsgi": WSGIApplication}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,7 +5,8 @@ Nothing else passes: any other source, any other Ethernet type.
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION

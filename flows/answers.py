@@ -6,7 +6,8 @@ multicast requests are answered: a unicast probe of a known neighbour asks wheth
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST, eui64_link_local

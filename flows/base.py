@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST
 from ryu_vmmob.flows.flow import Flow, match

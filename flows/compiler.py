@@ -13,8 +13,8 @@ plans, the outcome equals a compile from nothing (`full`): tests hold the two ag
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, Iterator, Mapping
 
 from immutables import Map
 
@@ -104,6 +104,7 @@ class Compiler:
 
     @property
     def state(self) -> State | None:
+        """The state adopted last; None before the first."""
         return self._state
 
     def flows(self, switch: str) -> Iterable[Flow]:
@@ -201,7 +202,7 @@ class _Recompute:
         changed = [
             switch
             for switch, local in now.items()
-            if switch not in before or before[switch].edge != local.edge or local.edge and self._renumbered(name, local)
+            if switch not in before or before[switch].edge != local.edge or (local.edge and self._renumbered(name, local))
         ]
         if not left and not changed and same_tree:
             return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Iterable, Mapping
 
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.segment import Entry

@@ -32,6 +32,7 @@ class Field(NamedTuple):
     nxm: int = 0
 
     def header(self, masked: bool = False) -> bytes:
+        """The field's OXM header, for a value alone or for a value and its mask."""
         length = self.size * 2 if masked else self.size
         return struct.pack("!HBB", self.oxm_class, self.number << 1 | masked, length)
 
@@ -87,6 +88,7 @@ def mac(text: str) -> int:
 
 
 def mac_text(value: int) -> str:
+    """A MAC as people write it: ``02:00:5e:00:00:01``."""
     return ":".join(f"{value >> shift & 0xFF:02x}" for shift in range(40, -8, -8))
 
 
@@ -103,7 +105,7 @@ def eui64_link_local(mac_value: int) -> int:
 
 def show(name: str, value: int) -> str:
     """A field's value as people write it."""
-    if name.startswith("eth_") and name != "eth_type" or name.endswith(("_sha", "_tha", "_sll", "_tll")):
+    if (name.startswith("eth_") and name != "eth_type") or name.endswith(("_sha", "_tha", "_sll", "_tll")):
         return mac_text(value)
     if name.startswith("ipv4") or name in ("arp_spa", "arp_tpa"):
         return str(IPv4Address(value))

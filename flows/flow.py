@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, Union
+from typing import Final
 
 from ryu_vmmob.flows import wire_actions
 from ryu_vmmob.flows.fields import FIELDS, show
@@ -82,7 +82,7 @@ class PopVlan:
         return "pop_vlan"
 
 
-Action = Union[Output, ToGroup, SetField, Move, PushVlan, PopVlan]
+Action = Output | ToGroup | SetField | Move | PushVlan | PopVlan
 Match = tuple[tuple[str, int, "int | None"], ...]
 """(field, value, mask or None) in wire order."""
 
@@ -97,7 +97,7 @@ def _in_wire_order(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: FIELDS[name].order))
 
 
-def match(**fields: "int | tuple[int, int]") -> Match:
+def match(**fields: int | tuple[int, int]) -> Match:
     """A match in wire order. A value is an integer, or (value, mask)."""
     rows: list[tuple[str, int, int | None]] = []
     for name in _in_wire_order(tuple(fields)):
@@ -112,7 +112,7 @@ _OXM_MASKED: Final = {name: (field.header(masked=True), field.size) for name, fi
 
 # The flows of one interface match the same MAC, addresses and segment over and over.
 @lru_cache(maxsize=16384)
-def _oxm(row: tuple[str, int, "int | None"]) -> bytes:
+def _oxm(row: tuple[str, int, int | None]) -> bytes:
     name, value, mask = row
     if mask is None:
         header, size = _OXM_PLAIN[name]
@@ -127,7 +127,7 @@ _MATCH_TAILS: Final = tuple(bytes(-(4 + length) % 8) for length in range(8))
 
 
 def encode_match(rows: Match) -> bytes:
-    """struct ofp_match, padded to 8 bytes (OpenFlow 1.3.5, 7.2.3.1)."""
+    """Struct ofp_match, padded to 8 bytes (OpenFlow 1.3.5, 7.2.3.1)."""
     body = b"".join(map(_oxm, rows))
     length = len(body)
     return _MATCH_HEADS[length] + body + _MATCH_TAILS[length & 7]
@@ -135,7 +135,7 @@ def encode_match(rows: Match) -> bytes:
 
 # Most flows share a handful of action lists; those that do not (answers) must not fill the memory.
 @lru_cache(maxsize=4096)
-def encode_instructions(actions: tuple[Action, ...], metadata: "tuple[int, int] | None", goto: "int | None") -> bytes:
+def encode_instructions(actions: tuple[Action, ...], metadata: tuple[int, int] | None, goto: int | None) -> bytes:
     """Apply-actions, write-metadata and goto-table, each where wanted, in the order they are executed (5.9)."""
     parts = []
     if actions:
@@ -163,8 +163,8 @@ class Flow:
         priority: int,
         match: Match,
         actions: tuple[Action, ...] = (),
-        goto: "Table | None" = None,
-        metadata: "tuple[int, int] | None" = None,
+        goto: Table | None = None,
+        metadata: tuple[int, int] | None = None,
     ) -> None:
         self.table = table
         self.priority = priority
@@ -234,7 +234,7 @@ class Group:
 
     __slots__ = ("body", "buckets", "id", "owner", "type")
 
-    def __init__(self, id: int, type: GroupType, buckets: tuple[Bucket, ...]) -> None:  # noqa: A002 - OpenFlow's words
+    def __init__(self, id: int, type: GroupType, buckets: tuple[Bucket, ...]) -> None:
         self.id = id
         self.type = type
         self.buckets = buckets
@@ -259,7 +259,7 @@ class Group:
 
 
 def encode_bucket(bucket: Bucket) -> bytes:
-    """struct ofp_bucket (7.3.4.2): weight 0 (no SELECT groups here), any group watched by none."""
+    """Struct ofp_bucket (7.3.4.2): weight 0 (no SELECT groups here), any group watched by none."""
     actions = encode_actions(bucket.actions)
     watch = 0xFFFFFFFF if bucket.watch is None else bucket.watch
     length = 16 + len(actions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted, recognised

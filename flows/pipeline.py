@@ -95,6 +95,7 @@ class Meta(NamedTuple):
 
     @property
     def mask(self) -> int:
+        """The field's bits in their place."""
         return ((1 << self.width) - 1) << self.shift
 
     def of(self, value: int) -> tuple[int, int]:

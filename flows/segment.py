@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Sequence, Union
+from collections.abc import Iterator, Sequence
 
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
@@ -13,7 +13,7 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence
 from ryu_vmmob.paths.trees import adjacency
 
-Entry = Union[Flow, Group]
+Entry = Flow | Group
 
 
 def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
@@ -31,6 +31,7 @@ def next_hop(state: State, cug: Cug, at: str, edge: str, found: Presence) -> Gro
 
 
 def next_hop_id(state: State, cug: Cug, edge: str) -> int:
+    """The id of the group that leads to a remote edge."""
     return group_id(GroupKind.NEXT_HOP, cug.key, state.switch_keys[edge])
 
 

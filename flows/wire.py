@@ -8,7 +8,8 @@ extension 230.
 from __future__ import annotations
 
 import struct
-from typing import Final, Iterator
+from collections.abc import Iterator
+from typing import Final
 
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import COOKIE_FULL_MASK, COOKIE_MARK, COOKIE_MARK_MASK
@@ -68,10 +69,12 @@ def _group_mod(command: int, body: bytes, xid: int) -> bytes:
 
 
 def group_add(group: Group, xid: int) -> bytes:
+    """OFPGC_ADD."""
     return _group_mod(_GROUP_ADD, group.body, xid)
 
 
 def group_modify(group: Group, xid: int) -> bytes:
+    """OFPGC_MODIFY: other content under the same id; flows that point to the group stay."""
     return _group_mod(_GROUP_MODIFY, group.body, xid)
 
 
@@ -81,6 +84,7 @@ def group_delete(number: int, xid: int) -> bytes:
 
 
 def barrier(xid: int) -> bytes:
+    """OFPT_BARRIER_REQUEST: the answer says that everything before it is done."""
     return _HEADER.pack(VERSION, _BARRIER_REQUEST, 8, xid)
 
 
@@ -108,6 +112,7 @@ def flow_stats_request(xid: int) -> bytes:
 
 
 def group_desc_request(xid: int) -> bytes:
+    """Every group with its buckets."""
     return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 16, xid) + struct.pack("!HH4x", MULTIPART_GROUP_DESC, 0)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Callable, Final
+from typing import TYPE_CHECKING, Final
 
 from ryu_vmmob.flows.fields import FIELDS, Field
 
@@ -15,19 +16,19 @@ _NICIRA: Final = 0x00002320
 _REG_MOVE: Final = 6
 
 
-def _output(action: "flow.Output") -> bytes:
+def _output(action: flow.Output) -> bytes:
     return struct.pack("!HHIH6x", 0, 16, action.port, action.max_len)
 
 
-def _group(action: "flow.ToGroup") -> bytes:
+def _group(action: flow.ToGroup) -> bytes:
     return struct.pack("!HHI", 22, 8, action.group)
 
 
-def _push_vlan(_: "flow.PushVlan") -> bytes:
+def _push_vlan(_: flow.PushVlan) -> bytes:
     return struct.pack("!HHH2x", 17, 8, 0x8100)
 
 
-def _pop_vlan(_: "flow.PopVlan") -> bytes:
+def _pop_vlan(_: flow.PopVlan) -> bytes:
     return struct.pack("!HH4x", 18, 8)
 
 
@@ -40,7 +41,7 @@ def _set_field_frame(field: Field) -> tuple[bytes, int, bytes]:
 _SET_FIELD: Final = {name: _set_field_frame(field) for name, field in FIELDS.items()}
 
 
-def _set_field(action: "flow.SetField") -> bytes:
+def _set_field(action: flow.SetField) -> bytes:
     before, size, after = _SET_FIELD[action.name]
     return before + action.value.to_bytes(size, "big") + after
 
@@ -53,7 +54,7 @@ def _move_fields(source_name: str, target_name: str) -> bytes:
     return struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, source.size * 8, 0, 0, source.nxm, target.nxm)
 
 
-def _move(action: "flow.Move") -> bytes:
+def _move(action: flow.Move) -> bytes:
     return _move_fields(action.source, action.target)
 
 
@@ -67,6 +68,6 @@ _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {
 }
 
 
-def encode(action: "flow.Action") -> bytes:
+def encode(action: flow.Action) -> bytes:
     """One action, padded to 8 bytes."""
     return _ENCODERS[type(action).__name__](action)

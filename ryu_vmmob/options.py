@@ -16,7 +16,7 @@ _OPTIONS: Final = [
     cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="where the logical state lives"),
     cfg.StrOpt("api_token_file", default=None, help="file with the token that REST asks for"),
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),
-    cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds for which a VLAN-ID rests before another CUG gets it"),
+    cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds a VLAN-ID rests before another CUG gets it"),
     cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds for which a link must be up before it is used again"),
 ]
 
@@ -44,7 +44,7 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 
 def read(conf: cfg.ConfigOpts) -> Settings:
-    """The options as they are set. REST listens on loopback unless the operator says otherwise (Ryu's default is everywhere)."""
+    """The options as they are set; REST listens on loopback unless told otherwise (Ryu's default is everywhere)."""
     conf.set_default("wsapi_host", LOOPBACK)
     group = conf[GROUP]
     return Settings(

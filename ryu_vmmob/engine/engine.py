@@ -11,8 +11,9 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Callable, Iterable, NamedTuple
+from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
@@ -139,6 +140,7 @@ class Engine:
         return found
 
     def switch_status(self, name: str) -> SwitchStatus:
+        """How a switch stands; KeyError for an unknown name."""
         return self.fleet.status(name)
 
     def progress(self) -> None:
@@ -238,6 +240,7 @@ class Engine:
             self.execute(Activate(migration.id, self._clock(), f"seen at {switch}:{in_port}"))
 
     def close(self) -> None:
+        """Let go of the store."""
         self._store.close()
 
 

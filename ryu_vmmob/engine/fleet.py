@@ -6,8 +6,9 @@ book-keeping: sessions (one per connection, `ryu_vmmob.apps`) take from it and r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Callable, Collection, Iterable, NamedTuple
+from typing import NamedTuple
 
 from ryu_vmmob.flows.delta import Delta, compose
 
@@ -52,6 +53,7 @@ class Fleet:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of all switches, in the order of the fabric file."""
         return tuple(self._places)
 
     def decide(self, revision: int, deltas: dict[str, Delta]) -> None:
@@ -111,9 +113,11 @@ class Fleet:
         return place is not None and place.wake is not None and place.synchronised and place.confirmed >= revision
 
     def is_connected(self, name: str) -> bool:
+        """Whether a session of this switch stands."""
         return self._places[name].wake is not None
 
     def faults(self, name: str) -> tuple[Fault, ...]:
+        """What the switch has refused and was not told anew since."""
         return tuple(self._places[name].faults)
 
     def confirmed(self) -> dict[str, int]:
@@ -123,6 +127,7 @@ class Fleet:
         }
 
     def status(self, name: str) -> SwitchStatus:
+        """How a switch stands; KeyError for an unknown name."""
         place = self._places[name]
         up = place.wake is not None
         in_step = up and place.synchronised and place.confirmed >= self.revision and not place.faults

@@ -6,7 +6,8 @@ of it at once; without bundles the order itself keeps every packet served.
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, NamedTuple, Union
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows import wire
@@ -18,7 +19,7 @@ class Message(NamedTuple):
     """One message with the flow, the group, the cookie or the group id it is about."""
 
     wire: bytes
-    about: Union[Flow, Group, int]
+    about: Flow | Group | int
 
 
 def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:

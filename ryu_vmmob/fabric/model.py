@@ -6,14 +6,14 @@ has accepted the file, so inside the program they are trusted. Pure: no I/O, no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, IPv4Address, IPv6Address
-from typing import Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a switch is for; ``tor`` and ``border`` are edges: VMs or external networks hang on them (R3, R5)."""
 
     TOR = "tor"
@@ -22,6 +22,7 @@ class Role(str, Enum):
 
     @property
     def is_edge(self) -> bool:
+        """Whether VMs or external networks may hang on such a switch."""
         return self is not Role.SPINE
 
 
@@ -111,6 +112,7 @@ class Server:
 
     @property
     def tagged(self) -> bool:
+        """Whether its frames carry VLAN-IDs."""
         return self.l2_domain is not None
 
     @property
@@ -148,6 +150,7 @@ class Fabric:
 
     @cached_property
     def switch_by_dpid(self) -> Mapping[int, Switch]:
+        """Switches by datapath id."""
         return {switch.dpid: switch for switch in self.switches.values()}
 
     @cached_property
@@ -170,14 +173,17 @@ class Fabric:
 
     @cached_property
     def link_at(self) -> Mapping[PortRef, Link]:
+        """The link at each end of a link."""
         return {end: link for link in self.links for end in (link.a, link.b)}
 
     @cached_property
     def link_by_name(self) -> Mapping[str, Link]:
+        """Links by `Link.name`."""
         return {link.name: link for link in self.links}
 
     @cached_property
     def server_at(self) -> Mapping[PortRef, Server]:
+        """The server at each port that one is attached to."""
         return {port: server for server in self.servers.values() for port in server.attach}
 
     @cached_property

@@ -6,8 +6,8 @@ Otherwise the lowest free number of the domain is taken: predictable, and easy t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Iterable, Mapping
 
 from immutables import Map
 

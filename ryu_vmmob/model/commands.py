@@ -5,8 +5,9 @@ Pure: time and ids come in with the command. A command that cannot be carried ou
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Callable, Final, Mapping, Union
+from typing import Final
 
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX, MAX_SEGMENT_KEY
 from ryu_vmmob.model import migration_steps as steps
@@ -32,6 +33,8 @@ class PutCug:
 
 @dataclass(frozen=True, slots=True)
 class DeleteCug:
+    """Delete a CUG that has no members."""
+
     name: str
     now: float = 0.0
 
@@ -48,6 +51,8 @@ class PutVm:
 
 @dataclass(frozen=True, slots=True)
 class DeleteVm:
+    """Delete a VM that is not moving."""
+
     name: str
     now: float = 0.0
 
@@ -86,12 +91,16 @@ class Activate:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
+    """End an activated migration: what was kept at the source goes."""
+
     id: str
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
+    """Undo a migration that is not activated yet; ``reason`` is kept for whoever asks."""
+
     id: str
     now: float
     reason: str | None = None
@@ -136,10 +145,21 @@ class EndQuarantines:
     acknowledged: Mapping[str, int]
 
 
-Command = Union[
-    PutCug, DeleteCug, PutVm, DeleteVm, StartMigration, Prepared, Activate, Commit, Abort, LinksChanged, SettleTrees,
-    EndQuarantines, FabricLoaded,
-]  # fmt: skip
+Command = (
+    PutCug
+    | DeleteCug
+    | PutVm
+    | DeleteVm
+    | StartMigration
+    | Prepared
+    | Activate
+    | Commit
+    | Abort
+    | LinksChanged
+    | SettleTrees
+    | EndQuarantines
+    | FabricLoaded
+)
 
 
 def apply(state: State, *commands: Command, now: float = 0.0) -> Change:

@@ -48,9 +48,11 @@ class Draft:
         self.events: list[Event] = []
 
     def event(self, kind: str, **data: Any) -> None:
+        """Note something to tell once the change is durable."""
         self.events.append(Event(kind, data))
 
     def put_cug(self, cug: Cug) -> None:
+        """Write a CUG, with its pins and its key."""
         state = self.state
         old = state.cugs.get(cug.name)
         pins = state.pins
@@ -69,6 +71,7 @@ class Draft:
         self.cugs.add(cug.name)
 
     def drop_cug(self, cug: Cug) -> None:
+        """Delete a CUG that has no members."""
         state = self.state
         pins = state.pins
         for pair in cug.pins.items():
@@ -87,11 +90,13 @@ class Draft:
         self.vms.add(vm.name)
 
     def add_vm(self, vm: Vm) -> None:
+        """Write a VM that is new, and seat it."""
         self.put_vm(vm)
         self.state = index_vm(self.state, vm)
         self.reseat(vm, (), self.state.seats_of(vm))
 
     def drop_vm(self, vm: Vm) -> None:
+        """Delete a VM, unseated."""
         self.reseat(vm, self.state.seats_of(vm), ())
         self.state = unindex_vm(self.state, vm)
         self.state = replace(self.state, vms=self.state.vms.delete(vm.name))
@@ -119,6 +124,7 @@ class Draft:
             self.cugs.update(neighbours)
 
     def put_migration(self, migration: Migration) -> None:
+        """Write a migration."""
         migration = replace(migration, revision=self.state.revision)
         self.state = replace(self.state, migrations=self.state.migrations.set(migration.id, migration))
         self.migrations.add(migration.id)

@@ -1,6 +1,6 @@
-"""The migration machine: which step leads from which phase to which, and what it does to the state (design 5).
+r"""The migration machine: which step leads from which phase to which, and what it does to the state (design 5).
 
-    phase \\ step   PREPARED    ACTIVATED   COMMITTED   ABORTED
+    phase \ step   PREPARED     ACTIVATED   COMMITTED   ABORTED
     ------------   ---------   ---------   ---------   --------
     preparing      prepared    activated   refused     aborted
     prepared       (nothing)   activated   refused     aborted
@@ -85,7 +85,7 @@ def start(draft: Draft, wanted: Migration) -> None:
     draft.event("migration.preparing", id=migration.id, vm=vm.name, source=vm.server, target=migration.target)
 
 
-def enter(draft: Draft, id: str, step: Phase, reason: str | None) -> None:  # noqa: A002 - the contract's word
+def enter(draft: Draft, id: str, step: Phase, reason: str | None) -> None:
     """Take a migration to ``step`` as the table says. Raises Refusal 404 or 409."""
     migration = draft.state.migrations.get(id)
     if migration is None:

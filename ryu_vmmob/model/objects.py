@@ -5,15 +5,16 @@ Validation stands at the edge (REST bodies) and in the commands; here are only t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Mapping, NamedTuple, Union
+from typing import NamedTuple
 
 from ryu_vmmob.flows.fields import eui64_link_local
 
-Address = Union[IPv4Address, IPv6Address]
-Network = Union[IPv4Network, IPv6Network]
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Vm:
     revision: int = 0
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """The states of a migration (contract 3). The last three are final."""
 
     PREPARING = "preparing"
@@ -74,6 +75,7 @@ class Phase(str, Enum):
 
     @property
     def is_final(self) -> bool:
+        """Whether nothing follows any more."""
         return self in (Phase.COMMITTED, Phase.ABORTED, Phase.FAILED)
 
 

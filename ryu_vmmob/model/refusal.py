@@ -38,4 +38,5 @@ def conflict(detail: str, title: str = "conflict") -> Refusal:
 
 
 def not_found(kind: str, name: str) -> Refusal:
+    """404: there is no such object."""
     return Refusal(404, "not found", f"there is no {kind} {name!r}")

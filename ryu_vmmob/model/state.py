@@ -82,12 +82,15 @@ class State:
     """Segment key -> CUG."""
 
     def migration_of(self, vm: Vm) -> Migration | None:
+        """The migration that a VM is in, None when it stays."""
         return self.migrations[vm.migration] if vm.migration is not None else None
 
     def seats_of(self, vm: Vm) -> tuple[Seat, ...]:
+        """Where a VM sits now; the placement comes first."""
         return seats(vm, self.migration_of(vm))
 
     def interface(self, member: Member) -> Interface:
+        """The interface that a member is."""
         return self.vms[member.vm].interfaces[member.number]
 
     def vlan_ids(self, cug: str) -> Map[str, int]:

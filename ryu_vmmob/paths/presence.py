@@ -6,8 +6,9 @@ happens when this value changes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Mapping
+from typing import TYPE_CHECKING
 
 from ryu_vmmob.paths.trees import Tree, adjacency
 
@@ -38,6 +39,7 @@ class Local:
 
     @property
     def edge(self) -> bool:
+        """Whether the switch hosts the CUG, or is about to."""
         return bool(self.servers)
 
 
@@ -55,7 +57,7 @@ class Presence:
     local: Mapping[str, Local]
 
 
-def presence(state: "State", cug: str) -> Presence:
+def presence(state: State, cug: str) -> Presence:
     """Where ``cug`` is present now."""
     fabric = state.fabric
     tree, way = state.trees.of_segment(cug), state.ways.of_segment(cug)
@@ -77,12 +79,12 @@ def presence(state: "State", cug: str) -> Presence:
     return Presence(cug, tree, way, frozenset(servers), local)
 
 
-def links_of(fabric: "Fabric", found: Presence) -> frozenset[str]:
+def links_of(fabric: Fabric, found: Presence) -> frozenset[str]:
     """Names of the links that carry the segment: exactly these (invariant 4)."""
     return frozenset(link.name for link in _links(fabric, found))
 
 
-def domains(fabric: "Fabric", found: Presence) -> frozenset[str]:
+def domains(fabric: Fabric, found: Presence) -> frozenset[str]:
     """L2 domains in which the segment needs a VLAN-ID: those of its links and of its tagged servers."""
     of_links = {link.l2_domain for link in _links(fabric, found)}
     of_servers = {
@@ -94,7 +96,7 @@ def domains(fabric: "Fabric", found: Presence) -> frozenset[str]:
     return frozenset(of_links | of_servers)
 
 
-def _links(fabric: "Fabric", found: Presence) -> "set[Link]":
+def _links(fabric: Fabric, found: Presence) -> set[Link]:
     return {
         link
         for switch, local in found.local.items()

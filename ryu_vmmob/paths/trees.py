@@ -13,10 +13,10 @@ Parallel links between two switches are one adjacency. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Callable, Iterable, Mapping
 
 import networkx as nx
 
@@ -30,6 +30,7 @@ Adjacency = tuple[str, str]
 
 
 def adjacency(one: str, other: str) -> Adjacency:
+    """Two neighbours as the key of what lies between them."""
     return (one, other) if one < other else (other, one)
 
 
@@ -43,6 +44,7 @@ class Tree:
 
     @cached_property
     def neighbours(self) -> Mapping[str, tuple[str, ...]]:
+        """Neighbours of each switch in the tree, by name."""
         found: dict[str, list[str]] = {node: [] for node in self.nodes}
         for one, other in self.edges:
             found[one].append(other)
@@ -129,7 +131,7 @@ class Trees:
         """The tree of a segment."""
         return self.trees[self.number_of(segment)]
 
-    def common(self, other: "Trees") -> "Trees":
+    def common(self, other: Trees) -> Trees:
         """The edges both have: the state between two trees, loop free whichever switches have already changed."""
         return Trees(
             tuple(

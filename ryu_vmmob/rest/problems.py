@@ -13,7 +13,7 @@ from ryu_vmmob.model.refusal import Fault, Refusal
 CONTENT_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+class Problem(Exception):
     """Ends a request with an error. ``headers`` go into the answer; without a title it has the phrase of the status."""
 
     def __init__(

@@ -43,7 +43,7 @@ def fabrics(draw: st.DrawFn) -> Fabric:
         for name in uppers:
             switch(name, role, core, dc)
         if tops == 2 and draw(st.booleans()):
-            link(*uppers, core)
+            link(uppers[0], uppers[1], core)
         borders.append(uppers)
         for rack in range(draw(st.integers(1, 3))):
             tor = f"tor{center}{rack}"

@@ -134,7 +134,7 @@ class World:
         fresh = full(state)
         for name in self.fabric.switches:
             surplus, missing = difference(desired.tables[name], fresh.tables[name])
-            assert not surplus and not missing, (name, surplus, missing)
+            assert (surplus, missing) == ([], []), name
             assert groups(desired.tables[name]) == groups(fresh.tables[name]), name
             if not self.waiting():
                 assert set(self.installed[name].flows) == set(desired.tables[name].flows), name
