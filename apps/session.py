@@ -94,7 +94,7 @@ class Session:
                 while (taken := self._engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
                     self._bring(revision, delta)
-        except Lost as lost:
+        except (Lost, wire.MalformedReply) as lost:
             LOG.warning("switch %s: %s", self.name, lost)
             self.datapath.close()
         finally:

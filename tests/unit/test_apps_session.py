@@ -1,0 +1,58 @@
+"""A session and a switch that talks nonsense: the connection ends, the controller does not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ryu_vmmob.apps.session import Lost, Session
+from ryu_vmmob.flows.wire import MULTIPART_FLOW, MalformedReply, flow_stats_cookies
+from tests.property.world import World
+from tests.unit.test_ring_while_moving import ring
+
+
+class Deaf:
+    """A datapath that takes everything and answers with one reply, whatever it is asked."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.closed = False
+        self.session: Session | None = None
+
+    def send(self, data: bytes) -> bool:
+        assert self.session is not None
+        xid = int.from_bytes(data[4:8], "big")
+        self.session.reply(SimpleNamespace(xid=xid, mp_type=MULTIPART_FLOW, body=self.body, more=False))
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _session(body: bytes) -> tuple[Session, Deaf, World]:
+    world = World(ring())
+    datapath: Any = Deaf(body)
+    session = Session(datapath, "ta", world.engine, lambda: world.now, 0.0)
+    datapath.session = session
+    return session, datapath, world
+
+
+@pytest.mark.parametrize("body", [b"\x00", b"\x00\x00" + bytes(60), b"\xff\xff" + bytes(60)])
+def test_a_malformed_reply_ends_the_connection_and_nothing_else(body: bytes) -> None:
+    with pytest.raises(MalformedReply):
+        flow_stats_cookies(body)
+    session, datapath, world = _session(body)
+    session.run()
+    assert datapath.closed
+    assert not world.engine.fleet.is_connected("ta")
+    assert world.engine.fleet.is_connected("tb")
+
+
+def test_an_ended_session_sends_nothing() -> None:
+    session, _, world = _session(b"")
+    session.end()
+    with pytest.raises(Lost):
+        session._put(b"")
+    assert not world.engine.fleet.is_connected("ta")
