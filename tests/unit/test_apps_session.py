@@ -50,9 +50,9 @@ def test_a_malformed_reply_ends_the_connection_and_nothing_else(body: bytes) -> 
     assert world.engine.fleet.is_connected("tb")
 
 
-def test_an_ended_session_sends_nothing() -> None:
+def test_an_ended_session_sends_nothing_and_leaves_a_newer_one_alone() -> None:
     session, _, world = _session(b"")
     session.end()
     with pytest.raises(Lost):
         session._put(b"")
-    assert not world.engine.fleet.is_connected("ta")
+    assert world.engine.fleet.is_connected("ta")
