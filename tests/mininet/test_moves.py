@@ -48,6 +48,31 @@ def _kept(report: Report) -> None:
     assert report.faults == [], f"the machine itself dropped: {dict(report.machine_drops)}"
 
 
+FEW = 5
+"""Never more than this many packets lost or doubled in a move, and in nine of ten moves none at all."""
+
+
+def _counted(report: Report) -> int:
+    return report.lost + report.doubled
+
+
+def _only_counts(report: Report) -> bool:
+    """Whether packets that were lost or doubled are all there is to complain of."""
+    return len(report.faults) == sum(bool(r.lost) + bool(r.doubled) for r in report.results)
+
+
+def _hot(world: World, vm: Vm, to: str, *peers: str, **options: Any) -> Report:
+    """A move that keeps its promises; one with a few packets lost or doubled is made again, and must then be perfect."""
+    source = vm.server
+    report = world.scenario.move(vm, to, world.everyone(*peers), **options)
+    if report.faults and _only_counts(report) and _counted(report) <= FEW:
+        print(f"\nonce more: {report.faults}, the machine itself dropped: {dict(report.machine_drops)}")
+        world.orchestrator.move(vm, source)
+        report = world.scenario.move(vm, to, world.everyone(*peers), **options)
+    _kept(report)
+    return report
+
+
 def _domain(world: World, server: str) -> str | None:
     return world.lab.fabric.servers[server].l2_domain
 
@@ -55,10 +80,9 @@ def _domain(world: World, server: str) -> str | None:
 @pytest.mark.requirement("R1", "R5a", "R16", "R17", "R22", "R26", "R30a", "R31", "R32b", "R33a", "R34b")
 def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
     """(a) a peer in the old rack, (b) one in a third place, (c) TCP lives on, (d) another CUG on both servers hears nothing."""
-    report = world.scenario.move(
-        mover, "srv-c1", world.everyone("web-2", "web-4"), tcp_peer=world.vms["web-2"], listeners=world.everyone(*LISTENERS)
+    report = _hot(
+        world, mover, "srv-c1", "web-2", "web-4", tcp_peer=world.vms["web-2"], listeners=world.everyone(*LISTENERS)
     )
-    _kept(report)
     assert all(result.sent > 500 for result in report.results)
     assert report.tcp["echoed"] > 100
     assert min(report.heard.values()) > 0
@@ -75,6 +99,21 @@ def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
             assert vlan_ids[0] in world.lab.fabric.l2_domains[domain].vlan_ids
 
 
+@pytest.mark.requirement("R33a")
+def test_ten_hot_moves_between_data_centres(world: World, mover: Vm) -> None:
+    """In at least nine of ten moves nothing is lost or doubled, and never more than a few packets; TCP lives in all."""
+    counts = []
+    for number in range(10):
+        to = "srv-c1" if number % 2 == 0 else "srv-a1"
+        peers, listeners = world.everyone("web-2", "web-4"), world.everyone(*LISTENERS)
+        report = world.scenario.move(mover, to, peers, tcp_peer=peers[0], wires=False, listeners=listeners)
+        assert report.faults == [] or _only_counts(report), report.faults
+        counts.append(_counted(report))
+        print(f"\nmove {number + 1}, to {to}: sent {report.sent}, lost {report.lost}, doubled {report.doubled}")
+    assert max(counts) <= FEW
+    assert counts.count(0) >= 9, counts
+
+
 @pytest.mark.requirement("R1", "R13", "R21", "R23", "R30a", "R31", "R32b", "R33a", "R34b")
 @pytest.mark.parametrize(
     ("way", "peers"),
@@ -88,8 +127,7 @@ def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
 def test_hot_moves(world: World, mover: Vm, way: tuple[str, ...], peers: tuple[str, ...]) -> None:
     for to in way:
         same_domain = _domain(world, mover.server) is not None and _domain(world, mover.server) == _domain(world, to)
-        report = world.scenario.move(mover, to, world.everyone(*peers), tcp_peer=world.vms[peers[1]])
-        _kept(report)
+        report = _hot(world, mover, to, *peers, tcp_peer=world.vms[peers[1]])
         before, after = report.move.vlan_ids
         assert (after is None) == (_domain(world, to) is None)
         if same_domain:
@@ -105,7 +143,7 @@ def test_hot_moves(world: World, mover: Vm, way: tuple[str, ...], peers: tuple[s
     ],
 )
 def test_ways_to_activate_and_commit(world: World, mover: Vm, options: dict[str, Any]) -> None:
-    _kept(world.scenario.move(mover, "srv-c1", world.everyone("web-2", "web-4"), wires=False, **options))
+    _hot(world, mover, "srv-c1", "web-2", "web-4", wires=False, **options)
 
 
 @pytest.mark.requirement("R32b")
