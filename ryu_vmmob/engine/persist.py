@@ -8,6 +8,7 @@ from dataclasses import replace
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, Migration, Vm
 from ryu_vmmob.model.state import State, index_vm, seat_vm, with_fabric
@@ -73,6 +74,10 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
         empty, revision=revision, links_down=links_down, switch_keys=keys, last_segment_key=last if isinstance(last, int) else 0
     )
     state = with_fabric(state, fabric)
+    if max(state.switch_keys.values(), default=0) > MAX_GROUP_INDEX:
+        raise StoreError(
+            f"the store has known more than {MAX_GROUP_INDEX} switches by name, the most this controller can tell apart"
+        )
     for cug in found.get("cug", {}).values():
         if isinstance(cug, Cug):
             state = _with_cug(state, cug)

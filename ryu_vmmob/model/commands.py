@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX, MAX_SEGMENT_KEY
+from ryu_vmmob.flows.pipeline import MAX_SEGMENT_KEY
 from ryu_vmmob.model import migration_steps as steps
 from ryu_vmmob.model.allocation import check_pins, refuse_taken_pins, release
 from ryu_vmmob.model.draft import Change, Draft
@@ -358,4 +358,3 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     EndQuarantines: _end_quarantines,
     FabricLoaded: _fabric_loaded,
 }
-MAX_SWITCHES: Final = MAX_GROUP_INDEX

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Phase
-from ryu_vmmob.store.base import StoreError
+from ryu_vmmob.store.base import Record, StoreError
 from tests.unit.core_support import (
     LATER,
     MOVE,
@@ -204,3 +205,12 @@ def test_incremental_equals_full_after_a_busy_day() -> None:
     for name, rows in made.engine.desired.tables.items():
         assert rows.flows.keys() == fresh.tables[name].flows.keys()
         assert rows.groups == fresh.tables[name].groups
+
+
+def test_more_switches_than_group_ids_can_name_are_refused() -> None:
+    """A switch keeps its key for good; the one after 4,095 names would share the bits of another's groups."""
+    fabric = two_racks()
+    known = [Record("switch_key", "long-gone", {"value": 4095})]
+    with pytest.raises(StoreError, match="more than 4095 switches"):
+        restore(known, fabric, 1)
+    restore([Record("switch_key", "long-gone", {"value": 4095 - len(fabric.switches)})], fabric, 1)
