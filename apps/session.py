@@ -50,8 +50,6 @@ class Session:
         self._errors: dict[int, str] = {}
         self.asking: int | None = None
         """Transaction id of the multipart request under way: its replies are wanted unparsed."""
-        self.sent = 0
-        """Flow-mods and group-mods sent over this connection."""
 
     # Called by the application's event handlers
 
@@ -136,7 +134,6 @@ class Session:
         self._engine.progress()
 
     def _apply(self, delta: Delta) -> list[Fault]:
-        self.sent += delta.messages
         if self._bundles:
             messages = [*additions(delta, self._next_xid), *deletions(delta, self._next_xid)]
             if self._in_bundle(messages):

@@ -62,13 +62,8 @@ def _only_counts(report: Report) -> bool:
 
 
 def _hot(world: World, vm: Vm, to: str, *peers: str, **options: Any) -> Report:
-    """A move that keeps its promises; one with a few packets lost or doubled is made again, and must then be perfect."""
-    source = vm.server
+    """A move that keeps its promises, all of them and at once."""
     report = world.scenario.move(vm, to, world.everyone(*peers), **options)
-    if report.faults and _only_counts(report) and _counted(report) <= FEW:
-        print(f"\nonce more: {report.faults}, the machine itself dropped: {dict(report.machine_drops)}")
-        world.orchestrator.move(vm, source)
-        report = world.scenario.move(vm, to, world.everyone(*peers), **options)
     _kept(report)
     return report
 
