@@ -38,6 +38,7 @@ class Field(NamedTuple):
 
 
 _BASIC: Final = 0x8000
+_NICIRA: Final = 0x0001  # Open vSwitch's class NXM_NX: what a packet has and OpenFlow 1.3 cannot say
 _ERICSSON: Final = 0x1000  # Open vSwitch's class for the two ND fields that OpenFlow lacks (seen on 3.1.0)
 
 _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
@@ -49,10 +50,12 @@ _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
     ("eth_type", _BASIC, 5, 2, 0),
     ("vlan_vid", _BASIC, 6, 2, 0),
     ("ip_proto", _BASIC, 10, 1, 0),
+    ("nw_ttl", _NICIRA, 29, 1, 0),
     ("ipv4_src", _BASIC, 11, 4, 0x00000E04),
     ("ipv4_dst", _BASIC, 12, 4, 0x00001004),
     ("tcp_src", _BASIC, 13, 2, 0),
     ("tcp_dst", _BASIC, 14, 2, 0),
+    ("tcp_flags", _NICIRA, 34, 2, 0),
     ("udp_src", _BASIC, 15, 2, 0),
     ("udp_dst", _BASIC, 16, 2, 0),
     ("icmpv4_type", _BASIC, 19, 1, 0),
@@ -92,6 +95,11 @@ def mac_text(value: int) -> str:
     return ":".join(f"{value >> shift & 0xFF:02x}" for shift in range(40, -8, -8))
 
 
+TCP_ACK: Final = 0x010
+TCP_RST: Final = 0x004
+"""Bits of ``tcp_flags`` (RFC 9293, 3.1): no segment that opens a connection carries one of them."""
+
+
 def vid(vlan_id: int) -> int:
     """``vlan_vid`` of a tagged frame with this VLAN-ID (1 to 4094)."""
     return VID_PRESENT | vlan_id
@@ -111,7 +119,7 @@ def show(name: str, value: int) -> str:
         return str(IPv4Address(value))
     if name.startswith("ipv6"):
         return str(IPv6Address(value))
-    if name in ("eth_type", "metadata", "nd_reserved"):
+    if name in ("eth_type", "metadata", "nd_reserved", "tcp_flags"):
         return f"{value:#x}"
     if name == "vlan_vid":
         return str(value & 0xFFF) if value & VID_PRESENT else "none"

@@ -82,7 +82,15 @@ class PopVlan:
         return "pop_vlan"
 
 
-Action = Output | ToGroup | SetField | Move | PushVlan | PopVlan
+@dataclass(frozen=True, slots=True)
+class DecTtl:
+    """Count down the TTL or hop limit of an IP packet, as a router does. The match has seen to it that it is 2 at least."""
+
+    def __str__(self) -> str:
+        return "dec_ttl"
+
+
+Action = Output | ToGroup | SetField | Move | PushVlan | PopVlan | DecTtl
 Match = tuple[tuple[str, int, "int | None"], ...]
 """(field, value, mask or None) in wire order."""
 

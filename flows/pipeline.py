@@ -24,7 +24,7 @@ def _fields(names: str) -> frozenset[str]:
 
 _ARP = "arp_op arp_spa arp_tpa arp_sha arp_tha"
 _ND = "icmpv6_type icmpv6_code ipv6_nd_target ipv6_nd_sll ipv6_nd_tll"
-_IP = "eth_type ip_proto ipv4_src ipv4_dst ipv6_src ipv6_dst udp_src udp_dst tcp_src tcp_dst"
+_IP = "eth_type ip_proto ipv4_src ipv4_dst ipv6_src ipv6_dst udp_src udp_dst tcp_src tcp_dst tcp_flags icmpv4_type"
 
 
 class Table(Enum):
@@ -38,22 +38,43 @@ class Table(Enum):
     ADMIT = TableSpec(
         _fields(f"in_port metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
         _fields(""),
-        "server ports only: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all",
+        "server ports: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all; "
+        "external ports: nobody outside speaks with an address of the inside",
     )
     ANSWER = TableSpec(
-        _fields(f"metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
-        _fields(f"eth_src eth_dst ipv6_src ipv6_dst {_ARP} {_ND} nd_reserved"),
-        "requests for the address of a known member are answered here, by the edge the asker hangs on",
+        _fields(f"in_port metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
+        _fields(f"eth_src eth_dst ipv4_src ipv4_dst ipv6_src ipv6_dst icmpv4_type nw_ttl vlan_vid vlan {_ARP} {_ND} nd_reserved"),
+        "requests for the address of a gateway or a known member are answered here, by the edge the asker hangs on",
     )
     ADVERTISE = TableSpec(
-        _fields(f"metadata {_IP} {_ND}"),
-        _fields("nd_options_type ipv6_nd_tll"),
+        _fields(f"in_port metadata {_IP} {_ND}"),
+        _fields("nd_options_type ipv6_nd_tll vlan vlan_vid"),
         "second half of an answered neighbour solicitation: the link-layer option of the advertisement",
+    )
+    POLICY_OUT = TableSpec(
+        _fields(f"metadata eth_dst {_IP} {_ND}"),
+        _fields(""),
+        "what an interface here may send, by policy; to another CUG or to the outside nothing, unless one allows it",
+    )
+    GATEWAY = TableSpec(
+        _fields("metadata eth_dst eth_type nw_ttl"),
+        _fields(""),
+        "frames for the gateway's MAC, or for this edge's own, are routed here; all others are bridged",
+    )
+    ROUTE = TableSpec(
+        _fields("metadata eth_type ipv4_dst ipv6_dst"),
+        _fields("eth_src eth_dst ttl vlan vlan_vid"),
+        "the next hop of a routed packet: an interface here, the edge that hosts it, or an external network",
     )
     BRIDGE = TableSpec(
         _fields("in_port metadata eth_dst"),
         _fields(""),
         "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
+    )
+    POLICY_IN = TableSpec(
+        _fields(f"metadata {_IP} {_ND}"),
+        _fields(""),
+        "what an interface here may receive, by policy; routed packets not at all, unless one allows it",
     )
     DELIVER = TableSpec(
         _fields("in_port metadata eth_dst"),
@@ -78,13 +99,29 @@ TABLES: Final = tuple(Table)
 
 
 class Priority(IntEnum):
-    """The ladder of priorities; nothing is ever added to a rung."""
+    """The ladder of priorities. To ROUTE a prefix length is added, to POLICY what `policy_priority` says, to others nothing."""
 
     MISS = 0
     FALLBACK = 100
+    ROUTE = 500
     NORMAL = 1000
     SPECIAL = 2000
     EXCEPTION = 3000
+    POLICY = 10000
+    EXEMPT = 40000
+
+
+MAX_POLICY_PRIORITY: Final = 10000
+
+
+def policy_priority(priority: int, allow: bool) -> int:
+    """The flow priority of a policy (0 to MAX_POLICY_PRIORITY, the higher wins): on a tie deny wins."""
+    return Priority.POLICY + 2 * priority + (not allow)
+
+
+def route_priority(prefix_length: int) -> int:
+    """The flow priority of a route: the longest prefix wins."""
+    return Priority.ROUTE + prefix_length
 
 
 class Meta(NamedTuple):
@@ -106,10 +143,34 @@ class Meta(NamedTuple):
 
 
 SEGMENT: Final = Meta(0, 16)
-"""The segment's key, written at INGRESS, valid to the end of the pipeline."""
+"""The segment's key, written at INGRESS, and at ROUTE where a packet changes over; valid to the end of the pipeline.
+0 for what comes from outside."""
 
 HAIRPIN: Final = Meta(16, 1)
-"""Set when a frame may leave by the port it came from (answers); read at DELIVER."""
+"""Set when a frame may leave by the port it came from (answers, routed packets); read at DELIVER."""
+
+ROUTED: Final = Meta(17, 1)
+"""Set at ROUTE: the packet comes from another CUG or from outside; read at POLICY_IN."""
+
+VIA: Final = Meta(18, 1)
+"""Set at INGRESS when a packet comes over a routed segment: another edge has routed it already, so it ends at this one."""
+
+OUTSIDE: Final = Meta(19, 1)
+"""Set at INGRESS when a packet comes from an external network: it goes to members only, never out again."""
+
+SCOPE: Final = Meta(32, 16)
+"""Where IP addresses are unique: the key of the routing domain's segment, or the CUG's own where it has no routing domain.
+Written at INGRESS, valid to the end of the pipeline."""
+
+
+def metadata(**fields: tuple[int, int]) -> tuple[int, int]:
+    """Several `Meta.of` pairs as one (value, mask); the names are for the reader only."""
+    value = mask = 0
+    for one, its_mask in fields.values():
+        value |= one
+        mask |= its_mask
+    return value, mask
+
 
 MAX_SEGMENT_KEY: Final = (1 << SEGMENT.width) - 1
 

@@ -32,6 +32,10 @@ def _pop_vlan(_: flow.PopVlan) -> bytes:
     return struct.pack("!HH4x", 18, 8)
 
 
+def _dec_ttl(_: flow.DecTtl) -> bytes:
+    return struct.pack("!HH4x", 24, 8)
+
+
 def _set_field_frame(field: Field) -> tuple[bytes, int, bytes]:
     """What stands before the value, the value's size, and the padding behind it."""
     length = (4 + 4 + field.size + 7) // 8 * 8
@@ -65,6 +69,7 @@ _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {
     "PopVlan": _pop_vlan,
     "SetField": _set_field,
     "Move": _move,
+    "DecTtl": _dec_ttl,
 }
 
 
