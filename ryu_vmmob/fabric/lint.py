@@ -1,13 +1,13 @@
 """The linter: everything a fabric file must hold beyond the shape of its objects.
 
 Each rule is a function of the resolved file that reports every fault it finds; rules do not depend on each other, so
-one run shows all faults. The rules of topology stand in ``lint_topology``, those of external networks in
-``lint_external``.
+one run shows all faults. The rules of topology stand in ``lint_topology``, those of port extenders in
+``lint_extenders``, those of external networks in ``lint_external``.
 """
 
 from __future__ import annotations
 
-from ryu_vmmob.fabric import lint_external, lint_topology
+from ryu_vmmob.fabric import lint_extenders, lint_external, lint_topology
 from ryu_vmmob.fabric.findings import Path, Report, quote
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.fabric.resolve import Resolved
@@ -19,11 +19,11 @@ def lint(fabric: Resolved, report: Report) -> None:
     for rule in (
         dpids,
         ports_used_once,
-        ports_of_their_switch,
         attached_to_edges,
         bonds,
         lags,
         *lint_topology.RULES,
+        *lint_extenders.RULES,
         *lint_external.RULES,
     ):
         rule(fabric, report)
@@ -56,15 +56,6 @@ def ports_used_once(fabric: Resolved, report: Report) -> None:
 def _same_link(one: Path, other: Path) -> bool:
     """Both ends of one link on one port: that is a link to itself, a rule of its own."""
     return one[0] == other[0] == "links" and one[1] == other[1]
-
-
-def ports_of_their_switch(fabric: Resolved, report: Report) -> None:
-    """A port number is not above what its switch declares."""
-    for path, port in fabric.uses():
-        switch = fabric.doc.switches[port.switch]
-        if switch is not None and switch.ports is not None and port.port > switch.ports:
-            said = f"port {port} is outside its switch: {quote(port.switch)} has ports 1 to {switch.ports}"
-            report.add(Rule.PORT_OUTSIDE_SWITCH, path, said)
 
 
 def attached_to_edges(fabric: Resolved, report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ryu_vmmob.fabric import source
 from ryu_vmmob.fabric.findings import NAME, FabricError, Finding, Report
 from ryu_vmmob.fabric.lint import lint
-from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.model import DataCenter, Dialect, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.fabric.resolve import ExternalValues, Resolved, resolve
 from ryu_vmmob.fabric.rules import Rule
 from ryu_vmmob.fabric.schema import ExternalDoc, read
@@ -121,6 +121,9 @@ def build(resolved: Resolved) -> Fabric:
             l2_domain=switch.l2_domain,
             data_center=switch.data_center,
             description=switch.description,
+            dialect=Dialect(switch.dialect),
+            max_flows=switch.max_flows,
+            extender_ports=resolved.extender_ports[name],
         )
         for name, switch in resolved.switches()
     }
@@ -138,6 +141,7 @@ def build(resolved: Resolved) -> Fabric:
                 vlan_ids=resolved.vlan_ids[name],
                 data_center=domain.data_center,
                 description=domain.description,
+                translate_guest_tags=domain.translate_guest_tags,
             )
             for name, domain in doc.l2_domains.items()
             if domain is not None

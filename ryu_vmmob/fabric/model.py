@@ -26,6 +26,18 @@ class Role(StrEnum):
         return self is not Role.SPINE
 
 
+class Dialect(StrEnum):
+    """What a switch can do beside forwarding.
+
+    ``openvswitch``: OpenFlow 1.3 with the extensions of Open vSwitch. ``openflow13``: plain OpenFlow 1.3, without field
+    moves, matches on the TTL and matches on TCP flags. So the controller answers ARP, ND and ping in place of such a
+    switch, and a policy with ``replies`` cannot be carried there.
+    """
+
+    OPENVSWITCH = "openvswitch"
+    OPENFLOW13 = "openflow13"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PortRef:
     """One OpenFlow port of one switch, written ``tor-a:49`` in the fabric file."""
@@ -50,18 +62,25 @@ class L2Domain:
     """A non-trivial L2 physical domain of the draft: one VLAN-ID space (R12, R13, R20).
 
     ``vlan_ids`` are the VLAN-IDs (1 to 4094, ascending) this fabric may allocate there. ``data_center`` is None for a
-    domain between data centres.
+    domain between data centres. ``translate_guest_tags``: an edge port in this domain may translate a guest's own VLAN
+    tag to the VLAN-ID that its CUG has in the domain, and back (R24, R25, R27).
     """
 
     name: str
     vlan_ids: tuple[int, ...]
     data_center: str | None = None
     description: str = ""
+    translate_guest_tags: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """An OpenFlow switch. ``l2_domain`` is the domain of its server ports; ``dpid`` is its 64-bit datapath id."""
+    """An OpenFlow switch. ``l2_domain`` is the domain of its server ports; ``dpid`` is its 64-bit datapath id.
+
+    ``max_flows`` is how many flows it takes in all tables together (1 to 2^32-1); a change that needs more is refused
+    (R45). None: no limit is known. ``extender_ports`` are the ports of the 802.1BR port extenders whose controlling
+    bridge this ToR is (R4): disjoint, ascending, and empty for other roles. They are in ``l2_domain`` like all others.
+    """
 
     name: str
     dpid: int
@@ -69,6 +88,9 @@ class Switch:
     l2_domain: str
     data_center: str | None = None
     description: str = ""
+    dialect: Dialect = Dialect.OPENVSWITCH
+    max_flows: int | None = None
+    extender_ports: tuple[range, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +215,19 @@ class Fabric:
         for _, server in sorted(self.servers.items()):
             found[server.switch].append(server)
         return {name: tuple(servers) for name, servers in found.items()}
+
+    @cached_property
+    def externals_of(self) -> Mapping[str, tuple[External, ...]]:
+        """External networks of each switch, by name; every switch has an entry."""
+        found: dict[str, list[External]] = {name: [] for name in self.switches}
+        for _, external in sorted(self.externals.items()):
+            found[external.attach.switch].append(external)
+        return {name: tuple(externals) for name, externals in found.items()}
+
+    @cached_property
+    def external_at(self) -> Mapping[PortRef, External]:
+        """The external network at each port that one is attached to."""
+        return {external.attach: external for external in self.externals.values()}
 
     @cached_property
     def switches_of_domain(self) -> Mapping[str, frozenset[str]]:

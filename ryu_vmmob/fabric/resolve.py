@@ -35,6 +35,7 @@ class Resolved:
     gateway_mac: str | None = None
     vlan_ids: dict[str, tuple[int, ...]] = field(default_factory=dict)
     dpids: dict[str, int] = field(default_factory=dict)
+    extender_ports: dict[str, tuple[range, ...]] = field(default_factory=dict)
     link_ends: list[tuple[PortRef | None, PortRef | None]] = field(default_factory=list)
     server_ports: dict[str, tuple[PortRef | None, ...]] = field(default_factory=dict)
     externals: dict[str, ExternalValues] = field(default_factory=dict)
@@ -147,8 +148,42 @@ class _Resolver:
             number = self._parse(values.dpid, switch.dpid, (*place, "dpid"))
             if number is not None:
                 found.dpids[name] = number
+            ports = None
             if switch.ports is not None:
-                self._parse(values.port_number, switch.ports, (*place, "ports"))
+                ports = self._parse(values.port_number, switch.ports, (*place, "ports"))
+            if switch.max_flows is not None:
+                self._parse(values.max_flows, switch.max_flows, (*place, "max_flows"))
+            extenders: tuple[range, ...] | None = ()
+            if switch.extender_ports is not None:
+                extenders = self._extender_ports(switch.extender_ports, ports or 0, (*place, "extender_ports"))
+            if extenders is not None:
+                found.extender_ports[name] = extenders
+
+    def _extender_ports(self, value: int | str, ports: int, path: Path) -> tuple[range, ...] | None:
+        """The ranges in ascending order, which may overlap; None when one of them could not be read.
+
+        Ranges may hold 2^32 ports, so they are compared by their ends.
+        """
+        found = []
+        faults = 0
+        for piece in values.extender_ranges(value):
+            if isinstance(piece, InvalidValueError):
+                self._report.add(piece.rule, path, str(piece))
+                faults += 1
+            else:
+                found.append(piece)
+        found.sort(key=lambda ranged: (ranged.start, ranged.stop))
+        if found and found[0].start <= ports:
+            said = f"{quote(value)} begins at {found[0].start}, and the switch itself has ports 1 to {ports}"
+            self._report.add(Rule.EXTENDER_OVERLAP, path, said)
+        end = 0  # of all ranges before this one
+        for ranged in found:
+            if ranged.start < end:
+                last = min(end, ranged.stop) - 1
+                said = f"{last}" if last == ranged.start else f"{ranged.start} to {last}"
+                self._report.add(Rule.EXTENDER_OVERLAP, path, f"ranges of {quote(value)} overlap: {said} stands twice")
+            end = max(end, ranged.stop)
+        return None if faults else tuple(found)
 
     def _external(self, external: ExternalDoc, place: Path) -> ExternalValues:
         self._parse(values.name, external.routing_domain, (*place, "routing_domain"))

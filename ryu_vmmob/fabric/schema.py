@@ -43,17 +43,25 @@ class L2DomainDoc(_Shape):
 
     vlan_ids: int | str
     data_center: str | None = None
+    translate_guest_tags: bool = False
     description: str = ""
 
 
 class SwitchDoc(_Shape):
-    """An OpenFlow switch; ``ports``, where given, is how many ports it has."""
+    """An OpenFlow switch.
+
+    ``ports``, where given, is how many ports it has, ``max_flows`` how many flows it takes; ``extender_ports`` are those
+    of its port extenders, as in ``"1001-1048,2001-2048"``.
+    """
 
     dpid: int | str
     role: Literal["tor", "spine", "border"]
     l2_domain: str
     data_center: str | None = None
     ports: int | None = None
+    extender_ports: int | str | None = None
+    dialect: Literal["openvswitch", "openflow13"] = "openvswitch"
+    max_flows: int | None = None
     description: str = ""
 
 
@@ -178,6 +186,7 @@ def _validate(model: type[_Doc], value: object, path: Path, report: Report) -> _
 
 _EXPECTED = {
     "int_type": "a whole number",
+    "bool_type": "true or false",
     "string_type": "text",
     "list_type": "a list",
     "dict_type": "a mapping",

@@ -18,6 +18,7 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from typing import NamedTuple
 
 from ryu_vmmob.fabric.findings import NAME, quote
 from ryu_vmmob.fabric.model import PortRef
@@ -32,11 +33,13 @@ MAX_PORT = 0xFFFFFEFF
 """Highest number of an ordinary port in OpenFlow 1.3; reserved ports lie above."""
 MIN_VLAN_ID = 1
 MAX_VLAN_ID = 4094
+MAX_FLOWS = 0xFFFFFFFF
+"""The highest limit of flows that can be given: OpenFlow 1.3 counts the flows of all tables in 32 bits."""
 
 _HEX_DPID = re.compile(r"0[xX]([0-9a-fA-F]{1,64})|([0-9a-fA-F]{16})")
 _PORT = re.compile(r"([^:]+):(0|[1-9][0-9]{0,63})")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:(?::[0-9a-fA-F]{2}){5}|(?:-[0-9a-fA-F]{2}){5})")
-_VLAN_PIECE = re.compile(r"([0-9]{1,64})(?:\s*-\s*([0-9]{1,64}))?")
+_PIECE = re.compile(r"([0-9]{1,64})(?:\s*-\s*([0-9]{1,64}))?")
 
 
 class InvalidValueError(ValueError):
@@ -109,31 +112,84 @@ def vlan_id(number: int) -> int:
     return number
 
 
+def max_flows(number: int) -> int:
+    """How many flows a switch takes in all its tables together."""
+    if not 1 <= number <= MAX_FLOWS:
+        raise InvalidValueError(Rule.MAX_FLOWS_RANGE, f"{number} flows are outside 1 to {MAX_FLOWS}")
+    return number
+
+
+class _Numbers(NamedTuple):
+    """A grammar of numbers and ranges with commas between: what is counted, and the rules that can be broken."""
+
+    word: str
+    example: str
+    lowest: int
+    highest: int
+    none: str
+    empty: Rule
+    syntax: Rule
+    backwards: Rule
+    outside: Rule
+
+
+_VLAN_IDS = _Numbers(
+    word="VLAN-ID",
+    example='"100", "100-199" or "100-199,300"',
+    lowest=MIN_VLAN_ID,
+    highest=MAX_VLAN_ID,
+    none="no VLAN-IDs: an L2 domain needs at least one",
+    empty=Rule.VLAN_EMPTY,
+    syntax=Rule.VLAN_SYNTAX,
+    backwards=Rule.VLAN_REVERSED,
+    outside=Rule.VLAN_RANGE,
+)
+_EXTENDER_PORTS = _Numbers(
+    word="port number",
+    example='"1001", "1001-1048" or "1001-1048,2001-2048"',
+    lowest=1,
+    highest=MAX_PORT,
+    none="no ports: a switch without port extenders needs no such key",
+    empty=Rule.EXTENDER_SYNTAX,
+    syntax=Rule.EXTENDER_SYNTAX,
+    backwards=Rule.EXTENDER_REVERSED,
+    outside=Rule.PORT_RANGE,
+)
+
+
 def vlan_ranges(value: int | str) -> Iterator[range | InvalidValueError]:
     """The ranges of ``"100-199,300"``, in the order written; a fault in place of each piece that has one."""
+    return _ranges(value, _VLAN_IDS)
+
+
+def extender_ranges(value: int | str) -> Iterator[range | InvalidValueError]:
+    """The ranges of ``"1001-1048,2001-2048"``, in the order written; a fault in place of each piece that has one."""
+    return _ranges(value, _EXTENDER_PORTS)
+
+
+def _ranges(value: int | str, grammar: _Numbers) -> Iterator[range | InvalidValueError]:
     if isinstance(value, str) and not value.strip():
-        yield InvalidValueError(Rule.VLAN_EMPTY, "no VLAN-IDs: an L2 domain needs at least one")
+        yield InvalidValueError(grammar.empty, grammar.none)
         return
     for piece in str(value).split(","):
         try:
-            yield _vlan_range(piece.strip())
+            yield _range(piece.strip(), grammar)
         except InvalidValueError as fault:
             yield fault
 
 
-def _vlan_range(piece: str) -> range:
-    match = _VLAN_PIECE.fullmatch(piece)
+def _range(piece: str, grammar: _Numbers) -> range:
+    match = _PIECE.fullmatch(piece)
     if match is None:
-        raise InvalidValueError(
-            Rule.VLAN_SYNTAX, f'{quote(piece)} is no VLAN-ID or range: write "100", "100-199" or "100-199,300"'
-        )
+        raise InvalidValueError(grammar.syntax, f"{quote(piece)} is no {grammar.word} or range: write {grammar.example}")
     low = int(match[1])
     high = int(match[2]) if match[2] is not None else low
     if low > high:
-        raise InvalidValueError(Rule.VLAN_REVERSED, f"range {quote(piece)} runs backwards: write {high}-{low}")
+        raise InvalidValueError(grammar.backwards, f"range {quote(piece)} runs backwards: write {high}-{low}")
     for number in (low, high):
-        if not MIN_VLAN_ID <= number <= MAX_VLAN_ID:
-            raise InvalidValueError(Rule.VLAN_RANGE, f"VLAN-IDs {quote(piece)}: outside {MIN_VLAN_ID} to {MAX_VLAN_ID}")
+        if not grammar.lowest <= number <= grammar.highest:
+            said = f"{grammar.word}s {quote(piece)}: outside {grammar.lowest} to {grammar.highest}"
+            raise InvalidValueError(grammar.outside, said)
     return range(low, high + 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ryu_vmmob.engine.engine import Engine
@@ -34,6 +35,7 @@ def _domain(domain: L2Domain) -> View:
         "name": domain.name,
         "data_center": domain.data_center,
         "vlan_ids": ranges(domain.vlan_ids),
+        "translate_guest_tags": domain.translate_guest_tags,
         "description": domain.description,
     }
 
@@ -46,6 +48,11 @@ def ranges(numbers: tuple[int, ...]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
+    return _spans((low, high) for low, high in runs)
+
+
+def _spans(runs: Iterable[tuple[int, int]]) -> str:
+    """First and last numbers as ``100-199,300``."""
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
 
 
@@ -56,6 +63,9 @@ def _switch(switch: Switch) -> View:
         "role": switch.role.value,
         "l2_domain": switch.l2_domain,
         "data_center": switch.data_center,
+        "dialect": switch.dialect.value,
+        "max_flows": switch.max_flows,
+        "extender_ports": _spans((row.start, row.stop - 1) for row in switch.extender_ports) or None,
         "description": switch.description,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -11,19 +12,27 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from ryu_vmmob import fabric
+from ryu_vmmob.fabric.model import Role
 from ryu_vmmob.fabric.rules import Rule
-from tests.unit.fabric_examples import EXAMPLE
+from ryu_vmmob.fabric.values import MAX_FLOWS, MAX_PORT
+from tests.unit.fabric_examples import EXAMPLE, complete
 
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 LINES = TEXT.splitlines(keepends=True)
+EVERY_KEY = complete(
+    "l2_domains: {rack-a: {translate_guest_tags: true}}\n"
+    "switches: {tor-a: {ports: 54, extender_ports: '1001-1048,2001', dialect: openflow13, max_flows: 4000}}\n"
+    "servers: {srv-a3: {attach: 'tor-a:1001'}}\n"
+)
+"""The example with the keys that it leaves out."""
 LABELS = {rule.label for rule in Rule}
 LIMITS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # fmt: off
 LIKELY = [
-    ":1", "0-5", "0.0.0.0/0", "0x", "0x0a", "1-4094", "10.0.0.1/8", "192.0.2.1", "02:00:00:00:00:01", "5-1",
-    "::/0", "dc1", "fe80::1%x", "lag", "spine", "tor", "tor-a", "tor-a:0", "tor-a:1", "untagged",
-    "wan",
+    ":1", "0-5", "0.0.0.0/0", "0x", "0x0a", "1-4094", "1-4294967039", "1000-2000,2000", "1001", "10.0.0.1/8", "192.0.2.1",
+    "02:00:00:00:00:01", "5-1", "::/0", "dc1", "fe80::1%x", "lag", "openflow13", "spine", "tor", "tor-a", "tor-a:0",
+    "tor-a:1", "tor-a:1001", "untagged", "wan",
 ]
 TOKENS = [
     *"{}[],:-?&*!|>%@`\"'#\n\t ~<\0\x85\u2028\ufeff\ud800ä",
@@ -79,7 +88,16 @@ def usable(loaded: fabric.Fabric) -> None:
         assert domain.vlan_ids == tuple(sorted(set(domain.vlan_ids)))
         assert 1 <= domain.vlan_ids[0] <= domain.vlan_ids[-1] <= 4094
     assert set(loaded.switches_of_domain) == set(loaded.l2_domains)
-    assert set(loaded.links_of) == set(loaded.servers_of) == set(loaded.switches)
+    assert set(loaded.links_of) == set(loaded.servers_of) == set(loaded.externals_of) == set(loaded.switches)
+    assert {port for port, external in loaded.external_at.items() if port == external.attach} == set(loaded.external_at)
+    assert {external.name for external in loaded.external_at.values()} == set(loaded.externals)
+    for switch in loaded.switches.values():
+        extended = switch.extender_ports
+        assert not extended or switch.role is Role.TOR
+        assert all(ranged and 1 <= ranged[0] <= ranged[-1] <= MAX_PORT for ranged in extended)
+        assert all(low.stop <= high.start for low, high in pairwise(extended))
+        assert switch.max_flows is None or 1 <= switch.max_flows <= MAX_FLOWS
+        assert not any(link.end_at(switch.name).port in ranged for link in loaded.links_of[switch.name] for ranged in extended)
 
 
 def places(tree: Any) -> Iterator[tuple[Any, Any]]:
@@ -122,7 +140,7 @@ def test_any_document(tree: Any) -> None:
 @given(st.data())
 def test_example_with_changed_values(data: st.DataObject) -> None:
     yaml = YAML(typ="safe", pure=True)
-    tree = yaml.load(TEXT)
+    tree = yaml.load(EVERY_KEY)
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(list(places(tree))))
         action = data.draw(st.sampled_from(["replace", "delete", "copy", "rename"]))
@@ -131,7 +149,7 @@ def test_example_with_changed_values(data: st.DataObject) -> None:
         elif action == "replace" or isinstance(container, list):
             container[key] = data.draw(values)
         elif action == "copy":
-            other, from_key = data.draw(st.sampled_from(list(places(yaml.load(TEXT)))))
+            other, from_key = data.draw(st.sampled_from(list(places(yaml.load(EVERY_KEY)))))
             container[key] = other[from_key]
         else:
             container[data.draw(st.text(max_size=8))] = container.pop(key)

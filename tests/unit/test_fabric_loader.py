@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob import fabric
-from ryu_vmmob.fabric.model import DataCenter, External, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.model import DataCenter, Dialect, External, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.fabric.source import MAX_BYTES
 from tests.unit.fabric_examples import EXAMPLE, complete
 
@@ -117,6 +117,49 @@ def test_descriptions_are_kept() -> None:
     )
     assert [value.description for value in kept] == ["one", "two", "three", "four", "five"]
     assert found.externals["internet-1"].vlan_id == 7
+
+
+def test_what_a_switch_can_do_and_a_domain_may_do() -> None:
+    small = fabric.loads(SMALL)
+    assert (small.switches["tor"].dialect, small.switches["tor"].max_flows) == (Dialect.OPENVSWITCH, None)
+    assert small.switches["tor"].extender_ports == ()
+    assert not small.l2_domains["rack"].translate_guest_tags
+    keys = 'dialect: openflow13, max_flows: 2000, ports: 54, extender_ports: "2001-2048, 1001 - 1048,99"'
+    text = SMALL.replace("role: tor,", f"role: tor, {keys},").replace('10 - 12"', '10 - 12", translate_guest_tags: true')
+    found = fabric.loads(text)
+    assert found.switches["tor"] == Switch(
+        "tor",
+        16,
+        Role.TOR,
+        "rack",
+        dialect=Dialect.OPENFLOW13,
+        max_flows=2000,
+        extender_ports=(range(99, 100), range(1001, 1049), range(2001, 2049)),
+    )
+    assert found.l2_domains["rack"].translate_guest_tags
+
+
+@pytest.mark.requirement("R4")
+def test_extenders_of_one_tor_are_in_its_domain() -> None:
+    tor = 'switches: {tor-c: {ports: 54, extender_ports: "1001-1048,2001-2048"}}\n'
+    found = fabric.loads(complete(tor + 'servers: {srv-x: {attach: "tor-c:1001"}, srv-y: {attach: "tor-c:2001"}}'))
+    assert {found.servers[name].l2_domain for name in ("srv-c1", "srv-x", "srv-y")} == {"rack-c"}
+    assert found.port_domain(PortRef("tor-c", 1001)) == found.port_domain(PortRef("tor-c", 2001)) == "rack-c"
+    assert [server.name for server in found.servers_of["tor-c"]] == ["srv-c1", "srv-x", "srv-y"]
+
+
+def test_external_networks_by_switch_and_by_port() -> None:
+    found = fabric.loads(
+        complete(
+            "externals:\n"
+            '  lab: {attach: "border-1:12", routing_domain: blue, addresses: ["198.51.100.1/24"]}\n'
+            '  backup: {attach: "border-1:11", routing_domain: green, addresses: ["198.51.100.1/24"], vlan_id: 5}\n'
+        )
+    )
+    names = {switch: [external.name for external in externals] for switch, externals in found.externals_of.items()}
+    assert names == {"tor-a": [], "tor-b": [], "border-1": ["backup", "internet-1", "lab"], "border-2": [], "tor-c": []}
+    at = {str(port): external.name for port, external in found.external_at.items()}
+    assert at == {"border-1:10": "internet-1", "border-1:11": "backup", "border-1:12": "lab"}
 
 
 def test_empty_sections_and_data_centres_may_stand_without_a_value() -> None:

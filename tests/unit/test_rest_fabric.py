@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.fabric import loads
+from ryu_vmmob.rest.fabric_views import fabric_view
+from tests.unit.fabric_examples import complete
 from tests.unit.rest_support import WEB, Service, problem, vm
 
 
@@ -83,6 +87,23 @@ def test_the_fabric(service: Service) -> None:
     assert {row["name"]: row["dpid"] for row in fabric["switches"]}["border-2"] == "0x0000000000000012"
     service.engine.links_seen(frozenset({"border-1:48=border-2:48"}))
     assert [row["up"] for row in service.get("/v1/fabric")["links"]] == [True, True, False, True]
+
+
+def test_the_fabric_shows_what_switches_can_do_and_domains_may_do(service: Service) -> None:
+    def shown() -> tuple[dict[str, Any], dict[str, Any]]:
+        answer = fabric_view(service.engine.state)
+        domain = next(row for row in answer["l2_domains"] if row["name"] == "rack-c")
+        return domain, next(row for row in answer["switches"] if row["name"] == "tor-c")
+
+    domain, switch = shown()
+    assert domain["translate_guest_tags"] is False
+    assert (switch["dialect"], switch["max_flows"], switch["extender_ports"]) == ("openvswitch", None, None)
+    keys = "ports: 54, dialect: openflow13, max_flows: 4000, extender_ports: '2001-2048,1001-1048,99'"
+    text = complete(f"l2_domains: {{rack-c: {{translate_guest_tags: true}}}}\nswitches: {{tor-c: {{{keys}}}}}")
+    service.engine.state = replace(service.engine.state, fabric=loads(text))
+    domain, switch = shown()
+    assert domain["translate_guest_tags"] is True
+    assert (switch["dialect"], switch["max_flows"], switch["extender_ports"]) == ("openflow13", 4000, "99,1001-1048,2001-2048")
 
 
 def test_switches(service: Service) -> None:
