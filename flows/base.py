@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST
-from ryu_vmmob.flows.flow import Flow, match
-from ryu_vmmob.flows.pipeline import TABLES, Priority, Table
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST
+from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output, match
+from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Priority, Table, metadata
 
 NEIGHBOUR_SOLICITATION = 135
 NEIGHBOUR_ADVERTISEMENT = 136
 ICMPV6 = 58
+ND_TYPES = range(133, 138)
+"""Router and neighbour discovery, and redirect: what a link needs to work, and no policy's business (RFC 4890, 4.4.1)."""
+WHOLE = 0xFFFF
+"""OFPCML_NO_BUFFER: the controller gets the whole frame."""
+ETH_IP = (ETH_IPV4, ETH_IPV6)
+
+_NOT_ROUTED: tuple[dict[str, Any], ...] = (
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0xE0000000, 0xE0000000)},  # multicast, reserved and broadcast (RFC 5735)
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0x7F000000, 0xFF000000)},
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0xA9FE0000, 0xFFFF0000)},  # link-local (RFC 3927, 2.7)
+    {"eth_type": ETH_IPV6, "ipv6_dst": (0xFF << 120, 0xFF << 120)},
+    {"eth_type": ETH_IPV6, "ipv6_dst": (0xFE80 << 112, 0xFFC0 << 112)},  # link-local (RFC 4291, 2.5.6)
+    {"eth_type": ETH_IPV6, "ipv6_src": (0xFE80 << 112, 0xFFC0 << 112)},
+)
+"""What no router forwards."""
 
 
-def base_flows() -> Iterator[Flow]:
-    """A counted drop at the end of each table, and the requests that nobody may answer in another's place."""
+def base_flows(gateway_mac: int) -> Iterator[Flow]:
+    """The end of each table, the requests that nobody may answer in another's place, and what a router does at all."""
+    onwards = {
+        Table.ANSWER: Table.POLICY_OUT,
+        Table.POLICY_OUT: Table.GATEWAY,
+        Table.GATEWAY: Table.BRIDGE,
+        Table.POLICY_IN: Table.DELIVER,
+    }
     for table in TABLES:
-        if table is not Table.ANSWER:
-            yield Flow(table, Priority.MISS, match())
-    yield Flow(Table.ANSWER, Priority.MISS, match(), goto=Table.BRIDGE)
-    # Address probes ask whether anybody else has the address (RFC 5227, RFC 4862): an answer would cost the asker its own.
+        yield Flow(table, Priority.MISS, match(), goto=onwards.get(table))
+    yield from _address_probes()
+    yield from _policy_defaults(gateway_mac)
+    yield from routed_here(gateway_mac, *metadata(via=VIA.of(0), outside=OUTSIDE.of(0)))
+    for rule in _NOT_ROUTED:
+        yield Flow(Table.ROUTE, Priority.EXCEPTION, match(**rule))
+
+
+def _address_probes() -> Iterator[Flow]:
+    """Address probes ask whether anybody else has the address (RFC 5227, RFC 4862): an answer would cost the asker its own."""
     yield Flow(
         Table.ANSWER,
         Priority.EXCEPTION,
@@ -32,3 +60,26 @@ def base_flows() -> Iterator[Flow]:
         match(eth_type=ETH_IPV6, ip_proto=ICMPV6, ipv6_src=0, icmpv6_type=NEIGHBOUR_SOLICITATION),
         goto=Table.BRIDGE,
     )
+
+
+def _policy_defaults(gateway_mac: int) -> Iterator[Flow]:
+    """Where no policy says anything: what stays inside a CUG may pass, what is routed may not (R11)."""
+    for eth_type in ETH_IP:
+        yield Flow(Table.POLICY_OUT, Priority.FALLBACK, match(eth_dst=gateway_mac, eth_type=eth_type))
+        yield Flow(Table.POLICY_IN, Priority.FALLBACK, match(metadata=ROUTED.of(1), eth_type=eth_type))
+    for kind in ND_TYPES:
+        discovery = match(eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=kind)
+        yield Flow(Table.POLICY_OUT, Priority.EXEMPT, discovery, goto=Table.BRIDGE)
+        yield Flow(Table.POLICY_IN, Priority.EXEMPT, discovery, goto=Table.DELIVER)
+
+
+def routed_here(mac: int, value: int, mask: int) -> Iterator[Flow]:
+    """IP packets for one of the router's own MACs are routed; where their time is over, the sender is told (RFC 1812, 5.3.1).
+
+    ``value`` and ``mask`` say in the metadata on which way a packet with this MAC may have come.
+    """
+    for eth_type in ETH_IP:
+        mine: dict[str, Any] = {"metadata": (value, mask), "eth_dst": mac, "eth_type": eth_type}
+        yield Flow(Table.GATEWAY, Priority.NORMAL, match(**mine), goto=Table.ROUTE)
+        for ttl in (0, 1):
+            yield Flow(Table.GATEWAY, Priority.SPECIAL, match(**mine, nw_ttl=ttl), (Output(CONTROLLER, WHOLE),))

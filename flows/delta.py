@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from ryu_vmmob.flows.flow import Flow, Group
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.segment import Entry
+
+SHARED: Final = frozenset({Table.POLICY_OUT, Table.POLICY_IN})
+"""Tables in which several owners may want the very same flow: two policies may say the same. It goes with the last."""
 
 
 @dataclass(slots=True)
@@ -116,8 +122,23 @@ class SwitchTables:
                 self.groups[entry.id] = entry
 
 
-def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delta:
-    """The delta of one switch from (before, after) contributions of each object that changed."""
+Pairs = Iterable[tuple[Iterable[Entry], Iterable[Entry]]]
+"""(before, after) contributions to one switch of each object that changed."""
+
+
+def shares(pairs: Pairs) -> Counter[int]:
+    """By how much the number of owners of each shared flow changes."""
+    found: Counter[int] = Counter()
+    for before, after in pairs:
+        found.subtract(entry.cookie for entry in before if isinstance(entry, Flow) and entry.table in SHARED)
+        found.update(entry.cookie for entry in after if isinstance(entry, Flow) and entry.table in SHARED)
+    return found
+
+
+def difference(pairs: Pairs, owners: Mapping[int, int] | None = None) -> Delta:
+    """The delta of one switch; ``owners`` says how many owners each shared flow has now."""
+    pairs = list(pairs)
+    others = _others(pairs, owners or {})
     flows_before: dict[int, Flow] = {}
     flows_after: dict[int, Flow] = {}
     places: dict[bytes, Flow] = {}
@@ -131,7 +152,7 @@ def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delt
                 groups_before[entry.id] = entry
         for entry in after:
             if isinstance(entry, Flow):
-                if (other := places.setdefault(entry.key, entry)) is not entry:
+                if (other := places.setdefault(entry.key, entry)) is not entry and not _shared(other, entry):
                     raise Clash(f"{entry.owner} and {other.owner} both want {entry}; there is {other}")
                 flows_after[entry.cookie] = entry
             else:
@@ -139,10 +160,25 @@ def difference(pairs: Iterable[tuple[Iterable[Entry], Iterable[Entry]]]) -> Delt
                     raise Clash(f"{entry.owner} and {groups_after[entry.id].owner} both want {entry}")
                 groups_after[entry.id] = entry
     delta = Delta()
-    delta.flows = [flow for cookie, flow in flows_after.items() if cookie not in flows_before]
-    delta.gone = {cookie: flow.key for cookie, flow in flows_before.items() if cookie not in flows_after}
+    delta.flows = [flow for cookie, flow in flows_after.items() if cookie not in flows_before and cookie not in others]
+    delta.gone = {
+        cookie: flow.key for cookie, flow in flows_before.items() if cookie not in flows_after and cookie not in others
+    }
     fill_groups(delta, {number: group.body for number, group in groups_before.items()}, groups_after)
     return delta
+
+
+def _shared(one: Flow, other: Flow) -> bool:
+    return one.table in SHARED and one == other
+
+
+def _others(pairs: Pairs, owners: Mapping[int, int]) -> set[int]:
+    """Shared flows that somebody else than the objects of ``pairs`` wants too."""
+    mine = Counter(
+        entry.cookie for before, _ in pairs for entry in before if isinstance(entry, Flow) and entry.table in SHARED
+    )
+    wanted = {entry.cookie for pair in pairs for side in pair for entry in side if isinstance(entry, Flow)}
+    return {cookie for cookie in wanted if owners.get(cookie, 0) > mine[cookie]}
 
 
 def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group]) -> None:

@@ -10,7 +10,7 @@ from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
 from ryu_vmmob.flows.ports import out, speaks, to_server
-from ryu_vmmob.flows.segment import next_hop_id
+from ryu_vmmob.flows.segment import into, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence
@@ -27,7 +27,8 @@ def interface_flows(
     yield from _deliver(state, cug, interface, [server for seat, server in here if seat.receives])
     for seat, server in here:
         if seat.sends or seat.awaited:
-            yield from recognised(cug, interface, seat, server, state.vlan_id(cug.name, server.l2_domain))
+            vlan_id = state.vlan_id(cug.name, server.l2_domain)
+            yield from recognised(cug, interface, seat, server, vlan_id, into(state, cug))
         if seat.sends:
             yield from admitted(cug, interface, server)
     if any(seat.sends for seat, _ in here):
@@ -60,7 +61,7 @@ def _bridge(
             Priority.NORMAL,
             match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
             tuple(ToGroup(number) for number in remote.values()),
-            Table.DELIVER if local else None,
+            Table.POLICY_IN if local else None,
         )
 
 

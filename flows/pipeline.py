@@ -24,7 +24,8 @@ def _fields(names: str) -> frozenset[str]:
 
 _ARP = "arp_op arp_spa arp_tpa arp_sha arp_tha"
 _ND = "icmpv6_type icmpv6_code ipv6_nd_target ipv6_nd_sll ipv6_nd_tll"
-_IP = "eth_type ip_proto ipv4_src ipv4_dst ipv6_src ipv6_dst udp_src udp_dst tcp_src tcp_dst tcp_flags icmpv4_type"
+_ADDRESSES = "ipv4_src ipv4_dst ipv6_src ipv6_dst"
+_IP = f"eth_type ip_proto {_ADDRESSES} udp_src udp_dst tcp_src tcp_dst tcp_flags icmpv4_type"
 
 
 class Table(Enum):
@@ -43,7 +44,7 @@ class Table(Enum):
     )
     ANSWER = TableSpec(
         _fields(f"in_port metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
-        _fields(f"eth_src eth_dst ipv4_src ipv4_dst ipv6_src ipv6_dst icmpv4_type nw_ttl vlan_vid vlan {_ARP} {_ND} nd_reserved"),
+        _fields(f"eth_src eth_dst {_ADDRESSES} icmpv4_type nw_ttl vlan vlan_vid nd_reserved {_ARP} {_ND}"),
         "requests for the address of a gateway or a known member are answered here, by the edge the asker hangs on",
     )
     ADVERTISE = TableSpec(
@@ -62,7 +63,7 @@ class Table(Enum):
         "frames for the gateway's MAC, or for this edge's own, are routed here; all others are bridged",
     )
     ROUTE = TableSpec(
-        _fields("metadata eth_type ipv4_dst ipv6_dst"),
+        _fields("metadata eth_type ipv4_dst ipv6_dst ipv6_src"),
         _fields("eth_src eth_dst ttl vlan vlan_vid"),
         "the next hop of a routed packet: an interface here, the edge that hosts it, or an external network",
     )

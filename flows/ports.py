@@ -6,7 +6,7 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
-from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.trees import adjacency
 
@@ -18,11 +18,11 @@ def out(port: int, vlan_id: int | None) -> tuple[Action, ...]:
     return (PushVlan(), SetField("vlan_vid", vid(vlan_id)), Output(port))
 
 
-def trunk_buckets(state: State, cug: Cug, at: str, neighbour: str) -> tuple[Bucket, ...]:
+def trunk_buckets(state: State, segment: Segment, at: str, neighbour: str) -> tuple[Bucket, ...]:
     """One bucket per link to ``neighbour`` on which the segment has a VLAN-ID, the preferred link first."""
     buckets = []
     for link in state.fabric.links_between[adjacency(at, neighbour)]:
-        vlan_id = state.vlan_id(cug.name, link.l2_domain)
+        vlan_id = state.vlan_id(segment.segment, link.l2_domain)
         if vlan_id is not None:
             port = link.end_at(at).port
             buckets.append(Bucket(out(port, vlan_id), port))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
-from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Priority, Table, group_id
+from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, GroupKind, Priority, Table, group_id, metadata
 from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, speaks, to_server, trunk_buckets
-from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence
 from ryu_vmmob.paths.trees import adjacency
@@ -18,40 +18,46 @@ Entry = Flow | Group
 
 def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     """Flows and groups of ``cug`` at switch ``at`` that do not depend on its members."""
-    yield from _trunks_in(state, cug, at, local)
+    yield from trunks_in(state, cug, at, local)
     yield from _servers_in(state, cug, local)
     yield from _flood(state, cug, at, local)
 
 
-def next_hop(state: State, cug: Cug, at: str, edge: str, found: Presence) -> Group:
+def next_hop(state: State, segment: Segment, at: str, edge: str, found: Presence) -> Group:
     """The way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
     neighbour = found.way.next_hop(at, edge)
-    buckets = trunk_buckets(state, cug, at, neighbour) if neighbour is not None else ()
-    return first_alive(next_hop_id(state, cug, edge), buckets)
+    buckets = trunk_buckets(state, segment, at, neighbour) if neighbour is not None else ()
+    return first_alive(next_hop_id(state, segment, edge), buckets)
 
 
-def next_hop_id(state: State, cug: Cug, edge: str) -> int:
+def next_hop_id(state: State, segment: Segment, edge: str) -> int:
     """The id of the group that leads to a remote edge."""
-    return group_id(GroupKind.NEXT_HOP, cug.key, state.switch_keys[edge])
+    return group_id(GroupKind.NEXT_HOP, segment.key, state.switch_keys[edge])
 
 
-def _into(cug: Cug) -> tuple[int, int]:
-    return SEGMENT.of(cug.key)
+def into(state: State, cug: Cug) -> tuple[int, int]:
+    """The metadata of a frame that enters as one of ``cug``."""
+    return metadata(segment=SEGMENT.of(cug.key), scope=SCOPE.of(state.scope(cug)))
 
 
-def _trunks_in(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
+def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator[Entry]:
     """Frames of the segment enter a trunk under that domain's own VLAN-ID (R20, R22)."""
+    if isinstance(segment, RoutingDomain):
+        written = metadata(segment=SEGMENT.of(segment.key), scope=SCOPE.of(segment.key), via=VIA.of(1))
+        then = Table.GATEWAY if local.edge else Table.BRIDGE
+    else:
+        written, then = into(state, segment), Table.BRIDGE
     for neighbour in local.around:
         for link in state.fabric.links_between[adjacency(at, neighbour)]:
-            vlan_id = state.vlan_id(cug.name, link.l2_domain)
+            vlan_id = state.vlan_id(segment.segment, link.l2_domain)
             if vlan_id is not None:
                 yield Flow(
                     Table.INGRESS,
                     Priority.NORMAL,
                     match(in_port=link.end_at(at).port, vlan_vid=vid(vlan_id)),
                     (PopVlan(),),
-                    Table.BRIDGE,
-                    _into(cug),
+                    then,
+                    written,
                 )
 
 
@@ -68,7 +74,7 @@ def _servers_in(state: State, cug: Cug, local: Local) -> Iterator[Entry]:
                     match(in_port=port.port, vlan_vid=vid(vlan_id)),
                     (PopVlan(),),
                     Table.ADMIT,
-                    _into(cug),
+                    into(state, cug),
                 )
 
 

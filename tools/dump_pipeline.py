@@ -114,7 +114,7 @@ class Sample:
 
     def _do(self, *commands: Command) -> Plan:
         change = apply(self._state, *commands)
-        plan = self._compiler.plan(change.state, change.cugs, change.vms)
+        plan = self._compiler.plan(change)
         self._compiler.adopt(plan)
         self._state = change.state
         for name, flows in self.seen.items():
@@ -335,7 +335,7 @@ def link_failure(_: Sample) -> str:
         )  # fmt: skip
         for step, commands in steps:
             change = apply(state, *commands)
-            plan = compiler.plan(change.state, change.cugs, change.vms)
+            plan = compiler.plan(change)
             compiler.adopt(plan)
             state = change.state
             if step:

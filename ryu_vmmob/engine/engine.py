@@ -18,8 +18,9 @@ from typing import NamedTuple
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.fabric.model import Fabric, PortRef
-from ryu_vmmob.flows.compiler import Compiler, Plan
+from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.model.commands import (
     Abort,
     Activate,
@@ -32,7 +33,7 @@ from ryu_vmmob.model.commands import (
     SettleTrees,
     apply,
 )
-from ryu_vmmob.model.draft import Change, Event
+from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
@@ -65,7 +66,7 @@ class Engine:
         store.commit(store.revision, list(switch_key_writes(known_keys, self.state.switch_keys)))
         self._adapt_to_fabric()
         self.desired = Compiler()
-        self.desired.adopt(self.desired.plan(self.state, self.state.cugs, self.state.vms))
+        self.desired.adopt(self.desired.plan(everything(self.state)))
         self.fleet = Fleet(fabric.switches, self.state.revision)
         self._active = {row.id for row in self.state.migrations.values() if not row.phase.is_final}
         self._progressing = False
@@ -95,7 +96,7 @@ class Engine:
             # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
             late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision)]
             return Ticket(before.revision, tuple(sorted(late)), before)
-        plan = self.desired.plan(change.state, change.cugs, change.vms)
+        plan = self.desired.plan(change)
         change = _with_counts(change, plan)
         plan.state = change.state
         self._store.commit(change.state.revision, list(writes(before, change)))

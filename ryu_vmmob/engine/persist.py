@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.draft import Change
-from ryu_vmmob.model.objects import Cug, Migration, Vm
-from ryu_vmmob.model.state import State, index_vm, seat_vm, with_fabric
-from ryu_vmmob.paths.presence import presence
+from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
+from ryu_vmmob.model.state import State, index_vm, route_cug, seat_vm, with_fabric
+from ryu_vmmob.paths.presence import presence, routed_presence
 from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write
 
@@ -23,7 +24,14 @@ def writes(before: State, change: Change) -> Iterator[Write]:
     yield from _objects("cug", change.cugs, before.cugs, after.cugs)
     yield from _objects("vm", change.vms, before.vms, after.vms)
     yield from _objects("migration", change.migrations, before.migrations, after.migrations)
+    yield from _objects("routing_domain", change.routing_domains, before.routing_domains, after.routing_domains)
     keys = {cug.key for name in change.cugs for state in (before, after) if (cug := state.cugs.get(name)) is not None}
+    keys |= {
+        row.key
+        for name in change.routing_domains
+        for state in (before, after)
+        if (row := state.routing_domains.get(name)) is not None
+    }
     for key in sorted(keys):
         old, new = before.allocations.get(key, Map()), after.allocations.get(key, Map())
         for domain in sorted({*old, *new}):
@@ -35,6 +43,12 @@ def writes(before: State, change: Change) -> Iterator[Write]:
                 yield pair_write("quarantine", pair, after.quarantine.get(pair))
     if before.last_segment_key != after.last_segment_key:
         yield Write("meta", "last_segment_key", encode(after.last_segment_key))
+    for external, address in sorted(change.neighbours, key=str):
+        mac = after.neighbours.get((external, address))
+        if before.neighbours.get((external, address)) != mac:
+            yield Write("neighbour", f"{external}/{address}", None if mac is None else encode(mac))
+    if before.externals_down != after.externals_down:
+        yield Write("meta", "externals_down", encode(sorted(after.externals_down)))
     if before.links_down != after.links_down:
         yield Write("meta", "links_down", encode(sorted(after.links_down)))
 
@@ -44,7 +58,7 @@ def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: M
         new = after.get(name)
         if new is None and name in before:
             yield Write(kind, name, None)
-        elif isinstance(new, (Cug, Vm, Migration)) and new != before.get(name):
+        elif isinstance(new, (Cug, Vm, Migration, RoutingDomain)) and new != before.get(name):
             yield write(new)
 
 
@@ -78,6 +92,13 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
         raise StoreError(
             f"the store has known more than {MAX_GROUP_INDEX} switches by name, the most this controller can tell apart"
         )
+    for row in found.get("routing_domain", {}).values():
+        if isinstance(row, RoutingDomain):
+            state = replace(
+                state,
+                routing_domains=state.routing_domains.set(row.name, row),
+                segment_names=state.segment_names.set(row.key, row.segment),
+            )
     for cug in found.get("cug", {}).values():
         if isinstance(cug, Cug):
             state = _with_cug(state, cug)
@@ -103,21 +124,37 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
     state = replace(
         state, allocations=Map(allocations), holders=Map(holders), quarantine=Map(quarantine)  # type: ignore[arg-type]
     )
+    state = _with_outside(state, found.get("neighbour", {}), meta.get("externals_down", []))
     presences = {name: presence(state, name) for name in state.occupancy}
+    for name, row in state.routing_domains.items():
+        if (routed := routed_presence(state, name)) is not None:
+            presences[row.segment] = routed
     return replace(state, presences=Map(presences)), keys
+
+
+def _with_outside(state: State, neighbours: Mapping[str, object], down: object) -> State:
+    """What was last heard of external networks that the fabric file still has."""
+    rows: dict[tuple[str, Address], int] = {}
+    for name, mac in neighbours.items():
+        external, _, address = name.partition("/")
+        if external in state.fabric.externals and isinstance(mac, int):
+            rows[external, ip_address(address)] = mac
+    known = frozenset(down).intersection(state.fabric.externals) if isinstance(down, list) else frozenset()
+    return replace(state, neighbours=Map(rows), externals_down=known)
 
 
 def _with_cug(state: State, cug: Cug) -> State:
     pins = state.pins
     for domain, vlan_id in cug.pins.items():
         pins = pins.set((domain, vlan_id), cug.name)
-    return replace(
+    state = replace(
         state,
         cugs=state.cugs.set(cug.name, cug),
         pins=pins,
-        segment_cugs=state.segment_cugs.set(cug.key, cug.name),
+        segment_names=state.segment_names.set(cug.key, cug.segment),
         last_segment_key=max(state.last_segment_key, cug.key) if not state.last_segment_key else state.last_segment_key,
     )
+    return route_cug(state, cug, +1)
 
 
 def _with_vm(state: State, vm: Vm) -> State:

@@ -11,42 +11,43 @@ from dataclasses import replace
 
 from immutables import Map
 
-from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.flows.pipeline import MAX_SEGMENT_KEY
+from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Quarantined, State
 
 
 def allocate(
-    state: State, cug: Cug, wanted: frozenset[str], now: float, *, may_starve: frozenset[str] = frozenset()
+    state: State, segment: Segment, wanted: frozenset[str], now: float, *, may_starve: frozenset[str] = frozenset()
 ) -> State:
-    """Give ``cug`` a VLAN-ID in exactly the domains ``wanted``; those it no longer needs go into quarantine.
+    """Give ``segment`` a VLAN-ID in exactly the domains ``wanted``; those it no longer needs go into quarantine.
 
     A full domain refuses (409, R28) and nothing has changed; if it ``may_starve``, the pair is noted in ``starved``.
     """
-    mine = state.allocations.get(cug.key, Map())
+    mine = state.allocations.get(segment.key, Map())
     if frozenset(mine) == wanted and not state.starved:
         return state
     holders, quarantine = state.holders, state.quarantine
-    starved = {pair for pair in state.starved if pair[0] != cug.name}
+    starved = {pair for pair in state.starved if pair[0] != segment.segment}
     for domain in sorted(frozenset(mine) - wanted):
-        quarantine = quarantine.set((domain, cug.key), Quarantined(mine[domain], now, state.revision))
+        quarantine = quarantine.set((domain, segment.key), Quarantined(mine[domain], now, state.revision))
         mine = mine.delete(domain)
     for domain in sorted(wanted - frozenset(mine)):
-        earlier = quarantine.get((domain, cug.key))
-        pinned = cug.pins.get(domain)
+        earlier = quarantine.get((domain, segment.key))
+        pinned = segment.pins.get(domain)
         if earlier is not None and pinned in (None, earlier.vlan_id):
             chosen: int | None = earlier.vlan_id
-            quarantine = quarantine.delete((domain, cug.key))
+            quarantine = quarantine.delete((domain, segment.key))
         else:
             chosen = pinned if pinned is not None else _lowest_free(state, holders, domain)
-        if chosen is None or holders.get((domain, chosen), cug.key) != cug.key:
+        if chosen is None or holders.get((domain, chosen), segment.key) != segment.key:
             if domain not in may_starve:
-                raise conflict(_why_not(state, cug, domain, chosen), "no VLAN-ID free")
-            starved.add((cug.name, domain))
+                raise conflict(_why_not(state, segment, domain, chosen), "no VLAN-ID free")
+            starved.add((segment.segment, domain))
             continue
-        holders = holders.set((domain, chosen), cug.key)
+        holders = holders.set((domain, chosen), segment.key)
         mine = mine.set(domain, chosen)
-    allocations = state.allocations.set(cug.key, mine) if mine else _without(state.allocations, cug.key)
+    allocations = state.allocations.set(segment.key, mine) if mine else _without(state.allocations, segment.key)
     return replace(state, allocations=allocations, holders=holders, quarantine=quarantine, starved=frozenset(starved))
 
 
@@ -61,15 +62,35 @@ def _lowest_free(state: State, holders: Map[tuple[str, int], int], domain: str) 
     return None
 
 
-def _why_not(state: State, cug: Cug, domain: str, chosen: int | None) -> str:
+def free_segment_key(state: State) -> int:
+    """The next key after the last one given, so that a deleted segment's key rests as long as possible.
+
+    A key whose VLAN-IDs are in quarantine is still its last owner's. Raises Refusal (409) when all are taken.
+    """
+    for step in range(1, MAX_SEGMENT_KEY + 1):
+        key = (state.last_segment_key + step - 1) % MAX_SEGMENT_KEY + 1
+        if key not in state.segment_names and not any((name, key) in state.quarantine for name in state.fabric.l2_domains):
+            return key
+    raise conflict(
+        f"there are {MAX_SEGMENT_KEY} CUGs and routing domains already, the most this controller can tell apart"
+    )
+
+
+def _holder(state: State, key: int) -> Segment | None:
+    """Who has a VLAN-ID that is in use; None when it is in quarantine."""
+    name = state.segment_names.get(key)
+    return state.segment(name) if name is not None else None
+
+
+def _why_not(state: State, segment: Segment, domain: str, chosen: int | None) -> str:
     if chosen is not None:
-        holder = state.segment_cugs.get(state.holders[domain, chosen])
-        who = f"CUG {holder!r} has it" if holder is not None else "it is in quarantine"
-        return f"R28: CUG {cug.name!r} is pinned to VLAN-ID {chosen} in L2 domain {domain!r}, but {who}"
+        holder = _holder(state, state.holders[domain, chosen])
+        who = f"{holder} has it" if holder is not None else "it is in quarantine"
+        return f"R28: {segment} is pinned to VLAN-ID {chosen} in L2 domain {domain!r}, but {who}"
     size = len(state.fabric.l2_domains[domain].vlan_ids)
     resting = sum(1 for where, _ in state.quarantine if where == domain)
     return (
-        f"R28: L2 domain {domain!r} has no free VLAN-ID for CUG {cug.name!r}: "
+        f"R28: L2 domain {domain!r} has no free VLAN-ID for {segment}: "
         f"all {size} are in use, pinned or in quarantine ({resting})"
     )
 
@@ -111,8 +132,8 @@ def refuse_taken_pins(state: State, cug: Cug) -> None:
             raise conflict(f"R28: VLAN-ID {vlan_id} of L2 domain {domain!r} is pinned by CUG {pinned!r}")
         key = state.holders.get((domain, vlan_id), cug.key)
         if key != cug.key:
-            holder = state.segment_cugs.get(key)
-            who = f"in use by CUG {holder!r}" if holder is not None else "in quarantine"
+            holder = _holder(state, key)
+            who = f"in use by {holder}" if holder is not None else "in quarantine"
             raise conflict(f"R28: VLAN-ID {vlan_id} of L2 domain {domain!r} is {who}")
         resting = state.quarantine.get((domain, cug.key))
         if resting is not None and resting.vlan_id != vlan_id:

@@ -9,13 +9,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ryu_vmmob.flows.pipeline import MAX_SEGMENT_KEY
 from ryu_vmmob.model import migration_steps as steps
-from ryu_vmmob.model.allocation import check_pins, refuse_taken_pins, release
+from ryu_vmmob.model.allocation import check_pins, free_segment_key, refuse_taken_pins, release
 from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm, routed_segment
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
+from ryu_vmmob.model.routing import (
+    ExternalsChanged,
+    NeighbourHeard,
+    externals_changed,
+    neighbour_heard,
+    refuse_overlaps,
+    refuse_while_moving,
+)
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.trees import Trees, build_trees
 
@@ -159,6 +166,8 @@ Command = (
     | SettleTrees
     | EndQuarantines
     | FabricLoaded
+    | NeighbourHeard
+    | ExternalsChanged
 )
 
 
@@ -179,7 +188,7 @@ def _put_cug(draft: Draft, command: PutCug) -> None:
     gateways = command.gateways or tuple(subnet[1] for subnet in command.subnets)
     cug = Cug(
         command.name,
-        old.key if old is not None else _free_segment_key(state),
+        old.key if old is not None else free_segment_key(state),
         command.subnets,
         gateways,
         command.routing_domain,
@@ -191,22 +200,13 @@ def _put_cug(draft: Draft, command: PutCug) -> None:
     if old is not None and replace(cug, revision=old.revision) == old:
         return
     refuse_taken_pins(state, cug)
+    refuse_overlaps(state, cug)
+    if old is not None:
+        refuse_while_moving(state, old, cug)
     if old is not None and (old.subnets, old.gateways) != (cug.subnets, cug.gateways):
         for member in state.members.get(cug.name, ()):
             check_interfaces(state, state.vms[member.vm].interfaces, {cug.name: cug}, f"vms.{member.vm}.interfaces")
     draft.put_cug(cug)
-
-
-def _free_segment_key(state: State) -> int:
-    """The next key after the last one given, so that a deleted CUG's key rests as long as possible.
-
-    A key whose VLAN-IDs are in quarantine is still its last owner's.
-    """
-    for step in range(1, MAX_SEGMENT_KEY + 1):
-        key = (state.last_segment_key + step - 1) % MAX_SEGMENT_KEY + 1
-        if key not in state.segment_cugs and not any((name, key) in state.quarantine for name in state.fabric.l2_domains):
-            return key
-    raise conflict(f"there are {MAX_SEGMENT_KEY} CUGs already, the most this controller can tell apart")
 
 
 def _gateway_faults(cug: Cug) -> list[tuple[str, str]]:
@@ -328,11 +328,15 @@ def _use_trees(draft: Draft, trees: Trees, ways: Trees) -> None:
     }
     draft.state = replace(state, trees=trees, ways=ways)
     draft.cugs.update(name for name in state.occupancy if state.trees.number_of(name) in changed)
+    draft.routing_domains.update(
+        name for name in state.routed_seats if state.trees.number_of(routed_segment(name)) in changed
+    )
 
 
 def _fabric_loaded(draft: Draft, command: FabricLoaded) -> None:
     draft.strict = False
     draft.cugs.update(draft.state.occupancy)
+    draft.routing_domains.update(draft.state.routing_domains)
 
 
 def _end_quarantines(draft: Draft, command: EndQuarantines) -> None:
@@ -340,7 +344,12 @@ def _end_quarantines(draft: Draft, command: EndQuarantines) -> None:
     draft.state = release(before, command.now, command.seconds, command.acknowledged)
     if draft.state is not before and before.starved:
         draft.strict = False
-        draft.cugs.update(cug for cug, _ in before.starved if cug in before.cugs)
+        for name, _ in before.starved:
+            segment = before.segment(name)
+            if isinstance(segment, Cug):
+                draft.cugs.add(segment.name)
+            elif segment is not None:
+                draft.routing_domains.add(segment.name)
 
 
 _HANDLERS: Final[dict[type, Callable[..., None]]] = {
@@ -357,4 +366,6 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     SettleTrees: _settle_trees,
     EndQuarantines: _end_quarantines,
     FabricLoaded: _fabric_loaded,
+    NeighbourHeard: neighbour_heard,
+    ExternalsChanged: externals_changed,
 }

@@ -6,15 +6,16 @@ for everything that was touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from immutables import Map
 
-from ryu_vmmob.model.allocation import allocate
-from ryu_vmmob.model.objects import Cug, Leg, Migration, Seat, Vm
-from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
-from ryu_vmmob.paths.presence import domains, presence
+from ryu_vmmob.model.allocation import allocate, free_segment_key
+from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
+from ryu_vmmob.model.state import State, index_vm, route_cug, seat_vm, unindex_vm
+from ryu_vmmob.paths.presence import Presence, domains, presence, routed_presence
 
 
 class Event(NamedTuple):
@@ -32,6 +33,16 @@ class Change(NamedTuple):
     vms: frozenset[str]
     migrations: frozenset[str]
     events: tuple[Event, ...]
+    routing_domains: frozenset[str] = frozenset()
+    neighbours: frozenset[tuple[str, Address]] = frozenset()
+
+
+def everything(state: State) -> Change:
+    """The change that made all of ``state``, as if it had come at once."""
+    return Change(
+        state, frozenset(state.cugs), frozenset(state.vms), frozenset(state.migrations), (),
+        frozenset(state.routing_domains), frozenset(state.neighbours),
+    )  # fmt: skip
 
 
 class Draft:
@@ -45,6 +56,8 @@ class Draft:
         self.cugs: set[str] = set()
         self.vms: set[str] = set()
         self.migrations: set[str] = set()
+        self.routing_domains: set[str] = set()
+        self.neighbours: set[tuple[str, Address]] = set()
         self.events: list[Event] = []
 
     def event(self, kind: str, **data: Any) -> None:
@@ -52,9 +65,10 @@ class Draft:
         self.events.append(Event(kind, data))
 
     def put_cug(self, cug: Cug) -> None:
-        """Write a CUG, with its pins and its key."""
+        """Write a CUG, with its pins and its key, in the routing domain that it names."""
+        old = self.state.cugs.get(cug.name)
+        self._unroute(old)
         state = self.state
-        old = state.cugs.get(cug.name)
         pins = state.pins
         for pair in old.pins.items() if old is not None else ():
             pins = pins.delete(pair)
@@ -65,23 +79,64 @@ class Draft:
             state,
             cugs=state.cugs.set(cug.name, cug),
             pins=pins,
-            segment_cugs=state.segment_cugs.set(cug.key, cug.name),
+            segment_names=state.segment_names.set(cug.key, cug.segment),
             last_segment_key=cug.key if old is None else state.last_segment_key,
         )
+        self._route(cug)
         self.cugs.add(cug.name)
 
     def drop_cug(self, cug: Cug) -> None:
         """Delete a CUG that has no members."""
+        self._unroute(cug)
         state = self.state
         pins = state.pins
         for pair in cug.pins.items():
             pins = pins.delete(pair)
         self.state = replace(
-            state, cugs=state.cugs.delete(cug.name), pins=pins, segment_cugs=state.segment_cugs.delete(cug.key)
+            state, cugs=state.cugs.delete(cug.name), pins=pins, segment_names=state.segment_names.delete(cug.key)
         )
         # At once: a CUG that is made anew under this name, by the same change even, is another segment.
         self._number(cug, frozenset(), frozenset())
         self.cugs.add(cug.name)
+
+    def _route(self, cug: Cug) -> None:
+        """Count a CUG into its routing domain, which begins with its first one."""
+        name = cug.routing_domain
+        if name is None:
+            return
+        if name not in self.state.routing_domains:
+            made = RoutingDomain(name, free_segment_key(self.state))
+            self.state = replace(
+                self.state,
+                routing_domains=self.state.routing_domains.set(name, made),
+                segment_names=self.state.segment_names.set(made.key, made.segment),
+                last_segment_key=made.key,
+            )
+        self.state = route_cug(self.state, cug, +1)
+        self.routing_domains.add(name)
+
+    def _unroute(self, cug: Cug | None) -> None:
+        """Count a CUG out of its routing domain, which ends with its last one."""
+        if cug is None or cug.routing_domain is None:
+            return
+        self.state = route_cug(self.state, cug, -1)
+        self.routing_domains.add(cug.routing_domain)
+        if cug.routing_domain not in self.state.routed_cugs:
+            gone = self.state.routing_domains[cug.routing_domain]
+            self._number(gone, frozenset(), frozenset())
+            self.state = replace(
+                self.state,
+                routing_domains=self.state.routing_domains.delete(gone.name),
+                segment_names=self.state.segment_names.delete(gone.key),
+            )
+
+    def put_neighbour(self, external: str, address: Address, mac: int | None) -> None:
+        """Note who answers for an address outside; None: nobody any more."""
+        pair = (external, address)
+        rows = self.state.neighbours
+        self.state = replace(self.state, neighbours=rows.delete(pair) if mac is None else rows.set(pair, mac))
+        self.neighbours.add(pair)
+        self.routing_domains.add(self.state.fabric.externals[external].routing_domain)
 
     def put_vm(self, vm: Vm) -> None:
         """Write a VM whose interfaces are the same as before (or that is indexed already)."""
@@ -119,7 +174,11 @@ class Draft:
     def _seat(self, vm: Vm, seat: Seat, by: int) -> None:
         neighbours = self.state.server_cugs.get(seat.server, Map())
         self.state = seat_vm(self.state, vm, seat, by)
-        self.cugs.update(interface.cug for interface in vm.interfaces)
+        for interface in vm.interfaces:
+            self.cugs.add(interface.cug)
+            routing_domain = self.state.cugs[interface.cug].routing_domain
+            if routing_domain is not None:
+                self.routing_domains.add(routing_domain)
         if not self.state.fabric.servers[seat.server].tagged:
             self.cugs.update(neighbours)
 
@@ -143,27 +202,29 @@ class Draft:
     def finish(self) -> Change:
         """Derive presence and VLAN-IDs of all that was touched. Raises Refusal when a domain is full."""
         for name in sorted(self.cugs):
-            self._settle(name)
+            self._settle(name, self.state.cugs.get(name), presence(self.state, name) if name in self.state.occupancy else None)
+        for name in sorted(self.routing_domains):
+            self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
         if self._nothing_done():
             return Change(self.before, frozenset(), frozenset(), frozenset(), ())
         for name in sorted(self.migrations):
             if name in self.state.migrations:
                 self._fill_legs(self.state.migrations[name])
         return Change(
-            self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), tuple(self.events)
-        )
+            self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), tuple(self.events),
+            frozenset(self.routing_domains), frozenset(self.neighbours),
+        )  # fmt: skip
 
     def _nothing_done(self) -> bool:
         """Whether the state is what it was: a repeated PUT costs no revision."""
         names = (row.name for row in fields(State) if row.name != "revision")
         return all(getattr(self.state, name) is getattr(self.before, name) for name in names)
 
-    def _settle(self, name: str) -> None:
-        cug = self.state.cugs.get(name)
-        found = presence(self.state, name) if name in self.state.occupancy else None
-        if cug is not None:
+    def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
+        """Let a segment be present where ``found`` says, with VLAN-IDs to match."""
+        if segment is not None:
             wanted = domains(self.state.fabric, found) if found is not None else frozenset()
-            self._number(cug, wanted, self._starved_before(name) if self.strict else wanted)
+            self._number(segment, wanted, self._starved_before(name) if self.strict else wanted)
         presences = self.state.presences
         if found is not None:
             if presences.get(name) != found:
@@ -172,19 +233,20 @@ class Draft:
             presences = presences.delete(name)
         self.state = replace(self.state, presences=presences)
 
-    def _number(self, cug: Cug, wanted: frozenset[str], may_starve: frozenset[str]) -> None:
-        """VLAN-IDs of a CUG in exactly the domains ``wanted``."""
-        before = self.state.allocations.get(cug.key, Map())
-        self.state = allocate(self.state, cug, wanted, self.now, may_starve=may_starve)
-        after = self.state.allocations.get(cug.key, Map())
+    def _number(self, segment: Segment, wanted: frozenset[str], may_starve: frozenset[str]) -> None:
+        """VLAN-IDs of a segment in exactly the domains ``wanted``."""
+        whose = {"cug" if isinstance(segment, Cug) else "routing_domain": segment.name}
+        before = self.state.allocations.get(segment.key, Map())
+        self.state = allocate(self.state, segment, wanted, self.now, may_starve=may_starve)
+        after = self.state.allocations.get(segment.key, Map())
         for domain in sorted(frozenset(after) - frozenset(before)):
-            self.event("vlan_id.allocated", cug=cug.name, l2_domain=domain, vlan_id=after[domain])
+            self.event("vlan_id.allocated", **whose, l2_domain=domain, vlan_id=after[domain])
         for domain in sorted(frozenset(before) - frozenset(after)):
-            self.event("vlan_id.released", cug=cug.name, l2_domain=domain, vlan_id=before[domain])
+            self.event("vlan_id.released", **whose, l2_domain=domain, vlan_id=before[domain])
 
     def _starved_before(self, name: str) -> frozenset[str]:
         """Domains without a VLAN-ID since a link failed, which no new server is in need of: no reason to refuse now."""
-        found = frozenset(domain for cug, domain in self.before.starved if cug == name)
+        found = frozenset(domain for segment, domain in self.before.starved if segment == name)
         if not found:
             return found
         servers = frozenset(self.state.occupancy.get(name, ())) - frozenset(self.before.occupancy.get(name, ()))
@@ -202,5 +264,13 @@ class Draft:
             )
             for interface in state.vms[migration.vm].interfaces
         )
-        switches = sorted({switch for leg in legs for switch in state.presences[leg.cug].local})
+        switches = sorted({switch for leg in legs for switch in _carriers(state, leg.cug)})
         self.put_migration(replace(migration, legs=legs, switches=tuple(switches)))
+
+
+def _carriers(state: State, cug: str) -> Iterator[str]:
+    """Switches that carry a CUG's frames, and those that route to it."""
+    yield from state.presences[cug].local
+    routing_domain = state.cugs[cug].routing_domain
+    if routing_domain is not None:
+        yield from state.presences[routed_segment(routing_domain)].local

@@ -33,6 +33,47 @@ class Cug:
     pins: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
 
+    @property
+    def segment(self) -> str:
+        """The name of its bridged segment: its own."""
+        return self.name
+
+    def __str__(self) -> str:
+        return f"CUG {self.name!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingDomain:
+    """A VRF: the CUGs that may be routed to each other, and the external networks they reach. There is one while a CUG
+    names it. ``key`` is the key of its routed segment, from the same numbers as those of CUGs.
+    """
+
+    name: str
+    key: int
+
+    @property
+    def segment(self) -> str:
+        """The name of its routed segment."""
+        return routed_segment(self.name)
+
+    @property
+    def pins(self) -> Mapping[str, int]:
+        """Routed segments have no VLAN-IDs pinned."""
+        return _NO_PINS
+
+    def __str__(self) -> str:
+        return f"routing domain {self.name!r}"
+
+
+_NO_PINS: Mapping[str, int] = {}
+Segment = Cug | RoutingDomain
+"""What trunks carry: a CUG's frames, bridged, or a routing domain's packets, routed."""
+
+
+def routed_segment(routing_domain: str) -> str:
+    """The name of a routing domain's segment; no CUG can have it."""
+    return f"routed:{routing_domain}"
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Seat, Vm, seats
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment, seats
 from ryu_vmmob.paths.presence import Presence
 from ryu_vmmob.paths.trees import Trees, build_trees
 
@@ -49,12 +49,17 @@ class State:
     cugs: Map[str, Cug] = Map()
     vms: Map[str, Vm] = Map()
     migrations: Map[str, Migration] = Map()
+    routing_domains: Map[str, RoutingDomain] = Map()
+    externals_down: frozenset[str] = frozenset()
+    """External networks whose port has no live cable."""
+    neighbours: Map[tuple[str, Address], int] = Map()
+    """(external network, address) -> MAC: next hops and hosts outside that have answered, and still do."""
     allocations: Map[int, Map[str, int]] = Map()
     """Segment key -> domain -> VLAN-ID in use."""
     quarantine: Map[tuple[str, int], Quarantined] = Map()
     """(domain, segment key) -> the VLAN-ID it had there last."""
     starved: frozenset[tuple[str, str]] = frozenset()
-    """(CUG, domain) that found no free VLAN-ID when a link failed; tried again whenever one is freed."""
+    """(segment, domain) that found no free VLAN-ID when a link failed; tried again whenever one is freed."""
     switch_keys: Map[str, int] = Map()
     last_segment_key: int = 0
     # Indexes
@@ -63,7 +68,7 @@ class State:
     pins: Map[tuple[str, int], str] = Map()
     """(domain, VLAN-ID) -> CUG that asked for it."""
     presences: Map[str, Presence] = Map()
-    """CUG with members -> where it is present."""
+    """Segment that is present anywhere -> where: CUGs with members, routing domains with members."""
     members: Map[str, Map[Member, None]] = Map()
     """CUG -> its interfaces."""
     occupancy: Map[str, Map[str, int]] = Map()
@@ -78,8 +83,12 @@ class State:
     """(CUG, MAC) -> VM."""
     ips: Map[tuple[str, Address], str] = Map()
     """(CUG, address) -> VM."""
-    segment_cugs: Map[int, str] = Map()
-    """Segment key -> CUG."""
+    segment_names: Map[int, str] = Map()
+    """Segment key -> segment."""
+    routed_cugs: Map[str, Map[str, None]] = Map()
+    """Routing domain -> its CUGs."""
+    routed_seats: Map[str, Map[str, int]] = Map()
+    """Routing domain -> edge -> seats of its CUGs there."""
 
     def migration_of(self, vm: Vm) -> Migration | None:
         """The migration that a VM is in, None when it stays."""
@@ -93,13 +102,33 @@ class State:
         """The interface that a member is."""
         return self.vms[member.vm].interfaces[member.number]
 
-    def vlan_ids(self, cug: str) -> Map[str, int]:
-        """The VLAN-IDs of a CUG, by domain, transit domains included."""
-        return self.allocations.get(self.cugs[cug].key, _NO_VLAN_IDS)
+    def segment(self, name: str) -> Segment | None:
+        """The CUG or routing domain whose segment has this name."""
+        if name in self.cugs:
+            return self.cugs[name]
+        return self.routing_domains.get(name.removeprefix(_ROUTED)) if name.startswith(_ROUTED) else None
 
-    def vlan_id(self, cug: str, domain: str | None) -> int | None:
-        """The VLAN-ID of a CUG in a domain; None in a trivial domain and where the CUG is absent."""
-        return None if domain is None else self.vlan_ids(cug).get(domain)
+    def routing_domain(self, cug: Cug) -> RoutingDomain | None:
+        """The routing domain of a CUG; None where it is not routed."""
+        return self.routing_domains[cug.routing_domain] if cug.routing_domain is not None else None
+
+    def scope(self, cug: Cug) -> int:
+        """The key of what the CUG's addresses are unique in: its routing domain, or else itself."""
+        return (self.routing_domain(cug) or cug).key
+
+    def edges_of_scope(self, cug: Cug) -> frozenset[str]:
+        """The edges that have to know the addresses of the CUG: those of its routing domain, or else its own."""
+        found = self.presences.get(cug.name if cug.routing_domain is None else routed_segment(cug.routing_domain))
+        return found.edges if found is not None else frozenset()
+
+    def vlan_ids(self, segment: str) -> Map[str, int]:
+        """The VLAN-IDs of a segment, by domain, transit domains included."""
+        found = self.segment(segment)
+        return self.allocations.get(found.key, _NO_VLAN_IDS) if found is not None else _NO_VLAN_IDS
+
+    def vlan_id(self, segment: str, domain: str | None) -> int | None:
+        """The VLAN-ID of a segment in a domain; None in a trivial domain and where the segment is absent."""
+        return None if domain is None else self.vlan_ids(segment).get(domain)
 
     def server_vlan_id(self, cug: str, server: str) -> int | None:
         """What the virtual switch of ``server`` tags the CUG's frames with; None: untagged."""
@@ -122,6 +151,8 @@ def with_fabric(state: State | None, fabric: Fabric) -> State:
 
 
 _NO_VLAN_IDS: Map[str, int] = Map()
+_NO_SEATS: Map[str, int] = Map()
+_ROUTED = routed_segment("")
 
 
 def _bump(index: Map[str, Map[str, int]], outer: str, inner: str, by: int) -> Map[str, Map[str, int]]:
@@ -134,16 +165,36 @@ def _bump(index: Map[str, Map[str, int]], outer: str, inner: str, by: int) -> Ma
 
 def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
     """Count (+1) or uncount (-1) a VM's interfaces at one of its seats."""
-    occupancy, receivers, server_cugs = state.occupancy, state.receivers, state.server_cugs
+    occupancy, receivers, server_cugs, routed_seats = state.occupancy, state.receivers, state.server_cugs, state.routed_seats
     for interface in vm.interfaces:
         occupancy = _bump(occupancy, interface.cug, seat.server, by)
         server_cugs = _bump(server_cugs, seat.server, interface.cug, by)
         if seat.receives:
             receivers = _bump(receivers, interface.cug, seat.server, by)
+        routing_domain = state.cugs[interface.cug].routing_domain
+        if routing_domain is not None:
+            routed_seats = _bump(routed_seats, routing_domain, state.fabric.servers[seat.server].switch, by)
     names = state.server_vms.get(seat.server, Map())
     names = names.set(vm.name, None) if by > 0 else names.delete(vm.name)
     server_vms = state.server_vms.set(seat.server, names) if names else state.server_vms.delete(seat.server)
-    return replace(state, occupancy=occupancy, receivers=receivers, server_cugs=server_cugs, server_vms=server_vms)
+    return replace(
+        state, occupancy=occupancy, receivers=receivers, server_cugs=server_cugs, server_vms=server_vms,
+        routed_seats=routed_seats,
+    )  # fmt: skip
+
+
+def route_cug(state: State, cug: Cug, by: int) -> State:
+    """Count (+1) a CUG with all its seats into the routing domain it names, or (-1) out of it."""
+    if cug.routing_domain is None:
+        return state
+    routed_seats = state.routed_seats
+    for server, count in state.occupancy.get(cug.name, _NO_SEATS).items():
+        routed_seats = _bump(routed_seats, cug.routing_domain, state.fabric.servers[server].switch, by * count)
+    names = state.routed_cugs.get(cug.routing_domain, Map())
+    names = names.set(cug.name, None) if by > 0 else names.delete(cug.name)
+    routed_cugs = state.routed_cugs
+    routed_cugs = routed_cugs.set(cug.routing_domain, names) if names else routed_cugs.delete(cug.routing_domain)
+    return replace(state, routed_seats=routed_seats, routed_cugs=routed_cugs)
 
 
 def index_vm(state: State, vm: Vm) -> State:

@@ -1,4 +1,4 @@
-"""Where a CUG is present, and so which switches, links and domains carry its segment (R19, R35, R37).
+"""Where a segment is present, and so which switches, links and domains carry its segment (R19, R35, R37).
 
 Presence is derived, never stored: from the seats of its members and the tree it uses. Extension and pruning are what
 happens when this value changes.
@@ -24,23 +24,20 @@ class Local:
     ``neighbours``: where its broadcasts go on. ``ways``: where its unicast frames may; the same, but for the moment in
     which links change. ``servers``: local servers with a seat, by name. ``flooded``: those of them
     that get its broadcasts. Not so where every seat is closed, nor on an untagged server that hosts another CUG too: there
-    a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to.
+    a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to; of a routed segment: routes, because a CUG
+    or an external network of the routing domain is here.
     """
 
     neighbours: tuple[str, ...]
     ways: tuple[str, ...]
     servers: tuple[str, ...]
     flooded: frozenset[str]
+    edge: bool
 
     @property
     def around(self) -> tuple[str, ...]:
         """Neighbours from which the segment's frames are taken."""
         return self.neighbours if self.neighbours == self.ways else tuple(sorted({*self.neighbours, *self.ways}))
-
-    @property
-    def edge(self) -> bool:
-        """Whether the switch hosts the CUG, or is about to."""
-        return bool(self.servers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Presence:
     Broadcasts run on ``tree``, unicast frames on ``way`` (`commands.LinksChanged` says when the two differ).
     """
 
-    cug: str
+    segment: str
     tree: Tree
     way: Tree
     edges: frozenset[str]
@@ -75,8 +72,28 @@ def presence(state: State, cug: str) -> Presence:
             for name in here
             if name in receivers and (fabric.servers[name].tagged or len(state.server_cugs[name]) == 1)
         )
-        local[switch] = Local(tuple(sorted(branches.get(switch, ()))), tuple(sorted(ways.get(switch, ()))), here, flooded)
+        around = tuple(sorted(branches.get(switch, ())))
+        local[switch] = Local(around, tuple(sorted(ways.get(switch, ()))), here, flooded, bool(here))
     return Presence(cug, tree, way, frozenset(servers), local)
+
+
+def routed_presence(state: State, routing_domain: str) -> Presence | None:
+    """Where the routed segment is present now; None while no CUG of the routing domain has a member.
+
+    Its ends are the edges that host such CUGs, and those with an external network. It carries nothing that is broadcast.
+    """
+    seats = state.routed_seats.get(routing_domain)
+    if not seats:
+        return None
+    segment = state.routing_domains[routing_domain].segment
+    outside = (row.attach.switch for row in state.fabric.externals.values() if row.routing_domain == routing_domain)
+    edges = frozenset([*seats, *outside])
+    way = state.ways.of_segment(segment)
+    local = {}
+    for switch, around in way.branches(edges).items():
+        ways = tuple(sorted(around))
+        local[switch] = Local(ways, ways, (), frozenset(), switch in edges)
+    return Presence(segment, way, way, edges, local)
 
 
 def links_of(fabric: Fabric, found: Presence) -> frozenset[str]:

@@ -94,6 +94,16 @@ class Tree:
                 return neighbour
         raise AssertionError(f"numbering of {self.root}'s tree is broken at {at}")
 
+    def distance(self, at: str, to: str) -> int | None:
+        """Links on the path between two switches; None when there is none."""
+        links = 0
+        while at != to:
+            step = self.next_hop(at, to)
+            if step is None:
+                return None
+            at, links = step, links + 1
+        return links
+
     def branches(self, ends: Iterable[str]) -> dict[str, set[str]]:
         """The smallest part of the tree that joins ``ends``: switch -> its neighbours in it. Every end has an entry."""
         parent, _, component = self._numbering

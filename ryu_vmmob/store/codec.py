@@ -3,17 +3,19 @@
 The bodies follow the types of `model.objects` and `model.state`. A field added there with a default is read from older
 records as that default; a field renamed or removed needs a new schema version.
 
-========== ============================= ==================================
-kind       name                          value
-========== ============================= ==================================
-cug        name                          Cug
-vm         name                          Vm
-migration  id                            Migration
-quarantine ``domain/segment key``        Quarantined
-allocation ``domain/segment key``        VLAN-ID
-switch_key switch                        key
-meta       whatever the engine counts    any JSON value
-========== ============================= ==================================
+============== ============================= ==================================
+kind           name                          value
+============== ============================= ==================================
+cug            name                          Cug
+vm             name                          Vm
+migration      id                            Migration
+routing_domain name                          RoutingDomain
+quarantine     ``domain/segment key``        Quarantined
+allocation     ``domain/segment key``        VLAN-ID
+switch_key     switch                        key
+neighbour      ``external network/address``  MAC, an integer
+meta           whatever the engine counts    any JSON value
+============== ============================= ==================================
 """
 
 from __future__ import annotations
@@ -23,16 +25,22 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from ryu_vmmob.fabric.findings import show
-from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.objects import Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.state import Quarantined
 from ryu_vmmob.store.base import Body, StoreError, Write
 
-Stored = Cug | Vm | Migration | Quarantined
+Stored = Cug | Vm | Migration | RoutingDomain | Quarantined
 
-_TYPES: Final[dict[str, type[Any]]] = {"cug": Cug, "vm": Vm, "migration": Migration, "quarantine": Quarantined}
+_TYPES: Final[dict[str, type[Any]]] = {
+    "cug": Cug,
+    "vm": Vm,
+    "migration": Migration,
+    "routing_domain": RoutingDomain,
+    "quarantine": Quarantined,
+}
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()}
 _KINDS: Final = {type_: kind for kind, type_ in _TYPES.items()}
-_PLAIN: Final = frozenset({"allocation", "switch_key", "meta"})
+_PLAIN: Final = frozenset({"allocation", "switch_key", "neighbour", "meta"})
 """Kinds whose value is a JSON value, kept under the key ``value``."""
 
 
@@ -59,7 +67,7 @@ def decode(kind: str, name: str, body: Body) -> Any:
         raise StoreError(f"{kind} {name!r} in the store cannot be read: {faults}") from error
 
 
-def write(value: Cug | Vm | Migration) -> Write:
+def write(value: Cug | Vm | Migration | RoutingDomain) -> Write:
     """The write that stores a named object."""
     return Write(_KINDS[type(value)], value.id if isinstance(value, Migration) else value.name, encode(value))
 

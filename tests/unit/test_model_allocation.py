@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch
-from ryu_vmmob.model import commands
+from ryu_vmmob.model import allocation
 from ryu_vmmob.model.commands import (
     Activate,
     Commit,
@@ -103,7 +103,7 @@ def test_more_cugs_than_one_domain_has_numbers() -> None:
         given = [numbers(state, f"c{n}") for n in range(rack, total, racks)]
         assert {domain for row in given for domain in row} == {f"rack-{rack}"}
         assert sorted(row[f"rack-{rack}"] for row in given) == list(range(1, each + 1))
-    assert len(state.segment_cugs) == total
+    assert len(state.segment_names) == total
     holders_are_right(state)
 
 
@@ -260,7 +260,7 @@ def test_a_pin_taken_back_leaves_the_number_in_use() -> None:
 
 def test_keys_go_round_before_one_is_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deleted CUG's key rests as long as possible, also after the last key has been given."""
-    monkeypatch.setattr(commands, "MAX_SEGMENT_KEY", 4)
+    monkeypatch.setattr(allocation, "MAX_SEGMENT_KEY", 4)
     state = start(two_racks(), *(cug(f"c{n}", n) for n in range(1, 5)))
     state = do(state, DeleteCug("c1"), DeleteCug("c2"), DeleteCug("c3")).state
     given = []
@@ -273,7 +273,7 @@ def test_keys_go_round_before_one_is_given_again(monkeypatch: pytest.MonkeyPatch
 
 def test_a_key_with_a_number_at_rest_is_not_given_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the new CUG would get the old one's VLAN-ID back, which a switch that is away still knows."""
-    monkeypatch.setattr(commands, "MAX_SEGMENT_KEY", 2)
+    monkeypatch.setattr(allocation, "MAX_SEGMENT_KEY", 2)
     state = start(two_racks(), cug("c1"), vm("v", "a1", nic(11, "c1")), DeleteVm("v"), DeleteCug("c1"), cug("c2", 2))
     with pytest.raises(Refusal, match="the most this controller can tell apart"):
         apply(state, cug("c3", 3))

@@ -1,0 +1,26 @@
+"""A plan: what a new state means for the switches, before anything is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.segment import Entry
+from ryu_vmmob.model.state import State
+
+Key = tuple[str, ...]
+"""An object: its kind, its name, and what tells its parts apart."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a new state changes: per (switch, object) the new contribution (empty: gone), and the delta per switch.
+
+    ``shares``: by how much the number of owners of shared flows changes.
+    """
+
+    state: State
+    contributions: dict[tuple[str, Key], tuple[Entry, ...]] = field(default_factory=dict)
+    deltas: dict[str, Delta] = field(default_factory=dict)
+    shares: dict[str, Counter[int]] = field(default_factory=dict)

@@ -1,0 +1,281 @@
+"""Which contributions a change makes anew: those of what was touched, at the switches that see a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from immutables import Map
+
+from ryu_vmmob.flows.base import base_flows
+from ryu_vmmob.flows.external import external_entries
+from ryu_vmmob.flows.fields import mac
+from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
+from ryu_vmmob.flows.interface import interface_flows
+from ryu_vmmob.flows.plan import Key, Plan
+from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
+from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
+from ryu_vmmob.model.draft import Change
+from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
+from ryu_vmmob.model.state import Member, State
+from ryu_vmmob.paths.presence import Local, Presence
+
+_NOWHERE: Mapping[str, Local] = {}
+
+
+class Recompute:
+    """One plan in the making: from the state ``before`` (None: nothing yet), where objects contribute as ``where`` says."""
+
+    def __init__(
+        self, before: State | None, where: Callable[[Key], frozenset[str]], change: Change, plan: Plan
+    ) -> None:
+        self.before = before
+        self.state = change.state
+        self.change = change
+        self._where = where
+        self._plan = plan
+
+    def everything(self) -> None:
+        """Make all of it."""
+        change = self.change
+        if self.before is None or self.before.fabric is not self.state.fabric:
+            self._switches()
+        for name in sorted(change.cugs):
+            self._cug(name)
+        for name in sorted(change.routing_domains):
+            self._routing_domain(name)
+        for name in sorted(change.vms):
+            self._vm(name)
+
+    def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
+        made = tuple(entries)
+        for entry in made:
+            entry.owner = key
+        self._plan.contributions[switch, key] = made
+
+    def _gone(self, key: Key, kept: Iterable[str] = ()) -> None:
+        for switch in self._where(key) - frozenset(kept):
+            self._plan.contributions[switch, key] = ()
+
+    def _switches(self) -> None:
+        gateway_mac = mac(self.state.fabric.gateway_mac)
+        for switch in self.state.fabric.switches:
+            self._put(switch, ("switch",), base_flows(gateway_mac))
+
+    # Segments
+
+    def _presences(self, segment: str) -> tuple[Presence | None, Presence | None]:
+        old = self.before.presences.get(segment) if self.before is not None else None
+        return old, self.state.presences.get(segment)
+
+    def _cug(self, name: str) -> None:
+        """A CUG whose presence, VLAN-IDs, tree or addresses may have changed: switches that see a difference are redone."""
+        old, new = self._presences(name)
+        cug = self.state.cugs.get(name)
+        same = _facts(self.before, name) == _facts(self.state, name)
+        self._gateway(name, again=not same)
+        if old == new and same:
+            return
+        before, now = _local(old), _local(new)
+        for switch in sorted(before.keys() - now.keys()):
+            self._plan.contributions[switch, ("cug", name)] = ()
+        if cug is not None:
+            for switch, local in now.items():
+                if before.get(switch) != local or not same:
+                    self._put(switch, ("cug", name), self._segment(cug, switch, local))
+        same_tree = old is not None and new is not None and old.way == new.way
+        self._hops(name, cug, old, new, same_tree and same)
+        self._members(name, old, new, same_tree)
+        if not same:
+            for member in self.state.members.get(name, Map()):
+                if member.vm not in self.change.vms:
+                    self._routes(member)
+
+    def _segment(self, cug: Cug, switch: str, local: Local) -> Iterator[Entry]:
+        yield from segment_entries(self.state, cug, switch, local)
+        if local.edge:
+            yield from gateway_on_link(self.state, cug)
+
+    def _gateway(self, name: str, *, again: bool) -> None:
+        """A CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
+        cug, key = self.state.cugs.get(name), ("gateway", name)
+        if cug is None:
+            self._gone(key)
+            return
+        edges = self.state.edges_of_scope(cug)
+        self._gone(key, edges)
+        for switch in edges if again else edges - self._where(key):
+            self._put(switch, key, gateway_in_scope(self.state, cug, switch))
+
+    def _routing_domain(self, name: str) -> None:
+        """A routing domain whose presence, VLAN-IDs, tree or exits may have changed."""
+        segment = routed_segment(name)
+        old, new = self._presences(segment)
+        domain = self.state.routing_domains.get(name)
+        same = _facts(self.before, segment) == _facts(self.state, segment)
+        exits = self.before is not None and _outside(self.before) == _outside(self.state)
+        if old == new and same and exits:
+            return
+        before, now = _local(old), _local(new)
+        same_tree = old is not None and new is not None and old.way == new.way
+        for switch in sorted(before.keys() - now.keys()):
+            self._plan.contributions[switch, ("routing_domain", name)] = ()
+        if domain is not None and new is not None:
+            for switch, local in now.items():
+                # How far an exit is away is a matter of the whole tree.
+                if before.get(switch) != local or not same or (local.edge and not (exits and same_tree)):
+                    self._put(
+                        switch, ("routing_domain", name), routing_entries(self.state, domain, switch, local, new)
+                    )
+        self._hops(segment, domain, old, new, same_tree and same)
+        self._edges(name, old, new, same)
+        for external in self.state.fabric.externals.values():
+            if external.routing_domain == name:
+                entries = external_entries(self.state, domain, external) if domain is not None else ()
+                self._put(external.attach.switch, ("external", external.name), entries)
+
+    def _edges(self, name: str, old: Presence | None, new: Presence | None, same: bool) -> None:
+        """Gateways and routes of the whole domain at edges that joined; nothing of it at those that left."""
+        before = old.edges if old is not None and same else frozenset()
+        now = new.edges if new is not None else frozenset()
+        if (old.edges if old is not None else frozenset()) == now and same:
+            return
+        for cug in self.state.routed_cugs.get(name, Map()):
+            self._gateway(cug, again=not same)
+            for member in self.state.members.get(cug, Map()):
+                if member.vm not in self.change.vms:
+                    self._routes(member, now - before)
+
+    def _hops(
+        self, name: str, segment: Segment | None, old: Presence | None, new: Presence | None, same: bool
+    ) -> None:
+        """Next hops: everywhere to a new edge, from a new switch to every edge; all of them when the tree changed."""
+        edges_before = old.edges if old is not None else frozenset()
+        edges_now = new.edges if new is not None else frozenset()
+        for edge in edges_before - edges_now:
+            self._gone(("hop", name, edge))
+        if new is None or segment is None:
+            return
+        left = frozenset(_local(old)) - frozenset(new.local)
+        joined = frozenset(new.local) - frozenset(_local(old))
+        for edge in edges_now:
+            key = ("hop", name, edge)
+            for switch in left & self._where(key):
+                self._plan.contributions[switch, key] = ()
+            for switch in joined if same and edge in edges_before else new.local:
+                if switch != edge:
+                    self._put(switch, key, self._hop(segment, switch, edge, new))
+
+    def _hop(self, segment: Segment, switch: str, edge: str, found: Presence) -> Iterator[Entry]:
+        yield next_hop(self.state, segment, switch, edge, found)
+        if isinstance(segment, RoutingDomain):
+            yield transit(self.state, segment, edge)
+
+    # Members
+
+    def _members(self, name: str, old: Presence | None, new: Presence | None, same_tree: bool) -> None:
+        """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got a new VLAN-ID.
+
+        A changed tree alone changes groups, not members: except for a VM that moves, whose two ways may now part elsewhere.
+        """
+        before, now = _local(old), _local(new)
+        left = before.keys() - now.keys()
+        another = _identity(self.before, name) != _identity(self.state, name)
+        changed = [
+            switch
+            for switch, local in now.items()
+            if another
+            or switch not in before
+            or before[switch].edge != local.edge
+            or (local.edge and self._renumbered(name, local))
+        ]
+        if not left and not changed and same_tree:
+            return
+        for member in self.state.members.get(name, Map()):
+            if member.vm in self.change.vms:
+                continue
+            key = _vm_key(member)
+            for switch in left:
+                self._plan.contributions[switch, key] = ()
+            if new is None:
+                continue
+            moving = not same_tree and self.state.vms[member.vm].migration is not None
+            for switch in now if moving else changed:
+                self._interface(member, switch, new)
+
+    def _renumbered(self, name: str, local: Local) -> bool:
+        """Whether local servers are spoken to under another VLAN-ID than before."""
+        domains = {self.state.fabric.servers[server].l2_domain for server in local.servers}
+        before = self.before.vlan_ids(name) if self.before is not None else Map()
+        now = self.state.vlan_ids(name)
+        return any(before.get(domain) != now.get(domain) for domain in domains if domain is not None)
+
+    def _interface(self, member: Member, switch: str, found: Presence) -> None:
+        vm = self.state.vms[member.vm]
+        interface = vm.interfaces[member.number]
+        cug = self.state.cugs[interface.cug]
+        flows = interface_flows(self.state, cug, interface, self.state.seats_of(vm), switch, found)
+        self._put(switch, _vm_key(member), flows)
+
+    def _routes(self, member: Member, at: frozenset[str] | None = None) -> None:
+        """Host routes to an interface at the edges of its routing domain: at those named, or at all of them."""
+        vm = self.state.vms[member.vm]
+        interface = vm.interfaces[member.number]
+        cug, key = self.state.cugs[interface.cug], _route_key(member)
+        domain = self.state.routing_domain(cug)
+        if domain is None:
+            self._gone(key)
+            return
+        edges, seats = self.state.edges_of_scope(cug), self.state.seats_of(vm)
+        self._gone(key, edges)
+        for switch in edges if at is None else at & edges:
+            self._put(switch, key, interface_routes(self.state, domain, interface, seats, switch))
+
+    def _vm(self, name: str) -> None:
+        """A VM that came, went, changed or moved on: its interfaces at every switch that carries or routes to their CUGs."""
+        vm = self.state.vms.get(name)
+        interfaces = vm.interfaces if vm is not None else ()
+        for number, interface in enumerate(interfaces):
+            member = Member(name, number)
+            found = self.state.presences[interface.cug]
+            self._gone(_vm_key(member), found.local)
+            for switch in found.local:
+                self._interface(member, switch, found)
+            self._routes(member)
+        old = self.before.vms.get(name) if self.before is not None else None
+        for number in range(len(interfaces), len(old.interfaces) if old is not None else 0):
+            self._gone(_vm_key(Member(name, number)))
+            self._gone(_route_key(Member(name, number)))
+
+
+def _local(found: Presence | None) -> Mapping[str, Local]:
+    return found.local if found is not None else _NOWHERE
+
+
+def _identity(state: State | None, segment: str) -> tuple[int, int]:
+    """A segment's key and scope (0: there is none): what its members' flows say in the metadata."""
+    found = state.segment(segment) if state is not None else None
+    if state is None or found is None:
+        return 0, 0
+    return found.key, state.scope(found) if isinstance(found, Cug) else found.key
+
+
+def _facts(state: State | None, segment: str) -> object:
+    """All that a segment's own flows depend on beside its presence."""
+    found = state.segment(segment) if state is not None else None
+    if state is None or found is None:
+        return None
+    addresses = (found.subnets, found.gateways) if isinstance(found, Cug) else ()
+    return _identity(state, segment), state.vlan_ids(segment), addresses
+
+
+def _outside(state: State) -> object:
+    """What exits depend on beside the tree."""
+    return state.neighbours, state.externals_down
+
+
+def _vm_key(member: Member) -> Key:
+    return ("vm", member.vm, str(member.number))
+
+
+def _route_key(member: Member) -> Key:
+    return ("route", member.vm, str(member.number))

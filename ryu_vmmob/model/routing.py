@@ -1,0 +1,84 @@
+"""Routing domains and the outside: what may be in one of them, and what is heard of external networks (R9, R11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ryu_vmmob.model.draft import Draft
+from ryu_vmmob.model.objects import Address, Cug
+from ryu_vmmob.model.refusal import conflict, not_found
+from ryu_vmmob.model.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourHeard:
+    """Somebody outside answers for ``address``; ``mac`` None: nobody does any more."""
+
+    external: str
+    address: Address
+    mac: int | None
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalsChanged:
+    """The external networks whose port has no live cable now."""
+
+    down: frozenset[str]
+    now: float = 0.0
+
+
+def refuse_overlaps(state: State, cug: Cug) -> None:
+    """409 when a subnet of ``cug`` overlaps another CUG's of its routing domain, or a network outside on its wire (R9).
+
+    In one routing domain an address says who is meant. In different ones the same addresses may be used.
+    """
+    name = cug.routing_domain
+    if name is None:
+        return
+    for other_name in state.routed_cugs.get(name, ()):
+        other = state.cugs[other_name]
+        for subnet in cug.subnets:
+            for its in other.subnets:
+                if other_name != cug.name and subnet.version == its.version and subnet.overlaps(its):
+                    raise conflict(
+                        f"R9: {subnet} overlaps {its} of CUG {other_name!r}, and both are in routing domain {name!r}"
+                    )
+    for external in state.fabric.externals.values():
+        for address in external.addresses if external.routing_domain == name else ():
+            for subnet in cug.subnets:
+                if subnet.version == address.version and subnet.overlaps(address.network):
+                    raise conflict(
+                        f"R9: {subnet} overlaps {address.network} of external network {external.name!r}, "
+                        f"and both are in routing domain {name!r}"
+                    )
+
+
+def refuse_while_moving(state: State, old: Cug, new: Cug) -> None:
+    """409 when a CUG would change its routing domain under a VM that is moving: the move was planned in the old one."""
+    if old.routing_domain == new.routing_domain:
+        return
+    for member in state.members.get(old.name, ()):
+        vm = state.vms[member.vm]
+        if vm.migration is not None:
+            raise conflict(f"CUG {old.name!r} cannot change its routing domain while VM {vm.name!r} moves ({vm.migration})")
+
+
+def neighbour_heard(draft: Draft, command: NeighbourHeard) -> None:
+    """Carry out `NeighbourHeard`. Raises Refusal 404."""
+    if command.external not in draft.state.fabric.externals:
+        raise not_found("external network", command.external)
+    if draft.state.neighbours.get((command.external, command.address)) == command.mac:
+        return
+    draft.put_neighbour(command.external, command.address, command.mac)
+    kind = "neighbour.lost" if command.mac is None else "neighbour.found"
+    draft.event(kind, external=command.external, address=str(command.address))
+
+
+def externals_changed(draft: Draft, command: ExternalsChanged) -> None:
+    """Carry out `ExternalsChanged`."""
+    state = draft.state
+    for name in sorted(command.down ^ state.externals_down):
+        draft.event("external.down" if name in command.down else "external.up", external=name)
+        draft.routing_domains.add(state.fabric.externals[name].routing_domain)
+    draft.state = replace(state, externals_down=command.down) if command.down != state.externals_down else state
