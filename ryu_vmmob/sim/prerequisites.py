@@ -14,6 +14,7 @@ from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
     Action,
+    DecTtl,
     Flow,
     Group,
     GroupType,
@@ -41,10 +42,10 @@ def _needs(names: str, **values: tuple[int, ...]) -> dict[str, _Needs]:
 
 PREREQUISITES: Final[Mapping[str, _Needs]] = {
     **_needs("arp_op arp_spa arp_tpa arp_sha arp_tha", eth_type=(ETH_ARP, ETH_RARP)),
-    **_needs("ip_proto", eth_type=(ETH_IPV4, ETH_IPV6)),
+    **_needs("ip_proto nw_ttl", eth_type=(ETH_IPV4, ETH_IPV6)),
     **_needs("ipv4_src ipv4_dst", eth_type=(ETH_IPV4,)),
     **_needs("ipv6_src ipv6_dst", eth_type=(ETH_IPV6,)),
-    **_needs("tcp_src tcp_dst", eth_type=(ETH_IPV4, ETH_IPV6), ip_proto=(6,)),
+    **_needs("tcp_src tcp_dst tcp_flags", eth_type=(ETH_IPV4, ETH_IPV6), ip_proto=(6,)),
     **_needs("udp_src udp_dst", eth_type=(ETH_IPV4, ETH_IPV6), ip_proto=(17,)),
     **_needs("icmpv4_type icmpv4_code", eth_type=(ETH_IPV4,), ip_proto=(1,)),
     **_needs("icmpv6_type icmpv6_code", eth_type=(ETH_IPV6,), ip_proto=(58,)),
@@ -56,10 +57,12 @@ PREREQUISITES: Final[Mapping[str, _Needs]] = {
 
 
 UNMASKED: Final = frozenset(
-    {"in_port", "eth_type", "ip_proto", "arp_op", "icmpv4_type", "icmpv4_code", "icmpv6_type", "icmpv6_code"}
+    {"in_port", "eth_type", "ip_proto", "nw_ttl", "arp_op", "icmpv4_type", "icmpv4_code", "icmpv6_type", "icmpv6_code"}
     | {"nd_reserved", "nd_options_type"}
 )
 """Fields that Open vSwitch matches as a whole or not at all."""
+READ_ONLY: Final = frozenset({"eth_type", "ip_proto", "tcp_flags"})
+"""Fields that Open vSwitch matches and does not set."""
 
 
 def check_flow(flow: Flow, groups: Mapping[int, Group]) -> None:
@@ -87,6 +90,7 @@ def check_group(group: Group, groups: Mapping[int, Group]) -> None:
         for bucket in group.buckets:
             if (bucket.watch is None) is (group.type is GroupType.FAST_FAILOVER):
                 raise TableError("a bucket watches a port in fast failover groups, and only there")
+            _check_set(bucket.actions)
             # What enters a group is not known here, so only its own tags and its outputs are judged.
             check_actions(bucket.actions, None, None, groups)
         _check_cycle(group, groups)
@@ -111,8 +115,12 @@ def check_actions(
                     raise TableError("set vlan_vid where no tag is")
                 if not value & VID_PRESENT:
                     raise TableError("set vlan_vid without the tag-present bit")
+            case SetField(name=name) if name in READ_ONLY:
+                raise TableError(f"{name} is read-only")
             case SetField(name=name) if exact is not None:
                 _check_field(name, exact)
+            case DecTtl() if exact is not None:
+                _check_field("nw_ttl", exact)
             case Move(source=source, target=target) if exact is not None:
                 _check_field(source, exact)
                 _check_field(target, exact)
@@ -122,6 +130,15 @@ def check_actions(
             case Output(port=port):
                 if not 1 <= port <= MAX_PORT and port not in (IN_PORT, CONTROLLER):
                     raise TableError(f"no output to port {port:#x}")
+
+
+def _check_set(actions: tuple[Action, ...]) -> None:
+    """A bucket is an action *set* (OpenFlow 1.3.5, 5.10): each kind once, tags off before tags on, one way out, at the end."""
+    kinds = [type(action).__name__ + (action.name if isinstance(action, SetField) else "") for action in actions]
+    if any(isinstance(action, (Output, ToGroup)) for action in actions[:-1]):
+        raise TableError("a bucket has one output or group, as its last action")
+    if len(set(kinds)) < len(kinds) or ("PopVlan" in kinds and kinds.index("PopVlan") > 0):
+        raise TableError("a bucket is carried out as a set: this order, or this repetition, is lost")
 
 
 def _exact(match: Match) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 What is modelled beyond the obvious: a copy goes to each output and each group, so what a group does to its copy is not
 seen by the actions behind it; an output to the ingress port is lost unless it says ``IN_PORT``; metadata is written after the
-actions; and a switch sees at most `VLAN_LIMIT` tags (Open vSwitch's default): what lies below is payload to it.
+actions; a TTL of 0 or 1 that is counted down ends the frame there (in a bucket, that copy alone; the controller hears of it
+only if it asks for OFPR_INVALID_TTL, which ours does not); and a switch sees at most `VLAN_LIMIT` tags (Open vSwitch's
+default): what lies below is payload to it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
     Action,
+    DecTtl,
     Flow,
     Group,
     GroupType,
@@ -103,7 +106,8 @@ class Tables:
                 run.lost.append(f"no flow in {table.label}")
                 break
             run.cookie = flow.cookie
-            run.apply(frame, flow.actions)
+            if not run.apply(frame, flow.actions):
+                break
             if flow.metadata is not None:
                 value, mask = flow.metadata
                 frame.fields["metadata"] = frame.fields["metadata"] & ~mask | value & mask
@@ -179,6 +183,16 @@ class _Frame:
             self.vlans[0] = value & ~VID_PRESENT
         self.fields[name] = value
 
+    def count_down(self) -> bool:
+        """One off the TTL; False when there is none to take. What is no IP packet (or is one below two tags) has no TTL."""
+        ttl = self.fields.get("nw_ttl")
+        if ttl is None:
+            return True
+        if ttl <= 1:
+            return False
+        self.fields["nw_ttl"] = ttl - 1
+        return True
+
 
 class _Run:
     """One packet's passage: collects what comes out."""
@@ -193,7 +207,8 @@ class _Run:
         self.path: list[Step] = []
         self.lost: list[str] = []
 
-    def apply(self, frame: _Frame, actions: tuple[Action, ...]) -> None:
+    def apply(self, frame: _Frame, actions: tuple[Action, ...]) -> bool:
+        """Carry out an action list; whether it came to its end."""
         for action in actions:
             match action:
                 case Output(port=port):
@@ -208,6 +223,11 @@ class _Run:
                     frame.push()
                 case PopVlan():
                     frame.pop()
+                case DecTtl():
+                    if not frame.count_down():
+                        self.lost.append("its TTL is used up")
+                        return False
+        return True
 
     def output(self, frame: _Frame, port: int) -> None:
         if port == CONTROLLER:

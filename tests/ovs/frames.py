@@ -37,13 +37,15 @@ def to_bytes(packet: Packet) -> bytes:
         )  # fmt: skip
     elif kind == ETH_IPV4:
         layers /= IP(
-            src=str(IPv4Address(packet["ipv4_src"])), dst=str(IPv4Address(packet["ipv4_dst"])), proto=packet["ip_proto"]
-        )
+            src=str(IPv4Address(packet["ipv4_src"])), dst=str(IPv4Address(packet["ipv4_dst"])), proto=packet["ip_proto"],
+            ttl=packet["nw_ttl"],
+        )  # fmt: skip
         layers /= _transport(packet)
     elif kind == ETH_IPV6:
         layers /= IPv6(
-            src=str(IPv6Address(packet["ipv6_src"])), dst=str(IPv6Address(packet["ipv6_dst"])), nh=packet["ip_proto"], hlim=255
-        )
+            src=str(IPv6Address(packet["ipv6_src"])), dst=str(IPv6Address(packet["ipv6_dst"])), nh=packet["ip_proto"],
+            hlim=packet["nw_ttl"],
+        )  # fmt: skip
         layers /= _icmpv6(packet) if packet["ip_proto"] == 58 else _transport(packet)
     else:
         layers /= Raw(bytes(46))
@@ -55,7 +57,7 @@ def _transport(packet: Packet) -> Any:
         case 1:
             return ICMP(type=packet["icmpv4_type"], code=packet["icmpv4_code"])
         case 6:
-            return TCP(sport=packet["tcp_src"], dport=packet["tcp_dst"])
+            return TCP(sport=packet["tcp_src"], dport=packet["tcp_dst"], flags=packet["tcp_flags"])
         case 17:
             return UDP(sport=packet["udp_src"], dport=packet["udp_dst"]) / Raw(packet.payload.to_bytes(8, "big"))
     return Raw(bytes(16))

@@ -6,7 +6,20 @@ import pytest
 
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.fields import ETH_ARP, vid
-from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Move, Output, PopVlan, PushVlan, SetField, ToGroup, match
+from ryu_vmmob.flows.flow import (
+    Bucket,
+    DecTtl,
+    Flow,
+    Group,
+    GroupType,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+    match,
+)
 from ryu_vmmob.flows.pipeline import SEGMENT, Table
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
@@ -151,6 +164,17 @@ REFUSED = {
     "a mask on an operation": Flow(Table.ADMIT, 1, match(eth_type=ETH_ARP, arp_op=(1, 1))),
     "a mask on a port of the switch": Flow(Table.ADMIT, 1, match(in_port=(1, 1))),
     "a mask on a type": Flow(Table.ADMIT, 1, match(eth_type=0x0800, ip_proto=1, icmpv4_type=(1, 1))),
+    "a mask on a TTL": Flow(Table.GATEWAY, 1, match(eth_type=0x0800, nw_ttl=(1, 1))),
+    "a TTL of anything": Flow(Table.GATEWAY, 1, match(nw_ttl=1)),
+    "a TTL of ARP": Flow(Table.GATEWAY, 1, match(eth_type=ETH_ARP, nw_ttl=1)),
+    "TCP flags of UDP": Flow(Table.POLICY_OUT, 1, match(eth_type=0x0800, ip_proto=17, tcp_flags=(0x10, 0x10))),
+    "set TCP flags": Flow(Table.ROUTE, 1, match(eth_type=0x0800, ip_proto=6), (SetField("tcp_flags", 2),)),
+    "set a protocol": Flow(Table.ROUTE, 1, match(eth_type=0x0800), (SetField("ip_proto", 6),)),
+    "set the type of an Ethernet frame": Flow(Table.ROUTE, 1, match(eth_type=0x0800), (SetField("eth_type", 0x86DD),)),
+    "set the TTL of anything": Flow(Table.ROUTE, 1, (), (SetField("nw_ttl", 64),)),
+    "count down the TTL of anything": Flow(Table.ROUTE, 1, (), (DecTtl(),)),
+    "count down the TTL of ARP": Flow(Table.ROUTE, 1, match(eth_type=ETH_ARP), (DecTtl(),)),
+    "set the type of ICMP in TCP": Flow(Table.ANSWER, 1, match(eth_type=0x0800, ip_proto=6), (SetField("icmpv4_type", 0),)),
     "arp without the whole eth_type": Flow(Table.ADMIT, 1, match(eth_type=(ETH_ARP, 0xFFFE), arp_op=1)),
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
     Bucket,
+    DecTtl,
     Flow,
     Group,
     GroupType,
@@ -229,8 +230,78 @@ def test_protocols_and_ports(bridge: MakeBridge) -> None:
         assert_agrees(made, tables, packet, 1)
 
 
+def test_a_ttl_is_counted_down_until_it_is_used_up(bridge: MakeBridge) -> None:
+    """At 0 and 1 the switch stops there: what came before has happened, the rest of the actions and the tables has not."""
+    flows = [
+        Flow(Table.INGRESS, 2, match(eth_type=0x0800), (Output(2), DecTtl(), Output(3)), Table.ADMIT),
+        Flow(Table.INGRESS, 2, match(eth_type=ETH_IPV6), (Output(2), DecTtl(), Output(3)), Table.ADMIT),
+        Flow(Table.ADMIT, 3, match(eth_type=0x0800, nw_ttl=7), (SetField("nw_ttl", 200), Output(4))),
+        Flow(Table.ADMIT, 2, match(eth_type=ETH_IPV6, nw_ttl=7), (SetField("nw_ttl", 200), Output(4))),
+        Flow(Table.ADMIT, 1, (), (Output(4),)),
+    ]
+    made = bridge("ttl", 1, 2, 3, 4)
+    tables = tried(made, flows)
+    for frame in (make.udp(B, A, IP_B, IP_A), make.ping6(B, A, ND_B, ND_A), make.neighbour_solicitation(A, ND_A, ND_B)):
+        for ttl in (0, 1, 2, 8, 64, 255):
+            assert_agrees(made, tables, frame.with_fields(nw_ttl=ttl), 1)
+            assert_agrees(made, tables, frame.with_fields(nw_ttl=ttl).with_vlans(7), 1)
+            assert len(trace(made, frame.with_fields(nw_ttl=ttl), 1).outputs) == (1 if ttl < 2 else 3)
+    assert trace(made, make.udp(B, A, IP_B, IP_A), 1).outputs[2] == (4, make.udp(B, A, IP_B, IP_A).with_fields(nw_ttl=63))
+
+
+def test_a_ttl_used_up_in_a_bucket_ends_that_copy_only(bridge: MakeBridge) -> None:
+    group = Group(1, GroupType.ALL, (Bucket((DecTtl(), Output(2))), Bucket((Output(3),))))
+    made = bridge("ttlgroup", 1, 2, 3, 4)
+    flow = Flow(Table.INGRESS, 1, match(eth_type=0x0800), (ToGroup(1), DecTtl(), Output(4)))
+    tables = tried(made, [flow, Flow(Table.INGRESS, 0, (), (ToGroup(1),))], [group])
+    for frame in (make.udp(B, A, IP_B, IP_A), make.gratuitous_arp(A, IP_A)):
+        for ttl in (1, 2, 64):
+            packet = frame.with_fields(nw_ttl=ttl) if "nw_ttl" in frame.fields else frame
+            assert_agrees(made, tables, packet, 1)
+            assert_agrees(made, tables, packet.with_vlans(7, 8), 1)
+
+
+def test_tcp_flags_are_matched_under_a_mask(bridge: MakeBridge) -> None:
+    v4, v6 = ({"eth_type": kind, "ip_proto": 6} for kind in (0x0800, ETH_IPV6))
+    flows = [
+        Flow(Table.INGRESS, 9, match(**v4, tcp_flags=(0x10, 0x10), tcp_src=80), (Output(2),)),
+        Flow(Table.INGRESS, 8, match(**v6, tcp_flags=(0x04, 0x04), tcp_src=80), (Output(3),)),
+        Flow(Table.INGRESS, 7, match(**v4, tcp_flags=0x002), (Output(4),)),
+    ]
+    made = bridge("flags", 1, 2, 3, 4)
+    tables = tried(made, flows)
+    for flags in (0, 0x002, 0x004, 0x010, 0x012, 0x014, 0x0FF, 0x1FF):
+        assert_agrees(made, tables, make.tcp(B, A, IP_B, IP_A, 40000, 80, flags), 1)
+        assert_agrees(made, tables, make.tcp6(B, A, ND_B, ND_A, 40000, 80, flags), 1)
+    assert_agrees(made, tables, make.udp(B, A, IP_B, IP_A, 40000, 80), 1)
+    assert trace(made, make.tcp(B, A, IP_B, IP_A, 1, 80, 0x012), 1).outputs[0][0] == 2
+    assert trace(made, make.tcp6(B, A, ND_B, ND_A, 1, 80, 0x014), 1).outputs[0][0] == 3
+    assert trace(made, make.tcp(B, A, IP_B, IP_A), 1).outputs[0][0] == 4
+
+
+def test_a_ping_is_answered_by_field_moves(bridge: MakeBridge) -> None:
+    v4 = match(eth_type=0x0800, ip_proto=1, icmpv4_type=8, ipv4_dst=IP_B)
+    v6 = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=128, ipv6_dst=ND_B)
+    back = (Move("eth_src", "eth_dst"), SetField("eth_src", B), SetField("nw_ttl", 64))
+    flows = [
+        Flow(Table.INGRESS, 1, v4, (*back, Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", IP_B),
+                                    SetField("icmpv4_type", 0), Output(IN_PORT))),
+        Flow(Table.INGRESS, 1, v6, (*back, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", ND_B),
+                                    SetField("icmpv6_type", 129), Output(IN_PORT))),
+    ]  # fmt: skip
+    made = bridge("pong", 1, 2)
+    tables = tried(made, flows)
+    for ttl in (1, 64, 200):
+        asked = make.ping(B, A, IP_B, IP_A).with_fields(nw_ttl=ttl)
+        asked6 = make.ping6(B, A, ND_B, ND_A).with_fields(nw_ttl=ttl)
+        assert_agrees(made, tables, asked, 1)
+        assert_agrees(made, tables, asked6, 1)
+        assert trace(made, asked, 1).outputs == [(1, make.ping(A, B, IP_A, IP_B, make.ECHO_REPLY))]
+        assert trace(made, asked6, 1).outputs == [(1, make.ping6(A, B, ND_A, ND_B, make.ECHO_REPLY_V6))]
+
+
 def test_a_difference_would_be_seen(bridge: MakeBridge) -> None:
-    """The comparison itself can fail: on a port, on a tag, on a field, on a copy to the controller."""
+    """The comparison itself can fail: on a port, on a tag, on a field, on a TTL, on a copy to the controller."""
     made = bridge("diff", 1, 2, 3)
     frame = make.udp(B, A, IP_B, IP_A)
     tried(made, [Flow(Table.INGRESS, 1, (), (Output(2),))])
@@ -239,3 +310,5 @@ def test_a_difference_would_be_seen(bridge: MakeBridge) -> None:
     for wrong in ((Output(3),), (*push, Output(2)), (SetField("eth_src", B), Output(2)), copied, ()):
         with pytest.raises(AssertionError):
             assert_agrees(made, Tables([Flow(Table.INGRESS, 1, (), wrong)]), frame, 1)
+    with pytest.raises(AssertionError):
+        assert_agrees(made, Tables([Flow(Table.INGRESS, 1, match(eth_type=0x0800), (DecTtl(), Output(2)))]), frame, 1)

@@ -18,12 +18,12 @@ from ryu_vmmob.sim.switch import Tables
 from tests.ovs.bridges import Bridge
 from tests.ovs.frames import to_bytes
 
-# Fields of the datapath's keys, by key and name, and what we call them. The rest (ttl, tos, checksums) is not modelled.
+# Fields of the datapath's keys, by key and name, and what we call them. The rest (tos, checksums) is not modelled.
 _NAMES = {
     "eth": {"src": "eth_src", "dst": "eth_dst"},
     "arp": {"sip": "arp_spa", "tip": "arp_tpa", "op": "arp_op", "sha": "arp_sha", "tha": "arp_tha"},
-    "ipv4": {"src": "ipv4_src", "dst": "ipv4_dst", "proto": "ip_proto"},
-    "ipv6": {"src": "ipv6_src", "dst": "ipv6_dst", "proto": "ip_proto"},
+    "ipv4": {"src": "ipv4_src", "dst": "ipv4_dst", "proto": "ip_proto", "ttl": "nw_ttl"},
+    "ipv6": {"src": "ipv6_src", "dst": "ipv6_dst", "proto": "ip_proto", "hlimit": "nw_ttl"},
     "tcp": {"src": "tcp_src", "dst": "tcp_dst"},
     "udp": {"src": "udp_src", "dst": "udp_dst"},
     "icmp": {"type": "icmpv4_type", "code": "icmpv4_code"},
@@ -31,6 +31,7 @@ _NAMES = {
     "nd": {"target": "ipv6_nd_target", "sll": "ipv6_nd_sll", "tll": "ipv6_nd_tll"},
     "nd_ext": {"nd_reserved": "nd_reserved", "nd_options_type": "nd_options_type"},
 }
+_INVALID_TTL = 2  # OFPR_INVALID_TTL
 
 
 @dataclass
@@ -100,6 +101,8 @@ def _carry_out(bridge: Bridge, state: _State, actions: str, traced: Traced) -> N
                 copy = _State(dict(state.fields), list(state.vlans), state.payload)
                 _carry_out(bridge, copy, arguments, traced)
             case "userspace":
+                if f"reason={_INVALID_TTL}," in arguments:
+                    continue  # made for every TTL that is used up, and given only to a controller that asked for it
                 cookie = re.search(r"rule_cookie=(0x[0-9a-f]+|\d+)", arguments)
                 assert cookie, arguments
                 traced.controller.append((int(cookie[1], 0), state.packet()))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, vid
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, TCP_ACK, vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
     Action,
     Bucket,
+    DecTtl,
     Flow,
     Group,
     GroupType,
@@ -27,11 +28,16 @@ from ryu_vmmob.sim.classifier import AmbiguityError
 from ryu_vmmob.sim.packet import (
     ARP_REPLY,
     ARP_REQUEST,
+    ECHO_REPLY,
+    TCP_SYN,
     Packet,
     arp_request,
     broadcast,
     neighbour_advertisement,
     neighbour_solicitation,
+    ping,
+    tcp,
+    tcp6,
     udp,
 )
 from ryu_vmmob.sim.prerequisites import TableError
@@ -236,6 +242,14 @@ def test_no_option_comes_from_nowhere() -> None:
         (ingress(PopVlan()), "pop_vlan where no tag is"),
         (ingress(SetField("vlan_vid", vid(7))), "set vlan_vid where no tag is"),
         (ingress(PushVlan(), SetField("vlan_vid", 7)), "without the tag-present bit"),
+        (ingress(match=match(nw_ttl=1)), "nw_ttl needs eth_type"),
+        (ingress(match=match(eth_type=ETH_IPV4, nw_ttl=(1, 1))), "nw_ttl takes no mask"),
+        (ingress(match=match(eth_type=ETH_IPV4, tcp_flags=(2, 2))), "tcp_flags needs ip_proto"),
+        (ingress(SetField("tcp_flags", 2), match=match(eth_type=ETH_IPV4, ip_proto=6)), "tcp_flags is read-only"),
+        (ingress(SetField("ip_proto", 6), match=match(eth_type=ETH_IPV4)), "ip_proto is read-only"),
+        (ingress(SetField("nw_ttl", 6)), "nw_ttl needs eth_type"),
+        (ingress(DecTtl()), "nw_ttl needs eth_type"),
+        (ingress(DecTtl(), match=match(eth_type=ETH_ARP)), "nw_ttl needs eth_type"),
         (ingress(ToGroup(99)), "does not exist"),
         (ingress(Output(0)), "no output to port"),
         (ingress(Output(0xFFFFFFFB)), "no output to port"),
@@ -260,6 +274,10 @@ def test_what_a_switch_would_refuse_is_refused(flow: Flow, words: str) -> None:
             [Group(5, GroupType.ALL, (Bucket((ToGroup(6),)),)), Group(6, GroupType.ALL, (Bucket((ToGroup(5),)),))],
             "back to itself",
         ),
+        ([Group(5, GroupType.ALL, (Bucket((Output(2), Output(3))),))], "one output or group"),
+        ([Group(5, GroupType.ALL, (Bucket((Output(2), PushVlan())),))], "one output or group"),
+        ([Group(5, GroupType.ALL, (Bucket((PushVlan(), PopVlan(), Output(2))),))], "as a set"),
+        ([Group(5, GroupType.ALL, (Bucket((SetField("eth_src", A), SetField("eth_src", B), Output(2))),))], "as a set"),
         ([Group(5, GroupType.ALL, ()), Group(5, GroupType.ALL, (Bucket((Output(2),)),))], "one id, two groups"),
     ],
 )
@@ -272,6 +290,44 @@ def test_a_group_that_sets_a_vlan_id_on_a_frame_without_tag_is_found_when_it_run
     group = Group(5, GroupType.INDIRECT, (Bucket((SetField("vlan_vid", vid(7)), Output(2))),))
     with pytest.raises(TableError, match="set vlan_vid"):
         run(FRAME, ingress(ToGroup(5)), groups=(group,))
+
+
+def test_a_ttl_is_counted_down_and_ends_the_frame_when_it_is_used_up() -> None:
+    flows = (
+        ingress(Output(2), DecTtl(), Output(3), match=match(eth_type=ETH_IPV4), goto=Table.ADMIT),
+        Flow(Table.ADMIT, 1, (), (Output(4),)),
+    )
+    lower = FRAME.with_fields(nw_ttl=63)
+    assert run(FRAME, *flows).outputs == ((2, FRAME), (3, lower), (4, lower))
+    for ttl in (0, 1):
+        spent = FRAME.with_fields(nw_ttl=ttl)
+        result = run(spent, *flows)
+        assert result.outputs == ((2, spent),)
+        assert result.lost == ("its TTL is used up",)
+        assert [step.table for step in result.path] == [Table.INGRESS]
+    assert run(FRAME.with_fields(nw_ttl=1), ingress(DecTtl(), match=match(eth_type=ETH_IPV4))).drop == "its TTL is used up"
+
+
+def test_a_ttl_used_up_in_a_bucket_ends_that_copy_and_what_has_none_passes() -> None:
+    group = Group(5, GroupType.ALL, (Bucket((DecTtl(), Output(2))), Bucket((Output(3),))))
+    flow = ingress(ToGroup(5), Output(4))
+    spent = FRAME.with_fields(nw_ttl=1)
+    assert run(spent, flow, groups=(group,)).outputs == ((3, spent), (4, spent))
+    arp = arp_request(A, IP_A, IP_B)
+    assert run(arp, flow, groups=(group,)).outputs == ((2, arp), (3, arp), (4, arp))
+    below = FRAME.with_vlans(7, 8)
+    assert run(below, flow, groups=(group,)).outputs == ((2, below), (3, below), (4, below))
+
+
+def test_flags_ttl_and_types_are_fields_like_others() -> None:
+    opens, goes_on = tcp(B, A, IP_B, IP_A), tcp6(B, A, ND_B, ND_A, flags=TCP_ACK | TCP_SYN)
+    acks = [match(eth_type=kind, ip_proto=6, tcp_flags=(TCP_ACK, TCP_ACK)) for kind in (ETH_IPV4, ETH_IPV6)]
+    flows = [ingress(Output(2), match=ack) for ack in acks]
+    assert run(opens, *flows).outputs == ()
+    assert run(goes_on, *flows).outputs == ((2, goes_on),)
+    echo = match(eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8)
+    flow = ingress(SetField("icmpv4_type", ECHO_REPLY), SetField("nw_ttl", 9), Output(2), match=echo)
+    assert run(ping(B, A, IP_B, IP_A), flow).outputs == ((2, ping(B, A, IP_B, IP_A, ECHO_REPLY).with_fields(nw_ttl=9)),)
 
 
 def test_packets_are_values() -> None:

@@ -59,11 +59,11 @@ def test_the_vlan_id_on_each_link_and_the_delivery() -> None:
     [
         (
             {"ip": "10.1.0.12", "protocol": 6, "port": 80},
-            "ip_proto=6,ipv4_src=10.1.0.11,ipv4_dst=10.1.0.12,tcp_src=40000,tcp_dst=80",
+            "ip_proto=6,nw_ttl=64,ipv4_src=10.1.0.11,ipv4_dst=10.1.0.12,tcp_src=40000,tcp_dst=80",
         ),
         ({"ip": "10.1.0.12", "protocol": 17}, "udp_src=40000,udp_dst=9"),
         ({"ip": "10.1.0.12"}, "ip_proto=253"),
-        ({"ip": "10.1.0.12", "protocol": "icmp"}, "ip_proto=1,ipv4_src=10.1.0.11,ipv4_dst=10.1.0.12,icmpv4_type=8"),
+        ({"ip": "10.1.0.12", "protocol": "icmp"}, "ip_proto=1,nw_ttl=64,ipv4_src=10.1.0.11,ipv4_dst=10.1.0.12,icmpv4_type=8"),
         ({"ip": "2001:db8:1::12", "protocol": "icmp"}, "ipv6_src=2001:db8:1::11,ipv6_dst=2001:db8:1::12,icmpv6_type=128"),
         ({"ip": "2001:db8:1::12", "protocol": 58}, "icmpv6_type=128"),
         ({"ip": "10.1.0.12", "protocol": 58}, "ip_proto=58"),
@@ -75,7 +75,7 @@ def test_the_vlan_id_on_each_link_and_the_delivery() -> None:
         ({"ip": "10.9.9.9"}, "eth_dst=02:00:5e:00:00:01"),
         ({"ip": "10.1.0.1"}, "eth_dst=02:00:5e:00:00:01"),
         ({"ip": None, "mac": 0x02000001000C}, f"eth_dst={B},eth_src={A},eth_type=0x800"),
-        ({"ip": None, "mac": 0x02000001000C}, "ip_proto=253,ipv4_src=10.1.0.11,ipv4_dst=10.1.0.12"),
+        ({"ip": None, "mac": 0x02000001000C}, "ip_proto=253,nw_ttl=64,ipv4_src=10.1.0.11,ipv4_dst=10.1.0.12"),
         ({"ip": None, "mac": 0x02000001000C, "claimed_ip": ip_address("2001:db8:1::9")}, "ipv6_dst=2001:db8:1::12"),
         ({"ip": None, "mac": 0x020000010099}, "ipv4_dst=255.255.255.255"),
         ({"ip": "10.1.0.12", "mac": 0x020000010099}, "eth_dst=02:00:00:01:00:99"),

@@ -1,0 +1,57 @@
+"""Packets as immutable values (`value`), and builders for each family: `arp`, `ip`, `nd`."""
+
+from ryu_vmmob.sim.packet.arp import (
+    ARP_REPLY,
+    ARP_REQUEST,
+    RARP_REQUEST,
+    arp_probe,
+    arp_reply,
+    arp_request,
+    gratuitous_arp,
+    rarp,
+)
+from ryu_vmmob.sim.packet.ip import (
+    DEFAULT_TTL,
+    ECHO_REPLY,
+    ECHO_REPLY_V6,
+    ECHO_REQUEST,
+    ECHO_REQUEST_V6,
+    EXPERIMENT,
+    ICMP,
+    ICMPV6,
+    TCP,
+    TCP_SYN,
+    UDP,
+    broadcast,
+    ipv4,
+    ipv6,
+    ping,
+    ping6,
+    tcp,
+    tcp6,
+    udp,
+    udp6,
+)
+from ryu_vmmob.sim.packet.nd import (
+    ALL_NODES,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    OVERRIDE,
+    SOLICITED,
+    SOURCE_LINK_LAYER,
+    TARGET_LINK_LAYER,
+    multicast_mac,
+    neighbour_advertisement,
+    neighbour_solicitation,
+    solicited_node,
+)
+from ryu_vmmob.sim.packet.value import HEADER_FIELDS, MAX_TAG, Packet
+
+__all__ = [
+    "ALL_NODES", "ARP_REPLY", "ARP_REQUEST", "DEFAULT_TTL", "ECHO_REPLY", "ECHO_REPLY_V6", "ECHO_REQUEST",
+    "ECHO_REQUEST_V6", "EXPERIMENT", "HEADER_FIELDS", "ICMP", "ICMPV6", "MAX_TAG", "NEIGHBOUR_ADVERTISEMENT",
+    "NEIGHBOUR_SOLICITATION", "OVERRIDE", "RARP_REQUEST", "SOLICITED", "SOURCE_LINK_LAYER", "TARGET_LINK_LAYER", "TCP",
+    "TCP_SYN", "UDP", "Packet", "arp_probe", "arp_reply", "arp_request", "broadcast", "gratuitous_arp", "ipv4", "ipv6",
+    "multicast_mac", "neighbour_advertisement", "neighbour_solicitation", "ping", "ping6", "rarp", "solicited_node", "tcp",
+    "tcp6", "udp", "udp6",
+]  # fmt: skip
