@@ -37,7 +37,9 @@ class Field(NamedTuple):
         return struct.pack("!HBB", self.oxm_class, self.number << 1 | masked, length)
 
 
-_BASIC: Final = 0x8000
+OPENFLOW_BASIC: Final = 0x8000
+"""The OXM class of the fields that every OpenFlow 1.3 switch may have."""
+_BASIC: Final = OPENFLOW_BASIC
 _NICIRA: Final = 0x0001  # Open vSwitch's class NXM_NX: what a packet has and OpenFlow 1.3 cannot say
 _ERICSSON: Final = 0x1000  # Open vSwitch's class for the two ND fields that OpenFlow lacks (seen on 3.1.0)
 
