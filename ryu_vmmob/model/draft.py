@@ -13,7 +13,8 @@ from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate
 from ryu_vmmob.model.objects import Cug, Leg, Migration, Seat, Vm
-from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
+from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.state import State, index_policy, index_vm, seat_vm, unindex_policy, unindex_vm
 from ryu_vmmob.paths.presence import domains, presence
 
 
@@ -31,6 +32,7 @@ class Change(NamedTuple):
     cugs: frozenset[str]
     vms: frozenset[str]
     migrations: frozenset[str]
+    policies: frozenset[str]
     events: tuple[Event, ...]
 
 
@@ -45,6 +47,7 @@ class Draft:
         self.cugs: set[str] = set()
         self.vms: set[str] = set()
         self.migrations: set[str] = set()
+        self.policies: set[str] = set()
         self.events: list[Event] = []
 
     def event(self, kind: str, **data: Any) -> None:
@@ -140,23 +143,50 @@ class Draft:
             self.migrations.add(row.id)
         self.state = replace(self.state, migrations=migrations)
 
+    def put_policy(self, policy: Policy) -> None:
+        """Write a policy."""
+        old = self.state.policies.get(policy.name)
+        if old is not None:
+            self.state = unindex_policy(self.state, old)
+        policy = replace(policy, revision=self.state.revision)
+        self.state = replace(self.state, policies=self.state.policies.set(policy.name, policy))
+        self.state = index_policy(self.state, policy)
+        self.policies.add(policy.name)
+        self.event("policy.changed", policy=policy.name)
+
+    def drop_policy(self, policy: Policy) -> None:
+        """Delete a policy."""
+        self.state = unindex_policy(self.state, policy)
+        self.state = replace(self.state, policies=self.state.policies.delete(policy.name))
+        self.policies.add(policy.name)
+        self.event("policy.deleted", policy=policy.name)
+
     def finish(self) -> Change:
         """Derive presence and VLAN-IDs of all that was touched. Raises Refusal when a domain is full."""
-        for name in sorted(self.cugs):
-            self._settle(name)
+        self.settle()
         if self._nothing_done():
-            return Change(self.before, frozenset(), frozenset(), frozenset(), ())
+            return Change(self.before, frozenset(), frozenset(), frozenset(), frozenset(), ())
         for name in sorted(self.migrations):
             if name in self.state.migrations:
                 self._fill_legs(self.state.migrations[name])
         return Change(
-            self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), tuple(self.events)
+            self.state,
+            frozenset(self.cugs),
+            frozenset(self.vms),
+            frozenset(self.migrations),
+            frozenset(self.policies),
+            tuple(self.events),
         )
 
     def _nothing_done(self) -> bool:
         """Whether the state is what it was: a repeated PUT costs no revision."""
         names = (row.name for row in fields(State) if row.name != "revision")
         return all(getattr(self.state, name) is getattr(self.before, name) for name in names)
+
+    def settle(self) -> None:
+        """Derive presence and VLAN-IDs of all that was touched so far. Raises Refusal when a domain is full."""
+        for name in sorted(self.cugs):
+            self._settle(name)
 
     def _settle(self, name: str) -> None:
         cug = self.state.cugs.get(name)
