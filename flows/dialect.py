@@ -25,7 +25,7 @@ def spoken(dialect: Dialect, entries: Iterable[Entry]) -> Iterator[Entry]:
     for entry in entries:
         if dialect is Dialect.OPENVSWITCH or not isinstance(entry, Flow):
             yield entry
-        elif any(name == "nw_ttl" for name, _, _ in entry.match) or entry.table is Table.ADVERTISE and entry.match:
+        elif any(name == "nw_ttl" for name, _, _ in entry.match) or (entry.table is Table.ADVERTISE and entry.match):
             continue
         elif any(_is_extension(action) for action in entry.actions):
             yield Flow(entry.table, entry.priority, entry.match, (Output(CONTROLLER, WHOLE),))

@@ -36,7 +36,7 @@ class End(NamedTuple):
 
 
 def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
-    """The flows of ``policy`` at edge ``at``: in POLICY_OUT if a sender it names can be here, in POLICY_IN if a receiver can."""
+    """The flows of ``policy`` at edge ``at``: in POLICY_OUT where a sender it names can be, in POLICY_IN where a receiver can."""
     sources, targets = list(_ends(state, policy.source)), list(_ends(state, policy.target, receives=True))
     made: dict[int, Flow] = {}
     for source, target in product(sources, targets):
@@ -84,9 +84,9 @@ def _ends(state: State, selector: Selector, *, receives: bool = False) -> Iterat
         yield from map(End, _EVERYWHERE)
     elif selector.kind == "prefix" and not isinstance(value, str) and value is not None:
         yield End(value)
-    elif selector.kind == "cug" and value in state.cugs:
+    elif selector.kind == "cug" and isinstance(value, str) and value in state.cugs:
         yield from _of_cug(state, state.cugs[value], receives)
-    elif selector.kind == "vm" and value in state.vms:
+    elif selector.kind == "vm" and isinstance(value, str) and value in state.vms:
         for interface in state.vms[value].interfaces:
             cug = state.cugs[interface.cug]
             for ip in interface.addresses:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from immutables import Map
 
 from ryu_vmmob.flows.base import base_flows
+from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
 from ryu_vmmob.flows.interface import interface_flows
 from ryu_vmmob.flows.plan import Key, Plan
+from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
 from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
 from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
 from ryu_vmmob.model.draft import Change
@@ -20,6 +22,7 @@ from ryu_vmmob.model.state import Member, State
 from ryu_vmmob.paths.presence import Local, Presence
 
 _NOWHERE: Mapping[str, Local] = {}
+_NO_EDGES: frozenset[str] = frozenset()
 
 
 class Recompute:
@@ -45,9 +48,11 @@ class Recompute:
             self._routing_domain(name)
         for name in sorted(change.vms):
             self._vm(name)
+        for name, edges in self._policies_touched().items():
+            self._policy(name, edges)
 
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
-        made = tuple(entries)
+        made = tuple(spoken(self.state.fabric.switches[switch].dialect, entries))
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made
@@ -245,6 +250,58 @@ class Recompute:
         for number in range(len(interfaces), len(old.interfaces) if old is not None else 0):
             self._gone(_vm_key(Member(name, number)))
             self._gone(_route_key(Member(name, number)))
+
+    # Policies
+
+    def _policies_touched(self) -> Mapping[str, frozenset[str] | None]:
+        """Policies to be made anew, with the edges where (None: all of them)."""
+        found: dict[str, frozenset[str] | None] = {}
+
+        def touch(names: Iterable[str], edges: frozenset[str] | None) -> None:
+            for name in names:
+                before = found.get(name, _NO_EDGES)
+                found[name] = None if edges is None or before is None else before | edges
+
+        touch(self.change.policies, None)
+        for vm in self.change.vms:
+            touch(self.state.policies_of.get(("vm", vm), ()), self._edges_of_vm(vm))
+        for cug in self.change.cugs:
+            joined = self._joined(cug)
+            if _facts(self.before, cug) != _facts(self.state, cug):
+                touch(self.state.policies, None)
+            elif joined:
+                found_cug = self.state.cugs.get(cug)
+                alone = found_cug is not None and found_cug.routing_domain is None
+                touch(self.state.policies if alone else self.state.policies_of.get(("cug", cug), ()), joined)
+        for domain in self.change.routing_domains:
+            if joined := self._joined(routed_segment(domain)):
+                touch(self.state.policies, joined)
+        return found
+
+    def _joined(self, segment: str) -> frozenset[str]:
+        """Edges that joined a segment or left it."""
+        old, new = self._presences(segment)
+        return (old.edges if old is not None else _NO_EDGES) ^ (new.edges if new is not None else _NO_EDGES)
+
+    def _edges_of_vm(self, name: str) -> frozenset[str] | None:
+        """Where a VM's seats differ; None when its addresses do."""
+        old = self.before.vms.get(name) if self.before is not None else None
+        new = self.state.vms.get(name)
+        if old is None or new is None or self.before is None or old.interfaces != new.interfaces:
+            return None
+        seats = (*self.before.seats_of(old), *self.state.seats_of(new))
+        return frozenset(self.state.fabric.servers[seat.server].switch for seat in seats)
+
+    def _policy(self, name: str, edges: frozenset[str] | None) -> None:
+        """A policy at the edges where it can matter: at those named, or at all of them."""
+        policy, key = self.state.policies.get(name), ("policy", name)
+        if policy is None:
+            self._gone(key)
+            return
+        wanted = edges_of_policy(self.state, policy)
+        self._gone(key, wanted)
+        for switch in wanted if edges is None else wanted & edges:
+            self._put(switch, key, policy_flows(self.state, policy, switch))
 
 
 def _local(found: Presence | None) -> Mapping[str, Local]:

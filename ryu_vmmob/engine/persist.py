@@ -12,7 +12,8 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
-from ryu_vmmob.model.state import State, index_vm, route_cug, seat_vm, with_fabric
+from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, with_fabric
 from ryu_vmmob.paths.presence import presence, routed_presence
 from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write
@@ -25,6 +26,7 @@ def writes(before: State, change: Change) -> Iterator[Write]:
     yield from _objects("vm", change.vms, before.vms, after.vms)
     yield from _objects("migration", change.migrations, before.migrations, after.migrations)
     yield from _objects("routing_domain", change.routing_domains, before.routing_domains, after.routing_domains)
+    yield from _objects("policy", change.policies, before.policies, after.policies)
     keys = {cug.key for name in change.cugs for state in (before, after) if (cug := state.cugs.get(name)) is not None}
     keys |= {
         row.key
@@ -58,7 +60,7 @@ def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: M
         new = after.get(name)
         if new is None and name in before:
             yield Write(kind, name, None)
-        elif isinstance(new, (Cug, Vm, Migration, RoutingDomain)) and new != before.get(name):
+        elif isinstance(new, (Cug, Vm, Migration, RoutingDomain, Policy)) and new != before.get(name):
             yield write(new)
 
 
@@ -107,6 +109,9 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
     for vm in found.get("vm", {}).values():
         if isinstance(vm, Vm):
             state = _with_vm(state, vm)
+    for policy in found.get("policy", {}).values():
+        if isinstance(policy, Policy):
+            state = index_policy(replace(state, policies=state.policies.set(policy.name, policy)), policy)
     allocations: dict[int, Map[str, int]] = {}
     holders: dict[tuple[str, int], int] = {}
     for name, vlan_id in found.get("allocation", {}).items():

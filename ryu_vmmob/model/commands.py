@@ -5,7 +5,7 @@ Pure: time and ids come in with the command. A command that cannot be carried ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,7 +14,8 @@ from ryu_vmmob.model.allocation import check_pins, free_segment_key, refuse_take
 from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
 from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm, routed_segment
-from ryu_vmmob.model.refusal import conflict, invalid, not_found
+from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
+from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
 from ryu_vmmob.model.routing import (
     ExternalsChanged,
     NeighbourHeard,
@@ -157,6 +158,8 @@ Command = (
     | DeleteCug
     | PutVm
     | DeleteVm
+    | PutPolicy
+    | DeletePolicy
     | StartMigration
     | Prepared
     | Activate
@@ -173,10 +176,35 @@ Command = (
 
 def apply(state: State, *commands: Command, now: float = 0.0) -> Change:
     """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed."""
-    draft = Draft(state, max([now, *(getattr(command, "now", 0.0) for command in commands)]))
-    for command in commands:
-        _HANDLERS[type(command)](draft, command)
-    return draft.finish()
+    now = max([now, *(getattr(command, "now", 0.0) for command in commands)])
+    draft = Draft(state, now)
+    for number, command in enumerate(commands):
+        try:
+            _HANDLERS[type(command)](draft, command)
+        except Refusal as refusal:
+            refusal.command = number
+            raise
+    try:
+        return draft.finish()
+    except Refusal as refusal:
+        refusal.command = _where_numbers_end(state, commands, now)
+        raise
+
+
+def _where_numbers_end(state: State, commands: Sequence[Command], now: float) -> int:
+    """The number of the command with which a domain is full, of commands that are all good but for that.
+
+    Found by doing them once more, giving out VLAN-IDs after each one instead of after the last.
+    """
+    draft = Draft(state, now)
+    for number, command in enumerate(commands):
+        draft.cugs.clear()
+        try:
+            _HANDLERS[type(command)](draft, command)
+            draft.settle()
+        except Refusal:
+            return number
+    return len(commands) - 1
 
 
 def _put_cug(draft: Draft, command: PutCug) -> None:
@@ -357,6 +385,8 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     DeleteCug: _delete_cug,
     PutVm: _put_vm,
     DeleteVm: _delete_vm,
+    PutPolicy: put_policy,
+    DeletePolicy: delete_policy,
     StartMigration: _start_migration,
     Prepared: _prepared,
     Activate: _activate,

@@ -14,7 +14,8 @@ from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
-from ryu_vmmob.model.state import State, index_vm, route_cug, seat_vm, unindex_vm
+from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
 from ryu_vmmob.paths.presence import Presence, domains, presence, routed_presence
 
 
@@ -32,6 +33,7 @@ class Change(NamedTuple):
     cugs: frozenset[str]
     vms: frozenset[str]
     migrations: frozenset[str]
+    policies: frozenset[str]
     events: tuple[Event, ...]
     routing_domains: frozenset[str] = frozenset()
     neighbours: frozenset[tuple[str, Address]] = frozenset()
@@ -40,7 +42,7 @@ class Change(NamedTuple):
 def everything(state: State) -> Change:
     """The change that made all of ``state``, as if it had come at once."""
     return Change(
-        state, frozenset(state.cugs), frozenset(state.vms), frozenset(state.migrations), (),
+        state, frozenset(state.cugs), frozenset(state.vms), frozenset(state.migrations), frozenset(state.policies), (),
         frozenset(state.routing_domains), frozenset(state.neighbours),
     )  # fmt: skip
 
@@ -58,6 +60,7 @@ class Draft:
         self.migrations: set[str] = set()
         self.routing_domains: set[str] = set()
         self.neighbours: set[tuple[str, Address]] = set()
+        self.policies: set[str] = set()
         self.events: list[Event] = []
 
     def event(self, kind: str, **data: Any) -> None:
@@ -199,26 +202,48 @@ class Draft:
             self.migrations.add(row.id)
         self.state = replace(self.state, migrations=migrations)
 
+    def put_policy(self, policy: Policy) -> None:
+        """Write a policy."""
+        old = self.state.policies.get(policy.name)
+        if old is not None:
+            self.state = unindex_policy(self.state, old)
+        policy = replace(policy, revision=self.state.revision)
+        self.state = replace(self.state, policies=self.state.policies.set(policy.name, policy))
+        self.state = index_policy(self.state, policy)
+        self.policies.add(policy.name)
+        self.event("policy.changed", policy=policy.name)
+
+    def drop_policy(self, policy: Policy) -> None:
+        """Delete a policy."""
+        self.state = unindex_policy(self.state, policy)
+        self.state = replace(self.state, policies=self.state.policies.delete(policy.name))
+        self.policies.add(policy.name)
+        self.event("policy.deleted", policy=policy.name)
+
     def finish(self) -> Change:
         """Derive presence and VLAN-IDs of all that was touched. Raises Refusal when a domain is full."""
-        for name in sorted(self.cugs):
-            self._settle(name, self.state.cugs.get(name), presence(self.state, name) if name in self.state.occupancy else None)
-        for name in sorted(self.routing_domains):
-            self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
+        self.settle()
         if self._nothing_done():
-            return Change(self.before, frozenset(), frozenset(), frozenset(), ())
+            return Change(self.before, frozenset(), frozenset(), frozenset(), frozenset(), ())
         for name in sorted(self.migrations):
             if name in self.state.migrations:
                 self._fill_legs(self.state.migrations[name])
         return Change(
-            self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), tuple(self.events),
-            frozenset(self.routing_domains), frozenset(self.neighbours),
+            self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
+            tuple(self.events), frozenset(self.routing_domains), frozenset(self.neighbours),
         )  # fmt: skip
 
     def _nothing_done(self) -> bool:
         """Whether the state is what it was: a repeated PUT costs no revision."""
         names = (row.name for row in fields(State) if row.name != "revision")
         return all(getattr(self.state, name) is getattr(self.before, name) for name in names)
+
+    def settle(self) -> None:
+        """Derive presence and VLAN-IDs of all that was touched so far. Raises Refusal when a domain is full."""
+        for name in sorted(self.cugs):
+            self._settle(name, self.state.cugs.get(name), presence(self.state, name) if name in self.state.occupancy else None)
+        for name in sorted(self.routing_domains):
+            self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
 
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""

@@ -15,7 +15,8 @@ class Fault(NamedTuple):
 class Refusal(Exception):
     """Raised by a command; the state is as it was. ``status`` is the HTTP status of RFC 9110 that fits.
 
-    ``detail`` names the rule of the draft where one refuses (``R28``).
+    ``detail`` names the rule of the draft where one refuses (``R28``). ``command`` is the number, from 0, of the command that
+    is refused, where several were to be carried out together.
     """
 
     def __init__(self, status: int, title: str, detail: str, faults: tuple[Fault, ...] = ()) -> None:
@@ -24,6 +25,7 @@ class Refusal(Exception):
         self.title = title
         self.detail = detail
         self.faults = faults
+        self.command = 0
 
 
 def invalid(*faults: tuple[str, str]) -> Refusal:

@@ -13,6 +13,7 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment, seats
+from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.paths.presence import Presence
 from ryu_vmmob.paths.trees import Trees, build_trees
 
@@ -54,6 +55,7 @@ class State:
     """External networks whose port has no live cable."""
     neighbours: Map[tuple[str, Address], int] = Map()
     """(external network, address) -> MAC: next hops and hosts outside that have answered, and still do."""
+    policies: Map[str, Policy] = Map()
     allocations: Map[int, Map[str, int]] = Map()
     """Segment key -> domain -> VLAN-ID in use."""
     quarantine: Map[tuple[str, int], Quarantined] = Map()
@@ -89,6 +91,8 @@ class State:
     """Routing domain -> its CUGs."""
     routed_seats: Map[str, Map[str, int]] = Map()
     """Routing domain -> edge -> seats of its CUGs there."""
+    policies_of: Map[tuple[str, str], Map[str, None]] = Map()
+    """("cug", name), ("vm", name) -> policies with such an end; ("any", "") -> those with neither (`policy_keys`)."""
 
     def migration_of(self, vm: Vm) -> Migration | None:
         """The migration that a VM is in, None when it stays."""
@@ -219,3 +223,30 @@ def unindex_vm(state: State, vm: Vm) -> State:
         for ip in interface.addresses:
             ips = ips.delete((interface.cug, ip))
     return replace(state, members=members, macs=macs, ips=ips)
+
+
+def policy_keys(policy: Policy) -> frozenset[tuple[str, str]]:
+    """Where a policy stands in the index ``policies_of``."""
+    ends = (policy.source, policy.target)
+    named = frozenset((end.kind, str(end.value)) for end in ends if end.kind in ("cug", "vm"))
+    return named or _ANYBODY
+
+
+_ANYBODY = frozenset({("any", "")})
+
+
+def index_policy(state: State, policy: Policy) -> State:
+    """Enter a policy into the index."""
+    index = state.policies_of
+    for key in policy_keys(policy):
+        index = index.set(key, index.get(key, Map()).set(policy.name, None))
+    return replace(state, policies_of=index)
+
+
+def unindex_policy(state: State, policy: Policy) -> State:
+    """The inverse of `index_policy`."""
+    index = state.policies_of
+    for key in policy_keys(policy):
+        row = index[key].delete(policy.name)
+        index = index.set(key, row) if row else index.delete(key)
+    return replace(state, policies_of=index)

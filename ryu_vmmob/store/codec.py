@@ -9,6 +9,7 @@ kind           name                          value
 cug            name                          Cug
 vm             name                          Vm
 migration      id                            Migration
+policy         name                          Policy
 routing_domain name                          RoutingDomain
 quarantine     ``domain/segment key``        Quarantined
 allocation     ``domain/segment key``        VLAN-ID
@@ -20,25 +21,41 @@ meta           whatever the engine counts    any JSON value
 
 from __future__ import annotations
 
-from typing import Any, Final
+from ipaddress import ip_network
+from typing import Annotated, Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.model.objects import Cug, Migration, RoutingDomain, Vm
+from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import Quarantined
 from ryu_vmmob.store.base import Body, StoreError, Write
 
-Stored = Cug | Vm | Migration | RoutingDomain | Quarantined
+Stored = Cug | Vm | Migration | RoutingDomain | Policy | Quarantined
+
+
+def _with_prefixes(body: Any) -> Any:
+    """A policy's body with its prefixes as networks: by its looks alone a prefix would do as a name."""
+    if not isinstance(body, dict):
+        return body
+    return body | {end: _prefix(body[end]) for end in ("source", "target") if end in body}
+
+
+def _prefix(selector: Any) -> Any:
+    if isinstance(selector, dict) and selector.get("kind") == "prefix":
+        return selector | {"value": ip_network(str(selector.get("value")))}
+    return selector
+
 
 _TYPES: Final[dict[str, type[Any]]] = {
-    "cug": Cug,
-    "vm": Vm,
-    "migration": Migration,
-    "routing_domain": RoutingDomain,
+    "cug": Cug, "vm": Vm, "migration": Migration, "policy": Policy, "routing_domain": RoutingDomain,
     "quarantine": Quarantined,
+}  # fmt: skip
+_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
+    **{kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()},
+    "policy": TypeAdapter(Annotated[Policy, BeforeValidator(_with_prefixes)]),
 }
-_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()}
 _KINDS: Final = {type_: kind for kind, type_ in _TYPES.items()}
 _PLAIN: Final = frozenset({"allocation", "switch_key", "neighbour", "meta"})
 """Kinds whose value is a JSON value, kept under the key ``value``."""
@@ -67,7 +84,7 @@ def decode(kind: str, name: str, body: Body) -> Any:
         raise StoreError(f"{kind} {name!r} in the store cannot be read: {faults}") from error
 
 
-def write(value: Cug | Vm | Migration | RoutingDomain) -> Write:
+def write(value: Cug | Vm | Migration | RoutingDomain | Policy) -> Write:
     """The write that stores a named object."""
     return Write(_KINDS[type(value)], value.id if isinstance(value, Migration) else value.name, encode(value))
 

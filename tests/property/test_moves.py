@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMigration
+from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
+from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from tests.property.fabrics import fabrics
 from tests.property.world import World, cug, interface, vm
@@ -25,7 +27,9 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
     vms = sorted(state.vms)
     moving = sorted(row.id for row in state.migrations.values() if not row.phase.is_final)
     choice = draw.draw(
-        st.sampled_from(["add", "add", "move", "move", "activate", "commit", "abort", "delete", "link", "away", "time"])
+        st.sampled_from(
+            ["add", "add", "move", "move", "activate", "commit", "abort", "delete", "policy", "link", "away", "time"]
+        )
     )
     before = world.engine.state
     try:
@@ -50,6 +54,11 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
             world.do(command(draw.draw(st.sampled_from(moving)), world.now))
         elif choice == "delete" and vms:
             world.do(DeleteVm(draw.draw(st.sampled_from(vms)), world.now))
+        elif choice == "policy":
+            ends = [Selector("any"), *(Selector("vm", name) for name in vms), *(Selector("cug", name) for name in state.cugs)]
+            source, target = (draw.draw(st.sampled_from(ends)) for _ in range(2))
+            name = f"p{draw.draw(st.integers(0, 2))}"
+            world.do(DeletePolicy(name) if draw.draw(st.booleans()) else PutPolicy(name, False, source, target))
         elif choice == "link":
             names = sorted(link.name for link in world.fabric.links)
             world.links(frozenset(draw.draw(st.lists(st.sampled_from(names), max_size=2))))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
+from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.store.base import Record, StoreError
 from tests.unit.core_support import (
     LATER,
@@ -31,6 +35,7 @@ from tests.unit.core_support import (
         cug(pins={"rack-b": 105}),
         vm("web3", "b1", nic(13)),
         DeleteVm("web1"),
+        PutPolicy("p", False, Selector("any"), Selector("vm", "web1")),
         MOVE,
         LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0),
     ],
@@ -101,14 +106,20 @@ def test_a_dry_run_changes_nothing() -> None:
 
 
 def busy() -> Site:
-    """A bit of everything: pins, two interfaces, numbers at rest, a deleted CUG, moves in several phases."""
+    """A bit of everything: pins, two interfaces, numbers at rest, a deleted CUG, policies, moves in several phases."""
     made = racks(
         cug("db", 2, {"rack-b": 105}), vm("both", "b3", nic(21, ips=["10.1.0.21", "2001:db8:1::15"]), nic(21, "db", 2))
     )
     made.engine.execute(cug("gone", 3))
     made.engine.execute(vm("gone1", "b1", nic(11, "gone", 3)))
+    made.engine.execute(
+        PutPolicy("in", True, Selector("prefix", ip_network("::/0")), Selector("cug", "web"), 200, 6, ((80, 89),), True),
+        PutPolicy("gone", False, Selector("vm", "gone1"), Selector("cug", "gone"), protocol="icmp"),
+        PutPolicy("all", False, Selector("any"), Selector("any")),
+    )
     made.engine.execute(DeleteVm("gone1", made.now))
     made.engine.execute(DeleteCug("gone", made.now))
+    made.engine.execute(DeletePolicy("all"))
     made.engine.execute(LATER)
     made.engine.execute(StartMigration("m2", "both", "a3", delivery="on_activation", commit="request", now=made.now))
     made.confirm()
@@ -120,6 +131,7 @@ def busy() -> Site:
 def test_what_the_store_holds_is_the_state() -> None:
     made = busy()
     assert made.state.quarantine
+    assert set(made.state.policies) == {"in", "gone"}
     again = made.restart()
     same(again.state, made.state)
     for name, rows in made.engine.desired.tables.items():

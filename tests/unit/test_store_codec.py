@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_vmmob.model.objects import Cug, Interface, Leg, Migration, Phase, TimelineEntry, Vm
+from ryu_vmmob.model.policy import Policy, Selector
 from ryu_vmmob.model.state import Quarantined
 from ryu_vmmob.store import StoreError, Write, open_store
 from ryu_vmmob.store.codec import decode, encode, pair_name, pair_of, pair_write, write
@@ -70,6 +71,23 @@ migrations = st.builds(
     reason=st.none() | st.text(),
     revision=revisions,
 )
+selectors = (
+    st.builds(Selector, st.sampled_from(["cug", "vm"]), names | st.sampled_from(["10.0.0.0", "10"]))
+    | st.builds(Selector, st.just("prefix"), networks)
+    | st.just(Selector("any"))
+)
+policies = st.builds(
+    Policy,
+    name=names,
+    priority=st.integers(0, 10000),
+    allow=st.booleans(),
+    source=selectors,
+    target=selectors,
+    protocol=st.none() | st.just("icmp") | st.integers(0, 255),
+    ports=st.lists(st.tuples(st.integers(1, 65535), st.integers(1, 65535)), max_size=3).map(tuple),
+    replies=st.booleans(),
+    revision=revisions,
+)
 quarantines = st.builds(Quarantined, vlan_ids, times, revisions)
 
 
@@ -95,6 +113,13 @@ def test_migrations(migration: Migration) -> None:
     assert [type(leg) for leg in back.legs] == [Leg] * len(migration.legs)
     assert [type(entry) for entry in back.timeline] == [TimelineEntry] * len(migration.timeline)
     assert type(back.phase) is Phase
+
+
+@given(policies)
+def test_policies(policy: Policy) -> None:
+    back = through_json("policy", policy)
+    assert back == policy
+    assert type(back.protocol) is type(policy.protocol)
 
 
 @given(quarantines)
@@ -130,6 +155,9 @@ def test_a_record_from_before_a_field_was_there() -> None:
     assert decode("vm", "web1", {"name": "web1", "server": "a", "interfaces": []}) == Vm("web1", "a", ())
 
 
+POLICY = {"name": "x", "priority": 1, "allow": True, "source": {"kind": "any"}, "target": {"kind": "any"}}
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "fault"),
     [
@@ -137,7 +165,12 @@ def test_a_record_from_before_a_field_was_there() -> None:
         ("vm", {"name": "web1", "server": "a", "interfaces": [{"cug": "web", "mac": "x", "ips": []}]}, r"interfaces\[0\].mac"),
         ("cug", {"name": "web", "key": 1, "subnets": ["10.0.0.0/33"], "gateways": []}, r"subnets\[0\]"),
         ("quarantine", {"value": []}, "quarantine 'x'"),
-        ("policy", {"name": "x"}, "means nothing to this version"),
+        ("policy", {"name": "x"}, "source: Field required"),
+        ("policy", POLICY | {"source": {"kind": "prefix", "value": "10.0.0.1/8"}}, "host bits set"),
+        ("policy", POLICY | {"source": {"kind": "prefix"}}, "does not appear to be"),
+        ("policy", POLICY | {"source": {"kind": "x"}}, "source.kind"),
+        ("policy", POLICY | {"source": 1}, "source"),
+        ("batch", {"name": "x"}, "means nothing to this version"),
         ("meta", {"other": 1}, "means nothing to this version"),
     ],
 )

@@ -1,0 +1,69 @@
+"""Commands on policies, and what names they lean on. The rules of their values stand at the edge (REST bodies)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ryu_vmmob.model.draft import Draft
+from ryu_vmmob.model.policy import Policy, Ports, Protocol, Selector, merged
+from ryu_vmmob.model.refusal import invalid, not_found
+from ryu_vmmob.model.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class PutPolicy:
+    """Create or replace a policy; the fields are those of `Policy`, ``ports`` in any order."""
+
+    name: str
+    allow: bool
+    source: Selector
+    target: Selector
+    priority: int = 100
+    protocol: Protocol | None = None
+    ports: Ports = ()
+    replies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePolicy:
+    """Delete a policy."""
+
+    name: str
+
+
+def put_policy(draft: Draft, command: PutPolicy) -> None:
+    """Carry out `PutPolicy`. Raises Refusal (422) when it names a CUG or VM that is not there."""
+    policy = Policy(
+        command.name, command.priority, command.allow, command.source, command.target, command.protocol,
+        merged(command.ports), command.replies,
+    )  # fmt: skip
+    faults = [(path, f"there is no {kind} {name!r}") for path, kind, name in _missing(draft.state, policy)]
+    if faults:
+        raise invalid(*faults)
+    old = draft.state.policies.get(policy.name)
+    if old is not None and replace(policy, revision=old.revision) == old:
+        return
+    draft.put_policy(policy)
+
+
+def delete_policy(draft: Draft, command: DeletePolicy) -> None:
+    """Carry out `DeletePolicy`. Raises Refusal (404)."""
+    policy = draft.state.policies.get(command.name)
+    if policy is None:
+        raise not_found("policy", command.name)
+    draft.drop_policy(policy)
+
+
+def dangling(state: State, policy: Policy) -> tuple[str, ...]:
+    """The ends that name what is no longer there, as paths (``from.cug``, ``to.vm``): with one the policy matches nothing."""
+    return tuple(path for path, _, _ in _missing(state, policy))
+
+
+def _missing(state: State, policy: Policy) -> Iterator[tuple[str, str, object]]:
+    """(path, kind in words, name) of each end that names what is not there."""
+    for end, selector in (("from", policy.source), ("to", policy.target)):
+        if selector.kind == "cug" and selector.value not in state.cugs:
+            yield f"{end}.cug", "CUG", selector.value
+        elif selector.kind == "vm" and selector.value not in state.vms:
+            yield f"{end}.vm", "VM", selector.value

@@ -1,0 +1,91 @@
+"""Policies: who may send what to whom. Values only; `model.decision` says what they come to (contract 3).
+
+Stateless, each direction stated by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ryu_vmmob.model.objects import Network
+
+TCP: Final = 6
+UDP: Final = 17
+
+Protocol = int | Literal["icmp"]
+"""A number of IANA's registry, 0 to 255; ``icmp``: ICMP for IPv4 and ICMPv6 for IPv6."""
+
+Ports = tuple[tuple[int, int], ...]
+"""Ranges of port numbers, both ends included."""
+
+_ALL_BITS: Final = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One end of a policy.
+
+    ========== =============== =============================================================
+    kind       value           stands for
+    ========== =============== =============================================================
+    ``cug``    name of a CUG   the addresses in its subnets, as its members
+    ``vm``     name of a VM    the addresses of its interfaces, each in its CUG
+    ``prefix`` a network       addresses in it, in every scope that the other end is in
+    ``any``    None            every address, in every scope that the other end is in
+    ========== =============== =============================================================
+    """
+
+    kind: Literal["cug", "vm", "prefix", "any"]
+    value: str | Network | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What of the traffic from ``source`` to ``target`` is allowed, or denied.
+
+    The highest ``priority`` (0 to 10000) that matches decides; on a tie deny wins. ``protocol`` None: all. ``ports`` are
+    destination ports of TCP or UDP, sorted and merged (`merged`), within 1 to 65535; empty: all. ``replies``, with TCP and
+    ``allow`` only: segments from ``target`` to ``source`` with ACK or RST set and their source port in ``ports`` match too.
+    """
+
+    name: str
+    priority: int
+    allow: bool
+    source: Selector
+    target: Selector
+    protocol: Protocol | None = None
+    ports: Ports = ()
+    replies: bool = False
+    revision: int = 0
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> Ports:
+    """The same numbers as few ranges as possible, in order: ranges that overlap or touch become one."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], high))
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def port_masks(ports: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The same numbers as (value, mask) pairs over 16 bits, in order: the fewest whose masks are leading ones.
+
+    A number matches a pair when ``number & mask == value``. Each matches one pair at most, so that flows made of them never
+    overlap. One range makes at most 30.
+    """
+    return tuple(pair for low, high in merged(ports) for pair in _blocks(low, high))
+
+
+def _blocks(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """A range cut into aligned blocks, from each place the largest that fits."""
+    while low <= high:
+        size = low & -low or _ALL_BITS + 1
+        while low + size - 1 > high:
+            size >>= 1
+        yield low, _ALL_BITS & -size
+        low += size
