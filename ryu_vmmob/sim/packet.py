@@ -18,7 +18,9 @@ from ryu_vmmob.flows.fields import (
     FIELDS,
     MAC_BROADCAST,
     MAC_MULTICAST_BIT,
+    multicast_mac,
     show,
+    solicited_node,
 )
 
 HEADER_FIELDS: Final = frozenset(FIELDS) - {"in_port", "metadata", "vlan_vid"}
@@ -192,16 +194,6 @@ def ping(eth_dst: int, eth_src: int, dst: int, src: int) -> Packet:
 def broadcast(mac: int, ip: int) -> Packet:
     """A UDP datagram to everybody on the subnet."""
     return udp(MAC_BROADCAST, mac, 0xFFFFFFFF, ip)
-
-
-def multicast_mac(ip: int) -> int:
-    """The Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
-    return 0x333300000000 | ip & 0xFFFFFFFF
-
-
-def solicited_node(ip: int) -> int:
-    """The solicited-node multicast address of an IPv6 address (RFC 4291, 2.7.1)."""
-    return 0xFF02 << 112 | 0x1FF << 24 | ip & 0xFFFFFF
 
 
 def neighbour_solicitation(mac: int, ip: int, target: int) -> Packet:
