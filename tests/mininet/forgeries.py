@@ -21,10 +21,9 @@ def _udp(source_mac: str, target_mac: str, source: str, target: str) -> bytes:
     return bytes(Ether(src=source_mac, dst=target_mac) / network / UDP(sport=40000, dport=PORTS[version]) / bytes(24))
 
 
-def _arp_reply(source_mac: str, said_mac: str, said: str, target_mac: str, target: str) -> bytes:
-    return bytes(
-        Ether(src=source_mac, dst=target_mac) / ARP(op=2, hwsrc=said_mac, psrc=said, hwdst=target_mac, pdst=target)
-    )
+def _arp(operation: int, source_mac: str, said_mac: str, said: str, target_mac: str, target: str) -> bytes:
+    body = ARP(op=operation, hwsrc=said_mac, psrc=said, hwdst=target_mac, pdst=target)
+    return bytes(Ether(src=source_mac, dst=target_mac) / body)
 
 
 def _advertisement(source_mac: str, source: str, said_mac: str, said: str, target_mac: str, target: str) -> bytes:
@@ -58,8 +57,9 @@ def forgeries(liar: Vm, victim: Vm, witness: Vm, other: Vm, outside4: str, outsi
         for said in (theirs, gateway):
             for target_mac, target in ((to_mac, to), (EVERYBODY, said)):
                 if version == 4:
-                    found += [_arp_reply(one, mac, said, target_mac, target) for one in (mac, their_mac)]
-                    found.append(_arp_reply(mac, their_mac, own, target_mac, target))  # its own address at another's MAC
+                    for operation in (1, 2):  # request and reply: both are believed
+                        found += [_arp(operation, one, mac, said, target_mac, target) for one in (mac, their_mac)]
+                        found.append(_arp(operation, mac, their_mac, own, target_mac, target))  # its own at another's MAC
                 else:
                     group = (ALL_NODES_MAC, ALL_NODES) if target_mac == EVERYBODY else (target_mac, target)
                     found.append(_advertisement(mac, own, mac, said, *group))
