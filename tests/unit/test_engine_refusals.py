@@ -34,7 +34,8 @@ def test_a_stranger_is_reported_once_a_second() -> None:
     assert [event.kind for event in events] == ["refused.spoofing"] * 3
     assert [event.data["more"] for event in events] == [0, 9, 9]
     assert events[0].data == {
-        "switch": "tor-a", "port": 1, "server": "a1", "mac": mac_text(STRANGER), "address": "10.1.0.99", "cug": "web", "more": 0,
+        "switch": "tor-a", "port": 1, "server": "a1", "mac": mac_text(STRANGER), "address": "10.1.0.99", "cug": "web",
+        "more": 0,
     }  # fmt: skip
 
 
