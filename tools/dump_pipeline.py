@@ -4,8 +4,8 @@
     .venv/bin/python tools/dump_pipeline.py            rewrite
     .venv/bin/python tools/dump_pipeline.py --check    say what is stale; exit status 1 if anything is
 
-A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The sample network is that of `commands` below, on
-etc/example.yaml.
+A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The samples are those of `populate` and `populate_routed`
+below, on etc/example.yaml.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.flows.base import base_flows
-from ryu_vmmob.flows.compiler import Compiler, Plan
+from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions
@@ -30,15 +30,25 @@ from ryu_vmmob.flows.pipeline import (
     COOKIE_MARK_MASK,
     HAIRPIN,
     MAX_GROUP_INDEX,
+    MAX_POLICY_PRIORITY,
     MAX_SEGMENT_KEY,
+    METER_RATES,
+    OUTSIDE,
+    ROUTED,
+    SCOPE,
     SEGMENT,
     TABLES,
+    VIA,
     GroupKind,
     Meta,
+    Meter,
     Priority,
     Table,
     group_id,
+    policy_priority,
+    route_priority,
 )
+from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.model.commands import (
     Activate,
     Command,
@@ -51,15 +61,19 @@ from ryu_vmmob.model.commands import (
     StartMigration,
     apply,
 )
-from ryu_vmmob.model.objects import Interface
+from ryu_vmmob.model.objects import Interface, routed_segment
+from ryu_vmmob.model.policies import PutPolicy
+from ryu_vmmob.model.policy import TCP, Selector
+from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.model.state import State, with_fabric
 
 ROOT = Path(__file__).resolve().parent.parent
 FABRIC = ROOT / "etc" / "example.yaml"
 LINK_FABRIC = ROOT / "etc" / "two-dcs.yaml"
 LINK = "border-1:48=border-3:48"
-SHOWN, LAG_SHOWN = "tor-a", "tor-b"
-"""The switch whose tables are shown, and the one that has a server with a LAG."""
+SHOWN, LAG_SHOWN, BORDER = "tor-a", "tor-b", "border-1"
+"""The switch whose tables are shown, the one that has a server with a LAG, and the one with an external network."""
+OUTSIDE_NAME = "internet-1"
 
 Row = tuple[str, ...]
 
@@ -81,6 +95,21 @@ def populate() -> list[Command]:
     ]
 
 
+def populate_routed() -> list[Command]:
+    """Two CUGs of routing domain red with a VM each, an external network of which the next hop has answered, two policies."""
+    hop = NeighbourHeard(OUTSIDE_NAME, ip_address("192.0.2.254"), mac("02:00:00:00:01:fe"))
+    front, everywhere = Selector("cug", "front"), Selector("prefix", ip_network("0.0.0.0/0"))
+    return [
+        PutCug("front", (ip_network("10.3.0.0/24"),), routing_domain="red"),
+        PutCug("back", (ip_network("10.4.0.0/24"),), routing_domain="red"),
+        PutVm("front1", "srv-a1", (interface("front", 0x31, "10.3.0.31"),)),
+        PutVm("back1", "srv-c1", (interface("back", 0x41, "10.4.0.41"),)),
+        PutPolicy("to-back", True, front, Selector("cug", "back"), protocol=TCP, ports=((5432, 5433),), replies=True),
+        PutPolicy("surfing", True, front, everywhere, 50, TCP, ((443, 443),), True),
+        hop,
+    ]
+
+
 STEPS: tuple[tuple[str, Command], ...] = (
     ("preparing", StartMigration("m-1", "web1", "srv-a1")),
     ("prepared", Prepared("m-1", 1.0)),
@@ -95,9 +124,10 @@ def in_order(flow: Flow) -> tuple[int, int, str]:
 
 
 class Sample:
-    """The sample network, and the plan of each step of web1's move."""
+    """The sample network, and the plan of each step of web1's move; and the network with routing, at rest."""
 
     def __init__(self) -> None:
+        self.routed = Routed()
         self._state: State = with_fabric(None, load(FABRIC))
         self._compiler = Compiler()
         self.seen: dict[str, dict[int, Flow]] = {name: {} for name in self._state.fabric.switches}
@@ -129,6 +159,25 @@ class Sample:
         return Counter({name: len(list(self._compiler.flows(name))) for name in sorted(self._state.fabric.switches)})
 
 
+class Routed:
+    """The sample network of what is routed."""
+
+    def __init__(self) -> None:
+        state: State = with_fabric(None, load(FABRIC))
+        for command in populate_routed():
+            state = apply(state, command).state
+        self.state = state
+        self._compiler = full(state)
+
+    def flows(self, switch: str, *tables: Table) -> list[Flow]:
+        """The flows of some tables of one switch, in the order in which a frame meets them."""
+        return sorted((flow for flow in self._compiler.flows(switch) if flow.table in tables), key=in_order)
+
+    def groups(self, switch: str) -> list[Group]:
+        """The groups of one switch."""
+        return sorted(self._compiler.groups(switch), key=lambda group: group.id)
+
+
 # What the blocks say
 
 
@@ -150,7 +199,7 @@ def names(fields: Iterable[str]) -> str:
 
 def miss(table: Table) -> str:
     """What becomes of a frame that no flow of ``table`` wants, as `base_flows` has it."""
-    (flow,) = [flow for flow in base_flows() if flow.table is table and flow.priority == Priority.MISS]
+    (flow,) = [flow for flow in base_flows(0) if flow.table is table and flow.priority == Priority.MISS]
     return show_instructions(flow)
 
 
@@ -184,8 +233,27 @@ def bits(meta: Meta) -> str:
 def metadata() -> str:
     """The fields of the metadata."""
     body: tuple[tuple[str, Meta, str], ...] = (
-        ("`SEGMENT`", SEGMENT, f"the segment's key, 1 to {MAX_SEGMENT_KEY}; written at `ingress`, valid to the end"),
-        ("`HAIRPIN`", HAIRPIN, "an answer: it leaves by the port it came from; set at `answer`, read at `deliver`"),
+        (
+            "`SEGMENT`",
+            SEGMENT,
+            f"the segment's key, 1 to {MAX_SEGMENT_KEY}, and 0 for what comes from outside; written at `ingress`, and at `route` "
+            "where a packet changes over to another CUG",
+        ),
+        (
+            "`HAIRPIN`",
+            HAIRPIN,
+            "it may leave by the port it came from: an answer, set at `answer`, or a routed packet, set at `route`; read at "
+            "`deliver`",
+        ),
+        ("`ROUTED`", ROUTED, "it comes from another CUG or from outside; set at `route`, read at `policy_in`"),
+        ("`VIA`", VIA, "it came over a routed segment, so another edge has routed it already; set at `ingress`"),
+        ("`OUTSIDE`", OUTSIDE, "it came from an external network; set at `ingress`"),
+        (
+            "`SCOPE`",
+            SCOPE,
+            "where its addresses are unique: the key of the routing domain's segment, or the CUG's own where it has none; "
+            "written at `ingress`, valid to the end",
+        ),
     )
     return rows(
         ("field", "bits", "mask", "means"),
@@ -195,16 +263,34 @@ def metadata() -> str:
 
 _RUNGS: Mapping[Priority, str] = {
     Priority.MISS: "the end of each table",
-    Priority.FALLBACK: "what holds when nothing more precise does: the flood tree",
+    Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
+    Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
     Priority.NORMAL: "the ordinary flow",
     Priority.SPECIAL: "a rule that goes before the ordinary one",
     Priority.EXCEPTION: "a rule that goes before the special one",
+    Priority.POLICY: (
+        f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
+        f"{policy_priority(MAX_POLICY_PRIORITY, False)}"
+    ),
+    Priority.EXEMPT: "what is no policy's business: neighbour discovery",
 }
 
 
 def priorities() -> str:
     """The ladder."""
     return rows(("priority", "name", "used for"), ((str(int(rung)), f"`{rung.name}`", _RUNGS[rung]) for rung in Priority))
+
+
+_METERS: Mapping[Meter, str] = {
+    Meter.ANSWERS: "packets that somebody wants an answer to: time exceeded, unreachable, router solicitations, neighbours outside",
+    Meter.REFUSALS: "frames refused at servers' ports, of which the controller sees some",
+}
+
+
+def meters() -> str:
+    """What limits the packets that reach the controller."""
+    body = ((str(int(meter)), f"`{meter.name}`", str(METER_RATES[meter]), _METERS[meter]) for meter in Meter)
+    return rows(("meter", "name", "packets a second", "limits"), body)
 
 
 _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
@@ -313,6 +399,41 @@ def in_table(table: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
     return lambda sample: dump(flow for flow in sample.prepared[switch][0] if flow.table is table)
 
 
+def routed_in(*tables: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
+    """The flows of some tables of one switch of the network with routing."""
+    return lambda sample: dump(sample.routed.flows(switch, *tables))
+
+
+def routed_answers(sample: Sample) -> str:
+    """What a gateway answers at one edge."""
+    flows = sample.routed.flows(SHOWN, Table.ANSWER)
+    return dump(flow for flow in flows if flow.owner[0] in ("cug", "gateway"))
+
+
+def of_segment(sample: Sample) -> str:
+    """How packets come in over the routed segment, and the ways on."""
+    segment = routed_segment("red")
+    key = SEGMENT.of(sample.routed.state.routing_domains["red"].key)[0]
+    entering = (
+        flow
+        for flow in sample.routed.flows(SHOWN, Table.INGRESS)
+        if flow.metadata is not None and flow.metadata[0] & SEGMENT.mask == key
+    )
+    flows = sample.routed.flows(SHOWN, Table.BRIDGE)
+    rest = [*flows, *sample.routed.groups(SHOWN)]
+    return dump([*entering, *(entry for entry in rest if entry.owner[:2] == ("hop", segment))])
+
+
+def of_transit(sample: Sample) -> str:
+    """All that a switch has of a routed segment on which it is no edge."""
+    return dump(flow for flow in sample.routed.flows("border-2", *TABLES) if flow.owner != ("switch",) and "red" in str(flow.owner))
+
+
+def of_external(sample: Sample) -> str:
+    """Everything an external network adds to its edge."""
+    return dump(flow for flow in sample.routed.flows(BORDER, *TABLES) if flow.owner == ("external", OUTSIDE_NAME))
+
+
 def of_lag(sample: Sample) -> str:
     """Bridging, delivery and groups of the switch with the LAG."""
     flows, groups = sample.prepared[LAG_SHOWN]
@@ -344,6 +465,9 @@ def link_failure(_: Sample) -> str:
     return rows(("messages sent for", *switches), body)
 
 
+_ROUTED = (Table.POLICY_OUT, Table.GATEWAY, Table.ROUTE, Table.POLICY_IN)
+"""Tables whose dumps are those of the network with routing."""
+
 Blocks = Mapping[str, Callable[[Sample], str]]
 FILES: Mapping[str, Blocks] = {
     "docs/pipeline.md": {
@@ -353,7 +477,12 @@ FILES: Mapping[str, Blocks] = {
         "cookie": cookie,
         "groups": lambda _: group_ids() + "\n\n" + group_example(),
         **{f"head-{table.label}": of_table(table) for table in TABLES},
-        **{f"dump-{table.label}": in_table(table) for table in TABLES},
+        **{f"dump-{table.label}": routed_in(table) if table in _ROUTED else in_table(table) for table in TABLES},
+        "meters": lambda _: meters(),
+        "routed-answers": routed_answers,
+        "routed-segment": of_segment,
+        "routed-transit": of_transit,
+        "routed-external": of_external,
         "dump-groups": lambda sample: dump(sample.prepared[SHOWN][1]),
         "dump-lag": of_lag,
     },

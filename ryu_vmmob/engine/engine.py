@@ -254,10 +254,12 @@ class Engine:
     def frame_seen(self, switch: str, cookie: int) -> None:
         """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
 
-        Only of flows that ask for a copy: whatever else a switch sends us is no news of a VM.
+        Only of a VM's flows that ask for a copy: whatever else a switch sends us is no news of a VM.
         """
         flow = self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
-        if flow is None or not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
+        if flow is None or flow.owner[0] != "vm":
+            return
+        if not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
             return
         vm = self.state.vms.get(flow.owner[1])
         migration = self.state.migration_of(vm) if vm is not None else None
