@@ -24,7 +24,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "frames": frozenset({"flows"}),
     "punt": frozenset({"fabric", "model", "paths", "flows", "frames"}),
     "store": frozenset({"fabric", "model"}),
-    "engine": frozenset({"fabric", "paths", "model", "flows", "store"}),
+    "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
     "trace": frozenset({"fabric", "model", "flows", "sim"}),
     "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace"}),
     "sim": frozenset({"fabric", "flows"}),
