@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
 from tests.unit.core_support import (
@@ -24,8 +25,8 @@ from tests.unit.core_support import (
 
 
 def awaited(made: Site, switch: str) -> list[int]:
-    """Cookies of the flows that send a copy to the controller."""
-    flows = made.engine.desired.flows(switch)
+    """Cookies of the flows by which an interface comes in and that send a copy to the controller."""
+    flows = [row for row in made.engine.desired.flows(switch) if row.table is Table.INGRESS]
     return [row.cookie for row in flows if any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)]
 
 
