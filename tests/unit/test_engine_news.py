@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
 from tests.unit.core_support import (
@@ -25,7 +26,7 @@ from tests.unit.core_support import (
 
 def awaited(made: Site, switch: str) -> list[int]:
     """Cookies of the flows by which a VM that is awaited says that it has arrived."""
-    return [row.cookie for row in shown(made, switch) if row.owner[0] == "vm"]
+    return [row.cookie for row in shown(made, switch) if row.table is Table.INGRESS and row.owner[0] == "vm"]
 
 
 def shown(made: Site, switch: str) -> list[Flow]:

@@ -11,6 +11,7 @@ from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, FIELDS, MAC_BROA
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
+    Action,
     Bucket,
     DecTtl,
     Flow,
@@ -283,6 +284,37 @@ def test_groups(name: str) -> None:
 def test_delete_a_group() -> None:
     theirs = PARSER.OFPGroupMod(DESC, OFP.OFPGC_DELETE, OFP.OFPGT_ALL, 77, [])
     assert wire.group_delete(77, XID) == serialised(theirs, XID)
+
+
+OUT = (PushVlan(), SetField("vlan_vid", vid(110)), Output(1))
+
+
+@pytest.mark.parametrize("actions", [(Output(1),), OUT, (ToGroup(TO_GROUP),)], ids=["port", "tag", "group"])
+@pytest.mark.parametrize("frame", [b"", bytes(61)], ids=["empty", "frame"])
+def test_packet_out(actions: tuple[Action, ...], frame: bytes) -> None:
+    ours = wire.packet_out(actions, frame, XID)
+    theirs = PARSER.OFPPacketOut(
+        DESC, buffer_id=OFP.OFP_NO_BUFFER, in_port=OFP.OFPP_CONTROLLER, actions=[ryu_action(row) for row in actions],
+        data=frame,
+    )  # fmt: skip
+    assert ours == serialised(theirs, XID)
+
+
+def test_a_packet_out_longer_than_a_message_is_refused() -> None:
+    longest = 0xFFFF - 24 - 16
+    assert len(wire.packet_out((Output(1),), bytes(longest), XID)) == 0xFFFF
+    with pytest.raises(ValueError, match="65536 bytes"):
+        wire.packet_out((Output(1),), bytes(longest + 1), XID)
+
+
+def test_asking_for_packets_whose_time_is_over() -> None:
+    packets = 1 << OFP.OFPR_NO_MATCH | 1 << OFP.OFPR_ACTION | 1 << OFP.OFPR_INVALID_TTL
+    ports = 1 << OFP.OFPPR_ADD | 1 << OFP.OFPPR_DELETE | 1 << OFP.OFPPR_MODIFY
+    flows = (
+        1 << OFP.OFPRR_IDLE_TIMEOUT | 1 << OFP.OFPRR_HARD_TIMEOUT | 1 << OFP.OFPRR_DELETE | 1 << OFP.OFPRR_GROUP_DELETE
+    )
+    theirs = PARSER.OFPSetAsync(DESC, [packets, 0], [ports, ports], [flows, 0])
+    assert wire.set_async(XID) == serialised(theirs, XID)
 
 
 def test_barrier() -> None:
