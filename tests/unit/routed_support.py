@@ -25,7 +25,9 @@ HOP_1, HOP_2, HOP_2_V6 = ip_address("192.0.2.254"), ip_address("198.51.100.254")
 PARTNER = ip_address("172.16.0.2")
 
 
-def external(name: str, port: PortRef, domain: str, address: str, prefixes: str = "", hop: str = "", **more: int) -> External:
+def external(
+    name: str, port: PortRef, domain: str, address: str, prefixes: str = "", hop: str = "", vlan_id: int | None = None
+) -> External:
     """An external network; several addresses, prefixes and hops are told apart by blanks."""
     return External(
         name,
@@ -34,7 +36,7 @@ def external(name: str, port: PortRef, domain: str, address: str, prefixes: str 
         tuple(map(ip_interface, address.split())),
         tuple(map(ip_network, prefixes.split())),
         tuple(map(ip_address, hop.split())),
-        **more,
+        vlan_id,
     )
 
 
