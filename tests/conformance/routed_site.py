@@ -24,8 +24,11 @@ from tests.property.world import cug, interface, vm
 from tests.unit.routed_support import allow
 
 GATEWAY = mac(FABRIC.gateway_mac)
-OUTSIDE = {4: ip_address("203.0.113.9"), 6: ip_address("2001:db8:aaaa::9")}
-"""Somebody outside, reached by every external network."""
+OUTSIDE = {
+    "internet-1": {4: ip_address("203.0.113.9"), 6: ip_address("2001:db8:aaaa::9")},
+    "internet-2": {4: ip_address("198.18.0.9"), 6: ip_address("2001:db8:bbbb::9")},
+}
+"""Somebody behind each of the networks outside; every one of these leads to both."""
 NEXT_HOP = 0x02BB00000001
 """The MAC of every next hop; the same one, for no two are on one wire."""
 
@@ -61,13 +64,16 @@ class RoutedSite(Site):
         return self.fabric.servers[self.engine.state.vms[name].server].switch
 
     def places(self, name: str) -> list[str]:
-        """Servers at which a VM may get packets in the present phase, the one where it runs first."""
-        return [seat.server for seat in self.engine.state.seats_of(self.engine.state.vms[name])]
+        """Servers at which a VM may get packets as long as switches are on their way to the present phase, the one where it runs
+        first.
+        """
+        seats = [seat.server for state in self.window for seat in state.seats_of(state.vms[name])]
+        return list(dict.fromkeys([self.engine.state.vms[name].server, *seats]))
 
     def address(self, name: str, version: int) -> Address:
         """An address of a VM; of a network outside, that of somebody behind it."""
         if name in self.fabric.externals:
-            return OUTSIDE[version]
+            return OUTSIDE[name][version]
         return next(ip for ip in self.card(name, _cug(name)).ips if ip.version == version)
 
     def router(self, edge: str) -> int:
@@ -112,7 +118,8 @@ class RoutedSite(Site):
         assert doubles == [], str(journey)
         rest = self.servers(journey)
         rest.remove(running)
-        assert len(rest) == len(set(rest)) and set(rest) <= set(others), str(journey)
+        assert set(rest) <= set(others), str(journey)
+        assert len(rest) == len(set(rest)), str(journey)
         return found
 
     def check_way(self, journey: Journey, first: str, last: Collection[str]) -> None:
@@ -122,7 +129,8 @@ class RoutedSite(Site):
         seen = routers(journey)
         assert journey.visits[0].switch == first
         assert seen[0] == first, str(journey)
-        assert len(seen) == len(set(seen)) and set(seen[1:]) <= set(last), str(journey)
+        assert set(seen[1:]) <= set(last), str(journey)
+        assert len(seen) == len(set(seen)), str(journey)
         allowed = {self.router(edge) for edge in last}
         for crossing in journey.crossings:
             carried = crossing.packet

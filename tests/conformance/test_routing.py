@@ -22,7 +22,7 @@ MOVER = "srv-a1/0"
 PEERS = ("srv-a1/1", "srv-a2/1", "srv-b1/1", "srv-c1/1", *FABRIC.externals)
 """Of another CUG beside it, under the same ToR, in another domain and in the other data centre; and both networks outside."""
 MOVES = ("srv-a2", "srv-a3", "srv-b1", "srv-c1", "srv-d1")
-"""To the same ToR, to a trivial domain, to a LAG in another domain, and to either switch of a domain in the other data centre."""
+"""To the same ToR, to a trivial domain, to a LAG in another domain, to either switch of a domain in the other data centre."""
 ORDERS: dict[str, Callable[[Sequence[str]], str]] = {"forwards": lambda names: names[0], "backwards": lambda names: names[-1]}
 
 
@@ -39,13 +39,13 @@ def checked(site: RoutedSite, source: str, target: str, version: int) -> None:
     journey = site.say(source, target, version=version)
     arrived = site.arrival(journey, target).packet
     first = site.edge(source)
-    last = {site.fabric.servers[place].switch for place in site.places(target)} if target in site.engine.state.vms else set()
-    if target in site.fabric.externals:  # by the nearest of those that lead there
-        found = next(row for row in site.fabric.externals.values() if row.attach == journey.deliveries[0].port)
-        last, wanted = {found.attach.switch}, (site.router(found.attach.switch), NEXT_HOP)
-        running = found.attach.switch
+    if target in site.fabric.externals:  # by one of those that lead there
+        running = journey.deliveries[0].port.switch
+        last, wanted = {running}, (site.router(running), NEXT_HOP)
     else:
-        wanted, running = (GATEWAY, site.card(target, int(target[-1])).mac), site.edge(target)
+        running = site.edge(target)
+        last = {site.fabric.servers[place].switch for place in site.places(target)}
+        wanted = (GATEWAY, site.card(target, int(target[-1])).mac)
     site.check_way(journey, first, last)
     assert (arrived["eth_src"], arrived["eth_dst"]) == wanted
     assert wanted[0] != journey.packet["eth_src"]
@@ -96,7 +96,7 @@ def test_vms_reach_hosts_outside_over_the_borders_and_are_reached(version: int) 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("to", MOVES)
 def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: str, order: str) -> None:
-    """With hosts outside and VMs of another CUG, near and far, both ways. While two places are served one copy is in vain."""
+    """With hosts outside and VMs of another CUG, both ways. While two places are served one copy is in vain."""
     doubled = 0
     for _ in site.stages(MOVER, to, ORDERS[order]):
         for peer in PEERS:
@@ -112,7 +112,7 @@ def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: s
 @pytest.mark.requirement("R40", "R41")
 @pytest.mark.parametrize("to", MOVES)
 def test_the_first_router_is_the_tor_beside_the_vm(site: RoutedSite, to: str) -> None:
-    """Its gateway has one MAC, and answers from the very ToR the VM hangs on: before, during and after a move, at both places."""
+    """Its gateway has one MAC and answers from the ToR that the VM hangs on, all through a move, at both places."""
     site.populate(0, ["srv-b2"])
     homes = set()
     for stage in site.stages(MOVER, to):
@@ -133,7 +133,7 @@ def test_the_first_router_is_the_tor_beside_the_vm(site: RoutedSite, to: str) ->
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("to", MOVES)
 def test_inbound_goes_straight_to_the_tor_where_the_vm_is(site: RoutedSite, to: str, order: str) -> None:
-    """From either border, and from VMs of another CUG: the next router is that ToR, though others are routers of the CUG too."""
+    """From either border, and from VMs of another CUG: the next router is that ToR, though others route for the CUG too."""
     site.populate(0, ["srv-b2", "srv-c2"])  # so tor-b, tor-c and both borders route for cug0
     for _ in site.stages(MOVER, to, ORDERS[order]):
         for peer, version in product(PEERS, (4, 6)):
@@ -187,13 +187,13 @@ def test_who_is_connected_need_not_be_so_by_the_best_way(site: RoutedSite) -> No
 
 
 def overlapping() -> Iterator[tuple[str, list[str]]]:
-    for text in ("10.0.0.0/24", "10.0.0.0/23", "10.0.0.128/25", "10.0.0.7/32"):
+    for text in ("10.0.0.0/24", "10.0.0.0/23", "10.0.0.128/25"):
         yield text, [text]
     yield "2001:db8::/48", ["10.9.0.0/24", "2001:db8::/48"]
 
 
 @pytest.mark.requirement("R9b")
-@pytest.mark.parametrize(("named", "subnets"), overlapping(), ids=str)
+@pytest.mark.parametrize(("named", "subnets"), list(overlapping()), ids=str)
 def test_cugs_of_one_routing_domain_do_not_share_addresses(named: str, subnets: list[str]) -> None:
     """Refused whichever comes second, and when a CUG would come into the domain; the answer says which prefix, and the rule."""
     service = Service()
@@ -202,7 +202,8 @@ def test_cugs_of_one_routing_domain_do_not_share_addresses(named: str, subnets: 
     for one, other in ((first, second), (second, first)):
         service.put("/v1/cugs/one", one)
         detail = problem(service.ask("PUT", "/v1/cugs/other", other), 409)
-        assert detail.startswith("R9: ") and named in detail and "'one'" in detail and "'red'" in detail
+        assert detail.startswith("R9: ")
+        assert all(text in detail for text in (named, "'one'", "'red'"))
         assert service.ask("GET", "/v1/cugs/other").status_int == 404
         service.put("/v1/cugs/other", {**other, "routing_domain": "blue"})
         assert problem(service.ask("PUT", "/v1/cugs/other", other), 409) == detail
@@ -231,9 +232,9 @@ def test_cugs_of_different_routing_domains_may_have_the_same_addresses() -> None
             packets = [site.packet(f"{one}/{number}", f"{other}/{number + 1}") for number in (0, 2)]
             assert packets[0].with_fields(eth_src=0) == packets[1].with_fields(eth_src=0)
             for number, to in product((0, 2), (0, 1)):
-                if (one, to) == (other, 0):
-                    continue
                 source, target = f"{one}/{number}", f"{other}/{number + to}"
+                if not to and site.places(source)[0] == site.places(target)[0]:
+                    continue  # what is bridged inside a server the fabric does not see
                 arrived = site.arrival(site.say(source, target), target).packet
                 assert arrived.vlans == site.tags(site.places(target)[0], number + to)
                 assert arrived["eth_dst"] == site.card(target, number + to).mac
