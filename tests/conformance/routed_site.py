@@ -46,7 +46,7 @@ class RoutedSite(Site):
     def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2, policies: Iterable[PutPolicy] = OPEN) -> None:
         super().__init__(fabric, 0)
         heard: list[Command] = [
-            NeighbourHeard(external.name, hop, NEXT_HOP) for external in fabric.externals.values() for hop in external.next_hops
+            NeighbourHeard(row.name, hop, NEXT_HOP) for row in fabric.externals.values() for hop in row.next_hops
         ]
         self.do(*(replace(cug(number, v6=True), routing_domain="red") for number in range(cugs)), *heard, *policies)
         self.settle()

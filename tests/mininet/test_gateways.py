@@ -62,7 +62,7 @@ def test_every_vm_reaches_its_gateway_everywhere(world: World) -> None:
             mover.freeze_neighbour(address, world.lab.fabric.gateway_mac)
 
 
-@pytest.mark.requirement("R40", "R41", "R42")
+@pytest.mark.requirement("R5b", "R11b", "R40", "R41", "R42")
 @pytest.mark.parametrize("place", PLACES)
 def test_routed_packets_go_the_straight_way(world: World, place: str) -> None:
     """First router: the ToR beside the sender; last one: that beside the receiver; no cable twice, no other data centre."""
@@ -110,6 +110,7 @@ def test_the_route_as_a_guest_sees_it(world: World, version: int) -> None:
         assert route(outside, mover.address(version=version))[-1] == mover.address(version=version)
 
 
+@pytest.mark.requirement("R9b")
 def test_routing_domains_may_have_the_same_addresses(world: World) -> None:
     """lone-1 has web-1's addresses, lone-2 has web-2's: each hears its own CUG's packets only."""
     lone, other, twin = world.everyone("lone-1", "lone-2", "web-2")
