@@ -142,7 +142,7 @@ def test_a_cug_spans_two_administrations() -> None:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("way", WAYS)
 def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int) -> None:
-    """Prepared on both sides, resumed, heard of by both: in every state of all switches one copy of everything where it runs."""
+    """Prepared on both sides, resumed, heard of by both: in every state of all switches it gets one copy of all."""
     source, target = WAYS[way]
     pair, chance = Shared(mover=source), Random(seed)
     pair.check()
