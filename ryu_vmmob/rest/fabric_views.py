@@ -10,8 +10,11 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Switch
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.views import View, time_text
+
+_ROUTED = routed_segment("")
 
 
 def fabric_view(state: State) -> View:
@@ -146,8 +149,24 @@ def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
             return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
         case ("cug", name):
             return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
+        case ("gateway", name):
+            return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and the addresses that nobody in it has"}
+        case ("hop", name, edge) if name.startswith(_ROUTED):
+            domain = name.removeprefix(_ROUTED)
+            reason = f"the way of what is routed in {domain} to the members at {edge}"
+            return {"kind": "routing_domain", "name": domain, "reason": reason}
         case ("hop", name, edge):
             return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
+        case ("routing_domain", name):
+            return {"kind": "routing_domain", "name": name, "reason": f"this switch carries or routes what is routed in {name}"}
+        case ("route", name, number):
+            return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is routed to from here"}
+        case ("policy", name):
+            return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
+        case ("external", name):
+            return {"kind": "external", "name": name, "reason": f"external network {name} hangs on this switch"}
+        case ("server", name):
+            return {"kind": "server", "name": name, "reason": f"frames of server {name} that are no interface's are refused"}
         case ("switch",):
             return {"kind": "switch", "name": None, "reason": "every switch has it"}
         case _:

@@ -1,4 +1,4 @@
-"""A journey in words: where each output of a switch leads, and why a packet came to nothing.
+"""What a trace needs of the simulator: tables that are cheap for one packet, and where each output of a switch leads.
 
 A trace is asked of a running controller and must not hold it up: tables are built only for the switches that the packet
 comes to, and in them flows are looked through instead of sorted first.
@@ -7,23 +7,15 @@ comes to, and in them flows are looked through instead of sorted first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Group, Output, ToGroup, show_match
+from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.sim.classifier import AmbiguityError, Classifier, _same_deeds
 from ryu_vmmob.sim.network import Network, Visit
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.switch import Step, Tables
-
-_NOT_FOUND: Final[Mapping[Table, str]] = {
-    Table.INGRESS: "no segment is known for this port with this VLAN-ID and source MAC",
-    Table.ADMIT: "no flow admits this source (anti-spoofing)",
-    Table.BRIDGE: "the segment has no such destination here",
-    Table.DELIVER: "no interface of the segment with this destination is at this switch",
-}
-"""What it means that a table wants nothing of a packet. A table that is not here is explained by its purpose."""
+from ryu_vmmob.sim.switch import Tables
 
 
 class Scan(Classifier):
@@ -118,51 +110,3 @@ def outlets(network: Network, visit: Visit) -> list[Outlet]:
             fault = f"port {number} is down"
         found.append(Outlet(number, to, link.name if link else None, fabric.port_domain(port), packet, fault))
     return found
-
-
-def reasons(network: Network, visit: Visit) -> list[str]:
-    """Why nothing got any further than this switch, a sentence each that names switch and table; empty when something did."""
-    exits = outlets(network, visit)
-    if any(row.fault is None for row in exits):
-        return []
-    last = visit.result.path[-1]
-    place = f"{visit.switch}, table {last.table.label}"
-    if ends_unwanted(last):
-        return [f"{place}: {_unwanted(last)}"]
-    said = [*map(_lost, visit.result.lost), *(row.fault for row in exits if row.fault)]
-    groups = [row for row in (last.flow.actions if last.flow else ()) if isinstance(row, ToGroup)]
-    if groups and not exits and not any(text.startswith(_BACK) for text in said):
-        said = [f"no link that is up leads on ({', '.join(map(str, groups))})"]
-    down = sorted(network.links_down)
-    more = f" and {len(down) - _MAX_NAMED} more" if len(down) > _MAX_NAMED else ""
-    hint = f"; down: {', '.join(down[:_MAX_NAMED])}{more}" if down else ""
-    return [f"{place}: {text}{hint}" for text in dict.fromkeys(said)]
-
-
-_BACK: Final = "it leads only back"
-_MAX_NAMED: Final = 5
-
-
-def _lost(text: str) -> str:
-    """What the simulated switch says of a copy it lost, for people."""
-    return f"{_BACK} to where it came from" if text.startswith("output to ingress port") else text
-
-
-def ends_unwanted(step: Step) -> bool:
-    """Whether the packet ended in this table without anything being done for it."""
-    return step.flow is None or not (step.flow.actions or step.flow.goto)
-
-
-def ends_at_controller(visit: Visit) -> bool:
-    """Whether the last flow handed the packet to the controller, which decides what becomes of it."""
-    flow = visit.result.path[-1].flow
-    return flow is not None and any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
-
-
-def _unwanted(step: Step) -> str:
-    flow = step.flow
-    if flow is None or not flow.match:
-        return _NOT_FOUND.get(step.table, f"no flow takes this packet ({step.table.purpose})")
-    whose = {"vm": "VM", "cug": "CUG"}.get(flow.owner[0]) if len(flow.owner) > 1 else None
-    owner = f" of {whose} {flow.owner[1]}" if whose else f" of {' '.join(flow.owner)}" if flow.owner else ""
-    return f"a flow{owner} drops it ({show_match(flow.match)})"

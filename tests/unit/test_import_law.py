@@ -24,7 +24,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "frames": frozenset({"flows"}),
     "store": frozenset({"fabric", "model"}),
     "engine": frozenset({"fabric", "paths", "model", "flows", "store"}),
-    "trace": frozenset({"fabric", "model", "flows", "sim"}),
+    "trace": frozenset({"fabric", "paths", "model", "flows", "sim"}),
     "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace"}),
     "sim": frozenset({"fabric", "flows"}),
     "compat": frozenset({"options"}),

@@ -18,7 +18,7 @@ from ryu_vmmob.model.commands import Activate, LinksChanged, Prepared, StartMigr
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import ScannedTables, vlan_id
-from ryu_vmmob.trace import Question, Trace, trace
+from ryu_vmmob.trace import Question, Trace, VmSource, trace
 from tests.unit.core_support import cug, do, nic, start, two_racks, vm
 
 A, B = "02:00:00:01:00:0b", "02:00:00:01:00:0c"
@@ -191,7 +191,9 @@ def test_both_places_of_a_vm_that_moves() -> None:
 
 def test_the_place_it_sends_from_can_be_chosen() -> None:
     state = moving()
-    assert ask(state).source.seat.server == "a1"
+    source = ask(state).source
+    assert isinstance(source, VmSource)
+    assert source.seat.server == "a1"
     found = ask(state, at="b2")
     assert (found.verdict.kind, hops(found), found.packet.vlans) == ("delivered", ["tor-b"], ())
     assert found.journey is not None
