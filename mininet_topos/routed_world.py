@@ -106,7 +106,8 @@ def populate(world: World, names: Collection[str] = ALL) -> None:
     for version in VERSIONS:
         for first, *others in members.values():
             world.scenario.acquaint(first, others, version=version)
-        for peer in (*members["db"], *world.lab.outside.values()):
+        peers: list[Endpoint] = [*members["db"], *world.lab.outside.values()]
+        for peer in peers:
             until_reached(members["web"][0], peer, version)
 
 

@@ -48,9 +48,7 @@ class Case:
         """The packet as policies look at it."""
         fields = self.packet.fields
         ports = [fields.get(f"tcp_{end}", fields.get(f"udp_{end}")) for end in ("src", "dst")]
-        return Traffic(
-            fields["ip_proto"], ports[0], ports[1], fields.get("tcp_flags", 0) & 0xFF, fields.get("icmpv6_type")
-        )
+        return Traffic(fields["ip_proto"], ports[0], ports[1], fields.get("tcp_flags", 0) & 0xFF, fields.get("icmpv6_type"))
 
     @property
     def what(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.model.decision import Party
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.sim.switch import Step
@@ -26,17 +27,21 @@ def handed_over(case: Case, visit: Visit, step: Step) -> Verdict:
         return Verdict("unreachable", f"{receiver.address} is the router's own, which listens on no port; {told}")
     if step.table is Table.GATEWAY:
         return Verdict("time_exceeded", f"its TTL is used up; {told}")
-    if receiver.cug is None and any(
-        receiver.address in row.network for external in case.externals_at(visit.switch) for row in external.addresses
-    ):
-        if case.sender is not None and case.sender.cug is not None:
-            unknown = f"{receiver.address} is on the wire there and not known yet"
-            return Verdict("controller", f"{unknown}: the controller asks for it; once it has answered, packets get through")
+    if _is_asked_for(case, visit, receiver):
+        unknown = f"{receiver.address} is on the wire there and not known yet"
+        return Verdict("controller", f"{unknown}: the controller asks for it; once it has answered, packets get through")
     return Verdict("unreachable", f"{obstacle(case) or 'nothing leads there'}; {told}")
 
 
 def _told(address: Address | None) -> str:
     return f"{address} tells the sender so" if address is not None else "nobody tells the sender"
+
+
+def _is_asked_for(case: Case, visit: Visit, receiver: Party) -> bool:
+    """Whether a member sends to somebody on the wire of an external network here."""
+    wires = (row.network for external in case.externals_at(visit.switch) for row in external.addresses)
+    inside = case.sender is not None and case.sender.cug is not None
+    return inside and receiver.cug is None and any(receiver.address in network for network in wires)
 
 
 def _is_own(case: Case, visit: Visit, address: Address) -> bool:

@@ -35,9 +35,11 @@ def _inside(case: Case, cug: str, vm: str | None, address: Address) -> str | Non
 
 
 def _outside(case: Case, address: Address) -> str | None:
-    leading = [row for row in case.state.fabric.externals.values() if row.routing_domain == case.domain and _leads(row, address)]
+    mine = (row for row in case.state.fabric.externals.values() if row.routing_domain == case.domain)
+    leading = [row for row in mine if _leads(row, address)]
     if not leading:
-        return "; ".join([f"no external network of routing domain {case.domain} leads to {address}", *_elsewhere(case, address)])
+        nowhere = f"no external network of routing domain {case.domain} leads to {address}"
+        return "; ".join([nowhere, *_elsewhere(case, address)])
     faults = [fault for row in leading if (fault := _broken(case, row, address)) is not None]
     return "; ".join(faults) if len(faults) == len(leading) else None
 
