@@ -93,6 +93,7 @@ def _hop(network: Network, hop: Hop) -> View:
             }
             for row in outlets(network, visit)
         ],
+        "ended": hop.ending.kind if hop.ending is not None else None,
         "dropped": hop.ending.reason if hop.ending is not None else None,
     }
 

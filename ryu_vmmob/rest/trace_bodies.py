@@ -40,7 +40,7 @@ def _any_ip(text: str) -> Address:
     return found if is_group and "%" not in text else values.host(text)
 
 
-_PROTOCOLS: dict[str, IpProtocol] = {"tcp": 6, "udp": 17, "icmp": "icmp", "arp": "arp"}
+_PROTOCOLS: dict[str, IpProtocol] = {"tcp": 6, "udp": 17, "icmp": "icmp", "arp": "arp", "rs": "rs"}
 
 
 def _protocol(value: object) -> IpProtocol:

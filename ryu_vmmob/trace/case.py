@@ -10,7 +10,7 @@ from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.base import ETH_IP
 from ryu_vmmob.flows.fields import ETH_IPV4, eui64_link_local, mac
 from ryu_vmmob.model.decision import Party, Traffic, addressed, member, outside
-from ryu_vmmob.model.objects import Address, Cug, routed_segment
+from ryu_vmmob.model.objects import Cug, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
 from ryu_vmmob.sim.network import Network
@@ -95,11 +95,6 @@ def case_of(state: State, network: Network, source: Source, packet: Packet) -> C
     else:
         sender = outside(source.external.routing_domain, src)
     return Case(state, network, source, packet, sender, addressed(state, sender, dst))
-
-
-def gateway_of(cug: Cug, version: int) -> Address | None:
-    """The gateway of a CUG in one family."""
-    return next((ip for ip in cug.gateways if ip.version == version), None)
 
 
 def described(state: State, party: Party) -> str:

@@ -7,9 +7,10 @@ from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output, ToGroup
 from ryu_vmmob.flows.pipeline import OUTSIDE, SEGMENT, VIA, Meta, Table, group_parts
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.state import State
+from ryu_vmmob.punt.case import gateway_of, own_address
 from ryu_vmmob.sim.network import Visit
-from ryu_vmmob.trace.case import Case, gateway_of
-from ryu_vmmob.trace.source import ExternalSource, VmSource
+from ryu_vmmob.trace.case import Case
+from ryu_vmmob.trace.source import VmSource
 from ryu_vmmob.trace.values import Routed, Router
 
 
@@ -74,22 +75,18 @@ def speaker(case: Case, visit: Visit) -> Address | None:
     if not came_via(visit):
         if isinstance(case.source, VmSource):
             return gateway_of(case.state.cugs[case.source.interface.cug], version)
-        return _own_address(case.source, version)
+        return own_address(case.source.external, version)
     if receiver.cug is not None:
         return gateway_of(case.state.cugs[receiver.cug], version)
     exit_ = case.exit(visit.switch)
     if exit_ is None or exit_.external.attach.switch != visit.switch:
         return None
-    return next((row.ip for row in exit_.external.addresses if row.version == version), None)
-
-
-def _own_address(source: ExternalSource, version: int) -> Address | None:
-    return next((row.ip for row in source.external.addresses if row.version == version), None)
+    return own_address(exit_.external, version)
 
 
 def _written(flow: Flow | None, meta: Meta) -> int:
     """What a flow writes to a field of the metadata; 0 when it writes nothing there."""
-    return 0 if flow is None or flow.metadata is None else (flow.metadata[0] & meta.mask) >> meta.shift
+    return 0 if flow is None or flow.metadata is None else meta.read(flow.metadata[0])
 
 
 def _external(state: State, port: PortRef) -> str | None:

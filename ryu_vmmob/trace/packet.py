@@ -43,6 +43,8 @@ def _of_vm(state: State, source: VmSource, question: Question) -> Sent:
     target = _target(state, source, question)
     sender = int(_own_address(source, target, question))
     eth_dst = _next_mac(state, cug, target) if question.mac is None else question.mac
+    if question.protocol == "rs":
+        return Sent(_asks_for_routers(eth_src, sender, target, question))
     if question.protocol == "arp" or eth_dst is None:
         unresolved = f"no member of CUG {cug.name} has {target}: shown is the question for it, which nobody answers"
         return Sent(_asks(eth_src, sender, target, question), unresolved if eth_dst is None else None)
@@ -56,6 +58,8 @@ def _of_external(state: State, external: External, question: Question) -> Sent:
     sender = _neighbour(external, question.ip, question)
     known = state.neighbours.get((external.name, sender), SOMEBODY)
     eth_src = known if question.claimed_mac is None else question.claimed_mac
+    if question.protocol == "rs":
+        return Sent(_asks_for_routers(eth_src, int(sender), question.ip, question))
     if question.protocol == "arp":
         return Sent(_asks(eth_src, int(sender), question.ip, question))
     eth_dst = router_mac(state, external.attach.switch) if question.mac is None else question.mac
@@ -136,12 +140,28 @@ def _next_mac(state: State, cug: Cug, target: Address) -> int | None:
 
 def _asks(eth_src: int, sender: int, target: Address, question: Question) -> Packet:
     """Who has ``target``? Asked of everybody, or of the MAC given."""
-    for path, value in (("port", question.port), ("source_port", question.source_port), ("ttl", question.ttl)):
-        if question.protocol == "arp" and value is not None:
-            raise invalid((path, "arp has none"))
+    if question.protocol == "arp":
+        _refuse_details(question)
     build = make.arp_request if target.version == 4 else make.neighbour_solicitation
     packet = build(eth_src, sender, int(target))
     return packet if question.mac is None else packet.with_fields(eth_dst=question.mac)
+
+
+def _asks_for_routers(eth_src: int, sender: int, target: Address, question: Question) -> Packet:
+    """Is there a router (RFC 4861, 4.1)?"""
+    _refuse_details(question)
+    if int(target) != make.ALL_ROUTERS:
+        raise invalid(("to.ip", f"rs asks all routers: write {IPv6Address(make.ALL_ROUTERS)}"))
+    packet = make.router_solicitation(eth_src, sender)
+    return packet if question.mac is None else packet.with_fields(eth_dst=question.mac)
+
+
+def _refuse_details(question: Question) -> None:
+    """What a question of the link has none of."""
+    details = ("port", question.port), ("source_port", question.source_port), ("ttl", question.ttl)
+    for path, value in (*details, ("tcp_flags", question.tcp_flags)):
+        if value is not None:
+            raise invalid((path, f"{question.protocol} has none"))
 
 
 def _datagram(eth_dst: int, eth_src: int, target: Address, sender: int, question: Question) -> Packet:

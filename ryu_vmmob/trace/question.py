@@ -7,8 +7,9 @@ from typing import Literal
 
 from ryu_vmmob.model.objects import Address
 
-IpProtocol = int | Literal["icmp", "arp"] | None
-"""A number of IP; ``icmp``: an echo request of the destination's family; ``arp``: who has it (IPv6: neighbour solicitation)."""
+IpProtocol = int | Literal["icmp", "arp", "rs"] | None
+"""A number of IP; ``icmp``: an echo request of the destination's family; ``arp``: who has it (IPv6: neighbour solicitation);
+``rs``: which routers are there (a router solicitation, to ff02::2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Question:
     ``interface`` and ``at`` are for VMs; ``at`` chooses the place of one that is moving. ``claimed_*``: addresses that a VM
     pretends to have, or that somebody outside has. To go to, ``ip`` or ``mac`` is given or both; the MAC is looked up when it
     is not. ``port`` (destination) and ``source_port`` for TCP and UDP only, ``tcp_flags`` (12 bits; None: SYN) for TCP only;
-    ``ttl`` (0 to 255; None: 64) for all but ``arp``.
+    ``ttl`` (0 to 255; None: 64) for all but ``arp`` and ``rs``.
     """
 
     vm: str | None = None

@@ -85,18 +85,18 @@ def pair(shell: Shell) -> Shell:
 def test_trace_shows_hops_and_tables_and_the_verdict_last(pair: Shell) -> None:
     lines = pair.run("trace", "web1", "10.1.0.12", "--protocol", "tcp", "--port", "80").stdout.splitlines()
     found = pair.json("trace", "web1", "10.1.0.12", "--protocol", "tcp", "--port", "80")
-    assert lines[0].split() == ["switch", "port", "VLAN-ID", "table", "priority", "match", "actions", "whose"]
+    assert lines[0].split() == ["switch", "port", "VLAN-ID", "TTL", "table", "priority", "match", "actions", "whose"]
     rest = iter(lines[1:-1])
     for hop in found["hops"]:
         for number, row in enumerate(hop["tables"]):
             line = next(rest)
             assert line.startswith(hop["switch"] if number == 0 else " ")
-            assert (f"in {hop['in_port']} " in line, str(hop["vlan_id"]) in line.split()) == (number == 0,) * 2
+            assert (f"in {hop['in_port']} " in line, f" {hop['vlan_id']} " in line, " 64 " in line) == (number == 0,) * 3
             assert f" {row['table']} " in line
             assert row["actions"] in line
         for out in hop["outputs"]:
             line = next(rest)
-            assert line.split() == ["out", str(out["port"]), str(out["vlan_id"]), "to", out["to"]]
+            assert line.split() == ["out", str(out["port"]), str(out["vlan_id"]), "64", "to", out["to"]]
     assert list(rest) == []
     assert lines[-1] == "delivered: it reaches web2 at srv-c1 (tor-c:1), VLAN-ID 500"
 
@@ -127,7 +127,7 @@ def test_trace_says_when_switches_are_behind(pair: Shell) -> None:
         (["nobody", "10.1.0.12"], "vmmob: invalid input (422): from.vm: there is no VM 'nobody'\n"),
         (["web1", "10.1.0"], 'vmmob: invalid input (422): to.ip: "10.1.0" is no IPv4 or IPv6 address\n'),
         (["web1", "10.1.0.12", "--interface", "4"], "VM 'web1' has 1 interface, counted from 0\n"),
-        (["web1", "10.1.0.12", "--protocol", "x"], "protocol: must be one of tcp, udp, icmp, arp, a number"),
+        (["web1", "10.1.0.12", "--protocol", "x"], "protocol: must be one of tcp, udp, icmp, arp, rs, a number"),
     ],
 )
 def test_trace_of_nonsense(pair: Shell, words: list[str], said: str) -> None:

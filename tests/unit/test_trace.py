@@ -131,8 +131,8 @@ def test_a_broadcast_reaches_every_other_member() -> None:
         ({"ip": None, "mac": 0x020000010099}, "tor-a, table bridge: the segment has no such destination here"),
         (
             {"ip": "10.9.9.9"},
-            "tor-a, table policy_out: CUG web is in no routing domain, so nothing is routed for it; give it one, and put a policy "
-            "that allows protocol 253 from 10.1.0.11 (VM web1, CUG web) to 10.9.9.9 (outside)",
+            "tor-a, table policy_out: CUG web is in no routing domain, so nothing is routed for it; give it one, "
+            "and put a policy that allows protocol 253 from 10.1.0.11 (VM web1, CUG web) to 10.9.9.9 (outside)",
         ),
     ],
 )
