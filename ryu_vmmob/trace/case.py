@@ -10,7 +10,7 @@ from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.base import ETH_IP
 from ryu_vmmob.flows.fields import ETH_IPV4, eui64_link_local, mac
 from ryu_vmmob.model.decision import Party, Traffic, addressed, member, outside
-from ryu_vmmob.model.objects import Cug, routed_segment
+from ryu_vmmob.model.objects import Address, Cug, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
 from ryu_vmmob.sim.network import Network
@@ -63,14 +63,14 @@ class Case:
             if external.routing_domain == self.domain:
                 yield external
 
-    def exit(self, switch: str) -> Exit | None:
-        """The way out that a switch uses for the destination; None where there is none."""
-        domain, receiver = self.domain, self.receiver
+    def exit(self, switch: str, address: Address) -> Exit | None:
+        """The way out that a switch uses for an address outside; None where there is none."""
+        domain = self.domain
         found = self.state.presences.get(routed_segment(domain)) if domain is not None else None
-        if domain is None or receiver is None or found is None:
+        if domain is None or found is None:
             return None
         exits = nearest_exits(self.state, domain, found.way, switch)
-        fitting = (row for row in exits if receiver.address in row.prefix)
+        fitting = (row for row in exits if address in row.prefix)
         return max(fitting, key=lambda row: row.prefix.prefixlen, default=None)
 
     @property

@@ -27,7 +27,8 @@ def handed_over(case: Case, visit: Visit, step: Step) -> Verdict:
     if _is_own(case, visit, receiver.address):
         if case.is_ping:
             return Verdict("answered", f"the controller answers as {receiver.address}")
-        return Verdict("unreachable", f"{receiver.address} is the router's own, which listens on no port; {told}")
+        closed = f"{receiver.address} is the router's own, which listens on no port"
+        return Verdict("unreachable", f"{closed}; {_told(receiver.address)}")
     if step.table is Table.GATEWAY:
         return Verdict("time_exceeded", f"its TTL is used up; {told}")
     wire = _wire(case, visit, receiver)

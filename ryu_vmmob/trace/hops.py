@@ -76,12 +76,23 @@ def speaker(case: Case, visit: Visit) -> Address | None:
         if isinstance(case.source, VmSource):
             return gateway_of(case.state.cugs[case.source.interface.cug], version)
         return own_address(case.source.external, version)
+    if not _finds_back(case, visit.switch):
+        return None
     if receiver.cug is not None:
         return gateway_of(case.state.cugs[receiver.cug], version)
-    exit_ = case.exit(visit.switch)
+    exit_ = case.exit(visit.switch, receiver.address)
     if exit_ is None or exit_.external.attach.switch != visit.switch:
         return None
     return own_address(exit_.external, version)
+
+
+def _finds_back(case: Case, switch: str) -> bool:
+    """Whether a switch behind the routed segment knows a way to the sender."""
+    sender = case.sender
+    if sender is None or sender.cug is not None:
+        return sender is not None
+    exit_ = case.exit(switch, sender.address)
+    return exit_ is not None and (exit_.external.name, exit_.hop or sender.address) in case.state.neighbours
 
 
 def _written(flow: Flow | None, meta: Meta) -> int:

@@ -55,7 +55,7 @@ def _of_external(state: State, external: External, question: Question) -> Sent:
     """From outside everything goes to the edge's own MAC: it is the router there."""
     if question.ip is None:
         raise invalid(("to.ip", "is required: outside, a MAC does not say who is meant"))
-    sender = _neighbour(external, question.ip, question)
+    sender = _neighbour(state, external, question.ip, question)
     known = state.neighbours.get((external.name, sender), SOMEBODY)
     eth_src = known if question.claimed_mac is None else question.claimed_mac
     if question.protocol == "rs":
@@ -104,14 +104,14 @@ def _own_address(source: VmSource, target: Address, question: Question) -> Addre
     return max(own, key=lambda ip: ip.is_link_local == target.is_link_local)
 
 
-def _neighbour(external: External, target: Address, question: Question) -> Address:
-    """Somebody outside: a next hop, or else a host on the external network's own wire."""
+def _neighbour(state: State, external: External, target: Address, question: Question) -> Address:
+    """Somebody outside: a next hop, one that answers if there is one, or else a host on the external network's own wire."""
     claimed = _claimed(target, question)
     if claimed is not None:
         return claimed
-    for hop in external.next_hops:
-        if hop.version == target.version:
-            return hop
+    hops = [hop for hop in external.next_hops if hop.version == target.version]
+    if hops:
+        return next((hop for hop in hops if (external.name, hop) in state.neighbours), hops[0])
     for address in external.addresses:
         host = next((ip for ip in address.network.hosts() if ip != address.ip), None)
         if host is not None and host.version == target.version:
