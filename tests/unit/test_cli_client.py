@@ -115,6 +115,31 @@ def test_trace_of_a_forger_is_a_no(pair: Shell) -> None:
     assert pair.json("trace", "web1", "10.1.0.12", "--as-mac", "02:00:00:00:00:77", status=1)["verdict"] == "dropped"
 
 
+def test_trace_from_outside_and_between_cugs(shell: Shell) -> None:
+    for number, (name, server) in enumerate((("app", "srv-a1"), ("db", "srv-c1")), 1):
+        shell.run("cug", "put", name, "--subnet", f"10.{number}.0.0/24", "--routing-domain", "red")
+        interface = f"cug={name},mac=02:00:00:00:0{number}:01,ip=10.{number}.0.11"
+        shell.run("vm", "put", f"{name}1", "--server", server, "--interface", interface)
+    tcp = ("10.2.0.11", "--protocol", "tcp", "--port", "80")
+    assert shell.run("trace", "app1", *tcp, status=1).stdout.splitlines()[-1].startswith("denied: tor-a, table policy_out: ")
+    selectors = ("--action", "allow", "--from", "any", "--to", "cug=db")
+    shell.run("policy", "put", "http", *selectors, "--protocol", "tcp", "--port", "80", "--replies", "--wait", "5")
+    lines = shell.run("trace", "app1", *tcp).stdout.splitlines()
+    assert lines[-1].endswith("routed by tor-a, then tor-c; allowed by policy http")
+    assert [line.split()[2:4] for line in lines if " out " in line][-1] == ["500", "62"]
+    assert "time_exceeded" in shell.run("trace", "app1", *tcp, "--ttl", "1", status=1).stdout.splitlines()[-2]
+    outside = ("internet-1", *tcp, "--external", "--as-ip", "192.0.2.9", "--as-mac", "02:00:00:00:00:99")
+    found = shell.json("trace", *outside)
+    assert (found["verdict"], found["from"]["external"]) == ("delivered", "internet-1")
+    assert "eth_src=02:00:00:00:00:99" in found["packet"]
+    back = ("db1", "10.1.0.11", "--protocol", "tcp", "--source-port", "80", "--port", "9")
+    assert shell.json("trace", *back, "--tcp-flag", "ack", "--tcp-flag", "psh")["verdict"] == "delivered"
+    assert shell.json("trace", *back, status=1)["verdict"] == "denied"
+    assert "from.interface: an external network has none" in shell.run(
+        "trace", "internet-1", "10.2.0.11", "--external", "--interface", "0", status=2
+    ).stderr
+
+
 def test_trace_says_when_switches_are_behind(pair: Shell) -> None:
     pair.service.put("/v1/vms/web3", vm("srv-a2", 13))
     lines = pair.run("trace", "web1", "10.1.0.13").stdout.splitlines()

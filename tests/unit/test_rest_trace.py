@@ -163,3 +163,72 @@ WEB1 = {"vm": "web1"}
 )
 def test_faults_have_their_path(service: Service, body: Any, paths: list[str]) -> None:
     problem(service.ask("POST", "/v1/trace", body), 422, *paths)
+
+
+# Routed, and from outside
+
+
+@pytest.fixture
+def red() -> Service:
+    """web1 (srv-a1) in CUG web and db1 (srv-c1) in CUG db, both in routing domain red, and a policy for port 80."""
+    service = Service()
+    service.connect()
+    for number, (cug, server) in enumerate((("web", "srv-a1"), ("db", "srv-c1")), 1):
+        subnets = [f"10.{number}.0.0/24", f"2001:db8:{number}::/64"]
+        service.put(f"/v1/cugs/{cug}", {"subnets": subnets, "routing_domain": "red"})
+        interface = {"cug": cug, "mac": f"02:00:00:00:0{number}:0b", "ips": [f"10.{number}.0.11", f"2001:db8:{number}::11"]}
+        service.put(f"/v1/vms/{cug}1", {"server": server, "interfaces": [interface]})
+    ends = {"from": {"any": True}, "to": {"cug": "db"}}
+    service.put("/v1/policies/http", {"action": "allow", **ends, "protocol": "tcp", "ports": ["80"], "replies": True})
+    service.confirm()
+    return service
+
+
+TO_DB1 = {"ip": "10.2.0.11"}
+
+
+def test_a_routed_packet(red: Service) -> None:
+    found = trace(red, TO_DB1, WEB1, protocol="tcp", port=80)
+    assert (found["verdict"], found["policy"]) == ("delivered", {"out": "http", "in": "http", "allowed": True})
+    assert found["routers"] == [{"switch": "tor-a", "address": "10.1.0.1"}, {"switch": "tor-c", "address": "10.2.0.1"}]
+    assert [(row["segment"], row["ttl"]) for row in found["hops"]] == [("web", 64), *[("routed:red", 63)] * 3]
+    assert found["hops"][0]["routed"] == {"from": "web", "to": ["routed:red"]}
+    assert found["hops"][1]["routed"] is None
+    owners = [(row["owner"]["kind"], row["owner"]["name"]) for hop in found["hops"] for row in hop["tables"]]
+    assert {("policy", "http"), ("routing_domain", "red"), ("vm", "db1")} <= set(owners)
+    assert [(row["vms"], row["ttl"]) for row in found["deliveries"]] == [(["db1"], 62)]
+
+
+def test_a_reply_and_a_denial(red: Service) -> None:
+    back = {"to": {"ip": "10.1.0.11"}, "start": {"vm": "db1"}, "protocol": "tcp", "source_port": 80, "port": 40000}
+    assert trace(red, **back, tcp_flags=["ack", "psh"])["verdict"] == "delivered"
+    found = trace(red, **back)
+    assert (found["verdict"], found["policy"]["allowed"]) == ("denied", False)
+    assert (found["hops"][-1]["ended"], found["hops"][-1]["dropped"]) == ("denied", found["reason"])
+
+
+def test_what_the_controller_would_do(red: Service) -> None:
+    found = trace(red, TO_DB1, WEB1, protocol="tcp", port=80, ttl=1)
+    assert (found["verdict"], found["copies_to_controller"]) == ("time_exceeded", 1)
+    assert found["hops"][-1]["ended"] == "time_exceeded"
+    assert trace(red, {"ip": "10.2.0.99"}, WEB1, protocol="tcp", port=80)["verdict"] == "unreachable"
+    assert trace(red, {"ip": "ff02::2"}, WEB1, protocol="rs")["verdict"] == "answered"
+    assert trace(red, {"ip": "10.1.0.1"}, WEB1, protocol="icmp")["verdict"] == "answered"
+
+
+def test_from_outside(red: Service) -> None:
+    found = trace(red, TO_DB1, {"external": "internet-1"}, protocol="tcp", port=80)
+    assert found["verdict"] == "delivered"
+    assert found["from"] == {"external": "internet-1", "routing_domain": "red", "port": "border-1:10", "vlan_id": None}
+    assert found["hops"][0]["segment"] == "external:internet-1"
+    stranger = {"external": "internet-1", "ip": "203.0.113.9", "mac": "02:00:00:00:00:99"}
+    assert "ipv4_src=203.0.113.9" in trace(red, TO_DB1, stranger)["packet"]
+    liar = {"external": "internet-1", "ip": "10.1.0.11"}
+    assert trace(red, TO_DB1, liar, protocol="tcp", port=80)["reason"].endswith("nobody outside may have one (RFC 2827)")
+
+
+def test_to_the_outside(red: Service) -> None:
+    red.put("/v1/policies/out", {"action": "allow", "from": {"vm": "web1"}, "to": {"prefix": "0.0.0.0/0"}})
+    found = trace(red, {"ip": "8.8.8.8"}, WEB1)
+    assert (found["verdict"], found["deliveries"]) == ("unreachable", [])
+    assert "no next hop of it answers (192.0.2.254)" in found["reason"]
