@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.fields import eui64_link_local
 from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import CugFacts
-from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, to_controller
+from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -25,6 +26,18 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, facts):
                 yield from _answered(view, seat, port, question, answer)
+            if facts.settled and view.may_have_router(seat):
+                for packet in probes.to_routers(seat):
+                    yield from _solicited(view, seat, port, packet)
+
+
+def _solicited(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterator[Violation]:
+    """What routers say of themselves no switch can write: its controller says it, and no member is asked."""
+    journey = inject(view, seat, port, packet)
+    yield from nothing(journey, f"{seat} asks for routers", FIRST_HOP)
+    told = len(to_controller(journey))
+    if told > 1 or (seat.sends and told != 1):
+        yield Violation(FIRST_HOP, f"the controller hears {told} times that {seat} asks for routers, not once", journey)
 
 
 def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
