@@ -23,6 +23,16 @@ _NOT_FOUND: Final = {
     Table.DELIVER: "no interface of the segment with this destination is at this switch",
 }
 """What it means that a table wants nothing of a packet. A table that is not here is explained by its purpose."""
+_KINDS: Final = {
+    "vm": "VM",
+    "route": "VM",
+    "cug": "CUG",
+    "gateway": "CUG",
+    "routing_domain": "routing domain",
+    "external": "external network",
+    "policy": "policy",
+}
+"""The objects of the compiler in words."""
 _BACK: Final = "it leads only back"
 _MAX_NAMED: Final = 5
 
@@ -67,8 +77,8 @@ def _unwanted(case: Case, visit: Visit, step: Step) -> Verdict:
 
 
 def _whose(flow: Flow) -> str:
-    whose = {"vm": "VM", "cug": "CUG"}.get(flow.owner[0]) if len(flow.owner) > 1 else None
-    return f" of {whose} {flow.owner[1]}" if whose else f" of {' '.join(flow.owner)}" if flow.owner else ""
+    kind = _KINDS.get(flow.owner[0]) if len(flow.owner) > 1 else None
+    return f" of {kind} {flow.owner[1]}" if kind else f" of {' '.join(flow.owner)}" if flow.owner else ""
 
 
 def _astray_mac(case: Case) -> str:
