@@ -7,12 +7,14 @@ from typing import Final
 from ryu_vmmob.flows.fields import mac, mac_text
 from ryu_vmmob.flows.flow import Flow, ToGroup, show_match
 from ryu_vmmob.flows.pipeline import GroupKind, Table, group_parts
+from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.model.decision import decide
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.sim.switch import Step
 from ryu_vmmob.sim.trace import outlets
 from ryu_vmmob.trace.admission import refused
 from ryu_vmmob.trace.case import Case, described
-from ryu_vmmob.trace.handed import handed_over
+from ryu_vmmob.trace.handed import handed_over, used_up
 from ryu_vmmob.trace.hops import asks_controller, came_via
 from ryu_vmmob.trace.opinion import named
 from ryu_vmmob.trace.outlook import obstacle
@@ -73,7 +75,7 @@ def _unwanted(case: Case, visit: Visit, step: Step) -> Verdict:
     if flow is not None and flow.match:
         return Verdict("dropped", f"a flow{_whose(flow)} drops it ({show_match(flow.match)})")
     text = _NOT_FOUND.get(step.table, f"no flow takes this packet ({step.table.purpose})")
-    return Verdict("dropped", text + (_astray_mac(case) if step.table is Table.BRIDGE else ""))
+    return Verdict("dropped", text + (_astray_mac(case, visit) if step.table is Table.BRIDGE else ""))
 
 
 def _whose(flow: Flow) -> str:
@@ -81,11 +83,13 @@ def _whose(flow: Flow) -> str:
     return f" of {kind} {flow.owner[1]}" if kind else f" of {' '.join(flow.owner)}" if flow.owner else ""
 
 
-def _astray_mac(case: Case) -> str:
+def _astray_mac(case: Case, visit: Visit) -> str:
     """Whose MAC it is that the segment does not have."""
     wanted = case.packet["eth_dst"]
     if wanted == mac(case.state.fabric.gateway_mac):
         return "; the gateway takes IP, and ARP and neighbour discovery for its own addresses, and nothing else"
+    if wanted == router_mac(case.state, visit.switch):
+        return f"; {obstacle(case) or 'what is sent to a router comes from outside or over a routed segment'}"
     for (cug, its), vm in case.state.macs.items():
         if its == wanted:
             return f"; {mac_text(wanted)} is VM {vm}'s in CUG {cug}, and a MAC reaches only inside its CUG"
@@ -103,6 +107,9 @@ def _denied(case: Case, flow: Flow) -> Verdict:
         policy = case.state.policies.get(name)
         rank = f" (priority {policy.priority})" if policy is not None else ""
         return Verdict("denied", f"policy {name}{rank} denies {ends}; to allow it, change that policy or overrule it{besides}")
+    decision = decide(case.state, sender, receiver, case.traffic)
+    if decision.allowed and decision.policy is not None and hindered is not None:
+        return Verdict("dropped", f"{hindered}; policy {decision.policy}, which allows it, is not in force here")
     if case.gateway is not None:
         own = f"{receiver.address} is the gateway of CUG {case.gateway.name}"
         return Verdict("dropped", f"{own}, which answers pings and listens to nothing else")
@@ -121,17 +128,16 @@ def _not_routed(case: Case, visit: Visit, step: Step) -> str:
     if came_via(visit):
         where = f"for {receiver.address}" if receiver is not None else "for this packet"
         return f"{where} another edge routed here, and here nobody has it; what comes over the routed segment goes no further"
-    found = obstacle(case)
-    if found is None or case.domain is not None:
-        return f"routing domain {case.domain} has no VM, so it has no routes" + (f"; besides, {found}" if found else "")
-    return f"{found}; give it one"
+    if case.domain is None:
+        return f"{obstacle(case)}; give it one"
+    return f"no flow takes this packet ({step.table.purpose})"
 
 
 def _lost(case: Case, visit: Visit, faults: list[str]) -> Verdict:
     """Flows had something in mind for it, and it came to nothing."""
     last = visit.result.path[-1]
     if "its TTL is used up" in visit.result.lost:
-        return _placed(visit, last, Verdict("time_exceeded", "its TTL is used up, which this switch cannot tell beforehand"))
+        return _placed(visit, last, used_up(case, visit))
     said = [*map(_in_words, visit.result.lost), *faults]
     groups = [row.group for row in (last.flow.actions if last.flow else ()) if isinstance(row, ToGroup)]
     if groups and not faults and not any(text.startswith(_BACK) for text in said):

@@ -86,7 +86,9 @@ def _closed(state: State, source: Source) -> str | None:
 
 
 def _hop(case: Case, visit: Visit) -> Hop:
-    return Hop(visit, segment_of(case.state, visit), routed(case.state, visit), ending(case, visit))
+    end = ending(case, visit)
+    died = end is not None and end.kind == "time_exceeded"
+    return Hop(visit, segment_of(case.state, visit), None if died else routed(case.state, visit), end)
 
 
 def _refused(journey: Journey) -> bool:

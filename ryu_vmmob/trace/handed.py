@@ -30,11 +30,16 @@ def handed_over(case: Case, visit: Visit, step: Step) -> Verdict:
         closed = f"{receiver.address} is the router's own, which listens on no port"
         return Verdict("unreachable", f"{closed}; {_told(receiver.address)}")
     if step.table is Table.GATEWAY:
-        return Verdict("time_exceeded", f"its TTL is used up; {told}")
+        return used_up(case, visit)
     wire = _wire(case, visit, receiver)
     if wire is not None:
         return _asked_for(wire, receiver.address)
     return Verdict("unreachable", f"{obstacle(case) or 'nothing leads there'}; {told}")
+
+
+def used_up(case: Case, visit: Visit) -> Verdict:
+    """The packet's time is over at this router."""
+    return Verdict("time_exceeded", f"its TTL is used up; {_told(speaker(case, visit))}")
 
 
 def _answer(case: Case) -> str:

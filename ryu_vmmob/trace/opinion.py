@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.model.decision import decide
+from ryu_vmmob.model.decision import Decision, decide
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.trace.case import Case
 from ryu_vmmob.trace.hops import flow_in
+from ryu_vmmob.trace.outlook import obstacle
 from ryu_vmmob.trace.values import Opinion
 
 _REPORT = "that is a fault of the controller: report it"
@@ -46,7 +47,17 @@ def _fault(case: Case, flows: list[Flow], reached: bool) -> str | None:
     if dropped is None:
         if reached and not decision.allowed:
             return f"yet by the policies it is denied ({reason} decides): {_REPORT}"
-    elif decision.allowed and not (named(dropped) is None and decision.policy is None):
-        # Without any policy, what goes to the gateway's MAC is dropped even for an address of the sender's own CUG.
+    elif decision.allowed and not _needs_no_flow(case, dropped, decision):
         return f"yet by the policies it is allowed ({reason} decides): {_REPORT}"
     return None
+
+
+def _needs_no_flow(case: Case, dropped: Flow, decision: Decision) -> bool:
+    """Whether a packet may be dropped for want of a flow that allows it, though the decision is to allow it.
+
+    What goes to the gateway's MAC for an address of the sender's own CUG is for nobody. And a policy has flows only where
+    something can come of it: not for addresses that nobody has, nor for places that nothing leads to.
+    """
+    if named(dropped) is not None:
+        return False
+    return decision.policy is None or case.gateway is not None or obstacle(case) is not None

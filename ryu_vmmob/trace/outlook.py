@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_vmmob.fabric.model import External
-from ryu_vmmob.model.objects import Address
+from ryu_vmmob.model.objects import Address, routed_segment
 from ryu_vmmob.trace.case import Case
 from ryu_vmmob.trace.source import VmSource
 
@@ -17,6 +17,8 @@ def obstacle(case: Case) -> str | None:
         return None
     if case.domain is None and isinstance(source, VmSource):
         return f"CUG {source.interface.cug} is in no routing domain, so nothing is routed for it"
+    if case.domain is not None and routed_segment(case.domain) not in case.state.presences:
+        return f"no VM is in routing domain {case.domain}, so nothing is routed in it"
     if receiver.cug is not None:
         return _inside(case, receiver.cug, receiver.vm, receiver.address)
     if not isinstance(source, VmSource):

@@ -119,6 +119,14 @@ def test_switches_without_field_moves_have_their_questions_answered() -> None:
     assert found.verdict == ("answered", "tor-a, table answer: the controller answers for this switch")
 
 
+@pytest.mark.parametrize(("ttl", "where", "speaker"), [(1, "tor-a", "10.1.0.1"), (2, "tor-b", "10.2.0.1")])
+def test_switches_that_cannot_match_a_ttl_count_it_down_in_vain(ttl: int, where: str, speaker: str) -> None:
+    state = dcs(ALL, fabric=plain(DCS))
+    found = trace(state, full(state).tables, Question("web1", ip=ip_address(DB1), ttl=ttl))
+    assert found.verdict == ("time_exceeded", f"{where}, table route: its TTL is used up; {speaker} tells the sender so")
+    assert found.hops[-1].routed is None
+
+
 def test_to_another_edge_of_the_same_data_centre() -> None:
     """db1 hangs on a LAG of tor-b, next to tor-a."""
     state = dcs(ALL)

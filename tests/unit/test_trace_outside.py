@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -13,7 +14,8 @@ from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import vlan_id
 from ryu_vmmob.trace import ExternalSource, Opinion, Question, Trace, trace
-from tests.unit.routed_support import HEARD, HOP_1, HOP_2, PARTNER, allow, deny, routed
+from tests.unit.core_support import nic, start, vm
+from tests.unit.routed_support import CUGS, HEARD, HOP_1, HOP_2, PARTNER, allow, deny, routed, two_borders
 
 ALL = allow("all", "any", "any")
 
@@ -173,6 +175,46 @@ def test_in_only_where_a_policy_allows() -> None:
 )  # fmt: skip
 def test_what_does_not_get_in(question: dict[str, Any], kind: str, reason: str) -> None:
     assert into(routed(ALL), **question).verdict == (kind, reason)
+
+
+@pytest.mark.parametrize("nobody", ["127.0.0.1", "224.0.0.1"])
+def test_an_address_that_nobody_can_have(nobody: str) -> None:
+    found = into(routed(ALL), "10.1.0.11", claimed_ip=ip_address(nobody))
+    assert found.verdict == ("dropped", f"border-1, table admit: {nobody} can be the address of nobody out there")
+
+
+def test_a_link_local_address_is_not_routed() -> None:
+    found = into(routed(ALL), "2001:db8:1::11", "inet-2", claimed_ip=ip_address("fe80::1"))
+    text = "no router forwards such a packet (eth_type=0x86dd,ipv6_src=fe80::/ffc0::)"
+    assert found.verdict == ("dropped", f"border-2, table route: {text}")
+
+
+def test_a_routing_domain_that_is_not_there_yet() -> None:
+    found = into(start(two_borders()), "10.1.0.11")
+    text = "no CUG is in routing domain red, so external network inet-1 leads nowhere"
+    assert found.verdict == ("dropped", f"border-1, table ingress: {text}")
+    found = into(start(two_borders(), *CUGS, ALL), "10.1.0.11", "partner")
+    text = "no VM is in routing domain red, so nothing is routed in it"
+    assert found.verdict == ("dropped", f"tor-a, table policy_out: {text}; policy all, which allows it, is not in force here")
+    lab = vm("lab1", "a1", nic(11, "lab", mac=0x020000030011))
+    found = into(start(two_borders(), *CUGS, lab, ALL), "10.1.0.11", "partner")
+    assert found.verdict == ("dropped", f"tor-a, table bridge: the segment has no such destination here; {text}")
+    assert "ipv4_src=172.16.0.2," in str(found.packet)  # no next hop is there: a host on the wire
+
+
+def test_a_wrong_vlan_id_is_not_known() -> None:
+    state = routed(ALL)
+    tables = full(state).tables
+    port = replace(state.fabric.externals["inet-1"], vlan_id=99)
+    other = replace(state, fabric=replace(state.fabric, externals={**state.fabric.externals, "inet-1": port}))
+    found = trace(other, tables, Question(external="inet-1", ip=ip_address("10.1.0.11")))
+    assert found.verdict.reason == (
+        "border-1, table ingress: no segment is known for this port with this VLAN-ID and source MAC"
+    )
+
+
+def test_routers_are_not_asked_for_from_outside() -> None:
+    assert into(routed(), "ff02::2", "inet-2", protocol="rs").verdict.kind == "dropped"
 
 
 def test_a_mac_that_is_not_the_edges() -> None:

@@ -5,6 +5,7 @@ The sample (`routed_support`): web1 in CUG web at a1, db1 in CUG db at b1 in the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.unit.routed_support import WAN, allow, deny, routed
 ALL = allow("all", "any", "any")
 DB2, DB3 = vm("db2", "a1", nic(12, "db", 2)), vm("db3", "a2", nic(13, "db", 2))
 DB1 = "10.2.0.11"
+GATEWAY = 0x02005E000001
 
 
 def ask(
@@ -149,8 +151,11 @@ def test_flows_that_do_otherwise_than_the_policies_say_are_called_a_fault() -> N
     state = routed(ALL)
     found = ask(state, tables=full(state).tables | {"tor-b": full(routed()).tables["tor-b"]})
     assert found.verdict.kind == "denied"
-    assert found.verdict.reason.endswith("yet by the policies it is allowed (policy all decides): that is a fault of the "
-                                         "controller: report it")  # fmt: skip
+    fault = "that is a fault of the controller: report it"
+    assert found.verdict.reason.endswith(f"yet by the policies it is allowed (policy all decides): {fault}")
+    found = ask(routed(), tables=full(state).tables)
+    assert found.verdict.kind == "delivered"
+    assert found.verdict.reason.endswith(f"yet by the policies it is denied (no policy decides): {fault}")
 
 
 # Nowhere to go
@@ -189,6 +194,52 @@ def test_what_is_not_routed_says_why(commands: tuple[Any, ...], question: dict[s
     assert found.verdict == verdict
     assert found.arrivals == ()
     assert found.hops[-1].ending == verdict
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        (
+            {"ip": "10.1.0.99", "protocol": "arp", "mac": GATEWAY},
+            "the segment has no such destination here; the gateway takes IP, and ARP and neighbour discovery for its own "
+            "addresses, and nothing else",
+        ),
+        (
+            {"ip": "10.1.0.99", "mac": 0x02000002000B},
+            "the segment has no such destination here; 02:00:00:02:00:0b is VM db1's in CUG db, and a MAC reaches only "
+            "inside its CUG",
+        ),
+        (
+            {"ip": "224.0.0.5", "mac": GATEWAY},
+            "no router forwards such a packet (eth_type=0x800,ipv4_dst=224.0.0.0/224.0.0.0)",
+        ),
+    ],
+)
+def test_what_no_neighbour_takes(question: dict[str, Any], reason: str) -> None:
+    verdict = ask(routed(ALL), **question).verdict
+    assert (verdict.kind, verdict.reason.partition(": ")[2]) == ("dropped", reason)
+
+
+def test_a_mac_alone_means_its_owner() -> None:
+    state = routed(ALL)
+    found = trace(state, full(state).tables, Question("web1", mac=GATEWAY))
+    assert "ipv4_dst=10.1.0.1" in str(found.packet)
+
+
+def test_what_another_edge_sent_here_for_nobody_goes_no_further() -> None:
+    """While this edge does not know yet that the VM is here."""
+    state = routed(ALL, vm("db2", "b1", nic(12, "db", 2)))
+    found = ask(state, "10.2.0.12", tables=full(state).tables | {"tor-b": full(routed(ALL)).tables["tor-b"]})
+    text = "for 10.2.0.12 another edge routed here, and here nobody has it; what comes over the routed segment goes no further"
+    assert found.verdict == ("dropped", f"tor-b, table route: {text}")
+
+
+def test_no_vlan_id_left_where_the_receiver_is() -> None:
+    state = routed(ALL)
+    key = state.cugs["db"].key
+    starved = replace(state, allocations=state.allocations.set(key, state.vlan_ids("db").delete("rack-b")))
+    reason = ask(starved).verdict.reason
+    assert "CUG db has no VLAN-ID in L2 domain rack-b, so VM db1 cannot be reached there" in reason
 
 
 def test_what_stands_in_the_way_is_said_with_the_policy_that_does() -> None:
@@ -233,7 +284,7 @@ def test_a_gateway_advertises_itself() -> None:
 
 
 def test_to_the_gateways_mac_goes_nothing_for_the_own_cug() -> None:
-    found = ask(routed(), "10.1.0.99", mac=0x02005E000001)
+    found = ask(routed(), "10.1.0.99", mac=GATEWAY)
     assert found.verdict == (
         "dropped",
         "tor-a, table policy_out: 10.1.0.99 is in the sender's own CUG web: a packet for it goes to its own MAC, and not to "
