@@ -39,6 +39,11 @@ class Case:
         return self.source.external.routing_domain
 
     @property
+    def is_bridged(self) -> bool:
+        """Whether it stays inside its sender's CUG: it goes to somebody's own MAC, and not to the gateway's."""
+        return isinstance(self.source, VmSource) and self.packet["eth_dst"] != mac(self.state.fabric.gateway_mac)
+
+    @property
     def is_ping(self) -> bool:
         """Whether it is an echo request."""
         return self.packet.get("icmpv4_type", -1) == ECHO_REQUEST or self.packet.get("icmpv6_type") == ECHO_REQUEST_V6

@@ -45,7 +45,8 @@ def _fault(case: Case, flows: list[Flow], reached: bool) -> str | None:
     reason = f"policy {decision.policy}" if decision.policy is not None else "no policy"
     dropped = next((flow for flow in flows if flow.goto is None), None)
     if dropped is None:
-        if reached and not decision.allowed:
+        # What is bridged may pass where no policy denies it, whatever address stands in it.
+        if reached and not decision.allowed and not (decision.policy is None and case.is_bridged):
             return f"yet by the policies it is denied ({reason} decides): {_REPORT}"
     elif decision.allowed and not _needs_no_flow(case, dropped, decision):
         return f"yet by the policies it is allowed ({reason} decides): {_REPORT}"

@@ -147,6 +147,12 @@ def test_the_decision_may_hang_on_ports_and_flags() -> None:
     assert ask(state, **back).verdict.kind == "denied"
 
 
+def test_what_is_bridged_may_have_any_address_in_it() -> None:
+    found = ask(routed(vm("web2", "b1", nic(12))), "8.8.8.8", mac=0x02000001000C)
+    assert found.verdict.kind == "delivered"
+    assert "fault" not in found.verdict.reason
+
+
 def test_flows_that_do_otherwise_than_the_policies_say_are_called_a_fault() -> None:
     state = routed(ALL)
     found = ask(state, tables=full(state).tables | {"tor-b": full(routed()).tables["tor-b"]})
