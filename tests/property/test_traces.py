@@ -92,7 +92,8 @@ def network(commands: tuple[list[Any], ...]) -> State:
 def test_every_question_has_its_answer(commands: tuple[list[Any], ...], asked: list[dict[str, Any]]) -> None:
     state = network(commands)
     tables = full(state).tables
-    senders: list[dict[str, Any]] = [*({"vm": name} for name in sorted(state.vms)), {"external": "inet-1"}, {"external": "inet-2"}]
+    senders: list[dict[str, Any]] = [{"vm": name} for name in sorted(state.vms)]
+    senders += [{"external": "inet-1"}, {"external": "inet-2"}]
     for number, question in enumerate(asked):
         try:
             found = trace(state, tables, Question(**question, **senders[number % len(senders)]))
