@@ -8,7 +8,7 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
-from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
+from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, Priority, Table, metadata
 from ryu_vmmob.flows.ports import out, speaks, to_server
 from ryu_vmmob.flows.segment import into, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
@@ -66,7 +66,10 @@ def _bridge(
 
 
 def _deliver(state: State, cug: Cug, interface: Interface, servers: Sequence[Server]) -> Iterator[Flow]:
-    """Out of the port of each server that receives; an answer goes back where the request came from."""
+    """Out of the port of each server that receives; an answer goes back where the request came from.
+
+    What is routed may have to go back there too, and to the VM's other place as well.
+    """
     if not servers:
         return
     ways = [to_server(state, cug, server) for server in servers]
@@ -83,6 +86,11 @@ def _deliver(state: State, cug: Cug, interface: Interface, servers: Sequence[Ser
             yield Flow(
                 Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.vlan_id(cug.name, server.l2_domain))
             )
+            if others:
+                came = metadata(segment=SEGMENT.of(cug.key), hairpin=HAIRPIN.of(1), routed=ROUTED.of(1))
+                routed = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
+                back = out(IN_PORT, state.vlan_id(cug.name, server.l2_domain))
+                yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, _one_after_another([*others, back]))
             if len(server.attach) > 1:
                 # The switch leaves out the port a frame came from, but not the other ports of its LAG.
                 question = _from_port(cug, interface, port.port, hairpin=False)
