@@ -36,19 +36,19 @@ def admitted(cug: Cug, interface: Interface, server: Server) -> Iterator[Flow]:
 
 
 def recognised(
-    cug: Cug, interface: Interface, seat: Seat, server: Server, vlan_id: int | None, into: tuple[int, int]
+    interface: Interface, seat: Seat, server: Server, vlan_id: int | None, into: tuple[int, int]
 ) -> Iterator[Flow]:
     """How the switch knows an interface by its source MAC: always on an untagged port, where nothing else tells its segment
-    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. ``into`` is the
-    metadata of its CUG.
+    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. ``vlan_id`` is the
+    tag of its frames there, ``into`` the metadata of its CUG.
     """
     copy: tuple[Action, ...] = (Output(CONTROLLER, COPIED),) if seat.awaited else ()
-    if vlan_id is not None and not seat.awaited:
+    if server.tagged and not seat.awaited:
         return
     for port in server.attach:
         yield Flow(
             Table.INGRESS,
-            Priority.NORMAL if vlan_id is None else Priority.SPECIAL,
+            Priority.SPECIAL if server.tagged else Priority.NORMAL,
             match(in_port=port.port, vlan_vid=0 if vlan_id is None else vid(vlan_id), eth_src=interface.mac),
             copy if vlan_id is None else (*copy, PopVlan()),
             Table.ADMIT,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
-from ryu_vmmob.flows.ports import out, speaks, to_server
+from ryu_vmmob.flows.ports import out, to_server
 from ryu_vmmob.flows.segment import into, next_hop_id
-from ryu_vmmob.model.objects import Cug, Interface, Seat
+from ryu_vmmob.model.objects import Cug, Interface, Seat, Wire
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence
 
@@ -21,14 +20,19 @@ def interface_flows(
 ) -> Iterator[Flow]:
     """Everything switch ``at`` needs to know of one interface."""
     servers = state.fabric.servers
-    places = [(seat, servers[seat.server]) for seat in seats if servers[seat.server].switch == at]
-    here = [(seat, server) for seat, server in places if speaks(state, cug, server)]
+    here = [
+        (seat, wire)
+        for seat in seats
+        if servers[seat.server].switch == at
+        and state.speaks(cug.name, wire := Wire(seat.server, interface.guest_vlan_id))
+    ]
     yield from _bridge(state, cug, interface, seats, at, found)
-    yield from _deliver(state, cug, interface, [server for seat, server in here if seat.receives])
-    for seat, server in here:
+    yield from _deliver(state, cug, interface, [wire for seat, wire in here if seat.receives])
+    for seat, wire in here:
+        server = servers[wire.server]
         if seat.sends or seat.awaited:
-            vlan_id = state.vlan_id(cug.name, server.l2_domain)
-            yield from recognised(cug, interface, seat, server, vlan_id, into(state, cug))
+            vlan_id = state.wire_vlan_id(cug.name, wire)
+            yield from recognised(interface, seat, server, vlan_id, into(state, cug))
         if seat.sends:
             yield from admitted(cug, interface, server)
     if any(seat.sends for seat, _ in here):
@@ -65,25 +69,27 @@ def _bridge(
         )
 
 
-def _deliver(state: State, cug: Cug, interface: Interface, servers: Sequence[Server]) -> Iterator[Flow]:
-    """Out of the port of each server that receives; an answer goes back where the request came from."""
-    if not servers:
+def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]) -> Iterator[Flow]:
+    """Out of the port of each server that receives, under the guest's own tag if it has one.
+
+    An answer goes back where the request came from.
+    """
+    if not wires:
         return
-    ways = [to_server(state, cug, server) for server in servers]
+    ways = [to_server(state, cug, wire) for wire in wires]
     yield Flow(
         Table.DELIVER,
         Priority.NORMAL,
         match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
         _one_after_another(ways),
     )
-    for server in servers:
-        others = [actions for other, actions in zip(servers, ways, strict=True) if other is not server]
-        for port in server.attach:
+    for wire in wires:
+        others = [actions for other, actions in zip(wires, ways, strict=True) if other is not wire]
+        ports = state.fabric.servers[wire.server].attach
+        for port in ports:
             answer = _from_port(cug, interface, port.port, hairpin=True)
-            yield Flow(
-                Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.vlan_id(cug.name, server.l2_domain))
-            )
-            if len(server.attach) > 1:
+            yield Flow(Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.wire_vlan_id(cug.name, wire)))
+            if len(ports) > 1:
                 # The switch leaves out the port a frame came from, but not the other ports of its LAG.
                 question = _from_port(cug, interface, port.port, hairpin=False)
                 yield Flow(Table.DELIVER, Priority.SPECIAL, question, _one_after_another(others))

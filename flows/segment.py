@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, GroupKind, Priority, Table, group_id, metadata
-from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, speaks, to_server, trunk_buckets
+from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, to_server, trunk_buckets
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence
@@ -62,11 +62,16 @@ def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator
 
 
 def _servers_in(state: State, cug: Cug, local: Local) -> Iterator[Entry]:
-    """Frames of a tagged server enter under the VLAN-ID of the ToR's domain, and go on to be admitted."""
-    for name in local.servers:
-        server = state.fabric.servers[name]
-        vlan_id = state.vlan_id(cug.name, server.l2_domain)
-        for port in server.attach:
+    """Frames of a tagged server enter under the VLAN-ID of the ToR's domain, or their guests' own (R24), and go on to be
+    admitted.
+    """
+    tags = {
+        (wire.server, state.wire_vlan_id(cug.name, wire))
+        for wire in local.wires
+        if state.fabric.servers[wire.server].tagged and state.speaks(cug.name, wire)
+    }
+    for name, vlan_id in tags:
+        for port in state.fabric.servers[name].attach:
             if vlan_id is not None:
                 yield Flow(
                     Table.INGRESS,
@@ -82,7 +87,7 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     """Broadcast and multicast: to every local server and along the tree, never back where it came from.
 
     The switch itself leaves out the port a frame came from. A LAG is several ports, so frames from one of them use a
-    group without that server. `Local.flooded` says which servers get any.
+    group without that server. `Local.flooded` says which servers get any, and under which tags: one copy for each.
     """
     buckets: list[tuple[str, Bucket]] = []
     for neighbour in local.neighbours:
@@ -93,18 +98,19 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
             buckets.append(("", Bucket((ToGroup(number),))))
         else:
             buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
-    servers = [server for name in local.servers if speaks(state, cug, server := state.fabric.servers[name])]
-    for server in servers:
-        if len(server.attach) > 1:
-            yield lag_group(state, cug, server)
-        if server.name in local.flooded:
-            buckets.append((server.name, Bucket(to_server(state, cug, server))))
+    wires = [wire for wire in local.wires if state.speaks(cug.name, wire)]
+    copies = ((wire.server, Bucket(to_server(state, cug, wire))) for wire in wires if wire in local.flooded)
+    # A guest's own tag may be the domain's VLAN-ID as well: one copy is for both.
+    buckets.extend(dict.fromkeys(copies))
+    lags = [server for name in local.servers if len((server := state.fabric.servers[name]).attach) > 1]
+    lags = [server for server in lags if any(wire.server == server.name for wire in wires)]
+    for server in lags:
+        yield lag_group(state, cug, server)
     yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets])
-    for server in servers:
-        if len(server.attach) > 1:
-            others = [bucket for owner, bucket in buckets if owner != server.name]
-            ports = [port.port for port in server.attach]
-            yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
+    for server in lags:
+        others = [bucket for owner, bucket in buckets if owner != server.name]
+        ports = [port.port for port in server.attach]
+        yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
 
 
 def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket]) -> Iterator[Entry]:

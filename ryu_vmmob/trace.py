@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.fields import MAC_BROADCAST, mac, mac_text
-from ryu_vmmob.model.objects import Address, Cug, Interface, Seat, Vm
+from ryu_vmmob.model.objects import Address, Cug, Interface, Seat, Vm, Wire
 from ryu_vmmob.model.refusal import invalid
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim import packet as make
@@ -107,9 +107,13 @@ def trace(state: State, desired: Mapping[str, SwitchTables], question: Question)
         return Trace(source, packet, Verdict(kind, reason), network)
 
     server = state.fabric.servers[source.seat.server]
-    if source.vlan_id is None and server.tagged:
-        lacks = f"CUG {source.interface.cug} has no VLAN-ID in L2 domain {server.l2_domain}"
-        return ended("dropped", f"{lacks}, so {server.name} cannot tag the frame")
+    cug = source.interface.cug
+    if server.tagged and state.server_vlan_id(cug, server.name) is None:
+        return ended(
+            "dropped", f"CUG {cug} has no VLAN-ID in L2 domain {server.l2_domain}, so {server.name} cannot tag the frame"
+        )
+    if not state.speaks(cug, Wire(server.name, source.interface.guest_vlan_id)):
+        return ended("dropped", f"L2 domain {server.l2_domain} does not translate the guest's own tag {source.vlan_id}")
     if source.port is None:
         return ended("dropped", f"every cable of server {server.name} is down")
     try:
@@ -140,7 +144,8 @@ def _source(state: State, network: Network, vm: Vm, question: Question) -> Sourc
         raise invalid(("from.at", f"VM {vm.name!r} has no place at {at!r}; it is at {', '.join(seats)}"))
     interface = vm.interfaces[question.interface]
     port = next((port for port in state.fabric.servers[at].attach if network.port_up(port)), None)
-    return Source(vm.name, question.interface, interface, seats[at], port, state.server_vlan_id(interface.cug, at))
+    tag = state.wire_vlan_id(interface.cug, Wire(at, interface.guest_vlan_id))
+    return Source(vm.name, question.interface, interface, seats[at], port, tag)
 
 
 def _packet(state: State, source: Source, question: Question) -> tuple[Packet, str | None]:
@@ -249,7 +254,8 @@ def _arrival(state: State, source: Source, port: PortRef, packet: Packet) -> Arr
     takers = []
     for vm in sorted(state.server_vms.get(server.name, ())):
         for interface in state.vms[vm].interfaces:
-            same_wire = state.server_vlan_id(interface.cug, server.name) == vlan_id(packet)
+            wire = Wire(server.name, interface.guest_vlan_id)
+            same_wire = state.wire_vlan_id(interface.cug, wire) == vlan_id(packet)
             for_it = packet["eth_dst"] == interface.mac or (
                 packet.is_group_addressed and (vm, server.name) != (source.vm, source.seat.server)
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ryu_vmmob.engine.engine import Engine, Switches
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.objects import Cug, Migration, Vm, Wire
 from ryu_vmmob.model.state import State
 
 View = dict[str, Any]
@@ -37,8 +37,8 @@ def _presence(state: State, cug: str) -> View:
     fabric = state.fabric
     edges, centers = set(), set()
     interfaces: dict[str, int] = {}
-    for name, count in state.occupancy.get(cug, _NOWHERE).items():
-        server = fabric.servers[name]
+    for wire, count in state.occupancy.get(cug, _NOWHERE).items():
+        server = fabric.servers[wire.server]
         edges.add(server.switch)
         center = fabric.switches[server.switch].data_center
         if center is not None:
@@ -55,11 +55,11 @@ def _presence(state: State, cug: str) -> View:
     }
 
 
-_NOWHERE: Mapping[str, int] = {}
+_NOWHERE: Mapping[Wire, int] = {}
 
 
 def vm_view(state: State, vm: Vm) -> View:
-    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server tags it with (None: untagged)."""
+    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server adds to its frames (None: nothing)."""
     return {
         "name": vm.name,
         "server": vm.server,
@@ -69,7 +69,7 @@ def vm_view(state: State, vm: Vm) -> View:
                 "mac": mac_text(interface.mac),
                 "ips": [str(ip) for ip in interface.ips],
                 "guest_vlan_id": interface.guest_vlan_id,
-                "vlan_id": state.server_vlan_id(interface.cug, vm.server),
+                "vlan_id": state.added_vlan_id(interface, vm.server),
             }
             for interface in vm.interfaces
         ],
