@@ -17,9 +17,10 @@ from ryu.lib import hub
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
+from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import Delta, fill_groups
-from ryu_vmmob.flows.pipeline import group_parts
+from ryu_vmmob.flows.pipeline import METER_RATES, group_parts
 
 LOG = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ class Session:
 
         No match is parsed, and a switch that is right gets no flow-mod at all (invariant 9).
         """
+        self._set_meters()
         cookies: set[int] = set()
         for body in self._ask(wire.flow_stats_request):
             cookies.update(wire.flow_stats_cookies(body))
@@ -122,6 +124,14 @@ class Session:
             self.name, len(cookies), len(groups), delta.messages,
         )  # fmt: skip
         self._bring(revision, delta)
+
+    def _set_meters(self) -> None:
+        """Flows may refer to them, so they come first. What the switch says to a meter that it has already is no news."""
+        if self._engine.state.fabric.switches[self.name].dialect is Dialect.OPENVSWITCH:
+            self._send(
+                [wire.meter_set(meter, rate, (self._next_xid(), self._next_xid())) for meter, rate in METER_RATES.items()]
+            )
+            self._barrier()
 
     def _bring(self, revision: int, delta: Delta) -> None:
         """Carry out a delta, and report what the switch confirmed and refused."""

@@ -32,7 +32,7 @@ def admitted(cug: Cug, interface: Interface, server: Server) -> Iterator[Flow]:
             "eth_src": interface.mac,
         }
         for priority, rule, allowed in _rules(interface):
-            yield Flow(Table.ADMIT, priority, match(**common, **rule), (), Table.ANSWER if allowed else None)
+            yield Flow(Table.ADMIT, priority, match(**common, **rule), (), Table.ANSWER if allowed else Table.REFUSE)
 
 
 def recognised(

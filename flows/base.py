@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output, match
-from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Priority, Table, metadata
+from ryu_vmmob.flows.flow import CONTROLLER, Flow, Match, Output, match
+from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Meter, Priority, Table, metadata
 
 NEIGHBOUR_SOLICITATION = 135
 NEIGHBOUR_ADVERTISEMENT = 136
@@ -16,6 +17,8 @@ ND_TYPES = range(133, 138)
 """Router and neighbour discovery, and redirect: what a link needs to work, and no policy's business (RFC 4890, 4.4.1)."""
 WHOLE = 0xFFFF
 """OFPCML_NO_BUFFER: the controller gets the whole frame."""
+SHOWN = 128
+"""Bytes of a refused frame that the controller gets to see."""
 ETH_IP = (ETH_IPV4, ETH_IPV6)
 
 _NOT_ROUTED: tuple[dict[str, Any], ...] = (
@@ -29,9 +32,15 @@ _NOT_ROUTED: tuple[dict[str, Any], ...] = (
 """What no router forwards."""
 
 
+def asks_controller(table: Table, priority: int, rows: Match) -> Flow:
+    """A packet that the controller answers, as far as it likes."""
+    return Flow(table, priority, rows, (Output(CONTROLLER, WHOLE),), meter=Meter.ANSWERS)
+
+
 def base_flows(gateway_mac: int) -> Iterator[Flow]:
     """The end of each table, the requests that nobody may answer in another's place, and what a router does at all."""
     onwards = {
+        Table.ADMIT: Table.REFUSE,
         Table.ANSWER: Table.POLICY_OUT,
         Table.POLICY_OUT: Table.GATEWAY,
         Table.GATEWAY: Table.BRIDGE,
@@ -82,4 +91,16 @@ def routed_here(mac: int, value: int, mask: int) -> Iterator[Flow]:
         mine: dict[str, Any] = {"metadata": (value, mask), "eth_dst": mac, "eth_type": eth_type}
         yield Flow(Table.GATEWAY, Priority.NORMAL, match(**mine), goto=Table.ROUTE)
         for ttl in (0, 1):
-            yield Flow(Table.GATEWAY, Priority.SPECIAL, match(**mine, nw_ttl=ttl), (Output(CONTROLLER, WHOLE),))
+            yield asks_controller(Table.GATEWAY, Priority.SPECIAL, match(**mine, nw_ttl=ttl))
+
+
+def refusals(server: Server) -> Iterator[Flow]:
+    """What comes in at a server's ports and is no interface's there: counted, and some of it shown to the controller (R49).
+
+    On a tagged port the VLAN-ID says the CUG, and ADMIT the rest; on an untagged one the source MAC says both.
+    """
+    for port in server.attach:
+        at_port = match(in_port=port.port)
+        yield Flow(Table.REFUSE, Priority.NORMAL, at_port, (Output(CONTROLLER, SHOWN),), meter=Meter.REFUSALS)
+        if not server.tagged:
+            yield Flow(Table.INGRESS, Priority.FALLBACK, at_port, goto=Table.REFUSE)

@@ -29,6 +29,9 @@ def spoken(dialect: Dialect, entries: Iterable[Entry]) -> Iterator[Entry]:
             continue
         elif any(_is_extension(action) for action in entry.actions):
             yield Flow(entry.table, entry.priority, entry.match, (Output(CONTROLLER, WHOLE),))
+        elif entry.meter is not None:
+            # Meters are optional, and the controller limits what it answers as well.
+            yield Flow(entry.table, entry.priority, entry.match, entry.actions, entry.goto, entry.metadata)
         else:
             yield entry
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.answers import ND_MULTICAST
-from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, WHOLE
+from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, asks_controller
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST, vid
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output, PopVlan, match
+from ryu_vmmob.flows.flow import Flow, PopVlan, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, Priority, Table, metadata, route_priority
 from ryu_vmmob.flows.reply import advertised, advertisement, arp_reply, echo_reply, straight_back
@@ -24,7 +24,7 @@ _NEVER_A_SOURCE: tuple[dict[str, Any], ...] = (
     {"eth_type": ETH_IPV4, "ipv4_src": (0, 0xFF000000)},
     {"eth_type": ETH_IPV4, "ipv4_src": (0x7F000000, 0xFF000000)},
     {"eth_type": ETH_IPV4, "ipv4_src": (0xE0000000, 0xE0000000)},
-    {"eth_type": ETH_IPV6, "ipv6_src": (0, (1 << 128) - 1 << 1)},  # :: and ::1
+    {"eth_type": ETH_IPV6, "ipv6_src": (0, (1 << 128) - 2)},  # :: and ::1
     {"eth_type": ETH_IPV6, "ipv6_src": (0xFF << 120, 0xFF << 120)},
 )
 """Sources that no packet may have (RFC 1812, 5.3.7; RFC 4291, 2.5)."""
@@ -84,7 +84,7 @@ def _arp(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterato
     arp: dict[str, Any] = {**where, "eth_type": ETH_ARP, "arp_spa": (int(network.network_address), int(network.netmask))}
     yield Flow(Table.ADMIT, Priority.NORMAL, match(**arp, arp_op=_ARP_REQUEST, arp_tpa=ip), goto=Table.ANSWER)
     answer = match(**arp, arp_op=_ARP_REPLY, arp_tpa=ip, eth_dst=mine)
-    yield Flow(Table.ADMIT, Priority.NORMAL, answer, (Output(CONTROLLER, WHOLE),))
+    yield asks_controller(Table.ADMIT, Priority.NORMAL, answer)
 
 
 def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterator[Flow]:
@@ -94,4 +94,4 @@ def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> I
     yield Flow(Table.ADMIT, Priority.SPECIAL, asks, goto=Table.ANSWER)
     target = (int(network.network_address), int(network.netmask))
     tells = match(**icmp, icmpv6_type=NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=target, eth_dst=mine)
-    yield Flow(Table.ADMIT, Priority.SPECIAL, tells, (Output(CONTROLLER, WHOLE),))
+    yield asks_controller(Table.ADMIT, Priority.SPECIAL, tells)

@@ -113,6 +113,16 @@ def eui64_link_local(mac_value: int) -> int:
     return 0xFE80 << 112 | flipped >> 24 << 40 | 0xFFFE << 24 | flipped & 0xFFFFFF
 
 
+def multicast_mac(ip: int) -> int:
+    """The Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
+    return 0x333300000000 | ip & 0xFFFFFFFF
+
+
+def solicited_node(ip: int) -> int:
+    """The solicited-node multicast address of an IPv6 address (RFC 4291, 2.7.1)."""
+    return 0xFF02 << 112 | 0x1FF << 24 | ip & 0xFFFFFF
+
+
 def show(name: str, value: int) -> str:
     """A field's value as people write it."""
     if (name.startswith("eth_") and name != "eth_type") or name.endswith(("_sha", "_tha", "_sll", "_tll")):

@@ -143,9 +143,13 @@ def encode_match(rows: Match) -> bytes:
 
 # Most flows share a handful of action lists; those that do not (answers) must not fill the memory.
 @lru_cache(maxsize=4096)
-def encode_instructions(actions: tuple[Action, ...], metadata: tuple[int, int] | None, goto: int | None) -> bytes:
-    """Apply-actions, write-metadata and goto-table, each where wanted, in the order they are executed (5.9)."""
+def encode_instructions(
+    actions: tuple[Action, ...], metadata: tuple[int, int] | None, goto: int | None, meter: int | None = None
+) -> bytes:
+    """Meter, apply-actions, write-metadata and goto-table, each where wanted, in the order they are executed (5.9)."""
     parts = []
+    if meter is not None:
+        parts.append(b"\x00\x06\x00\x08" + meter.to_bytes(4, "big"))
     if actions:
         body = encode_actions(actions)
         parts.append(b"\x00\x04" + (8 + len(body)).to_bytes(2, "big") + bytes(4) + body)
@@ -159,11 +163,11 @@ def encode_instructions(actions: tuple[Action, ...], metadata: tuple[int, int] |
 class Flow:
     """One flow: a value, equal to another when its wire form is.
 
-    ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here). ``owner`` says whose
-    it is (an object's key of the compiler); it is no part of the identity.
+    ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here); ``meter`` limits how many
+    packets the flow takes at all. ``owner`` says whose it is (an object's key of the compiler); it is no part of the identity.
     """
 
-    __slots__ = ("actions", "body", "cookie", "goto", "key", "match", "metadata", "owner", "priority", "table")
+    __slots__ = ("actions", "body", "cookie", "goto", "key", "match", "metadata", "meter", "owner", "priority", "table")
 
     def __init__(
         self,
@@ -173,6 +177,7 @@ class Flow:
         actions: tuple[Action, ...] = (),
         goto: Table | None = None,
         metadata: tuple[int, int] | None = None,
+        meter: int | None = None,
     ) -> None:
         self.table = table
         self.priority = priority
@@ -180,10 +185,11 @@ class Flow:
         self.actions = actions
         self.goto = goto
         self.metadata = metadata
+        self.meter = meter
         wire_match = encode_match(match)
         # What the switch takes for "the same flow": an ADD with this key overwrites.
         self.key = key = (table.id << 16 | priority).to_bytes(3, "big") + wire_match
-        instructions = encode_instructions(actions, metadata, None if goto is None else goto.id)
+        instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
         self.body = wire_match + instructions
         self.cookie = COOKIE_MARK | int.from_bytes(blake2b(key + instructions, digest_size=7).digest(), "big")
         self.owner: tuple[str, ...] = ()
@@ -209,7 +215,8 @@ def show_match(rows: Match) -> str:
 
 def show_instructions(flow: Flow) -> str:
     """Actions, metadata write and next table as one comma-separated line; ``drop`` when there is nothing."""
-    parts = [str(action) for action in flow.actions]
+    parts = [f"meter:{flow.meter}"] if flow.meter is not None else []
+    parts += map(str, flow.actions)
     if flow.metadata is not None:
         parts.append(f"metadata:{flow.metadata[0]:#x}/{flow.metadata[1]:#x}")
     if flow.goto is not None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.flows.answers import ND_MULTICAST
-from ryu_vmmob.flows.base import ICMPV6, WHOLE
+from ryu_vmmob.flows.base import ICMPV6, asks_controller
 from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, MAC_BROADCAST, eui64_link_local, mac
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output, match
+from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Priority, Table, metadata, route_priority
 from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_reply, straight_back
 from ryu_vmmob.flows.router import router_mac
@@ -38,7 +38,7 @@ def gateway_on_link(state: State, cug: Cug) -> Iterator[Flow]:
         yield echo_reply(where, gateway_mac, 6, eui64_link_local(gateway_mac), HAIRPINNED)
         # An advertisement has more in it than a switch can write.
         asks = match(**where, eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=ROUTER_SOLICITATION)
-        yield Flow(Table.ANSWER, Priority.NORMAL, asks, (Output(CONTROLLER, WHOLE),))
+        yield asks_controller(Table.ANSWER, Priority.NORMAL, asks)
 
 
 def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
@@ -64,7 +64,7 @@ def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
         priority = route_priority(subnet.prefixlen)
         dst = in_network("dst", subnet)
         first = metadata(scope=scope, via=VIA.of(0))
-        yield Flow(Table.ROUTE, priority, match(metadata=first, **dst), (Output(CONTROLLER, WHOLE),))
+        yield asks_controller(Table.ROUTE, priority, match(metadata=first, **dst))
         # Another edge has taken it to be here; it ends here, and never goes on to another edge or out again (R42).
         yield Flow(Table.ROUTE, priority, match(metadata=metadata(scope=scope, via=VIA.of(1)), **dst))
 

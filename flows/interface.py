@@ -10,9 +10,9 @@ from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
 from ryu_vmmob.flows.ports import out, to_server
 from ryu_vmmob.flows.segment import into, next_hop_id
-from ryu_vmmob.model.objects import Cug, Interface, Seat, Wire
+from ryu_vmmob.model.objects import Cug, Interface, Seat
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Presence
+from ryu_vmmob.paths.presence import Presence, Wire
 
 
 def interface_flows(

@@ -82,6 +82,11 @@ class Table(Enum):
         _fields("vlan vlan_vid"),
         "the last step to a local interface: its port, with the VLAN-ID of the port's domain or none",
     )
+    REFUSE = TableSpec(
+        _fields("in_port"),
+        _fields(""),
+        "frames that a server's port may not bring in, counted by port; now and then one is shown to the controller",
+    )
 
     def __init__(self, matches: frozenset[str], sets: frozenset[str], purpose: str) -> None:
         self.matches = matches
@@ -179,6 +184,16 @@ MAX_SEGMENT_KEY: Final = (1 << SEGMENT.width) - 1
 COOKIE_MARK: Final = 0x7A << 56
 COOKIE_MARK_MASK: Final = 0xFF << 56
 COOKIE_FULL_MASK: Final = 0xFFFFFFFFFFFFFFFF
+
+
+class Meter(IntEnum):
+    """Meters: what reaches the controller, in packets a second for a whole switch. A packet over the limit is dropped."""
+
+    ANSWERS = 1  # packets that somebody wants an answer to
+    REFUSALS = 2  # frames refused at a server's port
+
+
+METER_RATES: Final = {Meter.ANSWERS: 200, Meter.REFUSALS: 20}
 
 
 class GroupKind(IntEnum):

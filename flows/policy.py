@@ -36,7 +36,7 @@ class End(NamedTuple):
 
 
 def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
-    """The flows of ``policy`` at edge ``at``: in POLICY_OUT where a sender it names can be, in POLICY_IN where a receiver can."""
+    """The flows of ``policy`` at edge ``at``: POLICY_OUT where a sender it names can be, POLICY_IN where a receiver can."""
     sources, targets = list(_ends(state, policy.source)), list(_ends(state, policy.target, receives=True))
     made: dict[int, Flow] = {}
     for source, target in product(sources, targets):

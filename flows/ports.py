@@ -6,8 +6,9 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
-from ryu_vmmob.model.objects import Cug, Segment, Wire
+from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Wire
 from ryu_vmmob.paths.trees import adjacency
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from immutables import Map
 
-from ryu_vmmob.flows.base import base_flows
+from ryu_vmmob.flows.base import base_flows, refusals
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
@@ -65,6 +65,8 @@ class Recompute:
         gateway_mac = mac(self.state.fabric.gateway_mac)
         for switch in self.state.fabric.switches:
             self._put(switch, ("switch",), base_flows(gateway_mac))
+        for name, server in self.state.fabric.servers.items():
+            self._put(server.switch, ("server", name), refusals(server))
 
     # Segments
 

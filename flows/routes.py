@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
-from ryu_vmmob.flows.base import ETH_IP, WHOLE, routed_here
+from ryu_vmmob.flows.base import ETH_IP, asks_controller, routed_here
 from ryu_vmmob.flows.fields import mac
-from ryu_vmmob.flows.flow import CONTROLLER, Action, DecTtl, Flow, Output, SetField, ToGroup, match
+from ryu_vmmob.flows.flow import Action, DecTtl, Flow, SetField, ToGroup, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import (
     HAIRPIN,
@@ -29,10 +29,10 @@ from ryu_vmmob.flows.pipeline import (
 from ryu_vmmob.flows.ports import out
 from ryu_vmmob.flows.router import router_mac, to_edge
 from ryu_vmmob.flows.segment import next_hop_id, trunks_in
-from ryu_vmmob.model.objects import Interface, RoutingDomain, Seat, Wire
+from ryu_vmmob.model.objects import Interface, RoutingDomain, Seat
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
-from ryu_vmmob.paths.presence import Local, Presence
+from ryu_vmmob.paths.presence import Local, Presence, Wire
 
 
 def routing_entries(state: State, domain: RoutingDomain, at: str, local: Local, found: Presence) -> Iterator[Flow]:
@@ -47,7 +47,7 @@ def routing_entries(state: State, domain: RoutingDomain, at: str, local: Local, 
         yield from routed_here(router_mac(state, at), *metadata(scope=scope, outside=OUTSIDE.of(1)))
     for eth_type in ETH_IP:
         nowhere = match(metadata=metadata(scope=scope, via=VIA.of(0)), eth_type=eth_type)
-        yield Flow(Table.ROUTE, Priority.FALLBACK, nowhere, (Output(CONTROLLER, WHOLE),))
+        yield asks_controller(Table.ROUTE, Priority.FALLBACK, nowhere)
     for exit_ in nearest_exits(state, domain.name, found.way, at):
         yield _way_out(state, domain, at, exit_)
 
@@ -74,7 +74,7 @@ def _way_out(state: State, domain: RoutingDomain, at: str, exit_: Exit) -> Flow:
     from_inside = metadata(scope=scope, outside=member)
     if exit_.hop is None:
         # On this wire, and not asked for yet: the controller asks, and `neighbour_route` follows.
-        return Flow(Table.ROUTE, priority, match(metadata=from_inside, **dst), (Output(CONTROLLER, WHOLE),))
+        return asks_controller(Table.ROUTE, priority, match(metadata=from_inside, **dst))
     hop = state.neighbours[exit_.external.name, exit_.hop]
     return Flow(
         Table.ROUTE,

@@ -18,6 +18,8 @@ VERSION: Final = 4
 _FLOW_MOD, _GROUP_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _EXPERIMENTER = 14, 15, 18, 20, 4
 _FLOW_ADD, _FLOW_DELETE = 0, 3
 _GROUP_ADD, _GROUP_MODIFY, _GROUP_DELETE = 0, 1, 2
+_METER_MOD, _METER_ADD, _METER_MODIFY = 29, 0, 1
+_METER_PACKETS, _METER_BURST, _METER_DROP = 2, 4, 1
 ONF_EXPERIMENTER: Final = 0x4F4E4600
 BUNDLE_CONTROL: Final = 2300
 _BUNDLE_ADD: Final = 2301
@@ -81,6 +83,17 @@ def group_modify(group: Group, xid: int) -> bytes:
 def group_delete(number: int, xid: int) -> bytes:
     """Flows that still point to the group go with it (6.7), so these come last."""
     return _group_mod(_GROUP_DELETE, bytes(2) + number.to_bytes(4, "big"), xid)
+
+
+def meter_set(meter: int, rate: int, xids: tuple[int, int]) -> bytes:
+    """A meter that drops what exceeds ``rate`` packets a second, made or changed (7.3.4.4): two messages, of which a switch
+    refuses the first if it has the meter.
+    """
+    return b"".join(
+        _HEADER.pack(VERSION, _METER_MOD, 32, xid)
+        + struct.pack("!HHIHHII4x", command, _METER_PACKETS | _METER_BURST, meter, _METER_DROP, 16, rate, rate)
+        for command, xid in zip((_METER_ADD, _METER_MODIFY), xids, strict=True)
+    )
 
 
 def barrier(xid: int) -> bytes:

@@ -1,8 +1,9 @@
-"""The demonstration: a VM moves between racks, then between data centres, while 1,000 packets a second go both ways.
+"""The demonstration: a VM moves between racks, then between data centres, while 1,000 packets a second go both ways, bridged
+and routed.
 
 ``python -m mininet_topos.demo`` as root (``make demo`` sets up what is missing first). Tables for people, then one line of
-JSON. Exit status: 0 only if nothing was lost, doubled, broken or overheard; 1 if a promise was not kept; 2 if it could
-not be shown here at all; 3 if packets were lost and this machine's own queues overflowed meanwhile (try on a quieter one).
+JSON. Exit status: 0 only if nothing was lost, doubled, broken, overheard or let through; 1 if a promise was not kept; 2 if it
+could not be shown here at all; 3 if packets were lost and this machine's own queues overflowed (try on a quieter one).
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from typing import Any
 
 from rich.console import Console
 
-MOVES = (  # where to, whom it talks to (a peer in the rack it leaves first, then a third place), with whom TCP
-    ("srv-b1", ("web-2", "web-3"), "web-2"),
-    ("srv-c1", ("web-4", "web-2"), "web-2"),
+MOVES = (  # where to, peers in its CUG (one in the rack it leaves, one in a third place), in another CUG, and outside
+    ("srv-b1", ("web-2", "web-3"), "db-3", "internet-1"),
+    ("srv-c1", ("web-4", "web-2"), "db-3", "internet-2"),
 )
+VMS = ("web-1", "web-2", "web-3", "web-4", "db-1", "db-2", "db-3")
 
 
 def main() -> int:
@@ -50,7 +52,9 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from mininet_topos import show, world
+    from mininet_topos import routed_world, show, world
+    from mininet_topos.scenario import both_ways
+    from mininet_topos.traffic import Stream
 
     progress = Console(stderr=True, highlight=False, soft_wrap=True)
     out = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
@@ -59,17 +63,28 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.directory.mkdir(parents=True, exist_ok=True)
     progress.print("building two data centres: 7 switches, 8 servers; starting the controller under ryu-manager")
     with world.running(rate=arguments.rate, directory=arguments.directory) as live:
-        progress.print("every switch is in step; creating 2 CUGs and 6 VMs over REST")
-        world.populate(live)
+        progress.print(f"every switch is in step; creating CUGs, policies and {len(VMS)} VMs over REST")
+        routed_world.populate(live, VMS)
         mover = live.vms["web-1"]
+
+        def routed(other_cug: str, outside: str) -> list[Stream]:
+            """The other CUG over IPv6, the outside over IPv4, and what no policy allows."""
+            beyond = live.lab.outside[outside]
+            return [
+                *both_ways(mover, [live.vms[other_cug]], 6), *both_ways(mover, [beyond]), Stream(beyond, mover, forbidden=True)
+            ]  # fmt: skip
+
         progress.print("first 2 s of the same traffic without any move, to know this machine")
-        still = live.scenario.baseline(mover, live.everyone(*MOVES[0][1]))
-        for to, peers, tcp_peer in MOVES:
-            names = " and ".join(peers)
+        _, near, *first = MOVES[0]
+        still = live.scenario.baseline([*both_ways(mover, live.everyone(*near)), *routed(*first)])
+        for number, (to, near, other_cug, outside) in enumerate(MOVES):
+            names = f"{', '.join(near)} (bridged), {other_cug} and {outside} (routed)"
             progress.print(f"web-1 moves from {mover.server} to {to}; to and from {names} {arguments.rate:.0f} packets/s each")
+            tcp: dict[str, Any] = {"tcp_from": live.lab.outside[outside]} if number else {"tcp_peer": live.vms[near[0]]}
             report = live.scenario.move(
-                mover, to, live.everyone(*peers), tcp_peer=live.vms[tcp_peer], listeners=live.everyone("db-1", "db-2")
-            )
+                mover, to, live.everyone(*near), extra=routed(other_cug, outside), listeners=live.everyone("db-1", "db-2"),
+                **tcp,
+            )  # fmt: skip
             reports.append(report)
         progress.print("taking everything down")
     show.tables(out, reports)
@@ -82,7 +97,10 @@ def _run(arguments: argparse.Namespace) -> int:
     quiet_gap = max(r.longest_gap for r in still)
     out.print(f"longest gap without any move on this machine: {quiet_gap:.1f} ms")
     if not faults:
-        out.print("[bold green]all promises held[/]: nothing lost, nothing doubled, TCP lives, no other CUG heard anything")
+        out.print(
+            "[bold green]all promises held[/]: nothing lost, nothing doubled, TCP lives, nothing forbidden came through, "
+            "no other CUG heard anything"
+        )
     print(json.dumps(_summary(reports, faults, quiet_gap, arguments.rate), separators=(",", ":")))
     if not faults:
         return 0
@@ -97,6 +115,8 @@ def _summary(reports: Any, faults: list[str], quiet_gap: float, rate: float) -> 
         "packets_sent": sum(r.sent for r in reports),
         "packets_lost": sum(r.lost for r in reports),
         "packets_doubled": sum(r.doubled for r in reports),
+        "forbidden_packets_sent": sum(one.sent for r in reports for one in r.forbidden),
+        "forbidden_packets_delivered": sum(one.received for r in reports for one in r.forbidden),
         "longest_gap_ms": round(max(r.longest_gap for r in reports), 3),
         "longest_gap_without_a_move_ms": round(quiet_gap, 3),
         "packets_per_second_and_stream": rate,

@@ -31,17 +31,17 @@ from mininet_topos.hypervisor import Plug
 from mininet_topos.names import bridge_name, device_name, port_name, uplink_name
 from mininet_topos.namespace import own_network
 from mininet_topos.nodes import PlainController
+from mininet_topos.outside import Outside
 from mininet_topos.ovs import PrivateOvs
 from mininet_topos.processes import JsonChild, run_inside
 from mininet_topos.servers import NIC, Interface, Server, Vm
-from mininet_topos.topo import FabricTopo
+from mininet_topos.topo import FabricTopo, outside_name
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric, PortRef
 
 SWITCH_NICE = -10  # as Debian runs it
 SWITCH_PRIORITY = 5  # real-time; below the network cards and probes
 QUEUES = {"net.core.rmem_default": 8 << 20, "net.core.wmem_default": 8 << 20, "net.core.netdev_max_backlog": 20000}
-OUTSIDE_HOSTS = ("203.0.113.{}/32", "2001:db8:cafe::{}/128")  # behind external networks; numbered
 
 
 class LabError(RuntimeError):
@@ -57,6 +57,7 @@ class Lab:
         self.ovs = PrivateOvs(nice=SWITCH_NICE, other_config={"n-handler-threads": "1", "n-revalidator-threads": "1"})
         self.servers: dict[str, Server] = {}
         self.vms: dict[str, Vm] = {}
+        self.outside: dict[str, Outside] = {}
         self._net: Any = None
         self._taps = 0
         self._cug_keys: dict[str, int] = {}
@@ -97,7 +98,7 @@ class Lab:
             ports = range(1, len(server.attach) + 1)
             self.servers[name] = Server(name, bridge_name(name), ports, server.tagged, self.ovs)
         for number, name in enumerate(self.fabric.externals, start=1):
-            self._configure_external(name, number)
+            self._open_outside(name, number)
 
     def stop(self) -> None:
         """Take everything down; also after half a start, and twice."""
@@ -105,6 +106,7 @@ class Lab:
             vm.stop()
         self.vms.clear()
         self.servers.clear()
+        self.outside.clear()
         self._undo.close()
 
     def __enter__(self) -> Lab:
@@ -141,7 +143,8 @@ class Lab:
         taps = []
         for index, interface in enumerate(vm.interfaces):
             tap = self._next_tap("g")
-            vm.nic.ask({"op": "guest", "interface": index, "tap": tap, "mac": interface.mac})
+            guest = {"tap": tap, "mac": interface.mac, "vlan_id": interface.guest_vlan_id}
+            vm.nic.ask({"op": "guest", "interface": index, **guest})
             taps.append(tap)
         vm.configure(taps)
         self._plug(vm, server, vlan_ids, moving=False)
@@ -226,12 +229,12 @@ class Lab:
         return port_name(port.switch, port.port)
 
     def link_devices(self) -> dict[str, str]:
-        """One device of each cable (frames both ways are seen there): links between switches, then servers' uplinks."""
+        """A device of each cable (frames both ways are seen there): between switches, then to servers, then to the outside."""
         found = {link.name: self.device(link.a) for link in self.fabric.links}
         for name, server in self.fabric.servers.items():
             for index, port in enumerate(server.attach, start=1):
                 found[f"{port}={name}"] = uplink_name(name, index)
-        return found
+        return found | {f"{one.attach}={name}": self.device(one.attach) for name, one in self.fabric.externals.items()}
 
     def set_link(self, name: str, up: bool) -> None:
         """Pull a cable (both ends lose the carrier) or put it back. Raises KeyError for an unknown link."""
@@ -244,25 +247,11 @@ class Lab:
         for device in (self.device(self.fabric.servers[server].attach[index - 1]), uplink_name(server, index)):
             run_inside(None, "ip", "link", "set", device, "up" if up else "down")
 
-    def external_host(self, name: str) -> Any:
-        """The Mininet host that is the world beyond an external network."""
-        return self._net[bridge_name(self.fabric.externals[name].name)]
-
-    def _configure_external(self, name: str, number: int) -> None:
+    def _open_outside(self, name: str, number: int) -> None:
         external = self.fabric.externals[name]
-        pid = int(self.external_host(name).pid)
-        device = uplink_name(name, 0)
-        settings = {"all/accept_ra": 0, "default/accept_dad": 0, f"{device}/disable_ipv6": 0}
-        script = [f"echo {value} > /proc/sys/net/ipv6/conf/{key}" for key, value in settings.items()]
-        script.append("ip link set lo up")
-        script += [f"ethtool -K {device} tx off >/dev/null", f"ip link set {device} addrgenmode none up"]
-        for hop in external.next_hops:
-            for own in external.addresses:
-                if hop in own.network:
-                    script.append(f"ip address add {hop}/{own.network.prefixlen} dev {device}")
-                    script.append(f"ip {'-6' if hop.version == 6 else '-4'} route add default via {own.ip} dev {device}")
-        script += [f"ip address add {address.format(number)} dev lo" for address in OUTSIDE_HOSTS]
-        run_inside(pid, "sh", "-ec", "\n".join(script))
+        host = self._net[outside_name(external.routing_domain)]
+        self.outside[name] = Outside(external, number, int(host.pid), uplink_name(name, 0))
+        self.outside[name].configure()
 
 
 def main() -> None:

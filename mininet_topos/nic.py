@@ -7,11 +7,16 @@ of all interfaces in one step of this single thread, so for every frame there is
 
 Orders are JSON objects, one a line, on standard input; each is answered with one line:
 
-``{"op": "guest", "interface": 0, "tap": NAME, "mac": MAC}``   make the guest's device (the caller moves and configures it)
+``{"op": "guest", "interface": 0, "tap": NAME, "mac": MAC, "vlan_id": N or null}`` make the guest's device (the caller moves and
+                                                               configures it)
 ``{"op": "plug", "interface": 0, "place": NAME, "tap": NAME}`` take a device of a server's virtual switch (a persistent tap)
 ``{"op": "unplug", "place": NAME}``                            give all devices of a place back
 ``{"op": "flip", "to": NAME, "pick": "quiet", "patience": S, "announce": true}``
 ``{"op": "stats"}`` and ``{"op": "stop"}``
+
+**A guest that tags.** With a ``vlan_id``, the card does what the guest's own VLAN device would: frames leave with that tag, and
+only frames with that tag reach the guest. On the servers' devices the tag is seen as a real guest's would be. The announcement
+goes without: it is the hypervisor's, which knows nothing of the guest's tags.
 
 **When to flip.** While two places get a copy of every frame, a frame whose copies fall on two sides of the flip is
 either lost or delivered twice, whatever the network does: the copies do not arrive at the same instant. A real
@@ -114,6 +119,7 @@ class Card:
         self.roles: dict[int, tuple[str | None, int]] = {}  # of a device: its place (None: the guest), its interface
         self.guests: dict[int, int] = {}
         self.macs: dict[int, bytes] = {}
+        self.tags: dict[int, bytes] = {}
         self.places: dict[str, dict[int, int]] = {}
         self.active: str | None = None
         self.pairing = Pairing()
@@ -126,6 +132,7 @@ class Card:
         self.settled = 0
         self.failed_writes = 0
         self.unplugged_sends = 0
+        self.wrong_tags = 0
         self.running = True
 
     # orders
@@ -143,6 +150,8 @@ class Card:
         fd = open_tap(order["tap"])
         self.guests[interface] = fd
         self.macs[interface] = bytes.fromhex(order["mac"].replace(":", ""))
+        if order.get("vlan_id") is not None:
+            self.tags[interface] = VLAN + int(order["vlan_id"]).to_bytes(2, "big")
         self._serve_device(fd, None, interface)
 
     def _do_plug(self, order: dict[str, Any]) -> None:
@@ -172,6 +181,7 @@ class Card:
             "withheld": self.withheld,
             "failed_writes": self.failed_writes,
             "unplugged_sends": self.unplugged_sends,
+            "wrong_tags": self.wrong_tags,
             "pairs": self.pairing.matched,
             "alone": self.pairing.alone,
             "repeated": self.pairing.repeated,
@@ -246,6 +256,12 @@ class Card:
             self.withheld[place] = self.withheld.get(place, 0) + 1
             return
         self.delivered[place] = self.delivered.get(place, 0) + 1
+        tag = self.tags.get(interface)
+        if tag is not None:
+            if frame[12:14] != tag[:2] or (frame[14] & 0x0F, frame[15]) != tuple(tag[2:]):
+                self.wrong_tags += 1
+                return
+            frame = frame[:12] + frame[16:]
         self._write(self.guests[interface], frame)
 
     def _write(self, fd: int, frame: bytes) -> None:
@@ -269,6 +285,8 @@ class Card:
             except OSError:  # nothing more, or the device is down
                 return
             if place is None:
+                if interface in self.tags:
+                    frame = frame[:12] + self.tags[interface] + frame[12:]
                 self._from_guest(interface, frame)
             else:
                 self._from_place(place, interface, frame)

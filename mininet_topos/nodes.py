@@ -33,7 +33,7 @@ class ServerSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
 
 
 class ExternalHost(Host):  # type: ignore[misc]  # Mininet has no types
-    """A host of a network outside: the next hop beyond a border, and everything behind it."""
+    """The world outside: the next hops beyond the borders, and everything behind them."""
 
 
 class PlainController(RemoteController):  # type: ignore[misc]  # Mininet has no types

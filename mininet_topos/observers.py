@@ -1,13 +1,16 @@
-"""What is on the wires, what a virtual machine hears, and whether a TCP connection lives."""
+"""What is on the wires, what a virtual machine hears, the routers on a way, and whether a TCP connection lives."""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mininet_topos.endpoint import Endpoint
 from mininet_topos.lab import Lab
 from mininet_topos.processes import PROBES, JsonChild
 from mininet_topos.servers import Vm
@@ -16,13 +19,16 @@ TCP_PORT = 5100
 
 
 class Seen(NamedTuple):
-    """Frames of one kind seen on one device; ``vlan_id`` None: untagged."""
+    """Frames of one kind seen on one device; ``vlan_id`` None: untagged. In ARP the addresses are of sender and target."""
 
     direction: str
     vlan_id: int | None
     source: str
     destination: str
     ethertype: int
+    ttl: int | None
+    ip_source: str | None
+    ip_destination: str | None
     frames: int
 
 
@@ -33,11 +39,14 @@ class Sniff:
     frames: dict[str, list[Seen]] = field(default_factory=dict)
     dropped: int = 0
 
-    def vlan_ids(self, macs: Iterable[str] | None = None) -> dict[str, set[int | None]]:
-        """VLAN-IDs on each wire, of frames from or to one of ``macs`` (None: of all frames). Wires without any are left out."""
-        wanted = None if macs is None else set(macs)
+    def vlan_ids(self, addresses: Iterable[str] | None = None) -> dict[str, set[int | None]]:
+        """VLAN-IDs on each wire, of frames from or to one of these MAC or IP addresses (None: of all frames).
+
+        Wires without any are left out.
+        """
+        wanted = None if addresses is None else set(addresses)
         found = {
-            name: {s.vlan_id for s in seen if wanted is None or {s.source, s.destination} & wanted}
+            name: {s.vlan_id for s in seen if wanted is None or set(s[2:4] + s[6:8]) & wanted}
             for name, seen in self.frames.items()
         }
         return {name: vlan_ids for name, vlan_ids in found.items() if vlan_ids}
@@ -45,6 +54,14 @@ class Sniff:
     def total(self) -> dict[str, int]:
         """Frames on each wire."""
         return {name: sum(s.frames for s in seen) for name, seen in self.frames.items()}
+
+    def packets(self, source: str, destination: str) -> dict[str, list[Seen]]:
+        """IP packets between two addresses, this way only, on each wire that has any."""
+        found = {
+            name: [s for s in seen if (s.ip_source, s.ip_destination) == (source, destination) and s.ttl is not None]
+            for name, seen in self.frames.items()
+        }
+        return {name: seen for name, seen in found.items() if seen}
 
     def count(self, macs: Iterable[str]) -> dict[str, int]:
         """Frames from or to one of ``macs`` on each wire; wires without any have 0."""
@@ -102,19 +119,35 @@ def _for_me(destination: str, mac: str) -> bool:
     return destination == mac.lower() or bool(int(destination[:2], 16) & 1)
 
 
-class TcpProbe:
-    """A TCP connection from one VM to another with numbered lines both ways (see ``probes/tcp_stream.py``)."""
+def route(source: Endpoint, target: str) -> list[str | None]:
+    """The routers on the way to an address, then the address itself (see ``probes/traceroute.py``); None: a silent one."""
+    own = source.address(version=6 if ":" in target else 4)
+    said = source.run(sys.executable, "-I", "-S", str(PROBES / "traceroute.py"), own, target)
+    hops: list[str | None] = json.loads(said)["hops"]
+    return hops
 
-    def __init__(self, client: Vm, server: Vm) -> None:
-        address = server.address()
+
+def send_frames(vm: Vm, frames: Iterable[bytes], count: int = 5, interface: int = 0) -> None:
+    """Have a VM send frames as they are written, each ``count`` times."""
+    program = str(PROBES / "raw_send.py")
+    vm.run(sys.executable, "-I", "-S", program, f"eth{interface}", str(count), *(frame.hex() for frame in frames))
+
+
+class TcpProbe:
+    """A TCP connection from one end to another with numbered lines both ways (see ``probes/tcp_stream.py``)."""
+
+    def __init__(self, client: Endpoint, server: Endpoint, version: int = 4) -> None:
+        address = server.address(version=version)
+        self._names = {"client": client.name, "server": server.name}
         self._server = JsonChild(
             PROBES / "tcp_stream.py", "listen", address, str(TCP_PORT), netns_pid=server.pid, name=f"TCP in {server.name}"
         )
         try:
             self._server.answer()
             self._client = JsonChild(
-                PROBES / "tcp_stream.py", "connect", address, str(TCP_PORT), netns_pid=client.pid, name=f"TCP in {client.name}"
-            )
+                PROBES / "tcp_stream.py", "connect", address, str(TCP_PORT), client.address(version=version),
+                netns_pid=client.pid, name=f"TCP in {client.name}",
+            )  # fmt: skip
             self._client.answer()
         except BaseException:
             self.end()
@@ -123,7 +156,7 @@ class TcpProbe:
     def stop(self) -> dict[str, Any]:
         """Stop writing, wait for the last echoes, and give the account."""
         try:
-            return self._client.ask({"op": "stop"})
+            return self._client.ask({"op": "stop"}) | self._names
         finally:
             self.end()
 

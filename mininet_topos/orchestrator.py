@@ -83,6 +83,11 @@ class Orchestrator:
         """Create a CUG and wait for its switches."""
         return self.call("PUT", f"/v1/cugs/{name}", {"subnets": list(subnets), **more}, wait=STEP_SECONDS)
 
+    def put_policy(self, name: str, **body: Any) -> Any:
+        """Create or replace a policy and wait for its switches; ``from`` is given as ``from_``."""
+        body["from"] = body.pop("from_")
+        return self.call("PUT", f"/v1/policies/{name}", body, wait=STEP_SECONDS)
+
     def start_vm(self, name: str, server: str, interfaces: Sequence[Interface]) -> Vm:
         """Tell the controller of a VM, wait for the switches, then start it with the VLAN-IDs it was given."""
         body = {"server": server, "interfaces": [interface.body() for interface in interfaces]}

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_interface
 from typing import Any
 
+from mininet_topos.endpoint import Endpoint
 from mininet_topos.lab import Lab
 from mininet_topos.observers import Seen, Sniff, TcpProbe, foreign, listening, look_at_wires
 from mininet_topos.orchestrator import Move, Orchestrator
@@ -28,12 +30,14 @@ Hops = dict[str, list[int | None]]
 class Report:
     """A move and what it did to traffic.
 
-    ``hops``: VLAN-IDs on every cable with frames of the VM, before and after. ``foreign``: what listeners of other CUGs
-    heard and should not have. ``card``: copies of frames as the VM's card counted them in both places.
+    ``results`` are of the streams that should arrive, ``forbidden`` of those that should not. ``hops``: VLAN-IDs on every
+    cable with packets of the VM, before and after. ``foreign``: what listeners of other CUGs heard and should not have.
+    ``card``: copies of frames as the VM's card counted them in both places.
     """
 
     move: Move
     results: tuple[Result, ...]
+    forbidden: tuple[Result, ...]
     machine_drops: Mapping[str, int]
     tcp: Mapping[str, Any]
     foreign: Mapping[str, Sequence[Seen]]
@@ -80,58 +84,68 @@ class Scenario:
                 found.setdefault(interface.cug, {self.lab.fabric.gateway_mac}).add(interface.mac)
         return found
 
-    def acquaint(self, vm: Vm, peers: Sequence[Vm], freeze: bool = True) -> None:
+    def acquaint(self, vm: Vm, peers: Sequence[Vm], freeze: bool = True, version: int = 4) -> None:
         """Let ``vm`` and each peer reach each other once; then nail down what they learned (R34)."""
         for peer in peers:
-            vm.run("ping", "-c", "3", "-i", "0.2", "-W", "3", peer.address())
+            vm.run("ping", "-c", "3", "-i", "0.2", "-W", "3", peer.address(version=version))
             if freeze:
-                vm.freeze_neighbour(peer.address(), peer.interfaces[0].mac)
-                peer.freeze_neighbour(vm.address(), vm.interfaces[0].mac)
+                vm.freeze_neighbour(peer.address(version=version), peer.interfaces[0].mac)
+                peer.freeze_neighbour(vm.address(version=version), vm.interfaces[0].mac)
 
-    def hops(self, vm: Vm, peers: Sequence[Vm]) -> Hops:
-        """VLAN-IDs on every cable while ``vm`` and each peer exchange a few packets."""
-        with Traffic(self.lab, _both_ways(vm, peers), WIRE_RATE):
+    def hops(self, vm: Vm, streams: Sequence[Stream]) -> Hops:
+        """VLAN-IDs on every cable with packets of ``vm`` while a few packets of each stream are sent."""
+        with Traffic(self.lab, streams, WIRE_RATE):
             sniff = look_at_wires(self.lab, WIRE_SECONDS)
         return _hops(sniff, vm)
 
-    def baseline(self, vm: Vm, peers: Sequence[Vm], seconds: float = 2.0) -> tuple[Result, ...]:
+    def baseline(self, streams: Sequence[Stream], seconds: float = 2.0) -> tuple[Result, ...]:
         """The same traffic without any move: what this machine does to it."""
-        with Traffic(self.lab, _both_ways(vm, peers), self.rate) as traffic:
+        with Traffic(self.lab, streams, self.rate) as traffic:
             time.sleep(seconds)
-        return tuple(traffic.results)
+        return tuple(result for stream, result in zip(streams, traffic.results, strict=True) if not stream.forbidden)
 
     def move(
         self,
         vm: Vm,
         to: str,
-        peers: Sequence[Vm],
+        peers: Sequence[Endpoint],
         *,
-        tcp_peer: Vm | None = None,
+        version: int = 4,
+        extra: Sequence[Stream] = (),
+        tcp_peer: Endpoint | None = None,
+        tcp_from: Endpoint | None = None,
         listeners: Sequence[Vm] = (),
         wires: bool = True,
         **options: Any,
     ) -> Report:
-        """Move ``vm`` while it and each peer send to each other, ``listeners`` (of other CUGs) listen, and TCP runs."""
-        hops_before = self.hops(vm, peers) if wires else {}
+        """Move ``vm`` while it and each peer send to each other, ``listeners`` (of other CUGs) listen, and TCP runs.
+
+        ``version``: of IP, for peers and TCP. ``extra``: more streams, forbidden ones too. TCP goes from ``vm`` to
+        ``tcp_peer``, or from ``tcp_from`` to ``vm``. ``options`` are those of `Orchestrator.move`.
+        """
+        streams = [*both_ways(vm, peers, version), *extra]
+        allowed = [stream for stream in streams if not stream.forbidden]
+        hops_before = self.hops(vm, allowed) if wires else {}
         self.lab.reserve(to, len(vm.interfaces))
         with ExitStack() as stack:
             stack.enter_context(_chatting(listeners))
             sniffs = {listener.name: stack.enter_context(listening(listener)) for listener in listeners}
-            tcp = TcpProbe(vm, tcp_peer) if tcp_peer else None
+            tcp = _tcp(vm, tcp_peer, tcp_from, version)
             if tcp:
                 stack.callback(tcp.end)
-            traffic = stack.enter_context(Traffic(self.lab, _both_ways(vm, peers), self.rate))
+            traffic = stack.enter_context(Traffic(self.lab, streams, self.rate))
             time.sleep(BEFORE_SECONDS)
             before = vm.card()
             move = self.orchestrator.move(vm, to, **options)
             after = vm.card()
             time.sleep(AFTER_SECONDS)
-            results = tuple(traffic.stop())
+            accounts = list(zip(streams, traffic.stop(), strict=True))
             tcp_account = tcp.stop() if tcp else {}
         members = self.members()
         report = Report(
             move=move,
-            results=results,
+            results=tuple(result for stream, result in accounts if not stream.forbidden),
+            forbidden=tuple(result for stream, result in accounts if stream.forbidden),
             machine_drops=traffic.machine_drops,
             tcp=tcp_account,
             foreign={
@@ -141,18 +155,20 @@ class Scenario:
             },
             heard={name: sum(sniff.total().values()) for name, sniff in sniffs.items()},
             hops_before=hops_before,
-            hops_after=self.hops(vm, peers) if wires else {},
+            hops_after=self.hops(vm, allowed) if wires else {},
             card={**{key: after[key] for key in ("pairs", "repeated")}, "settled": after["settled"] - before["settled"]},
         )
         report.faults.extend(self._faults(report))
         if wires:
-            report.faults.extend(_wire_faults(report, {peer.server for peer in peers}))
+            ends = {end.name: end.server for stream in allowed for end in (stream.source, stream.target)}
+            report.faults.extend(_wire_faults(report, {server for name, server in ends.items() if name != vm.name}))
         return report
 
     def _faults(self, report: Report) -> list[str]:
         """What was promised and not kept, one sentence each."""
         faults = [f"{r.name}: {r.lost} of {r.sent} packets lost" for r in report.results if r.lost]
         faults += [f"{r.name}: {r.doubled} packets doubled" for r in report.results if r.doubled]
+        faults += [f"{r.name}: {r.received} packets delivered" for r in report.forbidden if r.received]
         if report.tcp and (report.tcp["ended"] or report.tcp["out_of_order"]):
             faults.append(f"TCP connection: {report.tcp['ended'] or 'lines out of order'}")
         if report.tcp and report.tcp["echoed"] != report.tcp["written"]:
@@ -163,7 +179,7 @@ class Scenario:
         return faults
 
 
-def _wire_faults(report: Report, peers_servers: set[str]) -> list[str]:
+def _wire_faults(report: Report, peers_servers: set[str | None]) -> list[str]:
     """The server's cable carries the VLAN-ID that REST named; the old server's carries nothing of the VM any more.
 
     A peer that lives on one of these servers is sent to over that cable, too.
@@ -201,10 +217,22 @@ def _chatting(listeners: Sequence[Vm]) -> Iterator[None]:
             chat.wait()
 
 
-def _both_ways(vm: Vm, peers: Sequence[Vm]) -> list[Stream]:
-    return [stream for peer in peers for stream in (Stream(vm, peer), Stream(peer, vm))]
+def _tcp(vm: Vm, peer: Endpoint | None, client: Endpoint | None, version: int) -> TcpProbe | None:
+    if peer and client:
+        raise ValueError("one TCP connection a move: to tcp_peer, or from tcp_from")
+    if client:
+        return TcpProbe(client, vm, version)
+    return TcpProbe(vm, peer, version) if peer else None
+
+
+def both_ways(vm: Endpoint, peers: Sequence[Endpoint], version: int = 4) -> list[Stream]:
+    """A stream from ``vm`` to each peer, and one back."""
+    return [stream for peer in peers for stream in (Stream(vm, peer, version), Stream(peer, vm, version))]
 
 
 def _hops(sniff: Sniff, vm: Vm) -> Hops:
-    found = sniff.vlan_ids([interface.mac for interface in vm.interfaces])
+    """Frames with the VM's MAC (bridged, or on its own cable), or with its IP address (routed)."""
+    own = {interface.mac for interface in vm.interfaces}
+    own |= {str(ip_interface(text).ip) for interface in vm.interfaces for text in interface.ips}
+    found = sniff.vlan_ids(own)
     return {link: sorted(vlan_ids, key=lambda v: (v is not None, v)) for link, vlan_ids in sorted(found.items())}

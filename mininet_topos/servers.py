@@ -70,6 +70,10 @@ class Server:
         self._plugs[vm, index] = replace(plug, port=number)
         return self._devices[number]
 
+    def device(self, vm: str, index: int = 0) -> str:
+        """The device of a plugged interface: frames are there as the guest sends and gets them. Raises KeyError."""
+        return self._devices[self._plugs[vm, index].port]
+
     def unplug(self, vm: str) -> None:
         """Take all interfaces of a VM off; their devices are spare then."""
         gone = [key for key in self._plugs if key[0] == vm]

@@ -40,6 +40,7 @@ def _moves(reports: Sequence[Report]) -> Table:
         if report.tcp:
             broken = report.tcp["ended"] or report.tcp["out_of_order"]
             tcp = f"broken: {broken}" if broken else f"lives: {report.tcp['echoed']} of {report.tcp['written']} lines"
+            tcp = f"{report.tcp['client']} > {report.tcp['server']}\n{tcp}"
         mods = report.move.flow_mods
         table.add_row(
             _title(report),
@@ -69,6 +70,9 @@ def _packets(reports: Sequence[Report]) -> Table:
                 f"{result.longest_gap:.1f}",
                 f"{result.sender_longest_pause:.1f}",
             )
+        for result in report.forbidden:
+            outcome = f"[bold red]{result.received} delivered[/]" if result.received else "all"
+            table.add_row(_title(report), result.name, str(result.sent), outcome, *["-"] * 4)
         table.add_section()
     return table
 
@@ -106,6 +110,7 @@ def values(report: Report) -> dict[str, Any]:
             {key: round(value, 3) if isinstance(value, float) else value for key, value in asdict(result).items()}
             for result in report.results
         ],
+        "forbidden": [{"name": one.name, "sent": one.sent, "received": one.received} for one in report.forbidden],
         "hops": {"before": report.hops_before, "after": report.hops_after},
         "flow_mods": report.move.flow_mods,
         "tcp": dict(report.tcp),

@@ -11,7 +11,7 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from mininet_topos.names import bridge_name, port_name, uplink_name
+from mininet_topos.names import bridge_name, device_name, port_name, uplink_name
 from mininet_topos.nodes import Cable, ExternalHost, FabricSwitch, ServerSwitch
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric, PortRef
@@ -46,9 +46,12 @@ class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
                 self._cable(port, node, index, uplink_name(name, index))
 
     def _add_externals(self) -> None:
-        for name, external in self.fabric.externals.items():
-            node = self.addHost(bridge_name(name), cls=ExternalHost, ip=None)
-            self._cable(external.attach, node, 0, uplink_name(name, 0))
+        """One host for all external networks of a routing domain: there is one world outside."""
+        for number, (name, external) in enumerate(self.fabric.externals.items()):
+            if external.vlan_id is not None:
+                raise ValueError(f"external network {name}: tagged ports cannot be imitated here; leave its vlan_id out")
+            node = self.addHost(outside_name(external.routing_domain), cls=ExternalHost, ip=None)
+            self._cable(external.attach, node, number, uplink_name(name, 0))
 
     def _port_name(self, port: PortRef) -> str:
         return port_name(port.switch, port.port)
@@ -58,6 +61,11 @@ class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
             bridge_name(near.switch), node, port1=near.port, port2=port,
             intfName1=self._port_name(near), intfName2=device, cls=Cable,
         )  # fmt: skip
+
+
+def outside_name(routing_domain: str) -> str:
+    """The host that is the world outside, for a routing domain."""
+    return device_name(f"outside-{routing_domain}")
 
 
 def one_dc() -> FabricTopo:

@@ -1,4 +1,4 @@
-"""Numbered UDP streams between virtual machines, and what became of every packet.
+"""Numbered UDP streams between virtual machines, or with the world outside, and what became of every packet.
 
     traffic = Traffic(lab, [Stream(web, peer), Stream(peer, web)], rate=1000)
     with traffic:
@@ -18,29 +18,40 @@ from types import TracebackType
 from typing import Any
 
 from mininet_topos import machine
+from mininet_topos.endpoint import Endpoint
 from mininet_topos.lab import Lab
 from mininet_topos.processes import PROBES, ChildError, JsonChild
-from mininet_topos.servers import Vm
 
-PORT = 5000
+PORT = 5000  # plus the IP version
+FORBIDDEN_PORT = 5900  # the same, for streams that no policy allows
 ARRIVAL_SECONDS = 10.0  # how long the last packets may take before they count as lost
 QUIET_SECONDS = 0.5  # without any arrival
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Packets from one VM to another, over one IP version and between given interfaces."""
+    """Packets from one end to another, over one IP version and between given interfaces.
 
-    source: Vm
-    target: Vm
+    ``forbidden``: to a port of its own, and nothing of it is waited for.
+    """
+
+    source: Endpoint
+    target: Endpoint
     version: int = 4
     source_interface: int = 0
     target_interface: int = 0
+    forbidden: bool = False
+
+    @property
+    def port(self) -> int:
+        """The destination port."""
+        return (FORBIDDEN_PORT if self.forbidden else PORT) + self.version
 
     @property
     def name(self) -> str:
         """For tables: ``web > peer``."""
-        return f"{self.source.name} > {self.target.name}" + (" (IPv6)" if self.version == 6 else "")
+        notes = [note for note, true in (("IPv6", self.version == 6), ("forbidden", self.forbidden)) if true]
+        return f"{self.source.name} > {self.target.name}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class Traffic:
         self._lab = lab
         self._streams = list(streams)
         self._rate = rate
-        self._receivers: dict[tuple[str, int], JsonChild] = {}
+        self._receivers: dict[tuple[int, int], JsonChild] = {}
         self._senders: list[JsonChild] = []
         self._before: machine.Machine | None = None
         self.results: list[Result] = []
@@ -80,7 +91,7 @@ class Traffic:
         """Packets that this machine dropped meanwhile, by place (see `mininet_topos.machine`)."""
 
     def start(self) -> None:
-        """Start receivers, then all senders; returns when packets of every stream have arrived. Raises ChildError."""
+        """Start receivers, then all senders; returns when packets of every allowed stream have arrived. Raises ChildError."""
         try:
             self._start()
         except BaseException:
@@ -89,13 +100,13 @@ class Traffic:
 
     def _start(self) -> None:
         self._before = machine.sample()
-        for vm, version in {(s.target.name, s.version): (s.target, s.version) for s in self._streams}.values():
+        for pid, port, version in {(s.target.pid, s.port, s.version) for s in self._streams}:
             everything = "::" if version == 6 else "0.0.0.0"
-            child = JsonChild(PROBES / "udp_receive.py", everything, str(PORT + version), netns_pid=vm.pid)
-            self._receivers[vm.name, version] = child
-        by_source: dict[tuple[str, int], list[tuple[int, Stream]]] = {}
+            child = JsonChild(PROBES / "udp_receive.py", everything, str(port), netns_pid=pid)
+            self._receivers[pid, port] = child
+        by_source: dict[tuple[int, int], list[tuple[int, Stream]]] = {}
         for number, stream in enumerate(self._streams):
-            by_source.setdefault((stream.source.name, stream.version), []).append((number, stream))
+            by_source.setdefault((stream.source.pid, stream.version), []).append((number, stream))
         for group in by_source.values():
             self._senders.append(self._sender(group))
         for child in (*self._receivers.values(), *self._senders):
@@ -106,7 +117,12 @@ class Traffic:
 
     def _sender(self, group: Sequence[tuple[int, Stream]]) -> JsonChild:
         streams = [
-            {"id": number, "to": s.target.address(s.target_interface, s.version), "port": PORT + s.version}
+            {
+                "id": number,
+                "from": s.source.address(s.source_interface, s.version),
+                "to": s.target.address(s.target_interface, s.version),
+                "port": s.port,
+            }
             for number, s in group
         ]
         plan = json.dumps({"rate": self._rate, "streams": streams})
@@ -122,7 +138,7 @@ class Traffic:
 
     def _silent(self) -> list[int]:
         arrived = self.counts()
-        return [number for number in range(len(self._streams)) if not arrived.get(number)]
+        return [number for number, stream in enumerate(self._streams) if not (arrived.get(number) or stream.forbidden)]
 
     def counts(self) -> dict[int, int]:
         """Packets received so far, by the stream's place in the list."""
@@ -150,12 +166,13 @@ class Traffic:
             for ident, number in said["sent"].items():
                 sent[int(ident)] = number
                 pauses[int(ident)] = said["longest_pause_ms"]
-        self._until_quiet(sum(sent.values()))
+        self._until_quiet(sum(count for number, count in sent.items() if not self._streams[number].forbidden))
         accounts: dict[int, dict[str, Any]] = {}
-        for (name, _), child in self._receivers.items():
+        names = {stream.target.pid: stream.target.name for stream in self._streams}
+        for (pid, _), child in self._receivers.items():
             said = child.ask({"op": "stop"})
             if said["overflow"]:
-                self.machine_drops[f"receiver in {name}"] = said["overflow"]
+                self.machine_drops[f"receiver in {names[pid]}"] = said["overflow"]
             accounts |= {int(ident): account for ident, account in said["streams"].items()}
         if self._before is not None:
             self.machine_drops |= machine.sample().since(self._before)
@@ -170,7 +187,7 @@ class Traffic:
         last, since = -1, time.monotonic()
         deadline = since + ARRIVAL_SECONDS
         while time.monotonic() < deadline:
-            now = sum(self.counts().values())
+            now = sum(count for number, count in self.counts().items() if not self._streams[number].forbidden)
             if now >= expected:
                 return
             if now != last:

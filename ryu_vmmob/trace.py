@@ -13,10 +13,11 @@ from typing import Final, Literal, NamedTuple
 
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.delta import SwitchTables
-from ryu_vmmob.flows.fields import MAC_BROADCAST, mac, mac_text
-from ryu_vmmob.model.objects import Address, Cug, Interface, Seat, Vm, Wire
+from ryu_vmmob.flows.fields import MAC_BROADCAST, mac, mac_text, multicast_mac
+from ryu_vmmob.model.objects import Address, Cug, Interface, Seat, Vm
 from ryu_vmmob.model.refusal import invalid
 from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Wire
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
@@ -201,7 +202,7 @@ def _next_mac(state: State, cug: Cug, target: Address) -> int | None:
     """What the guest's neighbour table would say: a group's MAC, a member's, or the gateway's; None: nobody has it."""
     subnet = next((subnet for subnet in cug.subnets if target in subnet), None)
     if isinstance(target, IPv6Address) and target.is_multicast:
-        return make.multicast_mac(int(target))
+        return multicast_mac(int(target))
     if isinstance(target, IPv4Address):
         if target == IPv4Address(0xFFFFFFFF) or (subnet is not None and target == subnet.broadcast_address):
             return MAC_BROADCAST

@@ -1,9 +1,10 @@
-"""Counts frames on devices by VLAN-ID and MAC addresses: ``sniff.py DEVICE...``.
+"""Counts frames on devices by VLAN-ID, MAC and IP addresses and TTL: ``sniff.py DEVICE...``.
 
 On cables it tells which VLAN-IDs are in use and by whom; inside a VM it tells whether anything foreign is heard. Says
 ``{"ready": true}`` when it listens; ``{"op": "stop"}`` is answered with ``{"frames": {DEVICE: [[direction, vlan_id, source,
-destination, ethertype, count], ...]}, "dropped": N}``; direction is "in" or "out" as seen by the device's owner, vlan_id null
-for an untagged frame. ``{"op": "reset"}`` starts the counting anew.
+destination, ethertype, ttl, IP source, IP destination, count], ...]}, "dropped": N}``; direction is "in" or "out" as seen by
+the device's owner, vlan_id null for an untagged frame. The three of IP are null in other frames; of ARP, the addresses are
+those of sender and target, without a TTL. ``{"op": "reset"}`` starts the counting anew.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ PACKET_OUTGOING, VLAN_VALID = 4, 1 << 4
 AUXDATA = struct.Struct("@IIIHHHH")
 SO_RCVBUFFORCE = 33
 RECEIVE_SPACE = 32 << 20
-HEADER = 18
+HEADER = 18 + 40
+VLAN, IPV4, IPV6, ARP = 0x8100, 0x0800, 0x86DD, 0x0806
+ADDRESSES = {  # where they begin and end after the Ethernet header: source, destination
+    IPV4: ((12, 16), (16, 20)),
+    IPV6: ((8, 24), (24, 40)),
+    ARP: ((14, 18), (24, 28)),
+}
+TTL = {IPV4: 8, IPV6: 7}
 
 
 def open_device(name: str) -> socket.socket:
@@ -35,21 +43,31 @@ def open_device(name: str) -> socket.socket:
     return inlet
 
 
-def read(inlet: socket.socket) -> tuple[str, int | None, str, str, int]:
-    """The next frame: direction, VLAN-ID, source, destination, ethertype. The kernel may have taken the tag off."""
+def read(inlet: socket.socket) -> tuple[Any, ...]:
+    """The next frame: direction, VLAN-ID, both MACs, ethertype, TTL, IP addresses. The kernel may have taken the tag off."""
     data, extra, _, address = inlet.recvmsg(HEADER, 64)
-    kind = int.from_bytes(data[12:14], "big")
+    kind, start = int.from_bytes(data[12:14], "big"), 14
     vlan_id: int | None = None
     for level, option, value in extra:
         if level == SOL_PACKET and option == PACKET_AUXDATA:
             status, *_, tci, _ = AUXDATA.unpack(value)
             if status & VLAN_VALID:
                 vlan_id = tci & 0xFFF
-    if vlan_id is None and kind == 0x8100:
+    if vlan_id is None and kind == VLAN:
         vlan_id = int.from_bytes(data[14:16], "big") & 0xFFF
-        kind = int.from_bytes(data[16:18], "big")
+        kind, start = int.from_bytes(data[16:18], "big"), 18
+    ttl = data[start + TTL[kind]] if kind in TTL else None
+    both = tuple(data[start + begin : start + end] for begin, end in ADDRESSES.get(kind, ()))
     direction = "out" if address[2] == PACKET_OUTGOING else "in"
-    return direction, vlan_id, data[6:12].hex(":"), data[0:6].hex(":"), kind
+    return direction, vlan_id, data[6:12], data[0:6], kind, ttl, both
+
+
+def readable(seen: tuple[Any, ...]) -> list[Any]:
+    """What `read` gave, for JSON."""
+    direction, vlan_id, source, destination, kind, ttl, both = seen
+    family = socket.AF_INET6 if kind == IPV6 else socket.AF_INET
+    addresses = [socket.inet_ntop(family, one) for one in both] or [None, None]
+    return [direction, vlan_id, source.hex(":"), destination.hex(":"), kind, ttl, *addresses]
 
 
 def main() -> None:
@@ -82,7 +100,7 @@ def main() -> None:
             continue
         frames: dict[str, list[Any]] = {name: [] for name in sys.argv[1:]}
         for (name, *rest), count in counts.items():
-            frames[name].append([*rest, count])
+            frames[name].append([*readable(tuple(rest)), count])
         dropped = sum(
             struct.unpack("@II", inlet.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1] for _, inlet in inlets.values()
         )

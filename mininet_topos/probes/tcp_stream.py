@@ -1,4 +1,4 @@
-"""One long TCP connection with numbered lines, echoed: ``tcp_stream.py listen ADDRESS PORT`` or ``connect ADDRESS PORT``.
+"""One long TCP connection with numbered lines, echoed: ``tcp_stream.py listen ADDRESS PORT`` or ``connect ADDRESS PORT OWN``.
 
 Both say ``{"ready": true}`` (the connecting side once it is connected). The connecting side writes a numbered line every 5 ms
 and reads the echo; ``{"op": "stop"}`` on its standard input ends it with the account: lines written and echoed, whether all
@@ -35,8 +35,8 @@ def listen(address: str, port: int) -> None:
 class Client:
     """The connecting side."""
 
-    def __init__(self, address: str, port: int) -> None:
-        self.socket = socket.create_connection((address, port), timeout=10)
+    def __init__(self, address: str, port: int, own: str) -> None:
+        self.socket = socket.create_connection((address, port), timeout=10, source_address=(own, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.fd = self.socket.fileno()
@@ -108,7 +108,7 @@ def main() -> None:
     if side == "listen":
         listen(address, port)
         return
-    client = Client(address, port)
+    client = Client(address, port, sys.argv[4])
     print(json.dumps({"ready": True}), flush=True)
     print(json.dumps(client.run()), flush=True)
 

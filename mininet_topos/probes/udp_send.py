@@ -1,4 +1,4 @@
-"""Sends numbered UDP packets at a steady rate: ``udp_send.py '{"rate": 1000, "streams": [{"id", "to", "port"}]}'``.
+"""Sends numbered UDP packets at a steady rate: ``udp_send.py '{"rate": 1000, "streams": [{"id", "from", "to", "port"}]}'``.
 
 Says ``{"ready": true}`` at once; starts with the order ``{"op": "start"}``; ends with ``{"op": "stop"}``, answering how many
 were sent, how often the kernel refused one, and how late the sender itself was (the machine's doing, not the network's).
@@ -25,14 +25,20 @@ SEND_SPACE = 16 << 20
 LATE_SECONDS = 0.005
 
 
+def outlet(own: str) -> socket.socket:
+    """A socket that sends from this address of ours."""
+    out = socket.socket(socket.AF_INET6 if ":" in own else socket.AF_INET, socket.SOCK_DGRAM)
+    out.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_SPACE)
+    out.bind((own, 0))
+    return out
+
+
 def main() -> None:
     """Run one sender."""
     plan = json.loads(sys.argv[1])
     interval = 1.0 / float(plan["rate"])
-    streams = [(int(s["id"]), (s["to"], int(s["port"]))) for s in plan["streams"]]
-    family = socket.AF_INET6 if ":" in streams[0][1][0] else socket.AF_INET
-    out = socket.socket(family, socket.SOCK_DGRAM)
-    out.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_SPACE)
+    outlets = {own: outlet(own) for own in {s["from"] for s in plan["streams"]}}
+    streams = [(int(s["id"]), outlets[s["from"]], (s["to"], int(s["port"]))) for s in plan["streams"]]
     gc.disable()
     with suppress(PermissionError):  # without, we may be late, and report that
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(30))
@@ -54,7 +60,7 @@ def main() -> None:
         now = time.monotonic()
         longest_pause = max(longest_pause, now - last if last else 0.0)
         last = now
-        for ident, address in streams:
+        for ident, out, address in streams:
             try:
                 out.sendto(FORMAT.pack(ident, number, time.time_ns()) + padding, address)
             except OSError:
@@ -63,7 +69,7 @@ def main() -> None:
         if poller.poll(0):
             break
     answer = {
-        "sent": {str(ident): number for ident, _ in streams},
+        "sent": {str(ident): number for ident, *_ in streams},
         "refused": refused,
         "late": late,
         "latest_ms": latest * 1e3,

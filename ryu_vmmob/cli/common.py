@@ -2,44 +2,101 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ryu_vmmob.client import MAX_WAIT, Client, ClientError, RefusedError, read_token
+from ryu_vmmob.client import DEFAULT_URL, MAX_WAIT, Client, ClientError, RefusedError, path, read_token
 
 _WIDE = 10_000  # columns of a file or a pipe: whoever reads it wants lines whole
 
-Url = Annotated[str, typer.Option("--url", envvar="VMMOB_URL", help="Address of the controller's REST interface.")]
-TokenFile = Annotated[
+_Url = Annotated[str, typer.Option("--url", envvar="VMMOB_URL", help="Address of the controller's REST interface.")]
+_TokenFile = Annotated[
     str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File with the token for it.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the controller's answer as JSON.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the controller's answer as JSON.")]
 Wait = Annotated[
     float | None,
     typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait so long for the switches to confirm."),
 ]
 
 
-@contextmanager
-def controller(url: str, token_file: str | None) -> Iterator[Client]:
-    """A client; an error inside ends the program with one sentence.
+Show = Callable[[Any], None]
+"""Prints an answer for people."""
 
-    Exit status 1: the state is against it, or the object is not there; 2: a wrong question, or no controller.
+
+@dataclass(frozen=True)
+class Asked:
+    """What every command that asks a controller is given: the controller, and how its answer is to be printed."""
+
+    url: str
+    token_file: str | None
+    as_json: bool = False
+
+    @cached_property
+    def client(self) -> Client:
+        """The controller. Raises ClientError."""
+        return Client(self.url, None if self.token_file is None else read_token(self.token_file))
+
+    def answer(self, found: Any, show: Show) -> None:
+        """Print an answer: as JSON when that is wanted, else with ``show``."""
+        print_json(found) if self.as_json else show(found)
+
+    def table(self, found: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print an answer: as JSON when that is wanted, else as a table."""
+        self.answer(found, lambda _: print_table(columns, rows))
+
+    def delete(self, collection: str, name: str, wait: float | None) -> None:
+        """Delete an object; which switches have not confirmed that is told."""
+        print_switches(self.client.delete(path(collection, name), wait=wait))
+
+
+def asking(json: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
+
+    They say where the controller is and, unless not ``json``, that the answer is wanted as it came. An error of the client
+    ends the program with one sentence. Exit status 1: the state is against it, or the object is not there; 2: a wrong
+    question, or no controller.
     """
-    try:
-        yield Client(url, None if token_file is None else read_token(token_file))
-    except ClientError as error:
-        typer.echo(f"vmmob: {error}", err=True)
-        raise typer.Exit(1 if isinstance(error, RefusedError) and error.is_about_state else 2) from None
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def command(*, url: str, token_file: str | None, as_json: bool = False, **options: Any) -> None:
+            try:
+                function(Asked(url, token_file, as_json), **options)
+            except ClientError as error:
+                typer.echo(f"vmmob: {error}", err=True)
+                raise typer.Exit(1 if isinstance(error, RefusedError) and error.is_about_state else 2) from None
+
+        parameters = _parameters(function, json)
+        command.__name__ = function.__name__
+        command.__doc__ = function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {row.name: row.annotation for row in parameters}
+        return command
+
+    return decorate
+
+
+def _parameters(function: Callable[..., None], json: bool) -> list[inspect.Parameter]:
+    """What the command line is read by: the function's own parameters but the first, then the common ones."""
+    hints = get_type_hints(function, include_extras=True)
+    _, *own = inspect.signature(function).parameters.values()
+    rows = [(row.name, hints[row.name], row.default) for row in own]
+    if json:
+        rows.append(("as_json", _AsJson, False))
+    rows += [("url", _Url, DEFAULT_URL), ("token_file", _TokenFile, None)]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(name, kind, default=default, annotation=hint) for name, hint, default in rows]
 
 
 def usage(text: str) -> typer.Exit:
@@ -96,3 +153,8 @@ def read_body(file: str) -> Any:
 def joined(values: Iterable[object]) -> str | None:
     """Values in one cell; None when there is none."""
     return ", ".join(map(str, values)) or None
+
+
+def protocol_of(text: str | None) -> str | int | None:
+    """A protocol as a body has it: digits are a number, what else it is the controller judges."""
+    return int(text) if text and text.isascii() and text.isdigit() else text

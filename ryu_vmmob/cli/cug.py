@@ -6,21 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import (
-    AsJson,
-    TokenFile,
-    Url,
-    Wait,
-    controller,
-    joined,
-    print_facts,
-    print_json,
-    print_switches,
-    print_table,
-    read_body,
-    usage,
-)
-from ryu_vmmob.client import DEFAULT_URL, path
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, read_body, usage
+from ryu_vmmob.client import path
 
 _app = typer.Typer(name="cug", help="Closed user groups.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="CUG")]
@@ -32,26 +19,25 @@ def register(app: typer.Typer) -> None:
 
 
 @_app.command(name="list")
-def list_(as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking()
+def list_(ask: Asked) -> None:
     """List all CUGs."""
-    with controller(url, token_file) as client:
-        found = client.get(path("cugs"))
-    if as_json:
-        print_json(found)
-        return
+    found = ask.client.get(path("cugs"))
     rows = ((row["name"], joined(row["subnets"]), row["routing_domain"], _vlan_ids(row)) for row in found["items"])
-    print_table(("CUG", "subnets", "routing domain", "VLAN-IDs"), rows)
+    ask.table(found, ("CUG", "subnets", "routing domain", "VLAN-IDs"), rows)
 
 
 @_app.command()
-def show(name: Name, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking()
+def show(ask: Asked, name: Name) -> None:
     """Show one CUG and where it is present."""
-    with controller(url, token_file) as client:
-        _print(client.get(path("cugs", name)), as_json)
+    ask.answer(ask.client.get(path("cugs", name)), _show)
 
 
 @_app.command()
+@asking()
 def put(
+    ask: Asked,
     name: Name,
     subnet: Annotated[list[str] | None, typer.Option(help="A prefix, one per address family.")] = None,
     gateway: Annotated[list[str] | None, typer.Option(help="Left out: the first host address.")] = None,
@@ -59,9 +45,6 @@ def put(
     vlan_id: Annotated[list[str] | None, typer.Option(metavar="DOMAIN=ID", help="A VLAN-ID asked for.")] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Create or replace a CUG: what is left out gets its default."""
     if (file is None) == (not subnet):
@@ -72,15 +55,14 @@ def put(
         "routing_domain": routing_domain,
         "vlan_ids": dict(_pin(text) for text in vlan_id or ()),
     }  # fmt: skip
-    with controller(url, token_file) as client:
-        _print(client.put(path("cugs", name), body, wait=wait), as_json)
+    ask.answer(ask.client.put(path("cugs", name), body, wait=wait), _show)
 
 
 @_app.command()
-def delete(name: Name, wait: Wait = None, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking(json=False)
+def delete(ask: Asked, name: Name, wait: Wait = None) -> None:
     """Delete a CUG without members."""
-    with controller(url, token_file) as client:
-        print_switches(client.delete(path("cugs", name), wait=wait))
+    ask.delete("cugs", name, wait)
 
 
 def _pin(text: str) -> tuple[str, int]:
@@ -94,10 +76,7 @@ def _vlan_ids(cug: Any) -> str | None:
     return joined(f"{domain}={row['vlan_id']}" for domain, row in cug["presence"]["l2_domains"].items())
 
 
-def _print(cug: Any, as_json: bool) -> None:
-    if as_json:
-        print_json(cug)
-        return
+def _show(cug: Any) -> None:
     presence = cug["presence"]
     print_facts(
         [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import AsJson, TokenFile, Url, controller, print_json, print_table
-from ryu_vmmob.client import DEFAULT_URL, path
+from ryu_vmmob.cli.common import Asked, asking, print_table
+from ryu_vmmob.client import path
 
 
 def register(app: typer.Typer) -> None:
@@ -15,19 +15,17 @@ def register(app: typer.Typer) -> None:
     app.command(name="flows")(flows)
 
 
+@asking()
 def flows(
+    ask: Asked,
     switch: Annotated[str, typer.Argument(metavar="SWITCH")],
     table: Annotated[str | None, typer.Option(help="Only this table, by name.")] = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Show the desired flows of a switch in the order a frame meets them, and the groups they use."""
-    with controller(url, token_file) as client:
-        found = client.get(path("switches", switch, "flows"), table=table)
-    if as_json:
-        print_json(found)
-        return
+    ask.answer(ask.client.get(path("switches", switch, "flows"), table=table), _show)
+
+
+def _show(found: Any) -> None:
     print_table(
         ("table", "priority", "match", "actions", "why"),
         ((row["table"], row["priority"], row["match"], row["actions"], row["owner"]["reason"]) for row in found["items"]),

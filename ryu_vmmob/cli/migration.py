@@ -7,19 +7,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import (
-    AsJson,
-    TokenFile,
-    Url,
-    Wait,
-    controller,
-    joined,
-    print_facts,
-    print_json,
-    print_switches,
-    print_table,
-)
-from ryu_vmmob.client import DEFAULT_URL, Client, path
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
+from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="migration", help="Migrations.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(metavar="ID")]
@@ -46,32 +35,29 @@ def register(app: typer.Typer) -> None:
 
 
 @_app.command(name="list")
+@asking()
 def list_(
+    ask: Asked,
     vm: Annotated[str | None, typer.Option(help="Only those of this VM.")] = None,
     state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """List migrations in the order they began."""
-    with controller(url, token_file) as client:
-        found = client.get(path("migrations"), vm=vm, state=state)
-    if as_json:
-        print_json(found)
-        return
+    found = ask.client.get(path("migrations"), vm=vm, state=state)
     rows = ((row["id"], row["vm"], row["from"], row["to"], row["state"], _since(row), row["reason"]) for row in found["items"])
-    print_table(("id", "VM", "from", "to", "state", "since", "reason"), rows)
+    ask.table(found, ("id", "VM", "from", "to", "state", "since", "reason"), rows)
 
 
 @_app.command()
-def show(id_: Id, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking()
+def show(ask: Asked, id_: Id) -> None:
     """Show one migration."""
-    with controller(url, token_file) as client:
-        _print(client.get(path("migrations", id_)), as_json)
+    ask.answer(ask.client.get(path("migrations", id_)), _show)
 
 
 @_app.command()
+@asking()
 def start(
+    ask: Asked,
     vm: Vm,
     server: Server,
     mode: Mode = None,
@@ -81,43 +67,41 @@ def start(
     timeout: Timeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     wait: Wait = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Begin to prepare the move of a VM to a server."""
     body = _body(vm, server, mode, delivery, activate_on, commit, timeout)
-    with controller(url, token_file) as client:
-        found = client.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None)
-    _print(found, as_json)
+    ask.answer(ask.client.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None), _show)
 
 
 @_app.command()
-def activate(id_: Id, wait: Wait = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking()
+def activate(ask: Asked, id_: Id, wait: Wait = None) -> None:
     """Say that the VM runs at its target now."""
-    _step(id_, "activate", None, wait, as_json, url, token_file)
+    _step(ask, id_, "activate", None, wait)
 
 
 @_app.command()
-def commit(id_: Id, wait: Wait = None, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking()
+def commit(ask: Asked, id_: Id, wait: Wait = None) -> None:
     """Give up the old place."""
-    _step(id_, "commit", None, wait, as_json, url, token_file)
+    _step(ask, id_, "commit", None, wait)
 
 
 @_app.command()
+@asking()
 def abort(
+    ask: Asked,
     id_: Id,
     reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
     wait: Wait = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Give up the new place."""
-    _step(id_, "abort", {"reason": reason} if reason is not None else None, wait, as_json, url, token_file)
+    _step(ask, id_, "abort", {"reason": reason} if reason is not None else None, wait)
 
 
+@asking()
 def move(
+    ask: Asked,
     vm: Vm,
     server: Server,
     mode: Mode = None,
@@ -125,9 +109,6 @@ def move(
     activate_on: ActivateOn = None,
     timeout: Timeout = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the move is finished, one way or the other.")] = False,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Prepare everything for a VM's move, and with --wait see it through.
 
@@ -135,11 +116,10 @@ def move(
     controller.
     """
     body = _body(vm, server, mode, delivery, activate_on, None, timeout)
-    with controller(url, token_file) as client:
-        found = client.post(path("migrations"), body, wait=_TO_PREPARE)
-        if wait:
-            found = _followed(client, found, quiet=as_json)
-    _print(found, as_json)
+    found = ask.client.post(path("migrations"), body, wait=_TO_PREPARE)
+    if wait:
+        found = _followed(ask.client, found, quiet=ask.as_json)
+    ask.answer(found, _show)
     if found["state"] in ("aborted", "failed") or (wait and found["state"] != "committed"):
         raise typer.Exit(1)
 
@@ -172,21 +152,15 @@ def _body(
     return {"vm": vm, "to": to} | {name: value for name, value in given.items() if value is not None}
 
 
-def _step(
-    id_: str, step: str, body: object, wait: float | None, as_json: bool, url: str, token_file: str | None
-) -> None:
-    with controller(url, token_file) as client:
-        _print(client.post(path("migrations", id_, step), body, wait=wait), as_json)
+def _step(ask: Asked, id_: str, step: str, body: object, wait: float | None) -> None:
+    ask.answer(ask.client.post(path("migrations", id_, step), body, wait=wait), _show)
 
 
 def _since(migration: Any) -> str | None:
     return migration["timeline"][-1]["time"] if migration["timeline"] else None
 
 
-def _print(migration: Any, as_json: bool) -> None:
-    if as_json:
-        print_json(migration)
-        return
+def _show(migration: Any) -> None:
     print_facts(
         [
             ("migration", migration.get("id", "(dry run)")),

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import AsJson, TokenFile, Url, controller, print_json, print_table
-from ryu_vmmob.client import DEFAULT_URL, path
+from ryu_vmmob.cli.common import Asked, asking, print_table, protocol_of
+from ryu_vmmob.client import path
 
 _MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 _GOOD = ("delivered", "answered")
@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
     app.command(name="trace")(trace)
 
 
+@asking()
 def trace(
+    ask: Asked,
     vm: Annotated[str, typer.Argument(metavar="VM", help="The VM that sends.")],
     to: Annotated[str, typer.Argument(metavar="IP", help="Where to: an address, or a MAC.")],
     protocol: Annotated[str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?) or a number.")] = None,
@@ -30,9 +32,6 @@ def trace(
     at: Annotated[str | None, typer.Option(metavar="SERVER", help="The place to send from, while the VM moves.")] = None,
     as_mac: Annotated[str | None, typer.Option("--as-mac", metavar="MAC", help="Pretend to be this MAC.")] = None,
     as_ip: Annotated[str | None, typer.Option("--as-ip", metavar="IP", help="Pretend to have this address.")] = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Follow a packet of a VM through the flows that the switches are told to have.
 
@@ -42,21 +41,21 @@ def trace(
     body = {
         "from": {name: value for name, value in start.items() if value is not None},
         "to": {"mac": to.replace("-", ":")} if _MAC.fullmatch(to) else {"ip": to},
-        "protocol": int(protocol) if protocol and protocol.isascii() and protocol.isdigit() else protocol,
+        "protocol": protocol_of(protocol),
         "port": port,
     }
-    with controller(url, token_file) as client:
-        found = client.post(path("trace"), body)
-    if as_json:
-        print_json(found)
-    else:
-        if found["hops"]:
-            print_table(_COLUMNS, _rows(found))
-        if found["not_in_step"]:
-            typer.echo(f"not in step yet, so they may do otherwise: {', '.join(found['not_in_step'])}")
-        typer.echo(f"{found['verdict']}: {found['reason']}")
+    found = ask.client.post(path("trace"), body)
+    ask.answer(found, _show)
     if found["verdict"] not in _GOOD:
         raise typer.Exit(1)
+
+
+def _show(found: Any) -> None:
+    if found["hops"]:
+        print_table(_COLUMNS, _rows(found))
+    if found["not_in_step"]:
+        typer.echo(f"not in step yet, so they may do otherwise: {', '.join(found['not_in_step'])}")
+    typer.echo(f"{found['verdict']}: {found['reason']}")
 
 
 def _rows(found: Any) -> Iterator[tuple[object, ...]]:

@@ -6,21 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import (
-    AsJson,
-    TokenFile,
-    Url,
-    Wait,
-    controller,
-    joined,
-    print_facts,
-    print_json,
-    print_switches,
-    print_table,
-    read_body,
-    usage,
-)
-from ryu_vmmob.client import DEFAULT_URL, path
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table, read_body, usage
+from ryu_vmmob.client import path
 
 _app = typer.Typer(name="vm", help="Virtual machines.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="VM")]
@@ -32,32 +19,29 @@ def register(app: typer.Typer) -> None:
 
 
 @_app.command(name="list")
+@asking()
 def list_(
+    ask: Asked,
     server: Annotated[str | None, typer.Option(help="Only those placed there.")] = None,
     cug: Annotated[str | None, typer.Option(help="Only those with an interface in it.")] = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """List VMs, a line for each interface."""
-    with controller(url, token_file) as client:
-        found = client.get(path("vms"), server=server, cug=cug)
-    if as_json:
-        print_json(found)
-        return
+    found = ask.client.get(path("vms"), server=server, cug=cug)
     rows = ((vm["name"], vm["server"], *_interface(row), vm["migration"]) for vm in found["items"] for row in vm["interfaces"])
-    print_table(("VM", "server", "CUG", "MAC", "addresses", "VLAN-ID", "migration"), rows)
+    ask.table(found, ("VM", "server", "CUG", "MAC", "addresses", "VLAN-ID", "migration"), rows)
 
 
 @_app.command()
-def show(name: Name, as_json: AsJson = False, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking()
+def show(ask: Asked, name: Name) -> None:
     """Show one VM, with the VLAN-ID its server must tag each interface with."""
-    with controller(url, token_file) as client:
-        _print(client.get(path("vms", name)), as_json)
+    ask.answer(ask.client.get(path("vms", name)), _show)
 
 
 @_app.command()
+@asking()
 def put(
+    ask: Asked,
     name: Name,
     server: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
     interface: Annotated[
@@ -65,24 +49,20 @@ def put(
     ] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    token_file: TokenFile = None,
 ) -> None:
     """Create a VM, or replace its interfaces where it is (to another server it is moved)."""
     if (file is None) == (not (server and interface)):
         raise usage("give --server and --interface, or the whole body with --file")
     rows = [_parsed(text) for text in interface or ()]
     body = read_body(file) if file is not None else {"server": server, "interfaces": rows}
-    with controller(url, token_file) as client:
-        _print(client.put(path("vms", name), body, wait=wait), as_json)
+    ask.answer(ask.client.put(path("vms", name), body, wait=wait), _show)
 
 
 @_app.command()
-def delete(name: Name, wait: Wait = None, url: Url = DEFAULT_URL, token_file: TokenFile = None) -> None:
+@asking(json=False)
+def delete(ask: Asked, name: Name, wait: Wait = None) -> None:
     """Delete a VM."""
-    with controller(url, token_file) as client:
-        print_switches(client.delete(path("vms", name), wait=wait))
+    ask.delete("vms", name, wait)
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -107,10 +87,7 @@ def _interface(row: Any) -> tuple[object, ...]:
     return row["cug"], row["mac"], joined(row["ips"]), "untagged" if row["vlan_id"] is None else row["vlan_id"]
 
 
-def _print(vm: Any, as_json: bool) -> None:
-    if as_json:
-        print_json(vm)
-        return
+def _show(vm: Any) -> None:
     print_facts(
         [("VM", vm["name"]), ("server", vm["server"]), ("migration", vm["migration"]), ("revision", vm["revision"])]
     )

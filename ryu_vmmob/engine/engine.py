@@ -18,10 +18,12 @@ from typing import NamedTuple
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.fabric.model import Fabric, PortRef
+from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.flow import CONTROLLER, Output
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.model.commands import (
+    ASKED_FOR,
     Abort,
     Activate,
     Command,
@@ -36,7 +38,7 @@ from ryu_vmmob.model.commands import (
 from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.guests import clash
 from ryu_vmmob.model.objects import Migration, Phase
-from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import Store, StoreError
 
@@ -101,6 +103,7 @@ class Engine:
             late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision)]
             return Ticket(before.revision, tuple(sorted(late)), before)
         plan = self.desired.plan(change)
+        self._refuse_overcharge(plan, commands)
         change = _with_counts(change, plan)
         plan.state = change.state
         self._store.commit(change.state.revision, list(writes(before, change)))
@@ -121,7 +124,16 @@ class Engine:
 
     def dry_run(self, *commands: Command) -> State:
         """The state that ``commands`` would make. Raises Refusal; changes nothing."""
-        return apply(self.state, *commands, now=self._clock()).state
+        change = apply(self.state, *commands, now=self._clock())
+        self._refuse_overcharge(self.desired.plan(change), commands)
+        return change.state
+
+    def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command]) -> None:
+        """409 when a switch cannot carry what is asked for (R45). What the network itself reports is not asked for."""
+        if any(isinstance(command, ASKED_FOR) for command in commands):
+            reason = overcharged(plan, self.desired.tables)
+            if reason is not None:
+                raise conflict(reason, "a switch cannot carry it")
 
     def emit(self, event: Event) -> None:
         """Tell whoever listens what happened."""

@@ -174,6 +174,10 @@ Command = (
 )
 
 
+ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration)
+"""Commands that want something new of the switches, and can be refused when one of them cannot carry it."""
+
+
 def apply(state: State, *commands: Command, now: float = 0.0) -> Change:
     """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed."""
     now = max([now, *(getattr(command, "now", 0.0) for command in commands)])

@@ -14,10 +14,10 @@ from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
 from ryu_vmmob.model.guests import refuse_wires
-from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, Wire, routed_segment
+from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
-from ryu_vmmob.paths.presence import Presence, domains, presence, routed_presence
+from ryu_vmmob.paths.presence import Presence, Wire, domains, presence, routed_presence
 
 
 class Event(NamedTuple):

@@ -167,13 +167,6 @@ class Migration:
     revision: int = 0
 
 
-class Wire(NamedTuple):
-    """What a CUG's frames look like at a server: as a guest tags them itself, or (None) as the server's domain wants them."""
-
-    server: str
-    guest_vlan_id: int | None
-
-
 class Seat(NamedTuple):
     """A place where a VM's interfaces are, or may come to be, and what is open for it there."""
 

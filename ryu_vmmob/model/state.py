@@ -21,12 +21,11 @@ from ryu_vmmob.model.objects import (
     Seat,
     Segment,
     Vm,
-    Wire,
     routed_segment,
     seats,
 )
 from ryu_vmmob.model.policy import Policy
-from ryu_vmmob.paths.presence import Presence
+from ryu_vmmob.paths.presence import Presence, Wire
 from ryu_vmmob.paths.trees import Trees, build_trees
 
 

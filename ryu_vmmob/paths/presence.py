@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ryu_vmmob.model.objects import Wire
 from ryu_vmmob.paths.trees import Tree, adjacency
 
 if TYPE_CHECKING:
     from ryu_vmmob.fabric.model import Fabric, Link
     from ryu_vmmob.model.state import State
+
+
+class Wire(NamedTuple):
+    """What a CUG's frames look like at a server: as a guest tags them itself, or (None) as the server's domain wants them."""
+
+    server: str
+    guest_vlan_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from ryu_vmmob.trace import IpProtocol, Question
 _T = TypeVar("_T")
 
 
-def _text(parse: Callable[[str], _T]) -> Callable[[object], _T]:
+def from_text(parse: Callable[[str], _T]) -> Callable[[object], _T]:
     """A validator from one of the fabric file's parsers."""
 
     def validate(value: object) -> _T:
@@ -82,18 +82,18 @@ def _protocol(value: object) -> IpProtocol:
 
 Name = Annotated[
     str,
-    PlainValidator(_text(values.name)),
+    PlainValidator(from_text(values.name)),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"}),
 ]
-Mac = Annotated[int, PlainValidator(_text(_mac)), WithJsonSchema({"type": "string", "examples": ["02:00:00:00:00:01"]})]
-Ip = Annotated[Address, PlainValidator(_text(values.host)), WithJsonSchema({"type": "string", "examples": ["10.1.0.11"]})]
-Subnet = Annotated[Network, PlainValidator(_text(_subnet)), WithJsonSchema({"type": "string", "examples": ["10.1.0.0/24"]})]
+Mac = Annotated[int, PlainValidator(from_text(_mac)), WithJsonSchema({"type": "string", "examples": ["02:00:00:00:00:01"]})]
+Ip = Annotated[Address, PlainValidator(from_text(values.host)), WithJsonSchema({"type": "string", "examples": ["10.1.0.11"]})]
+Subnet = Annotated[Network, PlainValidator(from_text(_subnet)), WithJsonSchema({"type": "string", "examples": ["10.1.0.0/24"]})]
 AnyMac = Annotated[
-    int, PlainValidator(_text(_any_mac)), WithJsonSchema({"type": "string", "examples": ["ff:ff:ff:ff:ff:ff"]})
+    int, PlainValidator(from_text(_any_mac)), WithJsonSchema({"type": "string", "examples": ["ff:ff:ff:ff:ff:ff"]})
 ]
 """Group addresses too."""
 AnyIp = Annotated[
-    Address, PlainValidator(_text(_any_ip)), WithJsonSchema({"type": "string", "examples": ["10.1.0.12", "ff02::1"]})
+    Address, PlainValidator(from_text(_any_ip)), WithJsonSchema({"type": "string", "examples": ["10.1.0.12", "ff02::1"]})
 ]
 """Group addresses too."""
 TraceProtocol = Annotated[
@@ -186,13 +186,6 @@ class AbortBody(Body):
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 
 
-class BulkBody(Body):
-    """``POST /v1/bulk``."""
-
-    cugs: dict[Name, CugBody] = {}
-    vms: dict[Name, VmBody] = {}
-
-
 class TraceFrom(Body):
     """Where a traced packet starts; ``mac`` and ``ip``: what the sender claims to be, instead of what it is."""
 
@@ -242,6 +235,7 @@ _MESSAGES = {
     "dict_type": "must be an object",
     "list_type": "must be a list",
     "string_type": "must be text",
+    "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",

@@ -9,8 +9,9 @@ from typing import Any
 
 from ryu_vmmob.engine.engine import Engine, Switches
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.model.objects import Cug, Migration, Vm, Wire
+from ryu_vmmob.model.objects import Cug, Migration, Vm
 from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Wire
 
 View = dict[str, Any]
 

@@ -38,12 +38,16 @@ def test_demo() -> None:
     said = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, said["held"], said["faults"]) == (0, True, [])
     assert (said["packets_lost"], said["packets_doubled"]) == (0, 0)
+    assert said["forbidden_packets_sent"] > 1000
+    assert said["forbidden_packets_delivered"] == 0
     racks, centres = said["moves"]
-    assert said["packets_sent"] == racks["packets_sent"] + centres["packets_sent"] > 4000
+    assert said["packets_sent"] == racks["packets_sent"] + centres["packets_sent"] > 8000
     for move in (racks, centres):
         assert move["vlan_ids"]["before"] != move["vlan_ids"]["after"]
         assert sum(move["flow_mods"].values()) > 0
         assert move["hops"]["before"] != move["hops"]["after"]
+        assert len(move["streams"]) == 8
+        assert {"web-1 > db-3 (IPv6)", "db-3 > web-1 (IPv6)"} <= {one["name"] for one in move["streams"]}
 
 
 def test_an_interrupted_demo_leaves_nothing() -> None:

@@ -75,7 +75,7 @@ def test_a_prepared_move_survives_kill_9(world: World) -> None:
 def _busiest_links(lab: Lab, world: World) -> list[str]:
     """Links between switches that carry packets between web-1 and web-3 now."""
     mover, far = world.everyone("web-1", "web-3")
-    hops = world.scenario.hops(mover, [far])
+    hops = world.scenario.hops(mover, [Stream(mover, far), Stream(far, mover)])
     return [link for link in hops if link in lab.fabric.link_by_name]
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.flow import Flow, Group
+from ryu_vmmob.flows.pipeline import METER_RATES
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, MULTIPART_REPLY, BARRIER_REPLY = 0, 1, 2, 3, 4, 19, 21
 ANSWER_SECONDS = 30.0
@@ -117,7 +118,9 @@ class RawClient:
         return errors
 
     def install(self, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> list[SwitchError]:
-        """Groups and flows in one bundle."""
+        """Groups and flows in one bundle, after the meters that flows may refer to."""
+        for meter, rate in METER_RATES.items():
+            self.transact(wire.meter_set(meter, rate, (self.xid(), self.xid())))
         ordered = [wire.group_add(group, self.xid()) for group in in_order(groups)]
         return self.bundle([*ordered, *(wire.flow_add(flow, self.xid()) for flow in flows)])
 

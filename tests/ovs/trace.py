@@ -87,7 +87,7 @@ class _State:
 def _carry_out(bridge: Bridge, state: _State, actions: str, traced: Traced) -> None:
     for name, arguments in _split(actions):
         match name:
-            case "drop":
+            case "drop" | "meter":
                 pass
             case "push_vlan":
                 vlan_id = re.search(r"vid=(\d+)", arguments)

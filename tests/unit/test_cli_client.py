@@ -184,6 +184,31 @@ def test_the_life_of_a_vm(shell: Shell, tmp_path: Path) -> None:
     assert refused == "vmmob: moves are migrations (409): VM 'web1' is on server 'srv-a1': POST a migration to move it\n"
 
 
+def test_the_life_of_a_policy(shell: Shell) -> None:
+    shell.service.with_web()
+    ends = ("--from", "prefix=192.0.2.0/24", "--to", "vm=web1")
+    what = ("--protocol", "6", "--port", "81", "--port", "80", "--replies")
+    made = shell.json("policy", "put", "p", "--action", "allow", *ends, *what)
+    assert (made["from"], made["to"], made["priority"]) == ({"prefix": "192.0.2.0/24"}, {"vm": "web1"}, 100)
+    assert (made["protocol"], made["ports"], made["replies"]) == ("tcp", ["80-81"], True)
+    body = json.dumps({"action": "deny", "from": {"any": True}, "to": {"cug": "web"}, "protocol": 47})
+    shell.run("policy", "put", "q", "--file", "-", "--wait", "5", stdin=body)
+    shell.service.ask("DELETE", "/v1/vms/web1")
+    assert [line.split() for line in shell.run("policy", "list").stdout.splitlines()[1:]] == [
+        ["p", "100", "allow", "prefix=192.0.2.0/24", "vm=web1", "tcp", "80-81", "yes", "to.vm"],
+        ["q", "100", "deny", "any", "cug=web", "47", "-", "-", "-"],
+    ]
+    assert [row["name"] for row in shell.json("policy", "list")["items"]] == ["p", "q"]
+    facts = dict(line.split(None, 1) for line in shell.run("policy", "show", "p").stdout.splitlines())
+    assert (facts["from"], facts["dangling"], facts["revision"]) == ("prefix=192.0.2.0/24", "to.vm", "3")
+    shell.run("policy", "put", "p", "--action", "deny", "--from", "any", "--to", "any", "--priority", "0")
+    assert shell.service.get("/v1/policies/p")["priority"] == 0
+    assert shell.run("policy", "delete", "p").stdout == ""
+    assert "(404)" in shell.run("policy", "show", "p", status=1).stderr
+    refused = shell.run("policy", "put", "p", "--action", "deny", "--from", "any", "--to", "cug=db", status=2).stderr
+    assert refused == "vmmob: invalid input (422): to.cug: there is no CUG 'db'\n"
+
+
 def test_switches_that_do_not_confirm_are_named(shell: Shell) -> None:
     shell.service.put("/v1/cugs/web", WEB)
     shell.service.while_waiting = lambda: None
@@ -257,6 +282,9 @@ def test_a_move_that_nobody_finishes_is_not_waited_for_for_ever(pair: Shell, mon
         (["cug", "put", "web"], "give --subnet, or the whole body with --file"),
         (["cug", "put", "web", "--subnet", "10.1.0.0/24", "--vlan-id", "rack-a"], "write DOMAIN=ID"),
         (["vm", "put", "web1", "--server", "srv-a1"], "give --server and --interface"),
+        (["policy", "put", "p", "--action", "deny", "--to", "any"], "give --action, --from and --to, or the whole body"),
+        (["policy", "put", "p", "--action", "deny", "--from", "all", "--to", "any"], "--from 'all': write cug=C, vm=V"),
+        (["policy", "put", "p", "--action", "deny", "--from", "any", "--to", "cug="], "--to 'cug=': write cug=C, vm=V"),
         (["vm", "put", "web1", "--server", "s", "--interface", "cug=web,mac"], "write cug=C,mac=M,ip=A"),
         (["vm", "put", "web1", "--server", "s", "--interface", "cug=web,cug=db"], "each once"),
         (["vm", "put", "web1", "--server", "s", "--interface", "guest_vlan_id=x"], "guest_vlan_id is a number"),

@@ -12,13 +12,23 @@ from hypothesis import strategies as st
 from ryu_vmmob.rest.app import ROUTES
 from tests.unit.rest_support import WEB, Service, packed, vm
 
+POLICY = {
+    "priority": 100,
+    "action": "allow",
+    "from": {"prefix": "10.1.0.0/24"},
+    "to": {"vm": "web1"},
+    "protocol": "tcp",
+    "ports": ["80", "8000-8099"],
+    "replies": True,
+}
 _BODIES = {
     "CugBody": WEB | {"gateways": ["10.1.0.1"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}},
     "VmBody": vm(),
     "MigrationBody": {"vm": "web1", "to": "srv-b1", "mode": "hot", "timeout": 300},
     "AbortBody": {"reason": "x"},
     "Empty": {},
-    "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}},
+    "PolicyBody": POLICY,
+    "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}, "policies": {"p": POLICY}},
     "TraceBody": {"from": {"vm": "web1", "interface": 0}, "to": {"ip": "10.1.0.12"}, "protocol": "tcp", "port": 80},
 }
 
@@ -61,6 +71,7 @@ def a_moment() -> Service:
     service.connect()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
     service.put("/v1/vms/web2", vm("srv-a2", 12))
+    service.put("/v1/policies/p", POLICY)
     return service
 
 
@@ -70,8 +81,8 @@ def test_no_request_makes_the_controller_fail(data: st.DataObject) -> None:
     # /readyz has a 503 that is no failure.
     route = data.draw(st.sampled_from([route for route in ROUTES if route.pattern != "/readyz"]))
     url = route.pattern
-    for key in ("cug", "vm", "id", "switch"):
-        url = url.replace(f"{{{key}}}", data.draw(st.sampled_from(["web", "web1", "m-000000000001", "tor-a", "x", "%00"])))
+    for key in ("cug", "vm", "policy", "id", "switch"):
+        url = url.replace(f"{{{key}}}", data.draw(st.sampled_from(["web", "web1", "p", "m-000000000001", "tor-a", "%00"])))
     query = data.draw(st.dictionaries(st.sampled_from([*sorted(route.query), "x"]), _words, max_size=2))
     url += "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
     headers = data.draw(

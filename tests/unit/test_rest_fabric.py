@@ -28,9 +28,9 @@ def test_bulk_is_one_revision(service: Service) -> None:
     assert answer.status_int == 200
     assert answer.json == {
         "revision": 1,
-        "created": {"cugs": ["web"], "vms": ["web0", "web1", "web2"]},
-        "replaced": {"cugs": [], "vms": []},
-        "unchanged": {"cugs": [], "vms": []},
+        "created": {"cugs": ["web"], "vms": ["web0", "web1", "web2"], "policies": []},
+        "replaced": {"cugs": [], "vms": [], "policies": []},
+        "unchanged": {"cugs": [], "vms": [], "policies": []},
         "switches": {"acknowledged": [], "pending": ["border-1", "tor-a", "tor-b"]},
     }
     assert {item["revision"] for item in service.get("/v1/vms")["items"]} == {1}
@@ -39,9 +39,9 @@ def test_bulk_is_one_revision(service: Service) -> None:
     answer = service.ask("POST", "/v1/bulk", body)
     assert answer.json == {
         "revision": 2,
-        "created": {"cugs": [], "vms": ["web3"]},
-        "replaced": {"cugs": [], "vms": ["web0"]},
-        "unchanged": {"cugs": ["web"], "vms": ["web1", "web2"]},
+        "created": {"cugs": [], "vms": ["web3"], "policies": []},
+        "replaced": {"cugs": [], "vms": ["web0"], "policies": []},
+        "unchanged": {"cugs": ["web"], "vms": ["web1", "web2"], "policies": []},
     }
     assert service.ask("POST", "/v1/bulk", {}).json["revision"] == 2
 
@@ -59,6 +59,27 @@ def test_bulk_is_all_or_nothing_and_names_the_object(service: Service) -> None:
     problem(service.ask("POST", "/v1/bulk", body), 422, "cugs.web.gateways[0]")
     assert service.get("/v1/cugs") == service.get("/v1/vms") == {"items": []}
     assert service.engine.state.revision == 0
+
+
+def test_bulk_names_the_object_with_which_a_domain_is_full(service: Service) -> None:
+    """rack-b has 101 VLAN-IDs; CUGs c000 to c101 go there one after another, and c050 has a second VM later on."""
+    names = [f"c{number:03}" for number in range(102)]
+    body: dict[str, Any] = {
+        "cugs": {name: {"subnets": [f"10.{number}.0.0/24"]} for number, name in enumerate(names)},
+        "vms": {
+            f"v{number:03}": {
+                "server": "srv-b1",
+                "interfaces": [{"cug": name, "mac": f"02:00:00:00:00:{number:02x}", "ips": [f"10.{number}.0.11"]}],
+            }
+            for number, name in enumerate(names)
+        },
+    }
+    last = {"cug": "c050", "mac": "02:00:00:00:01:00", "ips": ["10.50.0.12"]}
+    body["vms"]["v999"] = {"server": "srv-b1", "interfaces": [last]}
+    detail = problem(service.ask("POST", "/v1/bulk", body), 409)
+    assert detail.startswith("vms.v101: R28: L2 domain 'rack-b' has no free VLAN-ID for CUG 'c101'")
+    del body["vms"]["v101"]
+    assert service.ask("POST", "/v1/bulk", body).status_int == 200
 
 
 def test_every_fault_of_a_bulk_at_once(service: Service) -> None:

@@ -99,6 +99,7 @@ def test_paths_where_nothing_is(service: Service, path: str) -> None:
     [
         ("POST", "/v1/cugs", "GET, HEAD"),
         ("PATCH", "/v1/cugs/web", "DELETE, GET, HEAD, PUT"),
+        ("POST", "/v1/policies/p", "DELETE, GET, HEAD, PUT"),
         ("PUT", "/v1/migrations", "GET, HEAD, POST"),
         ("GET", "/v1/migrations/m-1/abort", "POST"),
         ("HEAD", "/v1/bulk", "POST"),

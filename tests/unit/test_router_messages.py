@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.flows.fields import multicast_mac
 from ryu_vmmob.sim import packet as make
 from tests.property.world import World, cug, interface, vm
 from tests.unit.test_ring_while_moving import ring
@@ -22,9 +23,7 @@ def test_a_vm_is_no_router(kind: int, reached: int) -> None:
     world.settle()
     liar = world.engine.state.vms["liar"].interfaces[0]
     address = int(next(ip for ip in liar.ips if ip.version == 6))
-    frame = make.ipv6(
-        make.multicast_mac(ALL_NODES), liar.mac, ALL_NODES, address, make.ICMPV6, icmpv6_type=kind, icmpv6_code=0
-    )
+    frame = make.ipv6(multicast_mac(ALL_NODES), liar.mac, ALL_NODES, address, make.ICMPV6, icmpv6_type=kind, icmpv6_code=0)
     vlan_id = world.engine.state.server_vlan_id("cug0", "s-ta")
     assert vlan_id is not None
     journey = world.view().network.inject(frame.with_vlans(vlan_id), PortRef("ta", 10))

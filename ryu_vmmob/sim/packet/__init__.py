@@ -40,10 +40,8 @@ from ryu_vmmob.sim.packet.nd import (
     SOLICITED,
     SOURCE_LINK_LAYER,
     TARGET_LINK_LAYER,
-    multicast_mac,
     neighbour_advertisement,
     neighbour_solicitation,
-    solicited_node,
 )
 from ryu_vmmob.sim.packet.value import HEADER_FIELDS, MAX_TAG, Packet
 
@@ -52,6 +50,6 @@ __all__ = [
     "ECHO_REQUEST_V6", "EXPERIMENT", "HEADER_FIELDS", "ICMP", "ICMPV6", "MAX_TAG", "NEIGHBOUR_ADVERTISEMENT",
     "NEIGHBOUR_SOLICITATION", "OVERRIDE", "RARP_REQUEST", "SOLICITED", "SOURCE_LINK_LAYER", "TARGET_LINK_LAYER", "TCP",
     "TCP_SYN", "UDP", "Packet", "arp_probe", "arp_reply", "arp_request", "broadcast", "gratuitous_arp", "ipv4", "ipv6",
-    "multicast_mac", "neighbour_advertisement", "neighbour_solicitation", "ping", "ping6", "rarp", "solicited_node", "tcp",
+    "neighbour_advertisement", "neighbour_solicitation", "ping", "ping6", "rarp", "tcp",
     "tcp6", "udp", "udp6",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ryu_vmmob.flows.fields import multicast_mac, solicited_node
 from ryu_vmmob.sim.packet.ip import ICMPV6, ipv6
 from ryu_vmmob.sim.packet.value import Packet
 
@@ -11,16 +12,6 @@ NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 SOURCE_LINK_LAYER, TARGET_LINK_LAYER = 1, 2
 """Types of the link-layer address options of neighbour discovery (RFC 4861, 4.6.1)."""
 HOP_LIMIT: Final = 255
-
-
-def multicast_mac(ip: int) -> int:
-    """The Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
-    return 0x333300000000 | ip & 0xFFFFFFFF
-
-
-def solicited_node(ip: int) -> int:
-    """The solicited-node multicast address of an IPv6 address (RFC 4291, 2.7.1)."""
-    return 0xFF02 << 112 | 0x1FF << 24 | ip & 0xFFFFFF
 
 
 def neighbour_solicitation(mac: int, ip: int, target: int) -> Packet:

@@ -1,0 +1,154 @@
+"""Bodies of policies, and policies as answers: the same keys, in the same form (contract 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from ryu_vmmob.fabric import values
+from ryu_vmmob.fabric.findings import quote
+from ryu_vmmob.model.objects import Network
+from ryu_vmmob.model.policies import PutPolicy, dangling
+from ryu_vmmob.model.policy import TCP, UDP, Policy, Ports, Protocol, Selector
+from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.bodies import Body, Name, from_text
+
+MAX_PRIORITY: Final = 10_000
+_MAX_PORT: Final = 65_535
+_NAMED: Final[dict[str, Protocol]] = {"tcp": TCP, "udp": UDP, "icmp": "icmp"}
+_WORDS: Final = {protocol: word for word, protocol in _NAMED.items()}
+_RANGE = re.compile(r"([0-9]{1,64})(?:-([0-9]{1,64}))?")
+
+
+def _wrong(fault: str) -> PydanticCustomError:
+    return PydanticCustomError("value", "{fault}", {"fault": fault})
+
+
+def _protocol(value: object) -> Protocol | None:
+    if isinstance(value, str) and value in _NAMED:
+        return _NAMED[value]
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255):
+        return value
+    raise _wrong(f"must be one of {', '.join(_NAMED)}, a number from 0 to 255, or null")
+
+
+def _ports(text: str) -> tuple[int, int]:
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise _wrong(f'{quote(text)} is no port or range: write "80" or "8000-8099"')
+    low, high = int(match[1]), int(match[2] or match[1])
+    if low > high:
+        raise _wrong(f"range {quote(text)} runs backwards: write {high}-{low}")
+    if low < 1 or high > _MAX_PORT:
+        raise _wrong(f"{quote(text)}: outside 1 to {_MAX_PORT}")
+    return low, high
+
+
+def _true(value: object) -> bool:
+    if value is not True:
+        raise _wrong("must be true")
+    return True
+
+
+Prefix = Annotated[
+    Network, PlainValidator(from_text(values.network)), WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})
+]
+PortRange = Annotated[
+    tuple[int, int], PlainValidator(from_text(_ports)), WithJsonSchema({"type": "string", "examples": ["80", "8000-8099"]})
+]
+TrueOnly = Annotated[bool, PlainValidator(_true), WithJsonSchema({"const": True})]
+PolicyProtocol = Annotated[
+    Protocol | None,
+    PlainValidator(_protocol),
+    WithJsonSchema({"anyOf": [{"enum": [*_NAMED, None]}, {"type": "integer", "minimum": 0, "maximum": 255}]}),
+]
+
+
+class SelectorBody(Body):
+    """One end of a policy: exactly one of its keys. The defaults only stand for what is not there."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    cug: Name = ""
+    vm: Name = ""
+    prefix: Prefix = values.network("::/0")
+    any: TrueOnly = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, value: object) -> object:
+        if isinstance(value, Mapping) and len(value.keys() & cls.model_fields.keys()) != 1:
+            raise _wrong(f"must have exactly one of {', '.join(cls.model_fields)}")
+        return value
+
+    def selector(self) -> Selector:
+        """As a model object."""
+        if "cug" in self.model_fields_set:
+            return Selector("cug", self.cug)
+        if "vm" in self.model_fields_set:
+            return Selector("vm", self.vm)
+        return Selector("prefix", self.prefix) if "prefix" in self.model_fields_set else Selector("any")
+
+
+class PolicyBody(Body):
+    """``PUT /v1/policies/{policy}``."""
+
+    priority: Annotated[int, Field(ge=0, le=MAX_PRIORITY)] = 100
+    action: Literal["allow", "deny"]
+    source: Annotated[SelectorBody, Field(alias="from")]
+    target: Annotated[SelectorBody, Field(alias="to")]
+    protocol: PolicyProtocol = None
+    ports: Annotated[list[PortRange], Field(default_factory=list)]
+    replies: bool = False
+
+    # What is at fault itself is not in ``info.data``, and is no reason for a second fault.
+
+    @field_validator("ports")
+    @classmethod
+    def _with_a_protocol(cls, value: list[tuple[int, int]], info: ValidationInfo) -> list[tuple[int, int]]:
+        if value and info.data.get("protocol", TCP) not in (TCP, UDP):
+            raise _wrong("only with protocol tcp or udp")
+        return value
+
+    @field_validator("replies")
+    @classmethod
+    def _of_connections(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and (info.data.get("protocol", TCP) != TCP or info.data.get("action", "allow") != "allow"):
+            raise _wrong("only with protocol tcp and action allow")
+        return value
+
+    def command(self, name: str) -> PutPolicy:
+        """As the command for the policy ``name``."""
+        return PutPolicy(
+            name, self.action == "allow", self.source.selector(), self.target.selector(), self.priority, self.protocol,
+            tuple(self.ports), self.replies,
+        )  # fmt: skip
+
+
+def policy_view(state: State, policy: Policy) -> dict[str, Any]:
+    """A policy; ``dangling`` are the ends that name what is no longer there, as paths."""
+    protocol = policy.protocol
+    return {
+        "name": policy.name,
+        "priority": policy.priority,
+        "action": "allow" if policy.allow else "deny",
+        "from": _selector_view(policy.source),
+        "to": _selector_view(policy.target),
+        "protocol": None if protocol is None else _WORDS.get(protocol, protocol),
+        "ports": _ports_view(policy.ports),
+        "replies": policy.replies,
+        "dangling": list(dangling(state, policy)),
+        "revision": policy.revision,
+    }
+
+
+def _selector_view(selector: Selector) -> dict[str, object]:
+    return {selector.kind: True if selector.kind == "any" else str(selector.value)}
+
+
+def _ports_view(ports: Ports) -> list[str]:
+    return [str(low) if low == high else f"{low}-{high}" for low, high in ports]
