@@ -10,6 +10,7 @@ from typing import Any
 from ryu_vmmob.engine.engine import Engine, Switches
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.placement import Placement
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Wire
 
@@ -76,6 +77,16 @@ def vm_view(state: State, vm: Vm) -> View:
         ],
         "migration": vm.migration,
         "revision": vm.revision,
+    }
+
+
+def placement_view(placement: Placement) -> View:
+    """A server that a VM may move to, or why it may not."""
+    return {
+        "server": placement.server,
+        "possible": placement.reason is None,
+        "reason": placement.reason,
+        "interfaces": [row._asdict() for row in placement.interfaces],
     }
 
 

@@ -8,7 +8,7 @@ being routed is not judged here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ryu_vmmob.fabric.model import Link, PortRef
 from ryu_vmmob.sim import probes
@@ -36,7 +36,7 @@ def allocation(view: View) -> Iterator[Violation]:
             yield Violation(VLAN_IDS, f"VLAN-ID {vlan_id} of {domain} means {other} and {cug}")
     for seat in view.seats:
         where = view.fabric.servers[seat.server].l2_domain
-        if view.wire_tags(where, seat.cug) != (() if seat.vlan_id is None else (seat.vlan_id,)):
+        if not seat.guest and view.wire_tags(where, seat.cug) != seat.tags:
             yield Violation(VLAN_IDS, f"{seat} is tagged with {seat.vlan_id}, which is not {seat.cug} in {where}")
 
 
@@ -72,15 +72,23 @@ def strangers(view: View) -> Iterator[Violation]:
             for text, number, tags, packet in _strange_on_link(view, link):
                 yield from _nothing(view.network.inject(packet.with_vlans(*tags), port), f"{text} enters {port}", number)
     for name, server in view.fabric.servers.items():
-        here = {seat.cug for seat in view.seats_at[name]}
-        macs = {seat.mac for seat in view.seats_at[name]}
+        seats = view.seats_at[name]
+        here = {seat.cug for seat in seats if seat.tags == view.wire_tags(server.l2_domain, seat.cug)}
         for port in server.attach:
-            strange = list(_strange(view, server.l2_domain, here))
+            strange = list(_strange(view, server.l2_domain, here, {seat.vlan_id for seat in seats if seat.vlan_id}))
             if not server.tagged:
-                away = (seat for seat in view.seats if seat.mac not in macs)
-                strange += [(f"{seat.mac:#x}, unknown there,", ISOLATION, (), p) for seat in away for p in probes.own(seat)]
+                strange += _unknown(view, seats)
             for text, number, tags, packet in strange:
                 yield from _nothing(view.network.inject(packet.with_vlans(*tags), port), f"{text} enters {port}", number)
+
+
+def _unknown(view: View, seats: Sequence[Seat]) -> Iterator[_Strange]:
+    """What an untagged server must refuse: a MAC that is not there, and one that is under another's tag (R24)."""
+    macs = {seat.mac for seat in seats}
+    for tags in {(), *(seat.tags for seat in seats)}:
+        for seat in view.seats:
+            if seat.mac not in macs or (seat in seats and seat.tags != tags):
+                yield from ((f"{seat.mac:#x}, unknown there as {tags},", ISOLATION, tags, p) for p in probes.own(seat))
 
 
 def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None) -> Iterator[Violation]:
@@ -114,17 +122,20 @@ def _judge_delivery(
         return
     here = view.seats_at[server.name]
     same = [other for other in here if other.cug == seat.cug]
-    right = view.wire_tags(server.l2_domain, seat.cug)
-    if packet.vlans != right:
+    group = packet.is_group_addressed
+    # A guest's own tag is its own wherever it is; all others have that of the domain.
+    meant_for = [o for o in same if group or o.mac == packet["eth_dst"]]
+    right: set[tuple[int, ...] | None] = {o.tags for o in meant_for or same}
+    right = right or {view.wire_tags(server.l2_domain, seat.cug)}
+    if packet.vlans not in right:
         meant = {cug for domain, cug in view.vlan_ids if view.wire_tags(server.l2_domain, cug) == packet.vlans}
         number = ISOLATION if meant else VLAN_IDS
         yield Violation(number, f"a frame of {seat.cug} is delivered at {port} as {packet.vlans}, not {right}", journey)
-    elif not server.tagged:
-        # The server has nothing but the destination MAC to go by. A seat that is only just coming or going hosts nobody yet,
-        # or no longer: a VM is started when the switches have confirmed its seat.
-        group = packet.is_group_addressed
-        settled = [o for o in here if o.receives is not None]
-        wrong = [o for o in settled if o.cug != seat.cug and (group or o.mac == packet["eth_dst"])]
+    else:
+        # An untagged server has nothing but this tag and the destination MAC to go by, a tagged one the tag. A seat that is
+        # only just coming or going hosts nobody yet, or no longer: a VM is started when the switches have confirmed its seat.
+        alike = [o for o in here if o.receives is not None and o.tags == packet.vlans]
+        wrong = [o for o in alike if o.cug != seat.cug and (server.tagged or group or o.mac == packet["eth_dst"])]
         if wrong:
             yield Violation(ISOLATION, f"a frame of {seat.cug} is heard by {wrong[0]} of {wrong[0].cug}", journey)
     if not same:
@@ -158,38 +169,39 @@ def _others(view: View, seat: Seat) -> tuple[Seat, ...]:
 def _expect(
     view: View, seat: Seat, journey: Journey, receivers: tuple[Seat, ...], asked: tuple[Seat, ...] = ()
 ) -> Iterator[Violation]:
-    """Servers of ``receivers`` get one copy each, the sender's own server and all others none.
+    """Servers of ``receivers`` get one copy for each tag, the sender's own server and all others none.
 
     A sender that may or may not send promises nothing.
     With ``asked``, somebody among those has to be reached even on a server that can get nothing group-addressed.
     """
-    copies = Counter(view.fabric.server_at[port].name for port, _ in journey.deliveries if port in view.fabric.server_at)
+    at = view.fabric.server_at
+    copies = Counter((at[port].name, packet.vlans) for port, packet in journey.deliveries if port in at)
     group = journey.packet.is_group_addressed
-    wanted: dict[str, list[Seat]] = {}
+    wanted: dict[tuple[str, tuple[int, ...]], list[Seat]] = {}
     for other in receivers:
         if other.server != seat.server:
-            wanted.setdefault(other.server, []).append(other)
-    for server, there in wanted.items():
+            wanted.setdefault((other.server, other.tags), []).append(other)
+    for wire, there in wanted.items():
         sure = bool(seat.sends) and view.connected(seat, there[0])
         must = sure and any(o.receives for o in there)
         may = any(o.receives is not False for o in there)
-        if group and server in view.shared:
-            must = sure and any(o.receives for o in asked if o.server == server)
-        if must and not copies[server]:
+        if group and wire in view.shared:
+            must = sure and any(o.receives for o in asked if (o.server, o.tags) == wire)
+        if must and not copies[wire]:
             yield Violation(DELIVERY, f"a frame of {seat} does not reach {there[0]}", journey)
-        if copies[server] and not may:
+        if copies[wire] and not may:
             yield Violation(PRUNING, f"a frame of {seat} reaches {there[0]}, which is closed", journey)
-    for server, number in copies.items():
+    for (server, tags), number in copies.items():
         if server == seat.server:
             yield Violation(DELIVERY, f"a frame of {seat} comes back to its own server", journey)
-        elif server not in wanted:
+        elif (server, tags) not in wanted:
             yield Violation(PRUNING, f"a frame of {seat} is delivered at {server}, for which it is not", journey)
         if number > 1:
-            yield Violation(DELIVERY, f"{number} copies of one frame of {seat} are delivered at {server}", journey)
+            yield Violation(DELIVERY, f"{number} copies of one frame of {seat} are delivered at {server} as {tags}", journey)
 
 
 def _inject(view: View, seat: Seat, port: PortRef, packet: Packet) -> Journey:
-    return view.network.inject(packet.with_vlans(*(() if seat.vlan_id is None else (seat.vlan_id,))), port)
+    return view.network.inject(packet.with_vlans(*seat.tags), port)
 
 
 def _nothing(journey: Journey, text: str, number: int = ISOLATION) -> Iterator[Violation]:
@@ -204,9 +216,12 @@ def _strange_on_link(view: View, link: Link) -> Iterator[_Strange]:
     yield from _strange(view, link.l2_domain, {cug for cug, links in view.allowed_links.items() if link.name in links})
 
 
-def _strange(view: View, domain: str | None, welcome: set[str]) -> Iterator[_Strange]:
-    """(what it is, invariant, tags, packet) of frames that a port in ``domain``, with these CUGs behind it, must refuse."""
-    used = {vlan_id for (where, _), vlan_id in view.vlan_ids.items() if where == domain}
+def _strange(view: View, domain: str | None, welcome: set[str], tags: Collection[int] = ()) -> Iterator[_Strange]:
+    """(what it is, invariant, tags, packet) of frames that a port in ``domain``, with these CUGs behind it, must refuse.
+
+    ``tags`` mean something there.
+    """
+    used = {*tags, *(vlan_id for (where, _), vlan_id in view.vlan_ids.items() if where == domain)}
     foreign = {vlan_id for (where, _), vlan_id in view.vlan_ids.items() if where != domain} - used
     free = next(number for number in range(4094, 0, -1) if number not in used | foreign)
     for cug, members in view.members.items():

@@ -23,8 +23,9 @@ Owner = tuple[str, int]
 class Seat:
     """An interface at one place; a VM with a migration prepared has two seats.
 
-    ``vlan_id`` is what the server's virtual switch tags it with, None on an untagged server. ``sends`` and ``receives``: True
-    it must be able to, False it must not, None while that is changing (both are right).
+    ``vlan_id`` is the tag of its frames on the server's cable, None on an untagged server; with ``guest`` it is the guest's
+    own, whatever the server. ``sends`` and ``receives``: True it must be able to, False it must not, None while that is
+    changing (both are right).
     """
 
     vm: str
@@ -37,6 +38,12 @@ class Seat:
     vlan_id: int | None
     sends: bool | None = True
     receives: bool | None = True
+    guest: bool = False
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        """The tags of its frames on the server's cable."""
+        return () if self.vlan_id is None else (self.vlan_id,)
 
     @property
     def owner(self) -> Owner:
@@ -103,10 +110,13 @@ class View:
         return found
 
     @cached_property
-    def shared(self) -> frozenset[str]:
-        """Untagged servers with seats of several CUGs: nothing group-addressed can be delivered there (R23)."""
-        servers = self.fabric.servers.values()
-        return frozenset(s.name for s in servers if not s.tagged and len({seat.cug for seat in self.seats_at[s.name]}) > 1)
+    def shared(self) -> frozenset[tuple[str, tuple[int, ...]]]:
+        """(server, tags) of several CUGs at untagged servers: nothing group-addressed can be delivered so (R23)."""
+        cugs: dict[tuple[str, tuple[int, ...]], set[str]] = defaultdict(set)
+        for seat in self.seats:
+            if not self.fabric.servers[seat.server].tagged:
+                cugs[seat.server, seat.tags].add(seat.cug)
+        return frozenset(wire for wire, found in cugs.items() if len(found) > 1)
 
     @cached_property
     def _island(self) -> Mapping[str, int]:
