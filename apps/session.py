@@ -7,6 +7,7 @@ learns the outcome from barriers, bundle replies and errors; nothing counts as d
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -20,12 +21,14 @@ from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import Delta, fill_groups
-from ryu_vmmob.flows.pipeline import METER_RATES, group_parts
+from ryu_vmmob.flows.pipeline import METER_RATES, Table, group_parts
 
 LOG = logging.getLogger(__name__)
 
 REPLY_TIMEOUT: Final = 30.0
 """Seconds without any sign from a switch that owes a reply; then the connection is given up, and made anew."""
+COUNT_INTERVAL: Final = 10.0
+"""Seconds between two looks at how many frames were refused."""
 _CHUNK: Final = 1 << 16
 
 
@@ -81,15 +84,20 @@ class Session:
         self._engine.fleet.connected(self.name, self.wake, self._clock())
         try:
             self._reconcile()
-            audit = time.monotonic() + self._audit
+            now = time.monotonic()
+            audit = now + self._audit if self._audit else math.inf
+            count = now + COUNT_INTERVAL
             while True:
-                self._work.wait(max(0.0, audit - time.monotonic()) if self._audit else None)
+                self._work.wait(max(0.0, min(audit, count) - time.monotonic()))
                 self._work.clear()
                 if not self._alive:
                     return
-                if self._audit and time.monotonic() >= audit:  # also of a switch that is kept busy
+                if time.monotonic() >= audit:  # also of a switch that is kept busy
                     self._reconcile()
                     audit = time.monotonic() + self._audit
+                if time.monotonic() >= count:
+                    self._count_refusals()
+                    count = time.monotonic() + COUNT_INTERVAL
                 while (taken := self._engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
                     self._bring(revision, delta)
@@ -124,6 +132,17 @@ class Session:
             self.name, len(cookies), len(groups), delta.messages,
         )  # fmt: skip
         self._bring(revision, delta)
+
+    def _count_refusals(self) -> None:
+        """Ask how many frames were refused, by server."""
+        flows = self._engine.desired.tables[self.name].flows
+        found: dict[str, int] = {}
+        for body in self._ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
+            for cookie, packets in wire.flow_stats_counts(body).items():
+                if cookie in flows and flows[cookie].owner[0] == "server":
+                    server = flows[cookie].owner[1]
+                    found[server] = found.get(server, 0) + packets
+        self._engine.refusals.counted(found)
 
     def _set_meters(self) -> None:
         """Flows may refer to them, so they come first. What the switch says to a meter that it has already is no news."""

@@ -118,9 +118,9 @@ def bundle_add(bundle: int, message: bytes) -> bytes:
     )
 
 
-def flow_stats_request(xid: int) -> bytes:
-    """Every flow that bears our mark, in all tables."""
-    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, 0xFF, _ANY, _ANY, COOKIE_MARK, COOKIE_MARK_MASK) + _EMPTY_MATCH
+def flow_stats_request(xid: int, table: int = 0xFF) -> bytes:
+    """Every flow that bears our mark, in one table or in all (0xff)."""
+    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, COOKIE_MARK, COOKIE_MARK_MASK) + _EMPTY_MATCH
     return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 8 + len(body), xid) + body
 
 
@@ -144,6 +144,16 @@ def flow_stats_cookies(body: bytes) -> list[int]:
         append(from_bytes(body[offset + 24 : offset + 32], "big"))
         offset += length
     return cookies
+
+
+def flow_stats_counts(body: bytes) -> dict[int, int]:
+    """Cookie and packet count of every entry of a flow-stats reply, as `flow_stats_cookies`; for small tables."""
+    counts: dict[int, int] = {}
+    offset = 0
+    for cookie in flow_stats_cookies(body):
+        counts[cookie] = int.from_bytes(body[offset + 32 : offset + 40], "big")
+        offset += int.from_bytes(body[offset : offset + 2], "big")
+    return counts
 
 
 def group_descriptions(body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
+from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.flow import CONTROLLER, Output
 from ryu_vmmob.flows.plan import Plan
+from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
     Abort,
@@ -37,7 +39,7 @@ from ryu_vmmob.model.commands import (
 )
 from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.guests import clash
-from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import Store, StoreError
@@ -74,6 +76,7 @@ class Engine:
         self._active = {row.id for row in self.state.migrations.values() if not row.phase.is_final}
         self._progressing = False
         self._look_again = False
+        self.refusals = Refusals()
         self.events: deque[Event] = deque(maxlen=10000)
         self.on_event: Callable[[Event], None] = lambda event: None
         self.on_progress: Callable[[], None] = lambda: None
@@ -213,7 +216,7 @@ class Engine:
         confirmed = [self.fleet.has(name, migration.step_revision) for name in switches]
         if migration.phase is Phase.PREPARING:
             # Without its segments' flows, and the ways between their edges, the new place is no place to be.
-            concerned = {("vm", migration.vm), *((kind, leg.cug) for leg in migration.legs for kind in ("cug", "hop"))}
+            concerned = self._owners(migration)
             faults = (row for name in switches for row in self.fleet.faults(name))
             fault = next((row for row in faults if row.owner[:2] in concerned), None)
             if fault is not None:
@@ -230,6 +233,19 @@ class Engine:
             if edge in here and all(self.fleet.has(name, migration.step_revision) for name in here):
                 return Commit(migration.id, now)
         return None
+
+    def _owners(self, migration: Migration) -> set[tuple[str, ...]]:
+        """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
+        state = self.state
+        found: set[tuple[str, ...]] = {("vm", migration.vm), ("route", migration.vm)}
+        for leg in migration.legs:
+            found.update((kind, leg.cug) for kind in ("cug", "hop", "gateway"))
+            routing_domain = state.cugs[leg.cug].routing_domain
+            if routing_domain is not None:
+                found.update({("routing_domain", routing_domain), ("hop", routed_segment(routing_domain))})
+            found.update(("policy", name) for name in state.policies_of.get(("cug", leg.cug), ()))
+        found.update(("policy", name) for key in (("vm", migration.vm), ("any", "")) for name in state.policies_of.get(key, ()))
+        return found
 
     # What the network says
 
@@ -255,6 +271,12 @@ class Engine:
         server = self.state.fabric.server_at.get(PortRef(switch, in_port))
         if server is not None and server.name == migration.target and migration.activate_on == "announcement":
             self.execute(Activate(migration.id, self._clock(), f"seen at {switch}:{in_port}"))
+
+    def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
+        """A switch shows a frame that it refused at a server's port."""
+        event = self.refusals.seen(self.state, PortRef(switch, in_port), metadata, frame, self._clock())
+        if event is not None:
+            self.emit(event)
 
     def close(self) -> None:
         """Let go of the store."""

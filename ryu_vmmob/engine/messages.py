@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.delta import SHARED, Delta
 from ryu_vmmob.flows.flow import Flow, Group, group_name
+
+_POLICY_TABLES = frozenset(table.id for table in SHARED)
 
 
 class Message(NamedTuple):
@@ -28,13 +30,15 @@ def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
         yield Message(wire.group_add(group, next_xid()), group)
     for group in delta.groups_changed:
         yield Message(wire.group_modify(group, next_xid()), group)
-    for flow in delta.flows:
+    # Where a switch has no bundles: policies stand before the way to where they hold is open.
+    for flow in sorted(delta.flows, key=lambda flow: flow.table not in SHARED):
         yield Message(wire.flow_add(flow, next_xid()), flow)
 
 
 def deletions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
     """What may go once the additions stand."""
-    for cookie in delta.deleted:
+    # And they go last.
+    for cookie in sorted(delta.deleted, key=lambda cookie: (delta.gone[cookie] or b"\xff")[0] in _POLICY_TABLES):
         yield Message(wire.flow_delete(cookie, next_xid()), cookie)
     for number in delta.groups_gone:
         yield Message(wire.group_delete(number, next_xid()), number)

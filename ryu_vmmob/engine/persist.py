@@ -13,6 +13,8 @@ from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.routing import refuse_overlaps
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, with_fabric
 from ryu_vmmob.paths.presence import presence, routed_presence
 from ryu_vmmob.store.base import Record, StoreError, Write
@@ -103,6 +105,10 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
             )
     for cug in found.get("cug", {}).values():
         if isinstance(cug, Cug):
+            try:
+                refuse_overlaps(state, cug)
+            except Refusal as refusal:
+                raise StoreError(f"CUG {cug.name!r} in the store does not go with the fabric file: {refusal}") from refusal
             state = _with_cug(state, cug)
     migrations = {row.id: row for row in found.get("migration", {}).values() if isinstance(row, Migration)}
     state = replace(state, migrations=Map(migrations))

@@ -45,6 +45,13 @@ def refuse_overlaps(state: State, cug: Cug) -> None:
                         f"R9: {subnet} overlaps {its} of CUG {other_name!r}, and both are in routing domain {name!r}"
                     )
     for external in state.fabric.externals.values():
+        for prefix in external.prefixes if external.routing_domain == name else ():
+            for subnet in cug.subnets:
+                if subnet.version == prefix.version and prefix.prefixlen >= subnet.prefixlen and prefix.overlaps(subnet):
+                    raise conflict(
+                        f"R9: {prefix} of external network {external.name!r} lies in {subnet}, "
+                        f"and both are in routing domain {name!r}"
+                    )
         for address in external.addresses if external.routing_domain == name else ():
             for subnet in cug.subnets:
                 if subnet.version == address.version and subnet.overlaps(address.network):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Switch
+from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.state import State
@@ -25,7 +26,7 @@ def fabric_view(state: State) -> View:
         "switches": [_switch(row) for _, row in sorted(fabric.switches.items())],
         "links": [_link(row, row.name in state.links_down) for row in fabric.links],
         "servers": [_server(fabric, row) for _, row in sorted(fabric.servers.items())],
-        "externals": [_external(row) for _, row in sorted(fabric.externals.items())],
+        "externals": [_external(state, row) for _, row in sorted(fabric.externals.items())],
         "revision": state.revision,
     }
 
@@ -85,7 +86,12 @@ def _server(fabric: Fabric, server: Server) -> View:
     }
 
 
-def _external(external: External) -> View:
+def _external(state: State, external: External) -> View:
+    """``neighbours`` are those that answer: next hops, and hosts on the wire that somebody has sent to."""
+    neighbours = sorted(
+        ((ip, mac) for (name, ip), mac in state.neighbours.items() if name == external.name),
+        key=lambda row: (row[0].version, row[0].packed),
+    )
     return {
         "name": external.name,
         "attach": str(external.attach),
@@ -94,6 +100,8 @@ def _external(external: External) -> View:
         "addresses": [str(row) for row in external.addresses],
         "prefixes": [str(row) for row in external.prefixes],
         "next_hops": [str(row) for row in external.next_hops],
+        "up": external.name not in state.externals_down,
+        "neighbours": {str(ip): mac_text(mac) for ip, mac in neighbours},
         "description": external.description,
     }
 
@@ -101,7 +109,8 @@ def _external(external: External) -> View:
 def switch_view(engine: Engine, switch: Switch) -> View:
     """A switch: what the fabric file says of it, and how it stands to what is desired.
 
-    ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table.
+    ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames
+    that no interface may send, by server.
     """
     status = engine.switch_status(switch.name)
     counts = Counter(flow.table for flow in engine.desired.flows(switch.name))
@@ -111,6 +120,11 @@ def switch_view(engine: Engine, switch: Switch) -> View:
         "in_step": status.in_step,
         "behind": status.behind,
         "flows": {table.label: counts[table] for table in TABLES},
+        "refused": {
+            server.name: engine.refusals.counts[server.name]
+            for server in engine.state.fabric.servers_of[switch.name]
+            if engine.refusals.counts[server.name]
+        },
         "groups": sum(1 for _ in engine.desired.groups(switch.name)),
         "faults": [{"error": row.error, "cause": row.cause, "owner": owner_view(row.owner)} for row in status.faults],
     }

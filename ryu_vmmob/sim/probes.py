@@ -67,11 +67,9 @@ def own(seat: Seat) -> Iterator[Packet]:
 def victims(view: View, seat: Seat) -> Iterator[Seat]:
     """Whom a forger might impersonate: a member of the same CUG and one of another.
 
-    Not those that the switch cannot tell from the forger: on a tagged server interfaces of the same CUG there, on an untagged
-    one every interface there (the source MAC is all it has to go by).
+    Not those under the forger's own tag at its server: the switch cannot tell them apart (the source MAC is all it has).
     """
-    tagged = view.fabric.servers[seat.server].tagged
-    alike = {other.mac for other in view.seats_at[seat.server] if not tagged or other.cug == seat.cug}
+    alike = {other.mac for other in view.seats_at[seat.server] if other.vlan_id == seat.vlan_id}
     far = [other for other in view.seats if other.owner != seat.owner and other.mac not in alike]
     for group in ([o for o in far if o.cug == seat.cug], [o for o in far if o.cug != seat.cug]):
         yield from group[:1]
@@ -81,6 +79,10 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
     """Packets from a seat's place that claim to be somebody else's, in every field that can claim it."""
     targets = [(other.mac, other.v4, other.v6) for other in victims(view, seat)]
     targets.append((STRANGER_MAC, [STRANGER_V4], [STRANGER_V6]))
+    facts = view.cugs.get(seat.cug)
+    if facts is not None and facts.gateways:
+        own = [[int(ip) for ip in facts.gateways if ip.version == version] for version in (4, 6)]
+        targets.append((view.gateway_mac, own[0], own[1]))
     peer = next((other for other in view.seats if other.cug == seat.cug and other.owner != seat.owner), seat)
     for mac, v4, v6 in targets:
         yield from _forged_mac(seat, mac)

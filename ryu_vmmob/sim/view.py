@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address
 
 from ryu_vmmob.fabric.model import Fabric, PortRef
+from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, Rule
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.switch import Tables
 
@@ -23,16 +23,16 @@ Owner = tuple[str, int]
 class Seat:
     """An interface at one place; a VM with a migration prepared has two seats.
 
-    ``vlan_id`` is the tag of its frames on the server's cable, None on an untagged server; with ``guest`` it is the guest's
-    own, whatever the server. ``sends`` and ``receives``: True it must be able to, False it must not, None while that is
-    changing (both are right).
+    ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or with ``guest`` the
+    guest itself; None without. ``sends`` and ``receives``: True
+    it must be able to, False it must not, None while that is changing (both are right).
     """
 
     vm: str
     interface: int
     cug: str
     mac: int
-    ips: tuple[IPv4Address | IPv6Address, ...]
+    ips: tuple[Address, ...]
     server: str
     ports: tuple[PortRef, ...]
     vlan_id: int | None
@@ -41,14 +41,19 @@ class Seat:
     guest: bool = False
 
     @property
-    def tags(self) -> tuple[int, ...]:
-        """The tags of its frames on the server's cable."""
-        return () if self.vlan_id is None else (self.vlan_id,)
-
-    @property
     def owner(self) -> Owner:
         """Which interface this is, wherever it sits."""
         return self.vm, self.interface
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        """The tags of its frames on the wire of the server's port."""
+        return () if self.vlan_id is None else (self.vlan_id,)
+
+    @property
+    def switch(self) -> str:
+        """The edge it hangs on."""
+        return self.ports[0].switch
 
     @property
     def v4(self) -> list[int]:
@@ -78,7 +83,12 @@ class Violation:
 
 @dataclass(frozen=True)
 class View:
-    """A state of the network. ``vlan_ids`` is keyed by (L2 domain, CUG), ``allowed_links`` names each CUG's links."""
+    """A state of the network. ``vlan_ids`` is keyed by (L2 domain, segment), ``allowed_links`` names each segment's links.
+
+    A segment is a CUG, or ``routed:`` and the name of a routing domain. ``router_macs`` has the own MAC of each edge.
+    ``former_policies`` are other versions of the policies that some switch may still have. ``plain_edges`` are edges whose
+    switches cannot answer by themselves: there the controller does. Without ``cugs`` nothing is judged that is routed.
+    """
 
     fabric: Fabric
     tables: Mapping[str, Tables]
@@ -86,6 +96,13 @@ class View:
     vlan_ids: Mapping[tuple[str, str], int]
     links_down: Collection[str] = ()
     allowed_links: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    cugs: Mapping[str, CugFacts] = field(default_factory=dict)
+    gateway_mac: int = 0
+    router_macs: Mapping[str, int] = field(default_factory=dict)
+    externals: Sequence[ExternalFacts] = ()
+    policies: tuple[Rule, ...] = ()
+    former_policies: tuple[tuple[Rule, ...], ...] = ()
+    plain_edges: Collection[str] = ()
 
     @cached_property
     def network(self) -> Network:
@@ -110,13 +127,54 @@ class View:
         return found
 
     @cached_property
-    def shared(self) -> frozenset[tuple[str, tuple[int, ...]]]:
-        """(server, tags) of several CUGs at untagged servers: nothing group-addressed can be delivered so (R23)."""
-        cugs: dict[tuple[str, tuple[int, ...]], set[str]] = defaultdict(set)
+    def shared(self) -> frozenset[tuple[str, int | None]]:
+        """(untagged server, guest's tag) with seats of several CUGs: nothing group-addressed can be delivered there (R23)."""
+        found: dict[tuple[str, int | None], set[str]] = defaultdict(set)
         for seat in self.seats:
             if not self.fabric.servers[seat.server].tagged:
-                cugs[seat.server, seat.tags].add(seat.cug)
-        return frozenset(wire for wire, found in cugs.items() if len(found) > 1)
+                found[seat.server, seat.vlan_id].add(seat.cug)
+        return frozenset(place for place, cugs in found.items() if len(cugs) > 1)
+
+    def routing_domain(self, end: Seat | ExternalFacts | CugFacts | None) -> str | None:
+        """The routing domain that somebody is in."""
+        if isinstance(end, Seat):
+            end = self.cugs.get(end.cug)
+        return end.routing_domain if end is not None else None
+
+    @cached_property
+    def cugs_of(self) -> Mapping[str, tuple[CugFacts, ...]]:
+        """CUGs of each routing domain."""
+        found: dict[str, tuple[CugFacts, ...]] = {}
+        for facts in self.cugs.values():
+            if facts.routing_domain is not None:
+                found[facts.routing_domain] = (*found.get(facts.routing_domain, ()), facts)
+        return found
+
+    @cached_property
+    def seats_of(self) -> Mapping[str, tuple[Seat, ...]]:
+        """Seats in the CUGs of each routing domain; a routing domain without a seat has no entry."""
+        found: dict[str, tuple[Seat, ...]] = {}
+        for seat in self.seats:
+            name = self.routing_domain(seat)
+            if name is not None:
+                found[name] = (*found.get(name, ()), seat)
+        return found
+
+    @cached_property
+    def seats_with(self) -> Mapping[str, Mapping[Address, tuple[Seat, ...]]]:
+        """By routing domain, the seats that have an address."""
+        found: dict[str, dict[Address, tuple[Seat, ...]]] = {}
+        for name, seats in self.seats_of.items():
+            rows = found.setdefault(name, {})
+            for seat in seats:
+                for ip in seat.ips:
+                    rows[ip] = (*rows.get(ip, ()), seat)
+        return found
+
+    @cached_property
+    def behind(self) -> dict[str, Mapping[int, Address]]:
+        """Addresses outside, by external, as `routing.outside_addresses` has found them."""
+        return {}
 
     @cached_property
     def _island(self) -> Mapping[str, int]:
@@ -134,13 +192,15 @@ class View:
 
     def connected(self, a: Seat, b: Seat) -> bool:
         """Whether a physical path exists between two seats."""
-        if not (self.live_ports(a) and self.live_ports(b)):
-            return False
-        return self._island[a.ports[0].switch] == self._island[b.ports[0].switch]
+        return bool(self.live_ports(a) and self.live_ports(b)) and self.joined(a.switch, b.switch)
 
-    def wire_tags(self, domain: str | None, cug: str) -> tuple[int, ...] | None:
-        """The tags of a CUG's frames in an L2 domain; () in a trivial one, None where the CUG has no VLAN-ID."""
+    def joined(self, one: str, other: str) -> bool:
+        """Whether a physical path exists between two switches."""
+        return self._island[one] == self._island[other]
+
+    def wire_tags(self, domain: str | None, segment: str) -> tuple[int, ...] | None:
+        """The tags of a segment's frames in an L2 domain; () in a trivial one, None where the segment has no VLAN-ID."""
         if domain is None:
             return ()
-        vlan_id = self.vlan_ids.get((domain, cug))
+        vlan_id = self.vlan_ids.get((domain, segment))
         return None if vlan_id is None else (vlan_id,)

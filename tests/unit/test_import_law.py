@@ -23,7 +23,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "flows": frozenset({"fabric", "paths", "model"}),
     "frames": frozenset({"flows"}),
     "store": frozenset({"fabric", "model"}),
-    "engine": frozenset({"fabric", "paths", "model", "flows", "store"}),
+    "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
     "trace": frozenset({"fabric", "model", "flows", "sim"}),
     "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace"}),
     "sim": frozenset({"fabric", "flows"}),

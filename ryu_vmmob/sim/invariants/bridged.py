@@ -1,0 +1,190 @@
+"""Bridged traffic: 1 isolation, 2 MACs, 3 VLAN-IDs, 4 pruning, 7 policy and 8 delivery inside each CUG."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.sim import probes
+from ryu_vmmob.sim.facts import CugFacts
+from ryu_vmmob.sim.invariants.judging import (
+    DELIVERY,
+    ISOLATION,
+    MACS,
+    POLICY,
+    PRUNING,
+    VLAN_IDS,
+    inject,
+    nothing,
+    silence,
+)
+from ryu_vmmob.sim.network import Delivery, Journey
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.policy import verdict
+from ryu_vmmob.sim.view import Seat, View, Violation
+
+Tags = tuple[int, ...]
+
+
+def allocation(view: View) -> Iterator[Violation]:
+    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it, unless the tag is the guest's."""
+    owner: dict[tuple[str, int], str] = {}
+    for (domain, segment), vlan_id in view.vlan_ids.items():
+        other = owner.setdefault((domain, vlan_id), segment)
+        if other != segment:
+            yield Violation(VLAN_IDS, f"VLAN-ID {vlan_id} of {domain} means {other} and {segment}")
+    for seat in view.seats:
+        where = view.fabric.servers[seat.server].l2_domain
+        if not seat.guest and view.wire_tags(where, seat.cug) != seat.tags:
+            yield Violation(VLAN_IDS, f"{seat} is tagged with {seat.vlan_id}, which is not {seat.cug} in {where}")
+
+
+def traffic(view: View) -> Iterator[Violation]:
+    """Members reach each other, each seat gets one copy, and no frame is anywhere it has no business."""
+    for seat in view.seats:
+        for port in view.live_ports(seat):
+            if seat.sends is False:
+                for packet in probes.own(seat):
+                    yield from nothing(inject(view, seat, port, packet), f"{seat} must not send any more")
+                continue
+            for packet in probes.to_everybody(seat):
+                journey = inject(view, seat, port, packet)
+                yield from judge(view, seat, journey)
+                yield from _expect(view, seat, journey, _others(view, seat))
+            for owner, peers in view.members[seat.cug].items():
+                if owner != seat.owner:
+                    yield from _pair(view, seat, port, peers)
+
+
+def forgeries(view: View) -> Iterator[Violation]:
+    """Invariant 1 against liars: no frame with another's MAC or address (ARP and ND included) gets anywhere."""
+    for seat in view.seats:
+        for port in view.live_ports(seat):
+            for packet in probes.forgeries(view, seat):
+                yield from nothing(inject(view, seat, port, packet), f"forged by {seat}")
+
+
+def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None) -> Iterator[Violation]:
+    """What holds for every journey of a frame that ``seat`` sent, whatever became of it (1, 2, 3, 4, 8)."""
+    if journey.loop:
+        yield Violation(DELIVERY, f"a frame of {seat} loops", journey)
+    allowed = view.allowed_links.get(seat.cug, frozenset())
+    ways: Counter[tuple[str, str]] = Counter()
+    for link, sender, packet in journey.crossings:
+        ways[link.name, sender] += 1
+        if view.wire_tags(link.l2_domain, seat.cug) != packet.vlans:
+            yield Violation(VLAN_IDS, f"a frame of {seat.cug} is on {link.name} ({link.l2_domain}) as {packet.vlans}", journey)
+        if link.name not in allowed:
+            yield Violation(PRUNING, f"a frame of {seat.cug} is on {link.name}, which {seat.cug} does not need", journey)
+        if not packet.same_frame(journey.packet):
+            yield Violation(MACS, f"a frame of {seat.cug} is changed on {link.name}", journey)
+    for (name, sender), copies in ways.items():
+        if copies > 1 and not journey.loop:
+            yield Violation(DELIVERY, f"a frame of {seat.cug} leaves {sender} over {name} {copies} times", journey)
+    for delivery in journey.deliveries:
+        yield from _judge_delivery(view, seat, journey, delivery, answer)
+
+
+def _judge_delivery(
+    view: View, seat: Seat, journey: Journey, delivery: Delivery, answer: Packet | None
+) -> Iterator[Violation]:
+    port, packet = delivery
+    server = view.fabric.server_at.get(port)
+    if server is None:
+        yield Violation(ISOLATION, f"a bridged frame of {seat.cug} leaves the fabric at {port}", journey)
+        return
+    here = view.seats_at[server.name]
+    same = [other for other in here if other.cug == seat.cug]
+    group = packet.is_group_addressed
+    for_them = [other for other in same if group or other.mac == packet["eth_dst"]]
+    right: set[Tags | None] = {other.tags for other in for_them or same}
+    right = right or {view.wire_tags(server.l2_domain, seat.cug)}
+    if packet.vlans not in right:
+        meant: set[str] = {other.cug for other in here if other.tags == packet.vlans} - {seat.cug}
+        if server.tagged:
+            meant |= {name for _, name in view.vlan_ids if view.wire_tags(server.l2_domain, name) == packet.vlans}
+        number = ISOLATION if meant else VLAN_IDS
+        text = f"a frame of {seat.cug} is delivered at {port} as {packet.vlans}, not {' or '.join(map(str, right))}"
+        yield Violation(number, text, journey)
+    else:
+        # Under one tag an untagged server has nothing but the destination MAC to go by; at a tagged one a tag is one CUG's. A
+        # seat that is only just coming or going hosts nobody yet, or no longer: a VM is started when the switches have confirmed
+        # its seat.
+        settled = [o for o in here if o.receives is not None and o.tags == packet.vlans]
+        wrong = [o for o in settled if o.cug != seat.cug and (server.tagged or group or o.mac == packet["eth_dst"])]
+        if wrong:
+            yield Violation(ISOLATION, f"a frame of {seat.cug} is heard by {wrong[0]} of {wrong[0].cug}", journey)
+    if not same:
+        yield Violation(PRUNING, f"a frame of {seat.cug} is delivered at {port}, where {seat.cug} has no seat", journey)
+    if not packet.same_frame(journey.packet):
+        if answer is None or not packet.same_frame(answer):
+            yield Violation(MACS, f"a frame of {seat.cug} is changed when delivered at {port}", journey)
+        elif server.name != seat.server or packet.vlans != seat.tags:
+            yield Violation(DELIVERY, f"the answer to {seat} is delivered at {port}", journey)
+
+
+def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Iterator[Violation]:
+    for packet in probes.unicast(seat, peers[0]):
+        yield from exchange(view, seat, port, packet, peers)
+    for question, answer in probes.requests(seat, peers[0]):
+        journey = inject(view, seat, port, question)
+        yield from judge(view, seat, journey, answer)
+        answers = sum(packet.same_frame(answer) for _, packet in journey.deliveries)
+        if not answers:
+            yield from _expect(view, seat, journey, _others(view, seat), asked=peers)
+        elif answers > 1 or answers != len(journey.deliveries):
+            yield Violation(DELIVERY, f"the question of {seat} for {peers[0].vm} is answered and does more", journey)
+
+
+def exchange(view: View, seat: Seat, port: PortRef, packet: Packet, peers: tuple[Seat, ...]) -> Iterator[Violation]:
+    """A unicast packet from a seat to another interface of its CUG: one copy for each of its seats, if policy allows it."""
+    journey = inject(view, seat, port, packet)
+    yield from judge(view, seat, journey)
+    yield from _expect(view, seat, journey, peers)
+
+
+def _others(view: View, seat: Seat) -> tuple[Seat, ...]:
+    return tuple(other for other in view.seats if other.cug == seat.cug)
+
+
+def _expect(
+    view: View, seat: Seat, journey: Journey, receivers: tuple[Seat, ...], asked: tuple[Seat, ...] = ()
+) -> Iterator[Violation]:
+    """Where ``receivers`` are, each server gets one copy under each of their tags; where the sender is, and elsewhere, none.
+
+    A sender that may or may not send promises nothing. Nobody gets what policy denies.
+    With ``asked``, somebody among those has to be reached even where nothing group-addressed can be.
+    """
+    group = journey.packet.is_group_addressed
+    end = view.cugs.get(seat.cug, CugFacts(seat.cug, ())) if group else receivers[0]
+    allowed = verdict(view, journey.packet, seat, end)
+    if allowed is False:
+        yield from silence(journey, f"{seat} is denied this by policy", POLICY)
+        return
+    copies: Counter[tuple[str, Tags]] = Counter()
+    for port, packet in journey.deliveries:
+        if port in view.fabric.server_at:
+            copies[view.fabric.server_at[port].name, packet.vlans] += 1
+    own = (seat.server, seat.tags)
+    wanted: dict[tuple[str, Tags], list[Seat]] = {}
+    for other in receivers:
+        if (other.server, other.tags) != own:
+            wanted.setdefault((other.server, other.tags), []).append(other)
+    for place, there in wanted.items():
+        sure = bool(seat.sends) and allowed is True and view.connected(seat, there[0])
+        must = sure and any(o.receives for o in there)
+        may = any(o.receives is not False for o in there)
+        if group and (place[0], there[0].vlan_id) in view.shared:
+            must = sure and any(o.receives for o in asked if (o.server, o.tags) == place)
+        if must and not copies[place]:
+            yield Violation(DELIVERY, f"a frame of {seat} does not reach {there[0]}", journey)
+        if copies[place] and not may:
+            yield Violation(PRUNING, f"a frame of {seat} reaches {there[0]}, which is closed", journey)
+    for place, number in copies.items():
+        if place == own:
+            yield Violation(DELIVERY, f"a frame of {seat} comes back to its own server", journey)
+        elif place not in wanted:
+            yield Violation(PRUNING, f"a frame of {seat} is delivered at {place[0]}, for which it is not", journey)
+        if number > 1:
+            yield Violation(DELIVERY, f"{number} copies of one frame of {seat} are delivered at {place[0]}", journey)

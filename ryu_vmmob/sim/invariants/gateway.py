@@ -1,0 +1,71 @@
+"""Invariant 5: a member's gateway answers wherever it is, from its own edge, and from nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim.facts import CugFacts
+from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, to_controller
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.view import Seat, View, Violation
+
+_ROUTER_FLAG = 0x80000000
+"""Of a neighbour advertisement (RFC 4861, 4.4): whether the gateway shows it is not judged."""
+
+
+def gateways(view: View) -> Iterator[Violation]:
+    """Each question to a gateway gets one answer: from the gateway's MAC, out of the asker's port, crossing no link."""
+    for seat in view.seats:
+        facts = view.cugs.get(seat.cug)
+        if facts is None or seat.sends is False:
+            continue
+        for port in view.live_ports(seat):
+            for question, answer in questions(view, seat, facts):
+                yield from _answered(view, seat, port, question, answer)
+
+
+def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
+    """(question of a seat for a gateway of its CUG, the answer): to everybody and to the gateway alone."""
+    own = view.gateway_mac
+    for gateway in facts.gateways:
+        target = int(gateway)
+        if gateway.version == 4:
+            for source in seat.v4:
+                asks, tells = make.arp_request(seat.mac, source, target), make.arp_reply(own, target, seat.mac, source)
+                yield asks, tells
+                yield asks.with_fields(eth_dst=own), tells
+                yield make.ping(own, seat.mac, target, source), make.ping(seat.mac, own, source, target, make.ECHO_REPLY)
+        elif seat.v6:
+            for source in {*seat.v6, eui64_link_local(seat.mac)}:
+                asks = make.neighbour_solicitation(seat.mac, source, target)
+                tells = make.neighbour_advertisement(own, target, seat.mac, source)
+                yield asks, tells
+                yield asks.with_fields(eth_dst=own, ipv6_dst=target), tells
+                yield make.ping6(own, seat.mac, target, source), make.ping6(seat.mac, own, source, target, make.ECHO_REPLY_V6)
+
+
+def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: Packet) -> Iterator[Violation]:
+    journey = inject(view, seat, port, question)
+    told = to_controller(journey)
+    expected = _plain(answer.with_vlans(*seat.tags))
+    right = [row for row in journey.deliveries if row.port == port and _plain(row.packet) == expected]
+    if journey.crossings:
+        yield Violation(FIRST_HOP, f"the question of {seat} for its gateway leaves {seat.switch}", journey)
+    if len(right) > 1 or len(journey.deliveries) > len(right):
+        yield Violation(FIRST_HOP, f"the question of {seat} for its gateway is delivered, or not answered rightly", journey)
+    helped = seat.switch in view.plain_edges and len(told) == 1 and not right
+    if told and not helped:
+        yield Violation(FIRST_HOP, f"the question of {seat} for its gateway goes to the controller", journey)
+    if not right and not helped and seat.sends and seat.receives is not False and view.cugs[seat.cug].settled:
+        yield Violation(FIRST_HOP, f"the gateway of {seat} does not answer: {question}", journey)
+
+
+def _plain(packet: Packet) -> Packet:
+    """Without what a gateway is free in: the TTL of its answer (not 0), and the router flag."""
+    free = {"nw_ttl": 64} if packet.get("nw_ttl") else {}
+    if "nd_reserved" in packet.fields:
+        free["nd_reserved"] = packet["nd_reserved"] & ~_ROUTER_FLAG
+    return packet.with_fields(**free)

@@ -1,0 +1,57 @@
+"""The invariants by number, and what the checks of all of them need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.sim.facts import ExternalFacts
+from ryu_vmmob.sim.network import Copied, Journey
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.view import Seat, View, Violation
+
+ISOLATION: Final = 1
+MACS: Final = 2
+VLAN_IDS: Final = 3
+PRUNING: Final = 4
+FIRST_HOP: Final = 5
+TRIANGLE: Final = 6
+POLICY: Final = 7
+DELIVERY: Final = 8
+
+
+def inject(view: View, origin: Seat | ExternalFacts, port: PortRef, packet: Packet) -> Journey:
+    """Let somebody send a packet from one of their ports, under their own tag."""
+    return view.network.inject(packet.with_vlans(*origin.tags), port)
+
+
+def to_controller(journey: Journey) -> list[Copied]:
+    """Copies for the controller, without those made where a frame enters: these only tell that an awaited VM speaks."""
+    entered = {
+        (visit.switch, step.flow.cookie)
+        for visit in journey.visits
+        for step in visit.result.path
+        if step.table is Table.INGRESS and step.flow is not None
+    }
+    return [copied for copied in journey.controller if (copied.switch, copied.cookie) not in entered]
+
+
+def nothing(journey: Journey, text: str, number: int = ISOLATION) -> Iterator[Violation]:
+    """The packet must not leave the switch it entered, by any port."""
+    if journey.deliveries or journey.crossings:
+        yield Violation(number, f"{text}, and it gets through: {journey.packet}", journey)
+
+
+def silence(journey: Journey, text: str, number: int) -> Iterator[Violation]:
+    """As `nothing`, and the controller hears nothing of it either."""
+    yield from nothing(journey, text, number)
+    if to_controller(journey):
+        yield Violation(number, f"{text}, and the controller is told: {journey.packet}", journey)
+
+
+def stays_out(journey: Journey, text: str, number: int) -> Iterator[Violation]:
+    """The packet may go on through the fabric, but nobody is given it."""
+    if journey.deliveries:
+        yield Violation(number, f"{text}, and it is delivered at {journey.deliveries[0].port}: {journey.packet}", journey)

@@ -1,0 +1,144 @@
+"""Invariants 2, 5, 6 and 7 for what members send to other CUGs: inside their routing domain, beside it, and to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ryu_vmmob.sim.facts import Address, CugFacts
+from ryu_vmmob.sim.invariants.choosing import (
+    Choice,
+    doors,
+    over_trunks,
+    ports_for,
+    said,
+    senders_at,
+    source_address,
+)
+from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
+from ryu_vmmob.sim.invariants.judging import POLICY, TRIANGLE, nothing, silence, stays_out
+from ryu_vmmob.sim.policy import talks
+from ryu_vmmob.sim.routing import whereabouts
+from ryu_vmmob.sim.view import Seat, View, Violation
+
+
+def routed(view: View) -> Iterator[Violation]:
+    """From every edge to every address of the routing domain; from every member out of it and to nobody; over trunks."""
+    choice = Choice(view)
+    for name, seats in view.seats_of.items():
+        by_edge = senders_at(view, seats)
+        for senders in by_edge.values():
+            yield from _from_edge(view, choice, name, senders)
+        yield from _over_trunks(view, choice, name, by_edge)
+    for here in senders_at(view, [seat for seat in view.seats if seat.cug in view.cugs]).values():
+        for seat in here:
+            yield from _out_of_it(view, choice, seat)
+
+
+def _from_edge(view: View, choice: Choice, name: str, here: Sequence[Seat]) -> Iterator[Violation]:
+    expired: set[tuple[int, str]] = set()
+    for address, targets in view.seats_with[name].items():
+        cug = targets[0].cug
+        able = [seat for seat in here if seat.cug != cug and source_address(view, seat, address.version) is not None]
+        if not able or not view.cugs[cug].settled:
+            continue
+        # One that may send, and another time one that may not.
+        origin = choice.turn([seat for seat in able if seat.sends] or able)
+        pair = choice.packets(origin, targets[0], address)
+        for port in ports_for(view, choice, origin, targets):
+            if pair.allowed is not None:
+                yield from route(view, origin, port, pair.allowed)
+                ways = {(address.version, target.switch) for target in targets}
+                if is_sure(origin) and not ways <= expired:
+                    expired |= ways
+                    yield from expire(view, origin, port, pair.allowed)
+            if pair.denied is not None:
+                yield from route(view, origin, port, pair.denied.with_fields(nw_ttl=choice.turn((64, 1))))
+
+
+def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
+    """Other routing domains, and addresses that no member has. Who must not send at all tries the members as well."""
+    port = choice.turn(view.live_ports(seat))
+    for address in _elsewhere(view, seat):
+        where = whereabouts(view, view.routing_domain(seat), address)
+        if where.cug is not None and where.cug.name == seat.cug:
+            continue  # the same address means something nearer here, which no router is asked for
+        for packet in choice.packets(seat, where.end, address):
+            if packet is not None:
+                yield from route(view, seat, port, packet)
+
+
+def _elsewhere(view: View, seat: Seat) -> Iterator[Address]:
+    name = view.routing_domain(seat)
+    beside = [row for row in view.cugs.values() if row.settled and row.name != seat.cug and row.routing_domain == name]
+    for facts in view.cugs.values():
+        far = name is None or facts.routing_domain != name
+        if facts.settled and facts.name != seat.cug and (far or seat.sends is False):
+            yield from next((seats[0].ips for seats in view.members.get(facts.name, {}).values()), ())
+    if name is not None and beside:
+        yield from unused(view, beside[0])
+
+
+def unused(view: View, facts: CugFacts) -> Iterator[Address]:
+    """An address of each of a CUG's subnets that no member and no gateway has, where there is one."""
+    taken = {ip for seats in view.members.get(facts.name, {}).values() for ip in seats[0].ips} | set(facts.gateways)
+    for subnet in facts.subnets:
+        for number in range(2, min(subnet.num_addresses, 300)):
+            address = subnet.network_address + (subnet.num_addresses - number)
+            if address not in taken:
+                yield address
+                break
+
+
+def _over_trunks(view: View, choice: Choice, name: str, by_edge: dict[str, list[Seat]]) -> Iterator[Violation]:
+    """What another edge should not have sent: the receiving edge denies it too, and hands on nothing that is not for it."""
+    for edge in by_edge:
+        for address, targets in view.seats_with[name].items():
+            origin = _other(view, by_edge, edge, targets[0], address)
+            if origin is None:
+                continue
+            here = edge in {target.switch for target in targets}
+            pair = choice.packets(origin, targets[0], address)
+            if here and pair.denied is not None:
+                for port, packet in over_trunks(view, origin, edge, pair.denied):
+                    text = f"{targets[0]} is denied this of {origin} by policy at its own edge {edge}"
+                    yield from silence(view.network.inject(packet, port), text, POLICY)
+            elif not here and pair.allowed is not None:
+                for port, packet in over_trunks(view, origin, edge, pair.allowed):
+                    text = f"{targets[0]} is not at {edge}, which another edge takes for the last router"
+                    yield from nothing(view.network.inject(packet, port), text, TRIANGLE)
+
+
+def _other(view: View, by_edge: dict[str, list[Seat]], edge: str, target: Seat, address: Address) -> Seat | None:
+    """A member of another CUG at another edge."""
+    for name, seats in by_edge.items():
+        for seat in seats if name != edge else ():
+            if seat.cug != target.cug and source_address(view, seat, address.version) is not None:
+                return seat
+    return None
+
+
+def bypasses(view: View) -> Iterator[Violation]:
+    """Invariant 6: no way into a router but the gateway's MAC from a member, and a router's own on the routed segment."""
+    for edge, seats in senders_at(view, [seat for seat in view.seats if seat.cug in view.cugs]).items():
+        for seat in seats[:2]:
+            name = view.routing_domain(seat)
+            for target in view.seats_of.get(name or "", ()):
+                if target.cug != seat.cug:
+                    yield from _bypass(view, seat, edge, target)
+                    break
+
+
+def _bypass(view: View, seat: Seat, edge: str, target: Seat) -> Iterator[Violation]:
+    talk = next(iter(talks(view.policies)))
+    for dst in target.ips:
+        src = source_address(view, seat, dst.version)
+        if src is None:
+            continue
+        packet = said(view, seat, talk, dst, src)
+        for router in {edge, target.switch} & view.router_macs.keys():
+            own = packet.with_fields(eth_dst=view.router_macs[router]).with_vlans(*seat.tags)
+            text = f"{seat} sends to {router}'s own MAC"
+            yield from nothing(view.network.inject(own, view.live_ports(seat)[0]), text, TRIANGLE)
+        for port, tags in doors(view, edge, seat.cug):
+            text = f"a frame of {seat.cug} for the gateway enters {port} from another switch"
+            yield from stays_out(view.network.inject(packet.with_vlans(*tags), port), text, TRIANGLE)

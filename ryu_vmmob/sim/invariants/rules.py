@@ -1,0 +1,125 @@
+"""Invariant 7: every rule, at every edge that it concerns, does what the oracle says: on either side of each of its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
+from ryu_vmmob.sim.invariants.bridged import exchange
+from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
+from ryu_vmmob.sim.invariants.forwarding import route
+from ryu_vmmob.sim.invariants.judging import POLICY, silence, stays_out
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.policy import Talk, is_end, reply_talks, rule_talks, verdict
+from ryu_vmmob.sim.routing import outside_addresses
+from ryu_vmmob.sim.view import Seat, View, Violation
+
+MAX_TALKS = 40
+"""What is said under one rule between one pair of ends, at most; enough for a range of ports and both its sides."""
+
+_Ends = tuple[Seat | ExternalFacts, Seat | ExternalFacts]
+
+
+def rules(view: View) -> Iterator[Violation]:
+    """What each rule is about, between ends that it names: bridged, routed, in and out."""
+    for rule in dict.fromkeys(view.policies):
+        for version in (4, 6):
+            for number, (origin, target) in enumerate(dict.fromkeys(_pairs(view, rule, version))):
+                # All of the first pair's talk; of the others' a part each, another one for each.
+                for talk in _some(rule_talks(rule), number):
+                    yield from say(view, origin, target, version, talk)
+                for talk in _some(reply_talks(rule), number):
+                    yield from say(view, target, origin, version, talk)
+
+
+def say(
+    view: View, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, version: int, talk: Talk
+) -> Iterator[Violation]:
+    """One packet between two ends, whatever lies between them."""
+    for src in _addresses(view, origin, version)[:1]:
+        for dst in _addresses(view, target, version)[:1]:
+            if isinstance(origin, Seat) and not view.live_ports(origin):
+                return
+            port = view.live_ports(origin)[0] if isinstance(origin, Seat) else origin.port
+            if isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug:
+                packet = talk.packet(target.mac, origin.mac, dst, src)
+                peers = view.members[target.cug][target.owner]
+                yield from exchange(view, origin, port, packet, peers)
+                yield from _at_the_other_end(view, origin, target, packet)
+            else:
+                packet = said(view, origin, talk, dst, src)
+                yield from route(view, origin, port, packet)
+                yield from _at_the_other_end(view, origin, target, packet)
+
+
+def _at_the_other_end(
+    view: View, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, packet: Packet
+) -> Iterator[Violation]:
+    """What the sender's edge should have denied is denied by the receiver's as well."""
+    if not isinstance(target, Seat) or origin.switch == target.switch or verdict(view, packet, origin, target) is not False:
+        return
+    text = f"{target} is denied this of {origin} by policy at its own edge {target.switch}"
+    if isinstance(origin, Seat) and origin.cug == target.cug:
+        for port, tags in doors(view, target.switch, target.cug):
+            yield from stays_out(view.network.inject(packet.with_vlans(*tags), port), text, POLICY)
+    else:
+        for port, routed in over_trunks(view, origin, target.switch, packet):
+            yield from silence(view.network.inject(routed, port), text, POLICY)
+
+
+def _some(talks: Sequence[Talk], number: int) -> Sequence[Talk]:
+    if number == 0:
+        return talks[:MAX_TALKS]
+    step = max(1, len(talks) // 4)
+    return talks[number % step :: step]
+
+
+def _pairs(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
+    """For each edge, ends there that the rule names, as senders and as receivers, each with one of every kind of other end."""
+    seats = [one for one in view.seats if view.live_ports(one) and _settled(view, one)]
+    ends: list[Seat | ExternalFacts] = [*seats, *(row for row in view.externals if view.seats_of.get(row.routing_domain))]
+    ends = [one for one in ends if _addresses(view, one, version)]
+    sources = [one for one in ends if is_end(rule.source, one, _addresses(view, one, version)[0])]
+    targets = [one for one in ends if is_end(rule.target, one, _addresses(view, one, version)[0])]
+    for here in _by_edge(sources):
+        yield from _kinds(view, [(one, other) for one in here for other in targets])
+    for here in _by_edge(targets):
+        yield from _kinds(view, [(other, one) for one in here for other in sources])
+
+
+def _by_edge(ends: Sequence[Seat | ExternalFacts]) -> Iterator[list[Seat | ExternalFacts]]:
+    found: dict[str, list[Seat | ExternalFacts]] = {}
+    for one in ends:
+        found.setdefault(one.switch, []).append(one)
+    yield from found.values()
+
+
+def _kinds(view: View, pairs: Sequence[_Ends]) -> Iterator[_Ends]:
+    """The first pair inside one CUG, the first that is routed, the first from outside and the first to it."""
+    seen: set[tuple[bool, bool, bool, bool]] = set()
+    for origin, target in pairs:
+        both = isinstance(origin, Seat) and isinstance(target, Seat)
+        same = isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug
+        if same and isinstance(origin, Seat) and isinstance(target, Seat) and origin.owner == target.owner:
+            continue
+        if not same and (view.routing_domain(origin) is None or view.routing_domain(origin) != view.routing_domain(target)):
+            continue
+        if isinstance(origin, ExternalFacts) and isinstance(target, ExternalFacts):
+            continue
+        kind = (same, both, isinstance(origin, Seat), origin.switch == target.switch)
+        if kind not in seen:
+            seen.add(kind)
+            yield origin, target
+
+
+def _settled(view: View, seat: Seat) -> bool:
+    facts = view.cugs.get(seat.cug)
+    return facts is None or facts.settled
+
+
+def _addresses(view: View, end: Seat | ExternalFacts, version: int) -> list[Address]:
+    if isinstance(end, Seat):
+        return [ip for ip in end.ips if ip.version == version]
+    return [ip for ip in outside_addresses(view, end).values() if ip.version == version]
+
+

@@ -1,0 +1,183 @@
+"""The policy oracle: what becomes of a packet by the words of the contract, with no thought of flows.
+
+Among the rules that match, the highest priority wins, and deny wins a tie. Where none matches, a CUG's own traffic is allowed
+and everything that is routed is denied. Neighbour discovery (ICMPv6 133 to 137) and what is no IP at all are exempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, NamedTuple
+
+from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, TCP_ACK, TCP_RST
+from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, Rule, Selector
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.view import Seat, View
+
+End = Seat | ExternalFacts | CugFacts | None
+"""Who is at an end of a packet: an interface; somebody outside; a CUG (a group of it, or an address there that no member has);
+or None, an address that nobody here knows."""
+
+_EXEMPT: Final = range(133, 138)
+_NUMBERS: Final = {"tcp": make.TCP, "udp": make.UDP}
+SOURCE_PORT: Final = 40000
+
+
+class Talk(NamedTuple):
+    """What two ends may say to each other: a protocol, and where it has them ports and TCP flags."""
+
+    protocol: int
+    dst_port: int = 0
+    src_port: int = SOURCE_PORT
+    flags: int = make.TCP_SYN
+
+    def packet(self, eth_dst: int, eth_src: int, dst: Address, src: Address) -> Packet:
+        """The packet that says it. ICMP is an echo request, in the version of the addresses."""
+        v4, ends = dst.version == 4, (eth_dst, eth_src, int(dst), int(src))
+        match self.protocol:
+            case make.TCP:
+                return (make.tcp if v4 else make.tcp6)(*ends, self.dst_port, self.src_port, self.flags)
+            case make.UDP:
+                return (make.udp if v4 else make.udp6)(*ends, self.dst_port, self.src_port)
+            case make.ICMP | make.ICMPV6:
+                return (make.ping if v4 else make.ping6)(*ends)
+        return (make.ipv4 if v4 else make.ipv6)(*ends, self.protocol)
+
+
+def decide(view: View, packet: Packet, source: End, target: End) -> bool:
+    """Whether this packet may pass from one end to the other, by the policies as they are wanted now."""
+    return _decide(view, view.policies, packet, source, target)
+
+
+def verdict(view: View, packet: Packet, source: End, target: End) -> bool | None:
+    """`decide` in all the versions of the policies that some switch may have; None where they differ."""
+    found = {_decide(view, rules, packet, source, target) for rules in (view.policies, *view.former_policies)}
+    return found.pop() if len(found) == 1 else None
+
+
+def addresses(packet: Packet) -> tuple[Address, Address] | None:
+    """(source, destination) of an IP packet; None for any other."""
+    if packet["eth_type"] == ETH_IPV4:
+        return IPv4Address(packet["ipv4_src"]), IPv4Address(packet["ipv4_dst"])
+    if packet["eth_type"] == ETH_IPV6:
+        return IPv6Address(packet["ipv6_src"]), IPv6Address(packet["ipv6_dst"])
+    return None
+
+
+def destination(packet: Packet) -> Address:
+    """The destination address of an IP packet; ValueError when it is none."""
+    ends = addresses(packet)
+    if ends is None:
+        raise ValueError(f"no IP packet: {packet}")
+    return ends[1]
+
+
+def _decide(view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End) -> bool:
+    ends = addresses(packet)
+    if ends is None or (packet["ip_proto"] == make.ICMPV6 and packet.get("icmpv6_type") in _EXEMPT):
+        return True
+    inside = _cug(source) is not None and _cug(source) == _cug(target)
+    if not inside and not _routed(view, source, target):
+        return False
+    best: tuple[int, bool] | None = None
+    for rule in rules:
+        if _applies(rule, packet, (source, ends[0]), (target, ends[1])):
+            rank = (rule.priority, not rule.allow)
+            best = rank if best is None else max(best, rank)
+    return inside if best is None else not best[1]
+
+
+def _cug(end: End) -> str | None:
+    match end:
+        case Seat(cug=name) | CugFacts(name=name):
+            return name
+    return None
+
+
+def _routed(view: View, source: End, target: End) -> bool:
+    """Whether there is a routing domain that both ends are in; from outside to outside nothing is carried."""
+    if isinstance(source, ExternalFacts) and isinstance(target, ExternalFacts):
+        return False
+    here = view.routing_domain(source)
+    return here is not None and (target is None or here == view.routing_domain(target))
+
+
+def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tuple[End, Address]) -> bool:
+    number = rule.protocol
+    if number == "icmp":
+        number = make.ICMP if packet["eth_type"] == ETH_IPV4 else make.ICMPV6
+    elif isinstance(number, str):
+        number = _NUMBERS[number]
+    if number is not None and number != packet["ip_proto"]:
+        return False
+    if is_end(rule.source, *source) and is_end(rule.target, *target) and _in(rule.ports, packet, "dst"):
+        return True
+    back = rule.replies and packet["ip_proto"] == make.TCP and packet["tcp_flags"] & (TCP_ACK | TCP_RST)
+    return bool(back) and is_end(rule.target, *source) and is_end(rule.source, *target) and _in(rule.ports, packet, "src")
+
+
+def is_end(selector: Selector, end: End, address: Address) -> bool:
+    """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's."""
+    match selector:
+        case Selector("any"):
+            return True
+        case Selector("cug", name):
+            return _cug(end) == name
+        case Selector("vm", name):
+            return isinstance(end, Seat) and end.vm == name
+        case Selector("prefix", IPv4Network() | IPv6Network() as network):
+            return address in network
+    return False
+
+
+def _in(ports: Sequence[tuple[int, int]], packet: Packet, side: str) -> bool:
+    number = packet.get(f"tcp_{side}", packet.get(f"udp_{side}", -1))
+    return not ports or any(low <= number <= high for low, high in ports)
+
+
+# What is worth trying
+
+
+def edge_ports(low: int, high: int) -> Iterator[int]:
+    """The ports beside a range, and one in each of the aligned blocks that a switch might cut the range into."""
+    found = {low - 1, high + 1}
+    for size in (1 << bits for bits in range(17)):
+        found |= {-(-low // size) * size, (high + 1) // size * size - 1} & set(range(low, high + 1))
+    yield from sorted(number for number in found if 0 <= number <= 0xFFFF)
+
+
+@lru_cache(maxsize=256)
+def rule_talks(rule: Rule) -> tuple[Talk, ...]:
+    """What a rule could be about, at the edges of its ports, and the same in the other direction where it speaks of replies."""
+    numbers = {"tcp": make.TCP, "udp": make.UDP, "icmp": make.ICMP, None: make.EXPERIMENT}
+    protocol = rule.protocol if isinstance(rule.protocol, int) else numbers[rule.protocol]
+    ports = [number for low, high in rule.ports for number in edge_ports(low, high)]
+    if protocol not in (make.TCP, make.UDP):
+        return (Talk(protocol), Talk(make.UDP, 9))
+    return tuple(dict.fromkeys(Talk(protocol, number) for number in ports or (9, 80)))
+
+
+@lru_cache(maxsize=256)
+def reply_talks(rule: Rule) -> tuple[Talk, ...]:
+    """What could come back under a rule about TCP: with and without the flags of a reply."""
+    if rule.protocol not in ("tcp", make.TCP):
+        return ()
+    rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in rule_talks(rule) for flags in _REPLY_FLAGS]
+    return tuple(rows)
+
+
+_REPLY_FLAGS: Final = (make.TCP_SYN, TCP_ACK | make.TCP_SYN, TCP_RST)
+_ALWAYS: Final = (Talk(make.UDP, 9), Talk(make.TCP, 80), Talk(make.ICMP), Talk(make.EXPERIMENT))
+
+
+@lru_cache(maxsize=64)
+def talks(rules: tuple[Rule, ...]) -> tuple[Talk, ...]:
+    """A few of everything that any of these rules could tell apart."""
+    found = dict.fromkeys(_ALWAYS)
+    for rule in rules:
+        for rows in (rule_talks(rule), reply_talks(rule)):
+            found.update(dict.fromkeys(rows[:: max(1, len(rows) // 4)]))
+    return tuple(found)

@@ -1,0 +1,434 @@
+"""A routed network written out by hand, with tables that carry it rightly, rules and all.
+
+    a1 (tagged)   --1 tor-a 49--1 core 2--49 tor-b 1-- b1 (tagged)
+    a2 (untagged) --2            3              2---- b2 (untagged: a guest with a tag of its own, and one without)
+                                 |
+                                 49 edge 9-- internet, 8-- partner
+
+    routing domain red: web (w1 a1, w2 b1), db (d1 a1, d2 b2, d3 a2 with guest's tag); internet and partner
+    routing domain blue: lab (l1 a1, l2 b1), with the addresses of web; solo (s1 b2) is in none
+
+As in `sim_lab`, nothing here comes from the compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.flows.fields import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_RARP,
+    MAC_MULTICAST_BIT,
+    TCP_ACK,
+    TCP_RST,
+    eui64_link_local,
+    vid,
+)
+from ryu_vmmob.flows.flow import (
+    CONTROLLER,
+    IN_PORT,
+    Action,
+    DecTtl,
+    Flow,
+    Group,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    match,
+)
+from ryu_vmmob.flows.pipeline import HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, VIA, Table, metadata
+from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector, routed_segment
+from ryu_vmmob.sim.view import Seat, View
+from tests.unit.sim_lab import Entries, build
+
+P = PortRef
+LINKS = {name: Link(P(name, 49), P("core", port), "core") for port, name in ((1, "tor-a"), (2, "tor-b"), (3, "edge"))}
+PORT_TO = {"tor-a": 1, "tor-b": 2, "edge": 3}
+EDGES = tuple(PORT_TO)
+GATEWAY = 0x02005E000001
+ROUTER = {"tor-a": 0x02AAAA000001, "tor-b": 0x02AAAA000002, "edge": 0x02AAAA000003}
+HOPS = {"internet": 0x02BBBB000001, "partner": 0x02BBBB000002}
+
+CUGS = {
+    "web": CugFacts("web", (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64")),
+                    (ip_address("10.1.0.1"), ip_address("2001:db8:1::1")), "red"),
+    "db": CugFacts("db", (ip_network("10.2.0.0/24"), ip_network("2001:db8:2::/64")),
+                   (ip_address("10.2.0.1"), ip_address("2001:db8:2::1")), "red"),
+    "lab": CugFacts("lab", (ip_network("10.1.0.0/24"),), (ip_address("10.1.0.1"),), "blue"),
+    "solo": CugFacts("solo", (ip_network("10.9.0.0/24"),), (ip_address("10.9.0.1"),)),
+}  # fmt: skip
+KEYS = {"web": 1, "db": 2, "lab": 3, "solo": 4, "routed:red": 11, "routed:blue": 12}
+SCOPES = {"web": 11, "db": 11, "lab": 12, "solo": 4, "routed:red": 11, "routed:blue": 12}
+DOMAINS = {"tor-a": "rack-a", "tor-b": "rack-b", "edge": "core", "core": "core"}
+VLAN_IDS = {
+    (domain, name): base + number
+    for domain, base in (("rack-a", 100), ("rack-b", 110), ("core", 2000))
+    for number, name in enumerate(KEYS)
+}
+INTERNET = ExternalFacts(
+    "internet", P("edge", 9), "red", (ip_interface("192.0.2.1/24"), ip_interface("2001:db8:ffff::1/64")),
+    (ip_network("0.0.0.0/0"), ip_network("::/0")),
+    {ip_address("192.0.2.254"): HOPS["internet"], ip_address("2001:db8:ffff::fe"): HOPS["internet"]},
+)  # fmt: skip
+PARTNER = ExternalFacts(
+    "partner", P("edge", 8), "red", (ip_interface("198.18.0.1/30"),), (ip_network("172.16.0.0/12"),),
+    {ip_address("198.18.0.2"): HOPS["partner"]}, 77,
+)  # fmt: skip
+EXTERNALS = (INTERNET, PARTNER)
+FABRIC = Fabric(
+    name="routed-lab",
+    gateway_mac="02:00:5e:00:00:01",
+    data_centers={},
+    l2_domains={name: L2Domain(name, tuple(range(base, base + 90))) for name, base in
+                (("rack-a", 100), ("rack-b", 110), ("core", 2000))},
+    switches={
+        "tor-a": Switch("tor-a", 1, Role.TOR, "rack-a"),
+        "core": Switch("core", 2, Role.SPINE, "core"),
+        "tor-b": Switch("tor-b", 3, Role.TOR, "rack-b"),
+        "edge": Switch("edge", 4, Role.BORDER, "core"),
+    },
+    links=tuple(LINKS.values()),
+    servers={
+        "a1": Server("a1", (P("tor-a", 1),), "rack-a"),
+        "a2": Server("a2", (P("tor-a", 2),), None),
+        "b1": Server("b1", (P("tor-b", 1),), "rack-b"),
+        "b2": Server("b2", (P("tor-b", 2),), None),
+    },
+    externals={row.name: External(row.name, row.port, "red", row.addresses, row.prefixes, (), row.vlan_id)
+               for row in EXTERNALS},
+)  # fmt: skip
+LINK_NAMES = frozenset(link.name for link in LINKS.values())
+TORS_ONLY = LINK_NAMES - {LINKS["edge"].name}
+ALLOWED = {"web": TORS_ONLY, "db": TORS_ONLY, "lab": TORS_ONLY, "routed:red": LINK_NAMES, "routed:blue": TORS_ONLY}
+
+
+def seat(vm: str, cug: str, number: int, server: str, guest: int | None = None, **more: Any) -> Seat:
+    place = FABRIC.servers[server]
+    vlan_id = VLAN_IDS[place.l2_domain, cug] if place.l2_domain else guest
+    ips = tuple(subnet.network_address + number for subnet in CUGS[cug].subnets)
+    mac = 0x020000000000 | KEYS[cug] << 8 | number
+    return Seat(vm, 0, cug, mac, ips, server, place.attach, vlan_id, **more)
+
+
+W1, W2 = seat("w1", "web", 11, "a1"), seat("w2", "web", 12, "b1")
+D1, D2, D3 = seat("d1", "db", 11, "a1"), seat("d2", "db", 12, "b2", guest=30), seat("d3", "db", 13, "a2", guest=5)
+L1, L2 = seat("l1", "lab", 11, "a1"), seat("l2", "lab", 12, "b1")
+S1 = seat("s1", "solo", 11, "b2")
+SEATS = (W1, W2, D1, D2, D3, L1, L2, S1)
+
+ANY = Selector("any")
+WEB, DB = Selector("cug", "web"), Selector("cug", "db")
+RULES = (
+    Rule(True, WEB, DB, "tcp", ((5432, 5432),), replies=True),
+    Rule(True, WEB, DB, "icmp"),
+    Rule(True, DB, WEB, "udp"),
+    Rule(False, Selector("vm", "d2"), WEB, "udp", ((9, 9),), 200),
+    Rule(True, WEB, Selector("prefix", ip_network("0.0.0.0/0")), "udp", priority=10),
+    Rule(True, WEB, Selector("prefix", ip_network("::/0")), "udp", priority=10),
+    Rule(True, Selector("prefix", ip_network("0.0.0.0/0")), WEB, "tcp", ((80, 80),), 10, replies=True),
+    Rule(True, ANY, Selector("vm", "w2"), "tcp", ((443, 443),), 10),
+    Rule(False, Selector("prefix", ip_network("172.16.0.0/12")), WEB, priority=300),
+    Rule(False, WEB, WEB, "tcp", ((23, 23),)),
+    Rule(True, Selector("cug", "lab"), ANY, "udp"),
+)
+
+
+def entries(seats: Sequence[Seat] = SEATS, rules: Sequence[Rule] = RULES, externals: Sequence[ExternalFacts] = EXTERNALS) -> Entries:
+    """Flows of every switch, right for these facts."""
+    return {name: [*_base(name), *_trunks(name), *_ends(name, seats, externals), *_policy(seats, rules),
+                   *_routes(name, seats, externals), *_bridge(name, seats)] for name in FABRIC.switches}  # fmt: skip
+
+
+def view(made: Entries | None = None, seats: Sequence[Seat] = SEATS, rules: tuple[Rule, ...] = RULES, **more: Any) -> View:
+    externals = more.get("externals", EXTERNALS)
+    given: dict[str, Any] = {
+        "vlan_ids": VLAN_IDS, "allowed_links": ALLOWED, "cugs": CUGS, "gateway_mac": GATEWAY, "router_macs": ROUTER,
+        "externals": externals, "policies": rules, **more,
+    }  # fmt: skip
+    return View(FABRIC, build(entries(seats, rules, externals) if made is None else made), seats, **given)
+
+
+def _meta(segment: str, **more: tuple[int, int]) -> tuple[int, int]:
+    return metadata(segment=SEGMENT.of(KEYS[segment]), scope=SCOPE.of(SCOPES[segment]), **more)
+
+
+def _tag(tags: tuple[int, ...]) -> tuple[Action, ...]:
+    return (PushVlan(), SetField("vlan_vid", vid(tags[0]))) if tags else ()
+
+
+def _base(name: str) -> Iterator[Flow]:
+    yield Flow(Table.ANSWER, 0, (), goto=Table.POLICY_OUT)
+    yield Flow(Table.GATEWAY, 0, (), goto=Table.BRIDGE)
+    yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
+    yield Flow(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
+    yield Flow(Table.ROUTE, 0, (), (Output(CONTROLLER, 128),))
+    for table, goto in ((Table.POLICY_OUT, Table.GATEWAY), (Table.POLICY_IN, Table.DELIVER)):
+        for kind in range(133, 138):
+            yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
+    for kind in (ETH_IPV4, ETH_IPV6):
+        for router in (GATEWAY, ROUTER.get(name, GATEWAY)):
+            yield Flow(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))
+        yield Flow(Table.POLICY_IN, 500, match(metadata=ROUTED.of(1), eth_type=kind))
+
+
+def _trunks(name: str) -> Iterator[Flow]:
+    for port, peer in [(49, "core")] if name != "core" else [(port, edge) for edge, port in PORT_TO.items()]:
+        link = LINKS[peer if name == "core" else name]
+        for segment, links in ALLOWED.items():
+            if link.name in links:
+                routed = segment.startswith("routed:") and name != "core"
+                meta = _meta(segment, via=VIA.of(1)) if routed else _meta(segment)
+                rule = match(in_port=port, vlan_vid=vid(VLAN_IDS["core", segment]))
+                yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.GATEWAY if routed else Table.BRIDGE, meta)
+
+
+def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) -> Iterator[Flow]:
+    for one in seats:
+        if one.switch == name:
+            rule = match(in_port=one.ports[0].port, vlan_vid=vid(one.vlan_id) if one.vlan_id else 0,
+                         **({} if FABRIC.servers[one.server].tagged else {"eth_src": one.mac}))  # fmt: skip
+            pop = (PopVlan(),) if one.vlan_id else ()
+            yield Flow(Table.INGRESS, 1000, rule, pop, Table.ADMIT, _meta(one.cug))
+            if one.sends is not False:
+                for priority, fields, allowed in _allowed(one):
+                    rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)
+                    yield Flow(Table.ADMIT, priority, rule, goto=Table.ANSWER if allowed else None)
+            for gateway in CUGS[one.cug].gateways:
+                where = {"in_port": one.ports[0].port, "metadata": SEGMENT.of(KEYS[one.cug]), "eth_src": one.mac}
+                yield from _answers(where, GATEWAY, gateway, (*_tag(one.tags), Output(IN_PORT)))
+    for out in externals:
+        if out.switch == name:
+            yield from _external(out)
+
+
+def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
+    yield 1000, {"eth_type": ETH_RARP}, True
+    for ip in one.v4:
+        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, True
+        yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, True
+        yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, True
+    icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
+    for kind in (135, 136) if one.v6 else ():
+        yield 2000, {**icmp, "icmpv6_type": kind}, False
+    for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
+        yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True
+        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": one.mac}, True
+        yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, True
+        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": one.mac}, True
+
+
+def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...]) -> Iterator[Flow]:
+    turn, address = (Move("eth_src", "eth_dst"), SetField("eth_src", mac)), int(ip)
+    if ip.version == 4:
+        arp = (SetField("arp_op", 2), Move("arp_sha", "arp_tha"), Move("arp_spa", "arp_tpa"), SetField("arp_sha", mac))
+        rule = match(**where, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
+        yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
+        echo = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0))
+        rule = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, ipv4_dst=address)
+        yield Flow(Table.ANSWER, 1000, rule, (*turn, *echo, *back))
+        return
+    icmp = {**where, "eth_type": ETH_IPV6, "ip_proto": 58}
+    swap = (*turn, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", address))
+    tell = (*swap, SetField("nd_reserved", 0xE0000000), SetField("icmpv6_type", 136))
+    yield Flow(Table.ANSWER, 1000, match(**icmp, icmpv6_type=135, ipv6_nd_target=address), tell, Table.ADVERTISE)
+    end = {name: value for name, value in icmp.items() if name != "eth_src"}
+    tell = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", mac), *back)
+    rule = match(**end, eth_src=mac, eth_dst=where["eth_src"], icmpv6_type=136, ipv6_nd_target=address)
+    yield Flow(Table.ADVERTISE, 1000, rule, tell)
+    echo = (*swap, SetField("icmpv6_type", 129))
+    yield Flow(Table.ANSWER, 1000, match(**icmp, eth_dst=mac, icmpv6_type=128, ipv6_dst=address), (*echo, *back))
+
+
+def _external(out: ExternalFacts) -> Iterator[Flow]:
+    port, own, hop = out.port.port, ROUTER[out.switch], HOPS[out.name]
+    meta = metadata(scope=SCOPE.of(11), outside=OUTSIDE.of(1))
+    rule = match(in_port=port, vlan_vid=vid(out.vlan_id) if out.vlan_id else 0)
+    yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),) if out.vlan_id else (), Table.ADMIT, meta)
+    for kind in (ETH_IPV4, ETH_IPV6):
+        yield Flow(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
+    for facts in CUGS.values():
+        for subnet in facts.subnets if facts.routing_domain == "red" else ():
+            yield Flow(Table.ADMIT, 2000, match(in_port=port, **_prefix("src", subnet)))
+    where = {"in_port": port, "eth_src": hop}
+    for address in out.addresses:
+        for flow in _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT))):
+            if dict((name, value) for name, value, _ in flow.match).get("eth_dst") != own:
+                yield flow  # without ping
+    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_ARP, arp_op=1), goto=Table.ANSWER)
+    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135), goto=Table.ANSWER)
+    tell = (Output(CONTROLLER, 128),)
+    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_ARP, arp_op=2), tell)
+    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136), tell)
+
+
+def _prefix(side: str, subnet: Any) -> dict[str, Any]:
+    kind, name = (ETH_IPV4, "ipv4") if subnet.version == 4 else (ETH_IPV6, "ipv6")
+    mask = int(subnet.netmask)
+    return {"eth_type": kind, **({f"{name}_{side}": (int(subnet.network_address), mask)} if mask else {})}
+
+
+# Policies: every rule for every pair of ends it names, one flow each.
+
+
+def _policy(seats: Sequence[Seat], rules: Sequence[Rule]) -> Iterator[Flow]:
+    made: dict[tuple[bytes, Table], Flow] = {}
+    for rule in rules:
+        priority = 10000 + 2 * rule.priority + (not rule.allow)
+        for fields in _rule_fields(seats, rule):
+            for table, goto in ((Table.POLICY_OUT, Table.GATEWAY), (Table.POLICY_IN, Table.DELIVER)):
+                flow = Flow(table, priority, match(**fields), goto=goto if rule.allow else None)
+                made.setdefault((flow.key, table), flow)
+    yield from made.values()
+
+
+def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
+    for version in (4, 6):
+        for here, source in _selected(seats, rule.source, version):
+            for there, target in _selected(seats, rule.target, version):
+                if None not in (here, there) and here != there:
+                    continue
+                scope = here or there
+                for back in (False, True) if rule.replies else (False,):
+                    sides = ("dst", "src") if back else ("src", "dst")
+                    ends = {**_prefix(sides[0], source), **_prefix(sides[1], target)}
+                    if scope is not None:
+                        ends["metadata"] = SCOPE.of(scope)
+                    yield from _spoken(rule, version, ends, "src" if back else "dst")
+
+
+def _spoken(rule: Rule, version: int, ends: dict[str, Any], side: str) -> Iterator[dict[str, Any]]:
+    if rule.protocol is None:
+        yield ends
+        return
+    number = {"tcp": 6, "udp": 17, "icmp": 1 if version == 4 else 58}[str(rule.protocol)]
+    for flag in (TCP_ACK, TCP_RST) if side == "src" else (0,):
+        flags = {"tcp_flags": (flag, flag)} if flag else {}
+        for low, _ in rule.ports or ((0, 0),):
+            ports = {f"{rule.protocol}_{side}": low} if low else {}
+            yield {**ends, "ip_proto": number, **ports, **flags}
+
+
+def _selected(seats: Sequence[Seat], selector: Selector, version: int) -> Iterator[tuple[int | None, Any]]:
+    match selector.kind:
+        case "any":
+            yield None, ip_network("0.0.0.0/0" if version == 4 else "::/0")
+        case "prefix":
+            if selector.value.version == version:  # type: ignore[union-attr]
+                yield None, selector.value
+        case "cug":
+            name = str(selector.value)
+            yield from ((SCOPES[name], subnet) for subnet in CUGS[name].subnets if subnet.version == version)
+        case "vm":
+            for one in dict.fromkeys(one for one in seats if one.vm == selector.value):
+                yield from ((SCOPES[one.cug], ip_network(ip)) for ip in one.ips if ip.version == version)
+
+
+# Routes
+
+
+def _routes(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) -> Iterator[Flow]:
+    if name not in ROUTER:
+        return
+    for kind in (ETH_IPV4, ETH_IPV6):
+        doors = [(ROUTER[name], VIA.of(1)), (ROUTER[name], OUTSIDE.of(1))]
+        doors += [(GATEWAY, SEGMENT.of(KEYS[cug])) for cug in CUGS]
+        for router, meta in doors:
+            yield Flow(Table.GATEWAY, 1000, match(metadata=meta, eth_dst=router, eth_type=kind), goto=Table.ROUTE)
+            for ttl in (0, 1):
+                rule = match(metadata=meta, eth_dst=router, eth_type=kind, nw_ttl=ttl)
+                yield Flow(Table.GATEWAY, 2000, rule, (Output(CONTROLLER, 128),))
+    for key in dict.fromkeys((one.cug, one.mac, ip) for one in seats for ip in one.ips):
+        yield from _host(name, key[0], key[2], [one for one in seats if (one.cug, one.mac) == key[:2] and one.receives])
+    for out in externals:
+        for prefix in (*out.prefixes, *(address.network for address in out.addresses)):
+            yield from _exit(name, out, prefix)
+
+
+def _host(name: str, cug: str, ip: Any, seats: Sequence[Seat]) -> Iterator[Flow]:
+    if CUGS[cug].routing_domain is None:
+        return
+    segment = routed_segment(str(CUGS[cug].routing_domain))
+    here = [one for one in seats if one.switch == name]
+    far = list(dict.fromkeys(one.switch for one in seats if one.switch != name))
+    rule = _prefix("dst", ip_network(ip))
+    away: list[Action] = [DecTtl()]
+    for edge in far:
+        away += [SetField("eth_src", ROUTER[name]), SetField("eth_dst", ROUTER[edge]),
+                 *_tag((VLAN_IDS["core", segment],)), Output(49), PopVlan()]  # fmt: skip
+    scope = SCOPE.of(SCOPES[cug])
+    if here:
+        meta = metadata(segment=SEGMENT.of(KEYS[cug]), routed=ROUTED.of(1), hairpin=HAIRPIN.of(1))
+        own = (SetField("eth_src", GATEWAY), SetField("eth_dst", here[0].mac))
+        via = match(metadata=metadata(scope=scope, via=VIA.of(1)), **rule)
+        yield Flow(Table.ROUTE, 628, via, (DecTtl(), *own), Table.POLICY_IN, meta)
+        direct = match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule)
+        yield Flow(Table.ROUTE, 628, direct, (*away, *own), Table.POLICY_IN, meta)
+    elif far:
+        yield Flow(Table.ROUTE, 628, match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule), tuple(away))
+    for subnet in CUGS[cug].subnets:
+        if subnet.version == ip.version:
+            rule = match(metadata=scope, **_prefix("dst", subnet))
+            yield Flow(Table.ROUTE, 500 + subnet.prefixlen, rule, (Output(CONTROLLER, 128),))
+
+
+def _exit(name: str, out: ExternalFacts, prefix: Any) -> Iterator[Flow]:
+    own, scope = SetField("eth_src", ROUTER[name]), SCOPE.of(11)
+    rule = _prefix("dst", prefix)
+    if name == out.switch:
+        meta = metadata(scope=scope, outside=OUTSIDE.of(0))
+        leave = (DecTtl(), own, SetField("eth_dst", HOPS[out.name]), *_tag(out.tags), Output(out.port.port))
+    else:
+        meta = metadata(scope=scope, outside=OUTSIDE.of(0), via=VIA.of(0))
+        leave = (DecTtl(), own, SetField("eth_dst", ROUTER[out.switch]), *_tag((VLAN_IDS["core", "routed:red"],)), Output(49))
+    yield Flow(Table.ROUTE, 500 + prefix.prefixlen, match(metadata=meta, **rule), leave)
+
+
+# Bridging
+
+
+def _bridge(name: str, seats: Sequence[Seat]) -> Iterator[Flow | Group]:
+    if name == "core":
+        for segment in ("routed:red", "routed:blue"):
+            for edge, port in PORT_TO.items():
+                if LINKS[edge].name in ALLOWED[segment]:
+                    rule = match(metadata=SEGMENT.of(KEYS[segment]), eth_dst=ROUTER[edge])
+                    yield Flow(Table.BRIDGE, 1000, rule, (*_tag((VLAN_IDS["core", segment],)), Output(port)))
+    for cug in CUGS:
+        yield from _flood(name, cug, [one for one in seats if one.cug == cug and one.receives])
+        for mac in dict.fromkeys(one.mac for one in seats if one.cug == cug):
+            yield from _unicast(name, cug, mac, [one for one in seats if (one.cug, one.mac) == (cug, mac) and one.receives])
+
+
+def _on(name: str, cug: str, edges: Sequence[str]) -> Iterator[Action]:
+    """The trunks towards some edges, each with its tag, and the frame as it was behind them."""
+    ports = dict.fromkeys(PORT_TO[edge] if name == "core" else 49 for edge in edges if edge != name)
+    for port in ports if cug in ALLOWED else ():
+        yield from (*_tag((VLAN_IDS["core", cug],)), Output(port), PopVlan())
+
+
+def _flood(name: str, cug: str, seats: Sequence[Seat]) -> Iterator[Flow]:
+    multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
+    actions = list(_on(name, cug, [edge for edge in EDGES if LINKS[edge].name in ALLOWED.get(cug, ())]))
+    for place in dict.fromkeys((one.ports[0].port, one.tags) for one in seats if one.switch == name):
+        actions += [*_tag(place[1]), Output(place[0]), *([PopVlan()] if place[1] else [])]
+    yield Flow(Table.BRIDGE, 100, match(metadata=SEGMENT.of(KEYS[cug]), eth_dst=multicast), tuple(actions))
+
+
+def _unicast(name: str, cug: str, mac: int, seats: Sequence[Seat]) -> Iterator[Flow]:
+    here = [one for one in seats if one.switch == name]
+    meta = SEGMENT.of(KEYS[cug])
+    actions = tuple(_on(name, cug, [one.switch for one in seats]))
+    yield Flow(Table.BRIDGE, 1000, match(metadata=meta, eth_dst=mac), actions, Table.POLICY_IN if here else None)
+    for one in here:
+        port = one.ports[0].port
+        yield Flow(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), (*_tag(one.tags), Output(port)))
+        back = metadata(segment=meta, hairpin=HAIRPIN.of(1))
+        rule = match(in_port=port, metadata=back, eth_dst=mac)
+        yield Flow(Table.DELIVER, 2000, rule, (*_tag(one.tags), Output(IN_PORT)))
