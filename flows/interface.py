@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
-from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
-from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table
-from ryu_vmmob.flows.ports import out, to_server
-from ryu_vmmob.flows.segment import into, next_hop_id
+from ryu_vmmob.flows.flow import IN_PORT, Flow, Match, ToGroup, match
+from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, WIRE, Priority, Table, metadata
+from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_server
+from ryu_vmmob.flows.segment import into_from, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Presence, Wire
+from ryu_vmmob.paths.presence import Local, Presence, Wire
 
 
 def interface_flows(
@@ -27,17 +27,18 @@ def interface_flows(
         and state.speaks(cug.name, wire := Wire(seat.server, interface.guest_vlan_id))
     ]
     yield from _bridge(state, cug, interface, seats, at, found)
-    yield from _deliver(state, cug, interface, [wire for seat, wire in here if seat.receives])
+    local = found.local[at]
+    yield from _deliver(state, cug, interface, [wire for seat, wire in here if seat.receives], local)
     for seat, wire in here:
         server = servers[wire.server]
         if seat.sends or seat.awaited:
             vlan_id = state.wire_vlan_id(cug.name, wire)
-            yield from recognised(interface, seat, server, vlan_id, into(state, cug))
+            yield from recognised(interface, seat, server, vlan_id, into_from(state, cug, local, server.name, vlan_id))
         if seat.sends:
             yield from admitted(cug, interface, server)
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
-    if found.local[at].edge:
+    if local.edge:
         yield from answers(cug, interface)
 
 
@@ -69,10 +70,10 @@ def _bridge(
         )
 
 
-def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]) -> Iterator[Flow]:
+def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire], local: Local) -> Iterator[Flow]:
     """Out of the port of each server that receives, under the guest's own tag if it has one.
 
-    An answer goes back where the request came from.
+    An answer goes back where the request came from, and so does what a guest there says under another tag.
     """
     if not wires:
         return
@@ -81,7 +82,7 @@ def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]
         Table.DELIVER,
         Priority.NORMAL,
         match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
-        _one_after_another(ways),
+        one_after_another(ways),
     )
     for wire in wires:
         others = [actions for other, actions in zip(wires, ways, strict=True) if other is not wire]
@@ -92,20 +93,16 @@ def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]
             if len(ports) > 1:
                 # The switch leaves out the port a frame came from, but not the other ports of its LAG.
                 question = _from_port(cug, interface, port.port, hairpin=False)
-                yield Flow(Table.DELIVER, Priority.SPECIAL, question, _one_after_another(others))
+                yield Flow(Table.DELIVER, Priority.SPECIAL, question, one_after_another(others))
+        own = state.wire_vlan_id(cug.name, wire)
+        for tag in tags_at(state, cug.name, local, wire.server):
+            for port in ports if tag != own else ():
+                came = metadata(segment=SEGMENT.of(cug.key), wire=WIRE.of(tag or 0), hairpin=HAIRPIN.of(0))
+                neighbour = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
+                yield Flow(Table.DELIVER, Priority.EXCEPTION, neighbour, one_after_another([*others, out(IN_PORT, own)]))
 
 
 def _from_port(cug: Cug, interface: Interface, port: int, *, hairpin: bool) -> Match:
     key, mask = SEGMENT.of(cug.key)
     flag = HAIRPIN.mask if hairpin else 0
     return match(in_port=port, metadata=(key | flag, mask | HAIRPIN.mask), eth_dst=interface.mac)
-
-
-def _one_after_another(lists: Sequence[tuple[Action, ...]]) -> tuple[Action, ...]:
-    """Several ways out in one action list: a tag put on for one must not show on the next."""
-    joined: list[Action] = []
-    for number, actions in enumerate(lists):
-        if number and isinstance(lists[number - 1][0], PushVlan):
-            joined.append(PopVlan())
-        joined.extend(actions)
-    return tuple(joined)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import vid
-from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PopVlan, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
 from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
+from ryu_vmmob.paths.presence import Local, Wire
 from ryu_vmmob.paths.trees import adjacency
 
 
@@ -59,3 +61,21 @@ def to_server(state: State, cug: Cug, wire: Wire) -> tuple[Action, ...]:
     if len(server.attach) > 1:
         last = ToGroup(group_id(GroupKind.LAG, cug.key, lag_number(state, server)))
     return tagged(state.wire_vlan_id(cug.name, wire), last)
+
+
+def tags_at(state: State, cug: str, local: Local, server: str) -> tuple[int | None, ...]:
+    """The tags (None: no tag) under which a CUG's frames go to and fro a local server: several where guests have their own."""
+    tags = (
+        state.wire_vlan_id(cug, wire) for wire in local.wires if wire.server == server and state.speaks(cug, wire)
+    )
+    return tuple(dict.fromkeys(tags))
+
+
+def one_after_another(lists: Sequence[tuple[Action, ...]]) -> tuple[Action, ...]:
+    """Several ways out in one action list: a tag put on for one must not show on the next."""
+    joined: list[Action] = []
+    for number, actions in enumerate(lists):
+        if number and isinstance(lists[number - 1][0], PushVlan):
+            joined.append(PopVlan())
+        joined.extend(actions)
+    return tuple(joined)

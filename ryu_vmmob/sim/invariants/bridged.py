@@ -108,9 +108,9 @@ def _judge_delivery(
         text = f"a frame of {seat.cug} is delivered at {port} as {packet.vlans}, not {' or '.join(map(str, right))}"
         yield Violation(number, text, journey)
     else:
-        # Under one tag an untagged server has nothing but the destination MAC to go by; at a tagged one a tag is one CUG's. A
-        # seat that is only just coming or going hosts nobody yet, or no longer: a VM is started when the switches have confirmed
-        # its seat.
+        # Under one tag an untagged server has nothing but the destination MAC to go by; at a tagged one a tag is one CUG's.
+        # A seat that is only just coming or going hosts nobody yet, or no longer: a VM is started when the switches have
+        # confirmed its seat.
         settled = [o for o in here if o.receives is not None and o.tags == packet.vlans]
         wrong = [o for o in settled if o.cug != seat.cug and (server.tagged or group or o.mac == packet["eth_dst"])]
         if wrong:
