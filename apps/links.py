@@ -1,4 +1,4 @@
-"""Which links are down, from what switches say of their ports. No Ryu, no clock of its own."""
+"""Which links and external networks are down, from what switches say of their ports. No Ryu, no clock of its own."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from ryu_vmmob.fabric.model import Fabric, PortRef
 
 
 class LinkWatch:
-    """A link is up when both its ends are. A switch that is away is believed as it was seen last.
+    """A link is up when both its ends are, an external network when its port is. A switch that is away is believed as it was
+    seen last.
 
-    A link that comes back counts only after ``delay`` seconds of being up, so that a flapping one does no harm; one that
-    goes down counts at once.
+    What comes back counts only after ``delay`` seconds of being up, so that a flapping cable does no harm; what goes down
+    counts at once.
     """
 
-    def __init__(self, fabric: Fabric, down: frozenset[str], delay: float) -> None:
+    def __init__(
+        self, fabric: Fabric, down: frozenset[str], delay: float, externals_down: frozenset[str] = frozenset()
+    ) -> None:
         self._fabric = fabric
         self._delay = delay
         self._up: dict[PortRef, bool] = {}
         self._since: dict[PortRef, float] = {}
         self._before = down
+        self._externals_before = externals_down
 
     def port(self, switch: str, number: int, up: bool, now: float) -> None:
         """A port's state as the switch tells it; ``now`` in seconds of a steady clock."""
@@ -30,8 +34,9 @@ class LinkWatch:
 
     def ports_known(self, switch: str, numbers: Collection[int]) -> None:
         """A switch that connected has told all its ports: one not among ``numbers`` is not there, or not any more."""
-        for link in self._fabric.links_of[switch]:
-            end = link.end_at(switch)
+        ends = [link.end_at(switch) for link in self._fabric.links_of[switch]]
+        ends += [external.attach for external in self._fabric.externals_of[switch]]
+        for end in ends:
             if end.port not in numbers:
                 self._up[end] = False
 
@@ -44,6 +49,15 @@ class LinkWatch:
                 found.add(link.name)
         self._before = frozenset(found)
         return self._before
+
+    def externals_down(self, now: float) -> frozenset[str]:
+        """Names of the external networks that are down."""
+        self._externals_before = frozenset(
+            name
+            for name, external in self._fabric.externals.items()
+            if not self._end(external.attach, now, name in self._externals_before)
+        )
+        return self._externals_before
 
     def _end(self, port: PortRef, now: float, was_down: bool) -> bool:
         if port not in self._up:

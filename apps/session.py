@@ -15,12 +15,14 @@ from typing import Any, Final
 
 from ryu.lib import hub
 
+from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import Delta, fill_groups
+from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.pipeline import METER_RATES, Table, group_parts
 
 LOG = logging.getLogger(__name__)
@@ -29,6 +31,10 @@ REPLY_TIMEOUT: Final = 30.0
 """Seconds without any sign from a switch that owes a reply; then the connection is given up, and made anew."""
 COUNT_INTERVAL: Final = 10.0
 """Seconds between two looks at how many frames were refused."""
+MAX_PACKETS: Final = 256
+"""Packets that wait to be sent to one switch."""
+_PACKET_XID: Final = 1 << 31
+"""The transaction id of every packet-out: what becomes of one is nobody's concern."""
 _CHUNK: Final = 1 << 16
 
 
@@ -47,6 +53,7 @@ class Session:
         self._audit = audit
         self._work = hub.Event()
         self._inbox: Any = hub.Queue()
+        self._outbox: Any = hub.Queue()
         self._alive = True
         self._xid = random.randrange(1 << 30)  # noqa: S311 - a starting point, no secret
         self._bundle = 0
@@ -66,14 +73,23 @@ class Session:
         self._alive = False
         self._work.set()
         self._inbox.put(None)
+        self._outbox.put(None)
         self._engine.fleet.disconnected(self.name, self.wake)
 
     def reply(self, message: Any) -> None:
         """A barrier reply, a bundle reply or a raw multipart reply."""
         self._inbox.put(message)
 
+    def packet_out(self, actions: tuple[Action, ...], frame: bytes) -> None:
+        """Let the switch send a frame, soon; dropped where too many wait already. Never blocks."""
+        if self._outbox.qsize() < MAX_PACKETS:
+            self._outbox.put(wire.packet_out(actions, frame, _PACKET_XID))
+
     def error(self, xid: int, text: str) -> None:
         """The switch refused the message with this transaction id."""
+        if xid == _PACKET_XID:
+            LOG.debug("switch %s did not send a packet: %s", self.name, text)
+            return
         self._errors[xid] = text
         self._inbox.put(("error", xid))
 
@@ -82,7 +98,9 @@ class Session:
     def run(self) -> None:
         """Reconcile, then follow; returns when the connection is lost."""
         self._engine.fleet.connected(self.name, self.wake, self._clock())
+        hub.spawn(vital(self._send_packets))
         try:
+            self._ask_for_packets()
             self._reconcile()
             now = time.monotonic()
             audit = now + self._audit if self._audit else math.inf
@@ -105,7 +123,21 @@ class Session:
             LOG.warning("switch %s: %s", self.name, lost)
             self.datapath.close()
         finally:
+            self._outbox.put(None)
             self._engine.fleet.disconnected(self.name, self.wake)
+
+    def _send_packets(self) -> None:
+        """A green thread of its own: packets wait for no bundle, and a slow switch holds up nobody else's."""
+        try:
+            while (packet := self._outbox.get()) is not None:
+                self._put(packet)
+        except Lost:
+            pass
+
+    def _ask_for_packets(self) -> None:
+        """A switch that cannot match the TTL is to hand over the packets that it cannot count down."""
+        if self._engine.state.fabric.switches[self.name].dialect is Dialect.OPENFLOW13:
+            self._send([wire.set_async(self._next_xid())])
 
     def _reconcile(self) -> None:
         """Compare what the switch has with what it should have, by cookies and group contents; send the difference.

@@ -22,6 +22,8 @@ from ryu_vmmob import compat, options
 from ryu_vmmob.apps import rest_mount
 from ryu_vmmob.apps.links import LinkWatch
 from ryu_vmmob.apps.listening import refuse_taken_ports
+from ryu_vmmob.apps.packets import PacketIn, Packets
+from ryu_vmmob.apps.rounds import Rounds
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
@@ -29,6 +31,8 @@ from ryu_vmmob.compat.raw import EventRawMultipart
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.model.draft import Event
+from ryu_vmmob.punt.advertise import advertisements
+from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.auth import TokenFileError
 from ryu_vmmob.store import StoreError, open_store
@@ -36,7 +40,13 @@ from ryu_vmmob.store import StoreError, open_store
 LOG = logging.getLogger(__name__)
 
 LOOK_INTERVAL: Final = 0.5
-"""Seconds between two looks for what has to follow by itself (time-outs, quarantines)."""
+"""Seconds between two looks for what has to follow by itself (time-outs, quarantines, neighbours that are silent)."""
+ADVERTISE_INTERVAL: Final = 200.0
+"""Seconds between two router advertisements of a gateway at one edge (RFC 4861, 6.2.1: 4 to 1800)."""
+ADVERTISE_LOOK: Final = 1.0
+ADVERTISE_BURST: Final = 32
+"""Router advertisements that are made without a pause."""
+ADVERTISE_PAUSE: Final = 0.02
 
 
 ECHO_INTERVAL: Final = 5.0
@@ -68,10 +78,12 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             raise SystemExit(f"vmmob: {error}") from error
         self.engine.on_event = _log_event
         self._sessions: dict[Any, Session] = {}
-        self._links = LinkWatch(fabric, self.engine.state.links_down, self.settings.link_up_delay)
+        state = self.engine.state
+        self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
+        self._packets = Packets(self.engine, self._send_packet)
         compat.raw_multipart(True, self._wants_raw)
         rest_mount.mount(kwargs["wsgi"], rest)
-        self.threads.append(hub.spawn(vital(self._look)))
+        self.threads.extend(hub.spawn(vital(run)) for run in (self._look, self._ask_neighbours, self._advertise))
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
             fabric.name, len(fabric.switches), len(self.engine.state.cugs), len(self.engine.state.vms),
@@ -88,9 +100,33 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self._links_changed()
             self.engine.progress()
 
+    def _ask_neighbours(self) -> None:
+        while True:
+            hub.sleep(LOOK_INTERVAL)
+            self._packets.look(time.monotonic())
+
+    def _advertise(self) -> None:
+        """Router advertisements, a few at a time: whoever else wants to do something gets in between."""
+        rounds = Rounds(ADVERTISE_INTERVAL)
+        while True:
+            hub.sleep(ADVERTISE_LOOK)
+            for switch in rounds.due([row.name for row in self._sessions.values()], time.monotonic()):
+                for number, packet in enumerate(advertisements(self.engine.state, switch), start=1):
+                    self._send_packet(packet)
+                    if number % ADVERTISE_BURST == 0:
+                        hub.sleep(ADVERTISE_PAUSE)
+
+    def _send_packet(self, packet: PacketOut) -> None:
+        """Hand a packet to its switch; dropped when that is away."""
+        for session in self._sessions.values():
+            if session.name == packet.switch:
+                session.packet_out(packet.actions, packet.frame)
+
     def _links_changed(self) -> None:
+        now = time.monotonic()
         try:
-            self.engine.links_seen(self._links.down(time.monotonic()))
+            self.engine.links_seen(self._links.down(now))
+            self.engine.externals_seen(self._links.externals_down(now))
         except StoreError as error:
             # The next look tries again; the switches go on as they are.
             LOG.error("a change of links is not carried out: %s", error)
@@ -158,13 +194,15 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
     @vital
     def _on_packet_in(self, event: Any) -> None:
-        session = self._sessions.get(event.msg.datapath)
-        if session is None:
-            return
-        try:
-            self.engine.frame_seen(session.name, event.msg.cookie)
-        except StoreError as error:
-            LOG.error("a VM was seen at its target, and the store did not take it: %s", error)
+        message = event.msg
+        session = self._sessions.get(message.datapath)
+        if session is not None:
+            match = message.match
+            ttl_invalid = message.reason == message.datapath.ofproto.OFPR_INVALID_TTL
+            packet = PacketIn(
+                message.cookie, match.get("in_port", 0), match.get("metadata", 0), bytes(message.data), ttl_invalid
+            )
+            self._packets.came(session.name, packet, time.monotonic())
 
     def close(self) -> None:
         """Called by Ryu when it ends."""

@@ -72,8 +72,12 @@ def _address_probes() -> Iterator[Flow]:
 
 
 def _policy_defaults(gateway_mac: int) -> Iterator[Flow]:
-    """Where no policy says anything: what stays inside a CUG may pass, what is routed may not (R11)."""
+    """Where no policy says anything: what stays inside a CUG may pass, what is routed may not (R11).
+
+    What comes from outside is judged where it comes in, too: what nobody wants costs the fabric nothing.
+    """
     for eth_type in ETH_IP:
+        yield Flow(Table.POLICY_OUT, Priority.FALLBACK, match(metadata=OUTSIDE.of(1), eth_type=eth_type))
         yield Flow(Table.POLICY_OUT, Priority.FALLBACK, match(eth_dst=gateway_mac, eth_type=eth_type))
         yield Flow(Table.POLICY_IN, Priority.FALLBACK, match(metadata=ROUTED.of(1), eth_type=eth_type))
     for kind in ND_TYPES:

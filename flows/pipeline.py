@@ -147,6 +147,10 @@ class Meta(NamedTuple):
             raise ValueError(f"{value} does not fit in {self.width} bits")
         return value << self.shift, self.mask
 
+    def read(self, metadata: int) -> int:
+        """The field's value in a whole metadata."""
+        return (metadata & self.mask) >> self.shift
+
 
 SEGMENT: Final = Meta(0, 16)
 """The segment's key, written at INGRESS, and at ROUTE where a packet changes over; valid to the end of the pipeline.

@@ -17,7 +17,7 @@ from ryu_vmmob.flows.fields import TCP_ACK, TCP_RST
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata, policy_priority
-from ryu_vmmob.model.objects import Cug, Network, routed_segment
+from ryu_vmmob.model.objects import Network, routed_segment
 from ryu_vmmob.model.policy import TCP, Policy, Selector, port_masks
 from ryu_vmmob.model.state import State
 
@@ -28,25 +28,31 @@ _GROUPS: Final[tuple[Network, ...]] = (ip_network("224.0.0.0/4"), ip_network("25
 
 
 class End(NamedTuple):
-    """One thing that a selector stands for: addresses, in a scope, in a segment (None: whichever)."""
+    """One thing that a selector stands for: addresses, in a scope, of a CUG (None: whichever).
+
+    ``on_link``: they mean something inside the CUG only.
+    """
 
     network: Network
     scope: int | None = None
-    segment: int | None = None
+    cug: int | None = None
+    on_link: bool = False
 
 
 def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
     """The flows of ``policy`` at edge ``at``: POLICY_OUT where a sender it names can be, POLICY_IN where a receiver can."""
-    sources, targets = list(_ends(state, policy.source)), list(_ends(state, policy.target, receives=True))
+    sources, targets = list(_ends(state, policy.source)), list(_ends(state, policy.target))
     made: dict[int, Flow] = {}
-    for source, target in product(sources, targets):
+    for source, target in product(sources, [*targets, *_groups(state, policy.target)]):
         where = _together(source, target)
         if where is None or not _scope_is_at(state, where, at):
             continue
         there = {**where, **in_network("src", source.network), **in_network("dst", target.network)}
         for what in _transport(policy, "dst", source.network.version):
             _add(made, policy, {**there, **what}, *_tables(state, policy.source, policy.target, at))
-        if not policy.replies:
+    for source, target in product(sources, targets if policy.replies else ()):
+        where = _together(source, target)
+        if where is None or not _scope_is_at(state, where, at):
             continue
         back = {**where, **in_network("src", target.network), **in_network("dst", source.network)}
         for what, flag in product(_transport(policy, "src", source.network.version), (TCP_ACK, TCP_RST)):
@@ -59,7 +65,7 @@ def edges_of_policy(state: State, policy: Policy) -> frozenset[str]:
     """Every edge at which the policy can matter: those of the scopes that it is in."""
     scopes = {
         where["metadata"] if where else None
-        for source, target in product(_ends(state, policy.source), _ends(state, policy.target, receives=True))
+        for source, target in product(_ends(state, policy.source), _ends(state, policy.target))
         if (where := _together(source, target)) is not None
     }
     found: set[str] = set()
@@ -77,30 +83,33 @@ def _add(made: dict[int, Flow], policy: Policy, fields: dict[str, Any], out: boo
             made[flow.cookie] = flow
 
 
-def _ends(state: State, selector: Selector, *, receives: bool = False) -> Iterator[End]:
-    """What a selector stands for; nothing for a name that is gone. A group of its CUG's segment receives too."""
+def _ends(state: State, selector: Selector) -> Iterator[End]:
+    """What a selector stands for; nothing for a name that is gone."""
     value = selector.value
     if selector.kind == "any":
         yield from map(End, _EVERYWHERE)
     elif selector.kind == "prefix" and not isinstance(value, str) and value is not None:
         yield End(value)
     elif selector.kind == "cug" and isinstance(value, str) and value in state.cugs:
-        yield from _of_cug(state, state.cugs[value], receives)
+        cug = state.cugs[value]
+        for subnet in cug.subnets:
+            yield End(subnet, state.scope(cug), cug.key)
+            if subnet.version == _ON_LINK.version:
+                yield End(_ON_LINK, state.scope(cug), cug.key, on_link=True)
     elif selector.kind == "vm" and isinstance(value, str) and value in state.vms:
         for interface in state.vms[value].interfaces:
             cug = state.cugs[interface.cug]
             for ip in interface.addresses:
-                segment = cug.key if ip.is_link_local else None
-                yield End(ip_network(ip), state.scope(cug), segment)
+                yield End(ip_network(ip), state.scope(cug), cug.key, ip.is_link_local)
 
 
-def _of_cug(state: State, cug: Cug, receives: bool) -> Iterator[End]:
-    versions = {subnet.version for subnet in cug.subnets}
-    for subnet in cug.subnets:
-        yield End(subnet, state.scope(cug))
-    for network in (_ON_LINK, *(_GROUPS if receives else ())):
-        if network.version in versions:
-            yield End(network, state.scope(cug), cug.key)
+def _groups(state: State, selector: Selector) -> Iterator[End]:
+    """The group addresses of a CUG: they are sent to, and are never the sender."""
+    if selector.kind == "cug" and isinstance(selector.value, str) and selector.value in state.cugs:
+        cug = state.cugs[selector.value]
+        for network in _GROUPS:
+            if any(network.version == subnet.version for subnet in cug.subnets):
+                yield End(network, state.scope(cug), cug.key, on_link=True)
 
 
 def _together(source: End, target: End) -> dict[str, Any] | None:
@@ -108,15 +117,17 @@ def _together(source: End, target: End) -> dict[str, Any] | None:
     if source.network.version != target.network.version:
         return None
     fields = {}
-    for name, meta, one, other in (
-        ("scope", SCOPE, source.scope, target.scope),
-        ("segment", SEGMENT, source.segment, target.segment),
-    ):
-        if one is not None and other is not None and one != other:
+    if source.scope is not None and target.scope is not None and source.scope != target.scope:
+        return None
+    scope = source.scope if source.scope is not None else target.scope
+    if scope is not None:
+        fields["scope"] = SCOPE.of(scope)
+    if source.on_link or target.on_link:
+        if source.cug is not None and target.cug is not None and source.cug != target.cug:
             return None
-        key = one if one is not None else other
-        if key is not None:
-            fields[name] = meta.of(key)
+        cug = source.cug if source.on_link else target.cug
+        if cug is not None:
+            fields["segment"] = SEGMENT.of(cug)
     return {"metadata": metadata(**fields)} if fields else {}
 
 

@@ -8,16 +8,17 @@ extension 230.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ryu_vmmob.flows.flow import Flow, Group
+from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Group, encode_actions
 from ryu_vmmob.flows.pipeline import COOKIE_FULL_MASK, COOKIE_MARK, COOKIE_MARK_MASK
 
 VERSION: Final = 4
 _FLOW_MOD, _GROUP_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _EXPERIMENTER = 14, 15, 18, 20, 4
 _FLOW_ADD, _FLOW_DELETE = 0, 3
 _GROUP_ADD, _GROUP_MODIFY, _GROUP_DELETE = 0, 1, 2
+_PACKET_OUT, _SET_ASYNC = 13, 28
 _METER_MOD, _METER_ADD, _METER_MODIFY = 29, 0, 1
 _METER_PACKETS, _METER_BURST, _METER_DROP = 2, 4, 1
 ONF_EXPERIMENTER: Final = 0x4F4E4600
@@ -94,6 +95,29 @@ def meter_set(meter: int, rate: int, xids: tuple[int, int]) -> bytes:
         + struct.pack("!HHIHHII4x", command, _METER_PACKETS | _METER_BURST, meter, _METER_DROP, 16, rate, rate)
         for command, xid in zip((_METER_ADD, _METER_MODIFY), xids, strict=True)
     )
+
+
+MAX_PACKET_OUT: Final = 0xFFFF
+"""Bytes that the length field of a message can say."""
+
+
+def packet_out(actions: Iterable[Action], frame: bytes, xid: int) -> bytes:
+    """OFPT_PACKET_OUT of a whole frame that came from no port (7.3.7). ValueError when it does not fit in a message."""
+    body = encode_actions(tuple(actions))
+    length = 24 + len(body) + len(frame)
+    if length > MAX_PACKET_OUT:
+        raise ValueError(f"a packet-out of {length} bytes is too long")
+    head = _HEADER.pack(VERSION, _PACKET_OUT, length, xid) + struct.pack("!IIH6x", _NO_BUFFER, CONTROLLER, len(body))
+    return head + body + frame
+
+
+def set_async(xid: int) -> bytes:
+    """OFPT_SET_ASYNC (7.3.10): all that a switch tells without being asked, packets whose TTL is used up included.
+
+    A switch does not tell of those unless it is told to (OFPR_INVALID_TTL). For us as a slave there are port changes only.
+    """
+    packets, ports, flows = (7, 0), (7, 7), (15, 0)
+    return _HEADER.pack(VERSION, _SET_ASYNC, 32, xid) + struct.pack("!6I", *packets, *ports, *flows)
 
 
 def barrier(xid: int) -> bytes:

@@ -33,6 +33,7 @@ DISCARD, SOURCE_PORT = 9, 40000
 """Destination port where none is said (RFC 863), and the source port, for TCP and UDP."""
 _ECHO_REQUEST_V4, _ECHO_REQUEST_V6 = 8, 128
 _MAX_PLACES = 4
+_ALONE = ", which is in no routing domain"
 
 Kind = Literal["delivered", "answered", "controller", "unresolved", "astray", "dropped", "loop", "undefined"]
 
@@ -123,7 +124,7 @@ def trace(state: State, desired: Mapping[str, SwitchTables], question: Question)
         return ended("undefined", f"the flows do not say what happens: {error}")
     arrivals = tuple(_arrival(state, source, row.port, row.packet) for row in journey.deliveries)
     verdict = _verdict(state, network, source, journey, arrivals)
-    if unresolved and verdict.kind in ("delivered", "dropped") and not ends_unwanted(journey.visits[0].result.path[-1]):
+    if unresolved and verdict.kind in ("delivered", "dropped") and not ends_unwanted(journey.visits[0]):
         verdict = Verdict("unresolved", unresolved)
     return Trace(source, packet, verdict, network, journey, arrivals)
 
@@ -167,8 +168,6 @@ def _packet(state: State, source: Source, question: Question) -> tuple[Packet, s
     unresolved = None
     if eth_dst is None:
         unresolved = f"no member of CUG {cug.name} has {target}: shown is the question for it, which nobody answers"
-    elif question.protocol == "arp" and target in cug.gateways:
-        unresolved = f"{target} is the gateway of CUG {cug.name}, and nobody answers in its name"
     return packet.with_vlans(*(() if source.vlan_id is None else (source.vlan_id,))), unresolved
 
 
@@ -289,7 +288,8 @@ def _verdict(
     if not source.seat.sends:
         said.append(f"at this stage of its migration VM {source.vm} may not send at {source.seat.server}")
     elif sent["eth_dst"] == mac(state.fabric.gateway_mac):
-        said.append(f"it was for the gateway of CUG {source.interface.cug}")
+        lone = state.cugs[source.interface.cug].routing_domain is None
+        said.append(f"it was for the gateway of CUG {source.interface.cug}{_ALONE if lone else ''}")
     return Verdict("dropped", "; ".join(said) or "no copy came out of any port")
 
 

@@ -4,8 +4,8 @@
     .venv/bin/python tools/dump_pipeline.py            rewrite
     .venv/bin/python tools/dump_pipeline.py --check    say what is stale; exit status 1 if anything is
 
-A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The sample network is that of `commands` below, on
-etc/example.yaml.
+A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The samples are those of
+tools/pipeline_sample.py.
 """
 
 from __future__ import annotations
@@ -14,122 +14,55 @@ import argparse
 import difflib
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
+
+from pipeline_sample import BORDER, LAG_SHOWN, OUTSIDE_NAME, ROOT, SHOWN, STEPS, Sample, in_order, interface
 
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.flows.base import base_flows
-from ryu_vmmob.flows.compiler import Compiler, Plan
+from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.delta import Delta
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions
 from ryu_vmmob.flows.pipeline import (
     COOKIE_MARK,
     COOKIE_MARK_MASK,
     HAIRPIN,
     MAX_GROUP_INDEX,
+    MAX_POLICY_PRIORITY,
     MAX_SEGMENT_KEY,
+    METER_RATES,
+    OUTSIDE,
+    ROUTED,
+    SCOPE,
     SEGMENT,
     TABLES,
+    VIA,
     GroupKind,
     Meta,
+    Meter,
     Priority,
     Table,
     group_id,
+    policy_priority,
+    route_priority,
 )
 from ryu_vmmob.model.commands import (
-    Activate,
     Command,
-    Commit,
     LinksChanged,
-    Prepared,
     PutCug,
     PutVm,
     SettleTrees,
-    StartMigration,
     apply,
 )
-from ryu_vmmob.model.objects import Interface
-from ryu_vmmob.model.state import State, with_fabric
+from ryu_vmmob.model.objects import routed_segment
+from ryu_vmmob.model.state import with_fabric
 
-ROOT = Path(__file__).resolve().parent.parent
-FABRIC = ROOT / "etc" / "example.yaml"
 LINK_FABRIC = ROOT / "etc" / "two-dcs.yaml"
 LINK = "border-1:48=border-3:48"
-SHOWN, LAG_SHOWN = "tor-a", "tor-b"
-"""The switch whose tables are shown, and the one that has a server with a LAG."""
 
 Row = tuple[str, ...]
-
-
-def interface(cug: str, number: int, *ips: str) -> Interface:
-    """An interface with MAC 02:00:00:00:00:NUMBER."""
-    return Interface(cug, mac(f"02:00:00:00:00:{number:02x}"), tuple(ip_address(ip) for ip in ips))
-
-
-def populate() -> list[Command]:
-    """Two CUGs, four VMs; web on a tagged and an untagged server, db beside it and on a LAG."""
-    return [
-        PutCug("web", (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64"))),
-        PutCug("db", (ip_network("10.2.0.0/24"),)),
-        PutVm("web1", "srv-c1", (interface("web", 0x11, "10.1.0.11", "2001:db8:1::11"),)),
-        PutVm("web2", "srv-a2", (interface("web", 0x12, "10.1.0.12"),)),
-        PutVm("db1", "srv-a1", (interface("db", 0x21, "10.2.0.21"),)),
-        PutVm("db2", "srv-b1", (interface("db", 0x22, "10.2.0.22"),)),
-    ]
-
-
-STEPS: tuple[tuple[str, Command], ...] = (
-    ("preparing", StartMigration("m-1", "web1", "srv-a1")),
-    ("prepared", Prepared("m-1", 1.0)),
-    ("activated", Activate("m-1", 2.0, "seen at tor-a:1")),
-    ("committed", Commit("m-1", 3.0)),
-)
-
-
-def in_order(flow: Flow) -> tuple[int, int, str]:
-    """The order in which a frame meets flows."""
-    return flow.table.id, -flow.priority, str(flow)
-
-
-class Sample:
-    """The sample network, and the plan of each step of web1's move."""
-
-    def __init__(self) -> None:
-        self._state: State = with_fabric(None, load(FABRIC))
-        self._compiler = Compiler()
-        self.seen: dict[str, dict[int, Flow]] = {name: {} for name in self._state.fabric.switches}
-        """Every flow a switch has had, by cookie."""
-        self._do(*populate())
-        self.sizes: dict[str, Counter[str]] = {"before": self._sizes()}
-        self.plans: dict[str, Plan] = {}
-        self.prepared: dict[str, tuple[list[Flow], list[Group]]] = {}
-        for phase, command in STEPS:
-            self.plans[phase] = self._do(command)
-            self.sizes[phase] = self._sizes()
-            if phase == "prepared":
-                self.prepared = {name: self._tables(name) for name in self._state.fabric.switches}
-
-    def _do(self, *commands: Command) -> Plan:
-        change = apply(self._state, *commands)
-        plan = self._compiler.plan(change)
-        self._compiler.adopt(plan)
-        self._state = change.state
-        for name, flows in self.seen.items():
-            flows.update((flow.cookie, flow) for flow in self._compiler.flows(name))
-        return plan
-
-    def _tables(self, switch: str) -> tuple[list[Flow], list[Group]]:
-        flows = sorted(self._compiler.flows(switch), key=in_order)
-        return flows, sorted(self._compiler.groups(switch), key=lambda group: group.id)
-
-    def _sizes(self) -> Counter[str]:
-        return Counter({name: len(list(self._compiler.flows(name))) for name in sorted(self._state.fabric.switches)})
-
-
-# What the blocks say
 
 
 def rows(header: Row, body: Iterable[Row]) -> str:
@@ -150,7 +83,7 @@ def names(fields: Iterable[str]) -> str:
 
 def miss(table: Table) -> str:
     """What becomes of a frame that no flow of ``table`` wants, as `base_flows` has it."""
-    (flow,) = [flow for flow in base_flows() if flow.table is table and flow.priority == Priority.MISS]
+    (flow,) = [flow for flow in base_flows(0) if flow.table is table and flow.priority == Priority.MISS]
     return show_instructions(flow)
 
 
@@ -184,8 +117,27 @@ def bits(meta: Meta) -> str:
 def metadata() -> str:
     """The fields of the metadata."""
     body: tuple[tuple[str, Meta, str], ...] = (
-        ("`SEGMENT`", SEGMENT, f"the segment's key, 1 to {MAX_SEGMENT_KEY}; written at `ingress`, valid to the end"),
-        ("`HAIRPIN`", HAIRPIN, "an answer: it leaves by the port it came from; set at `answer`, read at `deliver`"),
+        (
+            "`SEGMENT`",
+            SEGMENT,
+            f"the segment's key, 1 to {MAX_SEGMENT_KEY}, and 0 for what comes from outside; written at `ingress`, and at "
+            "`route` where a packet changes over to another CUG",
+        ),
+        (
+            "`HAIRPIN`",
+            HAIRPIN,
+            "it may leave by the port it came from: an answer, set at `answer`, or a routed packet, set at `route`; read at "
+            "`deliver`",
+        ),
+        ("`ROUTED`", ROUTED, "it comes from another CUG or from outside; set at `route`, read at `policy_in`"),
+        ("`VIA`", VIA, "it came over a routed segment, so another edge has routed it already; set at `ingress`"),
+        ("`OUTSIDE`", OUTSIDE, "it came from an external network; set at `ingress`"),
+        (
+            "`SCOPE`",
+            SCOPE,
+            "where its addresses are unique: the key of the routing domain's segment, or the CUG's own where it has none; "
+            "written at `ingress`, valid to the end",
+        ),
     )
     return rows(
         ("field", "bits", "mask", "means"),
@@ -195,16 +147,34 @@ def metadata() -> str:
 
 _RUNGS: Mapping[Priority, str] = {
     Priority.MISS: "the end of each table",
-    Priority.FALLBACK: "what holds when nothing more precise does: the flood tree",
+    Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
+    Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
     Priority.NORMAL: "the ordinary flow",
     Priority.SPECIAL: "a rule that goes before the ordinary one",
     Priority.EXCEPTION: "a rule that goes before the special one",
+    Priority.POLICY: (
+        f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
+        f"{policy_priority(MAX_POLICY_PRIORITY, False)}"
+    ),
+    Priority.EXEMPT: "what is no policy's business: neighbour discovery",
 }
 
 
 def priorities() -> str:
     """The ladder."""
     return rows(("priority", "name", "used for"), ((str(int(rung)), f"`{rung.name}`", _RUNGS[rung]) for rung in Priority))
+
+
+_METERS: Mapping[Meter, str] = {
+    Meter.ANSWERS: "packets that want an answer: time exceeded, unreachable, router solicitations, neighbours outside",
+    Meter.REFUSALS: "frames refused at servers' ports, of which the controller sees some",
+}
+
+
+def meters() -> str:
+    """What limits the packets that reach the controller."""
+    body = ((str(int(meter)), f"`{meter.name}`", str(METER_RATES[meter]), _METERS[meter]) for meter in Meter)
+    return rows(("meter", "name", "packets a second", "limits"), body)
 
 
 _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
@@ -313,6 +283,42 @@ def in_table(table: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
     return lambda sample: dump(flow for flow in sample.prepared[switch][0] if flow.table is table)
 
 
+def routed_in(*tables: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
+    """The flows of some tables of one switch of the network with routing."""
+    return lambda sample: dump(sample.routed.flows(switch, *tables))
+
+
+def routed_answers(sample: Sample) -> str:
+    """What a gateway answers at one edge."""
+    flows = sample.routed.flows(SHOWN, Table.ANSWER)
+    return dump(flow for flow in flows if flow.owner[0] in ("cug", "gateway"))
+
+
+def of_segment(sample: Sample) -> str:
+    """How packets come in over the routed segment, and the ways on."""
+    segment = routed_segment("red")
+    key = SEGMENT.of(sample.routed.state.routing_domains["red"].key)[0]
+    entering = (
+        flow
+        for flow in sample.routed.flows(SHOWN, Table.INGRESS)
+        if flow.metadata is not None and flow.metadata[0] & SEGMENT.mask == key
+    )
+    flows = sample.routed.flows(SHOWN, Table.BRIDGE)
+    rest = [*flows, *sample.routed.groups(SHOWN)]
+    return dump([*entering, *(entry for entry in rest if entry.owner[:2] == ("hop", segment))])
+
+
+def of_transit(sample: Sample) -> str:
+    """All that a switch has of a routed segment on which it is no edge."""
+    flows = sample.routed.flows("border-2", *TABLES)
+    return dump(flow for flow in flows if flow.owner != ("switch",) and "red" in str(flow.owner))
+
+
+def of_external(sample: Sample) -> str:
+    """Everything an external network adds to its edge."""
+    return dump(flow for flow in sample.routed.flows(BORDER, *TABLES) if flow.owner == ("external", OUTSIDE_NAME))
+
+
 def of_lag(sample: Sample) -> str:
     """Bridging, delivery and groups of the switch with the LAG."""
     flows, groups = sample.prepared[LAG_SHOWN]
@@ -344,6 +350,9 @@ def link_failure(_: Sample) -> str:
     return rows(("messages sent for", *switches), body)
 
 
+_ROUTED = (Table.POLICY_OUT, Table.GATEWAY, Table.ROUTE, Table.POLICY_IN)
+"""Tables whose dumps are those of the network with routing."""
+
 Blocks = Mapping[str, Callable[[Sample], str]]
 FILES: Mapping[str, Blocks] = {
     "docs/pipeline.md": {
@@ -353,7 +362,12 @@ FILES: Mapping[str, Blocks] = {
         "cookie": cookie,
         "groups": lambda _: group_ids() + "\n\n" + group_example(),
         **{f"head-{table.label}": of_table(table) for table in TABLES},
-        **{f"dump-{table.label}": in_table(table) for table in TABLES},
+        **{f"dump-{table.label}": routed_in(table) if table in _ROUTED else in_table(table) for table in TABLES},
+        "meters": lambda _: meters(),
+        "routed-answers": routed_answers,
+        "routed-segment": of_segment,
+        "routed-transit": of_transit,
+        "routed-external": of_external,
         "dump-groups": lambda sample: dump(sample.prepared[SHOWN][1]),
         "dump-lag": of_lag,
     },

@@ -21,7 +21,8 @@ from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import (
@@ -41,6 +42,7 @@ from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.guests import clash
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.refusal import Refusal, conflict
+from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import Store, StoreError
 
@@ -255,13 +257,31 @@ class Engine:
             self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
             self.progress()
 
+    def externals_seen(self, down: frozenset[str]) -> None:
+        """The external networks that are down now, by name."""
+        if down != self.state.externals_down:
+            self.execute(ExternalsChanged(down, self._clock()))
+            self.progress()
+
+    def neighbour_heard(self, found: NeighbourHeard) -> None:
+        """Who answers for an address outside, or that nobody does any more."""
+        if self.state.neighbours.get((found.external, found.address)) != found.mac:
+            self.execute(replace(found, now=self._clock()))
+            self.progress()
+
+    def flow_met(self, switch: str, cookie: int) -> Flow | None:
+        """The desired flow of a switch that bears a cookie; None when there is none (any more)."""
+        return self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
+
     def frame_seen(self, switch: str, cookie: int) -> None:
         """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
 
-        Only of flows that ask for a copy: whatever else a switch sends us is no news of a VM.
+        Only of flows by which an interface comes in, and that ask for a copy: whatever else a switch sends is no news of a VM.
         """
-        flow = self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
-        if flow is None or not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
+        flow = self.flow_met(switch, cookie)
+        if flow is None or flow.table is not Table.INGRESS or flow.owner[0] != "vm":
+            return
+        if not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
             return
         vm = self.state.vms.get(flow.owner[1])
         migration = self.state.migration_of(vm) if vm is not None else None

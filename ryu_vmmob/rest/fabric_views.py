@@ -11,8 +11,11 @@ from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Swi
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.views import View, time_text
+
+_ROUTED = routed_segment("")
 
 
 def fabric_view(state: State) -> View:
@@ -158,10 +161,26 @@ def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
     match owner:
         case ("vm", name, number):
             return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
+        case ("route", name, number):
+            return {"kind": "vm", "name": name, "reason": f"packets for interface {number} of VM {name} are routed here"}
         case ("cug", name):
             return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
+        case ("gateway", name):
+            return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and addresses there that nobody has"}
+        case ("hop", segment, edge) if segment.startswith(_ROUTED):
+            name = segment.removeprefix(_ROUTED)
+            reason = f"the way of routing domain {name} to its edge {edge}"
+            return {"kind": "routing_domain", "name": name, "reason": reason}
         case ("hop", name, edge):
             return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
+        case ("routing_domain", name):
+            return {"kind": "routing_domain", "name": name, "reason": f"this switch carries routing domain {name}"}
+        case ("external", name):
+            return {"kind": "external", "name": name, "reason": f"external network {name} hangs on this switch"}
+        case ("policy", name):
+            return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
+        case ("server", name):
+            return {"kind": "server", "name": name, "reason": f"what server {name} may not send ends here"}
         case ("switch",):
             return {"kind": "switch", "name": None, "reason": "every switch has it"}
         case _:

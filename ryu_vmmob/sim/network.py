@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ryu_vmmob.fabric.model import Fabric, Link, PortRef
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Result, Tables
 
@@ -144,7 +145,8 @@ class Network:
             return
         result = tables.process(copy.packet, copy.port.port, lambda number: self.port_up(PortRef(name, number)))
         journey.visits.append(Visit(name, copy.port.port, copy.packet, result))
-        journey.controller += [Copied(name, cookie, packet) for cookie, packet in result.controller]
+        if result.path[-1].table is not Table.REFUSE:  # what is shown of a refused frame is a report: nothing follows of it
+            journey.controller += [Copied(name, cookie, packet) for cookie, packet in result.controller]
         journey.drops += [Drop(name, reason, copy.packet) for reason in result.lost]
         for number, packet in result.outputs:
             port = PortRef(name, number)

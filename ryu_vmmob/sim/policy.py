@@ -52,6 +52,12 @@ def decide(view: View, packet: Packet, source: End, target: End) -> bool:
     return _decide(view, view.policies, packet, source, target)
 
 
+def turns_on(view: View, rule: Rule, packet: Packet, source: End, target: End) -> bool:
+    """Whether this rule decides about a packet: without it the other way would be right."""
+    others = tuple(other for other in view.policies if other != rule)
+    return _decide(view, others, packet, source, target) != _decide(view, view.policies, packet, source, target)
+
+
 def verdict(view: View, packet: Packet, source: End, target: End) -> bool | None:
     """`decide` in all the versions of the policies that some switch may have; None where they differ."""
     found = {_decide(view, rules, packet, source, target) for rules in (view.policies, *view.former_policies)}

@@ -48,10 +48,11 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.gratuitous_arp(seat.mac, ip)
         yield make.arp_probe(seat.mac, ip)
         yield make.arp_request(seat.mac, ip, STRANGER_V4)
-    for ip in seat.v6:
+    for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
         yield make.neighbour_advertisement(seat.mac, ip)
         yield make.neighbour_solicitation(seat.mac, 0, ip)
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
+        yield make.router_solicitation(seat.mac, ip)
 
 
 def own(seat: Seat) -> Iterator[Packet]:

@@ -25,6 +25,24 @@ _NOT_FOUND: Final[Mapping[Table, str]] = {
 }
 """What it means that a table wants nothing of a packet. A table that is not here is explained by its purpose."""
 
+_BY_DEFAULT: Final[Mapping[Table, str]] = {
+    Table.POLICY_OUT: "no policy allows this out of its CUG",
+    Table.ROUTE: "no router forwards packets from or to such an address",
+    Table.POLICY_IN: "no policy allows this into the CUG",
+}
+"""What it means that a flow which every switch has drops a packet."""
+
+_KINDS: Final[Mapping[str, str]] = {
+    "vm": "VM",
+    "route": "VM",
+    "cug": "CUG",
+    "gateway": "CUG",
+    "routing_domain": "routing domain",
+    "external": "external network",
+    "policy": "policy",
+}
+"""The objects of the compiler in words."""
+
 
 class Scan(Classifier):
     """The flows of one table, unsorted: what a `Classifier` finds, cheaper for one packet. The flows have no doubles."""
@@ -125,9 +143,9 @@ def reasons(network: Network, visit: Visit) -> list[str]:
     exits = outlets(network, visit)
     if any(row.fault is None for row in exits):
         return []
-    last = visit.result.path[-1]
+    last = _deciding(visit.result.path)
     place = f"{visit.switch}, table {last.table.label}"
-    if ends_unwanted(last):
+    if ends_unwanted(visit):
         return [f"{place}: {_unwanted(last)}"]
     said = [*map(_lost, visit.result.lost), *(row.fault for row in exits if row.fault)]
     groups = [row for row in (last.flow.actions if last.flow else ()) if isinstance(row, ToGroup)]
@@ -148,21 +166,36 @@ def _lost(text: str) -> str:
     return f"{_BACK} to where it came from" if text.startswith("output to ingress port") else text
 
 
-def ends_unwanted(step: Step) -> bool:
-    """Whether the packet ended in this table without anything being done for it."""
-    return step.flow is None or not (step.flow.actions or step.flow.goto)
+def _deciding(path: Sequence[Step]) -> Step:
+    """The table that decided: the last one; for what is refused at a port the one that had it refused."""
+    return path[-2] if _is_refused(path) else path[-1]
+
+
+def _is_refused(path: Sequence[Step]) -> bool:
+    """Whether the packet ended among those that a port may not bring in. That some are shown is no help to it."""
+    return path[-1].table is Table.REFUSE and len(path) > 1
+
+
+def ends_unwanted(visit: Visit) -> bool:
+    """Whether the packet ended at this switch without anything being done for it."""
+    flow = visit.result.path[-1].flow
+    return _is_refused(visit.result.path) or flow is None or not (flow.actions or flow.goto)
 
 
 def ends_at_controller(visit: Visit) -> bool:
     """Whether the last flow handed the packet to the controller, which decides what becomes of it."""
     flow = visit.result.path[-1].flow
-    return flow is not None and any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
+    if flow is None or _is_refused(visit.result.path):
+        return False
+    return any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
 
 
 def _unwanted(step: Step) -> str:
     flow = step.flow
-    if flow is None or not flow.match:
+    if flow is None or not flow.match or (step.table is Table.INGRESS and flow.goto is Table.REFUSE):
         return _NOT_FOUND.get(step.table, f"no flow takes this packet ({step.table.purpose})")
-    whose = {"vm": "VM", "cug": "CUG"}.get(flow.owner[0]) if len(flow.owner) > 1 else None
+    if flow.owner == ("switch",) and step.table in _BY_DEFAULT:
+        return _BY_DEFAULT[step.table]
+    whose = _KINDS.get(flow.owner[0]) if len(flow.owner) > 1 else None
     owner = f" of {whose} {flow.owner[1]}" if whose else f" of {' '.join(flow.owner)}" if flow.owner else ""
     return f"a flow{owner} drops it ({show_match(flow.match)})"

@@ -23,6 +23,7 @@ from ryu_vmmob.sim.invariants import check
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View
 from ryu_vmmob.store.base import Record, Write
+from tests.property.facts import facts
 
 
 class MemoryStore:
@@ -160,8 +161,9 @@ class World:
                 links[cug] = links.get(cug, frozenset()) | links_of(self.fabric, found)
                 vlan_ids.update({(domain, cug): vlan_id for domain, vlan_id in state.vlan_ids(cug).items()})
         return View(
-            self.fabric, tables, tuple(self._seats(vlan_ids)), vlan_ids, self.engine.state.links_down, links
-        )
+            self.fabric, tables, tuple(self._seats(vlan_ids)), vlan_ids, self.engine.state.links_down, links,
+            **facts(self.window),
+        )  # fmt: skip
 
     def _seats(self, vlan_ids: dict[tuple[str, str], int]) -> Iterable[Seat]:
         calm = len({(state.trees, state.ways) for state in self.window}) == 1

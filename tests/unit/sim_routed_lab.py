@@ -6,7 +6,7 @@
                                  49 edge 9-- internet, 8-- partner
 
     routing domain red: web (w1 a1, w2 b1), db (d1 a1, d2 b2, d3 a2 with guest's tag); internet and partner
-    routing domain blue: lab (l1 a1, l2 b1), with the addresses of web; solo (s1 b2) is in none
+    routing domain blue: lab (l1 a1, l2 b1), with the addresses of web, and cam (c1 a1); solo (s1 b2) is in none
 
 As in `sim_lab`, nothing here comes from the compiler.
 """
@@ -62,10 +62,11 @@ CUGS = {
     "db": CugFacts("db", (ip_network("10.2.0.0/24"), ip_network("2001:db8:2::/64")),
                    (ip_address("10.2.0.1"), ip_address("2001:db8:2::1")), "red"),
     "lab": CugFacts("lab", (ip_network("10.1.0.0/24"),), (ip_address("10.1.0.1"),), "blue"),
+    "cam": CugFacts("cam", (ip_network("10.3.0.0/24"),), (ip_address("10.3.0.1"),), "blue"),
     "solo": CugFacts("solo", (ip_network("10.9.0.0/24"),), (ip_address("10.9.0.1"),)),
 }  # fmt: skip
-KEYS = {"web": 1, "db": 2, "lab": 3, "solo": 4, "routed:red": 11, "routed:blue": 12}
-SCOPES = {"web": 11, "db": 11, "lab": 12, "solo": 4, "routed:red": 11, "routed:blue": 12}
+KEYS = {"web": 1, "db": 2, "lab": 3, "cam": 5, "solo": 4, "routed:red": 11, "routed:blue": 12}
+SCOPES = {"web": 11, "db": 11, "lab": 12, "cam": 12, "solo": 4, "routed:red": 11, "routed:blue": 12}
 DOMAINS = {"tor-a": "rack-a", "tor-b": "rack-b", "edge": "core", "core": "core"}
 VLAN_IDS = {
     (domain, name): base + number
@@ -106,7 +107,10 @@ FABRIC = Fabric(
 )  # fmt: skip
 LINK_NAMES = frozenset(link.name for link in LINKS.values())
 TORS_ONLY = LINK_NAMES - {LINKS["edge"].name}
-ALLOWED = {"web": TORS_ONLY, "db": TORS_ONLY, "lab": TORS_ONLY, "routed:red": LINK_NAMES, "routed:blue": TORS_ONLY}
+ALLOWED = {
+    "web": TORS_ONLY, "db": TORS_ONLY, "lab": TORS_ONLY, "cam": frozenset[str](), "routed:red": LINK_NAMES,
+    "routed:blue": TORS_ONLY,
+}  # fmt: skip
 
 
 def seat(vm: str, cug: str, number: int, server: str, guest: int | None = None, **more: Any) -> Seat:
@@ -120,8 +124,8 @@ def seat(vm: str, cug: str, number: int, server: str, guest: int | None = None, 
 W1, W2 = seat("w1", "web", 11, "a1"), seat("w2", "web", 12, "b1")
 D1, D2, D3 = seat("d1", "db", 11, "a1"), seat("d2", "db", 12, "b2", guest=30), seat("d3", "db", 13, "a2", guest=5)
 L1, L2 = seat("l1", "lab", 11, "a1"), seat("l2", "lab", 12, "b1")
-S1 = seat("s1", "solo", 11, "b2")
-SEATS = (W1, W2, D1, D2, D3, L1, L2, S1)
+C1, S1 = seat("c1", "cam", 11, "a1"), seat("s1", "solo", 11, "b2")
+SEATS = (W1, W2, D1, D2, D3, L1, L2, C1, S1)
 
 ANY = Selector("any")
 WEB, DB = Selector("cug", "web"), Selector("cug", "db")
@@ -140,10 +144,13 @@ RULES = (
 )
 
 
-def entries(seats: Sequence[Seat] = SEATS, rules: Sequence[Rule] = RULES, externals: Sequence[ExternalFacts] = EXTERNALS) -> Entries:
+def entries(
+    seats: Sequence[Seat] = SEATS, rules: Sequence[Rule] = RULES, externals: Sequence[ExternalFacts] = EXTERNALS
+) -> Entries:
     """Flows of every switch, right for these facts."""
-    return {name: [*_base(name), *_trunks(name), *_ends(name, seats, externals), *_policy(seats, rules),
+    made = {name: [*_base(name), *_trunks(name), *_ends(name, seats, externals), *_policy(name, seats, rules),
                    *_routes(name, seats, externals), *_bridge(name, seats)] for name in FABRIC.switches}  # fmt: skip
+    return {name: list(dict.fromkeys(rows)) for name, rows in made.items()}
 
 
 def view(made: Entries | None = None, seats: Sequence[Seat] = SEATS, rules: tuple[Rule, ...] = RULES, **more: Any) -> View:
@@ -164,6 +171,8 @@ def _tag(tags: tuple[int, ...]) -> tuple[Action, ...]:
 
 
 def _base(name: str) -> Iterator[Flow]:
+    if name == "core":
+        return
     yield Flow(Table.ANSWER, 0, (), goto=Table.POLICY_OUT)
     yield Flow(Table.GATEWAY, 0, (), goto=Table.BRIDGE)
     yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
@@ -173,7 +182,7 @@ def _base(name: str) -> Iterator[Flow]:
         for kind in range(133, 138):
             yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
     for kind in (ETH_IPV4, ETH_IPV6):
-        for router in (GATEWAY, ROUTER.get(name, GATEWAY)):
+        for router in (ROUTER[name],) if name == "edge" else (GATEWAY,):
             yield Flow(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))
         yield Flow(Table.POLICY_IN, 500, match(metadata=ROUTED.of(1), eth_type=kind))
 
@@ -225,14 +234,15 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
 
 
 def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...]) -> Iterator[Flow]:
-    turn, address = (Move("eth_src", "eth_dst"), SetField("eth_src", mac)), int(ip)
+    turn: tuple[Action, ...] = (Move("eth_src", "eth_dst"), SetField("eth_src", mac))
+    address = int(ip)
     if ip.version == 4:
         arp = (SetField("arp_op", 2), Move("arp_sha", "arp_tha"), Move("arp_spa", "arp_tpa"), SetField("arp_sha", mac))
         rule = match(**where, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
         yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
-        echo = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0))
+        pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0))
         rule = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, ipv4_dst=address)
-        yield Flow(Table.ANSWER, 1000, rule, (*turn, *echo, *back))
+        yield Flow(Table.ANSWER, 1000, rule, (*turn, *pong, *back))
         return
     icmp = {**where, "eth_type": ETH_IPV6, "ip_proto": 58}
     swap = (*turn, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", address))
@@ -259,7 +269,7 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
     where = {"in_port": port, "eth_src": hop}
     for address in out.addresses:
         for flow in _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT))):
-            if dict((name, value) for name, value, _ in flow.match).get("eth_dst") != own:
+            if {name: value for name, value, _ in flow.match}.get("eth_dst") != own:
                 yield flow  # without ping
     yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_ARP, arp_op=1), goto=Table.ANSWER)
     yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135), goto=Table.ANSWER)
@@ -277,7 +287,9 @@ def _prefix(side: str, subnet: Any) -> dict[str, Any]:
 # Policies: every rule for every pair of ends it names, one flow each.
 
 
-def _policy(seats: Sequence[Seat], rules: Sequence[Rule]) -> Iterator[Flow]:
+def _policy(name: str, seats: Sequence[Seat], rules: Sequence[Rule]) -> Iterator[Flow]:
+    if name == "core":
+        return
     made: dict[tuple[bytes, Table], Flow] = {}
     for rule in rules:
         priority = 10000 + 2 * rule.priority + (not rule.allow)
@@ -337,8 +349,8 @@ def _routes(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]
     if name not in ROUTER:
         return
     for kind in (ETH_IPV4, ETH_IPV6):
-        doors = [(ROUTER[name], VIA.of(1)), (ROUTER[name], OUTSIDE.of(1))]
-        doors += [(GATEWAY, SEGMENT.of(KEYS[cug])) for cug in CUGS]
+        doors = [(ROUTER[name], VIA.of(1)), *([(ROUTER[name], OUTSIDE.of(1))] if name == "edge" else [])]
+        doors += [(GATEWAY, SEGMENT.of(KEYS[cug])) for cug in {one.cug: one for one in seats if one.switch == name}]
         for router, meta in doors:
             yield Flow(Table.GATEWAY, 1000, match(metadata=meta, eth_dst=router, eth_type=kind), goto=Table.ROUTE)
             for ttl in (0, 1):
@@ -374,8 +386,8 @@ def _host(name: str, cug: str, ip: Any, seats: Sequence[Seat]) -> Iterator[Flow]
         yield Flow(Table.ROUTE, 628, match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule), tuple(away))
     for subnet in CUGS[cug].subnets:
         if subnet.version == ip.version:
-            rule = match(metadata=scope, **_prefix("dst", subnet))
-            yield Flow(Table.ROUTE, 500 + subnet.prefixlen, rule, (Output(CONTROLLER, 128),))
+            nobody = match(metadata=scope, **_prefix("dst", subnet))
+            yield Flow(Table.ROUTE, 500 + subnet.prefixlen, nobody, (Output(CONTROLLER, 128),))
 
 
 def _exit(name: str, out: ExternalFacts, prefix: Any) -> Iterator[Flow]:

@@ -10,8 +10,34 @@ import pytest
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.fields import FIELDS, vid
-from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Group, GroupType, Move, Output, PopVlan, PushVlan, SetField, ToGroup
-from ryu_vmmob.flows.pipeline import HAIRPIN, MAX_GROUP_INDEX, MAX_SEGMENT_KEY, SEGMENT, GroupKind, Table, group_id, group_parts
+from ryu_vmmob.flows.flow import (
+    IN_PORT,
+    Action,
+    DecTtl,
+    Flow,
+    Group,
+    GroupType,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+)
+from ryu_vmmob.flows.pipeline import (
+    HAIRPIN,
+    MAX_GROUP_INDEX,
+    MAX_SEGMENT_KEY,
+    OUTSIDE,
+    ROUTED,
+    SCOPE,
+    SEGMENT,
+    VIA,
+    GroupKind,
+    Table,
+    group_id,
+    group_parts,
+)
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.state import State
 from tests.unit.core_support import EXAMPLE, LEFT_A, Site, cug, do, nic, rooted, start, two_planes, two_racks, vm
@@ -37,6 +63,13 @@ STATES: dict[str, tuple[Fabric, tuple[Command, ...]]] = {
     "committed": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3"), Activate("m1", 1.0), Commit("m1", 1.0))),
     "cut off": (two_racks(), (*EVERYWHERE, MOVE, LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0))),
 }
+
+WRITTEN = {
+    Table.INGRESS: SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask,
+    Table.ANSWER: HAIRPIN.mask,
+    Table.ROUTE: SEGMENT.mask | ROUTED.mask | HAIRPIN.mask,
+}
+"""What of the metadata a table may write; others write none of it."""
 
 
 @pytest.fixture(params=STATES, scope="module")
@@ -105,9 +138,13 @@ def test_every_table_matches_and_sets_what_the_pipeline_says(compiled: tuple[Sta
                     changed.add(action.target)
                 elif isinstance(action, (PushVlan, PopVlan)):
                     changed.add("vlan")
+                elif isinstance(action, DecTtl):
+                    changed.add("ttl")
             assert changed <= flow.table.value.sets, flow
             if flow.metadata is not None:
-                assert flow.metadata[1] == {Table.INGRESS: SEGMENT.mask, Table.ANSWER: HAIRPIN.mask}[flow.table]
+                value, mask = flow.metadata
+                assert mask & ~WRITTEN[flow.table] == 0, flow
+                assert value & ~mask == 0, flow
 
 
 def test_moves_are_between_fields_of_one_size(compiled: tuple[State, Compiler]) -> None:

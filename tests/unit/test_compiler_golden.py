@@ -23,12 +23,13 @@ NETWORK: tuple[Command, ...] = (
     vm("both", "srv-a2", nic(13), nic(13, "db", 2)),
     vm("db1", "srv-a1", nic(11, "db", 2)),
 )
+EVERYWHERE = ("switch",)
 PREPARED = (*NETWORK, StartMigration("m1", "web1", "srv-c1"))
 STATES = {"rest": NETWORK, "prepared": PREPARED, "activated": (*PREPARED, Activate("m1", 1.0))}
 
 
 def dump(commands: tuple[Command, ...]) -> str:
-    """Every switch's flows and groups, in the order of the tables."""
+    """Every switch's flows and groups, in the order of the tables; what all switches have alike stands once, in front."""
     state = start(EXAMPLE, *commands)
     compiled = full(state)
     lines = [
@@ -36,10 +37,17 @@ def dump(commands: tuple[Command, ...]) -> str:
         for name, row in sorted(state.cugs.items())
     ]
     lines += [f"# switch {name}: key {key}" for name, key in sorted(state.switch_keys.items())]
-    for switch in sorted(EXAMPLE.switches):
-        flows = sorted(compiled.flows(switch), key=lambda row: (row.table.id, -row.priority, str(row)))
+    tables = {
+        switch: sorted(compiled.flows(switch), key=lambda row: (row.table.id, -row.priority, str(row)))
+        for switch in sorted(EXAMPLE.switches)
+    }
+    alike, *others = ([str(row) for row in rows if row.owner == EVERYWHERE] for rows in tables.values())
+    assert all(rows == alike for rows in others)
+    lines += ["", f"== every switch: {len(alike)} flows", *alike]
+    for switch, rows in tables.items():
+        flows = [row for row in rows if row.owner != EVERYWHERE]
         groups = sorted(compiled.groups(switch), key=lambda row: row.id)
-        lines += ["", f"== {switch}: {len(flows)} flows, {len(groups)} groups"]
+        lines += ["", f"== {switch}: {len(flows)} flows of its own, {len(groups)} groups"]
         lines += [f"{group}  # {' '.join(group.owner)}" for group in groups]
         lines += [f"{flow}  # {' '.join(flow.owner)}" for flow in flows]
     return "\n".join(lines) + "\n"

@@ -64,7 +64,7 @@ def arrive(service: rest_support.Service, switch: str) -> None:
     (flow,) = [
         flow
         for flow in service.engine.desired.flows(switch)
-        if any(isinstance(action, Output) and action.port == CONTROLLER for action in flow.actions)
+        if flow.owner[0] == "vm" and any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
     ]
     service.engine.frame_seen(switch, flow.cookie)
     service.confirm()

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
 from tests.unit.core_support import (
@@ -24,9 +25,14 @@ from tests.unit.core_support import (
 
 
 def awaited(made: Site, switch: str) -> list[int]:
-    """Cookies of the flows that send a copy to the controller."""
+    """Cookies of the flows by which a VM that is awaited says that it has arrived."""
+    return [row.cookie for row in shown(made, switch) if row.table is Table.INGRESS and row.owner[0] == "vm"]
+
+
+def shown(made: Site, switch: str) -> list[Flow]:
+    """The flows that send a copy to the controller, whosever they are."""
     flows = made.engine.desired.flows(switch)
-    return [row.cookie for row in flows if any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)]
+    return [row for row in flows if any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)]
 
 
 @pytest.mark.parametrize("target", ["a2", "b1", "b2", "b3", "a3"])

@@ -10,7 +10,7 @@ import pytest
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.fields import eui64_link_local, mac
-from ryu_vmmob.model import commands
+from ryu_vmmob.model import allocation
 from ryu_vmmob.model.commands import (
     Abort,
     Activate,
@@ -403,12 +403,16 @@ def test_refused_and_its_passing_twin(case: Case) -> None:
 
 
 def test_as_many_cugs_as_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "MAX_SEGMENT_KEY", 2)
+    """Each CUG and each routing domain has a segment, and a key of its own for it."""
+    monkeypatch.setattr(allocation, "MAX_SEGMENT_KEY", 2)
     state = start(two_racks(), cug("a", 1), cug("b", 2))
-    with pytest.raises(Refusal, match="2 CUGs already") as raised:
-        apply(state, cug("c", 3))
-    assert raised.value.status == 409
+    for one_more in (cug("c", 3), cug("a", 1, routing_domain="red")):
+        with pytest.raises(Refusal, match="2 CUGs and routing domains already") as raised:
+            apply(state, one_more)
+        assert raised.value.status == 409
     assert apply(apply(state, DeleteCug("a")).state, cug("c", 3)).state.cugs["c"].key == 1
+    with pytest.raises(Refusal, match="2 CUGs and routing domains already"):
+        apply(start(two_racks(), cug("a", 1)), cug("b", 2, routing_domain="red"))
 
 
 def test_no_move_begins_while_links_change() -> None:

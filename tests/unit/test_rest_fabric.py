@@ -163,6 +163,8 @@ def test_flows_say_whose_they_are(service: Service) -> None:
         ("cug", "web"),
         ("vm", "web1"),
         ("vm", "web2"),
+        ("server", "srv-a1"),
+        ("server", "srv-a2"),
     }
     assert all(item["owner"]["reason"] for item in items)
     delivery = [item for item in items if item["table"] == "deliver" and item["owner"]["name"] == "web1"]

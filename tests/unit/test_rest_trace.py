@@ -72,10 +72,16 @@ def test_a_drop(service: Service) -> None:
     assert (found["verdict"], found["reason"], found["deliveries"]) == ("dropped", reason, [])
     (hop,) = found["hops"]
     assert (hop["outputs"], hop["dropped"]) == ([], reason)
-    assert hop["tables"][-1] | {"cookie": None} == {
-        "table": "admit", "priority": 0, "match": "", "actions": "drop", "cookie": None,
-        "owner": {"kind": "switch", "name": None, "reason": "every switch has it"},
-    }  # fmt: skip
+    assert [row | {"cookie": None} for row in hop["tables"][-2:]] == [
+        {
+            "table": "admit", "priority": 0, "match": "", "actions": "goto:refuse", "cookie": None,
+            "owner": {"kind": "switch", "name": None, "reason": "every switch has it"},
+        },
+        {
+            "table": "refuse", "priority": 1000, "match": "in_port=1", "actions": "meter:2,controller:128", "cookie": None,
+            "owner": {"kind": "server", "name": "srv-a1", "reason": "what server srv-a1 may not send ends here"},
+        },
+    ]  # fmt: skip
 
 
 def test_links_that_are_down_are_respected(service: Service) -> None:

@@ -131,7 +131,8 @@ def test_a_broadcast_reaches_every_other_member() -> None:
         ({"ip": None, "mac": 0x020000010099}, "tor-a, table bridge: the segment has no such destination here"),
         (
             {"ip": "10.9.9.9"},
-            "tor-a, table bridge: the segment has no such destination here; it was for the gateway of CUG web",
+            "tor-a, table policy_out: no policy allows this out of its CUG; "
+            "it was for the gateway of CUG web, which is in no routing domain",
         ),
     ],
 )

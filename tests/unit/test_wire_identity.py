@@ -14,6 +14,7 @@ from ryu_vmmob.flows.flow import (
     IN_PORT,
     Action,
     Bucket,
+    DecTtl,
     Flow,
     Group,
     GroupType,
@@ -29,7 +30,10 @@ from ryu_vmmob.flows.flow import (
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES
 from tests.unit.wire_ryu import OFP, PARSER, assert_same_flow, match_of, read
 
-MASKABLE = {"metadata", "eth_dst", "eth_src", "vlan_vid", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "nd_reserved"}
+MASKABLE = {
+    "metadata", "eth_dst", "eth_src", "vlan_vid", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "nd_reserved", "arp_spa",
+    "ipv6_nd_target", "tcp_src", "tcp_dst", "udp_src", "udp_dst", "tcp_flags",
+}  # fmt: skip
 MOVES = [
     (a, b) for a, one in FIELDS.items() for b, other in FIELDS.items()
     if one.nxm and other.nxm and one.size == other.size and a != b
@@ -63,12 +67,14 @@ actions = st.lists(
         st.integers(0, 0xFFFFFF00).map(ToGroup),
         st.just(PushVlan()),
         st.just(PopVlan()),
+        st.just(DecTtl()),
         st.sampled_from(MOVES).map(lambda pair: Move(*pair)),
         st.sampled_from(settable).flatmap(lambda name: values(name).map(lambda value: SetField(name, value))),
     ),
     max_size=6,
 ).map(tuple)
 words = st.integers(0, (1 << 64) - 1)
+meters = st.one_of(st.none(), st.integers(1, 0xFFFF0000))
 flows = st.builds(
     Flow,
     st.sampled_from(TABLES),
@@ -77,6 +83,7 @@ flows = st.builds(
     actions,
     st.one_of(st.none(), st.sampled_from(TABLES)),
     st.one_of(st.none(), st.tuples(words, words)),
+    meters,
 )
 
 
@@ -101,7 +108,7 @@ def test_equality_bytes_and_cookies_say_the_same(a: Flow, b: Flow) -> None:
 @given(flows)
 def test_a_flow_made_again_is_the_same_flow(flow: Flow) -> None:
     rows = {name: value if mask is None else (value, mask) for name, value, mask in reversed(flow.match)}
-    again = Flow(flow.table, flow.priority, match(**rows), tuple(flow.actions), flow.goto, flow.metadata)
+    again = Flow(flow.table, flow.priority, match(**rows), tuple(flow.actions), flow.goto, flow.metadata, flow.meter)
     assert again == flow
     assert again.cookie == flow.cookie
     assert hash(again) == hash(flow)
@@ -110,14 +117,15 @@ def test_a_flow_made_again_is_the_same_flow(flow: Flow) -> None:
 
 @given(flows, st.data())
 def test_any_change_changes_the_cookie(flow: Flow, data: st.DataObject) -> None:
-    what = data.draw(st.sampled_from(["table", "priority", "actions", "goto", "metadata"]))
+    what = data.draw(st.sampled_from(["table", "priority", "actions", "goto", "metadata", "meter"]))
     parts: dict[str, Any] = {
         "table": flow.table, "priority": flow.priority, "match": flow.match,
-        "actions": flow.actions, "goto": flow.goto, "metadata": flow.metadata,
+        "actions": flow.actions, "goto": flow.goto, "metadata": flow.metadata, "meter": flow.meter,
     }  # fmt: skip
     kinds: dict[str, st.SearchStrategy[Any]] = {
         "table": st.sampled_from(TABLES), "priority": st.integers(0, 0xFFFF), "actions": actions,
         "goto": st.one_of(st.none(), st.sampled_from(TABLES)), "metadata": st.one_of(st.none(), st.tuples(words, words)),
+        "meter": meters,
     }  # fmt: skip
     parts[what] = data.draw(kinds[what].filter(lambda value: value != parts[what]))
     assert Flow(**parts).cookie != flow.cookie
@@ -143,4 +151,6 @@ def test_the_order_of_a_match_is_that_of_the_fields(rows: Match) -> None:
 
 
 def test_actions_are_all_tried() -> None:
-    assert {kind.__name__ for kind in get_args(Action)} == {"Output", "ToGroup", "SetField", "Move", "PushVlan", "PopVlan"}
+    assert {kind.__name__ for kind in get_args(Action)} == {
+        "Output", "ToGroup", "SetField", "Move", "PushVlan", "PopVlan", "DecTtl",
+    }  # fmt: skip

@@ -7,11 +7,13 @@ import struct
 import pytest
 
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, FIELDS, MAC_BROADCAST, vid
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, FIELDS, MAC_BROADCAST, OPENFLOW_BASIC, TCP_ACK, vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
+    Action,
     Bucket,
+    DecTtl,
     Flow,
     Group,
     GroupType,
@@ -23,7 +25,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
     match,
 )
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, HAIRPIN, SEGMENT, GroupKind, Table, group_id
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, HAIRPIN, METER_RATES, SEGMENT, GroupKind, Meter, Table, group_id
 from tests.unit.wire_ryu import (
     DESC,
     OFP,
@@ -124,7 +126,21 @@ FLOWS = {
     ),
     "answer ping": Flow(
         Table.ANSWER, 1000, match(eth_type=ETH_IPV4, ip_proto=1, ipv4_dst=IP, icmpv4_type=8),
-        (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", IP), SetField("icmpv4_type", 0)), Table.DELIVER,
+        (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", IP), SetField("icmpv4_type", 0), SetField("nw_ttl", 64)),
+        Table.DELIVER,
+    ),
+    "route": Flow(
+        Table.ROUTE, 532, match(eth_type=ETH_IPV4, ipv4_dst=IP),
+        (DecTtl(), SetField("eth_src", MAC), SetField("eth_dst", MAC + 1)), Table.POLICY_IN, SEGMENT.of(8),
+    ),
+    "time is over": Flow(
+        Table.GATEWAY, 2000, match(metadata=SEGMENT.of(7), eth_dst=MAC, eth_type=ETH_IPV4, nw_ttl=1),
+        (Output(CONTROLLER, 0xFFFF),), meter=Meter.ANSWERS,
+    ),
+    "refuse": Flow(Table.REFUSE, 1000, match(in_port=1), (Output(CONTROLLER, 128),), meter=Meter.REFUSALS),
+    "allow replies": Flow(
+        Table.POLICY_IN, 10200, match(eth_type=ETH_IPV6, ip_proto=6, tcp_src=(8000, 0xFFC0), tcp_flags=(TCP_ACK, TCP_ACK)), (),
+        Table.DELIVER,
     ),
     "bridge": Flow(Table.BRIDGE, 1000, match(metadata=SEGMENT.of(7), eth_dst=MAC), (ToGroup(TO_GROUP),), Table.DELIVER),
     "flood": Flow(
@@ -163,10 +179,16 @@ GROUPS = {
 }  # fmt: skip
 
 
+NXM_NX = 1
+
+
 def known_to_ryu(flow: Flow) -> bool:
-    """Whether Ryu can write these bytes itself: it does not know the class of the two fields of neighbour discovery."""
-    names = [name for name, _, _ in flow.match] + [a.name for a in flow.actions if isinstance(a, SetField)]
-    return all(FIELDS[name].oxm_class == 0x8000 for name in names)
+    """Whether Ryu can write these bytes itself. It does not know the class of the two fields of neighbour discovery, and in
+    a match it puts Open vSwitch's fields before those they depend on.
+    """
+    matched = {FIELDS[name].oxm_class for name, _, _ in flow.match}
+    written = {FIELDS[action.name].oxm_class for action in flow.actions if isinstance(action, SetField)}
+    return matched <= {OPENFLOW_BASIC} and written <= {OPENFLOW_BASIC, NXM_NX}
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -264,6 +286,37 @@ def test_delete_a_group() -> None:
     assert wire.group_delete(77, XID) == serialised(theirs, XID)
 
 
+OUT = (PushVlan(), SetField("vlan_vid", vid(110)), Output(1))
+
+
+@pytest.mark.parametrize("actions", [(Output(1),), OUT, (ToGroup(TO_GROUP),)], ids=["port", "tag", "group"])
+@pytest.mark.parametrize("frame", [b"", bytes(61)], ids=["empty", "frame"])
+def test_packet_out(actions: tuple[Action, ...], frame: bytes) -> None:
+    ours = wire.packet_out(actions, frame, XID)
+    theirs = PARSER.OFPPacketOut(
+        DESC, buffer_id=OFP.OFP_NO_BUFFER, in_port=OFP.OFPP_CONTROLLER, actions=[ryu_action(row) for row in actions],
+        data=frame,
+    )  # fmt: skip
+    assert ours == serialised(theirs, XID)
+
+
+def test_a_packet_out_longer_than_a_message_is_refused() -> None:
+    longest = 0xFFFF - 24 - 16
+    assert len(wire.packet_out((Output(1),), bytes(longest), XID)) == 0xFFFF
+    with pytest.raises(ValueError, match="65536 bytes"):
+        wire.packet_out((Output(1),), bytes(longest + 1), XID)
+
+
+def test_asking_for_packets_whose_time_is_over() -> None:
+    packets = 1 << OFP.OFPR_NO_MATCH | 1 << OFP.OFPR_ACTION | 1 << OFP.OFPR_INVALID_TTL
+    ports = 1 << OFP.OFPPR_ADD | 1 << OFP.OFPPR_DELETE | 1 << OFP.OFPPR_MODIFY
+    flows = (
+        1 << OFP.OFPRR_IDLE_TIMEOUT | 1 << OFP.OFPRR_HARD_TIMEOUT | 1 << OFP.OFPRR_DELETE | 1 << OFP.OFPRR_GROUP_DELETE
+    )
+    theirs = PARSER.OFPSetAsync(DESC, [packets, 0], [ports, ports], [flows, 0])
+    assert wire.set_async(XID) == serialised(theirs, XID)
+
+
 def test_barrier() -> None:
     assert wire.barrier(XID) == serialised(PARSER.OFPBarrierRequest(DESC), XID)
 
@@ -294,6 +347,25 @@ def test_bundle_add_carries_the_message_and_its_xid() -> None:
     assert (bundle, found) == (9, flags)
     assert ours[24:] == inner
     assert_same_flow(flow, read(ours[24:]), flow.cookie)
+
+
+@pytest.mark.parametrize("meter", Meter)
+def test_a_meter_is_made_and_then_changed(meter: Meter) -> None:
+    """Whether the switch has it or not, one of the two messages does it."""
+    rate = METER_RATES[meter]
+    flags = OFP.OFPMF_PKTPS | OFP.OFPMF_BURST
+    theirs = [
+        PARSER.OFPMeterMod(DESC, command, flags, meter, [PARSER.OFPMeterBandDrop(rate, rate)])
+        for command in (OFP.OFPMC_ADD, OFP.OFPMC_MODIFY)
+    ]
+    assert wire.meter_set(meter, rate, (XID, XID + 1)) == serialised(theirs[0], XID) + serialised(theirs[1], XID + 1)
+
+
+@pytest.mark.parametrize("name", ["nw_ttl", "tcp_flags"])
+def test_the_fields_of_open_vswitch_by_their_own_numbers(name: str) -> None:
+    """NXM_NX_IP_TTL and NXM_NX_TCP_FLAGS, as ovs-fields(7) has them."""
+    header = {"nw_ttl": 0x00013A01, "tcp_flags": 0x00014402}[name]
+    assert FIELDS[name].header() == header.to_bytes(4, "big")
 
 
 def test_requests_for_flows_and_groups() -> None:

@@ -12,7 +12,7 @@ from ryu.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
 from ryu_vmmob.flows.fields import FIELDS, mac
-from ryu_vmmob.flows.flow import Action, Flow, Move, Output, PopVlan, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.flow import Action, DecTtl, Flow, Move, Output, PopVlan, PushVlan, SetField, ToGroup
 
 DESC = ProtocolDesc(version=4)
 OFP, PARSER = ofproto_v1_3, ofproto_v1_3_parser
@@ -41,8 +41,13 @@ def number(value: Any) -> int:
 
 
 def field_name(name: str) -> str:
-    """Our name of a field; in field moves Ryu gives the NXM headers names of their own."""
+    """Our name of a field; Ryu gives those with NXM headers names of their own, beside OpenFlow's of the same meaning."""
     return _BY_NUMBER.get(name, name).removesuffix("_nxm")
+
+
+def ryu_name(name: str) -> str:
+    """Ryu's name of a field of ours."""
+    return "tcp_flags_nxm" if name == "tcp_flags" else name
 
 
 def match_of(ryu_match: Any) -> dict[str, tuple[int, int | None]]:
@@ -66,6 +71,8 @@ def action_of(action: Any) -> Action:
             return PushVlan()
         case "OFPActionPopVlan":
             return PopVlan()
+        case "OFPActionDecNwTtl":
+            return DecTtl()
         case "OFPActionSetField":
             return SetField(field_name(action.key), number(action.value))
         case "NXActionRegMove":
@@ -84,6 +91,7 @@ def assert_same_flow(flow: Flow, message: Any, cookie: int) -> None:
     actions: tuple[Action, ...] = ()
     metadata: tuple[int, int] | None = None
     goto: int | None = None
+    meter: int | None = None
     kinds = [instruction.type for instruction in message.instructions]
     assert len(set(kinds)) == len(kinds), "an instruction stands twice"
     for instruction in message.instructions:
@@ -93,16 +101,19 @@ def assert_same_flow(flow: Flow, message: Any, cookie: int) -> None:
             metadata = (instruction.metadata, instruction.metadata_mask)
         elif instruction.type == OFP.OFPIT_GOTO_TABLE:
             goto = instruction.table_id
+        elif instruction.type == OFP.OFPIT_METER:
+            meter = instruction.meter_id
         else:
             raise AssertionError(f"unexpected instruction {instruction}")
     assert actions == flow.actions
     assert metadata == flow.metadata
     assert goto == (None if flow.goto is None else flow.goto.id)
+    assert meter == flow.meter
 
 
 def ryu_value(name: str, value: int) -> Any:
     """A value as Ryu's constructors want it."""
-    descriptor = next(t for t in OFP.oxm_types if t.name == name).type
+    descriptor = next(t for t in OFP.oxm_types if t.name == ryu_name(name)).type
     if isinstance(descriptor, type_desc.IntDescr):
         return value
     return descriptor.to_user(value.to_bytes(FIELDS[name].size, "big"))
@@ -119,8 +130,10 @@ def ryu_action(action: Action) -> Any:
             return PARSER.OFPActionPushVlan(0x8100)
         case PopVlan():
             return PARSER.OFPActionPopVlan()
+        case DecTtl():
+            return PARSER.OFPActionDecNwTtl()
         case SetField(name=name, value=value):
-            return PARSER.OFPActionSetField(**{name: ryu_value(name, value)})
+            return PARSER.OFPActionSetField(**{ryu_name(name): ryu_value(name, value)})
         case Move(source=source, target=target):
             return PARSER.NXActionRegMove(f"{source}_nxm", f"{target}_nxm", 8 * FIELDS[source].size)
     raise AssertionError(f"Ryu has no such action: {action}")
@@ -133,6 +146,8 @@ def ryu_flow_mod(flow: Flow) -> Any:
         for name, value, mask in flow.match
     }
     instructions = []
+    if flow.meter is not None:
+        instructions.append(PARSER.OFPInstructionMeter(flow.meter))
     if flow.actions:
         apply = OFP.OFPIT_APPLY_ACTIONS
         instructions.append(PARSER.OFPInstructionActions(apply, [ryu_action(action) for action in flow.actions]))

@@ -35,7 +35,7 @@ def routed(view: View) -> Iterator[Violation]:
 
 
 def _from_edge(view: View, choice: Choice, name: str, here: Sequence[Seat]) -> Iterator[Violation]:
-    expired: set[tuple[int, str]] = set()
+    expired: set[tuple[str, int, str]] = set()
     for address, targets in view.seats_with[name].items():
         cug = targets[0].cug
         able = [seat for seat in here if seat.cug != cug and source_address(view, seat, address.version) is not None]
@@ -47,7 +47,7 @@ def _from_edge(view: View, choice: Choice, name: str, here: Sequence[Seat]) -> I
         for port in ports_for(view, choice, origin, targets):
             if pair.allowed is not None:
                 yield from route(view, origin, port, pair.allowed)
-                ways = {(address.version, target.switch) for target in targets}
+                ways = {(origin.cug, address.version, target.switch) for target in targets}
                 if is_sure(origin) and not ways <= expired:
                     expired |= ways
                     yield from expire(view, origin, port, pair.allowed)

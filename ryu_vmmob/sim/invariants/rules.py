@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
 from ryu_vmmob.sim.invariants.bridged import exchange
@@ -10,12 +11,13 @@ from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
 from ryu_vmmob.sim.invariants.forwarding import route
 from ryu_vmmob.sim.invariants.judging import POLICY, silence, stays_out
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.policy import Talk, is_end, reply_talks, rule_talks, verdict
+from ryu_vmmob.sim.policy import Talk, is_end, reply_talks, rule_talks, talks, turns_on, verdict
 from ryu_vmmob.sim.routing import outside_addresses
 from ryu_vmmob.sim.view import Seat, View, Violation
 
-MAX_TALKS = 40
+MAX_TALKS: Final = 40
 """What is said under one rule between one pair of ends, at most; enough for a range of ports and both its sides."""
+MAX_DECIDED: Final = 3
 
 _Ends = tuple[Seat | ExternalFacts, Seat | ExternalFacts]
 
@@ -25,31 +27,48 @@ def rules(view: View) -> Iterator[Violation]:
     for rule in dict.fromkeys(view.policies):
         for version in (4, 6):
             for number, (origin, target) in enumerate(dict.fromkeys(_pairs(view, rule, version))):
-                # All of the first pair's talk; of the others' a part each, another one for each.
-                for talk in _some(rule_talks(rule), number):
-                    yield from say(view, origin, target, version, talk)
-                for talk in _some(reply_talks(rule), number):
-                    yield from say(view, target, origin, version, talk)
+                yield from _under(view, rule, origin, target, version, _some(rule_talks(rule), number))
+                yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number))
+
+
+def _under(
+    view: View, rule: Rule, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, version: int, own: Sequence[Talk]
+) -> Iterator[Violation]:
+    """What is said about a rule itself, and from what all rules are about the first few that it decides."""
+    decided = []
+    for talk in talks(view.policies):
+        for packet, _ in _packets(view, origin, target, version, talk):
+            if turns_on(view, rule, packet, origin, target):
+                decided.append(talk)
+        if len(decided) == MAX_DECIDED:
+            break
+    for talk in dict.fromkeys((*own, *decided)):
+        yield from say(view, origin, target, version, talk)
 
 
 def say(
     view: View, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, version: int, talk: Talk
 ) -> Iterator[Violation]:
     """One packet between two ends, whatever lies between them."""
+    for packet, bridged in _packets(view, origin, target, version, talk):
+        port = view.live_ports(origin)[0] if isinstance(origin, Seat) else origin.port
+        if bridged and isinstance(origin, Seat) and isinstance(target, Seat):
+            yield from exchange(view, origin, port, packet, view.members[target.cug][target.owner])
+        else:
+            yield from route(view, origin, port, packet)
+        yield from _at_the_other_end(view, origin, target, packet)
+
+
+def _packets(
+    view: View, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, version: int, talk: Talk
+) -> Iterator[tuple[Packet, bool]]:
+    """(the packet that says it, whether it is bridged); nothing where an end has no address of this family."""
     for src in _addresses(view, origin, version)[:1]:
         for dst in _addresses(view, target, version)[:1]:
-            if isinstance(origin, Seat) and not view.live_ports(origin):
-                return
-            port = view.live_ports(origin)[0] if isinstance(origin, Seat) else origin.port
             if isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug:
-                packet = talk.packet(target.mac, origin.mac, dst, src)
-                peers = view.members[target.cug][target.owner]
-                yield from exchange(view, origin, port, packet, peers)
-                yield from _at_the_other_end(view, origin, target, packet)
+                yield talk.packet(target.mac, origin.mac, dst, src), True
             else:
-                packet = said(view, origin, talk, dst, src)
-                yield from route(view, origin, port, packet)
-                yield from _at_the_other_end(view, origin, target, packet)
+                yield said(view, origin, talk, dst, src), False
 
 
 def _at_the_other_end(
@@ -67,11 +86,12 @@ def _at_the_other_end(
             yield from silence(view.network.inject(routed, port), text, POLICY)
 
 
-def _some(talks: Sequence[Talk], number: int) -> Sequence[Talk]:
+def _some(rows: Sequence[Talk], number: int) -> Sequence[Talk]:
+    """All of the first pair's; of the others' a part each, another one for each."""
     if number == 0:
-        return talks[:MAX_TALKS]
-    step = max(1, len(talks) // 4)
-    return talks[number % step :: step]
+        return rows[:MAX_TALKS]
+    step = max(1, len(rows) // 4)
+    return rows[number % step :: step]
 
 
 def _pairs(view: View, rule: Rule, version: int) -> Iterator[_Ends]:

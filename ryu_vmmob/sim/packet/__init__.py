@@ -37,19 +37,21 @@ from ryu_vmmob.sim.packet.nd import (
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
     OVERRIDE,
+    ROUTER_SOLICITATION,
     SOLICITED,
     SOURCE_LINK_LAYER,
     TARGET_LINK_LAYER,
     neighbour_advertisement,
     neighbour_solicitation,
+    router_solicitation,
 )
 from ryu_vmmob.sim.packet.value import HEADER_FIELDS, MAX_TAG, Packet
 
 __all__ = [
     "ALL_NODES", "ARP_REPLY", "ARP_REQUEST", "DEFAULT_TTL", "ECHO_REPLY", "ECHO_REPLY_V6", "ECHO_REQUEST",
     "ECHO_REQUEST_V6", "EXPERIMENT", "HEADER_FIELDS", "ICMP", "ICMPV6", "MAX_TAG", "NEIGHBOUR_ADVERTISEMENT",
-    "NEIGHBOUR_SOLICITATION", "OVERRIDE", "RARP_REQUEST", "SOLICITED", "SOURCE_LINK_LAYER", "TARGET_LINK_LAYER", "TCP",
-    "TCP_SYN", "UDP", "Packet", "arp_probe", "arp_reply", "arp_request", "broadcast", "gratuitous_arp", "ipv4", "ipv6",
-    "neighbour_advertisement", "neighbour_solicitation", "ping", "ping6", "rarp", "tcp",
-    "tcp6", "udp", "udp6",
+    "NEIGHBOUR_SOLICITATION", "OVERRIDE", "RARP_REQUEST", "ROUTER_SOLICITATION", "SOLICITED", "SOURCE_LINK_LAYER",
+    "TARGET_LINK_LAYER", "TCP", "TCP_SYN", "UDP", "Packet", "arp_probe", "arp_reply", "arp_request", "broadcast",
+    "gratuitous_arp", "ipv4", "ipv6", "neighbour_advertisement", "neighbour_solicitation", "ping", "ping6", "rarp",
+    "router_solicitation", "tcp", "tcp6", "udp", "udp6",
 ]  # fmt: skip

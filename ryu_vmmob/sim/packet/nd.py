@@ -8,10 +8,11 @@ from ryu_vmmob.flows.fields import multicast_mac, solicited_node
 from ryu_vmmob.sim.packet.ip import ICMPV6, ipv6
 from ryu_vmmob.sim.packet.value import Packet
 
-NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
+ROUTER_SOLICITATION, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 133, 135, 136
 SOURCE_LINK_LAYER, TARGET_LINK_LAYER = 1, 2
 """Types of the link-layer address options of neighbour discovery (RFC 4861, 4.6.1)."""
 HOP_LIMIT: Final = 255
+ALL_ROUTERS: Final = 0xFF02 << 112 | 2
 
 
 def neighbour_solicitation(mac: int, ip: int, target: int) -> Packet:
@@ -21,6 +22,14 @@ def neighbour_solicitation(mac: int, ip: int, target: int) -> Packet:
     return ipv6(
         multicast_mac(group), mac, group, ip, ICMPV6, icmpv6_type=NEIGHBOUR_SOLICITATION, icmpv6_code=0,
         nw_ttl=HOP_LIMIT, ipv6_nd_target=target, nd_reserved=0, **option,
+    )  # fmt: skip
+
+
+def router_solicitation(mac: int, ip: int) -> Packet:
+    """Is there a router? (RFC 4861, 4.1). Its option is not modelled."""
+    return ipv6(
+        multicast_mac(ALL_ROUTERS), mac, ALL_ROUTERS, ip, ICMPV6, icmpv6_type=ROUTER_SOLICITATION, icmpv6_code=0,
+        nw_ttl=HOP_LIMIT,
     )  # fmt: skip
 
 

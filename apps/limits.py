@@ -1,0 +1,23 @@
+"""A limit on how often something is done. No clock of its own."""
+
+from __future__ import annotations
+
+
+class TokenBucket:
+    """``rate`` times a second in the long run (more than 0), ``burst`` at once (1 at least). ``now`` never goes back."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._filled: float | None = None
+
+    def take(self, now: float) -> bool:
+        """Whether it may be done once more; ``now`` in seconds of a steady clock."""
+        if self._filled is not None:
+            self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,60 @@
+"""What a CUG's gateway says of itself as an IPv6 router (RFC 4861, 6.2): when asked, and every few minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.flows.fields import eui64_link_local, mac
+from ryu_vmmob.flows.ports import speaks
+from ryu_vmmob.frames.arp_nd import router_advertisement
+from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.state import State
+from ryu_vmmob.punt.values import PacketOut
+from ryu_vmmob.punt.ways import onto_link, way_to
+
+LIFETIME: Final = 1800
+"""Seconds for which hosts may use the gateway as their default router after each advertisement (RFC 4861, 6.2.1)."""
+
+
+def router_advertisement_of(state: State, cug: Cug, to_mac: int = 0, to_ip: int = 0) -> bytes:
+    """The advertisement of a CUG's gateway, to one host or to all nodes.
+
+    A CUG without a routing domain has a gateway that leads nowhere: it is no default router, and tells of the prefix only.
+    """
+    gateway_mac = mac(state.fabric.gateway_mac)
+    prefixes = [(int(row.network_address), row.prefixlen) for row in cug.subnets if row.version == 6]
+    lifetime = LIFETIME if cug.routing_domain is not None else 0
+    return router_advertisement(
+        gateway_mac, eui64_link_local(gateway_mac), prefixes, lifetime, to_mac=to_mac, to_ip=to_ip
+    )
+
+
+def advertisements(state: State, switch: str) -> Iterator[PacketOut]:
+    """The advertisements that are due at an edge: one for each CUG with IPv6 at each of its servers.
+
+    Where a multicast could not be told apart, each member gets its own.
+    """
+    for server in state.fabric.servers_of[switch]:
+        for name in state.server_cugs.get(server.name, ()):
+            cug = state.cugs[name]
+            if not any(ip.version == 6 for ip in cug.gateways) or not speaks(state, cug, server):
+                continue
+            local = state.presences[name].local[switch]
+            if server.name in local.flooded:
+                yield PacketOut(switch, onto_link(state, cug, server), router_advertisement_of(state, cug))
+            else:
+                yield from _to_each(state, cug, server)
+
+
+def _to_each(state: State, cug: Cug, server: Server) -> Iterator[PacketOut]:
+    for vm_name in state.server_vms.get(server.name, ()):
+        vm = state.vms[vm_name]
+        if not any(seat.receives and seat.server == server.name for seat in state.seats_of(vm)):
+            continue
+        for interface in vm.interfaces:
+            if interface.cug == cug.name and any(ip.version == 6 for ip in interface.ips):
+                to_ip = eui64_link_local(interface.mac)
+                frame = router_advertisement_of(state, cug, interface.mac, to_ip)
+                yield way_to(state, cug, interface, server).carry(frame)

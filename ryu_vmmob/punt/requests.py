@@ -1,0 +1,93 @@
+"""Questions that the switch cannot answer by itself: router solicitations everywhere, ARP, neighbour discovery and pings on
+switches that cannot move fields (`flows.dialect`). The answers are those that `flows.reply` makes elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ryu_vmmob.flows.fields import eui64_link_local, mac
+from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.frames.arp_nd import arp_reply, neighbour_advertisement
+from ryu_vmmob.frames.content import (
+    ARP_REQUEST,
+    Arp,
+    EchoRequest,
+    Ipv4,
+    Ipv6,
+    NeighbourSolicitation,
+    RouterSolicitation,
+)
+from ryu_vmmob.frames.icmp import echo_reply
+from ryu_vmmob.model.objects import Address, Cug
+from ryu_vmmob.model.state import State
+from ryu_vmmob.punt.advertise import router_advertisement_of
+from ryu_vmmob.punt.case import Case, address_of
+from ryu_vmmob.punt.values import Outcome
+from ryu_vmmob.punt.ways import ways_back
+
+
+class _Owner(NamedTuple):
+    mac: int
+    is_router: bool
+
+
+def reply(case: Case) -> list[Outcome]:
+    """The answer to a question that met a flow of ANSWER."""
+    answer = _answer(case)
+    if answer is None:
+        return []
+    frame, asker = answer
+    return [way.carry(frame) for way in ways_back(case, asker)]
+
+
+def _answer(case: Case) -> tuple[bytes, Address] | None:
+    """The frame, and the address it goes to; None where there is nothing to say."""
+    frame, content, message = case.frame, case.frame.content, case.frame.message
+    if isinstance(content, Arp) and content.op == ARP_REQUEST:
+        owner = _owner(case, address_of(content.tpa, 4))
+        if owner is None:
+            return None
+        said = arp_reply(owner.mac, content.tpa, content.sha, content.spa)
+        # To the station that asked, as the switch would, whomever the question names as its sender.
+        return frame.src.to_bytes(6) + said[6:], address_of(content.spa, 4)
+    if not isinstance(content, Ipv4 | Ipv6) or not content.src:
+        return None
+    asker = address_of(content.src, 4 if isinstance(content, Ipv4) else 6)
+    if isinstance(message, EchoRequest):
+        return (echo_reply(frame, content.dst, frame.dst, frame.src), asker) if content.to_one_host else None
+    if isinstance(message, NeighbourSolicitation):
+        owner = _owner(case, address_of(message.target, 6))
+        if owner is None:
+            return None
+        said = neighbour_advertisement(
+            owner.mac, message.target, frame.src, content.src, router=owner.is_router, solicited=True, override=True
+        )
+        return said, asker
+    if isinstance(message, RouterSolicitation) and case.cug is not None:
+        return router_advertisement_of(case.state, case.cug, frame.src, content.src), asker
+    return None
+
+
+def _owner(case: Case, address: Address) -> _Owner | None:
+    """Who has an address on the link that the question comes from, as far as the edge answers for it."""
+    state = case.state
+    if case.external is not None:
+        mine = any(address == row.ip for row in case.external.addresses)
+        return _Owner(router_mac(state, case.switch), True) if mine else None
+    if case.cug is None:
+        return None
+    if _is_gateway(state, case.cug, address):
+        return _Owner(mac(state.fabric.gateway_mac), True)
+    vm = state.ips.get((case.cug.name, address))
+    for interface in state.vms[vm].interfaces if vm is not None else ():
+        if interface.cug == case.cug.name and address in interface.addresses:
+            return _Owner(interface.mac, False)
+    return None
+
+
+def _is_gateway(state: State, cug: Cug, address: Address) -> bool:
+    if address in cug.gateways:
+        return True
+    on_link = int(address) == eui64_link_local(mac(state.fabric.gateway_mac))
+    return address.version == 6 and on_link and any(ip.version == 6 for ip in cug.gateways)

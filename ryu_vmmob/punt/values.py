@@ -1,0 +1,47 @@
+"""What comes from the switches and what it leads to, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ryu_vmmob.flows.flow import Action
+from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.plan import Key
+from ryu_vmmob.model.objects import Address
+from ryu_vmmob.model.routing import NeighbourHeard
+
+
+@dataclass(frozen=True, slots=True)
+class Punted:
+    """A frame as a switch hands it over: untagged, with the metadata it had when it met a flow of ``table`` and ``owner``.
+
+    ``ttl_invalid``: the switch was to count its TTL down, and could not (OFPR_INVALID_TTL).
+    """
+
+    switch: str
+    in_port: int
+    metadata: int
+    table: Table
+    owner: Key
+    frame: bytes
+    ttl_invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PacketOut:
+    """A frame for a switch to send, without tag: ``actions`` put one on where it is wanted."""
+
+    switch: str
+    actions: tuple[Action, ...]
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody wants to reach ``address`` on the wire of an external network: who has it?"""
+
+    external: str
+    address: Address
+
+
+Outcome = PacketOut | NeighbourHeard | Ask

@@ -1,0 +1,78 @@
+"""The judge's facts of routing and policies, read from the states that switches may be in: certain where all agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ryu_vmmob.flows.fields import mac
+from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.model.policy import TCP, UDP, Policy
+from ryu_vmmob.model.policy import Selector as Chosen
+from ryu_vmmob.model.state import State
+from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector
+
+_NAMES = {TCP: "tcp", UDP: "udp"}
+
+
+def facts(window: Sequence[State]) -> dict[str, Any]:
+    """What `View` wants to know beside seats, links and VLAN-IDs; the last state is the newest."""
+    state = window[-1]
+    fabric = state.fabric
+    rules = [_rules(one) for one in window]
+    return {
+        "cugs": {name: _cug(window, name) for name in state.cugs},
+        "gateway_mac": mac(fabric.gateway_mac),
+        "router_macs": {name: router_mac(state, name) for name, row in fabric.switches.items() if row.role.is_edge},
+        "externals": tuple(
+            _external(window, name)
+            for name, row in sorted(fabric.externals.items())
+            if row.routing_domain in state.routing_domains and name not in state.externals_down
+        ),
+        "policies": rules[-1],
+        "former_policies": tuple(row for row in dict.fromkeys(rules) if row != rules[-1]),
+        "plain_edges": frozenset(name for name, row in fabric.switches.items() if row.dialect.value != "openvswitch"),
+    }
+
+
+def _cug(window: Sequence[State], name: str) -> CugFacts:
+    found = {
+        (row.subnets, row.gateways, row.routing_domain) if (row := state.cugs.get(name)) is not None else None
+        for state in window
+    }
+    cug = window[-1].cugs[name]
+    return CugFacts(name, cug.subnets, cug.gateways, cug.routing_domain, settled=len(found) == 1)
+
+
+def _external(window: Sequence[State], name: str) -> ExternalFacts:
+    state = window[-1]
+    row = state.fabric.externals[name]
+    found = {
+        (one.neighbours, name in one.externals_down, row.routing_domain in one.routing_domains, one.ways) for one in window
+    }
+    return ExternalFacts(
+        name,
+        row.attach,
+        row.routing_domain,
+        row.addresses,
+        row.prefixes,
+        {hop: state.neighbours.get((name, hop)) for hop in row.next_hops},
+        row.vlan_id,
+        settled=len(found) == 1,
+    )
+
+
+def _rules(state: State) -> tuple[Rule, ...]:
+    return tuple(_rule(policy) for _, policy in sorted(state.policies.items()))
+
+
+def _rule(policy: Policy) -> Rule:
+    protocol = _NAMES.get(policy.protocol, policy.protocol) if isinstance(policy.protocol, int) else policy.protocol
+    return Rule(
+        policy.allow, _selector(policy.source), _selector(policy.target), protocol, policy.ports, policy.priority,
+        policy.replies,
+    )  # fmt: skip
+
+
+def _selector(chosen: Chosen) -> Selector:
+    return Selector(chosen.kind, chosen.value)

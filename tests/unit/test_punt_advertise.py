@@ -1,0 +1,78 @@
+"""The periodic router advertisements of an edge: each CUG at each server, and nothing that another CUG would hear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
+from scapy.layers.l2 import Ether
+
+from ryu_vmmob.flows.fields import eui64_link_local, mac_text
+from ryu_vmmob.model.commands import StartMigration
+from ryu_vmmob.model.state import State
+from ryu_vmmob.punt.advertise import advertisements
+from tests.unit.core_support import cug, start, two_racks, vm
+from tests.unit.punt_support import GATEWAY_LOCAL, dcs, nic, place
+
+W1, W2, D1 = nic("web", 1, 11), nic("web", 1, 12), nic("db", 2, 11)
+OLD1 = replace(nic("old", 4, 11), ips=(ip_address("10.4.0.11"),))
+CUGS = (cug("web", 1, routing_domain="red"), cug("db", 2), cug("old", 4, v6=False))
+ALL = "33:33:00:00:00:01"
+
+
+def _read(frame: bytes) -> Any:
+    return Ether(frame)
+
+
+def told(state: State, switch: str) -> list[tuple[str, str, str, int]]:
+    """(where it leaves, to which MAC, of which prefix, lifetime) of each advertisement, in order."""
+    found = []
+    for out in advertisements(state, switch):
+        frame = _read(out.frame)
+        assert (frame[IPv6].src, frame[IPv6].hlim) == (GATEWAY_LOCAL, 255)
+        assert (frame.dst == ALL) == (frame[IPv6].dst == "ff02::1")
+        found.append((place(out), frame.dst, frame[ICMPv6NDOptPrefixInfo].prefix, frame[ICMPv6ND_RA].routerlifetime))
+    return sorted(found)
+
+
+def test_one_for_each_cug_at_each_tagged_server() -> None:
+    state = start(two_racks(), *CUGS, vm("one", "a1", W1, D1), vm("two", "a1", W2), vm("three", "a2", nic("web", 1, 13)))
+    assert told(state, "tor-a") == [
+        ("tor-a:1/100", ALL, "2001:db8:2::", 0),
+        ("tor-a:1/101", ALL, "2001:db8:1::", 1800),
+        ("tor-a:2/101", ALL, "2001:db8:1::", 1800),
+    ]
+    assert told(state, "tor-b") == told(state, "spine") == []
+
+
+def test_to_each_member_where_a_multicast_could_not_be_told_apart() -> None:
+    state = start(two_racks(), *CUGS, vm("one", "a3", W1, D1), vm("two", "a3", W2))
+    assert told(state, "tor-a") == [
+        ("tor-a:3", mac_text(W1.mac), "2001:db8:1::", 1800),
+        ("tor-a:3", mac_text(W2.mac), "2001:db8:1::", 1800),
+        ("tor-a:3", mac_text(D1.mac), "2001:db8:2::", 0),
+    ]
+    to = {(frame.dst, frame[IPv6].dst) for out in advertisements(state, "tor-a") for frame in [_read(out.frame)]}
+    assert to == {(mac_text(row.mac), str(IPv6Address(eui64_link_local(row.mac)))) for row in (W1, W2, D1)}
+
+
+def test_an_untagged_server_of_one_cug_gets_a_multicast() -> None:
+    state = start(two_racks(), *CUGS, vm("one", "a3", W1), vm("two", "b3", W2))
+    assert told(state, "tor-a") == [("tor-a:3", ALL, "2001:db8:1::", 1800)]
+    ((where, *_),) = told(state, "tor-b")
+    assert where.startswith("tor-b:group:lag/")
+
+
+def test_a_cug_without_ipv6_is_silent() -> None:
+    assert told(start(two_racks(), *CUGS, vm("one", "a1", OLD1)), "tor-a") == []
+
+
+def test_a_place_that_is_closed_hears_nothing() -> None:
+    """A VM that is to come only when it is seen: nothing is delivered at its new place before."""
+    state = dcs(StartMigration("m1", "web1", "srv-a3", delivery="on_activation"))
+    assert [row for row in told(state, "tor-a") if row[0] == "tor-a:3"] == []
+    assert [row for row in told(dcs(StartMigration("m1", "web1", "srv-a3")), "tor-a") if row[0] == "tor-a:3"] == [
+        ("tor-a:3", ALL, "2001:db8:1::", 1800)
+    ]
