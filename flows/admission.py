@@ -12,8 +12,8 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, eui64_link_local, vid
 from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, PopVlan, match
-from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
-from ryu_vmmob.model.objects import Cug, Interface, Seat
+from ryu_vmmob.flows.pipeline import Priority, Table
+from ryu_vmmob.model.objects import Interface, Seat
 
 UDP = 17
 _DHCP_CLIENT, _DHCP_SERVER = 68, 67
@@ -23,12 +23,12 @@ COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited: its Ethernet header would do."""
 
 
-def admitted(cug: Cug, interface: Interface, server: Server) -> Iterator[Flow]:
-    """What one interface may send at one place where it may send."""
+def admitted(interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
+    """What one interface may send at one place where it may send; ``came`` is the metadata that its frames have there."""
     for port in server.attach:
         common: dict[str, Any] = {
             "in_port": port.port,
-            "metadata": SEGMENT.of(cug.key),
+            "metadata": came,
             "eth_src": interface.mac,
         }
         for priority, rule, allowed in _rules(interface):

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Flow, Match, ToGroup, match
-from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, WIRE, Priority, Table, metadata
+from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table, metadata
 from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_server
-from ryu_vmmob.flows.segment import into_from, next_hop_id
+from ryu_vmmob.flows.segment import came_from, came_under, into_from, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence, Wire
@@ -35,7 +35,7 @@ def interface_flows(
             vlan_id = state.wire_vlan_id(cug.name, wire)
             yield from recognised(interface, seat, server, vlan_id, into_from(state, cug, local, server.name, vlan_id))
         if seat.sends:
-            yield from admitted(cug, interface, server)
+            yield from admitted(interface, server, came_from(state, cug, local, wire))
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
     if local.edge:
@@ -97,7 +97,7 @@ def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]
         own = state.wire_vlan_id(cug.name, wire)
         for tag in tags_at(state, cug.name, local, wire.server):
             for port in ports if tag != own else ():
-                came = metadata(segment=SEGMENT.of(cug.key), wire=WIRE.of(tag or 0), hairpin=HAIRPIN.of(0))
+                came = metadata(segment=came_under(cug, tag), hairpin=HAIRPIN.of(0))
                 neighbour = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
                 yield Flow(Table.DELIVER, Priority.EXCEPTION, neighbour, one_after_another([*others, out(IN_PORT, own)]))
 

@@ -11,7 +11,7 @@ from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, WIRE, GroupKind, Prior
 from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, one_after_another, out, tags_at, to_server, trunk_buckets
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Local, Presence
+from ryu_vmmob.paths.presence import Local, Presence, Wire
 from ryu_vmmob.paths.trees import adjacency
 
 Entry = Flow | Group
@@ -45,6 +45,17 @@ def into_from(state: State, cug: Cug, local: Local, server: str, tag: int | None
     """The same for a frame of a local server, under this tag; it says which, where the CUG has several there."""
     several = len(tags_at(state, cug.name, local, server)) > 1
     return metadata(cug=into(state, cug), wire=WIRE.of(tag or 0)) if several else into(state, cug)
+
+
+def came_from(state: State, cug: Cug, local: Local, wire: Wire) -> tuple[int, int]:
+    """What the metadata says of a frame that came in on a wire, as a match: its CUG, and its tag where there are several."""
+    several = len(tags_at(state, cug.name, local, wire.server)) > 1
+    return came_under(cug, state.wire_vlan_id(cug.name, wire)) if several else SEGMENT.of(cug.key)
+
+
+def came_under(cug: Cug, tag: int | None) -> tuple[int, int]:
+    """The same where there are several tags."""
+    return metadata(segment=SEGMENT.of(cug.key), wire=WIRE.of(tag or 0))
 
 
 def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator[Entry]:
@@ -131,9 +142,8 @@ def _back(state: State, cug: Cug, local: Local, name: str, others: tuple[Action,
     flooded = tags_at(state, cug.name, replace(local, wires=tuple(local.flooded)), name)
     for tag in tags if len(tags) > 1 else ():
         back = [out(IN_PORT, other) for other in sorted(flooded, key=_bare_first) if other != tag]
-        came = metadata(segment=SEGMENT.of(cug.key), wire=WIRE.of(tag or 0))
         for port in state.fabric.servers[name].attach if back else ():
-            fields = match(in_port=port.port, metadata=came, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
+            fields = match(in_port=port.port, metadata=came_under(cug, tag), eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
             yield Flow(Table.BRIDGE, Priority.SPECIAL, fields, (*others, *one_after_another(back)))
 
 

@@ -17,7 +17,6 @@ from ryu_vmmob.flows.fields import MAC_BROADCAST, mac, mac_text, multicast_mac
 from ryu_vmmob.model.objects import Address, Cug, Interface, Seat, Vm
 from ryu_vmmob.model.refusal import invalid
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
@@ -114,7 +113,7 @@ def trace(state: State, desired: Mapping[str, SwitchTables], question: Question)
         return ended(
             "dropped", f"CUG {cug} has no VLAN-ID in L2 domain {server.l2_domain}, so {server.name} cannot tag the frame"
         )
-    if not state.speaks(cug, Wire(server.name, source.interface.guest_vlan_id)):
+    if not state.speaks(cug, state.wire(source.interface, server.name)):
         return ended("dropped", f"L2 domain {server.l2_domain} does not translate the guest's own tag {source.vlan_id}")
     if source.port is None:
         return ended("dropped", f"every cable of server {server.name} is down")
@@ -146,7 +145,7 @@ def _source(state: State, network: Network, vm: Vm, question: Question) -> Sourc
         raise invalid(("from.at", f"VM {vm.name!r} has no place at {at!r}; it is at {', '.join(seats)}"))
     interface = vm.interfaces[question.interface]
     port = next((port for port in state.fabric.servers[at].attach if network.port_up(port)), None)
-    tag = state.wire_vlan_id(interface.cug, Wire(at, interface.guest_vlan_id))
+    tag = state.wire_vlan_id(interface.cug, state.wire(interface, at))
     return Source(vm.name, question.interface, interface, seats[at], port, tag)
 
 
@@ -254,7 +253,7 @@ def _arrival(state: State, source: Source, port: PortRef, packet: Packet) -> Arr
     takers = []
     for vm in sorted(state.server_vms.get(server.name, ())):
         for interface in state.vms[vm].interfaces:
-            wire = Wire(server.name, interface.guest_vlan_id)
+            wire = state.wire(interface, server.name)
             same_wire = state.wire_vlan_id(interface.cug, wire) == vlan_id(packet)
             for_it = packet["eth_dst"] == interface.mac or (
                 packet.is_group_addressed and (vm, server.name) != (source.vm, source.seat.server)

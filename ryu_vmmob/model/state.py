@@ -155,6 +155,11 @@ class State:
         """What the virtual switch of ``server`` adds to the interface's frames; None: nothing, they are tagged or stay bare."""
         return self.server_vlan_id(interface.cug, server) if interface.guest_vlan_id is None else None
 
+    @staticmethod
+    def wire(interface: Interface, server: str) -> Wire:
+        """The wire on which an interface's frames are at a server."""
+        return Wire(server, interface.guest_vlan_id)
+
     def wire_vlan_id(self, cug: str, wire: Wire) -> int | None:
         """The tag of the CUG's frames on a wire: the guest's, or else the domain's; None: untagged, or starved."""
         return self.server_vlan_id(cug, wire.server) if wire.guest_vlan_id is None else wire.guest_vlan_id

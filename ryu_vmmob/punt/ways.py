@@ -12,7 +12,6 @@ from ryu_vmmob.flows.ports import out, to_server
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Address, Cug, Interface
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
 from ryu_vmmob.punt.case import Case
 from ryu_vmmob.punt.values import PacketOut
 
@@ -34,8 +33,8 @@ class Way(NamedTuple):
 
 def way_to(state: State, cug: Cug, interface: Interface, server: Server) -> Way:
     """To an interface on one server, under the guest's own tag if it has one."""
-    wire = Wire(server.name, interface.guest_vlan_id)
-    return Way(server.switch, to_server(state, cug, wire), mac(state.fabric.gateway_mac), interface.mac)
+    actions = to_server(state, cug, state.wire(interface, server.name))
+    return Way(server.switch, actions, mac(state.fabric.gateway_mac), interface.mac)
 
 
 def ways_back(case: Case, source: Address) -> list[Way]:
@@ -70,7 +69,7 @@ def _to_member(state: State, vm: str | None, cug: Cug, interface: Interface | No
     return [
         way_to(state, cug, interface, server)
         for server in places
-        if (seen is None or server == seen) and state.speaks(cug.name, Wire(server.name, interface.guest_vlan_id))
+        if (seen is None or server == seen) and state.speaks(cug.name, state.wire(interface, server.name))
     ]
 
 

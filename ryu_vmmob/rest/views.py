@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from immutables import Map
 
 from ryu_vmmob.engine.engine import Engine, Switches
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.model.objects import Cug, Migration, Vm
 from ryu_vmmob.model.placement import Placement
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
 
 View = dict[str, Any]
 
@@ -39,7 +39,7 @@ def _presence(state: State, cug: str) -> View:
     fabric = state.fabric
     edges, centers = set(), set()
     interfaces: dict[str, int] = {}
-    for wire, count in state.occupancy.get(cug, _NOWHERE).items():
+    for wire, count in state.occupancy.get(cug, Map()).items():
         server = fabric.servers[wire.server]
         edges.add(server.switch)
         center = fabric.switches[server.switch].data_center
@@ -55,9 +55,6 @@ def _presence(state: State, cug: str) -> View:
             for domain, vlan_id in sorted(state.vlan_ids(cug).items())
         },
     }
-
-
-_NOWHERE: Mapping[Wire, int] = {}
 
 
 def vm_view(state: State, vm: Vm) -> View:

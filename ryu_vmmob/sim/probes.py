@@ -52,7 +52,6 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.neighbour_advertisement(seat.mac, ip)
         yield make.neighbour_solicitation(seat.mac, 0, ip)
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
-        yield make.router_solicitation(seat.mac, ip)
 
 
 def own(seat: Seat) -> Iterator[Packet]:

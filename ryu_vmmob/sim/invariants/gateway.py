@@ -8,7 +8,7 @@ from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.fields import eui64_link_local
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.facts import CugFacts
-from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, to_controller
+from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -25,6 +25,8 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, facts):
                 yield from _answered(view, seat, port, question, answer)
+            if any(ip.version == 6 for ip in facts.gateways):
+                yield from _asked_for_routers(view, seat, port)
 
 
 def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
@@ -61,6 +63,16 @@ def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: P
         yield Violation(FIRST_HOP, f"the question of {seat} for its gateway goes to the controller", journey)
     if not right and not helped and seat.sends and seat.receives is not False and view.cugs[seat.cug].settled:
         yield Violation(FIRST_HOP, f"the gateway of {seat} does not answer: {question}", journey)
+
+
+def _asked_for_routers(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """A router solicitation is for the one router there is: the controller answers it in the gateway's place."""
+    for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
+        journey = inject(view, seat, port, make.router_solicitation(seat.mac, ip))
+        told = len(to_controller(journey))
+        if told > 1 or (not told and seat.sends and view.cugs[seat.cug].settled):
+            yield Violation(FIRST_HOP, f"the controller gets {told} copies of what {seat} asks all routers, not one", journey)
+        yield from nothing(journey, f"{seat} asks all routers", FIRST_HOP)
 
 
 def _plain(packet: Packet) -> Packet:
