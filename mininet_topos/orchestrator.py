@@ -94,6 +94,10 @@ class Orchestrator:
         answer = self.call("PUT", f"/v1/vms/{name}", body, wait=STEP_SECONDS)
         return self.lab.add_vm(name, server, interfaces, [i["vlan_id"] for i in answer["interfaces"]])
 
+    def tags(self, name: str) -> set[int | None]:
+        """The VLAN-IDs with which a VM's server tags its frames (None: no tag)."""
+        return {interface["vlan_id"] for interface in self.call("GET", f"/v1/vms/{name}")["interfaces"]}
+
     def end_vm(self, vm: Vm) -> None:
         """Stop a VM and forget it."""
         self.lab.remove_vm(vm)

@@ -160,8 +160,9 @@ class Scenario:
         )
         report.faults.extend(self._faults(report))
         if wires:
-            ends = {end.name: end.server for stream in allowed for end in (stream.source, stream.target)}
-            report.faults.extend(_wire_faults(report, {server for name, server in ends.items() if name != vm.name}))
+            ends = {end.name: end.server for stream in allowed for end in (stream.source, stream.target) if end is not vm}
+            homes = [(server, self.orchestrator.tags(name)) for name, server in ends.items() if server]
+            report.faults.extend(_wire_faults(report, homes))
         return report
 
     def _faults(self, report: Report) -> list[str]:
@@ -179,10 +180,11 @@ class Scenario:
         return faults
 
 
-def _wire_faults(report: Report, peers_servers: set[str | None]) -> list[str]:
+def _wire_faults(report: Report, peers: Sequence[tuple[str, set[int | None]]]) -> list[str]:
     """The server's cable carries the VLAN-ID that REST named; the old server's carries nothing of the VM any more.
 
-    A peer that lives on one of these servers is sent to over that cable, too.
+    A peer that lives on one of these servers is sent to over that cable, too, under its own CUG's VLAN-ID: ``peers`` has the
+    server and the VLAN-IDs of each.
     """
     faults = []
     for server, hops, vlan_id in (
@@ -190,10 +192,11 @@ def _wire_faults(report: Report, peers_servers: set[str | None]) -> list[str]:
         (report.move.target, report.hops_after, report.move.vlan_ids[1]),
     ):
         seen = {one for link, vlan_ids in hops.items() if link.endswith(f"={server}") for one in vlan_ids}
-        if seen != {vlan_id}:
-            faults.append(f"cable of {server}: VLAN-IDs {sorted(map(str, seen))} on it, {vlan_id} announced")
+        expected = {vlan_id}.union(*(tags for where, tags in peers if where == server))
+        if seen != expected:
+            faults.append(f"cable of {server}: VLAN-IDs {sorted(map(str, seen))} on it, {sorted(map(str, expected))} announced")
     left = [link for link in report.hops_after if link.endswith(f"={report.move.source}")]
-    if left and report.move.source not in peers_servers:
+    if left and all(where != report.move.source for where, _ in peers):
         faults.append(f"frames of {report.move.vm} still on {', '.join(left)}")
     return faults
 

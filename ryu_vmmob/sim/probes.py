@@ -54,6 +54,12 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
 
 
+def to_routers(seat: Seat) -> Iterator[Packet]:
+    """Questions for the routers on the link: the gateway's to answer; where there is none, everybody hears them."""
+    for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
+        yield make.router_solicitation(seat.mac, ip)
+
+
 def own(seat: Seat) -> Iterator[Packet]:
     """One packet of each family that only this interface may send."""
     yield make.rarp(seat.mac)

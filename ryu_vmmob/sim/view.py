@@ -141,6 +141,11 @@ class View:
             end = self.cugs.get(end.cug)
         return end.routing_domain if end is not None else None
 
+    def may_have_router(self, seat: Seat) -> bool:
+        """Whether a seat's CUG has an IPv6 gateway, or some switch may think so."""
+        facts = self.cugs.get(seat.cug)
+        return facts is not None and (not facts.settled or any(ip.version == 6 for ip in facts.gateways))
+
     @cached_property
     def cugs_of(self) -> Mapping[str, tuple[CugFacts, ...]]:
         """CUGs of each routing domain."""

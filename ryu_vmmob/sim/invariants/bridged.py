@@ -48,7 +48,7 @@ def traffic(view: View) -> Iterator[Violation]:
                 for packet in probes.own(seat):
                     yield from nothing(inject(view, seat, port, packet), f"{seat} must not send any more")
                 continue
-            for packet in probes.to_everybody(seat):
+            for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
                 journey = inject(view, seat, port, packet)
                 yield from judge(view, seat, journey)
                 yield from _expect(view, seat, journey, _others(view, seat))

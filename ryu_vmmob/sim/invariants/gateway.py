@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.fields import eui64_link_local
 from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import CugFacts
 from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller
 from ryu_vmmob.sim.packet import Packet
@@ -25,8 +26,18 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, facts):
                 yield from _answered(view, seat, port, question, answer)
-            if any(ip.version == 6 for ip in facts.gateways):
-                yield from _asked_for_routers(view, seat, port)
+            if facts.settled and view.may_have_router(seat):
+                for packet in probes.to_routers(seat):
+                    yield from _solicited(view, seat, port, packet)
+
+
+def _solicited(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterator[Violation]:
+    """What routers say of themselves no switch can write: its controller says it, and no member is asked."""
+    journey = inject(view, seat, port, packet)
+    yield from nothing(journey, f"{seat} asks for routers", FIRST_HOP)
+    told = len(to_controller(journey))
+    if told > 1 or (seat.sends and told != 1):
+        yield Violation(FIRST_HOP, f"the controller hears {told} times that {seat} asks for routers, not once", journey)
 
 
 def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
@@ -63,16 +74,6 @@ def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: P
         yield Violation(FIRST_HOP, f"the question of {seat} for its gateway goes to the controller", journey)
     if not right and not helped and seat.sends and seat.receives is not False and view.cugs[seat.cug].settled:
         yield Violation(FIRST_HOP, f"the gateway of {seat} does not answer: {question}", journey)
-
-
-def _asked_for_routers(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """A router solicitation is for the one router there is: the controller answers it in the gateway's place."""
-    for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
-        journey = inject(view, seat, port, make.router_solicitation(seat.mac, ip))
-        told = len(to_controller(journey))
-        if told > 1 or (not told and seat.sends and view.cugs[seat.cug].settled):
-            yield Violation(FIRST_HOP, f"the controller gets {told} copies of what {seat} asks all routers, not one", journey)
-        yield from nothing(journey, f"{seat} asks all routers", FIRST_HOP)
 
 
 def _plain(packet: Packet) -> Packet:
