@@ -23,8 +23,8 @@ Owner = tuple[str, int]
 class Seat:
     """An interface at one place; a VM with a migration prepared has two seats.
 
-    ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or on an untagged server
-    the guest itself; None without. ``sends`` and ``receives``: True
+    ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or with ``guest`` the
+    guest itself; None without. ``sends`` and ``receives``: True
     it must be able to, False it must not, None while that is changing (both are right).
     """
 
@@ -38,6 +38,7 @@ class Seat:
     vlan_id: int | None
     sends: bool | None = True
     receives: bool | None = True
+    guest: bool = False
 
     @property
     def owner(self) -> Owner:

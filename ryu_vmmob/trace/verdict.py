@@ -31,7 +31,7 @@ def arrival(case: Case, port: PortRef, packet: Packet) -> Arrival:
     takers = []
     for vm in sorted(state.server_vms.get(server.name, ())):
         for interface in state.vms[vm].interfaces:
-            same_wire = state.server_vlan_id(interface.cug, server.name) == vlan_id(packet)
+            same_wire = state.wire_vlan_id(interface.cug, state.wire(interface, server.name)) == vlan_id(packet)
             another = not isinstance(case.source, VmSource) or (vm, server.name) != (case.source.vm, case.source.seat.server)
             if same_wire and (packet["eth_dst"] == interface.mac or (packet.is_group_addressed and another)):
                 takers.append(vm)

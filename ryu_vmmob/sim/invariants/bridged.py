@@ -28,10 +28,7 @@ Tags = tuple[int, ...]
 
 
 def allocation(view: View) -> Iterator[Violation]:
-    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it.
-
-    On an untagged server a tag is the guest's own, whatever it is.
-    """
+    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it, unless the tag is the guest's."""
     owner: dict[tuple[str, int], str] = {}
     for (domain, segment), vlan_id in view.vlan_ids.items():
         other = owner.setdefault((domain, vlan_id), segment)
@@ -39,7 +36,7 @@ def allocation(view: View) -> Iterator[Violation]:
             yield Violation(VLAN_IDS, f"VLAN-ID {vlan_id} of {domain} means {other} and {segment}")
     for seat in view.seats:
         where = view.fabric.servers[seat.server].l2_domain
-        if where is not None and view.wire_tags(where, seat.cug) != seat.tags:
+        if not seat.guest and view.wire_tags(where, seat.cug) != seat.tags:
             yield Violation(VLAN_IDS, f"{seat} is tagged with {seat.vlan_id}, which is not {seat.cug} in {where}")
 
 
@@ -99,7 +96,10 @@ def _judge_delivery(
         return
     here = view.seats_at[server.name]
     same = [other for other in here if other.cug == seat.cug]
-    right = {view.wire_tags(server.l2_domain, seat.cug)} if server.tagged or not same else {other.tags for other in same}
+    group = packet.is_group_addressed
+    for_them = [other for other in same if group or other.mac == packet["eth_dst"]]
+    right: set[Tags | None] = {other.tags for other in for_them or same}
+    right = right or {view.wire_tags(server.l2_domain, seat.cug)}
     if packet.vlans not in right:
         meant: set[str] = {other.cug for other in here if other.tags == packet.vlans} - {seat.cug}
         if server.tagged:
@@ -107,12 +107,12 @@ def _judge_delivery(
         number = ISOLATION if meant else VLAN_IDS
         text = f"a frame of {seat.cug} is delivered at {port} as {packet.vlans}, not {' or '.join(map(str, right))}"
         yield Violation(number, text, journey)
-    elif not server.tagged:
-        # Under one tag the server has nothing but the destination MAC to go by. A seat that is only just coming or going hosts
-        # nobody yet, or no longer: a VM is started when the switches have confirmed its seat.
-        group = packet.is_group_addressed
+    else:
+        # Under one tag an untagged server has nothing but the destination MAC to go by; at a tagged one a tag is one CUG's.
+        # A seat that is only just coming or going hosts nobody yet, or no longer: a VM is started when the switches have
+        # confirmed its seat.
         settled = [o for o in here if o.receives is not None and o.tags == packet.vlans]
-        wrong = [o for o in settled if o.cug != seat.cug and (group or o.mac == packet["eth_dst"])]
+        wrong = [o for o in settled if o.cug != seat.cug and (server.tagged or group or o.mac == packet["eth_dst"])]
         if wrong:
             yield Violation(ISOLATION, f"a frame of {seat.cug} is heard by {wrong[0]} of {wrong[0].cug}", journey)
     if not same:

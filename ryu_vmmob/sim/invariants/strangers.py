@@ -36,7 +36,8 @@ def _on_link(view: View, link: Link) -> Iterator[_Strange]:
 def _at_server(view: View, server: Server) -> Iterator[_Strange]:
     here = view.seats_at[server.name]
     tags = {seat.tags for seat in here}
-    yield from _strange(view, server.l2_domain, {seat.cug for seat in here}, {tag for row in tags for tag in row})
+    welcome = {seat.cug for seat in here if seat.tags == view.wire_tags(server.l2_domain, seat.cug)}
+    yield from _strange(view, server.l2_domain, welcome, {tag for row in tags for tag in row})
     if not server.tagged:
         for own in sorted(tags | {()}):
             macs = {seat.mac for seat in here if seat.tags == own}
