@@ -52,6 +52,11 @@ def decide(view: View, packet: Packet, source: End, target: End) -> bool:
     return _decide(view, view.policies, packet, source, target)
 
 
+def decide_by_gateway(view: View, packet: Packet, source: End, target: End) -> bool:
+    """`decide` for a packet that is handed to the gateway: between two ends of one CUG, too, a rule has to allow it."""
+    return _decide(view, view.policies, packet, source, target, bridged=False)
+
+
 def turns_on(view: View, rule: Rule, packet: Packet, source: End, target: End) -> bool:
     """Whether this rule decides about a packet: without it the other way would be right."""
     others = tuple(other for other in view.policies if other != rule)
@@ -81,19 +86,21 @@ def destination(packet: Packet) -> Address:
     return ends[1]
 
 
-def _decide(view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End) -> bool:
+def _decide(
+    view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, bridged: bool = True
+) -> bool:
     ends = addresses(packet)
     if ends is None or (packet["ip_proto"] == make.ICMPV6 and packet.get("icmpv6_type") in _EXEMPT):
         return True
     inside = _cug(source) is not None and _cug(source) == _cug(target)
-    if not inside and not _routed(view, source, target):
+    if not (inside and bridged) and not _routed(view, source, target):
         return False
     best: tuple[int, bool] | None = None
     for rule in rules:
         if _applies(rule, packet, (source, ends[0]), (target, ends[1])):
             rank = (rule.priority, not rule.allow)
             best = rank if best is None else max(best, rank)
-    return inside if best is None else not best[1]
+    return (inside and bridged) if best is None else not best[1]
 
 
 def _cug(end: End) -> str | None:
@@ -126,14 +133,17 @@ def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tu
 
 
 def is_end(selector: Selector, end: End, address: Address) -> bool:
-    """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's."""
+    """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's.
+
+    Who does not say who it is (0.0.0.0, ::) is nobody by name.
+    """
     match selector:
         case Selector("any"):
             return True
         case Selector("cug", name):
-            return _cug(end) == name
+            return _cug(end) == name and not address.is_unspecified
         case Selector("vm", name):
-            return isinstance(end, Seat) and end.vm == name
+            return isinstance(end, Seat) and end.vm == name and not address.is_unspecified
         case Selector("prefix", IPv4Network() | IPv6Network() as network):
             return address in network
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View
@@ -12,6 +12,8 @@ from ryu_vmmob.sim.view import Seat, View
 STRANGER_MAC = 0x02DEAD000001
 STRANGER_V4, STRANGER_V6 = 0xC633640D, 0x20010DB8DEAD << 80 | 1
 """An interface that nobody has, with addresses set aside for documentation."""
+_ALL_MLD = 0xFF02 << 112 | 0x16
+_ETH_EXPERIMENT = 0x88B5  # IEEE 802, local experimental
 
 
 def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
@@ -48,6 +50,9 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.gratuitous_arp(seat.mac, ip)
         yield make.arp_probe(seat.mac, ip)
         yield make.arp_request(seat.mac, ip, STRANGER_V4)
+        yield make.udp(MAC_BROADCAST, seat.mac, 0xFFFFFFFF, 0, dst_port=67, src_port=68)  # DHCP: who am I?
+    for kind in (131, 143) if seat.v6 else ():  # MLD: which groups are heard here (RFC 2710, 3; RFC 3810, 5.2.13)
+        yield make.ping6(multicast_mac(_ALL_MLD), seat.mac, _ALL_MLD, 0, kind)
     for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
         yield make.neighbour_advertisement(seat.mac, ip)
         yield make.neighbour_solicitation(seat.mac, 0, ip)
@@ -68,6 +73,14 @@ def own(seat: Seat) -> Iterator[Packet]:
         yield make.gratuitous_arp(seat.mac, ip)
     for ip in seat.v6[:1]:
         yield make.neighbour_advertisement(seat.mac, ip)
+
+
+def unsuitable(seat: Seat) -> Iterator[Packet]:
+    """What no VM has to say, though it says truly who it is: where routers are, and what is neither IP nor ARP."""
+    for kind in (134, 137) if seat.v6 else ():
+        for source in (seat.v6[0], eui64_link_local(seat.mac)):
+            yield make.ping6(multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES, source, kind)
+    yield Packet({"eth_dst": MAC_BROADCAST, "eth_src": seat.mac, "eth_type": _ETH_EXPERIMENT})
 
 
 def victims(view: View, seat: Seat) -> Iterator[Seat]:
