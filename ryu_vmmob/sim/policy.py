@@ -126,10 +126,10 @@ def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tu
         number = _NUMBERS[number]
     if number is not None and number != packet["ip_proto"]:
         return False
-    if is_end(rule.source, *source) and is_end(rule.target, *target) and _in(rule.ports, packet, "dst"):
+    if is_end(rule.source, *source) and is_end(rule.target, *target) and covers(rule, _port(packet, "dst")):
         return True
     back = rule.replies and packet["ip_proto"] == make.TCP and packet["tcp_flags"] & (TCP_ACK | TCP_RST)
-    return bool(back) and is_end(rule.target, *source) and is_end(rule.source, *target) and _in(rule.ports, packet, "src")
+    return bool(back) and is_end(rule.target, *source) and is_end(rule.source, *target) and covers(rule, _port(packet, "src"))
 
 
 def is_end(selector: Selector, end: End, address: Address) -> bool:
@@ -149,9 +149,13 @@ def is_end(selector: Selector, end: End, address: Address) -> bool:
     return False
 
 
-def _in(ports: Sequence[tuple[int, int]], packet: Packet, side: str) -> bool:
-    number = packet.get(f"tcp_{side}", packet.get(f"udp_{side}", -1))
-    return not ports or any(low <= number <= high for low, high in ports)
+def covers(rule: Rule, port: int) -> bool:
+    """Whether a port is one of a rule's."""
+    return not rule.ports or any(low <= port <= high for low, high in rule.ports)
+
+
+def _port(packet: Packet, side: str) -> int:
+    return packet.get(f"tcp_{side}", packet.get(f"udp_{side}", -1))
 
 
 # What is worth trying

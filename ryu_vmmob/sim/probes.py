@@ -84,14 +84,14 @@ def unsuitable(seat: Seat) -> Iterator[Packet]:
 
 
 def victims(view: View, seat: Seat) -> Iterator[Seat]:
-    """Whom a forger might impersonate: a member of the same CUG and one of another.
+    """Whom a forger might impersonate: members of the same CUG and of others.
 
     Not those under the forger's own tag at its server: the switch cannot tell them apart (the source MAC is all it has).
     """
     alike = {other.mac for other in view.seats_at[seat.server] if other.vlan_id == seat.vlan_id}
     far = [other for other in view.seats if other.owner != seat.owner and other.mac not in alike]
-    for group in ([o for o in far if o.cug == seat.cug], [o for o in far if o.cug != seat.cug]):
-        yield from group[:1]
+    # Of each sort one: of its own CUG and of another, beside it on its switch and elsewhere.
+    yield from {(other.cug == seat.cug, other.switch == seat.switch): other for other in reversed(far)}.values()
 
 
 def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
@@ -103,6 +103,9 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
         own = [[int(ip) for ip in facts.gateways if ip.version == version] for version in (4, 6)]
         targets.append((view.gateway_mac, own[0], own[1]))
     peer = next((other for other in view.seats if other.cug == seat.cug and other.owner != seat.owner), seat)
+    for other in victims(view, seat):
+        yield from unicast(other, peer)
+        yield from to_everybody(other)
     for mac, v4, v6 in targets:
         yield from _forged_mac(seat, mac)
         for ip in v4:

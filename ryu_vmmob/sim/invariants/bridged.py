@@ -54,9 +54,7 @@ def traffic(view: View) -> Iterator[Violation]:
                     yield from nothing(inject(view, seat, port, packet), f"{seat} must not send any more")
                 continue
             for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
-                journey = inject(view, seat, port, packet)
-                yield from judge(view, seat, journey)
-                yield from _expect(view, seat, journey, _others(view, seat))
+                yield from announce(view, seat, port, packet)
             for owner, peers in view.members[seat.cug].items():
                 if owner != seat.owner:
                     yield from _pair(view, seat, port, peers)
@@ -156,6 +154,13 @@ def exchange(view: View, seat: Seat, port: PortRef, packet: Packet, peers: tuple
     journey = inject(view, seat, port, packet)
     yield from judge(view, seat, journey)
     yield from _expect(view, seat, journey, peers)
+
+
+def announce(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterator[Violation]:
+    """A group-addressed packet from a seat: one copy for every other seat of its CUG, if policy allows it."""
+    journey = inject(view, seat, port, packet)
+    yield from judge(view, seat, journey)
+    yield from _expect(view, seat, journey, _others(view, seat))
 
 
 def _others(view: View, seat: Seat) -> tuple[Seat, ...]:

@@ -28,6 +28,8 @@ def _refused(view: View, seat: Seat, journey: Journey, text: str, sure: bool) ->
     yield from nothing(journey, text)
     if view.cugs:
         yield from shown(journey, text, at_least=int(sure))
+    if any(not copied.packet.same_frame(journey.packet) for copied in journey.shown):
+        yield Violation(ISOLATION, f"{text}, and the controller is shown something else", journey)
     if to_controller(journey):
         yield Violation(ISOLATION, f"{text}, and the controller takes it for true: {journey.packet}", journey)
 
