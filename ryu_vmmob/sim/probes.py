@@ -12,6 +12,10 @@ from ryu_vmmob.sim.view import Seat, View
 STRANGER_MAC = 0x02DEAD000001
 STRANGER_V4, STRANGER_V6 = 0xC633640D, 0x20010DB8DEAD << 80 | 1
 """An interface that nobody has, with addresses set aside for documentation."""
+_TTLS = (make.DEFAULT_TTL, 1, 0)
+"""Bridges do not count: what is used up for a router is as good as any inside a CUG."""
+_ODD_V4, _ODD_V6 = (0, 0x7F000001, 0xE0000001, 0xFFFFFFFF), (0, 1, make.ALL_NODES)
+"""Addresses that nobody has."""
 _ALL_MLD = 0xFF02 << 112 | 0x16
 _ETH_EXPERIMENT = 0x88B5  # IEEE 802, local experimental
 
@@ -20,13 +24,16 @@ def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
     """From one interface to another, in every address family of the sender."""
     for source in seat.v4[:1]:
         target = (peer.v4 or seat.v4)[0]
-        yield make.udp(peer.mac, seat.mac, target, source)
+        for ttl in _TTLS:
+            yield make.udp(peer.mac, seat.mac, target, source).with_fields(nw_ttl=ttl)
         # A unicast ARP request asks whether a known neighbour is alive: only it may answer.
         yield make.arp_request(seat.mac, source, target).with_fields(eth_dst=peer.mac)
         yield make.arp_reply(seat.mac, source, peer.mac, target)
     for source in seat.v6[:1]:
         target = (peer.v6 or seat.v6)[0]
-        yield make.ipv6(peer.mac, seat.mac, target, source, make.UDP, udp_src=40000, udp_dst=9)
+        for ttl in _TTLS:
+            yield make.udp6(peer.mac, seat.mac, target, source).with_fields(nw_ttl=ttl)
+        yield make.neighbour_solicitation(seat.mac, source, target).with_fields(eth_dst=peer.mac, ipv6_dst=target)
         yield make.neighbour_advertisement(seat.mac, source, peer.mac, target)
 
 
@@ -63,6 +70,15 @@ def to_routers(seat: Seat) -> Iterator[Packet]:
     """Questions for the routers on the link: the gateway's to answer; where there is none, everybody hears them."""
     for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
         yield make.router_solicitation(seat.mac, ip)
+
+
+def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
+    """To MACs that nobody in the CUG has: an unknown one, and for each other CUG a member's, best of all one on the same switch."""
+    far = sorted((other for other in view.seats if other.cug != seat.cug), key=lambda other: other.switch == seat.switch)
+    alike = {other.mac for other in view.seats if other.cug == seat.cug}
+    for mac in dict.fromkeys((STRANGER_MAC, *{other.cug: other.mac for other in far}.values())):
+        for packet in unicast(seat, seat) if mac not in alike else ():
+            yield packet.with_fields(eth_dst=mac)
 
 
 def own(seat: Seat) -> Iterator[Packet]:
@@ -106,8 +122,12 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
     for other in victims(view, seat):
         yield from unicast(other, peer)
         yield from to_everybody(other)
+    for ip in _ODD_V4 if seat.v4 else ():
+        yield make.udp(peer.mac, seat.mac, seat.v4[0], ip)
+    for ip in _ODD_V6 if seat.v6 else ():
+        yield make.udp6(peer.mac, seat.mac, seat.v6[0], ip)
     for mac, v4, v6 in targets:
-        yield from _forged_mac(seat, mac)
+        yield from _forged_mac(seat, peer.mac, mac)
         for ip in v4:
             if ip not in seat.v4:
                 yield from _forged_v4(seat, peer, mac, ip)
@@ -116,13 +136,15 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
                 yield from _forged_v6(seat, peer, mac, ip)
 
 
-def _forged_mac(seat: Seat, mac: int) -> Iterator[Packet]:
+def _forged_mac(seat: Seat, peer_mac: int, mac: int) -> Iterator[Packet]:
     for packet in own(seat):
         yield packet.with_fields(eth_src=mac)
     for ip in seat.v4[:1]:
         yield make.gratuitous_arp(seat.mac, ip).with_fields(arp_sha=mac)
         yield make.arp_request(mac, ip, STRANGER_V4).with_fields(eth_src=seat.mac)
-    for ip in seat.v6[:1]:
+        yield make.udp(peer_mac, mac, ip, ip)
+    for ip in (seat.v6[0], eui64_link_local(seat.mac)) if seat.v6 else ():
+        yield make.udp6(peer_mac, mac, ip, ip)
         yield make.neighbour_advertisement(seat.mac, ip).with_fields(ipv6_nd_tll=mac)
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6).with_fields(ipv6_nd_sll=mac)
 

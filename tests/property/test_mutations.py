@@ -1,8 +1,8 @@
 """The judge judged: networks with one flow or group changed at random, and whether the invariants' checks notice.
 
 A change is *harmful* when some packet's journey differs from what it was: in what is delivered where, in what the controller gets
-and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links is taken is the
-switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that hosts and networks outside send
+and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links, or legs
+of a server, is taken is the switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that hosts and networks outside send
 count: trunks are trusted.
 
 `VMMOB_MUTANTS=N` tries N changes of each kind in each network instead of `MUTANTS`.
@@ -21,7 +21,7 @@ from ryu_vmmob.flows.flow import Flow, Group, ToGroup
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.classifier import AmbiguityError
 from ryu_vmmob.sim.invariants import check
-from ryu_vmmob.sim.network import Delivery, Journey, Network
+from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
@@ -44,7 +44,7 @@ Injection = tuple[PortRef, Packet]
 class Outcome(NamedTuple):
     """What counts of a journey: copies delivered, on the way from one switch to another, and told by a table of a switch."""
 
-    delivered: Counter[Delivery]
+    delivered: Counter[tuple[str, Packet]]
     crossed: Counter[tuple[str, str, Packet]]
     told: Counter[tuple[str, Table, Packet]]
     loop: bool
@@ -56,7 +56,9 @@ def outcome(fabric: Fabric, journey: Journey) -> Outcome:
         tables = {step.flow.cookie: step.table for step in visit.result.path if step.flow is not None}
         told.update((visit.switch, tables[cookie], packet) for cookie, packet in visit.result.controller)
     crossed = Counter((sender, link.far_end(sender).switch, packet) for link, sender, packet in journey.crossings)
-    return Outcome(Counter(journey.deliveries), crossed, told, journey.loop)
+    servers = fabric.server_at
+    delivered = Counter((servers[port].name if port in servers else str(port), packet) for port, packet in journey.deliveries)
+    return Outcome(delivered, crossed, told, journey.loop)
 
 
 def differs(before: Outcome, now: Outcome) -> bool:

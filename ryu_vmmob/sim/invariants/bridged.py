@@ -19,6 +19,7 @@ from ryu_vmmob.sim.invariants.judging import (
     inject,
     nothing,
     silence,
+    to_controller,
     unshown,
 )
 from ryu_vmmob.sim.network import Delivery, Journey
@@ -55,6 +56,8 @@ def traffic(view: View) -> Iterator[Violation]:
                 continue
             for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
                 yield from announce(view, seat, port, packet)
+            for packet in probes.to_nobody(view, seat):
+                yield from silence(inject(view, seat, port, packet), f"{seat} sends to a MAC that is not in {seat.cug}", ISOLATION)
             for owner, peers in view.members[seat.cug].items():
                 if owner != seat.owner:
                     yield from _pair(view, seat, port, peers)
@@ -68,6 +71,8 @@ def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None
         yield Violation(DELIVERY, f"a frame of {seat} loops", journey)
     if seat.sends:
         yield from unshown(journey, f"{seat} may send this")
+    if to_controller(journey) and seat.switch not in view.plain_edges:
+        yield Violation(DELIVERY, f"the controller is told of a bridged frame of {seat}", journey)
     allowed = view.allowed_links.get(seat.cug, frozenset())
     ways: Counter[tuple[str, str]] = Counter()
     for link, sender, packet in journey.crossings:

@@ -112,7 +112,8 @@ def ports_for(view: View, choice: Choice, seat: Seat, targets: Sequence[Seat | E
 
 
 def unused(view: View, facts: CugFacts) -> Iterator[Address]:
-    """An address of each of a CUG's subnets that no member and no gateway has, where there is one."""
+    """Addresses of a CUG that no member and no gateway has: beside theirs, and one at the end of each subnet."""
+    yield from view.beside(facts)
     taken = {ip for seats in view.members.get(facts.name, {}).values() for ip in seats[0].ips} | set(facts.gateways)
     for subnet in facts.subnets:
         for number in range(2, min(subnet.num_addresses, 300)):

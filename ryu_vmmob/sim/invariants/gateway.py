@@ -26,6 +26,10 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, facts):
                 yield from _answered(view, seat, port, question, answer)
+            for question in _not_for_it(view, seat, facts):
+                journey = inject(view, seat, port, question)
+                if any(row.port == port for row in journey.deliveries):
+                    yield Violation(FIRST_HOP, f"{seat} gets an answer for an address that nobody has there", journey)
             if facts.settled and view.may_have_router(seat):
                 for packet in probes.to_routers(seat):
                     yield from _solicited(view, seat, port, packet)
@@ -62,6 +66,24 @@ def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet,
         for gateway in other.gateways if other.name != facts.name and other.settled else ():
             for address in [ip for ip in seat.ips if ip.version == gateway.version][:1]:
                 yield pinged(own, seat.mac, int(gateway), int(address), gateway.version)
+
+
+def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
+    """Questions for addresses beside those of gateways and members, and for gateways of other routing domains."""
+    mac = view.gateway_mac
+    for address in view.beside(facts):
+        for source in [int(ip) for ip in seat.ips if ip.version == address.version][:1]:
+            target = int(address)
+            yield pinged(mac, seat.mac, target, source, address.version)[0]
+            asks = make.arp_request if address.version == 4 else make.neighbour_solicitation
+            yield asks(seat.mac, source, target)
+    for other in view.cugs.values():
+        far = facts.routing_domain is None or other.routing_domain != facts.routing_domain
+        for gateway in other.gateways if far and other.name != facts.name else ():
+            near = (facts, *view.cugs_of.get(facts.routing_domain or "", ()))
+            if not any(row.covers(gateway) for row in near):
+                for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
+                    yield pinged(mac, seat.mac, int(gateway), source, gateway.version)[0]
 
 
 def pinged(router: int, asker: int, target: int, source: int, version: int) -> tuple[Packet, Packet]:

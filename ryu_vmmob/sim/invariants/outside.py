@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final
 
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, ExternalFacts
@@ -65,6 +66,7 @@ def _going_out(
     view: View, choice: Choice, external: ExternalFacts, by_edge: dict[str, list[Seat]]
 ) -> Iterator[Violation]:
     for seats in by_edge.values():
+        expired: set[int] = set()
         for address in destinations(view, external):
             able = [seat for seat in seats if source_address(view, seat, address.version) is not None]
             # From each edge something that is allowed, if anything is, and something that is not.
@@ -76,9 +78,12 @@ def _going_out(
                     if packet is not None and allowed in wanted:
                         wanted.discard(allowed)
                         yield from route(view, origin, port, packet)
+                        if allowed and is_sure(origin) and address.version not in expired:
+                            expired.add(address.version)
+                            yield from expire(view, origin, port, packet)
                 if not wanted:
                     break
-            yield from _on_link(view, choice, external, able[:1])
+        yield from _on_link(view, choice, external, seats)
 
 
 def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequence[Seat]) -> Iterator[Violation]:
@@ -89,9 +94,9 @@ def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequenc
         address = own.network.network_address + own.network.num_addresses // 3
         if address in (own.ip, *external.next_hops) or whereabouts(view, external.routing_domain, address).exits != (external,):
             continue
-        for origin in seats:
-            packet = choice.packets(origin, external, address).allowed
-            if packet is not None and origin.sends and view.joined(origin.switch, external.switch):
+        packets = ((seat, choice.packets(seat, external, address).allowed) for seat in seats if seat.sends)
+        for origin, packet in [row for row in packets if row[1] is not None][:1]:
+            if packet is not None and view.joined(origin.switch, external.switch):
                 journey = inject(view, origin, view.live_ports(origin)[0], packet)
                 told = [copied.switch for copied in to_controller(journey)]
                 if told != [external.switch]:
@@ -115,9 +120,12 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
                 wrong = right.with_fields(eth_dst=mac)
                 yield from silence(inject(view, external, external.port, wrong), f"{external} sends to {mac:#x}", ISOLATION)
             known = {row.tags for row in view.externals if row.port == external.port}
-            for tags in {(), *((number,) for number in range(4090, 4090 + 1 + len(known)))} - known:
-                journey = view.network.inject(right.with_vlans(*tags), external.port)
-                yield from silence(journey, f"{external} sends as {tags}", ISOLATION)
+            around = {link.l2_domain for link in view.fabric.links_of[external.switch]}
+            inside = {(number,) for (domain, _), number in view.vlan_ids.items() if domain in around}
+            for tags in {(), *inside, *((number,) for number in range(4090, 4090 + 1 + len(known)))} - known:
+                for mac in (right["eth_dst"], seat.mac, MAC_BROADCAST, *view.router_macs.values()):
+                    journey = view.network.inject(right.with_fields(eth_dst=mac).with_vlans(*tags), external.port)
+                    yield from silence(journey, f"{external} sends as {tags}", ISOLATION)
 
 
 def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
@@ -143,6 +151,11 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
                 if allowed in tried:
                     tried.discard(allowed)
                     yield from silence(inject(view, external, external.port, packet), text, ISOLATION)
+        for own in external.addresses:
+            if own.version == source.version == 6:
+                asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(own.ip))
+                text = f"{external} asks as {source}, which it cannot be"
+                yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
 
 
 _NEVER_A_SOURCE: Final = ("0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "::1", "ff02::1")
@@ -167,6 +180,11 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 tells = advertised(own, mine, theirs, its)
                 answer = make.neighbour_advertisement(theirs, its, own, mine)
                 direct = asks.with_fields(eth_dst=own, ipv6_dst=mine)
+                near = eui64_link_local(theirs)
+                others = [make.ping6(own, theirs, mine, its, kind) for kind in (133, 134, 137)]
+                for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine)):
+                    journey = inject(view, external, external.port, packet)
+                    yield from silence(journey, f"{external} tells {external.switch} what a neighbour has no need to", ISOLATION)
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
             yield from _answered(view, external, inject(view, external, external.port, direct), tells)
             ping, pong = pinged(own, theirs, mine, its, hop.version)

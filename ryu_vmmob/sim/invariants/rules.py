@@ -101,7 +101,8 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
         for seat in {one.switch: one for one in able}.values():
             for group in _GROUPS:
                 for src in _addresses(view, seat, group.version)[:1]:
-                    for talk in [talk for talk in rule_talks(rule) if covers(rule, talk.dst_port)][:1]:
+                    named = is_end(rule.source, seat, src)
+                    for talk in [talk for talk in rule_talks(rule) if named or covers(rule, talk.dst_port)][: MAX_TALKS if named else 1]:
                         mac = MAC_BROADCAST if group.version == 4 else multicast_mac(int(group))
                         yield from announce(view, seat, view.live_ports(seat)[0], talk.packet(mac, seat.mac, group, src))
 
