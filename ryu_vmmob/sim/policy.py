@@ -185,11 +185,11 @@ def reply_talks(rule: Rule) -> tuple[Talk, ...]:
     """What could come back under a rule about TCP: with and without the flags of a reply."""
     if rule.protocol not in ("tcp", make.TCP):
         return ()
-    rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in rule_talks(rule) for flags in _REPLY_FLAGS]
+    rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in rule_talks(rule) for flags in REPLY_FLAGS]
     return tuple(rows)
 
 
-_REPLY_FLAGS: Final = (make.TCP_SYN, TCP_ACK | make.TCP_SYN, TCP_RST)
+REPLY_FLAGS: Final = (make.TCP_SYN, TCP_ACK | make.TCP_SYN, TCP_RST)
 _ALWAYS: Final = (Talk(make.UDP, 9), Talk(make.TCP, 80), Talk(make.ICMP), Talk(make.EXPERIMENT))
 
 

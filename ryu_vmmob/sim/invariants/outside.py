@@ -150,7 +150,9 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
                 allowed = decide(view, packet, end, targets[0])
                 if allowed in tried:
                     tried.discard(allowed)
-                    yield from silence(inject(view, external, external.port, packet), text, ISOLATION)
+                    for mac in (packet["eth_dst"], view.gateway_mac):
+                        wrong = packet.with_fields(eth_dst=mac)
+                        yield from silence(inject(view, external, external.port, wrong), text, ISOLATION)
         for own in external.addresses:
             if own.version == source.version == 6:
                 asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(own.ip))

@@ -13,7 +13,7 @@ from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
 from ryu_vmmob.sim.invariants.forwarding import route
 from ryu_vmmob.sim.invariants.judging import POLICY, silence, stays_out
 from ryu_vmmob.sim.packet import TCP_SYN, Packet
-from ryu_vmmob.sim.policy import Talk, covers, is_end, reply_talks, rule_talks, talks, turns_on, verdict
+from ryu_vmmob.sim.policy import REPLY_FLAGS, Talk, covers, is_end, reply_talks, rule_talks, talks, turns_on, verdict
 from ryu_vmmob.sim.routing import outside_addresses
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -30,7 +30,7 @@ def rules(view: View) -> Iterator[Violation]:
         for version in (4, 6):
             for number, (origin, target) in enumerate(dict.fromkeys(_pairs(view, rule, version))):
                 yield from _under(view, rule, origin, target, version, _some(rule_talks(rule), number))
-                yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number))
+                yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number, len(REPLY_FLAGS)))
             for origin, target in dict.fromkeys(_beside(view, rule, version)):
                 for talk in [talk for talk in rule_talks(rule) if covers(rule, talk.dst_port)][:1]:
                     yield from say(view, origin, target, version, talk)
@@ -110,12 +110,13 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
 _GROUPS: Final = tuple(ip_address(text) for text in ("255.255.255.255", "224.0.0.251", "ff02::fb"))
 
 
-def _some(rows: Sequence[Talk], number: int) -> Sequence[Talk]:
-    """All of the first pair's; of the others' a part each, another one for each."""
+def _some(rows: Sequence[Talk], number: int, width: int = 1) -> Sequence[Talk]:
+    """All of the first pair's; of the others' a part each, another one for each. ``width`` talks are about one port."""
     if number == 0:
         return rows[:MAX_TALKS]
-    step = max(1, len(rows) // 4)
-    return rows[number % step :: step]
+    ports = [rows[start : start + width] for start in range(0, len(rows), width)]
+    step = max(1, len(ports) // 4)
+    return [talk for part in ports[number % step :: step] for talk in part]
 
 
 def _pairs(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
