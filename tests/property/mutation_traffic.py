@@ -43,7 +43,7 @@ class Traffic:
     def __init__(self, view: View, seed: int) -> None:
         self.view = view
         self.random = Random(seed)
-        self.server_ports = sorted(view.fabric.server_at)
+        self.server_ports = sorted(port for port in view.fabric.server_at if view.network.port_up(port))
         self.externals = {row.port: row for row in view.externals}
         self.routers = sorted(view.router_macs.values())
         hops = {mac for row in view.externals for mac in row.next_hops.values() if mac is not None}

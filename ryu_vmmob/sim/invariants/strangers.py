@@ -8,7 +8,7 @@ from ryu_vmmob.fabric.model import Link, Server
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import ROUTED
-from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing
+from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing, shown, unshown
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import View, Violation
 
@@ -25,7 +25,12 @@ def strangers(view: View) -> Iterator[Violation]:
     for server in view.fabric.servers.values():
         for port in server.attach:
             for text, number, tags, packet in _at_server(view, server):
-                yield from nothing(view.network.inject(packet.with_vlans(*tags), port), f"{text} enters {port}", number)
+                journey = view.network.inject(packet.with_vlans(*tags), port)
+                yield from nothing(journey, f"{text} enters {port}", number)
+                if view.cugs and not server.tagged:
+                    yield from shown(journey, f"{text} enters {port}")
+                else:  # a strange tag is nobody's, and no one is told
+                    yield from unshown(journey, f"{text} enters {port}")
 
 
 def _on_link(view: View, link: Link) -> Iterator[_Strange]:
