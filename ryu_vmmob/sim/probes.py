@@ -73,12 +73,24 @@ def to_routers(seat: Seat) -> Iterator[Packet]:
 
 
 def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
-    """To MACs that nobody in the CUG has: an unknown one, and for each other CUG a member's, best of all one on the same switch."""
-    far = sorted((other for other in view.seats if other.cug != seat.cug), key=lambda other: other.switch == seat.switch)
+    """To MACs that nobody in the CUG has: an unknown one, and members' of each other CUG, on the same switch and elsewhere."""
+    far = {(other.cug, other.switch == seat.switch): other.mac for other in view.seats if other.cug != seat.cug}
     alike = {other.mac for other in view.seats if other.cug == seat.cug}
-    for mac in dict.fromkeys((STRANGER_MAC, *{other.cug: other.mac for other in far}.values())):
+    for mac in dict.fromkeys((STRANGER_MAC, *far.values())):
         for packet in unicast(seat, seat) if mac not in alike else ():
             yield packet.with_fields(eth_dst=mac)
+    for question in gateway_questions(view, seat):
+        yield question.with_fields(eth_dst=STRANGER_MAC)
+
+
+def gateway_questions(view: View, seat: Seat) -> Iterator[Packet]:
+    """Who has the gateway's address?"""
+    facts = view.cugs.get(seat.cug)
+    for gateway in facts.gateways if facts is not None else ():
+        if gateway.version == 4 and seat.v4:
+            yield make.arp_request(seat.mac, seat.v4[0], int(gateway))
+        elif gateway.version == 6 and seat.v6:
+            yield make.neighbour_solicitation(seat.mac, seat.v6[0], int(gateway))
 
 
 def own(seat: Seat) -> Iterator[Packet]:

@@ -13,6 +13,10 @@ from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_cont
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View, Violation
 
+_FAR = 255
+"""The TTL of pings, another than that of their answers."""
+_OTHER_ICMP = {4: 13, 6: 140}
+"""ICMP messages that are not for a router to answer (RFC 792, timestamp; RFC 4620)."""
 _ROUTER_FLAG = 0x80000000
 """Of a neighbour advertisement (RFC 4861, 4.4): hosts give up a router that does not show it (7.2.5)."""
 
@@ -77,6 +81,10 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
             yield pinged(mac, seat.mac, target, source, address.version)[0]
             asks = make.arp_request if address.version == 4 else make.neighbour_solicitation
             yield asks(seat.mac, source, target)
+    for gateway in facts.gateways:
+        for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
+            said = make.ping if gateway.version == 4 else make.ping6
+            yield said(mac, seat.mac, int(gateway), source, _OTHER_ICMP[gateway.version])
     for other in view.cugs.values():
         far = facts.routing_domain is None or other.routing_domain != facts.routing_domain
         for gateway in other.gateways if far and other.name != facts.name else ():
@@ -89,8 +97,8 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
 def pinged(router: int, asker: int, target: int, source: int, version: int) -> tuple[Packet, Packet]:
     """(a ping to a router's address, its answer)."""
     if version == 4:
-        return make.ping(router, asker, target, source), make.ping(asker, router, source, target, make.ECHO_REPLY)
-    return make.ping6(router, asker, target, source), make.ping6(asker, router, source, target, make.ECHO_REPLY_V6)
+        return make.ping(router, asker, target, source).with_fields(nw_ttl=_FAR), make.ping(asker, router, source, target, make.ECHO_REPLY)
+    return make.ping6(router, asker, target, source).with_fields(nw_ttl=_FAR), make.ping6(asker, router, source, target, make.ECHO_REPLY_V6)
 
 
 def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:

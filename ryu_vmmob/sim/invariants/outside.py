@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local
@@ -44,10 +44,11 @@ def destinations(view: View, external: ExternalFacts) -> Iterator[Address]:
 
 def _coming_in(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
     expired: set[int] = set()
+    sources = {4: IPv4Address(probes.STRANGER_V4), 6: IPv6Address(probes.STRANGER_V6), **outside_addresses(view, external)}
     for address, targets in view.seats_with[external.routing_domain].items():
         if not view.cugs[targets[0].cug].settled:
             continue
-        pair = choice.packets(external, targets[0], address)
+        pair = choice.packets_from(external, sources[address.version], targets[0], address)
         if pair.allowed is not None:
             yield from route(view, external, external.port, pair.allowed)
             if is_sure(external) and address.version not in expired:
@@ -57,7 +58,7 @@ def _coming_in(view: View, choice: Choice, external: ExternalFacts) -> Iterator[
             yield from route(view, external, external.port, pair.denied.with_fields(nw_ttl=ttl))
     for facts in view.cugs_of[external.routing_domain]:
         for address in unused(view, facts) if facts.settled else ():
-            for packet in choice.packets(external, facts, address):
+            for packet in choice.packets_from(external, sources[address.version], facts, address):
                 if packet is not None:
                     yield from route(view, external, external.port, packet)
 
@@ -189,6 +190,8 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                     yield from silence(journey, f"{external} tells {external.switch} what a neighbour has no need to", ISOLATION)
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
             yield from _answered(view, external, inject(view, external, external.port, direct), tells)
+            elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))
+            yield from silence(elsewhere, f"{external} asks somebody else", ISOLATION)
             ping, pong = pinged(own, theirs, mine, its, hop.version)
             yield from _answered(view, external, inject(view, external, external.port, ping), pong)
             heard = inject(view, external, external.port, answer)

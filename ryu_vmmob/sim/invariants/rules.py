@@ -107,7 +107,7 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
                         yield from announce(view, seat, view.live_ports(seat)[0], talk.packet(mac, seat.mac, group, src))
 
 
-_GROUPS: Final = tuple(ip_address(text) for text in ("255.255.255.255", "224.0.0.251", "ff02::fb"))
+_GROUPS: Final = tuple(ip_address(text) for text in ("255.255.255.255", "224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::1:3"))
 
 
 def _some(rows: Sequence[Talk], number: int, width: int = 1) -> Sequence[Talk]:
