@@ -154,11 +154,21 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
                     for mac in (packet["eth_dst"], view.gateway_mac):
                         wrong = packet.with_fields(eth_dst=mac)
                         yield from silence(inject(view, external, external.port, wrong), text, ISOLATION)
-        for own in external.addresses:
-            if own.version == source.version == 6:
-                asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(own.ip))
+        for address in _own_addresses(view, external):
+            if address.version == source.version:
                 text = f"{external} asks as {source}, which it cannot be"
-                yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+                ends = view.router_macs[external.switch], neighbour_mac(external), int(address), int(source)
+                yield from silence(inject(view, external, external.port, pinged(*ends, address.version)[0]), text, ISOLATION)
+                if address.version == 6:
+                    asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(address))
+                    yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+
+
+def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
+    """What the edge answers pings for: its own, and those of gateways."""
+    yield from (own.ip for own in external.addresses)
+    for facts in view.cugs_of[external.routing_domain]:
+        yield from facts.gateways if facts.settled else ()
 
 
 _NEVER_A_SOURCE: Final = ("0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "::1", "ff02::1")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST, multicast_mac
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
 from ryu_vmmob.sim.invariants.bridged import announce, exchange
 from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
@@ -75,6 +75,10 @@ def _packets(
         for dst in _addresses(view, target, version)[:1]:
             if isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug:
                 yield talk.packet(target.mac, origin.mac, dst, src), True
+                if version == 6:
+                    near, far = (IPv6Address(eui64_link_local(end.mac)) for end in (origin, target))
+                    for one, other in ((near, dst), (src, far), (near, far)):
+                        yield talk.packet(target.mac, origin.mac, other, one), True
             else:
                 yield said(view, origin, talk, dst, src), False
 

@@ -82,7 +82,7 @@ def _routed(view: View, domain: str, welcome: set[str]) -> Iterator[_Strange]:
         own = view.wire_tags(domain, ROUTED + name)
         if own and ROUTED + name not in welcome:
             for seat in seats[:1]:
-                for router in sorted({view.router_macs[seat.switch], view.gateway_mac, seat.mac}):
+                for router in sorted({*view.router_macs.values(), view.gateway_mac, seat.mac}):
                     for ip in seat.v4[:1]:
                         packet = make.udp(router, probes.STRANGER_MAC, ip, probes.STRANGER_V4)
                         yield f"{ROUTED}{name}, which is not needed there,", PRUNING, own, packet
