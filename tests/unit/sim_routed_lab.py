@@ -23,6 +23,7 @@ from ryu_vmmob.flows.fields import (
     ETH_IPV4,
     ETH_IPV6,
     ETH_RARP,
+    MAC_BROADCAST,
     MAC_MULTICAST_BIT,
     TCP_ACK,
     TCP_RST,
@@ -181,6 +182,13 @@ def _base(name: str) -> Iterator[Flow]:
     for table, goto in ((Table.POLICY_OUT, Table.GATEWAY), (Table.POLICY_IN, Table.DELIVER)):
         for kind in range(133, 138):
             yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
+    yield Flow(Table.ADMIT, 0, (), goto=Table.REFUSE)
+    for server in FABRIC.servers.values():
+        if server.switch == name:
+            at_port = match(in_port=server.attach[0].port)
+            yield Flow(Table.REFUSE, 1000, at_port, (Output(CONTROLLER, 128),))
+            if not server.tagged:
+                yield Flow(Table.INGRESS, 100, at_port, goto=Table.REFUSE)
     for kind in (ETH_IPV4, ETH_IPV6):
         for router in (ROUTER[name],) if name == "edge" else (GATEWAY,):
             yield Flow(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))
@@ -208,13 +216,41 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
             if one.sends is not False:
                 for priority, fields, allowed in _allowed(one):
                     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)
-                    yield Flow(Table.ADMIT, priority, rule, goto=Table.ANSWER if allowed else None)
-            for gateway in CUGS[one.cug].gateways:
-                where = {"in_port": one.ports[0].port, "metadata": SEGMENT.of(KEYS[one.cug]), "eth_src": one.mac}
-                yield from _answers(where, GATEWAY, gateway, (*_tag(one.tags), Output(IN_PORT)))
+                    yield Flow(Table.ADMIT, priority, rule, goto=Table.ANSWER if allowed else Table.REFUSE)
+            yield from _answered(one, seats)
     for out in externals:
         if out.switch == name:
             yield from _external(out)
+
+
+def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
+    """What the edge says to one seat: where its gateway is and every member, and that gateways of its routing domain are alive."""
+    back = (*_tag(one.tags), Output(IN_PORT))
+    where: dict[str, Any] = {"in_port": one.ports[0].port, "metadata": SEGMENT.of(KEYS[one.cug]), "eth_src": one.mac}
+    facts = CUGS[one.cug]
+    near = [ip_address(eui64_link_local(GATEWAY))] if one.v6 else []
+    for ip in (*facts.gateways, *near):
+        yield from _answers(where, GATEWAY, ip, back)
+    for other in CUGS.values():
+        if other is not facts and facts.routing_domain is not None and other.routing_domain == facts.routing_domain:
+            for ip in other.gateways:
+                yield from (flow for flow in _answers(where, GATEWAY, ip, back) if _is_echo(flow))
+    if one.v6:
+        asks = match(**where, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=133)
+        yield Flow(Table.ANSWER, 1000, asks, (Output(CONTROLLER, 128),))
+    for peer in seats:
+        if peer.cug == one.cug:
+            local = [ip_address(eui64_link_local(peer.mac))] if peer.v6 else []
+            for ip in (*peer.ips, *local):
+                if ip.version == 4 and peer.owner == one.owner:
+                    continue  # an announcement
+                for flow in _answers(where, peer.mac, ip, back, router=False):
+                    if not _is_echo(flow) and not {("eth_dst", GATEWAY, None)} & set(flow.match):
+                        yield flow
+
+
+def _is_echo(flow: Flow) -> bool:
+    return any((name, value) in (("icmpv4_type", 8), ("icmpv6_type", 128)) for name, value, _ in flow.match)
 
 
 def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
@@ -223,36 +259,48 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
         yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, True
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, True
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, True
+        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}, True
     icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
-    for kind in (135, 136) if one.v6 else ():
+    for kind in (134, 135, 136, 137) if one.v6 else ():
         yield 2000, {**icmp, "icmpv6_type": kind}, False
+    for kind in (131, 143) if one.v6 else ():
+        yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
         yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True
-        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": one.mac}, True
+        for option in (one.mac, 0):
+            yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": option}, True
+            tells = {**icmp, "ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": option}
+            yield 3000, tells, True
         yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, True
-        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": one.mac}, True
 
 
-def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...]) -> Iterator[Flow]:
+def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...], router: bool = True) -> Iterator[Flow]:
     turn: tuple[Action, ...] = (Move("eth_src", "eth_dst"), SetField("eth_src", mac))
     address = int(ip)
     if ip.version == 4:
         arp = (SetField("arp_op", 2), Move("arp_sha", "arp_tha"), Move("arp_spa", "arp_tpa"), SetField("arp_sha", mac))
-        rule = match(**where, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
-        yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
-        pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0))
+        for asked in (MAC_BROADCAST, mac) if router else (MAC_BROADCAST,):
+            rule = match(**where, eth_dst=asked, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
+            yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
+        own_time = SetField("nw_ttl", 64)
+        pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0), own_time)
         rule = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, ipv4_dst=address)
         yield Flow(Table.ANSWER, 1000, rule, (*turn, *pong, *back))
         return
     icmp = {**where, "eth_type": ETH_IPV6, "ip_proto": 58}
     swap = (*turn, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", address))
-    tell = (*swap, SetField("nd_reserved", 0xE0000000), SetField("icmpv6_type", 136))
-    yield Flow(Table.ANSWER, 1000, match(**icmp, icmpv6_type=135, ipv6_nd_target=address), tell, Table.ADVERTISE)
+    tell = (*swap, SetField("nd_reserved", 0xE0000000 if router else 0x60000000), SetField("icmpv6_type", 136))
+    multicast = (0x333300000000, 0xFFFF00000000)
+    for asked_at in (multicast, mac) if router else (multicast,):
+        asks = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address)
+        yield Flow(Table.ANSWER, 1000, asks, tell, Table.ADVERTISE)
+        probe = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address, ipv6_src=0)
+        yield Flow(Table.ANSWER, 1500, probe, goto=Table.POLICY_OUT)
     end = {name: value for name, value in icmp.items() if name != "eth_src"}
     tell = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", mac), *back)
     rule = match(**end, eth_src=mac, eth_dst=where["eth_src"], icmpv6_type=136, ipv6_nd_target=address)
     yield Flow(Table.ADVERTISE, 1000, rule, tell)
-    echo = (*swap, SetField("icmpv6_type", 129))
+    echo = (*swap, SetField("icmpv6_type", 129), SetField("nw_ttl", 64))
     yield Flow(Table.ANSWER, 1000, match(**icmp, eth_dst=mac, icmpv6_type=128, ipv6_dst=address), (*echo, *back))
 
 
