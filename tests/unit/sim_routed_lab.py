@@ -179,7 +179,9 @@ def _base(name: str) -> Iterator[Flow]:
     yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
     yield Flow(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
     yield Flow(Table.ROUTE, 0, (), (Output(CONTROLLER, 128),))
-    for table, goto in ((Table.POLICY_OUT, Table.GATEWAY), (Table.POLICY_IN, Table.DELIVER)):
+    for rule in _NEVER_ROUTED:
+        yield Flow(Table.ROUTE, 3000, match(**rule))
+    for table, goto in ((Table.POLICY_OUT, Table.BRIDGE), (Table.POLICY_IN, Table.DELIVER)):
         for kind in range(133, 138):
             yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
     yield Flow(Table.ADMIT, 0, (), goto=Table.REFUSE)
@@ -311,25 +313,50 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
     yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),) if out.vlan_id else (), Table.ADMIT, meta)
     for kind in (ETH_IPV4, ETH_IPV6):
         yield Flow(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
+    for prefix in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"):
+        yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", ip_network(prefix))))
     for facts in CUGS.values():
         for subnet in facts.subnets if facts.routing_domain == "red" else ():
-            yield Flow(Table.ADMIT, 2000, match(in_port=port, **_prefix("src", subnet)))
+            yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", subnet)))
     where = {"in_port": port, "eth_src": hop}
     for address in out.addresses:
-        for flow in _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT))):
-            if {name: value for name, value, _ in flow.match}.get("eth_dst") != own:
-                yield flow  # without ping
-    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_ARP, arp_op=1), goto=Table.ANSWER)
+        yield from _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT)))
+        yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", ip_network(address.ip))))
+        if address.version == 4:
+            rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, **_on_wire(address))
+            yield Flow(Table.ADMIT, 3000, rule, goto=Table.ANSWER)
+    for facts in CUGS.values():
+        for gateway in facts.gateways if facts.routing_domain == "red" else ():
+            pings = _answers(where, own, gateway, (*_tag(out.tags), Output(IN_PORT)))
+            yield from (flow for flow in pings if _is_echo(flow))
     yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135), goto=Table.ANSWER)
     tell = (Output(CONTROLLER, 128),)
     yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_ARP, arp_op=2), tell)
-    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136), tell)
+    for address in out.addresses:
+        if address.version == 6:
+            target = (int(address.network.network_address), int(address.network.netmask))
+            rule = match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136, ipv6_nd_target=target)
+            yield Flow(Table.ADMIT, 3000, rule, tell)
+
+
+def _on_wire(address: Any) -> dict[str, Any]:
+    return {"arp_spa": (int(address.network.network_address), int(address.network.netmask))}
 
 
 def _prefix(side: str, subnet: Any) -> dict[str, Any]:
     kind, name = (ETH_IPV4, "ipv4") if subnet.version == 4 else (ETH_IPV6, "ipv6")
     mask = int(subnet.netmask)
     return {"eth_type": kind, **({f"{name}_{side}": (int(subnet.network_address), mask)} if mask else {})}
+
+
+_NEVER_ROUTED: tuple[dict[str, Any], ...] = (
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0xE0000000, 0xE0000000)},
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0x7F000000, 0xFF000000)},
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0xA9FE0000, 0xFFFF0000)},
+    {"eth_type": ETH_IPV6, "ipv6_dst": (0xFF << 120, 0xFF << 120)},
+    {"eth_type": ETH_IPV6, "ipv6_dst": (0xFE80 << 112, 0xFFC0 << 112)},
+    {"eth_type": ETH_IPV6, "ipv6_src": (0xFE80 << 112, 0xFFC0 << 112)},
+)
 
 
 # Policies: every rule for every pair of ends it names, one flow each.
@@ -350,7 +377,9 @@ def _policy(name: str, seats: Sequence[Seat], rules: Sequence[Rule]) -> Iterator
 
 def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
     for version in (4, 6):
-        for here, source in _selected(seats, rule.source, version):
+        sources = list(_selected(seats, rule.source, version))
+        yield from _on_link(rule, version, [subnet for _, subnet in sources])
+        for here, source in sources:
             for there, target in _selected(seats, rule.target, version):
                 if None not in (here, there) and here != there:
                     continue
@@ -361,6 +390,19 @@ def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
                     if scope is not None:
                         ends["metadata"] = SCOPE.of(scope)
                     yield from _spoken(rule, version, ends, "src" if back else "dst")
+
+
+def _on_link(rule: Rule, version: int, sources: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """Inside one CUG: what is said to all of it, and between addresses that mean something there only."""
+    if rule.target.kind != "cug" or rule.source != rule.target:
+        return
+    name = str(rule.target.value)
+    near = [ip_network("fe80::/10")] if version == 6 else []
+    groups = [ip_network(text) for text in (("224.0.0.0/4", "255.255.255.255/32") if version == 4 else ("ff00::/8",))]
+    for source in (*sources, *near):
+        for target in (*sources, *near, *groups):
+            if target not in sources or source not in sources:
+                yield from _spoken(rule, version, {**_prefix("src", source), **_prefix("dst", target), "metadata": _meta(name)}, "dst")
 
 
 def _spoken(rule: Rule, version: int, ends: dict[str, Any], side: str) -> Iterator[dict[str, Any]]:
@@ -407,7 +449,7 @@ def _routes(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]
     for key in dict.fromkeys((one.cug, one.mac, ip) for one in seats for ip in one.ips):
         yield from _host(name, key[0], key[2], [one for one in seats if (one.cug, one.mac) == key[:2] and one.receives])
     for out in externals:
-        for prefix in (*out.prefixes, *(address.network for address in out.addresses)):
+        for prefix in (*out.prefixes, *(address.network for address in out.addresses), *map(ip_network, out.next_hops)):
             yield from _exit(name, out, prefix)
 
 
@@ -443,7 +485,11 @@ def _exit(name: str, out: ExternalFacts, prefix: Any) -> Iterator[Flow]:
     rule = _prefix("dst", prefix)
     if name == out.switch:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0))
-        leave = (DecTtl(), own, SetField("eth_dst", HOPS[out.name]), *_tag(out.tags), Output(out.port.port))
+        leave: tuple[Action, ...] = (
+            DecTtl(), own, SetField("eth_dst", HOPS[out.name]), *_tag(out.tags), Output(out.port.port),
+        )  # fmt: skip
+        if prefix in {address.network for address in out.addresses}:
+            leave = (Output(CONTROLLER, 128),)  # somebody there who has not been asked for yet
     else:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0), via=VIA.of(0))
         leave = (DecTtl(), own, SetField("eth_dst", ROUTER[out.switch]), *_tag((VLAN_IDS["core", "routed:red"],)), Output(49))

@@ -54,8 +54,9 @@ def _coming_in(view: View, choice: Choice, external: ExternalFacts) -> Iterator[
             if is_sure(external) and address.version not in expired:
                 expired.add(address.version)
                 yield from expire(view, external, external.port, pair.allowed)
-        for ttl in (DEFAULT_TTL, 1) if pair.denied is not None else ():
-            yield from route(view, external, external.port, pair.denied.with_fields(nw_ttl=ttl))
+        if pair.denied is not None:
+            for ttl in (DEFAULT_TTL, 1):
+                yield from route(view, external, external.port, pair.denied.with_fields(nw_ttl=ttl))
     for facts in view.cugs_of[external.routing_domain]:
         for address in unused(view, facts) if facts.settled else ():
             for packet in choice.packets_from(external, sources[address.version], facts, address):
@@ -101,7 +102,7 @@ def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequenc
                 journey = inject(view, origin, view.live_ports(origin)[0], packet)
                 told = [copied.switch for copied in to_controller(journey)]
                 if told != [external.switch]:
-                    text = f"of a packet of {origin} for {address}, unknown on the wire of {external}, {told} tell the controller"
+                    text = f"of a packet of {origin} for {address}, not yet known on the wire of {external}, {told} tell"
                     yield Violation(DELIVERY, text, journey)
 
 
@@ -130,7 +131,7 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
 
 
 def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
-    """Nobody outside is inside, nor the edge itself, nor one that no host can be (RFC 1812, 5.3.7): not even where that would be allowed."""
+    """Nobody outside is inside, nor the edge itself, nor what no host can be (RFC 1812, 5.3.7), even if it were allowed."""
     if not external.settled:
         return
     sources: list[tuple[End, Address]] = [(external, own.ip) for own in external.addresses]
@@ -197,7 +198,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 others = [make.ping6(own, theirs, mine, its, kind) for kind in (133, 134, 137)]
                 for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine)):
                     journey = inject(view, external, external.port, packet)
-                    yield from silence(journey, f"{external} tells {external.switch} what a neighbour has no need to", ISOLATION)
+                    yield from silence(journey, f"{external} tells {external.switch} what is not its affair", ISOLATION)
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
             yield from _answered(view, external, inject(view, external, external.port, direct), tells)
             elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))

@@ -71,8 +71,9 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
         pair = choice.packets(seat, where.end, address)
         if pair.allowed is not None:
             yield from route(view, seat, port, pair.allowed)
-        for ttl in (DEFAULT_TTL, 1) if pair.denied is not None else ():
-            yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
+        if pair.denied is not None:
+            for ttl in (DEFAULT_TTL, 1):
+                yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
     yield from _back_into_its_cug(view, seat, port)
     yield from _never_routed(view, choice, seat, port)
 
@@ -87,7 +88,9 @@ def _back_into_its_cug(view: View, seat: Seat, port: PortRef) -> Iterator[Violat
     ends += ((facts, address) for address in unused(view, facts))
     for end, address in ends:
         src = source_address(view, seat, address.version)
-        for talk in talks(view.policies) if src is not None else ():
+        if src is None:
+            continue
+        for talk in talks(view.policies):
             packet = said(view, seat, talk, address, src)
             if not decide_by_gateway(view, packet, seat, end):
                 # A router that took it would have to say that its time is over.
@@ -101,7 +104,7 @@ _NEVER: Final = tuple(
 
 
 def _never_routed(view: View, choice: Choice, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """Group, loopback and link-local addresses at the gateway (RFC 1812, 5.3.7; RFC 4291, 2.5), even where any address is allowed."""
+    """Group, loopback and link-local addresses at the gateway (RFC 1812, 5.3.7; RFC 4291, 2.5), even if any were allowed."""
     text = f"no router forwards this of {seat}"
     for address in _NEVER:
         for packet in choice.packets(seat, None, address):
