@@ -33,8 +33,12 @@ def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
         target = (peer.v6 or seat.v6)[0]
         for ttl in _TTLS:
             yield make.udp6(peer.mac, seat.mac, target, source).with_fields(nw_ttl=ttl)
-        yield make.neighbour_solicitation(seat.mac, source, target).with_fields(eth_dst=peer.mac, ipv6_dst=target)
-        yield make.neighbour_advertisement(seat.mac, source, peer.mac, target)
+        for packet in (
+            make.neighbour_solicitation(seat.mac, source, target).with_fields(eth_dst=peer.mac, ipv6_dst=target),
+            make.neighbour_advertisement(seat.mac, source, peer.mac, target),
+        ):
+            yield packet
+            yield _without_option(packet)
 
 
 def requests(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
@@ -64,6 +68,13 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.neighbour_advertisement(seat.mac, ip)
         yield make.neighbour_solicitation(seat.mac, 0, ip)
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
+        yield _without_option(make.neighbour_solicitation(seat.mac, ip, STRANGER_V6))
+
+
+def _without_option(packet: Packet) -> Packet:
+    """Neighbour discovery that does not say the MAC once more, as it may (RFC 4861, 4.3 and 4.4)."""
+    fields = {name: value for name, value in packet if name not in ("ipv6_nd_sll", "ipv6_nd_tll")}
+    return Packet({**fields, "nd_options_type": 0})
 
 
 def to_routers(seat: Seat) -> Iterator[Packet]:
@@ -73,12 +84,30 @@ def to_routers(seat: Seat) -> Iterator[Packet]:
 
 
 def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
-    """To MACs that nobody in the CUG has: an unknown one, and for each other CUG a member's, best of all one on the same switch."""
-    far = sorted((other for other in view.seats if other.cug != seat.cug), key=lambda other: other.switch == seat.switch)
+    """To MACs that nobody in the CUG has: an unknown one, and members' of each other CUG, on the same switch and elsewhere."""
+    far = {(other.cug, other.switch == seat.switch): other.mac for other in view.seats if other.cug != seat.cug}
     alike = {other.mac for other in view.seats if other.cug == seat.cug}
-    for mac in dict.fromkeys((STRANGER_MAC, *{other.cug: other.mac for other in far}.values())):
+    for mac in dict.fromkeys((STRANGER_MAC, *far.values())):
         for packet in unicast(seat, seat) if mac not in alike else ():
             yield packet.with_fields(eth_dst=mac)
+    for question in gateway_questions(view, seat):
+        yield question.with_fields(eth_dst=STRANGER_MAC)
+    facts = view.cugs.get(seat.cug)
+    for address in view.beside(facts) if facts is not None else ():
+        for source in [int(ip) for ip in seat.ips if ip.version == address.version][:1]:
+            yield (make.udp if address.version == 4 else make.udp6)(STRANGER_MAC, seat.mac, int(address), source)
+            if address.version == 6:
+                yield make.neighbour_advertisement(seat.mac, source, view.gateway_mac, int(address))
+
+
+def gateway_questions(view: View, seat: Seat) -> Iterator[Packet]:
+    """Who has the gateway's address?"""
+    facts = view.cugs.get(seat.cug)
+    for gateway in facts.gateways if facts is not None else ():
+        if gateway.version == 4 and seat.v4:
+            yield make.arp_request(seat.mac, seat.v4[0], int(gateway))
+        elif gateway.version == 6 and seat.v6:
+            yield make.neighbour_solicitation(seat.mac, seat.v6[0], int(gateway))
 
 
 def own(seat: Seat) -> Iterator[Packet]:
@@ -137,7 +166,7 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
 
 
 def _forged_mac(seat: Seat, peer_mac: int, mac: int) -> Iterator[Packet]:
-    for packet in own(seat):
+    for packet in to_everybody(seat):
         yield packet.with_fields(eth_src=mac)
     for ip in seat.v4[:1]:
         yield make.gratuitous_arp(seat.mac, ip).with_fields(arp_sha=mac)
@@ -166,4 +195,5 @@ def _forged_v6(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
     yield make.neighbour_solicitation(seat.mac, 0, ip)
     for own_ip in seat.v6[:1]:
         yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_nd_target=ip)
+        yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_src=ip)
     yield make.neighbour_advertisement(mac, ip)

@@ -1,9 +1,9 @@
 """The judge judged: networks with one flow or group changed at random, and whether the invariants' checks notice.
 
-A change is *harmful* when some packet's journey differs from what it was: in what is delivered where, in what the controller gets
-and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links, or legs
-of a server, is taken is the switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that hosts and networks outside send
-count: trunks are trusted.
+A change is *harmful* when some packet's journey differs from what it was: in what is delivered where, in what the controller
+gets and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links, or legs of
+a server, is taken is the switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that hosts
+and networks outside send count: trunks are trusted.
 
 `VMMOB_MUTANTS=N` tries N changes of each kind in each network instead of `MUTANTS`.
 """

@@ -18,8 +18,10 @@ from ryu_vmmob.sim.invariants.judging import (
     VLAN_IDS,
     inject,
     nothing,
+    shown,
     silence,
     to_controller,
+    unheard,
     unshown,
 )
 from ryu_vmmob.sim.network import Delivery, Journey
@@ -49,12 +51,16 @@ def traffic(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             if seat.sends is False:
                 for packet in probes.own(seat):
-                    yield from nothing(inject(view, seat, port, packet), f"{seat} must not send any more")
+                    journey = inject(view, seat, port, packet)
+                    yield from nothing(journey, f"{seat} must not send any more")
+                    if view.cugs:
+                        yield from shown(journey, f"{seat} must not send any more")
                 continue
             for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
                 yield from announce(view, seat, port, packet)
             for packet in probes.to_nobody(view, seat):
-                yield from silence(inject(view, seat, port, packet), f"{seat} sends to a MAC that is not in {seat.cug}", ISOLATION)
+                text = f"{seat} sends to a MAC that is not in {seat.cug}"
+                yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
             for owner, peers in view.members[seat.cug].items():
                 if owner != seat.owner:
                     yield from _pair(view, seat, port, peers)
@@ -128,6 +134,8 @@ def _judge_delivery(
 def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Iterator[Violation]:
     for packet in probes.unicast(seat, peers[0]):
         yield from exchange(view, seat, port, packet, peers)
+    for question in probes.gateway_questions(view, seat):
+        yield from exchange(view, seat, port, question.with_fields(eth_dst=peers[0].mac), peers)
     for question, answer in probes.requests(seat, peers[0]):
         yield from _asks(view, seat, inject(view, seat, port, question), answer, peers)
 

@@ -13,6 +13,10 @@ from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_cont
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View, Violation
 
+_FAR = 255
+"""The TTL of pings, another than that of their answers."""
+_OTHER_ICMP = {4: 13, 6: 140}
+"""ICMP messages that are not for a router to answer (RFC 792, timestamp; RFC 4620)."""
 _ROUTER_FLAG = 0x80000000
 """Of a neighbour advertisement (RFC 4861, 4.4): hosts give up a router that does not show it (7.2.5)."""
 
@@ -45,7 +49,10 @@ def _solicited(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterato
 
 
 def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
-    """(question of a seat for a gateway of its CUG, the answer): to everybody and to the gateway alone. Pings for those of others."""
+    """(question of a seat for a gateway of its CUG, the answer): to everybody and to the gateway alone.
+
+    Gateways of other CUGs in its routing domain are pinged.
+    """
     own = view.gateway_mac
     for gateway in facts.gateways:
         target = int(gateway)
@@ -57,11 +64,12 @@ def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet,
                 yield pinged(own, seat.mac, target, source, 4)
         elif seat.v6:
             for source in {*seat.v6, eui64_link_local(seat.mac)}:
-                for address in (target, eui64_link_local(own)):
-                    asks, tells = make.neighbour_solicitation(seat.mac, source, address), advertised(own, address, seat.mac, source)
+                for asked in (target, eui64_link_local(own)):
+                    asks = make.neighbour_solicitation(seat.mac, source, asked)
+                    tells = advertised(own, asked, seat.mac, source)
                     yield asks, tells
-                    yield asks.with_fields(eth_dst=own, ipv6_dst=address), tells
-                    yield pinged(own, seat.mac, address, source, 6)
+                    yield asks.with_fields(eth_dst=own, ipv6_dst=asked), tells
+                    yield pinged(own, seat.mac, asked, source, 6)
     for other in view.cugs_of.get(facts.routing_domain or "", ()):
         for gateway in other.gateways if other.name != facts.name and other.settled else ():
             for address in [ip for ip in seat.ips if ip.version == gateway.version][:1]:
@@ -77,6 +85,10 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
             yield pinged(mac, seat.mac, target, source, address.version)[0]
             asks = make.arp_request if address.version == 4 else make.neighbour_solicitation
             yield asks(seat.mac, source, target)
+    for gateway in facts.gateways:
+        for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
+            said = make.ping if gateway.version == 4 else make.ping6
+            yield said(mac, seat.mac, int(gateway), source, _OTHER_ICMP[gateway.version])
     for other in view.cugs.values():
         far = facts.routing_domain is None or other.routing_domain != facts.routing_domain
         for gateway in other.gateways if far and other.name != facts.name else ():
@@ -88,9 +100,8 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
 
 def pinged(router: int, asker: int, target: int, source: int, version: int) -> tuple[Packet, Packet]:
     """(a ping to a router's address, its answer)."""
-    if version == 4:
-        return make.ping(router, asker, target, source), make.ping(asker, router, source, target, make.ECHO_REPLY)
-    return make.ping6(router, asker, target, source), make.ping6(asker, router, source, target, make.ECHO_REPLY_V6)
+    said, reply = (make.ping, make.ECHO_REPLY) if version == 4 else (make.ping6, make.ECHO_REPLY_V6)
+    return said(router, asker, target, source).with_fields(nw_ttl=_FAR), said(asker, router, source, target, reply)
 
 
 def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:

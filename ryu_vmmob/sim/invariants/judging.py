@@ -51,6 +51,13 @@ def silence(journey: Journey, text: str, number: int) -> Iterator[Violation]:
         yield Violation(number, f"{text}, and the controller is told: {journey.packet}", journey)
 
 
+def unheard(journey: Journey, seat: Seat, text: str, number: int) -> Iterator[Violation]:
+    """As `silence`, for what a seat may send but nobody takes: it is not shown as refused either."""
+    yield from silence(journey, text, number)
+    if seat.sends:
+        yield from unshown(journey, text)
+
+
 def shown(journey: Journey, text: str, at_least: int = 1) -> Iterator[Violation]:
     """A refused frame is shown to the controller once, or where that is not sure at most once (R49)."""
     number = len(journey.shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local
@@ -44,20 +44,22 @@ def destinations(view: View, external: ExternalFacts) -> Iterator[Address]:
 
 def _coming_in(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
     expired: set[int] = set()
+    sources = {4: IPv4Address(probes.STRANGER_V4), 6: IPv6Address(probes.STRANGER_V6), **outside_addresses(view, external)}
     for address, targets in view.seats_with[external.routing_domain].items():
         if not view.cugs[targets[0].cug].settled:
             continue
-        pair = choice.packets(external, targets[0], address)
+        pair = choice.packets_from(external, sources[address.version], targets[0], address)
         if pair.allowed is not None:
             yield from route(view, external, external.port, pair.allowed)
             if is_sure(external) and address.version not in expired:
                 expired.add(address.version)
                 yield from expire(view, external, external.port, pair.allowed)
-        for ttl in (DEFAULT_TTL, 1) if pair.denied is not None else ():
-            yield from route(view, external, external.port, pair.denied.with_fields(nw_ttl=ttl))
+        if pair.denied is not None:
+            for ttl in (DEFAULT_TTL, 1):
+                yield from route(view, external, external.port, pair.denied.with_fields(nw_ttl=ttl))
     for facts in view.cugs_of[external.routing_domain]:
         for address in unused(view, facts) if facts.settled else ():
-            for packet in choice.packets(external, facts, address):
+            for packet in choice.packets_from(external, sources[address.version], facts, address):
                 if packet is not None:
                     yield from route(view, external, external.port, packet)
 
@@ -100,7 +102,7 @@ def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequenc
                 journey = inject(view, origin, view.live_ports(origin)[0], packet)
                 told = [copied.switch for copied in to_controller(journey)]
                 if told != [external.switch]:
-                    text = f"of a packet of {origin} for {address}, unknown on the wire of {external}, {told} tell the controller"
+                    text = f"of a packet of {origin} for {address}, not yet known on the wire of {external}, {told} tell"
                     yield Violation(DELIVERY, text, journey)
 
 
@@ -129,7 +131,7 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
 
 
 def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
-    """Nobody outside is inside, nor the edge itself, nor one that no host can be (RFC 1812, 5.3.7): not even where that would be allowed."""
+    """Nobody outside is inside, nor the edge itself, nor what no host can be (RFC 1812, 5.3.7), even if it were allowed."""
     if not external.settled:
         return
     sources: list[tuple[End, Address]] = [(external, own.ip) for own in external.addresses]
@@ -153,11 +155,21 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
                     for mac in (packet["eth_dst"], view.gateway_mac):
                         wrong = packet.with_fields(eth_dst=mac)
                         yield from silence(inject(view, external, external.port, wrong), text, ISOLATION)
-        for own in external.addresses:
-            if own.version == source.version == 6:
-                asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(own.ip))
+        for address in _own_addresses(view, external):
+            if address.version == source.version:
                 text = f"{external} asks as {source}, which it cannot be"
-                yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+                ends = view.router_macs[external.switch], neighbour_mac(external), int(address), int(source)
+                yield from silence(inject(view, external, external.port, pinged(*ends, address.version)[0]), text, ISOLATION)
+                if address.version == 6:
+                    asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(address))
+                    yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+
+
+def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
+    """What the edge answers pings for: its own, and those of gateways."""
+    yield from (own.ip for own in external.addresses)
+    for facts in view.cugs_of[external.routing_domain]:
+        yield from facts.gateways if facts.settled else ()
 
 
 _NEVER_A_SOURCE: Final = ("0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "::1", "ff02::1")
@@ -186,9 +198,11 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 others = [make.ping6(own, theirs, mine, its, kind) for kind in (133, 134, 137)]
                 for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine)):
                     journey = inject(view, external, external.port, packet)
-                    yield from silence(journey, f"{external} tells {external.switch} what a neighbour has no need to", ISOLATION)
+                    yield from silence(journey, f"{external} tells {external.switch} what is not its affair", ISOLATION)
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
             yield from _answered(view, external, inject(view, external, external.port, direct), tells)
+            elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))
+            yield from silence(elsewhere, f"{external} asks somebody else", ISOLATION)
             ping, pong = pinged(own, theirs, mine, its, hop.version)
             yield from _answered(view, external, inject(view, external, external.port, ping), pong)
             heard = inject(view, external, external.port, answer)

@@ -15,19 +15,20 @@ def forgeries(view: View) -> Iterator[Violation]:
     for seat in view.seats:
         for port in view.live_ports(seat):
             for packet in probes.forgeries(view, seat):
-                yield from _refused(view, seat, inject(view, seat, port, packet), f"forged by {seat}", bool(seat.sends))
+                yield from _refused(view, inject(view, seat, port, packet), f"forged by {seat}", seat)
             for packet in probes.unsuitable(seat):
-                yield from _refused(view, seat, inject(view, seat, port, packet), f"not for {seat} to say", bool(seat.sends))
+                yield from _refused(view, inject(view, seat, port, packet), f"not for {seat} to say", seat)
             for other in _under_other_tags(view, seat):
                 for packet in (*probes.own(seat), *probes.unicast(seat, other)):
                     journey = view.network.inject(packet.with_vlans(*other.tags), port)
-                    yield from _refused(view, seat, journey, f"{seat} speaks as {other.cug}", bool(other.sends))
+                    yield from _refused(view, journey, f"{seat} speaks as {other.cug}", other)
 
 
-def _refused(view: View, seat: Seat, journey: Journey, text: str, sure: bool) -> Iterator[Violation]:
+def _refused(view: View, journey: Journey, text: str, here: Seat) -> Iterator[Violation]:
+    """``here`` is a seat under the frame's tag: while it is only coming or going, the tag may mean nothing yet."""
     yield from nothing(journey, text)
     if view.cugs:
-        yield from shown(journey, text, at_least=int(sure))
+        yield from shown(journey, text, at_least=int(here.sends is not None))
     if any(not copied.packet.same_frame(journey.packet) for copied in journey.shown):
         yield Violation(ISOLATION, f"{text}, and the controller is shown something else", journey)
     if to_controller(journey):

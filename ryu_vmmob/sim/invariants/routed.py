@@ -20,7 +20,7 @@ from ryu_vmmob.sim.invariants.choosing import (
     unused,
 )
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
-from ryu_vmmob.sim.invariants.judging import ISOLATION, POLICY, TRIANGLE, inject, nothing, silence, stays_out
+from ryu_vmmob.sim.invariants.judging import ISOLATION, POLICY, TRIANGLE, inject, nothing, silence, stays_out, unheard
 from ryu_vmmob.sim.packet import DEFAULT_TTL
 from ryu_vmmob.sim.policy import decide_by_gateway, talks
 from ryu_vmmob.sim.routing import whereabouts
@@ -71,8 +71,9 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
         pair = choice.packets(seat, where.end, address)
         if pair.allowed is not None:
             yield from route(view, seat, port, pair.allowed)
-        for ttl in (DEFAULT_TTL, 1) if pair.denied is not None else ():
-            yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
+        if pair.denied is not None:
+            for ttl in (DEFAULT_TTL, 1):
+                yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
     yield from _back_into_its_cug(view, seat, port)
     yield from _never_routed(view, choice, seat, port)
 
@@ -87,12 +88,14 @@ def _back_into_its_cug(view: View, seat: Seat, port: PortRef) -> Iterator[Violat
     ends += ((facts, address) for address in unused(view, facts))
     for end, address in ends:
         src = source_address(view, seat, address.version)
-        for talk in talks(view.policies) if src is not None else ():
+        if src is None:
+            continue
+        for talk in talks(view.policies):
             packet = said(view, seat, talk, address, src)
             if not decide_by_gateway(view, packet, seat, end):
                 # A router that took it would have to say that its time is over.
                 journey = inject(view, seat, port, packet.with_fields(nw_ttl=1))
-                yield from silence(journey, f"{seat} has no leave to be routed back to {address}", POLICY)
+                yield from unheard(journey, seat, f"{seat} has no leave to be routed back to {address}", POLICY)
 
 
 _NEVER: Final = tuple(
@@ -101,19 +104,19 @@ _NEVER: Final = tuple(
 
 
 def _never_routed(view: View, choice: Choice, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """Group, loopback and link-local addresses at the gateway (RFC 1812, 5.3.7; RFC 4291, 2.5), even where any address is allowed."""
+    """Group, loopback and link-local addresses at the gateway (RFC 1812, 5.3.7; RFC 4291, 2.5), even if any were allowed."""
     text = f"no router forwards this of {seat}"
     for address in _NEVER:
         for packet in choice.packets(seat, None, address):
             if packet is not None:
-                yield from silence(inject(view, seat, port, packet), text, ISOLATION)
+                yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
     for address in _elsewhere(view, seat) if seat.v6 else ():
         if address.version == 6:
             own = IPv6Address(eui64_link_local(seat.mac))
             end = whereabouts(view, view.routing_domain(seat), address).end
             for packet in choice.packets_from(seat, own, end, address):
                 if packet is not None:
-                    yield from silence(inject(view, seat, port, packet), text, ISOLATION)
+                    yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
 
 
 def _elsewhere(view: View, seat: Seat) -> Iterator[Address]:
@@ -176,7 +179,9 @@ def _bypass(view: View, seat: Seat, edge: str, target: Seat) -> Iterator[Violati
         for router in {edge, target.switch} & view.router_macs.keys():
             own = packet.with_fields(eth_dst=view.router_macs[router]).with_vlans(*seat.tags)
             text = f"{seat} sends to {router}'s own MAC"
-            yield from nothing(view.network.inject(own, view.live_ports(seat)[0]), text, TRIANGLE)
+            for ttl in (DEFAULT_TTL, 1):
+                journey = view.network.inject(own.with_fields(nw_ttl=ttl), view.live_ports(seat)[0])
+                yield from unheard(journey, seat, text, TRIANGLE)
         for port, tags in doors(view, edge, seat.cug):
             text = f"a frame of {seat.cug} for the gateway enters {port} from another switch"
             yield from stays_out(view.network.inject(packet.with_vlans(*tags), port), text, TRIANGLE)

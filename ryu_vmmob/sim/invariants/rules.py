@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST, multicast_mac
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
 from ryu_vmmob.sim.invariants.bridged import announce, exchange
 from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
@@ -32,7 +32,7 @@ def rules(view: View) -> Iterator[Violation]:
                 yield from _under(view, rule, origin, target, version, _some(rule_talks(rule), number))
                 yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number, len(REPLY_FLAGS)))
             for origin, target in dict.fromkeys(_beside(view, rule, version)):
-                for talk in [talk for talk in rule_talks(rule) if covers(rule, talk.dst_port)][:1]:
+                for talk in _covered(rule):
                     yield from say(view, origin, target, version, talk)
                 for talk in [talk for talk in reply_talks(rule) if covers(rule, talk.src_port) and talk.flags != TCP_SYN][:2]:
                     yield from say(view, target, origin, version, talk)
@@ -75,6 +75,10 @@ def _packets(
         for dst in _addresses(view, target, version)[:1]:
             if isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug:
                 yield talk.packet(target.mac, origin.mac, dst, src), True
+                if version == 6:
+                    near, far = (IPv6Address(eui64_link_local(end.mac)) for end in (origin, target))
+                    for one, other in ((near, dst), (src, far), (near, far)):
+                        yield talk.packet(target.mac, origin.mac, other, one), True
             else:
                 yield said(view, origin, talk, dst, src), False
 
@@ -102,12 +106,20 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
             for group in _GROUPS:
                 for src in _addresses(view, seat, group.version)[:1]:
                     named = is_end(rule.source, seat, src)
-                    for talk in [talk for talk in rule_talks(rule) if named or covers(rule, talk.dst_port)][: MAX_TALKS if named else 1]:
+                    tried = rule_talks(rule)[:MAX_TALKS] if named else _covered(rule)
+                    for talk in tried:
                         mac = MAC_BROADCAST if group.version == 4 else multicast_mac(int(group))
                         yield from announce(view, seat, view.live_ports(seat)[0], talk.packet(mac, seat.mac, group, src))
 
 
-_GROUPS: Final = tuple(ip_address(text) for text in ("255.255.255.255", "224.0.0.251", "ff02::fb"))
+_GROUPS: Final = tuple(
+    ip_address(text) for text in ("255.255.255.255", "224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::1:3")
+)
+
+
+def _covered(rule: Rule) -> list[Talk]:
+    """One thing that the rule is about."""
+    return [talk for talk in rule_talks(rule) if covers(rule, talk.dst_port)][:1]
 
 
 def _some(rows: Sequence[Talk], number: int, width: int = 1) -> Sequence[Talk]:
