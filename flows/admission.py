@@ -12,8 +12,8 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, eui64_link_local, vid
 from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, PopVlan, match
-from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
-from ryu_vmmob.model.objects import Cug, Interface, Seat
+from ryu_vmmob.flows.pipeline import Priority, Table
+from ryu_vmmob.model.objects import Interface, Seat
 
 UDP = 17
 _DHCP_CLIENT, _DHCP_SERVER = 68, 67
@@ -23,12 +23,12 @@ COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited: its Ethernet header would do."""
 
 
-def admitted(cug: Cug, interface: Interface, server: Server) -> Iterator[Flow]:
-    """What one interface may send at one place where it may send."""
+def admitted(interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
+    """What one interface may send at one place where it may send; ``came`` is the metadata that its frames have there."""
     for port in server.attach:
         common: dict[str, Any] = {
             "in_port": port.port,
-            "metadata": SEGMENT.of(cug.key),
+            "metadata": came,
             "eth_src": interface.mac,
         }
         for priority, rule, allowed in _rules(interface):
@@ -36,19 +36,19 @@ def admitted(cug: Cug, interface: Interface, server: Server) -> Iterator[Flow]:
 
 
 def recognised(
-    cug: Cug, interface: Interface, seat: Seat, server: Server, vlan_id: int | None, into: tuple[int, int]
+    interface: Interface, seat: Seat, server: Server, vlan_id: int | None, into: tuple[int, int]
 ) -> Iterator[Flow]:
     """How the switch knows an interface by its source MAC: always on an untagged port, where nothing else tells its segment
-    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. ``into`` is the
-    metadata of its CUG.
+    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. ``vlan_id`` is the
+    tag of its frames there, ``into`` the metadata of its CUG.
     """
     copy: tuple[Action, ...] = (Output(CONTROLLER, COPIED),) if seat.awaited else ()
-    if vlan_id is not None and not seat.awaited:
+    if server.tagged and not seat.awaited:
         return
     for port in server.attach:
         yield Flow(
             Table.INGRESS,
-            Priority.NORMAL if vlan_id is None else Priority.SPECIAL,
+            Priority.SPECIAL if server.tagged else Priority.NORMAL,
             match(in_port=port.port, vlan_vid=0 if vlan_id is None else vid(vlan_id), eth_src=interface.mac),
             copy if vlan_id is None else (*copy, PopVlan()),
             Table.ADMIT,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
-from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, PopVlan, PushVlan, ToGroup, match
+from ryu_vmmob.flows.flow import IN_PORT, Flow, Match, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, Priority, Table, metadata
-from ryu_vmmob.flows.ports import out, speaks, to_server
-from ryu_vmmob.flows.segment import into, next_hop_id
+from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_server
+from ryu_vmmob.flows.segment import came_from, came_under, into_from, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Presence
+from ryu_vmmob.paths.presence import Local, Presence, Wire
 
 
 def interface_flows(
@@ -21,19 +20,25 @@ def interface_flows(
 ) -> Iterator[Flow]:
     """Everything switch ``at`` needs to know of one interface."""
     servers = state.fabric.servers
-    places = [(seat, servers[seat.server]) for seat in seats if servers[seat.server].switch == at]
-    here = [(seat, server) for seat, server in places if speaks(state, cug, server)]
+    here = [
+        (seat, wire)
+        for seat in seats
+        if servers[seat.server].switch == at
+        and state.speaks(cug.name, wire := Wire(seat.server, interface.guest_vlan_id))
+    ]
     yield from _bridge(state, cug, interface, seats, at, found)
-    yield from _deliver(state, cug, interface, [server for seat, server in here if seat.receives])
-    for seat, server in here:
+    local = found.local[at]
+    yield from _deliver(state, cug, interface, [wire for seat, wire in here if seat.receives], local)
+    for seat, wire in here:
+        server = servers[wire.server]
         if seat.sends or seat.awaited:
-            vlan_id = state.vlan_id(cug.name, server.l2_domain)
-            yield from recognised(cug, interface, seat, server, vlan_id, into(state, cug))
+            vlan_id = state.wire_vlan_id(cug.name, wire)
+            yield from recognised(interface, seat, server, vlan_id, into_from(state, cug, local, server.name, vlan_id))
         if seat.sends:
-            yield from admitted(cug, interface, server)
+            yield from admitted(interface, server, came_from(state, cug, local, wire))
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
-    if found.local[at].edge:
+    if local.edge:
         yield from answers(cug, interface)
 
 
@@ -65,49 +70,45 @@ def _bridge(
         )
 
 
-def _deliver(state: State, cug: Cug, interface: Interface, servers: Sequence[Server]) -> Iterator[Flow]:
-    """Out of the port of each server that receives; an answer goes back where the request came from.
+def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire], local: Local) -> Iterator[Flow]:
+    """Out of the port of each server that receives, under the guest's own tag if it has one.
 
-    What is routed may have to go back there too, and to the VM's other place as well.
+    An answer goes back where the request came from, and so does what a guest there says under another tag. What is routed may
+    have to go back there too, and to the VM's other place as well.
     """
-    if not servers:
+    if not wires:
         return
-    ways = [to_server(state, cug, server) for server in servers]
+    ways = [to_server(state, cug, wire) for wire in wires]
     yield Flow(
         Table.DELIVER,
         Priority.NORMAL,
         match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
-        _one_after_another(ways),
+        one_after_another(ways),
     )
-    for server in servers:
-        others = [actions for other, actions in zip(servers, ways, strict=True) if other is not server]
-        for port in server.attach:
+    for wire in wires:
+        others = [actions for other, actions in zip(wires, ways, strict=True) if other is not wire]
+        ports = state.fabric.servers[wire.server].attach
+        for port in ports:
             answer = _from_port(cug, interface, port.port, hairpin=True)
-            yield Flow(
-                Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.vlan_id(cug.name, server.l2_domain))
-            )
+            back = out(IN_PORT, state.wire_vlan_id(cug.name, wire))
+            yield Flow(Table.DELIVER, Priority.SPECIAL, answer, back)
             if others:
                 came = metadata(segment=SEGMENT.of(cug.key), hairpin=HAIRPIN.of(1), routed=ROUTED.of(1))
                 routed = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
-                back = out(IN_PORT, state.vlan_id(cug.name, server.l2_domain))
-                yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, _one_after_another([*others, back]))
-            if len(server.attach) > 1:
+                yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, one_after_another([*others, back]))
+            if len(ports) > 1:
                 # The switch leaves out the port a frame came from, but not the other ports of its LAG.
                 question = _from_port(cug, interface, port.port, hairpin=False)
-                yield Flow(Table.DELIVER, Priority.SPECIAL, question, _one_after_another(others))
+                yield Flow(Table.DELIVER, Priority.SPECIAL, question, one_after_another(others))
+        own = state.wire_vlan_id(cug.name, wire)
+        for tag in tags_at(state, cug.name, local, wire.server):
+            for port in ports if tag != own else ():
+                came = metadata(segment=came_under(cug, tag), hairpin=HAIRPIN.of(0))
+                neighbour = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
+                yield Flow(Table.DELIVER, Priority.EXCEPTION, neighbour, one_after_another([*others, out(IN_PORT, own)]))
 
 
 def _from_port(cug: Cug, interface: Interface, port: int, *, hairpin: bool) -> Match:
     key, mask = SEGMENT.of(cug.key)
     flag = HAIRPIN.mask if hairpin else 0
     return match(in_port=port, metadata=(key | flag, mask | HAIRPIN.mask), eth_dst=interface.mac)
-
-
-def _one_after_another(lists: Sequence[tuple[Action, ...]]) -> tuple[Action, ...]:
-    """Several ways out in one action list: a tag put on for one must not show on the next."""
-    joined: list[Action] = []
-    for number, actions in enumerate(lists):
-        if number and isinstance(lists[number - 1][0], PushVlan):
-            joined.append(PopVlan())
-        joined.extend(actions)
-    return tuple(joined)

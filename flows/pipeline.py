@@ -69,7 +69,7 @@ class Table(Enum):
     )
     BRIDGE = TableSpec(
         _fields("in_port metadata eth_dst"),
-        _fields(""),
+        _fields("vlan vlan_vid"),
         "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
     )
     POLICY_IN = TableSpec(
@@ -80,7 +80,7 @@ class Table(Enum):
     DELIVER = TableSpec(
         _fields("in_port metadata eth_dst"),
         _fields("vlan vlan_vid"),
-        "the last step to a local interface: its port, with the VLAN-ID of the port's domain or none",
+        "the last step to a local interface: its port, with the VLAN-ID of the port's domain, the guest's own tag, or none",
     )
     REFUSE = TableSpec(
         _fields("in_port"),
@@ -171,6 +171,11 @@ OUTSIDE: Final = Meta(19, 1)
 SCOPE: Final = Meta(32, 16)
 """Where IP addresses are unique: the key of the routing domain's segment, or the CUG's own where it has no routing domain.
 Written at INGRESS, valid to the end of the pipeline."""
+
+
+WIRE: Final = Meta(48, 12)
+"""The tag under which a frame came in from a server (0: none), where frames of its CUG have several there because guests tag
+them. Written at INGRESS, read where a source is admitted and where a frame may go back to that server under another tag."""
 
 
 def metadata(**fields: tuple[int, int]) -> tuple[int, int]:

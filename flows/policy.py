@@ -170,5 +170,5 @@ def _edges(state: State, scope: int) -> frozenset[str]:
     if scope:
         found = state.presences.get(state.segment_names[scope])
         return found.edges if found is not None else frozenset()
-    hosts = frozenset(state.fabric.servers[name].switch for name in state.server_cugs)
+    hosts = frozenset(state.fabric.servers[name].switch for name in state.server_vms)
     return hosts.union(*(state.presences[routed_segment(name)].edges for name in state.routed_seats))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import vid
-from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PopVlan, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
 from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Local, Wire
 from ryu_vmmob.paths.trees import adjacency
 
 
 def out(port: int, vlan_id: int | None) -> tuple[Action, ...]:
-    """Leave by ``port`` under the VLAN-ID of the port's domain; None: untagged."""
-    if vlan_id is None:
-        return (Output(port),)
-    return (PushVlan(), SetField("vlan_vid", vid(vlan_id)), Output(port))
+    """Leave by ``port`` under a VLAN-ID; None: untagged."""
+    return tagged(vlan_id, Output(port))
+
+
+def tagged(vlan_id: int | None, last: Action) -> tuple[Action, ...]:
+    """Put the tag on, if any, before the last action."""
+    return (last,) if vlan_id is None else (PushVlan(), SetField("vlan_vid", vid(vlan_id)), last)
 
 
 def trunk_buckets(state: State, segment: Segment, at: str, neighbour: str) -> tuple[Bucket, ...]:
@@ -37,25 +43,39 @@ def first_alive(number: int, buckets: tuple[Bucket, ...]) -> Group:
     return Group(number, GroupType.INDIRECT, (Bucket(actions),))
 
 
-def speaks(state: State, cug: Cug, server: Server) -> bool:
-    """Whether frames of the CUG can go to and fro a server: not where it is tagged and its domain has no VLAN-ID left."""
-    return not server.tagged or state.vlan_id(cug.name, server.l2_domain) is not None
-
-
 def lag_number(state: State, server: Server) -> int:
     """The ordinal of a server among those of its switch, from 0."""
     return state.fabric.servers_of[server.switch].index(server)
 
 
 def lag_group(state: State, cug: Cug, server: Server) -> Group:
-    """The server's LAG: one port carries everything, the next takes over (R14)."""
-    vlan_id = state.vlan_id(cug.name, server.l2_domain)
-    buckets = tuple(Bucket(out(port.port, vlan_id), port.port) for port in server.attach)
+    """The server's LAG: one port carries everything, the next takes over (R14). The tag is put on before."""
+    buckets = tuple(Bucket((Output(port.port),), port.port) for port in server.attach)
     return first_alive(group_id(GroupKind.LAG, cug.key, lag_number(state, server)), buckets)
 
 
-def to_server(state: State, cug: Cug, server: Server) -> tuple[Action, ...]:
-    """Leave towards a local server."""
+def to_server(state: State, cug: Cug, wire: Wire) -> tuple[Action, ...]:
+    """Leave towards a local server, under the tag of this wire."""
+    server = state.fabric.servers[wire.server]
+    last: Action = Output(server.attach[0].port)
     if len(server.attach) > 1:
-        return (ToGroup(group_id(GroupKind.LAG, cug.key, lag_number(state, server))),)
-    return out(server.attach[0].port, state.vlan_id(cug.name, server.l2_domain))
+        last = ToGroup(group_id(GroupKind.LAG, cug.key, lag_number(state, server)))
+    return tagged(state.wire_vlan_id(cug.name, wire), last)
+
+
+def tags_at(state: State, cug: str, local: Local, server: str) -> tuple[int | None, ...]:
+    """The tags (None: no tag) under which a CUG's frames go to and fro a local server: several where guests have their own."""
+    tags = (
+        state.wire_vlan_id(cug, wire) for wire in local.wires if wire.server == server and state.speaks(cug, wire)
+    )
+    return tuple(dict.fromkeys(tags))
+
+
+def one_after_another(lists: Sequence[tuple[Action, ...]]) -> tuple[Action, ...]:
+    """Several ways out in one action list: a tag put on for one must not show on the next."""
+    joined: list[Action] = []
+    for number, actions in enumerate(lists):
+        if number and isinstance(lists[number - 1][0], PushVlan):
+            joined.append(PopVlan())
+        joined.extend(actions)
+    return tuple(joined)

@@ -14,6 +14,7 @@ from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
 from ryu_vmmob.flows.interface import interface_flows
 from ryu_vmmob.flows.plan import Key, Plan
 from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
+from ryu_vmmob.flows.ports import tags_at
 from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
 from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
 from ryu_vmmob.model.draft import Change
@@ -180,7 +181,7 @@ class Recompute:
     # Members
 
     def _members(self, name: str, old: Presence | None, new: Presence | None, same_tree: bool) -> None:
-        """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got a new VLAN-ID.
+        """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got new tags.
 
         A changed tree alone changes groups, not members: except for a VM that moves, whose two ways may now part elsewhere.
         """
@@ -194,6 +195,7 @@ class Recompute:
             or switch not in before
             or before[switch].edge != local.edge
             or (local.edge and self._renumbered(name, local))
+            or self._tags(self.before, name, before[switch]) != self._tags(self.state, name, local)
         ]
         if not left and not changed and same_tree:
             return
@@ -208,6 +210,13 @@ class Recompute:
             moving = not same_tree and self.state.vms[member.vm].migration is not None
             for switch in now if moving else changed:
                 self._interface(member, switch, new)
+
+    def _tags(self, state: State | None, name: str, local: Local) -> list[tuple[str, tuple[int | None, ...]]]:
+        """Local servers where frames of the CUG have several tags, and which: there its members are spoken to across tags."""
+        if state is None or all(wire.guest_vlan_id is None for wire in local.wires):
+            return []
+        found = [(server, tags_at(state, name, local, server)) for server in local.servers]
+        return [(server, tags) for server, tags in found if len(tags) > 1]
 
     def _renumbered(self, name: str, local: Local) -> bool:
         """Whether local servers are spoken to under another VLAN-ID than before."""

@@ -26,13 +26,13 @@ from ryu_vmmob.flows.pipeline import (
     metadata,
     route_priority,
 )
-from ryu_vmmob.flows.ports import out, speaks
+from ryu_vmmob.flows.ports import out
 from ryu_vmmob.flows.router import router_mac, to_edge
 from ryu_vmmob.flows.segment import next_hop_id, trunks_in
 from ryu_vmmob.model.objects import Interface, RoutingDomain, Seat
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
-from ryu_vmmob.paths.presence import Local, Presence
+from ryu_vmmob.paths.presence import Local, Presence, Wire
 
 
 def routing_entries(state: State, domain: RoutingDomain, at: str, local: Local, found: Presence) -> Iterator[Flow]:
@@ -103,7 +103,11 @@ def interface_routes(
     interface here, since the edge that sent it has sent a copy to the other place as well.
     """
     servers, cug = state.fabric.servers, state.cugs[interface.cug]
-    places = [servers[seat.server] for seat in seats if seat.receives and speaks(state, cug, servers[seat.server])]
+    places = [
+        servers[seat.server]
+        for seat in seats
+        if seat.receives and state.speaks(cug.name, Wire(seat.server, interface.guest_vlan_id))
+    ]
     here = any(server.switch == at for server in places)
     away = sorted({server.switch for server in places} - {at})
     copies = tuple(action for edge in away for action in to_edge(state, domain, at, edge))

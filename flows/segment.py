@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
-from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
-from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, GroupKind, Priority, Table, group_id, metadata
-from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, speaks, to_server, trunk_buckets
+from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
+from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, WIRE, GroupKind, Priority, Table, group_id, metadata
+from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, one_after_another, out, tags_at, to_server, trunk_buckets
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Local, Presence
+from ryu_vmmob.paths.presence import Local, Presence, Wire
 from ryu_vmmob.paths.trees import adjacency
 
 Entry = Flow | Group
@@ -40,6 +41,23 @@ def into(state: State, cug: Cug) -> tuple[int, int]:
     return metadata(segment=SEGMENT.of(cug.key), scope=SCOPE.of(state.scope(cug)))
 
 
+def into_from(state: State, cug: Cug, local: Local, server: str, tag: int | None) -> tuple[int, int]:
+    """The same for a frame of a local server, under this tag; it says which, where the CUG has several there."""
+    several = len(tags_at(state, cug.name, local, server)) > 1
+    return metadata(cug=into(state, cug), wire=WIRE.of(tag or 0)) if several else into(state, cug)
+
+
+def came_from(state: State, cug: Cug, local: Local, wire: Wire) -> tuple[int, int]:
+    """What the metadata says of a frame that came in on a wire, as a match: its CUG, and its tag where there are several."""
+    several = len(tags_at(state, cug.name, local, wire.server)) > 1
+    return came_under(cug, state.wire_vlan_id(cug.name, wire)) if several else SEGMENT.of(cug.key)
+
+
+def came_under(cug: Cug, tag: int | None) -> tuple[int, int]:
+    """The same where there are several tags."""
+    return metadata(segment=SEGMENT.of(cug.key), wire=WIRE.of(tag or 0))
+
+
 def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator[Entry]:
     """Frames of the segment enter a trunk under that domain's own VLAN-ID (R20, R22)."""
     if isinstance(segment, RoutingDomain):
@@ -62,27 +80,29 @@ def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator
 
 
 def _servers_in(state: State, cug: Cug, local: Local) -> Iterator[Entry]:
-    """Frames of a tagged server enter under the VLAN-ID of the ToR's domain, and go on to be admitted."""
+    """Frames of a tagged server enter under the VLAN-ID of the ToR's domain, or their guests' own (R24), and go on to be
+    admitted.
+    """
     for name in local.servers:
         server = state.fabric.servers[name]
-        vlan_id = state.vlan_id(cug.name, server.l2_domain)
-        for port in server.attach:
-            if vlan_id is not None:
-                yield Flow(
-                    Table.INGRESS,
-                    Priority.NORMAL,
-                    match(in_port=port.port, vlan_vid=vid(vlan_id)),
-                    (PopVlan(),),
-                    Table.ADMIT,
-                    into(state, cug),
-                )
+        for tag in tags_at(state, cug.name, local, name) if server.tagged else ():
+            for port in server.attach:
+                if tag is not None:
+                    yield Flow(
+                        Table.INGRESS,
+                        Priority.NORMAL,
+                        match(in_port=port.port, vlan_vid=vid(tag)),
+                        (PopVlan(),),
+                        Table.ADMIT,
+                        into_from(state, cug, local, name, tag),
+                    )
 
 
 def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     """Broadcast and multicast: to every local server and along the tree, never back where it came from.
 
     The switch itself leaves out the port a frame came from. A LAG is several ports, so frames from one of them use a
-    group without that server. `Local.flooded` says which servers get any.
+    group without that server. `Local.flooded` says which servers get any, and under which tags: one copy for each.
     """
     buckets: list[tuple[str, Bucket]] = []
     for neighbour in local.neighbours:
@@ -93,18 +113,42 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
             buckets.append(("", Bucket((ToGroup(number),))))
         else:
             buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
-    servers = [server for name in local.servers if speaks(state, cug, server := state.fabric.servers[name])]
-    for server in servers:
-        if len(server.attach) > 1:
-            yield lag_group(state, cug, server)
-        if server.name in local.flooded:
-            buckets.append((server.name, Bucket(to_server(state, cug, server))))
+    wires = [wire for wire in local.wires if state.speaks(cug.name, wire)]
+    copies = ((wire.server, Bucket(to_server(state, cug, wire))) for wire in wires if wire in local.flooded)
+    # A guest's own tag may be the domain's VLAN-ID as well: one copy is for both.
+    buckets.extend(dict.fromkeys(copies))
+    lags = [server for name in local.servers if len((server := state.fabric.servers[name]).attach) > 1]
+    lags = [server for server in lags if any(wire.server == server.name for wire in wires)]
+    for server in lags:
+        yield lag_group(state, cug, server)
     yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets])
-    for server in servers:
-        if len(server.attach) > 1:
-            others = [bucket for owner, bucket in buckets if owner != server.name]
-            ports = [port.port for port in server.attach]
-            yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
+    for server in lags:
+        others = [bucket for owner, bucket in buckets if owner != server.name]
+        ports = [port.port for port in server.attach]
+        yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
+    for name in local.servers:
+        lag = state.fabric.servers[name] in lags
+        anybody = any(not lag or owner != name for owner, _ in buckets)
+        index = 1 + lag_number(state, state.fabric.servers[name]) if lag else 0
+        yield from _back(state, cug, local, name, (ToGroup(group_id(GroupKind.FLOOD, cug.key, index)),) if anybody else ())
+
+
+def _back(state: State, cug: Cug, local: Local, name: str, others: tuple[Action, ...]) -> Iterator[Flow]:
+    """Broadcasts of a guest for guests of its CUG on the same server that have another tag.
+
+    Their virtual switch, to which each tag is a world of its own, cannot bring it to them. ``others``: to everybody else.
+    """
+    tags = tags_at(state, cug.name, local, name)
+    flooded = tags_at(state, cug.name, replace(local, wires=tuple(local.flooded)), name)
+    for tag in tags if len(tags) > 1 else ():
+        back = [out(IN_PORT, other) for other in sorted(flooded, key=_bare_first) if other != tag]
+        for port in state.fabric.servers[name].attach if back else ():
+            fields = match(in_port=port.port, metadata=came_under(cug, tag), eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
+            yield Flow(Table.BRIDGE, Priority.SPECIAL, fields, (*others, *one_after_another(back)))
+
+
+def _bare_first(tag: int | None) -> int:
+    return tag or 0
 
 
 def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket]) -> Iterator[Entry]:

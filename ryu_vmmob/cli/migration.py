@@ -180,4 +180,4 @@ def _show(migration: Any) -> None:
 
 
 def _tag(vlan_id: int | None) -> object:
-    return "untagged" if vlan_id is None else vlan_id
+    return "none added" if vlan_id is None else vlan_id

@@ -45,7 +45,7 @@ def put(
     name: Name,
     server: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
     interface: Annotated[
-        list[str] | None, typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A]", help="Once for each interface.")
+        list[str] | None, typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A][,guest_vlan_id=N]", help="Once for each interface.")
     ] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
@@ -63,6 +63,23 @@ def put(
 def delete(ask: Asked, name: Name, wait: Wait = None) -> None:
     """Delete a VM."""
     ask.delete("vms", name, wait)
+
+
+@_app.command(name="placements")
+@asking()
+def placements_(ask: Asked, name: Name) -> None:
+    """Show to which servers a VM may move as things stand, and why not to the others."""
+    found = ask.client.get(path("vms", name, "placements"))
+    rows = (
+        (row["server"], "yes" if row["possible"] else "no", joined(map(_there, row["interfaces"])) or row["reason"])
+        for row in found["items"]
+    )
+    ask.table(found, ("server", "possible", "VLAN-IDs there, or why not"), rows)
+
+
+def _there(row: Any) -> str:
+    tag = _tag(row["to_vlan_id"], row["guest_vlan_id"])
+    return f"{row['cug']} {tag}{' (translated)' if row['translated'] else ''}"
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -84,7 +101,14 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _interface(row: Any) -> tuple[object, ...]:
-    return row["cug"], row["mac"], joined(row["ips"]), "untagged" if row["vlan_id"] is None else row["vlan_id"]
+    return row["cug"], row["mac"], joined(row["ips"]), _tag(row["vlan_id"], row["guest_vlan_id"])
+
+
+def _tag(vlan_id: int | None, guest_vlan_id: int | None) -> str:
+    """What the server has to add to the frames of an interface."""
+    if guest_vlan_id is not None:
+        return f"the guest's {guest_vlan_id}"
+    return "untagged" if vlan_id is None else str(vlan_id)
 
 
 def _show(vm: Any) -> None:

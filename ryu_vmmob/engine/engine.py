@@ -39,6 +39,7 @@ from ryu_vmmob.model.commands import (
     apply,
 )
 from ryu_vmmob.model.draft import Change, Event, everything
+from ryu_vmmob.model.guests import clash
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
@@ -86,6 +87,9 @@ class Engine:
     def _adapt_to_fabric(self) -> None:
         """The fabric file may differ from the one the store's VLAN-IDs were given on: derive them anew where they do."""
         change = apply(self.state, FabricLoaded(self._clock()))
+        fault = clash(change.state)
+        if fault is not None:
+            raise StoreError(f"{fault}, on the fabric file as it is now")
         if change.state is not self.state:
             self._store.commit(change.state.revision, list(writes(self.state, change)))
             self.state = change.state

@@ -1,7 +1,8 @@
 """VLAN-IDs: one per segment in each L2 domain that carries it, given on first presence, kept in quarantine after (R21, R28).
 
 A segment that comes back to a domain within the quarantine gets its old number, so a move there and back leaves no trace.
-Otherwise the lowest free number of the domain is taken: predictable, and easy to read in a capture.
+Otherwise its pin is taken, or the own tag of its guests there (R24), or the lowest free number of the domain: predictable, and
+easy to read in a capture. Numbers that other CUGs' guests there use as their own tags come last (R27).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from immutables import Map
 
 from ryu_vmmob.flows.pipeline import MAX_SEGMENT_KEY
+from ryu_vmmob.model.guests import beside, tags_in, used_by_others
 from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Quarantined, State
@@ -35,16 +37,22 @@ def allocate(
     for domain in sorted(wanted - frozenset(mine)):
         earlier = quarantine.get((domain, segment.key))
         pinned = segment.pins.get(domain)
-        if earlier is not None and pinned in (None, earlier.vlan_id):
+        again = earlier is not None and pinned in (None, earlier.vlan_id)
+        if earlier is not None and again:
             chosen: int | None = earlier.vlan_id
-            quarantine = quarantine.delete((domain, segment.key))
         else:
-            chosen = pinned if pinned is not None else _lowest_free(state, holders, domain)
-        if chosen is None or holders.get((domain, chosen), segment.key) != segment.key:
+            chosen = pinned if pinned is not None else _best_free(state, holders, segment, domain)
+        if (
+            chosen is None
+            or holders.get((domain, chosen), segment.key) != segment.key
+            or beside(state, segment, domain, chosen) is not None
+        ):
             if domain not in may_starve:
                 raise conflict(_why_not(state, segment, domain, chosen), "no VLAN-ID free")
             starved.add((segment.segment, domain))
             continue
+        if again:
+            quarantine = quarantine.delete((domain, segment.key))
         holders = holders.set((domain, chosen), segment.key)
         mine = mine.set(domain, chosen)
     allocations = state.allocations.set(segment.key, mine) if mine else _without(state.allocations, segment.key)
@@ -55,11 +63,24 @@ def _without(allocations: Map[int, Map[str, int]], key: int) -> Map[int, Map[str
     return allocations.delete(key) if key in allocations else allocations
 
 
-def _lowest_free(state: State, holders: Map[tuple[str, int], int], domain: str) -> int | None:
-    for vlan_id in state.fabric.l2_domains[domain].vlan_ids:
-        if (domain, vlan_id) not in holders and (domain, vlan_id) not in state.pins:
+def _best_free(state: State, holders: Map[tuple[str, int], int], segment: Segment, domain: str) -> int | None:
+    """The number that spares most translations, now and later; None when there is none that will do."""
+    numbers = state.fabric.l2_domains[domain].vlan_ids
+    for vlan_id in tags_in(state, segment, domain):
+        if vlan_id in numbers and _is_free(state, holders, domain, vlan_id) and not beside(state, segment, domain, vlan_id):
             return vlan_id
-    return None
+    last = None
+    for vlan_id in numbers:
+        if _is_free(state, holders, domain, vlan_id):
+            if not used_by_others(state, segment, domain, vlan_id):
+                return vlan_id
+            if last is None and beside(state, segment, domain, vlan_id) is None:
+                last = vlan_id
+    return last
+
+
+def _is_free(state: State, holders: Map[tuple[str, int], int], domain: str, vlan_id: int) -> bool:
+    return (domain, vlan_id) not in holders and (domain, vlan_id) not in state.pins
 
 
 def free_segment_key(state: State) -> int:
@@ -83,15 +104,25 @@ def _holder(state: State, key: int) -> Segment | None:
 
 
 def _why_not(state: State, segment: Segment, domain: str, chosen: int | None) -> str:
+    where = f"in L2 domain {domain!r}"
+    guest = beside(state, segment, domain, chosen) if chosen is not None else None
+    if guest is not None:
+        whose = "is pinned to" if segment.pins.get(domain) == chosen else "had until a moment ago"
+        return (
+            f"R24, R28: {segment} {whose} VLAN-ID {chosen} {where}, but at server {guest[1]!r} that is the own tag of "
+            f"guests in CUG {guest[0]!r}"
+        )
     if chosen is not None:
         holder = _holder(state, state.holders[domain, chosen])
         who = f"{holder} has it" if holder is not None else "it is in quarantine"
-        return f"R28: {segment} is pinned to VLAN-ID {chosen} in L2 domain {domain!r}, but {who}"
+        return f"R28: {segment} is pinned to VLAN-ID {chosen} {where}, but {who}"
     size = len(state.fabric.l2_domains[domain].vlan_ids)
-    resting = sum(1 for where, _ in state.quarantine if where == domain)
+    resting = sum(1 for name, _ in state.quarantine if name == domain)
+    tags = sum(1 for name, vlan_id in state.guest_tags if name == domain and beside(state, segment, domain, vlan_id))
     return (
         f"R28: L2 domain {domain!r} has no free VLAN-ID for {segment}: "
         f"all {size} are in use, pinned or in quarantine ({resting})"
+        + (f", or other CUGs' guests beside it have them as their own tags ({tags})" if tags else "")
     )
 
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
+from ryu_vmmob.model.guests import refuse_wires
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
-from ryu_vmmob.paths.presence import Presence, domains, presence, routed_presence
+from ryu_vmmob.paths.presence import Presence, Wire, domains, presence, routed_presence
 
 
 class Event(NamedTuple):
@@ -61,6 +62,8 @@ class Draft:
         self.routing_domains: set[str] = set()
         self.neighbours: set[tuple[str, Address]] = set()
         self.policies: set[str] = set()
+        self._entered: set[tuple[str, str]] = set()
+        """(VM, server) of new seats."""
         self.events: list[Event] = []
 
     def event(self, kind: str, **data: Any) -> None:
@@ -173,17 +176,24 @@ class Draft:
             self._seat(vm, seat, -1)
         for seat in after:
             self._seat(vm, seat, +1)
+        self._entered.update((vm.name, seat.server) for seat in after if seat.server not in {old.server for old in before})
 
     def _seat(self, vm: Vm, seat: Seat, by: int) -> None:
-        neighbours = self.state.server_cugs.get(seat.server, Map())
         self.state = seat_vm(self.state, vm, seat, by)
+        server = self.state.fabric.servers[seat.server]
         for interface in vm.interfaces:
             self.cugs.add(interface.cug)
             routing_domain = self.state.cugs[interface.cug].routing_domain
             if routing_domain is not None:
                 self.routing_domains.add(routing_domain)
-        if not self.state.fabric.servers[seat.server].tagged:
-            self.cugs.update(neighbours)
+            if not server.tagged:
+                # Whether broadcasts can be told apart there is a matter of all whose frames look the same.
+                self.cugs.update(self.state.wires.get(Wire(seat.server, interface.guest_vlan_id), ()))
+        if by < 0 and any(interface.guest_vlan_id is not None for interface in vm.interfaces):
+            # A number that was kept from a CUG beside the guest may be its own now.
+            self.cugs.update(
+                name for name, domain in self.state.starved if domain == server.l2_domain and name in self.state.cugs
+            )
 
     def put_migration(self, migration: Migration) -> None:
         """Write a migration."""
@@ -244,6 +254,8 @@ class Draft:
             self._settle(name, self.state.cugs.get(name), presence(self.state, name) if name in self.state.occupancy else None)
         for name in sorted(self.routing_domains):
             self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
+        for name, server in sorted(self._entered):
+            refuse_wires(self.state, name, server)
 
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""
@@ -274,8 +286,8 @@ class Draft:
         found = frozenset(domain for segment, domain in self.before.starved if segment == name)
         if not found:
             return found
-        servers = frozenset(self.state.occupancy.get(name, ())) - frozenset(self.before.occupancy.get(name, ()))
-        return found - {self.state.fabric.servers[server].l2_domain for server in servers}
+        wires = frozenset(self.state.occupancy.get(name, ())) - frozenset(self.before.occupancy.get(name, ()))
+        return found - {self.state.fabric.servers[wire.server].l2_domain for wire in wires}
 
     def _fill_legs(self, migration: Migration) -> None:
         if migration.legs or migration.phase.is_final:
@@ -284,8 +296,8 @@ class Draft:
         legs = tuple(
             Leg(
                 interface.cug,
-                state.server_vlan_id(interface.cug, migration.source),
-                state.server_vlan_id(interface.cug, migration.target),
+                state.added_vlan_id(interface, migration.source),
+                state.added_vlan_id(interface, migration.target),
             )
             for interface in state.vms[migration.vm].interfaces
         )

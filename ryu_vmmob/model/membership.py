@@ -1,4 +1,4 @@
-"""Who may be a member: the rules for a VM's interfaces (R8 to R10, R24)."""
+"""Who may be a member: the rules for a VM's interfaces (R8 to R10, R23)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ def check_interfaces(
             faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is no unicast address"))
         if interface.mac == mac(state.fabric.gateway_mac):
             faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is the gateways' MAC"))
-        if interface.guest_vlan_id is not None:
-            faults.append((f"{here}.guest_vlan_id", "R24: guest-tagged interfaces are not carried yet; use null"))
         if cug is None:
             faults.append((f"{here}.cug", f"there is no CUG {interface.cug!r}"))
         else:
@@ -75,7 +73,8 @@ def refuse_taken_addresses(state: State, interfaces: Sequence[Interface]) -> Non
 def refuse_untagged_clash(state: State, vm: Vm, server: str) -> None:
     """409 when an untagged server could not tell the VM's interfaces from those already there.
 
-    In a trivial domain the source MAC alone says which CUG a frame belongs to (R23), so it must be unique there.
+    In a trivial domain the source MAC says which CUG a frame belongs to (R23), so it must be unique there, whatever the
+    guests' own tags: a guest's tag may be another CUG's too.
     """
     if state.fabric.servers[server].tagged:
         return

@@ -77,7 +77,11 @@ def routed_segment(routing_domain: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A vNIC: one CUG, one MAC (an integer), its addresses (R10)."""
+    """A vNIC: one CUG, one MAC (an integer), its addresses (R10).
+
+    ``guest_vlan_id`` (1 to 4094) is the VLAN-ID that the guest itself sends and expects: part of the VM's state, the same
+    wherever it goes (R24). None: the guest sends no tag.
+    """
 
     cug: str
     mac: int
@@ -121,7 +125,7 @@ class Phase(StrEnum):
 
 
 class Leg(NamedTuple):
-    """One interface's part of a migration: the VLAN-IDs the servers' virtual switches use (None: untagged)."""
+    """One interface's part of a migration: the VLAN-IDs that the servers' virtual switches add (None: none)."""
 
     cug: str
     from_vlan_id: int | None

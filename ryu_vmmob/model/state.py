@@ -7,14 +7,25 @@ Indexes are derived from the objects; `tests/property` holds them against a rebu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment, seats
+from ryu_vmmob.model.objects import (
+    Address,
+    Cug,
+    Interface,
+    Migration,
+    RoutingDomain,
+    Seat,
+    Segment,
+    Vm,
+    routed_segment,
+    seats,
+)
 from ryu_vmmob.model.policy import Policy
-from ryu_vmmob.paths.presence import Presence
+from ryu_vmmob.paths.presence import Presence, Wire
 from ryu_vmmob.paths.trees import Trees, build_trees
 
 
@@ -73,12 +84,14 @@ class State:
     """Segment that is present anywhere -> where: CUGs with members, routing domains with members."""
     members: Map[str, Map[Member, None]] = Map()
     """CUG -> its interfaces."""
-    occupancy: Map[str, Map[str, int]] = Map()
-    """CUG -> server -> seats there."""
-    receivers: Map[str, Map[str, int]] = Map()
-    """CUG -> server -> seats there that are open for delivery."""
-    server_cugs: Map[str, Map[str, int]] = Map()
-    """Server -> CUG -> seats there."""
+    occupancy: Map[str, Map[Wire, int]] = Map()
+    """CUG -> wire -> seats on it."""
+    receivers: Map[str, Map[Wire, int]] = Map()
+    """CUG -> wire -> seats on it that are open for delivery."""
+    wires: Map[Wire, Map[str, int]] = Map()
+    """Wire -> CUG -> seats on it."""
+    guest_tags: Map[tuple[str, int], Map[str, int]] = Map()
+    """(domain, VLAN-ID) -> CUG -> seats of guests that use the VLAN-ID as their own tag at a server there."""
     server_vms: Map[str, Map[str, None]] = Map()
     """Server -> VMs with a seat there."""
     macs: Map[tuple[str, int], str] = Map()
@@ -135,8 +148,38 @@ class State:
         return None if domain is None else self.vlan_ids(segment).get(domain)
 
     def server_vlan_id(self, cug: str, server: str) -> int | None:
-        """What the virtual switch of ``server`` tags the CUG's frames with; None: untagged."""
+        """What the virtual switch of ``server`` tags the frames of guests without a tag with; None: untagged."""
         return self.vlan_id(cug, self.fabric.servers[server].l2_domain)
+
+    def added_vlan_id(self, interface: Interface, server: str) -> int | None:
+        """What the virtual switch of ``server`` adds to the interface's frames; None: nothing, they are tagged or stay bare."""
+        return self.server_vlan_id(interface.cug, server) if interface.guest_vlan_id is None else None
+
+    @staticmethod
+    def wire(interface: Interface, server: str) -> Wire:
+        """The wire on which an interface's frames are at a server."""
+        return Wire(server, interface.guest_vlan_id)
+
+    def wire_vlan_id(self, cug: str, wire: Wire) -> int | None:
+        """The tag of the CUG's frames on a wire: the guest's, or else the domain's; None: untagged, or starved."""
+        return self.server_vlan_id(cug, wire.server) if wire.guest_vlan_id is None else wire.guest_vlan_id
+
+    def translated(self, cug: str, wire: Wire) -> bool:
+        """Whether a guest's tag is another than the VLAN-ID that its CUG has in the server's domain."""
+        domain = self.fabric.servers[wire.server].l2_domain
+        return domain is not None and wire.guest_vlan_id not in (None, self.vlan_id(cug, domain))
+
+    def speaks(self, cug: str, wire: Wire) -> bool:
+        """Whether the CUG's frames can go to and fro on a wire.
+
+        Not where the server's domain has no VLAN-ID left for the CUG, or one that a guest's tag may not be translated to.
+        """
+        domain = self.fabric.servers[wire.server].l2_domain
+        if domain is None:
+            return True
+        if self.vlan_id(cug, domain) is None:
+            return False
+        return self.fabric.l2_domains[domain].translate_guest_tags or not self.translated(cug, wire)
 
 
 def with_fabric(state: State | None, fabric: Fabric) -> State:
@@ -155,11 +198,17 @@ def with_fabric(state: State | None, fabric: Fabric) -> State:
 
 
 _NO_VLAN_IDS: Map[str, int] = Map()
-_NO_SEATS: Map[str, int] = Map()
+_NO_SEATS: Map[Wire, int] = Map()
 _ROUTED = routed_segment("")
 
 
-def _bump(index: Map[str, Map[str, int]], outer: str, inner: str, by: int) -> Map[str, Map[str, int]]:
+_Outer = TypeVar("_Outer")
+_Inner = TypeVar("_Inner")
+
+
+def _bump(
+    index: Map[_Outer, Map[_Inner, int]], outer: _Outer, inner: _Inner, by: int
+) -> Map[_Outer, Map[_Inner, int]]:
     """A two-level counter with zeroes removed."""
     row = index.get(outer, Map())
     count = row.get(inner, 0) + by
@@ -169,12 +218,16 @@ def _bump(index: Map[str, Map[str, int]], outer: str, inner: str, by: int) -> Ma
 
 def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
     """Count (+1) or uncount (-1) a VM's interfaces at one of its seats."""
-    occupancy, receivers, server_cugs, routed_seats = state.occupancy, state.receivers, state.server_cugs, state.routed_seats
+    occupancy, receivers, wires, routed_seats = state.occupancy, state.receivers, state.wires, state.routed_seats
+    guest_tags, domain = state.guest_tags, state.fabric.servers[seat.server].l2_domain
     for interface in vm.interfaces:
-        occupancy = _bump(occupancy, interface.cug, seat.server, by)
-        server_cugs = _bump(server_cugs, seat.server, interface.cug, by)
+        wire = Wire(seat.server, interface.guest_vlan_id)
+        occupancy = _bump(occupancy, interface.cug, wire, by)
+        wires = _bump(wires, wire, interface.cug, by)
         if seat.receives:
-            receivers = _bump(receivers, interface.cug, seat.server, by)
+            receivers = _bump(receivers, interface.cug, wire, by)
+        if domain is not None and wire.guest_vlan_id is not None:
+            guest_tags = _bump(guest_tags, (domain, wire.guest_vlan_id), interface.cug, by)
         routing_domain = state.cugs[interface.cug].routing_domain
         if routing_domain is not None:
             routed_seats = _bump(routed_seats, routing_domain, state.fabric.servers[seat.server].switch, by)
@@ -182,7 +235,7 @@ def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
     names = names.set(vm.name, None) if by > 0 else names.delete(vm.name)
     server_vms = state.server_vms.set(seat.server, names) if names else state.server_vms.delete(seat.server)
     return replace(
-        state, occupancy=occupancy, receivers=receivers, server_cugs=server_cugs, server_vms=server_vms,
+        state, occupancy=occupancy, receivers=receivers, wires=wires, guest_tags=guest_tags, server_vms=server_vms,
         routed_seats=routed_seats,
     )  # fmt: skip
 
@@ -192,8 +245,8 @@ def route_cug(state: State, cug: Cug, by: int) -> State:
     if cug.routing_domain is None:
         return state
     routed_seats = state.routed_seats
-    for server, count in state.occupancy.get(cug.name, _NO_SEATS).items():
-        routed_seats = _bump(routed_seats, cug.routing_domain, state.fabric.servers[server].switch, by * count)
+    for wire, count in state.occupancy.get(cug.name, _NO_SEATS).items():
+        routed_seats = _bump(routed_seats, cug.routing_domain, state.fabric.servers[wire.server].switch, by * count)
     names = state.routed_cugs.get(cug.routing_domain, Map())
     names = names.set(cug.name, None) if by > 0 else names.delete(cug.name)
     routed_cugs = state.routed_cugs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ryu_vmmob.paths.trees import Tree, adjacency
 
@@ -17,22 +17,34 @@ if TYPE_CHECKING:
     from ryu_vmmob.model.state import State
 
 
+class Wire(NamedTuple):
+    """What a CUG's frames look like at a server: as a guest tags them itself, or (None) as the server's domain wants them."""
+
+    server: str
+    guest_vlan_id: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
     """A segment at one switch: everything its flows there depend on, members apart.
 
     ``neighbours``: where its broadcasts go on. ``ways``: where its unicast frames may; the same, but for the moment in
-    which links change. ``servers``: local servers with a seat, by name. ``flooded``: those of them
-    that get its broadcasts. Not so where every seat is closed, nor on an untagged server that hosts another CUG too: there
-    a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to; of a routed segment: routes, because a CUG
-    or an external network of the routing domain is here.
+    which links change. ``wires``: those of local servers with a seat, by name. ``flooded``: those of them
+    that get its broadcasts. Not so where every seat is closed, nor on an untagged server where another CUG's frames look
+    the same: there a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to; of a routed segment:
+    routes, because a CUG or an external network of the routing domain is here.
     """
 
     neighbours: tuple[str, ...]
     ways: tuple[str, ...]
-    servers: tuple[str, ...]
-    flooded: frozenset[str]
+    wires: tuple[Wire, ...]
+    flooded: frozenset[Wire]
     edge: bool
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Local servers with a seat, by name."""
+        return tuple(dict.fromkeys(wire.server for wire in self.wires))
 
     @property
     def around(self) -> tuple[str, ...]:
@@ -58,23 +70,27 @@ def presence(state: State, cug: str) -> Presence:
     """Where ``cug`` is present now."""
     fabric = state.fabric
     tree, way = state.trees.of_segment(cug), state.ways.of_segment(cug)
-    servers: dict[str, list[str]] = {}
-    for server in sorted(state.occupancy.get(cug, ())):
-        servers.setdefault(fabric.servers[server].switch, []).append(server)
+    wires: dict[str, list[Wire]] = {}
+    for wire in sorted(state.occupancy.get(cug, ()), key=_order):
+        wires.setdefault(fabric.servers[wire.server].switch, []).append(wire)
     receivers = state.receivers.get(cug, ())
     local = {}
-    branches = tree.branches(servers)
-    ways = branches if way == tree else way.branches(servers)
+    branches = tree.branches(wires)
+    ways = branches if way == tree else way.branches(wires)
     for switch in {**branches, **ways}:
-        here = tuple(servers.get(switch, ()))
+        here = tuple(wires.get(switch, ()))
         flooded = frozenset(
-            name
-            for name in here
-            if name in receivers and (fabric.servers[name].tagged or len(state.server_cugs[name]) == 1)
+            wire
+            for wire in here
+            if wire in receivers and (fabric.servers[wire.server].tagged or len(state.wires[wire]) == 1)
         )
         around = tuple(sorted(branches.get(switch, ())))
         local[switch] = Local(around, tuple(sorted(ways.get(switch, ()))), here, flooded, bool(here))
-    return Presence(cug, tree, way, frozenset(servers), local)
+    return Presence(cug, tree, way, frozenset(wires), local)
+
+
+def _order(wire: Wire) -> tuple[str, int]:
+    return wire.server, wire.guest_vlan_id or 0
 
 
 def routed_presence(state: State, routing_domain: str) -> Presence | None:

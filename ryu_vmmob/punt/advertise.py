@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import eui64_link_local, mac
-from ryu_vmmob.flows.ports import speaks
+from ryu_vmmob.flows.ports import to_server
 from ryu_vmmob.frames.arp_nd import router_advertisement
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Wire
 from ryu_vmmob.punt.values import PacketOut
-from ryu_vmmob.punt.ways import onto_link, way_to
+from ryu_vmmob.punt.ways import way_to
 
 LIFETIME: Final = 1800
 """Seconds for which hosts may use the gateway as their default router after each advertisement (RFC 4861, 6.2.1)."""
@@ -32,29 +32,34 @@ def router_advertisement_of(state: State, cug: Cug, to_mac: int = 0, to_ip: int 
 
 
 def advertisements(state: State, switch: str) -> Iterator[PacketOut]:
-    """The advertisements that are due at an edge: one for each CUG with IPv6 at each of its servers.
+    """The advertisements that are due at an edge: one for each CUG with IPv6 at each of its servers, under each tag it has
+    there.
 
     Where a multicast could not be told apart, each member gets its own.
     """
-    for server in state.fabric.servers_of[switch]:
-        for name in state.server_cugs.get(server.name, ()):
-            cug = state.cugs[name]
-            if not any(ip.version == 6 for ip in cug.gateways) or not speaks(state, cug, server):
-                continue
-            local = state.presences[name].local[switch]
-            if server.name in local.flooded:
-                yield PacketOut(switch, onto_link(state, cug, server), router_advertisement_of(state, cug))
-            else:
-                yield from _to_each(state, cug, server)
+    vms = (state.vms[name] for server in state.fabric.servers_of[switch] for name in state.server_vms.get(server.name, ()))
+    for name in sorted({interface.cug for vm in vms for interface in vm.interfaces}):
+        cug, local = state.cugs[name], state.presences[name].local[switch]
+        if not any(ip.version == 6 for ip in cug.gateways):
+            continue
+        wires = [wire for wire in local.wires if state.speaks(name, wire)]
+        for actions in dict.fromkeys(to_server(state, cug, wire) for wire in wires if wire in local.flooded):
+            yield PacketOut(switch, actions, router_advertisement_of(state, cug))
+        for wire in wires:
+            if wire not in local.flooded:
+                yield from _to_each(state, cug, wire)
 
 
-def _to_each(state: State, cug: Cug, server: Server) -> Iterator[PacketOut]:
+def _to_each(state: State, cug: Cug, wire: Wire) -> Iterator[PacketOut]:
+    server = state.fabric.servers[wire.server]
     for vm_name in state.server_vms.get(server.name, ()):
         vm = state.vms[vm_name]
         if not any(seat.receives and seat.server == server.name for seat in state.seats_of(vm)):
             continue
         for interface in vm.interfaces:
-            if interface.cug == cug.name and any(ip.version == 6 for ip in interface.ips):
+            if (interface.cug, interface.guest_vlan_id) == (cug.name, wire.guest_vlan_id) and any(
+                ip.version == 6 for ip in interface.ips
+            ):
                 to_ip = eui64_link_local(interface.mac)
                 frame = router_advertisement_of(state, cug, interface.mac, to_ip)
                 yield way_to(state, cug, interface, server).carry(frame)

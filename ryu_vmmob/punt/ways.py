@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ryu_vmmob.fabric.model import External, PortRef, Server
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Action
-from ryu_vmmob.flows.ports import out, speaks, to_server
+from ryu_vmmob.flows.ports import out, to_server
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Address, Cug, Interface
 from ryu_vmmob.model.state import State
@@ -32,13 +32,9 @@ class Way(NamedTuple):
 
 
 def way_to(state: State, cug: Cug, interface: Interface, server: Server) -> Way:
-    """To an interface on one server."""
-    return Way(server.switch, onto_link(state, cug, server), mac(state.fabric.gateway_mac), interface.mac)
-
-
-def onto_link(state: State, cug: Cug, server: Server) -> tuple[Action, ...]:
-    """Out of the port of a server, as its interfaces in the CUG expect their frames."""
-    return to_server(state, cug, server)
+    """To an interface on one server, under the guest's own tag if it has one."""
+    actions = to_server(state, cug, state.wire(interface, server.name))
+    return Way(server.switch, actions, mac(state.fabric.gateway_mac), interface.mac)
 
 
 def ways_back(case: Case, source: Address) -> list[Way]:
@@ -69,14 +65,12 @@ def _to_member(state: State, vm: str | None, cug: Cug, interface: Interface | No
     """To a member at the place where it was seen, or wherever it receives: at two places while it is prepared to move."""
     if vm is None or interface is None:
         return []
-    places = [server for server in _places(state, vm) if speaks(state, cug, server)]
-    return [way_to(state, cug, interface, server) for server in places if seen is None or server == seen]
-
-
-def _places(state: State, vm: str) -> Iterator[Server]:
-    for seat in state.seats_of(state.vms[vm]):
-        if seat.receives:
-            yield state.fabric.servers[seat.server]
+    places = [state.fabric.servers[seat.server] for seat in state.seats_of(state.vms[vm]) if seat.receives]
+    return [
+        way_to(state, cug, interface, server)
+        for server in places
+        if (seen is None or server == seen) and state.speaks(cug.name, state.wire(interface, server.name))
+    ]
 
 
 def _out_of(state: State, external: External, neighbour: int) -> Way:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from immutables import Map
+
 from ryu_vmmob.engine.engine import Engine, Switches
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.placement import Placement
 from ryu_vmmob.model.state import State
 
 View = dict[str, Any]
@@ -37,8 +39,8 @@ def _presence(state: State, cug: str) -> View:
     fabric = state.fabric
     edges, centers = set(), set()
     interfaces: dict[str, int] = {}
-    for name, count in state.occupancy.get(cug, _NOWHERE).items():
-        server = fabric.servers[name]
+    for wire, count in state.occupancy.get(cug, Map()).items():
+        server = fabric.servers[wire.server]
         edges.add(server.switch)
         center = fabric.switches[server.switch].data_center
         if center is not None:
@@ -55,11 +57,8 @@ def _presence(state: State, cug: str) -> View:
     }
 
 
-_NOWHERE: Mapping[str, int] = {}
-
-
 def vm_view(state: State, vm: Vm) -> View:
-    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server tags it with (None: untagged)."""
+    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server adds to its frames (None: nothing)."""
     return {
         "name": vm.name,
         "server": vm.server,
@@ -69,12 +68,22 @@ def vm_view(state: State, vm: Vm) -> View:
                 "mac": mac_text(interface.mac),
                 "ips": [str(ip) for ip in interface.ips],
                 "guest_vlan_id": interface.guest_vlan_id,
-                "vlan_id": state.server_vlan_id(interface.cug, vm.server),
+                "vlan_id": state.added_vlan_id(interface, vm.server),
             }
             for interface in vm.interfaces
         ],
         "migration": vm.migration,
         "revision": vm.revision,
+    }
+
+
+def placement_view(placement: Placement) -> View:
+    """A server that a VM may move to, or why it may not."""
+    return {
+        "server": placement.server,
+        "possible": placement.reason is None,
+        "reason": placement.reason,
+        "interfaces": [row._asdict() for row in placement.interfaces],
     }
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from ryu_vmmob.model.commands import DeleteVm
 from ryu_vmmob.model.objects import Vm
+from ryu_vmmob.model.placement import placements
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.bodies import VmBody
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.routing import Route
-from ryu_vmmob.rest.views import vm_view
+from ryu_vmmob.rest.views import placement_view, vm_view
 
 
 def list_vms(call: Call) -> Answer:
@@ -44,6 +45,12 @@ def get_vm(call: Call) -> Answer:
     return Answer(200, vm_view(state, vm), vm.revision)
 
 
+def get_placements(call: Call) -> Answer:
+    """The servers to which the VM may move as things stand, and why not to the others."""
+    rows = placements(call.engine.state, call.names["vm"], call.engine.dry_run)
+    return Answer(200, {"items": [placement_view(row) for row in rows]})
+
+
 def put_vm(call: Call) -> Answer:
     """Create (201), or replace where it is (200)."""
     name = call.names["vm"]
@@ -71,6 +78,7 @@ def delete_vm(call: Call) -> Answer:
 ROUTES = (
     Route("GET", "/v1/vms", list_vms, frozenset({"server", "cug"})),
     Route("GET", "/v1/vms/{vm}", get_vm),
+    Route("GET", "/v1/vms/{vm}/placements", get_placements),
     Route("PUT", "/v1/vms/{vm}", put_vm, frozenset({"wait"}), VmBody),
     Route("DELETE", "/v1/vms/{vm}", delete_vm, frozenset({"wait"})),
 )

@@ -69,13 +69,17 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Journey:
-    """Everything that became of one packet; prints as a trace. ``loop`` says that a copy came back to where it had been."""
+    """Everything that became of one packet; prints as a trace. ``loop`` says that a copy came back to where it had been.
+
+    ``shown`` are copies of a refused frame: reports, of which nothing follows.
+    """
 
     packet: Packet
     port: PortRef
     deliveries: list[Delivery] = field(default_factory=list)
     crossings: list[Crossing] = field(default_factory=list)
     controller: list[Copied] = field(default_factory=list)
+    shown: list[Copied] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     loop: bool = False
@@ -107,7 +111,8 @@ class _Copy(NamedTuple):
 class Network:
     """The fabric with the tables of each switch.
 
-    ``links_down`` names links, and legs of servers by their port (``tor-b:1``). A switch without tables drops everything.
+    ``links_down`` names links, and cables of servers and external networks by their port (``tor-b:1``). A switch without
+    tables drops everything.
     """
 
     def __init__(self, fabric: Fabric, tables: Mapping[str, Tables], links_down: Collection[str] = ()) -> None:
@@ -116,8 +121,7 @@ class Network:
         self.links_down = frozenset(links_down)
         down = [link for link in fabric.links if link.name in self.links_down]
         self._ports_down = {end for link in down for end in (link.a, link.b)}
-        self._ports_down |= {port for port in fabric.server_at if str(port) in self.links_down}
-        self._externals = {external.attach for external in fabric.externals.values()}
+        self._ports_down |= {port for port in (*fabric.server_at, *fabric.external_at) if str(port) in self.links_down}
 
     def port_up(self, port: PortRef) -> bool:
         """Whether the port has a live cable, as its switch sees it."""
@@ -145,8 +149,9 @@ class Network:
             return
         result = tables.process(copy.packet, copy.port.port, lambda number: self.port_up(PortRef(name, number)))
         journey.visits.append(Visit(name, copy.port.port, copy.packet, result))
-        if result.path[-1].table is not Table.REFUSE:  # what is shown of a refused frame is a report: nothing follows of it
-            journey.controller += [Copied(name, cookie, packet) for cookie, packet in result.controller]
+        reports = {step.flow.cookie for step in result.path if step.table is Table.REFUSE and step.flow is not None}
+        for cookie, packet in result.controller:
+            (journey.shown if cookie in reports else journey.controller).append(Copied(name, cookie, packet))
         journey.drops += [Drop(name, reason, copy.packet) for reason in result.lost]
         for number, packet in result.outputs:
             port = PortRef(name, number)
@@ -156,7 +161,7 @@ class Network:
             elif link is not None:
                 journey.crossings.append(Crossing(link, name, packet))
                 waiting.append(_Copy(link.far_end(name), packet, copy.hops + 1, copy))
-            elif port in self.fabric.server_at or port in self._externals:
+            elif port in self.fabric.server_at or port in self.fabric.external_at:
                 journey.deliveries.append(Delivery(port, packet))
             else:
                 journey.drops.append(Drop(name, f"nothing hangs on port {number}", packet))

@@ -23,8 +23,8 @@ Owner = tuple[str, int]
 class Seat:
     """An interface at one place; a VM with a migration prepared has two seats.
 
-    ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or on an untagged server
-    the guest itself; None without. ``sends`` and ``receives``: True
+    ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or with ``guest`` the
+    guest itself; None without. ``sends`` and ``receives``: True
     it must be able to, False it must not, None while that is changing (both are right).
     """
 
@@ -38,6 +38,7 @@ class Seat:
     vlan_id: int | None
     sends: bool | None = True
     receives: bool | None = True
+    guest: bool = False
 
     @property
     def owner(self) -> Owner:
@@ -144,6 +145,20 @@ class View:
         """Whether a seat's CUG has an IPv6 gateway, or some switch may think so."""
         facts = self.cugs.get(seat.cug)
         return facts is not None and (not facts.settled or any(ip.version == 6 for ip in facts.gateways))
+
+    def beside(self, facts: CugFacts) -> Sequence[Address]:
+        """Addresses next to those of a CUG's gateways and of a member on each edge, that nobody has."""
+        if facts.name not in self._beside:
+            seats = [seat for seat in self.seats if seat.cug == facts.name]
+            some = {seat.switch: seat for seat in seats}.values()
+            taken = {ip for seat in seats for ip in seat.ips} | set(facts.gateways)
+            near = [type(ip)(int(ip) ^ 1) for ip in (*facts.gateways, *(ip for seat in some for ip in seat.ips))]
+            self._beside[facts.name] = [ip for ip in dict.fromkeys(near) if ip not in taken and facts.covers(ip)]
+        return self._beside[facts.name]
+
+    @cached_property
+    def _beside(self) -> dict[str, Sequence[Address]]:
+        return {}
 
     @cached_property
     def cugs_of(self) -> Mapping[str, tuple[CugFacts, ...]]:

@@ -46,7 +46,7 @@ class RoutedSite(Site):
     def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2, policies: Iterable[PutPolicy] = OPEN) -> None:
         super().__init__(fabric, 0)
         heard: list[Command] = [
-            NeighbourHeard(row.name, hop, NEXT_HOP) for row in fabric.externals.values() for hop in row.next_hops
+            NeighbourHeard(external.name, hop, NEXT_HOP) for external in fabric.externals.values() for hop in external.next_hops
         ]
         self.do(*(replace(cug(number, v6=True), routing_domain="red") for number in range(cugs)), *heard, *policies)
         self.settle()
@@ -64,7 +64,7 @@ class RoutedSite(Site):
         return self.fabric.servers[self.engine.state.vms[name].server].switch
 
     def places(self, name: str) -> list[str]:
-        """Servers at which a VM may get packets now, while switches are perhaps still in its last phase; where it runs first."""
+        """Servers at which a VM may get packets while switches are on their way to the present phase; first where it runs."""
         seats = [seat.server for state in self.window for seat in state.seats_of(state.vms[name])]
         return list(dict.fromkeys([self.engine.state.vms[name].server, *seats]))
 

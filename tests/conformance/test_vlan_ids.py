@@ -88,3 +88,25 @@ def test_cugs_of_one_domain_never_share_a_vlan_id() -> None:
         journey = site.shout(f"srv-b1/{number}", number)
         assert site.servers(journey) == ["srv-b2"]
         assert journey.deliveries[0].packet.vlans == numbers[number]
+
+
+@pytest.mark.requirement("R14")
+@pytest.mark.parametrize("dead", ["tor-b:1", "tor-b:2"])
+def test_a_lag_inside_a_domain_is_one_way_to_one_server(dead: str) -> None:
+    """Frames may come by any of its ports and go by one; when a port dies the switch itself takes the other."""
+    site = Site()
+    site.populate(0, ["srv-a1", "srv-b2", "srv-c1"])
+    site.move("srv-c1/0", "srv-b1")
+    both = site.fabric.servers["srv-b1"].attach
+    assert {site.fabric.port_domain(port) for port in both} == {"rack-b"}
+    whole, cut = site.view().network, replace(site.view(), links_down=frozenset({dead})).network
+    for network, ports in ((whole, both), (cut, [port for port in both if str(port) != dead])):
+        for port in ports:
+            for frame in (site.frame("srv-c1/0", "srv-a1/0", 0), site.frame("srv-c1/0", "srv-b2/0", 0)):
+                (there,) = network.inject(frame.with_vlans(*site.tags("srv-b1", 0)), port).deliveries
+                assert there.port not in both
+        for one in ("srv-a1/0", "srv-b2/0"):
+            sent = site.frame(one, "srv-c1/0", 0).with_vlans(*site.tags(one.split("/")[0], 0))
+            ((port, arrived),) = network.inject(sent, site.fabric.servers[one.split("/")[0]].attach[0]).deliveries
+            assert port in ports
+            assert arrived.vlans == site.tags("srv-b1", 0)

@@ -23,7 +23,8 @@ def fabrics(draw: st.DrawFn) -> Fabric:
         return PortRef(switch, ports[switch])
 
     def domain(name: str, data_center: str | None) -> str:
-        domains.setdefault(name, L2Domain(name, _RANGE, data_center))
+        if name not in domains:
+            domains[name] = L2Domain(name, _RANGE, data_center, translate_guest_tags=draw(st.booleans()))
         return name
 
     def switch(name: str, role: Role, l2_domain: str, data_center: str) -> None:

@@ -18,6 +18,8 @@ from tests.property.fabrics import fabrics
 from tests.property.world import World, cug, interface, vm
 
 CUGS = 3
+GUEST_TAGS = st.sampled_from([None, None, None, 100, 101, 102, 300])
+"""Guests' own tags: the first that domains give out, one that none has, and often none."""
 
 
 def _act(draw: st.DataObject, world: World, count: int) -> None:
@@ -34,8 +36,8 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
     before = world.engine.state
     try:
         if choice == "add":
-            groups = draw.draw(st.lists(st.integers(0, CUGS - 1), min_size=1, max_size=2, unique=True))
-            interfaces = [interface(number, count + 2, number == 0) for number in groups]
+            groups = draw.draw(st.lists(st.integers(0, CUGS - 1), min_size=1, max_size=CUGS, unique=True))
+            interfaces = [interface(number, count + 2, number == 0, draw.draw(GUEST_TAGS)) for number in groups]
             world.do(vm(f"vm{count}", draw.draw(st.sampled_from(servers)), *interfaces))
         elif choice == "move" and vms:
             world.do(
@@ -69,7 +71,7 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
         event(choice)
     except Refusal as refusal:
         assert world.engine.state is before
-        event(f"refused {refusal.status}")
+        event(f"refused {refusal.status} {refusal.title}")
 
 
 @pytest.mark.requirement("R1", "R7", "R11a", "R16", "R17", "R20", "R21", "R22", "R23", "R28", "R35", "R36", "R37", "R38")

@@ -187,10 +187,15 @@ class World:
                 interface.ips,
                 server,
                 self.fabric.servers[server].attach,
-                None if domain is None else vlan_ids[domain, interface.cug],
+                _wire_tag(interface, None if domain is None else vlan_ids[domain, interface.cug]),
                 sends=_agreed([place.sends for place in sure]) if whole else None,
                 receives=_agreed([place.receives for place in sure]) if whole else None,
+                guest=interface.guest_vlan_id is not None,
             )
+
+
+def _wire_tag(interface: Interface, vlan_id: int | None) -> int | None:
+    return vlan_id if interface.guest_vlan_id is None else interface.guest_vlan_id
 
 
 def _agreed(values: list[bool]) -> bool | None:
@@ -215,10 +220,10 @@ def cug(number: int, v6: bool = False) -> PutCug:
     return PutCug(f"cug{number}", tuple(subnets if v6 else subnets[:1]))
 
 
-def interface(cug_number: int, host: int, v6: bool = False) -> Interface:
-    """Interface of host 2 to 254 in a CUG; MACs differ between CUGs, as they must on an untagged server."""
+def interface(cug_number: int, host: int, v6: bool = False, guest: int | None = None) -> Interface:
+    """Interface of host 2 to 254 in a CUG; MACs differ between CUGs, as they must on an untagged server. ``guest``: its tag."""
     ips = [ip_address(f"10.{cug_number}.0.{host}"), ip_address(f"2001:db8:{cug_number:x}::{host:x}")]
-    return Interface(f"cug{cug_number}", 0x020000000000 | cug_number << 8 | host, tuple(ips if v6 else ips[:1]))
+    return Interface(f"cug{cug_number}", 0x020000000000 | cug_number << 8 | host, tuple(ips if v6 else ips[:1]), guest)
 
 
 def vm(name: str, server: str, *interfaces: Interface) -> PutVm:

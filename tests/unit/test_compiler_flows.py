@@ -170,8 +170,8 @@ def test_every_frame_leaves_a_port_as_its_domain_wants_it(compiled: tuple[State,
                         tag = action.value
                     elif isinstance(action, PopVlan):
                         tag = None
-                    elif isinstance(action, Output) and action.port < IN_PORT:
-                        domain = fabric.port_domain(PortRef(switch, action.port))
+                    elif port := _port(compiler, switch, entry, action):
+                        domain = fabric.port_domain(PortRef(switch, port))
                         wanted = None if domain is None else domain
                         used = {
                             vid(number)
@@ -184,6 +184,20 @@ def test_every_frame_leaves_a_port_as_its_domain_wants_it(compiled: tuple[State,
                         seen.add(domain)
     if state.vms:
         assert {None, "rack-a", "rack-b"} <= seen | {None}
+
+
+def _port(compiler: Compiler, switch: str, entry: Flow | Group, action: Action) -> int | None:
+    """Where an action sends the frame; a tag is put on before a LAG's group, not in it."""
+    if isinstance(action, ToGroup):
+        group = compiler.tables[switch].groups[action.group]
+        return group.buckets[0].watch if _is_lag(group) else None
+    if isinstance(action, Output) and action.port < IN_PORT and not _is_lag(entry):
+        return action.port
+    return None
+
+
+def _is_lag(entry: Flow | Group) -> bool:
+    return isinstance(entry, Group) and group_parts(entry.id)[0] is GroupKind.LAG  # type: ignore[index]
 
 
 def test_the_same_state_compiles_to_the_same_flows(compiled: tuple[State, Compiler]) -> None:

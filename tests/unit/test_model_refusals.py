@@ -228,7 +228,15 @@ VMS = (
     Case("multicast MAC", [cug()], one_nic(mac=0x010000000001), GOOD, 422, ["unicast"], ["interfaces[0].mac"]),
     Case("MAC zero", [cug()], one_nic(mac=0), GOOD, 422, ["unicast"], ["interfaces[0].mac"]),
     Case("the gateways' MAC", [cug()], one_nic(mac=mac("02:00:5e:00:00:01")), GOOD, 422, ["gateway"], ["interfaces[0].mac"]),
-    Case("guest tag", [cug()], one_nic(guest_vlan_id=7), GOOD, 422, ["R24"], ["interfaces[0].guest_vlan_id"]),
+    Case(
+        "a guest's tag that is none of the domain's",
+        [cug()],
+        one_nic(guest_vlan_id=7),
+        one_nic(guest_vlan_id=107),
+        409,
+        ["R24", "R27", "R28", "7 is not among its VLAN-IDs"],
+        title="a guest's own tag",
+    ),
     Case("unknown CUG", [cug()], one_nic(cug="db"), GOOD, 422, ["'db'"], ["interfaces[0].cug"]),
     Case("no address", [cug()], ips(), GOOD, 422, ["R10"], ["interfaces[0].ips"]),
     Case(

@@ -97,7 +97,7 @@ _INTERFACE = ["interfaces", 0]
         ([*_INTERFACE, "ips"], ["2001:db8:1::b%eth0"], "interfaces[0].ips[0]"),
         ([*_INTERFACE, "ips"], ["10.1.0.11/24"], "interfaces[0].ips[0]"),
         ([*_INTERFACE, "guest_vlan_id"], 4095, "interfaces[0].guest_vlan_id"),
-        ([*_INTERFACE, "guest_vlan_id"], 5, "interfaces[0].guest_vlan_id"),
+        ([*_INTERFACE, "guest_vlan_id"], 0, "interfaces[0].guest_vlan_id"),
         ([*_INTERFACE, "vlan_id"], 100, "interfaces[0].vlan_id"),
         (["migration"], None, "migration"),
     ],
@@ -117,6 +117,7 @@ def test_vms_that_are_refused(service: Service, path: list[Any], value: Any, fau
         ([*_INTERFACE, "ips"], ["10.1.0.2"]),
         ([*_INTERFACE, "ips"], ["2001:db8:1::b", "fe80::b"]),
         ([*_INTERFACE, "guest_vlan_id"], None),
+        ([*_INTERFACE, "guest_vlan_id"], 101),
     ],
 )
 def test_vms_that_are_taken(service: Service, path: list[Any], value: Any) -> None:
