@@ -175,10 +175,6 @@ def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
 _NEVER_A_SOURCE: Final = ("0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "::1", "ff02::1")
 
 
-_FAR: Final = 1 << 31
-"""The bit of an IPv4 address that makes it one of another network, however large its own is."""
-
-
 def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
     """Questions for the edge's own addresses there are answered, and what next hops answer is heard."""
     own, theirs = view.router_macs[external.switch], neighbour_mac(external)
@@ -191,7 +187,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 asks, tells = make.arp_request(theirs, its, mine), make.arp_reply(own, mine, theirs, its)
                 answer = make.arp_reply(theirs, its, own, mine)
                 direct = asks.with_fields(eth_dst=own)
-                stranger = inject(view, external, external.port, asks.with_fields(arp_spa=its ^ _FAR))
+                stranger = inject(view, external, external.port, asks.with_fields(arp_spa=probes.STRANGER_V4))
                 yield from silence(stranger, f"{external} asks from an address that is not on this wire", ISOLATION)
             else:
                 asks = make.neighbour_solicitation(theirs, its, mine)
