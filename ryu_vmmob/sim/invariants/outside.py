@@ -132,7 +132,7 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
 
 def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
     """Nobody outside is inside, nor the edge itself, nor what no host can be (RFC 1812, 5.3.7), even if it were allowed."""
-    if not external.settled:
+    if not _knows_inside(view, external):
         return
     sources: list[tuple[End, Address]] = [(external, own.ip) for own in external.addresses]
     sources += ((external, ip_address(text)) for text in _NEVER_A_SOURCE)
@@ -163,6 +163,11 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
                 if address.version == 6:
                     asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(address))
                     yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+
+
+def _knows_inside(view: View, external: ExternalFacts) -> bool:
+    """Whether its edge must have what belongs to CUGs of the routing domain: not before there is a member."""
+    return external.settled and any(seat.sends is not None for seat in view.seats_of[external.routing_domain])
 
 
 def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
@@ -209,7 +214,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
             yield from nothing(heard, f"the answer of {hop} to {external.switch}")
             if external.settled and len(to_controller(heard)) != 1:
                 yield Violation(DELIVERY, f"the controller does not hear {hop} answer, or hears it more than once", heard)
-    for version, source in outside_addresses(view, external).items():
+    for version, source in outside_addresses(view, external).items() if _knows_inside(view, external) else ():
         for facts in view.cugs_of[external.routing_domain]:
             for gateway in facts.gateways if facts.settled else ():
                 if gateway.version == version:
