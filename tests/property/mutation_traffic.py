@@ -176,7 +176,7 @@ class Traffic:
         if isinstance(sender, Seat):
             own = [int(ip) for ip in sender.ips if ip.version == version]
             return self.one([*own, *own, *own, eui64_link_local(sender.mac)]) if version == 6 else self.one(own)
-        outside: tuple[int, ...] = (0x08080808, 0xC0A80505, 0xC0000237, 0xAC100002) if version == 4 else (0x2606 << 112 | 7, _ODD_V6[-1])
+        outside = [0x08080808, 0xC0A80505, 0xC0000237, 0xAC100002] if version == 4 else [0x2606 << 112 | 7, _ODD_V6[-1]]
         return self.one([*outside, self.one(self.ips[version])])
 
     def _outside_macs(self, sender: ExternalFacts | Seat | None) -> Sequence[int]:

@@ -176,7 +176,7 @@ def _bypass(view: View, seat: Seat, edge: str, target: Seat) -> Iterator[Violati
         if src is None:
             continue
         packet = said(view, seat, talk, dst, src)
-        for router in {edge, target.switch} & view.router_macs.keys():
+        for router in view.router_macs:
             own = packet.with_fields(eth_dst=view.router_macs[router]).with_vlans(*seat.tags)
             text = f"{seat} sends to {router}'s own MAC"
             for ttl in (DEFAULT_TTL, 1):

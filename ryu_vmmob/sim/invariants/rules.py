@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
+from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
 from ryu_vmmob.sim.invariants.bridged import announce, exchange
 from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
@@ -192,6 +193,7 @@ def _settled(view: View, seat: Seat) -> bool:
 def _addresses(view: View, end: Seat | ExternalFacts, version: int) -> list[Address]:
     if isinstance(end, Seat):
         return [ip for ip in end.ips if ip.version == version]
-    return [ip for ip in outside_addresses(view, end).values() if ip.version == version]
+    strangers: dict[int, Address] = {4: IPv4Address(probes.STRANGER_V4), 6: IPv6Address(probes.STRANGER_V6)}
+    return [outside_addresses(view, end).get(version, strangers[version])]
 
 
