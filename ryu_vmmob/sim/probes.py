@@ -104,6 +104,8 @@ def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
             yield (make.udp if address.version == 4 else make.udp6)(STRANGER_MAC, seat.mac, int(address), source)
             if address.version == 6:
                 yield make.neighbour_advertisement(seat.mac, source, view.gateway_mac, int(address))
+                asks = make.neighbour_solicitation(seat.mac, source, int(address))
+                yield asks.with_fields(eth_dst=view.gateway_mac, ipv6_dst=int(address))
 
 
 def gateway_questions(view: View, seat: Seat) -> Iterator[Packet]:

@@ -105,7 +105,9 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
         able = [one for rows in seats.values() for one in rows if view.live_ports(one) and _settled(view, one)]
         for seat in {one.switch: one for one in able}.values():
             for group in _GROUPS:
-                for src in _addresses(view, seat, group.version)[:1]:
+                own = _addresses(view, seat, group.version)[:1]
+                near = [IPv6Address(eui64_link_local(seat.mac))] if own and group.version == 6 else []
+                for src in (*own, *near):
                     named = is_end(rule.source, seat, src)
                     tried = rule_talks(rule)[:MAX_TALKS] if named else _covered(rule)
                     for talk in tried:
