@@ -90,14 +90,22 @@ def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
     for mac in dict.fromkeys((STRANGER_MAC, *far.values())):
         for packet in unicast(seat, seat) if mac not in alike else ():
             yield packet.with_fields(eth_dst=mac)
+    for other in view.seats if seat.v4 else ():
+        if other.mac not in alike:
+            yield make.udp(other.mac, seat.mac, (other.v4 or seat.v4)[0], seat.v4[0])
     for question in gateway_questions(view, seat):
         yield question.with_fields(eth_dst=STRANGER_MAC)
+    for gateway in view.gateways_for(seat):
+        for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
+            yield (make.ping if gateway.version == 4 else make.ping6)(STRANGER_MAC, seat.mac, int(gateway), source)
     facts = view.cugs.get(seat.cug)
     for address in view.beside(facts) if facts is not None else ():
         for source in [int(ip) for ip in seat.ips if ip.version == address.version][:1]:
             yield (make.udp if address.version == 4 else make.udp6)(STRANGER_MAC, seat.mac, int(address), source)
             if address.version == 6:
                 yield make.neighbour_advertisement(seat.mac, source, view.gateway_mac, int(address))
+                asks = make.neighbour_solicitation(seat.mac, source, int(address))
+                yield asks.with_fields(eth_dst=view.gateway_mac, ipv6_dst=int(address))
 
 
 def gateway_questions(view: View, seat: Seat) -> Iterator[Packet]:
@@ -184,6 +192,7 @@ def _forged_v4(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
     yield make.gratuitous_arp(seat.mac, ip)
     yield make.arp_probe(seat.mac, ip)
     yield make.arp_request(seat.mac, ip, (peer.v4 or [ip])[0])
+    yield from (make.arp_request(seat.mac, ip, mine) for mine in seat.v4[:1])
     yield make.arp_reply(seat.mac, ip, peer.mac, (peer.v4 or [ip])[0])
     yield make.broadcast(mac, ip)
 

@@ -146,6 +146,14 @@ class View:
         facts = self.cugs.get(seat.cug)
         return facts is not None and (not facts.settled or any(ip.version == 6 for ip in facts.gateways))
 
+    def gateways_for(self, seat: Seat) -> Sequence[Address]:
+        """Gateways that a seat's edge answers pings for: those of its CUG, and of others in its routing domain."""
+        facts = self.cugs.get(seat.cug)
+        if facts is None:
+            return ()
+        others = (row for row in self.cugs_of.get(facts.routing_domain or "", ()) if row.name != facts.name and row.settled)
+        return [gateway for row in (facts, *others) for gateway in row.gateways]
+
     def beside(self, facts: CugFacts) -> Sequence[Address]:
         """Addresses next to those of a CUG's gateways and of a member on each edge, that nobody has."""
         if facts.name not in self._beside:

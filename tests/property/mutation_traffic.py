@@ -176,7 +176,7 @@ class Traffic:
         if isinstance(sender, Seat):
             own = [int(ip) for ip in sender.ips if ip.version == version]
             return self.one([*own, *own, *own, eui64_link_local(sender.mac)]) if version == 6 else self.one(own)
-        outside = (0x08080808, 0xC0A80505, 0xC0000237, 0xAC100002) if version == 4 else (0x2606 << 112 | 7, _ODD_V6[-1])
+        outside = [0x08080808, 0xC0A80505, 0xC0000237, 0xAC100002] if version == 4 else [0x2606 << 112 | 7, _ODD_V6[-1]]
         return self.one([*outside, self.one(self.ips[version])])
 
     def _outside_macs(self, sender: ExternalFacts | Seat | None) -> Sequence[int]:
@@ -212,6 +212,7 @@ class Traffic:
         return self.view.gateway_mac
 
     def one(self, rows: Sequence[_T]) -> _T:
+        """One of several, each as likely as any other."""
         return rows[int(self.random.random() * len(rows))]
 
     def likely(self, chance: float) -> bool:

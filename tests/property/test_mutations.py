@@ -1,9 +1,9 @@
 """The judge judged: networks with one flow or group changed at random, and whether the invariants' checks notice.
 
 A change is *harmful* when some packet's journey differs from what it was: in what is delivered where, in what the controller
-gets and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links, or legs of
-a server, is taken is the switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that hosts
-and networks outside send count: trunks are trusted.
+gets and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links, or legs
+of a server, is taken is the switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that
+hosts and networks outside send count: trunks are trusted.
 
 `VMMOB_MUTANTS=N` tries N changes of each kind in each network instead of `MUTANTS`.
 """
@@ -30,7 +30,7 @@ from tests.property.mutation_networks import Sample, samples
 from tests.property.mutation_traffic import Traffic
 from tests.property.mutations import Mutant, Mutator
 
-MUTANTS: Final = 25
+MUTANTS: Final = 40
 """Changes of each kind tried in each network."""
 PACKETS: Final = 4000
 """Packets that decide in each network what is harmful."""

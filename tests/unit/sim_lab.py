@@ -203,8 +203,8 @@ def _forward(name: str, cug: str, mac: int, seats: list[Seat]) -> Iterator[Flow 
             way: tuple[Action, ...] = way_out(name, cug, one.ports[0].port)
             way = (ToGroup(group_id(GroupKind.LAG, KEYS[cug], 1)),) if lag else way
             deliver += [*way, *([PopVlan()] if isinstance(way[0], PushVlan) else [])]
-            for port in one.ports if lag else ():  # nothing goes back by the other leg
-                yield Flow(Table.DELIVER, 2000, match(in_port=port.port, metadata=meta, eth_dst=mac))
+            for leg in one.ports if lag else ():  # nothing goes back by the other leg
+                yield Flow(Table.DELIVER, 2000, match(in_port=leg.port, metadata=meta, eth_dst=mac))
         yield Flow(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), tuple(deliver))
 
 

@@ -226,7 +226,7 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
 
 
 def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
-    """What the edge says to one seat: where its gateway is and every member, and that gateways of its routing domain are alive."""
+    """What the edge says to one seat: where its gateway and the members are, and that gateways it is routed to are alive."""
     back = (*_tag(one.tags), Output(IN_PORT))
     where: dict[str, Any] = {"in_port": one.ports[0].port, "metadata": SEGMENT.of(KEYS[one.cug]), "eth_src": one.mac}
     facts = CUGS[one.cug]
@@ -402,7 +402,8 @@ def _on_link(rule: Rule, version: int, sources: Sequence[Any]) -> Iterator[dict[
     for source in (*sources, *near):
         for target in (*sources, *near, *groups):
             if target not in sources or source not in sources:
-                yield from _spoken(rule, version, {**_prefix("src", source), **_prefix("dst", target), "metadata": _meta(name)}, "dst")
+                ends = {**_prefix("src", source), **_prefix("dst", target), "metadata": _meta(name)}
+                yield from _spoken(rule, version, ends, "dst")
 
 
 def _spoken(rule: Rule, version: int, ends: dict[str, Any], side: str) -> Iterator[dict[str, Any]]:

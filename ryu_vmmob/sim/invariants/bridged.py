@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import ETH_IPV6
+from ryu_vmmob.flows.fields import ETH_IPV6, MAC_BROADCAST
+from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import CugFacts
 from ryu_vmmob.sim.invariants.judging import (
@@ -134,8 +135,11 @@ def _judge_delivery(
 def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Iterator[Violation]:
     for packet in probes.unicast(seat, peers[0]):
         yield from exchange(view, seat, port, packet, peers)
-    for question in probes.gateway_questions(view, seat):
+    own = (make.arp_probe(seat.mac, ip) for ip in seat.v4[:1])
+    for question in (*probes.gateway_questions(view, seat), *own):
         yield from exchange(view, seat, port, question.with_fields(eth_dst=peers[0].mac), peers)
+    for source, target in zip(seat.v4[:1], peers[0].v4[:1], strict=False):
+        yield from announce(view, seat, port, make.arp_reply(seat.mac, source, MAC_BROADCAST, target))
     for question, answer in probes.requests(seat, peers[0]):
         yield from _asks(view, seat, inject(view, seat, port, question), answer, peers)
 

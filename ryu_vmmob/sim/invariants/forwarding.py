@@ -163,18 +163,20 @@ def expire(view: View, origin: Origin, port: PortRef, packet: Packet) -> Iterato
             yield Violation(FIRST_HOP, f"a packet of {origin} with TTL {ttl} goes on after the first router", journey)
     switches = {target.switch for target in where.targets}
     sure = all(surely_receives(view, origin, target, packet) for target in where.targets)
-    if sure and len(switches) == 1 and origin.switch not in switches:
+    others = switches - {origin.switch}
+    if sure and others and not where.exits[1:]:
         journey = inject(view, origin, port, packet.with_fields(nw_ttl=2))
         yield from judge_route(view, origin, journey, where)
-        yield from _expired(journey, origin, switches.pop())
+        yield from _expired(journey, origin, *sorted(others))
 
 
-def _expired(journey: Journey, origin: Origin, router: str) -> Iterator[Violation]:
-    told = [copied.switch for copied in to_controller(journey)]
-    if journey.deliveries:
+def _expired(journey: Journey, origin: Origin, *routers: str) -> Iterator[Violation]:
+    told = sorted(copied.switch for copied in to_controller(journey))
+    if any(delivery.port.switch in routers for delivery in journey.deliveries):
         yield Violation(DELIVERY, f"a packet of {origin} is delivered though its TTL is used up", journey)
-    if told != [router]:
-        yield Violation(DELIVERY, f"a packet of {origin} whose TTL is used up at {router} is told of by {told}", journey)
+    if told != list(routers):
+        text = f"a packet of {origin} whose TTL is used up at {' and '.join(routers)} is told of by {told}"
+        yield Violation(DELIVERY, text, journey)
 
 
 def is_sure(origin: Origin) -> bool:

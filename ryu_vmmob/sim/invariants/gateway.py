@@ -70,10 +70,9 @@ def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet,
                     yield asks, tells
                     yield asks.with_fields(eth_dst=own, ipv6_dst=asked), tells
                     yield pinged(own, seat.mac, asked, source, 6)
-    for other in view.cugs_of.get(facts.routing_domain or "", ()):
-        for gateway in other.gateways if other.name != facts.name and other.settled else ():
-            for address in [ip for ip in seat.ips if ip.version == gateway.version][:1]:
-                yield pinged(own, seat.mac, int(gateway), int(address), gateway.version)
+    for gateway in view.gateways_for(seat):
+        for address in [ip for ip in seat.ips if ip.version == gateway.version and gateway not in facts.gateways][:1]:
+            yield pinged(own, seat.mac, int(gateway), int(address), gateway.version)
 
 
 def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
@@ -85,10 +84,12 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
             yield pinged(mac, seat.mac, target, source, address.version)[0]
             asks = make.arp_request if address.version == 4 else make.neighbour_solicitation
             yield asks(seat.mac, source, target)
-    for gateway in facts.gateways:
+    for gateway in view.gateways_for(seat):
         for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
             said = make.ping if gateway.version == 4 else make.ping6
             yield said(mac, seat.mac, int(gateway), source, _OTHER_ICMP[gateway.version])
+            if gateway.version == 4:
+                yield make.arp_reply(seat.mac, source, mac, int(gateway))
     for other in view.cugs.values():
         far = facts.routing_domain is None or other.routing_domain != facts.routing_domain
         for gateway in other.gateways if far and other.name != facts.name else ():

@@ -13,7 +13,7 @@ from ryu_vmmob.sim.facts import Address, ExternalFacts
 from ryu_vmmob.sim.invariants.choosing import Choice, neighbour_mac, said, senders_at, source_address, unused
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
 from ryu_vmmob.sim.invariants.gateway import advertised, pinged
-from ryu_vmmob.sim.invariants.judging import DELIVERY, ISOLATION, inject, nothing, silence, to_controller
+from ryu_vmmob.sim.invariants.judging import DELIVERY, ISOLATION, inject, nothing, silence, to_controller, unshown
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import DEFAULT_TTL, Packet
 from ryu_vmmob.sim.policy import End, Talk, decide, talks
@@ -120,19 +120,19 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
             right = said(view, external, Talk(make.UDP, 9), target, source)
             for mac in (seat.mac, view.gateway_mac, *(set(view.router_macs.values()) - {view.router_macs[external.switch]})):
                 wrong = right.with_fields(eth_dst=mac)
-                yield from silence(inject(view, external, external.port, wrong), f"{external} sends to {mac:#x}", ISOLATION)
+                yield from _silent(inject(view, external, external.port, wrong), f"{external} sends to {mac:#x}")
             known = {row.tags for row in view.externals if row.port == external.port}
             around = {link.l2_domain for link in view.fabric.links_of[external.switch]}
             inside = {(number,) for (domain, _), number in view.vlan_ids.items() if domain in around}
             for tags in {(), *inside, *((number,) for number in range(4090, 4090 + 1 + len(known)))} - known:
                 for mac in (right["eth_dst"], seat.mac, MAC_BROADCAST, *view.router_macs.values()):
                     journey = view.network.inject(right.with_fields(eth_dst=mac).with_vlans(*tags), external.port)
-                    yield from silence(journey, f"{external} sends as {tags}", ISOLATION)
+                    yield from _silent(journey, f"{external} sends as {tags}")
 
 
 def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
     """Nobody outside is inside, nor the edge itself, nor what no host can be (RFC 1812, 5.3.7), even if it were allowed."""
-    if not external.settled:
+    if not _knows_inside(view, external):
         return
     sources: list[tuple[End, Address]] = [(external, own.ip) for own in external.addresses]
     sources += ((external, ip_address(text)) for text in _NEVER_A_SOURCE)
@@ -154,15 +154,26 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
                     tried.discard(allowed)
                     for mac in (packet["eth_dst"], view.gateway_mac):
                         wrong = packet.with_fields(eth_dst=mac)
-                        yield from silence(inject(view, external, external.port, wrong), text, ISOLATION)
+                        yield from _silent(inject(view, external, external.port, wrong), text)
         for address in _own_addresses(view, external):
             if address.version == source.version:
                 text = f"{external} asks as {source}, which it cannot be"
                 ends = view.router_macs[external.switch], neighbour_mac(external), int(address), int(source)
-                yield from silence(inject(view, external, external.port, pinged(*ends, address.version)[0]), text, ISOLATION)
+                yield from _silent(inject(view, external, external.port, pinged(*ends, address.version)[0]), text)
                 if address.version == 6:
                     asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(address))
-                    yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+                    yield from _silent(inject(view, external, external.port, asks), text)
+
+
+def _silent(journey: Journey, text: str) -> Iterator[Violation]:
+    """Dropped; and nobody is told, because what networks outside send is not reported."""
+    yield from silence(journey, text, ISOLATION)
+    yield from unshown(journey, text)
+
+
+def _knows_inside(view: View, external: ExternalFacts) -> bool:
+    """Whether its edge must have what belongs to CUGs of the routing domain: not before there is a member."""
+    return external.settled and any(seat.sends is not None for seat in view.seats_of[external.routing_domain])
 
 
 def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
@@ -189,7 +200,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 direct = asks.with_fields(eth_dst=own)
                 far = int(interface.network.broadcast_address) + 14
                 stranger = inject(view, external, external.port, asks.with_fields(arp_spa=far))
-                yield from silence(stranger, f"{external} asks from an address that is not on this wire", ISOLATION)
+                yield from _silent(stranger, f"{external} asks from an address that is not on this wire")
             else:
                 asks = make.neighbour_solicitation(theirs, its, mine)
                 tells = advertised(own, mine, theirs, its)
@@ -199,18 +210,18 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 others = [make.ping6(own, theirs, mine, its, kind) for kind in (133, 134, 137)]
                 for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine)):
                     journey = inject(view, external, external.port, packet)
-                    yield from silence(journey, f"{external} tells {external.switch} what is not its affair", ISOLATION)
+                    yield from _silent(journey, f"{external} tells {external.switch} what is not its affair")
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
             yield from _answered(view, external, inject(view, external, external.port, direct), tells)
             elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))
-            yield from silence(elsewhere, f"{external} asks somebody else", ISOLATION)
+            yield from _silent(elsewhere, f"{external} asks somebody else")
             ping, pong = pinged(own, theirs, mine, its, hop.version)
             yield from _answered(view, external, inject(view, external, external.port, ping), pong)
             heard = inject(view, external, external.port, answer)
             yield from nothing(heard, f"the answer of {hop} to {external.switch}")
             if external.settled and len(to_controller(heard)) != 1:
                 yield Violation(DELIVERY, f"the controller does not hear {hop} answer, or hears it more than once", heard)
-    for version, source in outside_addresses(view, external).items():
+    for version, source in outside_addresses(view, external).items() if _knows_inside(view, external) else ():
         for facts in view.cugs_of[external.routing_domain]:
             for gateway in facts.gateways if facts.settled else ():
                 if gateway.version == version:

@@ -29,7 +29,8 @@ def _refused(view: View, journey: Journey, text: str, here: Seat) -> Iterator[Vi
     yield from nothing(journey, text)
     if view.cugs:
         yield from shown(journey, text, at_least=int(here.sends is not None))
-    if any(not copied.packet.same_frame(journey.packet) for copied in journey.shown):
+    tagged = view.fabric.server_at[journey.port].tagged
+    if any(not copied.packet.same_frame(journey.packet) or (tagged and copied.packet.vlans) for copied in journey.shown):
         yield Violation(ISOLATION, f"{text}, and the controller is shown something else", journey)
     if to_controller(journey):
         yield Violation(ISOLATION, f"{text}, and the controller takes it for true: {journey.packet}", journey)

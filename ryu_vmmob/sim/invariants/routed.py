@@ -55,7 +55,7 @@ def _from_edge(view: View, choice: Choice, name: str, here: Sequence[Seat]) -> I
                 yield from route(view, origin, port, pair.allowed)
                 ways = {(origin.cug, address.version, target.switch) for target in targets}
                 if is_sure(origin) and not ways <= expired:
-                    expired |= ways
+                    expired |= ways if all(target.receives for target in targets) else set()
                     yield from expire(view, origin, port, pair.allowed)
             if pair.denied is not None:
                 yield from route(view, origin, port, pair.denied.with_fields(nw_ttl=choice.turn((64, 1))))
@@ -71,6 +71,8 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
         pair = choice.packets(seat, where.end, address)
         if pair.allowed is not None:
             yield from route(view, seat, port, pair.allowed)
+            if not where.targets:
+                yield from route(view, seat, port, pair.allowed.with_fields(nw_ttl=1))
         if pair.denied is not None:
             for ttl in (DEFAULT_TTL, 1):
                 yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
@@ -176,10 +178,10 @@ def _bypass(view: View, seat: Seat, edge: str, target: Seat) -> Iterator[Violati
         if src is None:
             continue
         packet = said(view, seat, talk, dst, src)
-        for router in {edge, target.switch} & view.router_macs.keys():
+        for router in view.router_macs:
             own = packet.with_fields(eth_dst=view.router_macs[router]).with_vlans(*seat.tags)
             text = f"{seat} sends to {router}'s own MAC"
-            for ttl in (DEFAULT_TTL, 1):
+            for ttl in (DEFAULT_TTL, 1, 0):
                 journey = view.network.inject(own.with_fields(nw_ttl=ttl), view.live_ports(seat)[0])
                 yield from unheard(journey, seat, text, TRIANGLE)
         for port, tags in doors(view, edge, seat.cug):

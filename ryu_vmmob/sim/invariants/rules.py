@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
+from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
 from ryu_vmmob.sim.invariants.bridged import announce, exchange
 from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
@@ -104,7 +105,9 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
         able = [one for rows in seats.values() for one in rows if view.live_ports(one) and _settled(view, one)]
         for seat in {one.switch: one for one in able}.values():
             for group in _GROUPS:
-                for src in _addresses(view, seat, group.version)[:1]:
+                own = _addresses(view, seat, group.version)[:1]
+                near = [IPv6Address(eui64_link_local(seat.mac))] if own and group.version == 6 else []
+                for src in (*own, *near):
                     named = is_end(rule.source, seat, src)
                     tried = rule_talks(rule)[:MAX_TALKS] if named else _covered(rule)
                     for talk in tried:
@@ -192,6 +195,7 @@ def _settled(view: View, seat: Seat) -> bool:
 def _addresses(view: View, end: Seat | ExternalFacts, version: int) -> list[Address]:
     if isinstance(end, Seat):
         return [ip for ip in end.ips if ip.version == version]
-    return [ip for ip in outside_addresses(view, end).values() if ip.version == version]
+    strangers: dict[int, Address] = {4: IPv4Address(probes.STRANGER_V4), 6: IPv6Address(probes.STRANGER_V6)}
+    return [outside_addresses(view, end).get(version, strangers[version])]
 
 
