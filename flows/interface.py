@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
 from ryu_vmmob.flows.flow import IN_PORT, Flow, Match, ToGroup, match
-from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Priority, Table, metadata
+from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, Priority, Table, metadata
 from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_server
 from ryu_vmmob.flows.segment import came_from, came_under, into_from, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat
@@ -73,7 +73,8 @@ def _bridge(
 def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire], local: Local) -> Iterator[Flow]:
     """Out of the port of each server that receives, under the guest's own tag if it has one.
 
-    An answer goes back where the request came from, and so does what a guest there says under another tag.
+    An answer goes back where the request came from, and so does what a guest there says under another tag. What is routed may
+    have to go back there too, and to the VM's other place as well.
     """
     if not wires:
         return
@@ -89,7 +90,12 @@ def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]
         ports = state.fabric.servers[wire.server].attach
         for port in ports:
             answer = _from_port(cug, interface, port.port, hairpin=True)
-            yield Flow(Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.wire_vlan_id(cug.name, wire)))
+            back = out(IN_PORT, state.wire_vlan_id(cug.name, wire))
+            yield Flow(Table.DELIVER, Priority.SPECIAL, answer, back)
+            if others:
+                came = metadata(segment=SEGMENT.of(cug.key), hairpin=HAIRPIN.of(1), routed=ROUTED.of(1))
+                routed = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
+                yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, one_after_another([*others, back]))
             if len(ports) > 1:
                 # The switch leaves out the port a frame came from, but not the other ports of its LAG.
                 question = _from_port(cug, interface, port.port, hairpin=False)

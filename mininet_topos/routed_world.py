@@ -91,14 +91,18 @@ def start_vm(world: World, name: str, server: str, of: Interface) -> Vm:
     return vm
 
 
-def populate(world: World, names: Collection[str] = ALL) -> None:
-    """Create CUGs and policies, start the VMs of these names, and let each pair that is to talk reach each other once."""
+def populate(world: World, names: Collection[str] = ALL, replies: bool = True) -> None:
+    """Create CUGs and policies, start the VMs of these names, and let each pair that is to talk reach each other once.
+
+    Without ``replies`` no TCP is allowed between CUGs: some switches cannot tell an answer from a question.
+    """
     used = {cug for name, _, cug, _ in VMS if name in names}
     for cug, (routing_domain, subnets) in CUGS.items():
         if cug in used:
             world.orchestrator.put_cug(cug, subnets, routing_domain=routing_domain)
     for policy, body in policies().items():
-        world.orchestrator.put_policy(policy, **body)
+        if replies or not body.get("replies"):
+            world.orchestrator.put_policy(policy, **body)
     members: dict[str, list[Vm]] = {}
     for name, server, cug, number in VMS:
         if name in names:

@@ -129,7 +129,7 @@ def metadata() -> str:
             "it may leave by the port it came from: an answer, set at `answer`, or a routed packet, set at `route`; read at "
             "`deliver`",
         ),
-        ("`ROUTED`", ROUTED, "it comes from another CUG or from outside; set at `route`, read at `policy_in`"),
+        ("`ROUTED`", ROUTED, "it comes from another CUG or from outside; set at `route`, read at `policy_in` and `deliver`"),
         ("`VIA`", VIA, "it came over a routed segment, so another edge has routed it already; set at `ingress`"),
         ("`OUTSIDE`", OUTSIDE, "it came from an external network; set at `ingress`"),
         (

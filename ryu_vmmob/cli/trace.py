@@ -13,7 +13,7 @@ from ryu_vmmob.client import path
 
 _MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
 _GOOD = ("delivered", "answered")
-_COLUMNS = ("switch", "port", "VLAN-ID", "table", "priority", "match", "actions", "whose")
+_COLUMNS = ("switch", "port", "VLAN-ID", "TTL", "table", "priority", "match", "actions", "whose")
 
 
 def register(app: typer.Typer) -> None:
@@ -24,25 +24,40 @@ def register(app: typer.Typer) -> None:
 @asking()
 def trace(
     ask: Asked,
-    vm: Annotated[str, typer.Argument(metavar="VM", help="The VM that sends.")],
+    sender: Annotated[str, typer.Argument(metavar="FROM", help="The VM that sends, or with --external a network outside.")],
     to: Annotated[str, typer.Argument(metavar="IP", help="Where to: an address, or a MAC.")],
-    protocol: Annotated[str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?) or a number.")] = None,
+    external: Annotated[bool, typer.Option("--external", help="FROM is an external network, not a VM.")] = False,
+    protocol: Annotated[
+        str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?), rs (which routers are there?) or a number.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Destination port of TCP and UDP.")] = None,
-    interface: Annotated[int, typer.Option(help="Which interface of the VM, counted from 0.")] = 0,
+    source_port: Annotated[int | None, typer.Option(help="Source port of TCP and UDP.")] = None,
+    tcp_flag: Annotated[
+        list[str] | None, typer.Option(metavar="FLAG", help="A flag of TCP, such as ack; may be repeated.")
+    ] = None,
+    ttl: Annotated[int | None, typer.Option(metavar="TTL", help="TTL or hop limit that it is sent with.")] = None,
+    interface: Annotated[int | None, typer.Option(help="Which interface of the VM, counted from 0.")] = None,
     at: Annotated[str | None, typer.Option(metavar="SERVER", help="The place to send from, while the VM moves.")] = None,
-    as_mac: Annotated[str | None, typer.Option("--as-mac", metavar="MAC", help="Pretend to be this MAC.")] = None,
-    as_ip: Annotated[str | None, typer.Option("--as-ip", metavar="IP", help="Pretend to have this address.")] = None,
+    as_mac: Annotated[
+        str | None, typer.Option("--as-mac", metavar="MAC", help="Pretend to be this MAC; outside, be it.")
+    ] = None,
+    as_ip: Annotated[
+        str | None, typer.Option("--as-ip", metavar="IP", help="Pretend to have this address; outside, have it.")
+    ] = None,
 ) -> None:
-    """Follow a packet of a VM through the flows that the switches are told to have.
+    """Follow a packet of a VM, or from outside, through the flows that the switches are told to have.
 
     Exit status: 0 it is delivered or answered, 1 it is not, 2 the question was wrong or no controller answers.
     """
-    start = {"vm": vm, "interface": interface, "at": at, "mac": as_mac, "ip": as_ip}
+    start = {"external" if external else "vm": sender, "interface": interface, "at": at, "mac": as_mac, "ip": as_ip}
     body = {
         "from": {name: value for name, value in start.items() if value is not None},
         "to": {"mac": to.replace("-", ":")} if _MAC.fullmatch(to) else {"ip": to},
         "protocol": protocol_of(protocol),
         "port": port,
+        "source_port": source_port,
+        "tcp_flags": tcp_flag or None,
+        "ttl": ttl,
     }
     found = ask.client.post(path("trace"), body)
     ask.answer(found, _show)
@@ -61,19 +76,23 @@ def _show(found: Any) -> None:
 def _rows(found: Any) -> Iterator[tuple[object, ...]]:
     """For each hop where it comes in, then a line for each table, then one for each copy that goes out."""
     for hop in found["hops"]:
-        where: tuple[object, ...] = (hop["switch"], f"in {hop['in_port']}", _tag(hop["vlan_id"]))
+        where: tuple[object, ...] = (hop["switch"], f"in {hop['in_port']}", _tag(hop["vlan_id"]), _ttl(hop))
         for row in hop["tables"]:
             yield (*where, row["table"], row["priority"], row["match"], row["actions"], _whose(row["owner"]))
-            where = ("", "", "")
+            where = ("", "", "", "")
         for row in hop["outputs"]:
             to = f"to {row['to']}" if row["dropped"] is None else f"lost: {row['dropped']}"
-            yield ("", f"out {row['port']}", _tag(row["vlan_id"]), to, "", "", "", "")
-        if hop["dropped"] is not None and not hop["outputs"]:
-            yield ("", "", "", "dropped", "", "", "", "")
+            yield ("", f"out {row['port']}", _tag(row["vlan_id"]), _ttl(row), to, "", "", "", "")
+        if hop["ended"] is not None and not hop["outputs"]:
+            yield ("", "", "", "", hop["ended"], "", "", "", "")
 
 
 def _tag(vlan_id: int | None) -> object:
     return "none" if vlan_id is None else vlan_id
+
+
+def _ttl(row: Any) -> object:
+    return "" if row["ttl"] is None else row["ttl"]
 
 
 def _whose(owner: Any) -> str:

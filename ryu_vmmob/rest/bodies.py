@@ -6,22 +6,19 @@ is for the commands.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ryu_vmmob.fabric import values
-from ryu_vmmob.fabric.findings import quote, show
+from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import Address, Interface, Network
-from ryu_vmmob.model.refusal import Fault, invalid
+from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.rest.problems import invalid_input
-from ryu_vmmob.trace import IpProtocol, Question
 
 _T = TypeVar("_T")
 
@@ -53,33 +50,6 @@ def _subnet(text: str) -> Network:
     return subnet
 
 
-def _any_mac(text: str) -> int:
-    if re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", text) is None:
-        fault = f"{quote(text)} is no MAC address: write six pairs of hexadecimal digits"
-        raise PydanticCustomError("value", "{fault}", {"fault": fault})
-    return mac(text)
-
-
-def _any_ip(text: str) -> Address:
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return values.host(text)  # which says what is wrong with it
-    is_group = found.is_multicast or text == "255.255.255.255"
-    return found if is_group and "%" not in text else values.host(text)
-
-
-_PROTOCOLS: dict[str, IpProtocol] = {"tcp": 6, "udp": 17, "icmp": "icmp", "arp": "arp"}
-
-
-def _protocol(value: object) -> IpProtocol:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255):
-        return value
-    if isinstance(value, str) and value in _PROTOCOLS:
-        return _PROTOCOLS[value]
-    raise PydanticCustomError("value", f"must be one of {', '.join(_PROTOCOLS)}, a number from 0 to 255, or null")
-
-
 Name = Annotated[
     str,
     PlainValidator(from_text(values.name)),
@@ -88,19 +58,6 @@ Name = Annotated[
 Mac = Annotated[int, PlainValidator(from_text(_mac)), WithJsonSchema({"type": "string", "examples": ["02:00:00:00:00:01"]})]
 Ip = Annotated[Address, PlainValidator(from_text(values.host)), WithJsonSchema({"type": "string", "examples": ["10.1.0.11"]})]
 Subnet = Annotated[Network, PlainValidator(from_text(_subnet)), WithJsonSchema({"type": "string", "examples": ["10.1.0.0/24"]})]
-AnyMac = Annotated[
-    int, PlainValidator(from_text(_any_mac)), WithJsonSchema({"type": "string", "examples": ["ff:ff:ff:ff:ff:ff"]})
-]
-"""Group addresses too."""
-AnyIp = Annotated[
-    Address, PlainValidator(from_text(_any_ip)), WithJsonSchema({"type": "string", "examples": ["10.1.0.12", "ff02::1"]})
-]
-"""Group addresses too."""
-TraceProtocol = Annotated[
-    IpProtocol,
-    PlainValidator(_protocol),
-    WithJsonSchema({"anyOf": [{"enum": [*_PROTOCOLS, None]}, {"type": "integer", "minimum": 0, "maximum": 255}]}),
-]
 VlanId = Annotated[int, Field(ge=values.MIN_VLAN_ID, le=values.MAX_VLAN_ID)]
 
 
@@ -184,46 +141,6 @@ class AbortBody(Body):
     """``POST /v1/migrations/{id}/abort``."""
 
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-
-
-class TraceFrom(Body):
-    """Where a traced packet starts; ``mac`` and ``ip``: what the sender claims to be, instead of what it is."""
-
-    vm: Name | None = None
-    interface: Annotated[int, Field(ge=0)] = 0
-    at: Name | None = None
-    mac: Mac | None = None
-    ip: Ip | None = None
-    external: Name | None = None
-
-
-class TraceTo(Body):
-    """Where a traced packet shall go: an address, a MAC, or an address at a MAC that is not looked up."""
-
-    ip: AnyIp | None = None
-    mac: AnyMac | None = None
-
-
-class TraceBody(Body):
-    """``POST /v1/trace``."""
-
-    source: Annotated[TraceFrom, Field(alias="from")]
-    to: TraceTo
-    protocol: TraceProtocol = None
-    port: Annotated[int, Field(ge=0, le=65535)] | None = None
-
-    def question(self) -> Question:
-        """As a question. Raises Refusal (422)."""
-        source, to = self.source, self.to
-        if source.external is not None:
-            raise invalid(("from.external", "traces from external networks are not carried yet; start at a VM"))
-        if source.vm is None:
-            raise invalid(("from.vm", "is required"))
-        if to.ip is None and to.mac is None:
-            raise invalid(("to", "needs an ip or a mac"))
-        return Question(
-            source.vm, source.interface, source.at, source.mac, source.ip, to.ip, to.mac, self.protocol, self.port
-        )
 
 
 _BodyT = TypeVar("_BodyT", bound=Body)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.rest.bodies import TraceBody
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric_views import flow_view
 from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.trace_bodies import TraceBody
 from ryu_vmmob.rest.views import View
-from ryu_vmmob.sim.network import Network, Visit
+from ryu_vmmob.sim.network import Network
+from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Step
-from ryu_vmmob.sim.trace import outlets, reasons, vlan_id
-from ryu_vmmob.trace import Source, Trace, trace
+from ryu_vmmob.sim.trace import outlets, vlan_id
+from ryu_vmmob.trace import Hop, Opinion, Router, Source, Trace, VmSource, trace
 
 
 def post_trace(call: Call) -> Answer:
@@ -22,24 +23,26 @@ def post_trace(call: Call) -> Answer:
 
 def trace_view(engine: Engine, found: Trace) -> View:
     """A trace; ``not_in_step`` are the switches on the way that have not confirmed everything they were told."""
-    visits = found.journey.visits if found.journey is not None else []
-    names = list(dict.fromkeys(visit.switch for visit in visits))
+    names = list(dict.fromkeys(hop.visit.switch for hop in found.hops))
     return {
         "verdict": found.verdict.kind,
         "reason": found.verdict.reason,
         "from": _source(found.source),
         "packet": str(found.packet),
+        "policy": _policy(found.policy),
+        "routers": [_router(row) for row in found.routers],
         "deliveries": [
             {
                 "server": row.server,
                 "external": row.external,
                 "port": str(row.port),
                 "vlan_id": vlan_id(row.packet),
+                "ttl": _ttl(row.packet),
                 "vms": list(row.vms),
             }
             for row in found.arrivals
         ],
-        "hops": [_hop(found.network, visit) for visit in visits],
+        "hops": [_hop(found.network, hop) for hop in found.hops],
         "copies_to_controller": len(found.journey.controller) if found.journey is not None else 0,
         "not_in_step": [name for name in names if not engine.switch_status(name).in_step],
         "revision": engine.state.revision,
@@ -47,22 +50,37 @@ def trace_view(engine: Engine, found: Trace) -> View:
 
 
 def _source(source: Source) -> View:
+    where = {"port": str(source.port) if source.port is not None else None, "vlan_id": source.vlan_id}
+    if not isinstance(source, VmSource):
+        return {"external": source.external.name, "routing_domain": source.external.routing_domain, **where}
     return {
         "vm": source.vm,
         "interface": source.number,
         "cug": source.interface.cug,
         "server": source.seat.server,
-        "port": str(source.port) if source.port is not None else None,
-        "vlan_id": source.vlan_id,
+        **where,
     }
 
 
-def _hop(network: Network, visit: Visit) -> View:
+def _policy(found: Opinion | None) -> View | None:
+    return {"out": found.out, "in": found.into, "allowed": found.allowed} if found is not None else None
+
+
+def _router(found: Router) -> View:
+    return {"switch": found.switch, "address": str(found.address) if found.address is not None else None}
+
+
+def _hop(network: Network, hop: Hop) -> View:
+    visit = hop.visit
     return {
         "switch": visit.switch,
         "in_port": visit.in_port,
         "vlan_id": vlan_id(visit.packet),
+        "segment": hop.segment,
+        "ttl": _ttl(visit.packet),
+        "packet": str(visit.packet),
         "tables": [_table(step) for step in visit.result.path],
+        "routed": {"from": hop.routed.segment, "to": list(hop.routed.onto)} if hop.routed is not None else None,
         "outputs": [
             {
                 "port": row.port,
@@ -70,12 +88,19 @@ def _hop(network: Network, visit: Visit) -> View:
                 "link": row.link,
                 "l2_domain": row.l2_domain,
                 "vlan_id": vlan_id(row.packet),
+                "ttl": _ttl(row.packet),
                 "dropped": row.fault,
             }
             for row in outlets(network, visit)
         ],
-        "dropped": "; ".join(reasons(network, visit)) or None,
+        "ended": hop.ending.kind if hop.ending is not None else None,
+        "dropped": hop.ending.reason if hop.ending is not None else None,
     }
+
+
+def _ttl(packet: Packet) -> int | None:
+    """TTL or hop limit; None when it is no IP packet."""
+    return packet.fields.get("nw_ttl")
 
 
 def _table(step: Step) -> View:

@@ -107,7 +107,8 @@ class _Copy(NamedTuple):
 class Network:
     """The fabric with the tables of each switch.
 
-    ``links_down`` names links, and legs of servers by their port (``tor-b:1``). A switch without tables drops everything.
+    ``links_down`` names links, and cables of servers and external networks by their port (``tor-b:1``). A switch without
+    tables drops everything.
     """
 
     def __init__(self, fabric: Fabric, tables: Mapping[str, Tables], links_down: Collection[str] = ()) -> None:
@@ -116,8 +117,7 @@ class Network:
         self.links_down = frozenset(links_down)
         down = [link for link in fabric.links if link.name in self.links_down]
         self._ports_down = {end for link in down for end in (link.a, link.b)}
-        self._ports_down |= {port for port in fabric.server_at if str(port) in self.links_down}
-        self._externals = {external.attach for external in fabric.externals.values()}
+        self._ports_down |= {port for port in (*fabric.server_at, *fabric.external_at) if str(port) in self.links_down}
 
     def port_up(self, port: PortRef) -> bool:
         """Whether the port has a live cable, as its switch sees it."""
@@ -156,7 +156,7 @@ class Network:
             elif link is not None:
                 journey.crossings.append(Crossing(link, name, packet))
                 waiting.append(_Copy(link.far_end(name), packet, copy.hops + 1, copy))
-            elif port in self.fabric.server_at or port in self._externals:
+            elif port in self.fabric.server_at or port in self.fabric.external_at:
                 journey.deliveries.append(Delivery(port, packet))
             else:
                 journey.drops.append(Drop(name, f"nothing hangs on port {number}", packet))

@@ -1,4 +1,4 @@
-"""A journey in words: where each output of a switch leads, and why a packet came to nothing.
+"""What a trace needs of the simulator: tables that are cheap for one packet, and where each output of a switch leads.
 
 A trace is asked of a running controller and must not hold it up: tables are built only for the switches that the packet
 comes to, and in them flows are looked through instead of sorted first.
@@ -7,41 +7,15 @@ comes to, and in them flows are looked through instead of sorted first.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Group, Output, ToGroup, show_match
+from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.sim.classifier import AmbiguityError, Classifier, _same_deeds
 from ryu_vmmob.sim.network import Network, Visit
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.switch import Step, Tables
-
-_NOT_FOUND: Final[Mapping[Table, str]] = {
-    Table.INGRESS: "no segment is known for this port with this VLAN-ID and source MAC",
-    Table.ADMIT: "no flow admits this source (anti-spoofing)",
-    Table.BRIDGE: "the segment has no such destination here",
-    Table.DELIVER: "no interface of the segment with this destination is at this switch",
-}
-"""What it means that a table wants nothing of a packet. A table that is not here is explained by its purpose."""
-
-_BY_DEFAULT: Final[Mapping[Table, str]] = {
-    Table.POLICY_OUT: "no policy allows this out of its CUG",
-    Table.ROUTE: "no router forwards packets from or to such an address",
-    Table.POLICY_IN: "no policy allows this into the CUG",
-}
-"""What it means that a flow which every switch has drops a packet."""
-
-_KINDS: Final[Mapping[str, str]] = {
-    "vm": "VM",
-    "route": "VM",
-    "cug": "CUG",
-    "gateway": "CUG",
-    "routing_domain": "routing domain",
-    "external": "external network",
-    "policy": "policy",
-}
-"""The objects of the compiler in words."""
+from ryu_vmmob.sim.switch import Tables
 
 
 class Scan(Classifier):
@@ -136,66 +110,3 @@ def outlets(network: Network, visit: Visit) -> list[Outlet]:
             fault = f"port {number} is down"
         found.append(Outlet(number, to, link.name if link else None, fabric.port_domain(port), packet, fault))
     return found
-
-
-def reasons(network: Network, visit: Visit) -> list[str]:
-    """Why nothing got any further than this switch, a sentence each that names switch and table; empty when something did."""
-    exits = outlets(network, visit)
-    if any(row.fault is None for row in exits):
-        return []
-    last = _deciding(visit.result.path)
-    place = f"{visit.switch}, table {last.table.label}"
-    if ends_unwanted(visit):
-        return [f"{place}: {_unwanted(last)}"]
-    said = [*map(_lost, visit.result.lost), *(row.fault for row in exits if row.fault)]
-    groups = [row for row in (last.flow.actions if last.flow else ()) if isinstance(row, ToGroup)]
-    if groups and not exits and not any(text.startswith(_BACK) for text in said):
-        said = [f"no link that is up leads on ({', '.join(map(str, groups))})"]
-    down = sorted(network.links_down)
-    more = f" and {len(down) - _MAX_NAMED} more" if len(down) > _MAX_NAMED else ""
-    hint = f"; down: {', '.join(down[:_MAX_NAMED])}{more}" if down else ""
-    return [f"{place}: {text}{hint}" for text in dict.fromkeys(said)]
-
-
-_BACK: Final = "it leads only back"
-_MAX_NAMED: Final = 5
-
-
-def _lost(text: str) -> str:
-    """What the simulated switch says of a copy it lost, for people."""
-    return f"{_BACK} to where it came from" if text.startswith("output to ingress port") else text
-
-
-def _deciding(path: Sequence[Step]) -> Step:
-    """The table that decided: the last one; for what is refused at a port the one that had it refused."""
-    return path[-2] if _is_refused(path) else path[-1]
-
-
-def _is_refused(path: Sequence[Step]) -> bool:
-    """Whether the packet ended among those that a port may not bring in. That some are shown is no help to it."""
-    return path[-1].table is Table.REFUSE and len(path) > 1
-
-
-def ends_unwanted(visit: Visit) -> bool:
-    """Whether the packet ended at this switch without anything being done for it."""
-    flow = visit.result.path[-1].flow
-    return _is_refused(visit.result.path) or flow is None or not (flow.actions or flow.goto)
-
-
-def ends_at_controller(visit: Visit) -> bool:
-    """Whether the last flow handed the packet to the controller, which decides what becomes of it."""
-    flow = visit.result.path[-1].flow
-    if flow is None or _is_refused(visit.result.path):
-        return False
-    return any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
-
-
-def _unwanted(step: Step) -> str:
-    flow = step.flow
-    if flow is None or not flow.match or (step.table is Table.INGRESS and flow.goto is Table.REFUSE):
-        return _NOT_FOUND.get(step.table, f"no flow takes this packet ({step.table.purpose})")
-    if flow.owner == ("switch",) and step.table in _BY_DEFAULT:
-        return _BY_DEFAULT[step.table]
-    whose = _KINDS.get(flow.owner[0]) if len(flow.owner) > 1 else None
-    owner = f" of {whose} {flow.owner[1]}" if whose else f" of {' '.join(flow.owner)}" if flow.owner else ""
-    return f"a flow{owner} drops it ({show_match(flow.match)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ryu_vmmob.fabric.loader import load
@@ -10,8 +10,9 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Activate, Commit, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface, Migration
 from ryu_vmmob.sim import packet as make
-from ryu_vmmob.sim.network import Journey
+from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.switch import Tables
 from tests.property.world import World, cug, interface, vm
 
 FABRIC = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
@@ -25,6 +26,7 @@ class Site(World):
     def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2) -> None:
         super().__init__(fabric)
         self.hosts: dict[str, int] = {}
+        self._read: dict[str, tuple[int, Tables]] = {}
         for number in range(cugs):
             self.do(cug(number))
         self.settle()
@@ -52,7 +54,32 @@ class Site(World):
         self.check_oracles()
         return self.engine.state.migrations["m"]
 
+    def stages(
+        self, name: str, to: str, turn: Callable[[Sequence[str]], str] = lambda waiting: waiting[0]
+    ) -> Iterator[str]:
+        """A whole move; gives the name of the step in every state of the network: before, after each switch's update, at rest.
+
+        ``turn`` says which of the switches that have an update on the way takes it next.
+        """
+        yield "before"
+        move = StartMigration("m", name, to, activate_on="request", commit="request", now=self.now)
+        for step in (move, Activate("m", self.now), Commit("m", self.now)):
+            self.do(step)
+            yield type(step).__name__
+            while waiting := self.waiting():
+                self.update(turn(waiting))
+                yield type(step).__name__ if self.waiting() else self.engine.state.migrations["m"].phase.value
+
     # Frames
+
+    @property
+    def network(self) -> Network:
+        """The switches as they are now."""
+        for name, rows in self.installed.items():
+            if name not in self._read or self._read[name][0] != self.sent[name]:
+                self._read[name] = self.sent[name], Tables(rows.flows.values(), rows.groups.values())
+        tables = {name: found for name, (_, found) in self._read.items()}
+        return Network(self.fabric, tables, self.engine.state.links_down)
 
     def card(self, name: str, cug_number: int) -> Interface:
         """A VM's interface in a CUG."""
@@ -70,7 +97,7 @@ class Site(World):
 
     def inject(self, packet: Packet, server: str) -> Journey:
         """A frame, as it is, from a server."""
-        return self.view().network.inject(packet, self.fabric.servers[server].attach[0])
+        return self.network.inject(packet, self.fabric.servers[server].attach[0])
 
     def frame(self, name: str, peer: str, cug_number: int) -> Packet:
         """A UDP packet from one member to another, untagged as the guests see it."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING or not MISSING:
 
 HOME = "srv-a1"
 PLACES = ("srv-a3", "srv-b1", "srv-c1", "srv-d1", HOME)  # without VLAN-IDs, a LAG, the other data centre
+COUNTED_SECONDS = 30.0
+"""The controller asks switches for their counts every ten seconds."""
 TTL = re.compile(r"ttl=(\d+)")
 
 
@@ -130,6 +132,7 @@ def test_nobody_speaks_in_anothers_name(world: World) -> None:
     outside = lab.outside["internet-1"]
     honest_frames = honest(liar, victim, other, lab.fabric.gateway_mac)
     false = forgeries(liar, victim, witness, other, outside.address(), outside.address(version=6), lab.fabric.gateway_mac)
+    before, told = _refused(world, liar), len(world.controller.log)
     for frames in (honest_frames, false):
         with (
             listening(victim) as first, listening(witness) as second, listening(other) as third,
@@ -142,6 +145,20 @@ def test_nobody_speaks_in_anothers_name(world: World) -> None:
         own = {liar.address(version=version) for version in (4, 6)} if frames is honest_frames else set()
         assert [{row.ip_source for row in rows} for rows in inside] == [own, set(), own], inside
         assert not left, left
+    deadline = time.monotonic() + COUNTED_SECONDS
+    while _refused(world, liar) < before + len(false):
+        assert time.monotonic() < deadline, f"{_refused(world, liar) - before} of {len(false)} frames are counted as refused"
+        time.sleep(0.2)
+    events = [line for line in world.controller.log[told:].splitlines() if "refused.spoofing" in line]
+    assert events
+    assert all(f"server={liar.server} " in line for line in events), events
+
+
+def _refused(world: World, vm: Vm) -> int:
+    """Frames refused from a VM's server, as REST counts them."""
+    (port,) = world.lab.fabric.servers[str(vm.server)].attach
+    counts: dict[str, int] = world.orchestrator.call("GET", f"/v1/switches/{port.switch}")["refused"]
+    return counts.get(str(vm.server), 0)
 
 
 def _from_a_cug(address: str | None) -> bool:

@@ -9,6 +9,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6ND_NA,
     ICMPv6ND_NS,
+    ICMPv6ND_RS,
     ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr,
     ICMPv6Unknown,
@@ -66,6 +67,8 @@ def _transport(packet: Packet) -> Any:
 def _icmpv6(packet: Packet) -> Any:
     target = str(IPv6Address(packet.get("ipv6_nd_target")))
     match packet["icmpv6_type"]:
+        case 133:
+            return ICMPv6ND_RS(code=packet["icmpv6_code"])
         case 135:
             message: Any = ICMPv6ND_NS(code=packet["icmpv6_code"], tgt=target, res=packet["nd_reserved"])
         case 136:

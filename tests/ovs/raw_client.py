@@ -117,10 +117,14 @@ class RawClient:
         assert errors or _bundle_replies(found) == {xid: wire.BUNDLE_COMMIT_REPLY}, found
         return errors
 
-    def install(self, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> list[SwitchError]:
-        """Groups and flows in one bundle, after the meters that flows may refer to."""
+    def set_meters(self) -> None:
+        """The meters that flows may refer to."""
         for meter, rate in METER_RATES.items():
             self.transact(wire.meter_set(meter, rate, (self.xid(), self.xid())))
+
+    def install(self, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> list[SwitchError]:
+        """Groups and flows in one bundle, after the meters that flows may refer to."""
+        self.set_meters()
         ordered = [wire.group_add(group, self.xid()) for group in in_order(groups)]
         return self.bundle([*ordered, *(wire.flow_add(flow, self.xid()) for flow in flows)])
 

@@ -25,6 +25,9 @@ class Twin:
         self.world = World(load(FABRIC_FILE))
         self.bridges: dict[str, Bridge] = all_bridges(ovs, self.world.fabric)
         self.there: dict[str, list[Entry]] = {name: [] for name in self.bridges}
+        for bridge in self.bridges.values():
+            with bridge.client() as switch:
+                switch.set_meters()
 
     def do(self, *commands: Command) -> None:
         """Carry out commands, send each switch its difference in one bundle, and compare."""

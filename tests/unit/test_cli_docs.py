@@ -37,7 +37,7 @@ def test_the_examples(shell: Shell) -> None:
     for block in re.findall(r"^```console\n(.*?)^```$", _TEXT, re.MULTILINE | re.DOTALL):
         for example in re.split(r"^\$ vmmob ", block, flags=re.MULTILINE)[1:]:
             line, *shown = example.splitlines()
-            result = shell.run(*shlex.split(line), status=1 if shown and shown[-1].startswith("dropped") else 0)
+            result = shell.run(*shlex.split(line), status=1 if shown and shown[-1].startswith(("dropped", "denied")) else 0)
             if shown:
                 assert [row.split() for row in result.stdout.splitlines()] == [row.split() for row in shown]
             tried += 1

@@ -25,7 +25,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "punt": frozenset({"fabric", "model", "paths", "flows", "frames"}),
     "store": frozenset({"fabric", "model"}),
     "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
-    "trace": frozenset({"fabric", "model", "flows", "sim"}),
+    "trace": frozenset({"fabric", "paths", "model", "flows", "sim", "punt"}),
     "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace"}),
     "sim": frozenset({"fabric", "flows"}),
     "compat": frozenset({"options"}),

@@ -30,7 +30,8 @@ def trace(service: Service, to: Any = TO_WEB2, start: Any = None, **more: Any) -
 def test_the_whole_way(service: Service) -> None:
     found = trace(service, protocol="tcp", port=80)
     assert found["verdict"] == "delivered"
-    assert found["deliveries"] == [{"server": "srv-c1", "external": None, "port": "tor-c:1", "vlan_id": 500, "vms": ["web2"]}]
+    arrival = {"server": "srv-c1", "external": None, "port": "tor-c:1", "vlan_id": 500, "ttl": 64, "vms": ["web2"]}
+    assert found["deliveries"] == [arrival]
     assert [(row["switch"], row["vlan_id"]) for row in found["hops"]] == [
         ("tor-a", 100), ("border-1", 2000), ("border-2", 3000), ("tor-c", 500),
     ]  # fmt: skip
@@ -130,8 +131,12 @@ WEB1 = {"vm": "web1"}
 @pytest.mark.parametrize(
     ("body", "paths"),
     [
-        ({"from": {"external": "internet-1"}, "to": TO_WEB2}, ["from.external"]),
-        ({"from": {}, "to": TO_WEB2}, ["from.vm"]),
+        ({"from": {}, "to": TO_WEB2}, ["from"]),
+        ({"from": {"vm": "web1", "external": "internet-1"}, "to": TO_WEB2}, ["from"]),
+        ({"from": {"external": "internet-9"}, "to": TO_WEB2}, ["from.external"]),
+        ({"from": {"external": "internet-1", "interface": 0}, "to": TO_WEB2}, ["from.interface"]),
+        ({"from": {"external": "internet-1", "at": "srv-a1"}, "to": TO_WEB2}, ["from.at"]),
+        ({"from": {"external": "internet-1"}, "to": {"mac": "02:00:00:00:00:0c"}}, ["to.ip"]),
         ({"from": {"vm": "nobody"}, "to": TO_WEB2}, ["from.vm"]),
         ({"from": {"vm": "web1", "interface": -1}, "to": TO_WEB2}, ["from.interface"]),
         ({"from": {"vm": "web1", "interface": 7}, "to": TO_WEB2}, ["from.interface"]),
@@ -146,6 +151,11 @@ WEB1 = {"vm": "web1"}
         ({"from": WEB1, "to": TO_WEB2, "protocol": 256}, ["protocol"]),
         ({"from": WEB1, "to": TO_WEB2, "protocol": True}, ["protocol"]),
         ({"from": WEB1, "to": TO_WEB2, "protocol": "icmp", "port": 80}, ["port"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": "icmp", "source_port": 80}, ["source_port"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": "udp", "tcp_flags": ["ack"]}, ["tcp_flags"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": "tcp", "tcp_flags": ["acks"]}, ["tcp_flags[0]"]),
+        ({"from": WEB1, "to": TO_WEB2, "protocol": "arp", "ttl": 64}, ["ttl"]),
+        ({"from": WEB1, "to": TO_WEB2, "ttl": 256}, ["ttl"]),
         ({"from": WEB1, "to": TO_WEB2, "hops": 3}, ["hops"]),
         ({"from": WEB1}, ["to"]),
         ({"to": TO_WEB2}, ["from"]),
@@ -155,6 +165,70 @@ def test_faults_have_their_path(service: Service, body: Any, paths: list[str]) -
     problem(service.ask("POST", "/v1/trace", body), 422, *paths)
 
 
-def test_external_networks_say_that_they_are_not_carried(service: Service) -> None:
-    answer = service.ask("POST", "/v1/trace", {"from": {"external": "internet-1"}, "to": TO_WEB2})
-    assert "not carried yet" in problem(answer, 422, "from.external")
+# Routed, and from outside
+
+
+@pytest.fixture
+def red() -> Service:
+    """web1 (srv-a1) in CUG web and db1 (srv-c1) in CUG db, both in routing domain red, and a policy for port 80."""
+    service = Service()
+    service.connect()
+    for number, (cug, server) in enumerate((("web", "srv-a1"), ("db", "srv-c1")), 1):
+        subnets = [f"10.{number}.0.0/24", f"2001:db8:{number}::/64"]
+        service.put(f"/v1/cugs/{cug}", {"subnets": subnets, "routing_domain": "red"})
+        interface = {"cug": cug, "mac": f"02:00:00:00:0{number}:0b", "ips": [f"10.{number}.0.11", f"2001:db8:{number}::11"]}
+        service.put(f"/v1/vms/{cug}1", {"server": server, "interfaces": [interface]})
+    ends = {"from": {"any": True}, "to": {"cug": "db"}}
+    service.put("/v1/policies/http", {"action": "allow", **ends, "protocol": "tcp", "ports": ["80"], "replies": True})
+    service.confirm()
+    return service
+
+
+TO_DB1 = {"ip": "10.2.0.11"}
+
+
+def test_a_routed_packet(red: Service) -> None:
+    found = trace(red, TO_DB1, WEB1, protocol="tcp", port=80)
+    assert (found["verdict"], found["policy"]) == ("delivered", {"out": "http", "in": "http", "allowed": True})
+    assert found["routers"] == [{"switch": "tor-a", "address": "10.1.0.1"}, {"switch": "tor-c", "address": "10.2.0.1"}]
+    assert [(row["segment"], row["ttl"]) for row in found["hops"]] == [("web", 64), *[("routed:red", 63)] * 3]
+    assert found["hops"][0]["routed"] == {"from": "web", "to": ["routed:red"]}
+    assert found["hops"][1]["routed"] is None
+    owners = [(row["owner"]["kind"], row["owner"]["name"]) for hop in found["hops"] for row in hop["tables"]]
+    assert {("policy", "http"), ("routing_domain", "red"), ("vm", "db1")} <= set(owners)
+    assert [(row["vms"], row["ttl"]) for row in found["deliveries"]] == [(["db1"], 62)]
+
+
+def test_a_reply_and_a_denial(red: Service) -> None:
+    back = {"to": {"ip": "10.1.0.11"}, "start": {"vm": "db1"}, "protocol": "tcp", "source_port": 80, "port": 40000}
+    assert trace(red, **back, tcp_flags=["ack", "psh"])["verdict"] == "delivered"
+    found = trace(red, **back)
+    assert (found["verdict"], found["policy"]["allowed"]) == ("denied", False)
+    assert (found["hops"][-1]["ended"], found["hops"][-1]["dropped"]) == ("denied", found["reason"])
+
+
+def test_what_the_controller_would_do(red: Service) -> None:
+    found = trace(red, TO_DB1, WEB1, protocol="tcp", port=80, ttl=1)
+    assert (found["verdict"], found["copies_to_controller"]) == ("time_exceeded", 1)
+    assert found["hops"][-1]["ended"] == "time_exceeded"
+    assert trace(red, {"ip": "10.2.0.99"}, WEB1, protocol="tcp", port=80)["verdict"] == "unreachable"
+    assert trace(red, {"ip": "ff02::2"}, WEB1, protocol="rs")["verdict"] == "answered"
+    assert trace(red, {"ip": "10.1.0.1"}, WEB1, protocol="icmp")["verdict"] == "answered"
+
+
+def test_from_outside(red: Service) -> None:
+    found = trace(red, TO_DB1, {"external": "internet-1"}, protocol="tcp", port=80)
+    assert found["verdict"] == "delivered"
+    assert found["from"] == {"external": "internet-1", "routing_domain": "red", "port": "border-1:10", "vlan_id": None}
+    assert found["hops"][0]["segment"] == "external:internet-1"
+    stranger = {"external": "internet-1", "ip": "203.0.113.9", "mac": "02:00:00:00:00:99"}
+    assert "ipv4_src=203.0.113.9" in trace(red, TO_DB1, stranger)["packet"]
+    liar = {"external": "internet-1", "ip": "10.1.0.11"}
+    assert trace(red, TO_DB1, liar, protocol="tcp", port=80)["reason"].endswith("nobody outside may have one (RFC 2827)")
+
+
+def test_to_the_outside(red: Service) -> None:
+    red.put("/v1/policies/out", {"action": "allow", "from": {"vm": "web1"}, "to": {"prefix": "0.0.0.0/0"}})
+    found = trace(red, {"ip": "8.8.8.8"}, WEB1)
+    assert (found["verdict"], found["deliveries"]) == ("unreachable", [])
+    assert "no next hop of it answers (192.0.2.254)" in found["reason"]

@@ -34,6 +34,7 @@ from ryu_vmmob.sim.packet.ip import (
 )
 from ryu_vmmob.sim.packet.nd import (
     ALL_NODES,
+    ALL_ROUTERS,
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
     OVERRIDE,
@@ -48,7 +49,7 @@ from ryu_vmmob.sim.packet.nd import (
 from ryu_vmmob.sim.packet.value import HEADER_FIELDS, MAX_TAG, Packet
 
 __all__ = [
-    "ALL_NODES", "ARP_REPLY", "ARP_REQUEST", "DEFAULT_TTL", "ECHO_REPLY", "ECHO_REPLY_V6", "ECHO_REQUEST",
+    "ALL_NODES", "ALL_ROUTERS", "ARP_REPLY", "ARP_REQUEST", "DEFAULT_TTL", "ECHO_REPLY", "ECHO_REPLY_V6", "ECHO_REQUEST",
     "ECHO_REQUEST_V6", "EXPERIMENT", "HEADER_FIELDS", "ICMP", "ICMPV6", "MAX_TAG", "NEIGHBOUR_ADVERTISEMENT",
     "NEIGHBOUR_SOLICITATION", "OVERRIDE", "RARP_REQUEST", "ROUTER_SOLICITATION", "SOLICITED", "SOURCE_LINK_LAYER",
     "TARGET_LINK_LAYER", "TCP", "TCP_SYN", "UDP", "Packet", "arp_probe", "arp_reply", "arp_request", "broadcast",

@@ -1,0 +1,44 @@
+"""Why a packet was not let in at the port where it came."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ryu_vmmob.fabric.model import External, PortRef
+from ryu_vmmob.flows.base import ETH_IP
+from ryu_vmmob.flows.fields import mac_text
+from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.sim.network import Visit
+from ryu_vmmob.sim.switch import Step
+from ryu_vmmob.trace.case import Case
+from ryu_vmmob.trace.source import ExternalSource
+from ryu_vmmob.trace.values import Verdict
+
+_UNKNOWN: Final = "no segment is known for this port with this VLAN-ID and source MAC"
+
+
+def refused(case: Case, visit: Visit, step: Step) -> Verdict:
+    """``step`` is the one in INGRESS or ADMIT that did not want the packet."""
+    source = case.source
+    if isinstance(source, ExternalSource) and source.external.attach == PortRef(visit.switch, visit.in_port):
+        return Verdict("dropped", _from_outside(case, source.external, step))
+    text = _UNKNOWN if step.table is Table.INGRESS else "no flow admits this source (anti-spoofing)"
+    return Verdict("dropped", text)
+
+
+def _from_outside(case: Case, external: External, step: Step) -> str:
+    if step.table is Table.INGRESS:
+        if external.routing_domain in case.state.routing_domains:
+            return _UNKNOWN
+        return f"no CUG is in routing domain {external.routing_domain}, so external network {external.name} leads nowhere"
+    kind = step.flow.owner[:1] if step.flow is not None and step.flow.match else ()
+    sender = case.sender.address if case.sender is not None else "its source"
+    if kind == ("gateway",) and step.flow is not None:
+        return f"{sender} is an address of CUG {step.flow.owner[1]}, and nobody outside may have one (RFC 2827)"
+    if kind == ("external",):
+        return f"{sender} can be the address of nobody out there"
+    own = router_mac(case.state, external.attach.switch)
+    if case.packet["eth_type"] in ETH_IP and case.packet["eth_dst"] != own:
+        return f"from outside it takes only packets to its own MAC, {mac_text(own)}"
+    return "beside IP it takes from outside only ARP and neighbour discovery of that network's hosts for its own addresses"

@@ -1,0 +1,37 @@
+"""What is asked: a packet, as far as the asker says what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ryu_vmmob.model.objects import Address
+
+IpProtocol = int | Literal["icmp", "arp", "rs"] | None
+"""A number of IP; ``icmp``: an echo request of the destination's family; ``arp``: who has it (IPv6: neighbour solicitation);
+``rs``: which routers are there (a router solicitation, to ff02::2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A packet to trace, from a VM or, where that is None, from ``external``: one of the two is given.
+
+    ``interface`` and ``at`` are for VMs; ``at`` chooses the place of one that is moving. ``claimed_*``: addresses that a VM
+    pretends to have, or that somebody outside has. To go to, ``ip`` or ``mac`` is given or both; the MAC is looked up when it
+    is not. ``port`` (destination) and ``source_port`` for TCP and UDP only, ``tcp_flags`` (12 bits; None: SYN) for TCP only;
+    ``ttl`` (0 to 255; None: 64) for all but ``arp`` and ``rs``.
+    """
+
+    vm: str | None = None
+    interface: int = 0
+    at: str | None = None
+    claimed_mac: int | None = None
+    claimed_ip: Address | None = None
+    ip: Address | None = None
+    mac: int | None = None
+    protocol: IpProtocol = None
+    port: int | None = None
+    external: str | None = None
+    source_port: int | None = None
+    tcp_flags: int | None = None
+    ttl: int | None = None
