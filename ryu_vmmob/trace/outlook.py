@@ -34,7 +34,7 @@ def _inside(case: Case, cug: str, vm: str | None, address: Address) -> str | Non
     places = [seat.server for seat in state.seats_of(state.vms[vm]) if seat.receives]
     if not any(state.speaks(cug, state.wire(card, name)) for name in places):
         if any(state.server_vlan_id(cug, name) is not None for name in places):
-            return f"the own VLAN-ID {card.guest_vlan_id} of VM {vm} is not that of CUG {cug} where it is, and not translated there"
+            return f"VLAN-ID {card.guest_vlan_id} is VM {vm}'s own, not that of CUG {cug} where it is, and not translated there"
         domains = ", ".join(sorted({str(state.fabric.servers[name].l2_domain) for name in places}))
         return f"CUG {cug} has no VLAN-ID in L2 domain {domains}, so VM {vm} cannot be reached there"
     return None
