@@ -69,13 +69,17 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Journey:
-    """Everything that became of one packet; prints as a trace. ``loop`` says that a copy came back to where it had been."""
+    """Everything that became of one packet; prints as a trace. ``loop`` says that a copy came back to where it had been.
+
+    ``shown`` are copies of a refused frame: reports, of which nothing follows.
+    """
 
     packet: Packet
     port: PortRef
     deliveries: list[Delivery] = field(default_factory=list)
     crossings: list[Crossing] = field(default_factory=list)
     controller: list[Copied] = field(default_factory=list)
+    shown: list[Copied] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     loop: bool = False
@@ -145,8 +149,9 @@ class Network:
             return
         result = tables.process(copy.packet, copy.port.port, lambda number: self.port_up(PortRef(name, number)))
         journey.visits.append(Visit(name, copy.port.port, copy.packet, result))
-        if result.path[-1].table is not Table.REFUSE:  # what is shown of a refused frame is a report: nothing follows of it
-            journey.controller += [Copied(name, cookie, packet) for cookie, packet in result.controller]
+        reports = {step.flow.cookie for step in result.path if step.table is Table.REFUSE and step.flow is not None}
+        for cookie, packet in result.controller:
+            (journey.shown if cookie in reports else journey.controller).append(Copied(name, cookie, packet))
         journey.drops += [Drop(name, reason, copy.packet) for reason in result.lost]
         for number, packet in result.outputs:
             port = PortRef(name, number)

@@ -6,7 +6,7 @@ and everything that is routed is denied. Neighbour discovery (ICMPv6 133 to 137)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
@@ -52,6 +52,11 @@ def decide(view: View, packet: Packet, source: End, target: End) -> bool:
     return _decide(view, view.policies, packet, source, target)
 
 
+def decide_by_gateway(view: View, packet: Packet, source: End, target: End) -> bool:
+    """`decide` for a packet that is handed to the gateway: between two ends of one CUG, too, a rule has to allow it."""
+    return _decide(view, view.policies, packet, source, target, bridged=False)
+
+
 def turns_on(view: View, rule: Rule, packet: Packet, source: End, target: End) -> bool:
     """Whether this rule decides about a packet: without it the other way would be right."""
     others = tuple(other for other in view.policies if other != rule)
@@ -81,19 +86,21 @@ def destination(packet: Packet) -> Address:
     return ends[1]
 
 
-def _decide(view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End) -> bool:
+def _decide(
+    view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, bridged: bool = True
+) -> bool:
     ends = addresses(packet)
     if ends is None or (packet["ip_proto"] == make.ICMPV6 and packet.get("icmpv6_type") in _EXEMPT):
         return True
     inside = _cug(source) is not None and _cug(source) == _cug(target)
-    if not inside and not _routed(view, source, target):
+    if not (inside and bridged) and not _routed(view, source, target):
         return False
     best: tuple[int, bool] | None = None
     for rule in rules:
         if _applies(rule, packet, (source, ends[0]), (target, ends[1])):
             rank = (rule.priority, not rule.allow)
             best = rank if best is None else max(best, rank)
-    return inside if best is None else not best[1]
+    return (inside and bridged) if best is None else not best[1]
 
 
 def _cug(end: End) -> str | None:
@@ -119,29 +126,36 @@ def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tu
         number = _NUMBERS[number]
     if number is not None and number != packet["ip_proto"]:
         return False
-    if is_end(rule.source, *source) and is_end(rule.target, *target) and _in(rule.ports, packet, "dst"):
+    if is_end(rule.source, *source) and is_end(rule.target, *target) and covers(rule, _port(packet, "dst")):
         return True
     back = rule.replies and packet["ip_proto"] == make.TCP and packet["tcp_flags"] & (TCP_ACK | TCP_RST)
-    return bool(back) and is_end(rule.target, *source) and is_end(rule.source, *target) and _in(rule.ports, packet, "src")
+    return bool(back) and is_end(rule.target, *source) and is_end(rule.source, *target) and covers(rule, _port(packet, "src"))
 
 
 def is_end(selector: Selector, end: End, address: Address) -> bool:
-    """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's."""
+    """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's.
+
+    Who does not say who it is (0.0.0.0, ::) is nobody by name.
+    """
     match selector:
         case Selector("any"):
             return True
         case Selector("cug", name):
-            return _cug(end) == name
+            return _cug(end) == name and not address.is_unspecified
         case Selector("vm", name):
-            return isinstance(end, Seat) and end.vm == name
+            return isinstance(end, Seat) and end.vm == name and not address.is_unspecified
         case Selector("prefix", IPv4Network() | IPv6Network() as network):
             return address in network
     return False
 
 
-def _in(ports: Sequence[tuple[int, int]], packet: Packet, side: str) -> bool:
-    number = packet.get(f"tcp_{side}", packet.get(f"udp_{side}", -1))
-    return not ports or any(low <= number <= high for low, high in ports)
+def covers(rule: Rule, port: int) -> bool:
+    """Whether a port is one of a rule's."""
+    return not rule.ports or any(low <= port <= high for low, high in rule.ports)
+
+
+def _port(packet: Packet, side: str) -> int:
+    return packet.get(f"tcp_{side}", packet.get(f"udp_{side}", -1))
 
 
 # What is worth trying
@@ -171,11 +185,11 @@ def reply_talks(rule: Rule) -> tuple[Talk, ...]:
     """What could come back under a rule about TCP: with and without the flags of a reply."""
     if rule.protocol not in ("tcp", make.TCP):
         return ()
-    rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in rule_talks(rule) for flags in _REPLY_FLAGS]
+    rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in rule_talks(rule) for flags in REPLY_FLAGS]
     return tuple(rows)
 
 
-_REPLY_FLAGS: Final = (make.TCP_SYN, TCP_ACK | make.TCP_SYN, TCP_RST)
+REPLY_FLAGS: Final = (make.TCP_SYN, TCP_ACK | make.TCP_SYN, TCP_RST)
 _ALWAYS: Final = (Talk(make.UDP, 9), Talk(make.TCP, 80), Talk(make.ICMP), Talk(make.EXPERIMENT))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View
@@ -12,20 +12,33 @@ from ryu_vmmob.sim.view import Seat, View
 STRANGER_MAC = 0x02DEAD000001
 STRANGER_V4, STRANGER_V6 = 0xC633640D, 0x20010DB8DEAD << 80 | 1
 """An interface that nobody has, with addresses set aside for documentation."""
+_TTLS = (make.DEFAULT_TTL, 1, 0)
+"""Bridges do not count: what is used up for a router is as good as any inside a CUG."""
+_ODD_V4, _ODD_V6 = (0, 0x7F000001, 0xE0000001, 0xFFFFFFFF), (0, 1, make.ALL_NODES)
+"""Addresses that nobody has."""
+_ALL_MLD = 0xFF02 << 112 | 0x16
+_ETH_EXPERIMENT = 0x88B5  # IEEE 802, local experimental
 
 
 def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
     """From one interface to another, in every address family of the sender."""
     for source in seat.v4[:1]:
         target = (peer.v4 or seat.v4)[0]
-        yield make.udp(peer.mac, seat.mac, target, source)
+        for ttl in _TTLS:
+            yield make.udp(peer.mac, seat.mac, target, source).with_fields(nw_ttl=ttl)
         # A unicast ARP request asks whether a known neighbour is alive: only it may answer.
         yield make.arp_request(seat.mac, source, target).with_fields(eth_dst=peer.mac)
         yield make.arp_reply(seat.mac, source, peer.mac, target)
     for source in seat.v6[:1]:
         target = (peer.v6 or seat.v6)[0]
-        yield make.ipv6(peer.mac, seat.mac, target, source, make.UDP, udp_src=40000, udp_dst=9)
-        yield make.neighbour_advertisement(seat.mac, source, peer.mac, target)
+        for ttl in _TTLS:
+            yield make.udp6(peer.mac, seat.mac, target, source).with_fields(nw_ttl=ttl)
+        for packet in (
+            make.neighbour_solicitation(seat.mac, source, target).with_fields(eth_dst=peer.mac, ipv6_dst=target),
+            make.neighbour_advertisement(seat.mac, source, peer.mac, target),
+        ):
+            yield packet
+            yield _without_option(packet)
 
 
 def requests(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
@@ -48,16 +61,53 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.gratuitous_arp(seat.mac, ip)
         yield make.arp_probe(seat.mac, ip)
         yield make.arp_request(seat.mac, ip, STRANGER_V4)
+        yield make.udp(MAC_BROADCAST, seat.mac, 0xFFFFFFFF, 0, dst_port=67, src_port=68)  # DHCP: who am I?
+    for kind in (131, 143) if seat.v6 else ():  # MLD: which groups are heard here (RFC 2710, 3; RFC 3810, 5.2.13)
+        yield make.ping6(multicast_mac(_ALL_MLD), seat.mac, _ALL_MLD, 0, kind)
     for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
         yield make.neighbour_advertisement(seat.mac, ip)
         yield make.neighbour_solicitation(seat.mac, 0, ip)
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
+        yield _without_option(make.neighbour_solicitation(seat.mac, ip, STRANGER_V6))
+
+
+def _without_option(packet: Packet) -> Packet:
+    """Neighbour discovery that does not say the MAC once more, as it may (RFC 4861, 4.3 and 4.4)."""
+    fields = {name: value for name, value in packet if name not in ("ipv6_nd_sll", "ipv6_nd_tll")}
+    return Packet({**fields, "nd_options_type": 0})
 
 
 def to_routers(seat: Seat) -> Iterator[Packet]:
     """Questions for the routers on the link: the gateway's to answer; where there is none, everybody hears them."""
     for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
         yield make.router_solicitation(seat.mac, ip)
+
+
+def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
+    """To MACs that nobody in the CUG has: an unknown one, and members' of each other CUG, on the same switch and elsewhere."""
+    far = {(other.cug, other.switch == seat.switch): other.mac for other in view.seats if other.cug != seat.cug}
+    alike = {other.mac for other in view.seats if other.cug == seat.cug}
+    for mac in dict.fromkeys((STRANGER_MAC, *far.values())):
+        for packet in unicast(seat, seat) if mac not in alike else ():
+            yield packet.with_fields(eth_dst=mac)
+    for question in gateway_questions(view, seat):
+        yield question.with_fields(eth_dst=STRANGER_MAC)
+    facts = view.cugs.get(seat.cug)
+    for address in view.beside(facts) if facts is not None else ():
+        for source in [int(ip) for ip in seat.ips if ip.version == address.version][:1]:
+            yield (make.udp if address.version == 4 else make.udp6)(STRANGER_MAC, seat.mac, int(address), source)
+            if address.version == 6:
+                yield make.neighbour_advertisement(seat.mac, source, view.gateway_mac, int(address))
+
+
+def gateway_questions(view: View, seat: Seat) -> Iterator[Packet]:
+    """Who has the gateway's address?"""
+    facts = view.cugs.get(seat.cug)
+    for gateway in facts.gateways if facts is not None else ():
+        if gateway.version == 4 and seat.v4:
+            yield make.arp_request(seat.mac, seat.v4[0], int(gateway))
+        elif gateway.version == 6 and seat.v6:
+            yield make.neighbour_solicitation(seat.mac, seat.v6[0], int(gateway))
 
 
 def own(seat: Seat) -> Iterator[Packet]:
@@ -70,15 +120,23 @@ def own(seat: Seat) -> Iterator[Packet]:
         yield make.neighbour_advertisement(seat.mac, ip)
 
 
+def unsuitable(seat: Seat) -> Iterator[Packet]:
+    """What no VM has to say, though it says truly who it is: where routers are, and what is neither IP nor ARP."""
+    for kind in (134, 137) if seat.v6 else ():
+        for source in (seat.v6[0], eui64_link_local(seat.mac)):
+            yield make.ping6(multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES, source, kind)
+    yield Packet({"eth_dst": MAC_BROADCAST, "eth_src": seat.mac, "eth_type": _ETH_EXPERIMENT})
+
+
 def victims(view: View, seat: Seat) -> Iterator[Seat]:
-    """Whom a forger might impersonate: a member of the same CUG and one of another.
+    """Whom a forger might impersonate: members of the same CUG and of others.
 
     Not those under the forger's own tag at its server: the switch cannot tell them apart (the source MAC is all it has).
     """
     alike = {other.mac for other in view.seats_at[seat.server] if other.vlan_id == seat.vlan_id}
     far = [other for other in view.seats if other.owner != seat.owner and other.mac not in alike]
-    for group in ([o for o in far if o.cug == seat.cug], [o for o in far if o.cug != seat.cug]):
-        yield from group[:1]
+    # Of each sort one: of its own CUG and of another, beside it on its switch and elsewhere.
+    yield from {(other.cug == seat.cug, other.switch == seat.switch): other for other in reversed(far)}.values()
 
 
 def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
@@ -90,8 +148,15 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
         own = [[int(ip) for ip in facts.gateways if ip.version == version] for version in (4, 6)]
         targets.append((view.gateway_mac, own[0], own[1]))
     peer = next((other for other in view.seats if other.cug == seat.cug and other.owner != seat.owner), seat)
+    for other in victims(view, seat):
+        yield from unicast(other, peer)
+        yield from to_everybody(other)
+    for ip in _ODD_V4 if seat.v4 else ():
+        yield make.udp(peer.mac, seat.mac, seat.v4[0], ip)
+    for ip in _ODD_V6 if seat.v6 else ():
+        yield make.udp6(peer.mac, seat.mac, seat.v6[0], ip)
     for mac, v4, v6 in targets:
-        yield from _forged_mac(seat, mac)
+        yield from _forged_mac(seat, peer.mac, mac)
         for ip in v4:
             if ip not in seat.v4:
                 yield from _forged_v4(seat, peer, mac, ip)
@@ -100,13 +165,15 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
                 yield from _forged_v6(seat, peer, mac, ip)
 
 
-def _forged_mac(seat: Seat, mac: int) -> Iterator[Packet]:
-    for packet in own(seat):
+def _forged_mac(seat: Seat, peer_mac: int, mac: int) -> Iterator[Packet]:
+    for packet in to_everybody(seat):
         yield packet.with_fields(eth_src=mac)
     for ip in seat.v4[:1]:
         yield make.gratuitous_arp(seat.mac, ip).with_fields(arp_sha=mac)
         yield make.arp_request(mac, ip, STRANGER_V4).with_fields(eth_src=seat.mac)
-    for ip in seat.v6[:1]:
+        yield make.udp(peer_mac, mac, ip, ip)
+    for ip in (seat.v6[0], eui64_link_local(seat.mac)) if seat.v6 else ():
+        yield make.udp6(peer_mac, mac, ip, ip)
         yield make.neighbour_advertisement(seat.mac, ip).with_fields(ipv6_nd_tll=mac)
         yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6).with_fields(ipv6_nd_sll=mac)
 
@@ -128,4 +195,5 @@ def _forged_v6(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
     yield make.neighbour_solicitation(seat.mac, 0, ip)
     for own_ip in seat.v6[:1]:
         yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_nd_target=ip)
+        yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_src=ip)
     yield make.neighbour_advertisement(mac, ip)

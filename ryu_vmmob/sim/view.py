@@ -146,6 +146,20 @@ class View:
         facts = self.cugs.get(seat.cug)
         return facts is not None and (not facts.settled or any(ip.version == 6 for ip in facts.gateways))
 
+    def beside(self, facts: CugFacts) -> Sequence[Address]:
+        """Addresses next to those of a CUG's gateways and of a member on each edge, that nobody has."""
+        if facts.name not in self._beside:
+            seats = [seat for seat in self.seats if seat.cug == facts.name]
+            some = {seat.switch: seat for seat in seats}.values()
+            taken = {ip for seat in seats for ip in seat.ips} | set(facts.gateways)
+            near = [type(ip)(int(ip) ^ 1) for ip in (*facts.gateways, *(ip for seat in some for ip in seat.ips))]
+            self._beside[facts.name] = [ip for ip in dict.fromkeys(near) if ip not in taken and facts.covers(ip)]
+        return self._beside[facts.name]
+
+    @cached_property
+    def _beside(self) -> dict[str, Sequence[Address]]:
+        return {}
+
     @cached_property
     def cugs_of(self) -> Mapping[str, tuple[CugFacts, ...]]:
         """CUGs of each routing domain."""

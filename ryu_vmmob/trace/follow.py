@@ -79,13 +79,11 @@ def _closed(state: State, source: Source) -> str | None:
         external = source.external
         return None if source.port else f"the cable of external network {external.name} ({external.attach}) is down"
     server = state.fabric.servers[source.seat.server]
-    cug, wire = source.interface.cug, state.wire(source.interface, server.name)
-    if not state.speaks(cug, wire):
-        if state.server_vlan_id(cug, server.name) is not None:
-            own = f"the guest's own VLAN-ID {wire.guest_vlan_id} is not that of CUG {cug}"
-            return f"{own} in L2 domain {server.l2_domain}, which does not translate it"
-        lacks = f"CUG {cug} has no VLAN-ID in L2 domain {server.l2_domain}"
-        return f"{lacks}, so {server.name} cannot tag the frame"
+    cug = source.interface.cug
+    if server.tagged and state.server_vlan_id(cug, server.name) is None:
+        return f"CUG {cug} has no VLAN-ID in L2 domain {server.l2_domain}, so {server.name} cannot tag the frame"
+    if not state.speaks(cug, state.wire(source.interface, server.name)):
+        return f"L2 domain {server.l2_domain} does not translate the guest's own tag {source.vlan_id}"
     return None if source.port else f"every cable of server {server.name} is down"
 
 

@@ -64,9 +64,7 @@ class RoutedSite(Site):
         return self.fabric.servers[self.engine.state.vms[name].server].switch
 
     def places(self, name: str) -> list[str]:
-        """Servers at which a VM may get packets as long as switches are on their way to the present phase, the one where it runs
-        first.
-        """
+        """Servers at which a VM may get packets while switches are on their way to the present phase; first where it runs."""
         seats = [seat.server for state in self.window for seat in state.seats_of(state.vms[name])]
         return list(dict.fromkeys([self.engine.state.vms[name].server, *seats]))
 

@@ -43,15 +43,15 @@ class Traffic:
     def __init__(self, view: View, seed: int) -> None:
         self.view = view
         self.random = Random(seed)
-        self.server_ports = sorted(view.fabric.server_at)
+        self.server_ports = sorted(port for port in view.fabric.server_at if view.network.port_up(port))
         self.externals = {row.port: row for row in view.externals}
         self.routers = sorted(view.router_macs.values())
         hops = {mac for row in view.externals for mac in row.next_hops.values() if mac is not None}
         self.macs = sorted({*(seat.mac for seat in view.seats), view.gateway_mac, *self.routers, *hops, STRANGER})
         self.ips = {version: self._addresses(version) for version in (4, 6)}
         self.tags = sorted({*view.vlan_ids.values(), 7, 4000})
-        ports = {low + step for rule in view.policies for low, high in rule.ports for step in (-1, 0, high - low, high - low + 1)}
-        ports |= {(low + high) // 2 for rule in view.policies for low, high in rule.ports}
+        ranges = [row for rule in view.policies for row in rule.ports]
+        ports = {port for low, high in ranges for port in (low - 1, low, (low + high) // 2, high, high + 1)}
         self.ports = sorted(ports | {9, 67, 68, 80, 40000})
 
     def _addresses(self, version: int) -> list[int]:
@@ -177,7 +177,7 @@ class Traffic:
             own = [int(ip) for ip in sender.ips if ip.version == version]
             return self.one([*own, *own, *own, eui64_link_local(sender.mac)]) if version == 6 else self.one(own)
         outside = (0x08080808, 0xC0A80505, 0xC0000237, 0xAC100002) if version == 4 else (0x2606 << 112 | 7, _ODD_V6[-1])
-        return self.one((*outside, self.one(self.ips[version])))
+        return self.one([*outside, self.one(self.ips[version])])
 
     def _outside_macs(self, sender: ExternalFacts | Seat | None) -> Sequence[int]:
         if isinstance(sender, ExternalFacts):

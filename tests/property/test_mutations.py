@@ -1,8 +1,9 @@
 """The judge judged: networks with one flow or group changed at random, and whether the invariants' checks notice.
 
-A change is *harmful* when some packet's journey differs from what it was: what is delivered where, what crosses from which switch to
-which, what the controller gets and from which table. Which of several parallel links is taken is the switch's own affair. A
-frame on a trunk that no host sent is not tried: trunks are trusted.
+A change is *harmful* when some packet's journey differs from what it was: in what is delivered where, in what the controller
+gets and from which table, or by a copy on its way to a switch where none came before. Which of several parallel links, or legs of
+a server, is taken is the switch's own affair, and nobody misses a copy that would have come to nothing. Only frames that hosts
+and networks outside send count: trunks are trusted.
 
 `VMMOB_MUTANTS=N` tries N changes of each kind in each network instead of `MUTANTS`.
 """
@@ -38,17 +39,31 @@ HARMFUL_AT_LEAST: Final = 1000
 CAUGHT_AT_LEAST: Final = 0.99
 
 Injection = tuple[PortRef, Packet]
-Outcome = tuple[Any, ...]
+
+
+class Outcome(NamedTuple):
+    """What counts of a journey: copies delivered, on the way from one switch to another, and told by a table of a switch."""
+
+    delivered: Counter[tuple[str, Packet]]
+    crossed: Counter[tuple[str, str, Packet]]
+    told: Counter[tuple[str, Table, Packet]]
+    loop: bool
 
 
 def outcome(fabric: Fabric, journey: Journey) -> Outcome:
-    """What counts of a journey: two that are equal in this are the same for everybody."""
     told: Counter[tuple[str, Table, Packet]] = Counter()
     for visit in journey.visits:
         tables = {step.flow.cookie: step.table for step in visit.result.path if step.flow is not None}
         told.update((visit.switch, tables[cookie], packet) for cookie, packet in visit.result.controller)
     crossed = Counter((sender, link.far_end(sender).switch, packet) for link, sender, packet in journey.crossings)
-    return Counter(journey.deliveries), crossed, told, journey.loop
+    servers = fabric.server_at
+    delivered = Counter((servers[port].name if port in servers else str(port), packet) for port, packet in journey.deliveries)
+    return Outcome(delivered, crossed, told, journey.loop)
+
+
+def differs(before: Outcome, now: Outcome) -> bool:
+    """Whether somebody could notice."""
+    return before._replace(crossed=now.crossed) != now or bool(now.crossed - before.crossed)
 
 
 class Met(NamedTuple):
@@ -96,7 +111,7 @@ class Unchanged:
                 now = outcome(self.fabric, view.network.inject(packet, port))
             except AmbiguityError:
                 return port, packet  # left to the switch's whim
-            if now != self.outcomes[number]:
+            if differs(self.outcomes[number], now):
                 return port, packet
         return None
 

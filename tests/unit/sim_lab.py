@@ -165,15 +165,20 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], Table | None]]:
         yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, Table.BRIDGE
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, Table.ANSWER
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, Table.BRIDGE
+        dhcp = {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}
+        yield 1000, dhcp, Table.BRIDGE
     icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
-    for kind in (135, 136) if one.v6 else ():
+    for kind in (134, 135, 136, 137) if one.v6 else ():
         yield 2000, {**icmp, "icmpv6_type": kind}, None
+    for kind in (131, 143) if one.v6 else ():
+        yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, Table.BRIDGE
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
         yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, Table.BRIDGE
-        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": one.mac}, Table.BRIDGE
+        for option in (one.mac, 0):
+            yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": option}, Table.BRIDGE
+            tells = {"ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": option}
+            yield 3000, {**icmp, **tells}, Table.BRIDGE
         yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, Table.BRIDGE
-        tells = {"ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": one.mac}
-        yield 3000, {**icmp, **tells}, Table.BRIDGE
 
 
 def _forward(name: str, cug: str, mac: int, seats: list[Seat]) -> Iterator[Flow | Group]:
@@ -198,6 +203,8 @@ def _forward(name: str, cug: str, mac: int, seats: list[Seat]) -> Iterator[Flow 
             way: tuple[Action, ...] = way_out(name, cug, one.ports[0].port)
             way = (ToGroup(group_id(GroupKind.LAG, KEYS[cug], 1)),) if lag else way
             deliver += [*way, *([PopVlan()] if isinstance(way[0], PushVlan) else [])]
+            for port in one.ports if lag else ():  # nothing goes back by the other leg
+                yield Flow(Table.DELIVER, 2000, match(in_port=port.port, metadata=meta, eth_dst=mac))
         yield Flow(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), tuple(deliver))
 
 

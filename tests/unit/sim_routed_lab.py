@@ -23,6 +23,7 @@ from ryu_vmmob.flows.fields import (
     ETH_IPV4,
     ETH_IPV6,
     ETH_RARP,
+    MAC_BROADCAST,
     MAC_MULTICAST_BIT,
     TCP_ACK,
     TCP_RST,
@@ -178,9 +179,18 @@ def _base(name: str) -> Iterator[Flow]:
     yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
     yield Flow(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
     yield Flow(Table.ROUTE, 0, (), (Output(CONTROLLER, 128),))
-    for table, goto in ((Table.POLICY_OUT, Table.GATEWAY), (Table.POLICY_IN, Table.DELIVER)):
+    for rule in _NEVER_ROUTED:
+        yield Flow(Table.ROUTE, 3000, match(**rule))
+    for table, goto in ((Table.POLICY_OUT, Table.BRIDGE), (Table.POLICY_IN, Table.DELIVER)):
         for kind in range(133, 138):
             yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
+    yield Flow(Table.ADMIT, 0, (), goto=Table.REFUSE)
+    for server in FABRIC.servers.values():
+        if server.switch == name:
+            at_port = match(in_port=server.attach[0].port)
+            yield Flow(Table.REFUSE, 1000, at_port, (Output(CONTROLLER, 128),))
+            if not server.tagged:
+                yield Flow(Table.INGRESS, 100, at_port, goto=Table.REFUSE)
     for kind in (ETH_IPV4, ETH_IPV6):
         for router in (ROUTER[name],) if name == "edge" else (GATEWAY,):
             yield Flow(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))
@@ -208,13 +218,41 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
             if one.sends is not False:
                 for priority, fields, allowed in _allowed(one):
                     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)
-                    yield Flow(Table.ADMIT, priority, rule, goto=Table.ANSWER if allowed else None)
-            for gateway in CUGS[one.cug].gateways:
-                where = {"in_port": one.ports[0].port, "metadata": SEGMENT.of(KEYS[one.cug]), "eth_src": one.mac}
-                yield from _answers(where, GATEWAY, gateway, (*_tag(one.tags), Output(IN_PORT)))
+                    yield Flow(Table.ADMIT, priority, rule, goto=Table.ANSWER if allowed else Table.REFUSE)
+            yield from _answered(one, seats)
     for out in externals:
         if out.switch == name:
             yield from _external(out)
+
+
+def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
+    """What the edge says to one seat: where its gateway is and every member, and that gateways of its routing domain are alive."""
+    back = (*_tag(one.tags), Output(IN_PORT))
+    where: dict[str, Any] = {"in_port": one.ports[0].port, "metadata": SEGMENT.of(KEYS[one.cug]), "eth_src": one.mac}
+    facts = CUGS[one.cug]
+    near = [ip_address(eui64_link_local(GATEWAY))] if one.v6 else []
+    for ip in (*facts.gateways, *near):
+        yield from _answers(where, GATEWAY, ip, back)
+    for other in CUGS.values():
+        if other is not facts and facts.routing_domain is not None and other.routing_domain == facts.routing_domain:
+            for ip in other.gateways:
+                yield from (flow for flow in _answers(where, GATEWAY, ip, back) if _is_echo(flow))
+    if one.v6:
+        asks = match(**where, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=133)
+        yield Flow(Table.ANSWER, 1000, asks, (Output(CONTROLLER, 128),))
+    for peer in seats:
+        if peer.cug == one.cug:
+            local = [ip_address(eui64_link_local(peer.mac))] if peer.v6 else []
+            for ip in (*peer.ips, *local):
+                if ip.version == 4 and peer.owner == one.owner:
+                    continue  # an announcement
+                for flow in _answers(where, peer.mac, ip, back, router=False):
+                    if not _is_echo(flow) and not {("eth_dst", GATEWAY, None)} & set(flow.match):
+                        yield flow
+
+
+def _is_echo(flow: Flow) -> bool:
+    return any((name, value) in (("icmpv4_type", 8), ("icmpv6_type", 128)) for name, value, _ in flow.match)
 
 
 def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
@@ -223,36 +261,48 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
         yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, True
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, True
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, True
+        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}, True
     icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
-    for kind in (135, 136) if one.v6 else ():
+    for kind in (134, 135, 136, 137) if one.v6 else ():
         yield 2000, {**icmp, "icmpv6_type": kind}, False
+    for kind in (131, 143) if one.v6 else ():
+        yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
         yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True
-        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": one.mac}, True
+        for option in (one.mac, 0):
+            yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": option}, True
+            tells = {**icmp, "ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": option}
+            yield 3000, tells, True
         yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, True
-        yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": one.mac}, True
 
 
-def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...]) -> Iterator[Flow]:
+def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...], router: bool = True) -> Iterator[Flow]:
     turn: tuple[Action, ...] = (Move("eth_src", "eth_dst"), SetField("eth_src", mac))
     address = int(ip)
     if ip.version == 4:
         arp = (SetField("arp_op", 2), Move("arp_sha", "arp_tha"), Move("arp_spa", "arp_tpa"), SetField("arp_sha", mac))
-        rule = match(**where, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
-        yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
-        pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0))
+        for asked in (MAC_BROADCAST, mac) if router else (MAC_BROADCAST,):
+            rule = match(**where, eth_dst=asked, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
+            yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
+        own_time = SetField("nw_ttl", 64)
+        pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0), own_time)
         rule = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, ipv4_dst=address)
         yield Flow(Table.ANSWER, 1000, rule, (*turn, *pong, *back))
         return
     icmp = {**where, "eth_type": ETH_IPV6, "ip_proto": 58}
     swap = (*turn, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", address))
-    tell = (*swap, SetField("nd_reserved", 0xE0000000), SetField("icmpv6_type", 136))
-    yield Flow(Table.ANSWER, 1000, match(**icmp, icmpv6_type=135, ipv6_nd_target=address), tell, Table.ADVERTISE)
+    tell = (*swap, SetField("nd_reserved", 0xE0000000 if router else 0x60000000), SetField("icmpv6_type", 136))
+    multicast = (0x333300000000, 0xFFFF00000000)
+    for asked_at in (multicast, mac) if router else (multicast,):
+        asks = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address)
+        yield Flow(Table.ANSWER, 1000, asks, tell, Table.ADVERTISE)
+        probe = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address, ipv6_src=0)
+        yield Flow(Table.ANSWER, 1500, probe, goto=Table.POLICY_OUT)
     end = {name: value for name, value in icmp.items() if name != "eth_src"}
     tell = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", mac), *back)
     rule = match(**end, eth_src=mac, eth_dst=where["eth_src"], icmpv6_type=136, ipv6_nd_target=address)
     yield Flow(Table.ADVERTISE, 1000, rule, tell)
-    echo = (*swap, SetField("icmpv6_type", 129))
+    echo = (*swap, SetField("icmpv6_type", 129), SetField("nw_ttl", 64))
     yield Flow(Table.ANSWER, 1000, match(**icmp, eth_dst=mac, icmpv6_type=128, ipv6_dst=address), (*echo, *back))
 
 
@@ -263,25 +313,50 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
     yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),) if out.vlan_id else (), Table.ADMIT, meta)
     for kind in (ETH_IPV4, ETH_IPV6):
         yield Flow(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
+    for prefix in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"):
+        yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", ip_network(prefix))))
     for facts in CUGS.values():
         for subnet in facts.subnets if facts.routing_domain == "red" else ():
-            yield Flow(Table.ADMIT, 2000, match(in_port=port, **_prefix("src", subnet)))
+            yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", subnet)))
     where = {"in_port": port, "eth_src": hop}
     for address in out.addresses:
-        for flow in _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT))):
-            if {name: value for name, value, _ in flow.match}.get("eth_dst") != own:
-                yield flow  # without ping
-    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_ARP, arp_op=1), goto=Table.ANSWER)
+        yield from _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT)))
+        yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", ip_network(address.ip))))
+        if address.version == 4:
+            rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, **_on_wire(address))
+            yield Flow(Table.ADMIT, 3000, rule, goto=Table.ANSWER)
+    for facts in CUGS.values():
+        for gateway in facts.gateways if facts.routing_domain == "red" else ():
+            pings = _answers(where, own, gateway, (*_tag(out.tags), Output(IN_PORT)))
+            yield from (flow for flow in pings if _is_echo(flow))
     yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135), goto=Table.ANSWER)
     tell = (Output(CONTROLLER, 128),)
     yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_ARP, arp_op=2), tell)
-    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136), tell)
+    for address in out.addresses:
+        if address.version == 6:
+            target = (int(address.network.network_address), int(address.network.netmask))
+            rule = match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136, ipv6_nd_target=target)
+            yield Flow(Table.ADMIT, 3000, rule, tell)
+
+
+def _on_wire(address: Any) -> dict[str, Any]:
+    return {"arp_spa": (int(address.network.network_address), int(address.network.netmask))}
 
 
 def _prefix(side: str, subnet: Any) -> dict[str, Any]:
     kind, name = (ETH_IPV4, "ipv4") if subnet.version == 4 else (ETH_IPV6, "ipv6")
     mask = int(subnet.netmask)
     return {"eth_type": kind, **({f"{name}_{side}": (int(subnet.network_address), mask)} if mask else {})}
+
+
+_NEVER_ROUTED: tuple[dict[str, Any], ...] = (
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0xE0000000, 0xE0000000)},
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0x7F000000, 0xFF000000)},
+    {"eth_type": ETH_IPV4, "ipv4_dst": (0xA9FE0000, 0xFFFF0000)},
+    {"eth_type": ETH_IPV6, "ipv6_dst": (0xFF << 120, 0xFF << 120)},
+    {"eth_type": ETH_IPV6, "ipv6_dst": (0xFE80 << 112, 0xFFC0 << 112)},
+    {"eth_type": ETH_IPV6, "ipv6_src": (0xFE80 << 112, 0xFFC0 << 112)},
+)
 
 
 # Policies: every rule for every pair of ends it names, one flow each.
@@ -302,7 +377,9 @@ def _policy(name: str, seats: Sequence[Seat], rules: Sequence[Rule]) -> Iterator
 
 def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
     for version in (4, 6):
-        for here, source in _selected(seats, rule.source, version):
+        sources = list(_selected(seats, rule.source, version))
+        yield from _on_link(rule, version, [subnet for _, subnet in sources])
+        for here, source in sources:
             for there, target in _selected(seats, rule.target, version):
                 if None not in (here, there) and here != there:
                     continue
@@ -313,6 +390,19 @@ def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
                     if scope is not None:
                         ends["metadata"] = SCOPE.of(scope)
                     yield from _spoken(rule, version, ends, "src" if back else "dst")
+
+
+def _on_link(rule: Rule, version: int, sources: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """Inside one CUG: what is said to all of it, and between addresses that mean something there only."""
+    if rule.target.kind != "cug" or rule.source != rule.target:
+        return
+    name = str(rule.target.value)
+    near = [ip_network("fe80::/10")] if version == 6 else []
+    groups = [ip_network(text) for text in (("224.0.0.0/4", "255.255.255.255/32") if version == 4 else ("ff00::/8",))]
+    for source in (*sources, *near):
+        for target in (*sources, *near, *groups):
+            if target not in sources or source not in sources:
+                yield from _spoken(rule, version, {**_prefix("src", source), **_prefix("dst", target), "metadata": _meta(name)}, "dst")
 
 
 def _spoken(rule: Rule, version: int, ends: dict[str, Any], side: str) -> Iterator[dict[str, Any]]:
@@ -359,7 +449,7 @@ def _routes(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]
     for key in dict.fromkeys((one.cug, one.mac, ip) for one in seats for ip in one.ips):
         yield from _host(name, key[0], key[2], [one for one in seats if (one.cug, one.mac) == key[:2] and one.receives])
     for out in externals:
-        for prefix in (*out.prefixes, *(address.network for address in out.addresses)):
+        for prefix in (*out.prefixes, *(address.network for address in out.addresses), *map(ip_network, out.next_hops)):
             yield from _exit(name, out, prefix)
 
 
@@ -395,7 +485,11 @@ def _exit(name: str, out: ExternalFacts, prefix: Any) -> Iterator[Flow]:
     rule = _prefix("dst", prefix)
     if name == out.switch:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0))
-        leave = (DecTtl(), own, SetField("eth_dst", HOPS[out.name]), *_tag(out.tags), Output(out.port.port))
+        leave: tuple[Action, ...] = (
+            DecTtl(), own, SetField("eth_dst", HOPS[out.name]), *_tag(out.tags), Output(out.port.port),
+        )  # fmt: skip
+        if prefix in {address.network for address in out.addresses}:
+            leave = (Output(CONTROLLER, 128),)  # somebody there who has not been asked for yet
     else:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0), via=VIA.of(0))
         leave = (DecTtl(), own, SetField("eth_dst", ROUTER[out.switch]), *_tag((VLAN_IDS["core", "routed:red"],)), Output(49))

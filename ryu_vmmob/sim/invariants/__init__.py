@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_vmmob.sim.invariants.bridged import allocation, forgeries, traffic
+from ryu_vmmob.sim.invariants.bridged import allocation, traffic
 from ryu_vmmob.sim.invariants.gateway import gateways
 from ryu_vmmob.sim.invariants.outside import outside
+from ryu_vmmob.sim.invariants.refusing import forgeries
 from ryu_vmmob.sim.invariants.routed import bypasses, routed
 from ryu_vmmob.sim.invariants.rules import rules
 from ryu_vmmob.sim.invariants.strangers import strangers

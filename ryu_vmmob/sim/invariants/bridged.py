@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.flows.fields import ETH_IPV6
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import CugFacts
 from ryu_vmmob.sim.invariants.judging import (
@@ -17,7 +18,11 @@ from ryu_vmmob.sim.invariants.judging import (
     VLAN_IDS,
     inject,
     nothing,
+    shown,
     silence,
+    to_controller,
+    unheard,
+    unshown,
 )
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
@@ -46,29 +51,31 @@ def traffic(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             if seat.sends is False:
                 for packet in probes.own(seat):
-                    yield from nothing(inject(view, seat, port, packet), f"{seat} must not send any more")
+                    journey = inject(view, seat, port, packet)
+                    yield from nothing(journey, f"{seat} must not send any more")
+                    if view.cugs:
+                        yield from shown(journey, f"{seat} must not send any more")
                 continue
             for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
-                journey = inject(view, seat, port, packet)
-                yield from judge(view, seat, journey)
-                yield from _expect(view, seat, journey, _others(view, seat))
+                yield from announce(view, seat, port, packet)
+            for packet in probes.to_nobody(view, seat):
+                text = f"{seat} sends to a MAC that is not in {seat.cug}"
+                yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
             for owner, peers in view.members[seat.cug].items():
                 if owner != seat.owner:
                     yield from _pair(view, seat, port, peers)
-
-
-def forgeries(view: View) -> Iterator[Violation]:
-    """Invariant 1 against liars: no frame with another's MAC or address (ARP and ND included) gets anywhere."""
-    for seat in view.seats:
-        for port in view.live_ports(seat):
-            for packet in probes.forgeries(view, seat):
-                yield from nothing(inject(view, seat, port, packet), f"forged by {seat}")
+                else:
+                    yield from _alone(view, seat, port, peers)
 
 
 def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None) -> Iterator[Violation]:
     """What holds for every journey of a frame that ``seat`` sent, whatever became of it (1, 2, 3, 4, 8)."""
     if journey.loop:
         yield Violation(DELIVERY, f"a frame of {seat} loops", journey)
+    if seat.sends:
+        yield from unshown(journey, f"{seat} may send this")
+    if to_controller(journey) and seat.switch not in view.plain_edges:
+        yield Violation(DELIVERY, f"the controller is told of a bridged frame of {seat}", journey)
     allowed = view.allowed_links.get(seat.cug, frozenset())
     ways: Counter[tuple[str, str]] = Counter()
     for link, sender, packet in journey.crossings:
@@ -127,14 +134,32 @@ def _judge_delivery(
 def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Iterator[Violation]:
     for packet in probes.unicast(seat, peers[0]):
         yield from exchange(view, seat, port, packet, peers)
+    for question in probes.gateway_questions(view, seat):
+        yield from exchange(view, seat, port, question.with_fields(eth_dst=peers[0].mac), peers)
     for question, answer in probes.requests(seat, peers[0]):
-        journey = inject(view, seat, port, question)
-        yield from judge(view, seat, journey, answer)
-        answers = sum(packet.same_frame(answer) for _, packet in journey.deliveries)
-        if not answers:
-            yield from _expect(view, seat, journey, _others(view, seat), asked=peers)
-        elif answers > 1 or answers != len(journey.deliveries):
-            yield Violation(DELIVERY, f"the question of {seat} for {peers[0].vm} is answered and does more", journey)
+        yield from _asks(view, seat, inject(view, seat, port, question), answer, peers)
+
+
+def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> Iterator[Violation]:
+    """What an interface sends to itself goes nowhere, or to its other place."""
+    for packet in probes.unicast(seat, seat):
+        yield from exchange(view, seat, port, packet, seats)
+    for question, answer in probes.requests(seat, seat):
+        if question["eth_type"] == ETH_IPV6:  # an ARP request for one's own address is an announcement
+            yield from _asks(view, seat, inject(view, seat, port, question), answer, seats)
+
+
+def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
+    """A question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it."""
+    yield from judge(view, seat, journey, answer)
+    answers = sum(packet.same_frame(answer) for _, packet in journey.deliveries)
+    sure = seat.sends and seat.receives and any(other.receives for other in asked)
+    if answers > 1 or (answers and answers != len(journey.deliveries)):
+        yield Violation(DELIVERY, f"the question of {seat} for {asked[0].vm} is answered and does more", journey)
+    elif not answers and sure and seat.cug in view.cugs and seat.switch not in view.plain_edges:
+        yield Violation(DELIVERY, f"the question of {seat} for {asked[0].vm} is not answered by {seat.switch}", journey)
+    elif not answers:
+        yield from _expect(view, seat, journey, _others(view, seat), asked=asked)
 
 
 def exchange(view: View, seat: Seat, port: PortRef, packet: Packet, peers: tuple[Seat, ...]) -> Iterator[Violation]:
@@ -142,6 +167,13 @@ def exchange(view: View, seat: Seat, port: PortRef, packet: Packet, peers: tuple
     journey = inject(view, seat, port, packet)
     yield from judge(view, seat, journey)
     yield from _expect(view, seat, journey, peers)
+
+
+def announce(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterator[Violation]:
+    """A group-addressed packet from a seat: one copy for every other seat of its CUG, if policy allows it."""
+    journey = inject(view, seat, port, packet)
+    yield from judge(view, seat, journey)
+    yield from _expect(view, seat, journey, _others(view, seat))
 
 
 def _others(view: View, seat: Seat) -> tuple[Seat, ...]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.sim import probes
-from ryu_vmmob.sim.facts import Address, ExternalFacts, routed_segment
+from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, routed_segment
 from ryu_vmmob.sim.packet import DEFAULT_TTL, Packet
 from ryu_vmmob.sim.policy import End, Talk, talks, verdict
 from ryu_vmmob.sim.routing import outside_addresses
@@ -109,3 +109,15 @@ def ports_for(view: View, choice: Choice, seat: Seat, targets: Sequence[Seat | E
         yield from live
     elif live:
         yield choice.turn(live)
+
+
+def unused(view: View, facts: CugFacts) -> Iterator[Address]:
+    """Addresses of a CUG that no member and no gateway has: beside theirs, and one at the end of each subnet."""
+    yield from view.beside(facts)
+    taken = {ip for seats in view.members.get(facts.name, {}).values() for ip in seats[0].ips} | set(facts.gateways)
+    for subnet in facts.subnets:
+        for number in range(2, min(subnet.num_addresses, 300)):
+            address = subnet.network_address + (subnet.num_addresses - number)
+            if address not in taken:
+                yield address
+                break

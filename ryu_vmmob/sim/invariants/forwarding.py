@@ -25,6 +25,7 @@ from ryu_vmmob.sim.invariants.judging import (
     inject,
     silence,
     to_controller,
+    unshown,
 )
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
@@ -41,6 +42,8 @@ def route(view: View, origin: Origin, port: PortRef, packet: Packet) -> Iterator
     where = _where(view, origin, packet)
     allowed = verdict(view, packet, origin, where.end)
     journey = inject(view, origin, port, packet)
+    if is_sure(origin):
+        yield from unshown(journey, f"{origin} may say this")
     if isinstance(origin, Seat) and origin.sends is False:
         yield from silence(journey, f"{origin} must not send any more", ISOLATION)
     elif allowed is False:

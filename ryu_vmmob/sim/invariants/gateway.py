@@ -9,12 +9,16 @@ from ryu_vmmob.flows.fields import eui64_link_local
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import CugFacts
-from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller
+from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller, unshown
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View, Violation
 
+_FAR = 255
+"""The TTL of pings, another than that of their answers."""
+_OTHER_ICMP = {4: 13, 6: 140}
+"""ICMP messages that are not for a router to answer (RFC 792, timestamp; RFC 4620)."""
 _ROUTER_FLAG = 0x80000000
-"""Of a neighbour advertisement (RFC 4861, 4.4): whether the gateway shows it is not judged."""
+"""Of a neighbour advertisement (RFC 4861, 4.4): hosts give up a router that does not show it (7.2.5)."""
 
 
 def gateways(view: View) -> Iterator[Violation]:
@@ -26,6 +30,10 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, facts):
                 yield from _answered(view, seat, port, question, answer)
+            for question in _not_for_it(view, seat, facts):
+                journey = inject(view, seat, port, question)
+                if any(row.port == port for row in journey.deliveries):
+                    yield Violation(FIRST_HOP, f"{seat} gets an answer for an address that nobody has there", journey)
             if facts.settled and view.may_have_router(seat):
                 for packet in probes.to_routers(seat):
                     yield from _solicited(view, seat, port, packet)
@@ -41,7 +49,10 @@ def _solicited(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterato
 
 
 def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
-    """(question of a seat for a gateway of its CUG, the answer): to everybody and to the gateway alone."""
+    """(question of a seat for a gateway of its CUG, the answer): to everybody and to the gateway alone.
+
+    Gateways of other CUGs in its routing domain are pinged.
+    """
     own = view.gateway_mac
     for gateway in facts.gateways:
         target = int(gateway)
@@ -50,21 +61,61 @@ def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet,
                 asks, tells = make.arp_request(seat.mac, source, target), make.arp_reply(own, target, seat.mac, source)
                 yield asks, tells
                 yield asks.with_fields(eth_dst=own), tells
-                yield make.ping(own, seat.mac, target, source), make.ping(seat.mac, own, source, target, make.ECHO_REPLY)
+                yield pinged(own, seat.mac, target, source, 4)
         elif seat.v6:
             for source in {*seat.v6, eui64_link_local(seat.mac)}:
-                asks = make.neighbour_solicitation(seat.mac, source, target)
-                tells = make.neighbour_advertisement(own, target, seat.mac, source)
-                yield asks, tells
-                yield asks.with_fields(eth_dst=own, ipv6_dst=target), tells
-                yield make.ping6(own, seat.mac, target, source), make.ping6(seat.mac, own, source, target, make.ECHO_REPLY_V6)
+                for asked in (target, eui64_link_local(own)):
+                    asks = make.neighbour_solicitation(seat.mac, source, asked)
+                    tells = advertised(own, asked, seat.mac, source)
+                    yield asks, tells
+                    yield asks.with_fields(eth_dst=own, ipv6_dst=asked), tells
+                    yield pinged(own, seat.mac, asked, source, 6)
+    for other in view.cugs_of.get(facts.routing_domain or "", ()):
+        for gateway in other.gateways if other.name != facts.name and other.settled else ():
+            for address in [ip for ip in seat.ips if ip.version == gateway.version][:1]:
+                yield pinged(own, seat.mac, int(gateway), int(address), gateway.version)
+
+
+def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
+    """Questions for addresses beside those of gateways and members, and for gateways of other routing domains."""
+    mac = view.gateway_mac
+    for address in view.beside(facts):
+        for source in [int(ip) for ip in seat.ips if ip.version == address.version][:1]:
+            target = int(address)
+            yield pinged(mac, seat.mac, target, source, address.version)[0]
+            asks = make.arp_request if address.version == 4 else make.neighbour_solicitation
+            yield asks(seat.mac, source, target)
+    for gateway in facts.gateways:
+        for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
+            said = make.ping if gateway.version == 4 else make.ping6
+            yield said(mac, seat.mac, int(gateway), source, _OTHER_ICMP[gateway.version])
+    for other in view.cugs.values():
+        far = facts.routing_domain is None or other.routing_domain != facts.routing_domain
+        for gateway in other.gateways if far and other.name != facts.name else ():
+            near = (facts, *view.cugs_of.get(facts.routing_domain or "", ()))
+            if not any(row.covers(gateway) for row in near):
+                for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:
+                    yield pinged(mac, seat.mac, int(gateway), source, gateway.version)[0]
+
+
+def pinged(router: int, asker: int, target: int, source: int, version: int) -> tuple[Packet, Packet]:
+    """(a ping to a router's address, its answer)."""
+    said, reply = (make.ping, make.ECHO_REPLY) if version == 4 else (make.ping6, make.ECHO_REPLY_V6)
+    return said(router, asker, target, source).with_fields(nw_ttl=_FAR), said(asker, router, source, target, reply)
+
+
+def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:
+    """What a router answers to a solicitation for its address."""
+    tells = make.neighbour_advertisement(router, address, to_mac, to_ip)
+    return tells.with_fields(nd_reserved=tells["nd_reserved"] | _ROUTER_FLAG)
 
 
 def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: Packet) -> Iterator[Violation]:
     journey = inject(view, seat, port, question)
     told = to_controller(journey)
-    expected = _plain(answer.with_vlans(*seat.tags))
-    right = [row for row in journey.deliveries if row.port == port and _plain(row.packet) == expected]
+    right = [row for row in journey.deliveries if row.port == port and row.packet == answer.with_vlans(*seat.tags)]
+    if seat.sends:
+        yield from unshown(journey, f"{seat} asks for its gateway")
     if journey.crossings:
         yield Violation(FIRST_HOP, f"the question of {seat} for its gateway leaves {seat.switch}", journey)
     if len(right) > 1 or len(journey.deliveries) > len(right):
@@ -74,11 +125,3 @@ def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: P
         yield Violation(FIRST_HOP, f"the question of {seat} for its gateway goes to the controller", journey)
     if not right and not helped and seat.sends and seat.receives is not False and view.cugs[seat.cug].settled:
         yield Violation(FIRST_HOP, f"the gateway of {seat} does not answer: {question}", journey)
-
-
-def _plain(packet: Packet) -> Packet:
-    """Without what a gateway is free in: the TTL of its answer (not 0), and the router flag."""
-    free = {"nw_ttl": 64} if packet.get("nw_ttl") else {}
-    if "nd_reserved" in packet.fields:
-        free["nd_reserved"] = packet["nd_reserved"] & ~_ROUTER_FLAG
-    return packet.with_fields(**free)

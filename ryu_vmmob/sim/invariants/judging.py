@@ -51,6 +51,26 @@ def silence(journey: Journey, text: str, number: int) -> Iterator[Violation]:
         yield Violation(number, f"{text}, and the controller is told: {journey.packet}", journey)
 
 
+def unheard(journey: Journey, seat: Seat, text: str, number: int) -> Iterator[Violation]:
+    """As `silence`, for what a seat may send but nobody takes: it is not shown as refused either."""
+    yield from silence(journey, text, number)
+    if seat.sends:
+        yield from unshown(journey, text)
+
+
+def shown(journey: Journey, text: str, at_least: int = 1) -> Iterator[Violation]:
+    """A refused frame is shown to the controller once, or where that is not sure at most once (R49)."""
+    number = len(journey.shown)
+    if not at_least <= number <= 1:
+        yield Violation(ISOLATION, f"{text}, and the controller is shown it {number} times: {journey.packet}", journey)
+
+
+def unshown(journey: Journey, text: str) -> Iterator[Violation]:
+    """What may be sent is not shown as if it were refused."""
+    if journey.shown:
+        yield Violation(DELIVERY, f"{text}, and the controller is shown it as refused: {journey.packet}", journey)
+
+
 def stays_out(journey: Journey, text: str, number: int) -> Iterator[Violation]:
     """The packet may go on through the fabric, but nobody is given it."""
     if journey.deliveries:

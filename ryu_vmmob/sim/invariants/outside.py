@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
 
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local
 from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, ExternalFacts
-from ryu_vmmob.sim.invariants.choosing import Choice, neighbour_mac, said, senders_at, source_address
+from ryu_vmmob.sim.invariants.choosing import Choice, neighbour_mac, said, senders_at, source_address, unused
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
+from ryu_vmmob.sim.invariants.gateway import advertised, pinged
 from ryu_vmmob.sim.invariants.judging import DELIVERY, ISOLATION, inject, nothing, silence, to_controller
 from ryu_vmmob.sim.network import Journey
-from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.policy import Talk
+from ryu_vmmob.sim.packet import DEFAULT_TTL, Packet
+from ryu_vmmob.sim.policy import End, Talk, decide, talks
 from ryu_vmmob.sim.routing import outside_addresses, whereabouts
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -25,6 +30,7 @@ def outside(view: View) -> Iterator[Violation]:
             yield from _coming_in(view, choice, external)
             yield from _going_out(view, choice, external, senders_at(view, seats))
             yield from _uninvited(view, external, seats[0])
+            yield from _forged(view, choice, external)
             yield from _on_the_wire(view, external)
 
 
@@ -38,31 +44,66 @@ def destinations(view: View, external: ExternalFacts) -> Iterator[Address]:
 
 def _coming_in(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
     expired: set[int] = set()
+    sources = {4: IPv4Address(probes.STRANGER_V4), 6: IPv6Address(probes.STRANGER_V6), **outside_addresses(view, external)}
     for address, targets in view.seats_with[external.routing_domain].items():
         if not view.cugs[targets[0].cug].settled:
             continue
-        pair = choice.packets(external, targets[0], address)
+        pair = choice.packets_from(external, sources[address.version], targets[0], address)
         if pair.allowed is not None:
             yield from route(view, external, external.port, pair.allowed)
             if is_sure(external) and address.version not in expired:
                 expired.add(address.version)
                 yield from expire(view, external, external.port, pair.allowed)
         if pair.denied is not None:
-            yield from route(view, external, external.port, pair.denied)
+            for ttl in (DEFAULT_TTL, 1):
+                yield from route(view, external, external.port, pair.denied.with_fields(nw_ttl=ttl))
+    for facts in view.cugs_of[external.routing_domain]:
+        for address in unused(view, facts) if facts.settled else ():
+            for packet in choice.packets_from(external, sources[address.version], facts, address):
+                if packet is not None:
+                    yield from route(view, external, external.port, packet)
 
 
 def _going_out(
     view: View, choice: Choice, external: ExternalFacts, by_edge: dict[str, list[Seat]]
 ) -> Iterator[Violation]:
     for seats in by_edge.values():
+        expired: set[int] = set()
         for address in destinations(view, external):
             able = [seat for seat in seats if source_address(view, seat, address.version) is not None]
-            if able:
-                origin = choice.turn([seat for seat in able if seat.sends] or able)
+            # From each edge something that is allowed, if anything is, and something that is not.
+            wanted = {True, False}
+            start = choice.turn(range(len(able))) if able else 0
+            for origin in sorted((*able[start:], *able[:start]), key=lambda seat: not seat.sends):
                 port = choice.turn(view.live_ports(origin))
-                for packet in choice.packets(origin, external, address):
-                    if packet is not None:
+                for allowed, packet in zip((True, False), choice.packets(origin, external, address), strict=True):
+                    if packet is not None and allowed in wanted:
+                        wanted.discard(allowed)
                         yield from route(view, origin, port, packet)
+                        if allowed and is_sure(origin) and address.version not in expired:
+                            expired.add(address.version)
+                            yield from expire(view, origin, port, packet)
+                if not wanted:
+                    break
+        yield from _on_link(view, choice, external, seats)
+
+
+def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequence[Seat]) -> Iterator[Violation]:
+    """An address on the wire that nobody has asked for yet: the controller at its edge is told, and asks."""
+    if not external.settled:
+        return
+    for own in external.addresses:
+        address = own.network.network_address + own.network.num_addresses // 3
+        if address in (own.ip, *external.next_hops) or whereabouts(view, external.routing_domain, address).exits != (external,):
+            continue
+        packets = ((seat, choice.packets(seat, external, address).allowed) for seat in seats if seat.sends)
+        for origin, packet in [row for row in packets if row[1] is not None][:1]:
+            if packet is not None and view.joined(origin.switch, external.switch):
+                journey = inject(view, origin, view.live_ports(origin)[0], packet)
+                told = [copied.switch for copied in to_controller(journey)]
+                if told != [external.switch]:
+                    text = f"of a packet of {origin} for {address}, not yet known on the wire of {external}, {told} tell"
+                    yield Violation(DELIVERY, text, journey)
 
 
 def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Violation]:
@@ -81,24 +122,57 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
                 wrong = right.with_fields(eth_dst=mac)
                 yield from silence(inject(view, external, external.port, wrong), f"{external} sends to {mac:#x}", ISOLATION)
             known = {row.tags for row in view.externals if row.port == external.port}
-            for tags in {(), *((number,) for number in range(4090, 4090 + 1 + len(known)))} - known:
-                journey = view.network.inject(right.with_vlans(*tags), external.port)
-                yield from silence(journey, f"{external} sends as {tags}", ISOLATION)
-    yield from _forged(view, external)
+            around = {link.l2_domain for link in view.fabric.links_of[external.switch]}
+            inside = {(number,) for (domain, _), number in view.vlan_ids.items() if domain in around}
+            for tags in {(), *inside, *((number,) for number in range(4090, 4090 + 1 + len(known)))} - known:
+                for mac in (right["eth_dst"], seat.mac, MAC_BROADCAST, *view.router_macs.values()):
+                    journey = view.network.inject(right.with_fields(eth_dst=mac).with_vlans(*tags), external.port)
+                    yield from silence(journey, f"{external} sends as {tags}", ISOLATION)
 
 
-def _forged(view: View, external: ExternalFacts) -> Iterator[Violation]:
-    """Every subnet of the routing domain, from outside, to a member of it."""
+def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
+    """Nobody outside is inside, nor the edge itself, nor what no host can be (RFC 1812, 5.3.7), even if it were allowed."""
+    if not external.settled:
+        return
+    sources: list[tuple[End, Address]] = [(external, own.ip) for own in external.addresses]
+    sources += ((external, ip_address(text)) for text in _NEVER_A_SOURCE)
     for facts in view.cugs_of[external.routing_domain]:
-        if facts.settled and external.settled:
-            for subnet in facts.subnets:
-                for address, targets in view.seats_with[external.routing_domain].items():
-                    if address.version == subnet.version:
-                        for source in (subnet.network_address + 1, subnet.network_address + (subnet.num_addresses - 2)):
-                            packet = said(view, external, Talk(make.UDP, 9), address, source)
-                            text = f"{external} sends to {targets[0]} as {source}, which is inside"
-                            yield from silence(inject(view, external, external.port, packet), text, ISOLATION)
-                        break
+        for subnet in facts.subnets if facts.settled else ():
+            sources += ((facts, subnet.network_address + number) for number in (1, subnet.num_addresses - 2))
+        for members in view.members.get(facts.name, {}).values() if facts.settled else ():
+            sources += ((members[0], ip) for ip in members[0].ips)
+    for end, source in sources:
+        tried = {True, False}
+        for address, targets in view.seats_with[external.routing_domain].items():
+            if address.version != source.version or not view.cugs[targets[0].cug].settled:
+                continue
+            text = f"{external} sends to {targets[0]} as {source}, which it cannot be"
+            for talk in talks(view.policies):
+                packet = said(view, external, talk, address, source)
+                allowed = decide(view, packet, end, targets[0])
+                if allowed in tried:
+                    tried.discard(allowed)
+                    for mac in (packet["eth_dst"], view.gateway_mac):
+                        wrong = packet.with_fields(eth_dst=mac)
+                        yield from silence(inject(view, external, external.port, wrong), text, ISOLATION)
+        for address in _own_addresses(view, external):
+            if address.version == source.version:
+                text = f"{external} asks as {source}, which it cannot be"
+                ends = view.router_macs[external.switch], neighbour_mac(external), int(address), int(source)
+                yield from silence(inject(view, external, external.port, pinged(*ends, address.version)[0]), text, ISOLATION)
+                if address.version == 6:
+                    asks = make.neighbour_solicitation(neighbour_mac(external), int(source), int(address))
+                    yield from silence(inject(view, external, external.port, asks), text, ISOLATION)
+
+
+def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
+    """What the edge answers pings for: its own, and those of gateways."""
+    yield from (own.ip for own in external.addresses)
+    for facts in view.cugs_of[external.routing_domain]:
+        yield from facts.gateways if facts.settled else ()
+
+
+_NEVER_A_SOURCE: Final = ("0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "::1", "ff02::1")
 
 
 def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
@@ -112,30 +186,43 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
             if hop.version == 4:
                 asks, tells = make.arp_request(theirs, its, mine), make.arp_reply(own, mine, theirs, its)
                 answer = make.arp_reply(theirs, its, own, mine)
+                direct = asks.with_fields(eth_dst=own)
+                stranger = inject(view, external, external.port, asks.with_fields(arp_spa=probes.STRANGER_V4))
+                yield from silence(stranger, f"{external} asks from an address that is not on this wire", ISOLATION)
             else:
                 asks = make.neighbour_solicitation(theirs, its, mine)
-                tells = make.neighbour_advertisement(own, mine, theirs, its)
+                tells = advertised(own, mine, theirs, its)
                 answer = make.neighbour_advertisement(theirs, its, own, mine)
+                direct = asks.with_fields(eth_dst=own, ipv6_dst=mine)
+                near = eui64_link_local(theirs)
+                others = [make.ping6(own, theirs, mine, its, kind) for kind in (133, 134, 137)]
+                for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine)):
+                    journey = inject(view, external, external.port, packet)
+                    yield from silence(journey, f"{external} tells {external.switch} what is not its affair", ISOLATION)
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
+            yield from _answered(view, external, inject(view, external, external.port, direct), tells)
+            elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))
+            yield from silence(elsewhere, f"{external} asks somebody else", ISOLATION)
+            ping, pong = pinged(own, theirs, mine, its, hop.version)
+            yield from _answered(view, external, inject(view, external, external.port, ping), pong)
             heard = inject(view, external, external.port, answer)
             yield from nothing(heard, f"the answer of {hop} to {external.switch}")
             if external.settled and len(to_controller(heard)) != 1:
                 yield Violation(DELIVERY, f"the controller does not hear {hop} answer, or hears it more than once", heard)
+    for version, source in outside_addresses(view, external).items():
+        for facts in view.cugs_of[external.routing_domain]:
+            for gateway in facts.gateways if facts.settled else ():
+                if gateway.version == version:
+                    ping, pong = pinged(own, theirs, int(gateway), int(source), version)
+                    yield from _answered(view, external, inject(view, external, external.port, ping), pong)
 
 
 def _answered(view: View, external: ExternalFacts, journey: Journey, answer: Packet) -> Iterator[Violation]:
-    """By the switch, or handed to the controller; the router flag of an advertisement is free."""
-    answers = [row for row in journey.deliveries if row.port == external.port and _same(row.packet, answer, external)]
+    """By the switch, or handed to the controller where it can."""
+    answers = [row for row in journey.deliveries if row == (external.port, answer.with_vlans(*external.tags))]
     told = to_controller(journey)
     if journey.crossings or len(journey.deliveries) > len(answers):
         yield Violation(ISOLATION, f"a question on the wire of {external} goes further, or is answered wrongly", journey)
-    if external.settled and len(answers) + len(told) != 1:
+    helped = len(told) == 1 and not answers and external.switch in view.plain_edges
+    if external.settled and not helped and (told or len(answers) != 1):
         yield Violation(DELIVERY, f"a question on the wire of {external} gets {len(answers)} answers", journey)
-
-
-def _same(packet: Packet, answer: Packet, external: ExternalFacts) -> bool:
-    if "nd_reserved" in answer.fields and "nd_reserved" in packet.fields:
-        packet = packet.with_fields(nd_reserved=packet["nd_reserved"] & 0x7FFFFFFF)
-    return packet == answer.with_vlans(*external.tags)
-
-

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Address, ip_address
+from typing import Final
 
+from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.flows.fields import eui64_link_local
 from ryu_vmmob.sim.facts import Address, CugFacts
 from ryu_vmmob.sim.invariants.choosing import (
     Choice,
@@ -13,10 +17,12 @@ from ryu_vmmob.sim.invariants.choosing import (
     said,
     senders_at,
     source_address,
+    unused,
 )
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
-from ryu_vmmob.sim.invariants.judging import POLICY, TRIANGLE, nothing, silence, stays_out
-from ryu_vmmob.sim.policy import talks
+from ryu_vmmob.sim.invariants.judging import ISOLATION, POLICY, TRIANGLE, inject, nothing, silence, stays_out, unheard
+from ryu_vmmob.sim.packet import DEFAULT_TTL
+from ryu_vmmob.sim.policy import decide_by_gateway, talks
 from ryu_vmmob.sim.routing import whereabouts
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -62,9 +68,55 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
         where = whereabouts(view, view.routing_domain(seat), address)
         if where.cug is not None and where.cug.name == seat.cug:
             continue  # the same address means something nearer here, which no router is asked for
-        for packet in choice.packets(seat, where.end, address):
+        pair = choice.packets(seat, where.end, address)
+        if pair.allowed is not None:
+            yield from route(view, seat, port, pair.allowed)
+        if pair.denied is not None:
+            for ttl in (DEFAULT_TTL, 1):
+                yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
+    yield from _back_into_its_cug(view, seat, port)
+    yield from _never_routed(view, choice, seat, port)
+
+
+def _back_into_its_cug(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """A member that hands the gateway a packet for its own subnet: routed, so denied where no rule allows it."""
+    facts = view.cugs[seat.cug]
+    if view.former_policies or not facts.settled:
+        return
+    peers = [seats[0] for owner, seats in view.members[seat.cug].items() if owner != seat.owner]
+    ends: list[tuple[Seat | CugFacts, Address]] = [(peer, ip) for peer in peers[:1] for ip in peer.ips]
+    ends += ((facts, address) for address in unused(view, facts))
+    for end, address in ends:
+        src = source_address(view, seat, address.version)
+        if src is None:
+            continue
+        for talk in talks(view.policies):
+            packet = said(view, seat, talk, address, src)
+            if not decide_by_gateway(view, packet, seat, end):
+                # A router that took it would have to say that its time is over.
+                journey = inject(view, seat, port, packet.with_fields(nw_ttl=1))
+                yield from unheard(journey, seat, f"{seat} has no leave to be routed back to {address}", POLICY)
+
+
+_NEVER: Final = tuple(
+    ip_address(text) for text in ("224.0.0.1", "255.255.255.255", "240.0.0.1", "127.0.0.1", "169.254.1.1", "ff02::1", "fe80::1")
+)
+
+
+def _never_routed(view: View, choice: Choice, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """Group, loopback and link-local addresses at the gateway (RFC 1812, 5.3.7; RFC 4291, 2.5), even if any were allowed."""
+    text = f"no router forwards this of {seat}"
+    for address in _NEVER:
+        for packet in choice.packets(seat, None, address):
             if packet is not None:
-                yield from route(view, seat, port, packet)
+                yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
+    for address in _elsewhere(view, seat) if seat.v6 else ():
+        if address.version == 6:
+            own = IPv6Address(eui64_link_local(seat.mac))
+            end = whereabouts(view, view.routing_domain(seat), address).end
+            for packet in choice.packets_from(seat, own, end, address):
+                if packet is not None:
+                    yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
 
 
 def _elsewhere(view: View, seat: Seat) -> Iterator[Address]:
@@ -76,17 +128,6 @@ def _elsewhere(view: View, seat: Seat) -> Iterator[Address]:
             yield from next((seats[0].ips for seats in view.members.get(facts.name, {}).values()), ())
     if name is not None and beside:
         yield from unused(view, beside[0])
-
-
-def unused(view: View, facts: CugFacts) -> Iterator[Address]:
-    """An address of each of a CUG's subnets that no member and no gateway has, where there is one."""
-    taken = {ip for seats in view.members.get(facts.name, {}).values() for ip in seats[0].ips} | set(facts.gateways)
-    for subnet in facts.subnets:
-        for number in range(2, min(subnet.num_addresses, 300)):
-            address = subnet.network_address + (subnet.num_addresses - number)
-            if address not in taken:
-                yield address
-                break
 
 
 def _over_trunks(view: View, choice: Choice, name: str, by_edge: dict[str, list[Seat]]) -> Iterator[Violation]:
@@ -138,7 +179,9 @@ def _bypass(view: View, seat: Seat, edge: str, target: Seat) -> Iterator[Violati
         for router in {edge, target.switch} & view.router_macs.keys():
             own = packet.with_fields(eth_dst=view.router_macs[router]).with_vlans(*seat.tags)
             text = f"{seat} sends to {router}'s own MAC"
-            yield from nothing(view.network.inject(own, view.live_ports(seat)[0]), text, TRIANGLE)
+            for ttl in (DEFAULT_TTL, 1):
+                journey = view.network.inject(own.with_fields(nw_ttl=ttl), view.live_ports(seat)[0])
+                yield from unheard(journey, seat, text, TRIANGLE)
         for port, tags in doors(view, edge, seat.cug):
             text = f"a frame of {seat.cug} for the gateway enters {port} from another switch"
             yield from stays_out(view.network.inject(packet.with_vlans(*tags), port), text, TRIANGLE)

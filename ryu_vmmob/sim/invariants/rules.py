@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule
-from ryu_vmmob.sim.invariants.bridged import exchange
+from ryu_vmmob.sim.invariants.bridged import announce, exchange
 from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
 from ryu_vmmob.sim.invariants.forwarding import route
 from ryu_vmmob.sim.invariants.judging import POLICY, silence, stays_out
-from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.policy import Talk, is_end, reply_talks, rule_talks, talks, turns_on, verdict
+from ryu_vmmob.sim.packet import TCP_SYN, Packet
+from ryu_vmmob.sim.policy import REPLY_FLAGS, Talk, covers, is_end, reply_talks, rule_talks, talks, turns_on, verdict
 from ryu_vmmob.sim.routing import outside_addresses
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -28,7 +30,13 @@ def rules(view: View) -> Iterator[Violation]:
         for version in (4, 6):
             for number, (origin, target) in enumerate(dict.fromkeys(_pairs(view, rule, version))):
                 yield from _under(view, rule, origin, target, version, _some(rule_talks(rule), number))
-                yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number))
+                yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number, len(REPLY_FLAGS)))
+            for origin, target in dict.fromkeys(_beside(view, rule, version)):
+                for talk in _covered(rule):
+                    yield from say(view, origin, target, version, talk)
+                for talk in [talk for talk in reply_talks(rule) if covers(rule, talk.src_port) and talk.flags != TCP_SYN][:2]:
+                    yield from say(view, target, origin, version, talk)
+        yield from _to_groups(view, rule)
 
 
 def _under(
@@ -67,6 +75,10 @@ def _packets(
         for dst in _addresses(view, target, version)[:1]:
             if isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug:
                 yield talk.packet(target.mac, origin.mac, dst, src), True
+                if version == 6:
+                    near, far = (IPv6Address(eui64_link_local(end.mac)) for end in (origin, target))
+                    for one, other in ((near, dst), (src, far), (near, far)):
+                        yield talk.packet(target.mac, origin.mac, other, one), True
             else:
                 yield said(view, origin, talk, dst, src), False
 
@@ -86,12 +98,37 @@ def _at_the_other_end(
             yield from silence(view.network.inject(routed, port), text, POLICY)
 
 
-def _some(rows: Sequence[Talk], number: int) -> Sequence[Talk]:
-    """All of the first pair's; of the others' a part each, another one for each."""
+def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
+    """What is said to a whole CUG is the rule's affair as well."""
+    for seats in view.members.values():
+        able = [one for rows in seats.values() for one in rows if view.live_ports(one) and _settled(view, one)]
+        for seat in {one.switch: one for one in able}.values():
+            for group in _GROUPS:
+                for src in _addresses(view, seat, group.version)[:1]:
+                    named = is_end(rule.source, seat, src)
+                    tried = rule_talks(rule)[:MAX_TALKS] if named else _covered(rule)
+                    for talk in tried:
+                        mac = MAC_BROADCAST if group.version == 4 else multicast_mac(int(group))
+                        yield from announce(view, seat, view.live_ports(seat)[0], talk.packet(mac, seat.mac, group, src))
+
+
+_GROUPS: Final = tuple(
+    ip_address(text) for text in ("255.255.255.255", "224.0.0.251", "239.255.255.250", "ff02::fb", "ff05::1:3")
+)
+
+
+def _covered(rule: Rule) -> list[Talk]:
+    """One thing that the rule is about."""
+    return [talk for talk in rule_talks(rule) if covers(rule, talk.dst_port)][:1]
+
+
+def _some(rows: Sequence[Talk], number: int, width: int = 1) -> Sequence[Talk]:
+    """All of the first pair's; of the others' a part each, another one for each. ``width`` talks are about one port."""
     if number == 0:
         return rows[:MAX_TALKS]
-    step = max(1, len(rows) // 4)
-    return rows[number % step :: step]
+    ports = [rows[start : start + width] for start in range(0, len(rows), width)]
+    step = max(1, len(ports) // 4)
+    return [talk for part in ports[number % step :: step] for talk in part]
 
 
 def _pairs(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
@@ -105,6 +142,21 @@ def _pairs(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
         yield from _kinds(view, [(one, other) for one in here for other in targets])
     for here in _by_edge(targets):
         yield from _kinds(view, [(other, one) for one in here for other in sources])
+
+
+def _beside(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
+    """Ends of which the rule does not name both, but which it would if it were a little wider: at most of other CUGs or RDs."""
+    seats = [one for one in view.seats if view.live_ports(one) and _settled(view, one)]
+    ends: list[Seat | ExternalFacts] = [*seats, *(row for row in view.externals if view.seats_of.get(row.routing_domain))]
+    ends = [one for one in ends if _addresses(view, one, version)]
+    sources = {one for one in ends if is_end(rule.source, one, _addresses(view, one, version)[0])}
+    targets = {one for one in ends if is_end(rule.target, one, _addresses(view, one, version)[0])}
+    for here in _by_edge(ends):
+        for named in (True, False):
+            left = [one for one in here if (one in sources) is named]
+            right = [one for one in here if (one in targets) is named]
+            yield from _kinds(view, [(one, other) for one in left for other in ends if not (named and other in targets)])
+            yield from _kinds(view, [(other, one) for one in right for other in ends if not (named and other in sources)])
 
 
 def _by_edge(ends: Sequence[Seat | ExternalFacts]) -> Iterator[list[Seat | ExternalFacts]]:

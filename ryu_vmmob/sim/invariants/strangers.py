@@ -8,7 +8,7 @@ from ryu_vmmob.fabric.model import Link, Server
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import ROUTED
-from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing
+from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing, shown, silence, unshown
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import View, Violation
 
@@ -25,7 +25,12 @@ def strangers(view: View) -> Iterator[Violation]:
     for server in view.fabric.servers.values():
         for port in server.attach:
             for text, number, tags, packet in _at_server(view, server):
-                yield from nothing(view.network.inject(packet.with_vlans(*tags), port), f"{text} enters {port}", number)
+                journey = view.network.inject(packet.with_vlans(*tags), port)
+                yield from silence(journey, f"{text} enters {port}", number)
+                if view.cugs and not server.tagged:
+                    yield from shown(journey, f"{text} enters {port}")
+                else:  # a strange tag is nobody's, and no one is told
+                    yield from unshown(journey, f"{text} enters {port}")
 
 
 def _on_link(view: View, link: Link) -> Iterator[_Strange]:
@@ -39,6 +44,11 @@ def _at_server(view: View, server: Server) -> Iterator[_Strange]:
     welcome = {seat.cug for seat in here if seat.tags == view.wire_tags(server.l2_domain, seat.cug)}
     yield from _strange(view, server.l2_domain, welcome, {tag for row in tags for tag in row})
     if not server.tagged:
+        for seat in here:
+            for tag in [(4094,), *sorted({(number,) for number in view.vlan_ids.values()})[:2]]:
+                if not any(other.mac == seat.mac and other.tags == tag for other in here):
+                    for packet in probes.own(seat):
+                        yield f"{seat}, under a tag that is not its own,", ISOLATION, tag, packet
         for own in sorted(tags | {()}):
             macs = {seat.mac for seat in here if seat.tags == own}
             for seat in view.seats:
@@ -54,7 +64,8 @@ def _strange(view: View, domain: str | None, welcome: set[str], guests: set[int]
     free = next(number for number in range(4094, 0, -1) if number not in used | foreign)
     for cug, members in view.members.items():
         seat = next(iter(members.values()))[0]
-        for packet in probes.own(seat):
+        at_gateway = [make.udp(view.gateway_mac, seat.mac, probes.STRANGER_V4, ip).with_fields(nw_ttl=1) for ip in seat.v4[:1]]
+        for packet in (*probes.own(seat), *at_gateway):
             if domain is not None:
                 yield "an untagged frame", ISOLATION, (), packet
             for vlan_id in (free, *sorted(foreign)[:2]):
@@ -72,7 +83,7 @@ def _routed(view: View, domain: str, welcome: set[str]) -> Iterator[_Strange]:
         own = view.wire_tags(domain, ROUTED + name)
         if own and ROUTED + name not in welcome:
             for seat in seats[:1]:
-                for router in sorted({view.router_macs[seat.switch], view.gateway_mac, seat.mac}):
+                for router in sorted({*view.router_macs.values(), view.gateway_mac, seat.mac}):
                     for ip in seat.v4[:1]:
                         packet = make.udp(router, probes.STRANGER_MAC, ip, probes.STRANGER_V4)
                         yield f"{ROUTED}{name}, which is not needed there,", PRUNING, own, packet
