@@ -32,7 +32,7 @@ def gateways(view: View) -> Iterator[Violation]:
                 yield from _answered(view, seat, port, question, answer)
             for question in _not_for_it(view, seat, facts):
                 journey = inject(view, seat, port, question)
-                if any(row.port == port for row in journey.deliveries):
+                if any(row.port == port and not row.packet.same_frame(question) for row in journey.deliveries):
                     yield Violation(FIRST_HOP, f"{seat} gets an answer for an address that nobody has there", journey)
             if facts.settled and view.may_have_router(seat):
                 for packet in probes.to_routers(seat):

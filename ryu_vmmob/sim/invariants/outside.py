@@ -187,7 +187,8 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 asks, tells = make.arp_request(theirs, its, mine), make.arp_reply(own, mine, theirs, its)
                 answer = make.arp_reply(theirs, its, own, mine)
                 direct = asks.with_fields(eth_dst=own)
-                stranger = inject(view, external, external.port, asks.with_fields(arp_spa=probes.STRANGER_V4))
+                far = int(interface.network.broadcast_address) + 14
+                stranger = inject(view, external, external.port, asks.with_fields(arp_spa=far))
                 yield from silence(stranger, f"{external} asks from an address that is not on this wire", ISOLATION)
             else:
                 asks = make.neighbour_solicitation(theirs, its, mine)

@@ -29,7 +29,7 @@ def strangers(view: View) -> Iterator[Violation]:
                 yield from silence(journey, f"{text} enters {port}", number)
                 if view.cugs and not server.tagged:
                     yield from shown(journey, f"{text} enters {port}")
-                else:  # a strange tag is nobody's, and no one is told
+                elif all(seat.tags != tags for seat in view.seats_at[server.name]):  # such a tag is nobody's: no one is told
                     yield from unshown(journey, f"{text} enters {port}")
 
 
