@@ -1,7 +1,8 @@
 """What a hypervisor programs into its virtual switch, as a pure function of the interfaces that are plugged there.
 
-No learning: destinations are known. Toward the fabric a frame carries the VLAN-ID that the controller named for the
-interface (none on an untagged server); toward the guest it carries no tag, or the guest's own.
+No learning: destinations are known. Toward the fabric a frame carries the guest's own tag if it has one, else the VLAN-ID that
+the controller named for the interface (none on an untagged server); toward the guest it carries no tag, or the guest's own.
+To a virtual switch two VLAN-IDs are two networks: guests of one CUG under different ones meet in the fabric only.
 
 =======  ==================================================================================================
 table 0  which CUG a frame belongs to (register 0), and whether the fabric or a guest sent it (register 1)
@@ -24,9 +25,9 @@ PRESENT = 0x1000  # vlan_vid's "there is a tag" bit (OpenFlow 1.3)
 
 @dataclass(frozen=True)
 class Plug:
-    """One interface of a VM on one server. ``key`` numbers its CUG; ``port`` is its device on the virtual switch.
+    """One interface of a VM on one server. ``key`` numbers its CUG and ``vlan_id``; ``port`` is its device there.
 
-    ``vlan_id`` is what the fabric wants on the wire (None: nothing), ``guest_vlan_id`` the tag the guest itself writes.
+    ``vlan_id`` is the tag on the wire (None: nothing), ``guest_vlan_id`` the tag the guest itself writes.
     """
 
     key: int

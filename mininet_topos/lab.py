@@ -60,7 +60,7 @@ class Lab:
         self.outside: dict[str, Outside] = {}
         self._net: Any = None
         self._taps = 0
-        self._cug_keys: dict[str, int] = {}
+        self._cug_keys: dict[tuple[str, int | None], int] = {}
         self._undo = ExitStack()
 
     # life
@@ -203,8 +203,9 @@ class Lab:
     def _plug(self, vm: Vm, server: str, vlan_ids: Sequence[int | None], moving: bool) -> None:
         self.reserve(server, len(vm.interfaces))
         for index, (interface, vlan_id) in enumerate(zip(vm.interfaces, vlan_ids, strict=True)):
-            key = self._cug_keys.setdefault(interface.cug, len(self._cug_keys) + 1)
-            plug = Plug(key, interface.mac, 0, vlan_id, interface.guest_vlan_id, moving)
+            tag = interface.guest_vlan_id if vlan_id is None else vlan_id
+            key = self._cug_keys.setdefault((interface.cug, tag), len(self._cug_keys) + 1)
+            plug = Plug(key, interface.mac, 0, tag, interface.guest_vlan_id, moving)
             tap = self.servers[server].plug(vm.name, index, plug)
             vm.nic.ask({"op": "plug", "interface": index, "place": server, "tap": tap})
         vm.places.append(server)

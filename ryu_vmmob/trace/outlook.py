@@ -29,9 +29,13 @@ def obstacle(case: Case) -> str | None:
 def _inside(case: Case, cug: str, vm: str | None, address: Address) -> str | None:
     if vm is None:
         return None if case.gateway is not None else f"nobody in CUG {cug} has {address}"
-    servers = [case.state.fabric.servers[seat.server] for seat in case.state.seats_of(case.state.vms[vm]) if seat.receives]
-    if all(row.tagged and case.state.vlan_id(cug, row.l2_domain) is None for row in servers):
-        domains = ", ".join(sorted({str(row.l2_domain) for row in servers}))
+    state = case.state
+    card = next(row for row in state.vms[vm].interfaces if row.cug == cug)
+    places = [seat.server for seat in state.seats_of(state.vms[vm]) if seat.receives]
+    if not any(state.speaks(cug, state.wire(card, name)) for name in places):
+        if any(state.server_vlan_id(cug, name) is not None for name in places):
+            return f"VLAN-ID {card.guest_vlan_id} is VM {vm}'s own, not that of CUG {cug} where it is, and not translated there"
+        domains = ", ".join(sorted({str(state.fabric.servers[name].l2_domain) for name in places}))
         return f"CUG {cug} has no VLAN-ID in L2 domain {domains}, so VM {vm} cannot be reached there"
     return None
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.policy import TCP, UDP, Policy
 from ryu_vmmob.model.policy import Selector as Chosen
 from ryu_vmmob.model.state import State
@@ -48,7 +50,7 @@ def _external(window: Sequence[State], name: str) -> ExternalFacts:
     state = window[-1]
     row = state.fabric.externals[name]
     found = {
-        (one.neighbours, name in one.externals_down, row.routing_domain in one.routing_domains, one.ways) for one in window
+        (one.neighbours, name in one.externals_down, _routes(one, row), one.ways) for one in window
     }
     return ExternalFacts(
         name,
@@ -60,6 +62,12 @@ def _external(window: Sequence[State], name: str) -> ExternalFacts:
         row.vlan_id,
         settled=len(found) == 1,
     )
+
+
+def _routes(state: State, external: External) -> bool:
+    """Whether an external network's edge routes for it: not before its routing domain has a member somewhere."""
+    found = state.presences.get(routed_segment(external.routing_domain))
+    return found is not None and external.attach.switch in found.edges
 
 
 def _rules(state: State) -> tuple[Rule, ...]:

@@ -408,3 +408,16 @@ def test_a_write_waits_longer_than_it_asks_the_controller_to(monkeypatch: pytest
     with pytest.raises(EnoughError):
         client.put("/v1/cugs/web", {}, wait=100.0, other=None)
     assert (given["timeout"], given["params"]) == ((3, 103.0), {"wait": "100.0"})
+
+
+# placements
+
+
+def test_placements_say_where_a_vm_may_go_and_why_not_elsewhere(pair: Shell) -> None:
+    lines = pair.run("vm", "placements", "web1").stdout.splitlines()
+    assert lines[0].split("  ")[0] == "server"
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in lines[1:]}
+    assert rows["srv-a1"] == ["no", "VM 'web1' is on server 'srv-a1' already"]
+    assert rows["srv-c1"] == ["yes", "web 500"]
+    assert rows["srv-a2"] == ["yes", "web untagged"]
+    assert pair.json("vm", "placements", "web1")["items"][0]["possible"] is False

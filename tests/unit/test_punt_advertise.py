@@ -47,6 +47,20 @@ def test_one_for_each_cug_at_each_tagged_server() -> None:
     assert told(state, "tor-b") == told(state, "spine") == []
 
 
+def test_under_each_tag_that_a_cug_has_at_a_server() -> None:
+    plan = two_racks()
+    rack = replace(plan.l2_domains["rack-a"], translate_guest_tags=True)
+    plan = replace(plan, l2_domains={**plan.l2_domains, "rack-a": rack})
+    guests = [vm(f"g{host}", "a1", replace(nic("web", 1, host), guest_vlan_id=own)) for host, own in ((11, 300), (12, None))]
+    state = start(plan, *CUGS, *guests, vm("g13", "a1", replace(nic("web", 1, 13), guest_vlan_id=300)))
+    both = sorted([300, state.vlan_ids("web")["rack-a"]])
+    assert told(state, "tor-a") == [(f"tor-a:1/{tag}", ALL, "2001:db8:1::", 1800) for tag in both]
+    state = start(plan, *CUGS, *(replace(put, server="a3") for put in guests), vm("db", "a3", D1))
+    assert [row[:2] for row in told(state, "tor-a")] == [
+        ("tor-a:3", mac_text(W2.mac)), ("tor-a:3", mac_text(D1.mac)), ("tor-a:3/300", ALL),
+    ]  # fmt: skip
+
+
 def test_to_each_member_where_a_multicast_could_not_be_told_apart() -> None:
     state = start(two_racks(), *CUGS, vm("one", "a3", W1, D1), vm("two", "a3", W2))
     assert told(state, "tor-a") == [

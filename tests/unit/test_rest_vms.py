@@ -203,3 +203,33 @@ def test_waiting_tells_which_switches_have_confirmed(service: Service) -> None:
 def test_without_waiting_nothing_is_said_of_switches(service: Service) -> None:
     assert "switches" not in service.put("/v1/cugs/web", WEB)
     assert service.waited == []
+
+
+@pytest.mark.requirement("R24", "R27", "R28")
+def test_a_guests_tag_where_it_collides_names_the_rules_and_the_other_cug(service: Service) -> None:
+    service.with_web()
+    service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
+    interface = {"cug": "db", "mac": "02:00:00:00:00:21", "ips": ["10.2.0.11"], "guest_vlan_id": 500}
+    assert service.put("/v1/vms/db1", {"server": "srv-c1", "interfaces": [interface]})["interfaces"][0]["vlan_id"] is None
+    interface = {"cug": "web", "mac": "02:00:00:00:00:22", "ips": ["10.1.0.22"], "guest_vlan_id": 500}
+    service.put("/v1/vms/web2", {"server": "srv-a2", "interfaces": [interface]})
+    for query in ("", "?dry_run=true"):
+        detail = problem(service.ask("POST", f"/v1/migrations{query}", {"vm": "web2", "to": "srv-c1"}), 409)
+        assert all(word in detail for word in ("R24", "R27", "R28", "CUG 'web'", "500 is that of CUG 'db'", "'rack-c'"))
+    rows = {row["server"]: row for row in service.get("/v1/vms/web2/placements")["items"]}
+    assert rows["srv-c1"] == {"server": "srv-c1", "possible": False, "reason": detail, "interfaces": []}
+    assert service.get("/v1/migrations") == {"items": []}
+
+
+@pytest.mark.requirement("R27")
+def test_placements_of_a_vm(service: Service) -> None:
+    service.with_web()
+    rows = service.get("/v1/vms/web1/placements")["items"]
+    assert [row["server"] for row in rows] == sorted(row["server"] for row in rows)
+    assert [row["server"] for row in rows if not row["possible"]] == ["srv-a1"]
+    for row in rows[1:]:
+        dry = service.ask("POST", "/v1/migrations?dry_run=true", {"vm": "web1", "to": row["server"]}).json
+        plain = [{key: one[key] for key in ("cug", "from_vlan_id", "to_vlan_id")} for one in row["interfaces"]]
+        assert plain == dry["interfaces"]
+    problem(service.ask("GET", "/v1/vms/nobody/placements"), 404)
+    problem(service.ask("POST", "/v1/vms/web1/placements"), 405)
