@@ -30,7 +30,7 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, facts):
                 yield from _answered(view, seat, port, question, answer)
-            for question in _not_for_it(view, seat, facts):
+            for question in _not_for_it(view, seat, facts) if facts.settled else ():
                 journey = inject(view, seat, port, question)
                 if any(row.port == port and not row.packet.same_frame(question) for row in journey.deliveries):
                     yield Violation(FIRST_HOP, f"{seat} gets an answer for an address that nobody has there", journey)
@@ -92,7 +92,7 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
                 yield make.arp_reply(seat.mac, source, mac, int(gateway))
     for other in view.cugs.values():
         far = facts.routing_domain is None or other.routing_domain != facts.routing_domain
-        for gateway in other.gateways if far and other.name != facts.name else ():
+        for gateway in other.gateways if far and other.settled and other.name != facts.name else ():
             near = (facts, *view.cugs_of.get(facts.routing_domain or "", ()))
             if not any(row.covers(gateway) for row in near):
                 for source in [int(ip) for ip in seat.ips if ip.version == gateway.version][:1]:

@@ -74,7 +74,8 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
             if not where.targets:
                 yield from route(view, seat, port, pair.allowed.with_fields(nw_ttl=1))
         if pair.denied is not None:
-            for ttl in (DEFAULT_TTL, 1):
+            # A gateway that routes nothing at all may still say that a packet's time is over.
+            for ttl in (DEFAULT_TTL, 1) if view.routing_domain(seat) is not None else (DEFAULT_TTL,):
                 yield from route(view, seat, port, pair.denied.with_fields(nw_ttl=ttl))
     yield from _back_into_its_cug(view, seat, port)
     yield from _never_routed(view, choice, seat, port)
@@ -83,7 +84,7 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
 def _back_into_its_cug(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
     """A member that hands the gateway a packet for its own subnet: routed, so denied where no rule allows it."""
     facts = view.cugs[seat.cug]
-    if view.former_policies or not facts.settled:
+    if view.former_policies or not facts.settled or facts.routing_domain is None:
         return
     peers = [seats[0] for owner, seats in view.members[seat.cug].items() if owner != seat.owner]
     ends: list[tuple[Seat | CugFacts, Address]] = [(peer, ip) for peer in peers[:1] for ip in peer.ips]
