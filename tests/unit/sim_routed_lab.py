@@ -1,23 +1,11 @@
-"""A routed network written out by hand, with tables that carry it rightly, rules and all.
-
-    a1 (tagged)   --1 tor-a 49--1 core 2--49 tor-b 1-- b1 (tagged)
-    a2 (untagged) --2            3              2---- b2 (untagged: a guest with a tag of its own, and one without)
-                                 |
-                                 49 edge 9-- internet, 8-- partner
-
-    routing domain red: web (w1 a1, w2 b1), db (d1 a1, d2 b2, d3 a2 with guest's tag); internet and partner
-    routing domain blue: lab (l1 a1, l2 b1), with the addresses of web, and cam (c1 a1); solo (s1 b2) is in none
-
-As in `sim_lab`, nothing here comes from the compiler.
-"""
+"""Tables written out by hand that carry the network of `sim_routed_facts` rightly: nothing here is from the compiler."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.fields import (
     ETH_ARP,
     ETH_IPV4,
@@ -45,103 +33,27 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, VIA, Table, metadata
-from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector, routed_segment
+from ryu_vmmob.sim.facts import ExternalFacts, Rule, Selector, routed_segment
 from ryu_vmmob.sim.view import Seat, View
 from tests.unit.sim_lab import Entries, build
-
-P = PortRef
-LINKS = {name: Link(P(name, 49), P("core", port), "core") for port, name in ((1, "tor-a"), (2, "tor-b"), (3, "edge"))}
-PORT_TO = {"tor-a": 1, "tor-b": 2, "edge": 3}
-EDGES = tuple(PORT_TO)
-GATEWAY = 0x02005E000001
-ROUTER = {"tor-a": 0x02AAAA000001, "tor-b": 0x02AAAA000002, "edge": 0x02AAAA000003}
-HOPS = {"internet": 0x02BBBB000001, "partner": 0x02BBBB000002}
-
-CUGS = {
-    "web": CugFacts("web", (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64")),
-                    (ip_address("10.1.0.1"), ip_address("2001:db8:1::1")), "red"),
-    "db": CugFacts("db", (ip_network("10.2.0.0/24"), ip_network("2001:db8:2::/64")),
-                   (ip_address("10.2.0.1"), ip_address("2001:db8:2::1")), "red"),
-    "lab": CugFacts("lab", (ip_network("10.1.0.0/24"),), (ip_address("10.1.0.1"),), "blue"),
-    "cam": CugFacts("cam", (ip_network("10.3.0.0/24"),), (ip_address("10.3.0.1"),), "blue"),
-    "solo": CugFacts("solo", (ip_network("10.9.0.0/24"),), (ip_address("10.9.0.1"),)),
-}  # fmt: skip
-KEYS = {"web": 1, "db": 2, "lab": 3, "cam": 5, "solo": 4, "routed:red": 11, "routed:blue": 12}
-SCOPES = {"web": 11, "db": 11, "lab": 12, "cam": 12, "solo": 4, "routed:red": 11, "routed:blue": 12}
-DOMAINS = {"tor-a": "rack-a", "tor-b": "rack-b", "edge": "core", "core": "core"}
-VLAN_IDS = {
-    (domain, name): base + number
-    for domain, base in (("rack-a", 100), ("rack-b", 110), ("core", 2000))
-    for number, name in enumerate(KEYS)
-}
-INTERNET = ExternalFacts(
-    "internet", P("edge", 9), "red", (ip_interface("192.0.2.1/24"), ip_interface("2001:db8:ffff::1/64")),
-    (ip_network("0.0.0.0/0"), ip_network("::/0")),
-    {ip_address("192.0.2.254"): HOPS["internet"], ip_address("2001:db8:ffff::fe"): HOPS["internet"]},
-)  # fmt: skip
-PARTNER = ExternalFacts(
-    "partner", P("edge", 8), "red", (ip_interface("198.18.0.1/30"),), (ip_network("172.16.0.0/12"),),
-    {ip_address("198.18.0.2"): HOPS["partner"]}, 77,
-)  # fmt: skip
-EXTERNALS = (INTERNET, PARTNER)
-FABRIC = Fabric(
-    name="routed-lab",
-    gateway_mac="02:00:5e:00:00:01",
-    data_centers={},
-    l2_domains={name: L2Domain(name, tuple(range(base, base + 90))) for name, base in
-                (("rack-a", 100), ("rack-b", 110), ("core", 2000))},
-    switches={
-        "tor-a": Switch("tor-a", 1, Role.TOR, "rack-a"),
-        "core": Switch("core", 2, Role.SPINE, "core"),
-        "tor-b": Switch("tor-b", 3, Role.TOR, "rack-b"),
-        "edge": Switch("edge", 4, Role.BORDER, "core"),
-    },
-    links=tuple(LINKS.values()),
-    servers={
-        "a1": Server("a1", (P("tor-a", 1),), "rack-a"),
-        "a2": Server("a2", (P("tor-a", 2),), None),
-        "b1": Server("b1", (P("tor-b", 1),), "rack-b"),
-        "b2": Server("b2", (P("tor-b", 2),), None),
-    },
-    externals={row.name: External(row.name, row.port, "red", row.addresses, row.prefixes, (), row.vlan_id)
-               for row in EXTERNALS},
-)  # fmt: skip
-LINK_NAMES = frozenset(link.name for link in LINKS.values())
-TORS_ONLY = LINK_NAMES - {LINKS["edge"].name}
-ALLOWED = {
-    "web": TORS_ONLY, "db": TORS_ONLY, "lab": TORS_ONLY, "cam": frozenset[str](), "routed:red": LINK_NAMES,
-    "routed:blue": TORS_ONLY,
-}  # fmt: skip
-
-
-def seat(vm: str, cug: str, number: int, server: str, guest: int | None = None, **more: Any) -> Seat:
-    place = FABRIC.servers[server]
-    vlan_id = VLAN_IDS[place.l2_domain, cug] if place.l2_domain else guest
-    ips = tuple(subnet.network_address + number for subnet in CUGS[cug].subnets)
-    mac = 0x020000000000 | KEYS[cug] << 8 | number
-    return Seat(vm, 0, cug, mac, ips, server, place.attach, vlan_id, **more)
-
-
-W1, W2 = seat("w1", "web", 11, "a1"), seat("w2", "web", 12, "b1")
-D1, D2, D3 = seat("d1", "db", 11, "a1"), seat("d2", "db", 12, "b2", guest=30), seat("d3", "db", 13, "a2", guest=5)
-L1, L2 = seat("l1", "lab", 11, "a1"), seat("l2", "lab", 12, "b1")
-C1, S1 = seat("c1", "cam", 11, "a1"), seat("s1", "solo", 11, "b2")
-SEATS = (W1, W2, D1, D2, D3, L1, L2, C1, S1)
-
-ANY = Selector("any")
-WEB, DB = Selector("cug", "web"), Selector("cug", "db")
-RULES = (
-    Rule(True, WEB, DB, "tcp", ((5432, 5432),), replies=True),
-    Rule(True, WEB, DB, "icmp"),
-    Rule(True, DB, WEB, "udp"),
-    Rule(False, Selector("vm", "d2"), WEB, "udp", ((9, 9),), 200),
-    Rule(True, WEB, Selector("prefix", ip_network("0.0.0.0/0")), "udp", priority=10),
-    Rule(True, WEB, Selector("prefix", ip_network("::/0")), "udp", priority=10),
-    Rule(True, Selector("prefix", ip_network("0.0.0.0/0")), WEB, "tcp", ((80, 80),), 10, replies=True),
-    Rule(True, ANY, Selector("vm", "w2"), "tcp", ((443, 443),), 10),
-    Rule(False, Selector("prefix", ip_network("172.16.0.0/12")), WEB, priority=300),
-    Rule(False, WEB, WEB, "tcp", ((23, 23),)),
-    Rule(True, Selector("cug", "lab"), ANY, "udp"),
+from tests.unit.sim_routed_facts import (
+    ALLOWED,
+    CUGS,
+    EDGES,
+    EXTERNALS,
+    FABRIC,
+    GATEWAY,
+    HOPS,
+    KEYS,
+    LINKS,
+    PORT_TO,
+    ROUTER,
+    RULES,
+    SCOPES,
+    SEATS,
+    VLAN_IDS,
+    on_wire,
+    prefix,
 )
 
 
@@ -313,17 +225,17 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
     yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),) if out.vlan_id else (), Table.ADMIT, meta)
     for kind in (ETH_IPV4, ETH_IPV6):
         yield Flow(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
-    for prefix in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"):
-        yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", ip_network(prefix))))
+    for never in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"):
+        yield Flow(Table.ADMIT, 4000, match(in_port=port, **prefix("src", ip_network(never))))
     for facts in CUGS.values():
         for subnet in facts.subnets if facts.routing_domain == "red" else ():
-            yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", subnet)))
+            yield Flow(Table.ADMIT, 4000, match(in_port=port, **prefix("src", subnet)))
     where = {"in_port": port, "eth_src": hop}
     for address in out.addresses:
         yield from _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT)))
-        yield Flow(Table.ADMIT, 4000, match(in_port=port, **_prefix("src", ip_network(address.ip))))
+        yield Flow(Table.ADMIT, 4000, match(in_port=port, **prefix("src", ip_network(address.ip))))
         if address.version == 4:
-            rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, **_on_wire(address))
+            rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, **on_wire(address))
             yield Flow(Table.ADMIT, 3000, rule, goto=Table.ANSWER)
     for facts in CUGS.values():
         for gateway in facts.gateways if facts.routing_domain == "red" else ():
@@ -337,16 +249,6 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
             target = (int(address.network.network_address), int(address.network.netmask))
             rule = match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136, ipv6_nd_target=target)
             yield Flow(Table.ADMIT, 3000, rule, tell)
-
-
-def _on_wire(address: Any) -> dict[str, Any]:
-    return {"arp_spa": (int(address.network.network_address), int(address.network.netmask))}
-
-
-def _prefix(side: str, subnet: Any) -> dict[str, Any]:
-    kind, name = (ETH_IPV4, "ipv4") if subnet.version == 4 else (ETH_IPV6, "ipv6")
-    mask = int(subnet.netmask)
-    return {"eth_type": kind, **({f"{name}_{side}": (int(subnet.network_address), mask)} if mask else {})}
 
 
 _NEVER_ROUTED: tuple[dict[str, Any], ...] = (
@@ -386,7 +288,7 @@ def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
                 scope = here or there
                 for back in (False, True) if rule.replies else (False,):
                     sides = ("dst", "src") if back else ("src", "dst")
-                    ends = {**_prefix(sides[0], source), **_prefix(sides[1], target)}
+                    ends = {**prefix(sides[0], source), **prefix(sides[1], target)}
                     if scope is not None:
                         ends["metadata"] = SCOPE.of(scope)
                     yield from _spoken(rule, version, ends, "src" if back else "dst")
@@ -402,7 +304,7 @@ def _on_link(rule: Rule, version: int, sources: Sequence[Any]) -> Iterator[dict[
     for source in (*sources, *near):
         for target in (*sources, *near, *groups):
             if target not in sources or source not in sources:
-                ends = {**_prefix("src", source), **_prefix("dst", target), "metadata": _meta(name)}
+                ends = {**prefix("src", source), **prefix("dst", target), "metadata": _meta(name)}
                 yield from _spoken(rule, version, ends, "dst")
 
 
@@ -450,8 +352,8 @@ def _routes(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]
     for key in dict.fromkeys((one.cug, one.mac, ip) for one in seats for ip in one.ips):
         yield from _host(name, key[0], key[2], [one for one in seats if (one.cug, one.mac) == key[:2] and one.receives])
     for out in externals:
-        for prefix in (*out.prefixes, *(address.network for address in out.addresses), *map(ip_network, out.next_hops)):
-            yield from _exit(name, out, prefix)
+        for outside in (*out.prefixes, *(address.network for address in out.addresses), *map(ip_network, out.next_hops)):
+            yield from _exit(name, out, outside)
 
 
 def _host(name: str, cug: str, ip: Any, seats: Sequence[Seat]) -> Iterator[Flow]:
@@ -460,7 +362,7 @@ def _host(name: str, cug: str, ip: Any, seats: Sequence[Seat]) -> Iterator[Flow]
     segment = routed_segment(str(CUGS[cug].routing_domain))
     here = [one for one in seats if one.switch == name]
     far = list(dict.fromkeys(one.switch for one in seats if one.switch != name))
-    rule = _prefix("dst", ip_network(ip))
+    rule = prefix("dst", ip_network(ip))
     away: list[Action] = [DecTtl()]
     for edge in far:
         away += [SetField("eth_src", ROUTER[name]), SetField("eth_dst", ROUTER[edge]),
@@ -477,24 +379,24 @@ def _host(name: str, cug: str, ip: Any, seats: Sequence[Seat]) -> Iterator[Flow]
         yield Flow(Table.ROUTE, 628, match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule), tuple(away))
     for subnet in CUGS[cug].subnets:
         if subnet.version == ip.version:
-            nobody = match(metadata=scope, **_prefix("dst", subnet))
+            nobody = match(metadata=scope, **prefix("dst", subnet))
             yield Flow(Table.ROUTE, 500 + subnet.prefixlen, nobody, (Output(CONTROLLER, 128),))
 
 
-def _exit(name: str, out: ExternalFacts, prefix: Any) -> Iterator[Flow]:
+def _exit(name: str, out: ExternalFacts, subnet: Any) -> Iterator[Flow]:
     own, scope = SetField("eth_src", ROUTER[name]), SCOPE.of(11)
-    rule = _prefix("dst", prefix)
+    rule = prefix("dst", subnet)
     if name == out.switch:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0))
         leave: tuple[Action, ...] = (
             DecTtl(), own, SetField("eth_dst", HOPS[out.name]), *_tag(out.tags), Output(out.port.port),
         )  # fmt: skip
-        if prefix in {address.network for address in out.addresses}:
+        if subnet in {address.network for address in out.addresses}:
             leave = (Output(CONTROLLER, 128),)  # somebody there who has not been asked for yet
     else:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0), via=VIA.of(0))
         leave = (DecTtl(), own, SetField("eth_dst", ROUTER[out.switch]), *_tag((VLAN_IDS["core", "routed:red"],)), Output(49))
-    yield Flow(Table.ROUTE, 500 + prefix.prefixlen, match(metadata=meta, **rule), leave)
+    yield Flow(Table.ROUTE, 500 + subnet.prefixlen, match(metadata=meta, **rule), leave)
 
 
 # Bridging
