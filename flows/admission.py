@@ -18,6 +18,7 @@ from ryu_vmmob.model.objects import Interface, Seat
 UDP = 17
 _DHCP_CLIENT, _DHCP_SERVER = 68, 67
 _MLD_V1_REPORT, _MLD_V2_REPORT = 131, 143
+_ROUTER_SOLICITATION = 133
 _ROUTER_ADVERTISEMENT, _REDIRECT = 134, 137
 COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited: its Ethernet header would do."""
@@ -97,5 +98,6 @@ def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
     # Any other solicitation or advertisement is a lie; and a VM is no router, so it announces none (RFC 6105).
     for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, _ROUTER_ADVERTISEMENT, _REDIRECT):
         yield Priority.SPECIAL, {**icmp, "icmpv6_type": kind}, False
-    for kind in (_MLD_V1_REPORT, _MLD_V2_REPORT):
+    # What is said before any address is ready (RFC 4861, 4.1; RFC 3590, 4; RFC 3810, 5.2.13).
+    for kind in (_ROUTER_SOLICITATION, _MLD_V1_REPORT, _MLD_V2_REPORT):
         yield Priority.NORMAL, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True

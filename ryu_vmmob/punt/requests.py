@@ -51,7 +51,7 @@ def _answer(case: Case) -> tuple[bytes, Address] | None:
         said = arp_reply(owner.mac, content.tpa, content.sha, content.spa)
         # To the station that asked, as the switch would, whomever the question names as its sender.
         return frame.src.to_bytes(6) + said[6:], address_of(content.spa, 4)
-    if not isinstance(content, Ipv4 | Ipv6) or not content.src:
+    if not isinstance(content, Ipv4 | Ipv6) or not (content.src or isinstance(message, RouterSolicitation)):
         return None
     asker = address_of(content.src, 4 if isinstance(content, Ipv4) else 6)
     if isinstance(message, EchoRequest):
@@ -65,7 +65,10 @@ def _answer(case: Case) -> tuple[bytes, Address] | None:
         )
         return said, asker
     if isinstance(message, RouterSolicitation) and case.cug is not None:
-        return router_advertisement_of(case.state, case.cug, frame.src, content.src), asker
+        if content.src:
+            return router_advertisement_of(case.state, case.cug, frame.src, content.src), asker
+        # Who has no address yet is told as all nodes are (RFC 4861, 6.2.6), in a frame for it alone: others may be on that wire.
+        return frame.src.to_bytes(6) + router_advertisement_of(case.state, case.cug)[6:], asker
     return None
 
 

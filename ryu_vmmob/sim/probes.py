@@ -79,7 +79,7 @@ def _without_option(packet: Packet) -> Packet:
 
 def to_routers(seat: Seat) -> Iterator[Packet]:
     """Questions for the routers on the link: the gateway's to answer; where there is none, everybody hears them."""
-    for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
+    for ip in (0, *seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
         yield make.router_solicitation(seat.mac, ip)
 
 

@@ -177,7 +177,7 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
     icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
     for kind in (134, 135, 136, 137) if one.v6 else ():
         yield 2000, {**icmp, "icmpv6_type": kind}, False
-    for kind in (131, 143) if one.v6 else ():
+    for kind in (131, 133, 143) if one.v6 else ():
         yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
         yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True

@@ -151,6 +151,13 @@ def test_a_router_solicitation_is_answered_to_the_asker() -> None:
     assert (prefix.prefix, prefix.prefixlen, prefix.L, prefix.A) == ("2001:db8:1::", 64, 1, 0)
 
 
+def test_who_has_no_address_yet_is_answered_as_all_nodes_are() -> None:
+    """RFC 4861, 6.2.6: to all nodes; here in a frame to the asker alone."""
+    frame = sent(ask(dcs(), "tor-a:1", from_member(dcs(), "web"), Table.ANSWER, rs("::")))[1]
+    assert (frame.dst, frame[IPv6].dst) == (mac_text(WEB1.mac), "ff02::1")
+    assert frame[ICMPv6ND_RA].routerlifetime == 1800
+
+
 def test_without_a_routing_domain_the_gateway_is_no_default_router() -> None:
     state = dcs()
     local = str(IPv6Address(eui64_link_local(LONE1.mac)))
@@ -174,7 +181,7 @@ def test_no_answer() -> None:
     arp = ARP(op=1, hwsrc=mac_text(WEB1.mac), psrc="10.1.0.11", pdst="10.1.0.99")
     nothing(state, "tor-a:1", web, Ether(src=mac_text(WEB1.mac), dst="ff:ff:ff:ff:ff:ff") / arp)
     nothing(state, "tor-a:1", web, ether(0x333300000001, WEB1.mac) / IPv6(**nd) / ICMPv6ND_NS(tgt="2001:db8:1::99"))
-    nothing(state, "tor-a:1", web, rs("::"))
+    nothing(state, "tor-a:1", web, rs("::", 0x02CC00000001))
     nothing(state, "tor-a:1", web, rs(local, 0x02CC00000001))
     nothing(state, "tor-a:1", web, ether(GATEWAY_MAC, WEB1.mac) / IPv6(src=local, dst="ff02::1") / ICMPv6EchoRequest())
     nothing(state, "tor-a:1", web, b"")
