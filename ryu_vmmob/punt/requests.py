@@ -67,7 +67,7 @@ def _answer(case: Case) -> tuple[bytes, Address] | None:
     if isinstance(message, RouterSolicitation) and case.cug is not None:
         if content.src:
             return router_advertisement_of(case.state, case.cug, frame.src, content.src), asker
-        # Who has no address yet is told as all nodes are (RFC 4861, 6.2.6), in a frame for it alone: others may be on that wire.
+        # Who has no address yet is told what all nodes are (RFC 4861, 6.2.6), in a frame of its own: others may be on the wire.
         return frame.src.to_bytes(6) + router_advertisement_of(case.state, case.cug)[6:], asker
     return None
 
