@@ -29,8 +29,6 @@ Wait = Annotated[
     float | None,
     typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait so long for the switches to confirm."),
 ]
-
-
 Show = Callable[[Any], None]
 """Prints an answer for people."""
 
@@ -50,7 +48,10 @@ class Asked:
 
     def answer(self, found: Any, show: Show) -> None:
         """Print an answer: as JSON when that is wanted, else with ``show``."""
-        print_json(found) if self.as_json else show(found)
+        if self.as_json:
+            print_json(found)
+        else:
+            show(found)
 
     def table(self, found: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print an answer: as JSON when that is wanted, else as a table."""
