@@ -86,13 +86,15 @@ class SwitchTables:
     def __init__(self) -> None:
         self.flows: dict[int, Flow] = {}
         self.groups: dict[int, Group] = {}
-        self.keys: dict[bytes, int] = {}
-        """What the switch takes for the same flow -> cookie."""
+        self.keys: dict[int, int] = {}
+        """Hash of what the switch takes for the same flow -> cookie. Half the memory of the thing itself; should two hashes ever
+        be the same, that is a clash like that of two cookies.
+        """
 
     def check(self, delta: Delta) -> None:
         """Raise Clash when two flows of the outcome would stand for the same key or share a cookie, or two groups an id."""
         for flow in delta.flows:
-            cookie = flow.cookie if flow.cookie in self.flows else self.keys.get(flow.key)
+            cookie = flow.cookie if flow.cookie in self.flows else self.keys.get(hash(flow.key))
             if cookie is not None and cookie not in delta.gone:
                 other = self.flows[cookie]
                 raise Clash(f"{flow.owner} and {other.owner} both want {flow}; there is {other}")
@@ -104,10 +106,10 @@ class SwitchTables:
         """Become what ``delta`` says; it has passed `check`."""
         for cookie in delta.gone:
             flow = self.flows.pop(cookie)
-            del self.keys[flow.key]
+            del self.keys[hash(flow.key)]
         for flow in delta.flows:
             self.flows[flow.cookie] = flow
-            self.keys[flow.key] = flow.cookie
+            self.keys[hash(flow.key)] = flow.cookie
         for number in delta.groups_gone:
             del self.groups[number]
         for group in (*delta.groups, *delta.groups_changed):

@@ -13,86 +13,28 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from ryu_vmmob.flows import wire_actions
+from ryu_vmmob.flows import decode, wire_actions
+from ryu_vmmob.flows.action import (
+    CONTROLLER,
+    IN_PORT,
+    Action,
+    DecTtl,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+    group_name,
+)
+from ryu_vmmob.flows.decode import Match
 from ryu_vmmob.flows.fields import FIELDS, show
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, Table, group_parts
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table
 
-IN_PORT: Final = 0xFFFFFFF8
-"""OFPP_IN_PORT: out of the port the frame came from."""
-CONTROLLER: Final = 0xFFFFFFFD
-"""OFPP_CONTROLLER."""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Send a copy out of ``port``; to the controller at most ``max_len`` bytes of it."""
-
-    port: int
-    max_len: int = 0
-
-    def __str__(self) -> str:
-        return {IN_PORT: "output:in_port", CONTROLLER: f"controller:{self.max_len}"}.get(self.port, f"output:{self.port}")
-
-
-@dataclass(frozen=True, slots=True)
-class ToGroup:
-    """Hand a copy to a group."""
-
-    group: int
-
-    def __str__(self) -> str:
-        return f"group:{group_name(self.group)}"
-
-
-@dataclass(frozen=True, slots=True)
-class SetField:
-    """Overwrite one field. ``vlan_vid`` takes the OXM value, tag-present bit included."""
-
-    name: str
-    value: int
-
-    def __str__(self) -> str:
-        return f"set_{self.name}:{show(self.name, self.value)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Copy one whole field over another of the same size (Open vSwitch's NXAST_REG_MOVE)."""
-
-    source: str
-    target: str
-
-    def __str__(self) -> str:
-        return f"move:{self.source}->{self.target}"
-
-
-@dataclass(frozen=True, slots=True)
-class PushVlan:
-    """Put an 802.1Q tag (0x8100) on the frame; a SetField of ``vlan_vid`` follows."""
-
-    def __str__(self) -> str:
-        return "push_vlan"
-
-
-@dataclass(frozen=True, slots=True)
-class PopVlan:
-    """Take the outer tag off."""
-
-    def __str__(self) -> str:
-        return "pop_vlan"
-
-
-@dataclass(frozen=True, slots=True)
-class DecTtl:
-    """Count down the TTL or hop limit of an IP packet, as a router does. The match has seen to it that it is 2 at least."""
-
-    def __str__(self) -> str:
-        return "dec_ttl"
-
-
-Action = Output | ToGroup | SetField | Move | PushVlan | PopVlan | DecTtl
-Match = tuple[tuple[str, int, "int | None"], ...]
-"""(field, value, mask or None) in wire order."""
+__all__ = [
+    "CONTROLLER", "IN_PORT", "Action", "Bucket", "DecTtl", "Flow", "Group", "GroupType", "Match", "Move", "Output", "PopVlan",
+    "PushVlan", "SetField", "ToGroup", "group_name", "match", "show_match",
+]  # fmt: skip
 
 
 def encode_actions(actions: tuple[Action, ...]) -> bytes:
@@ -165,9 +107,11 @@ class Flow:
 
     ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here); ``meter`` limits how many
     packets the flow takes at all. ``owner`` says whose it is (an object's key of the compiler); it is no part of the identity.
+
+    There are millions of them, so only the wire form is kept; all else is read back from it when somebody asks.
     """
 
-    __slots__ = ("actions", "body", "cookie", "goto", "key", "match", "metadata", "meter", "owner", "priority", "table")
+    __slots__ = ("_instructions", "_match", "cookie", "owner", "priority", "table")
 
     def __init__(
         self,
@@ -181,21 +125,55 @@ class Flow:
     ) -> None:
         self.table = table
         self.priority = priority
-        self.match = match
-        self.actions = actions
-        self.goto = goto
-        self.metadata = metadata
-        self.meter = meter
-        wire_match = encode_match(match)
-        # What the switch takes for "the same flow": an ADD with this key overwrites.
-        self.key = key = (table.id << 16 | priority).to_bytes(3, "big") + wire_match
-        instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
-        self.body = wire_match + instructions
-        self.cookie = COOKIE_MARK | int.from_bytes(blake2b(key + instructions, digest_size=7).digest(), "big")
+        self._match = encode_match(match)
+        # Often the very same object as that of other flows: what leads to one port or group is encoded once.
+        self._instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
+        self.cookie = COOKIE_MARK | int.from_bytes(blake2b(self.key + self._instructions, digest_size=7).digest(), "big")
         self.owner: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> bytes:
+        """What the switch takes for "the same flow": an ADD with this key overwrites."""
+        return (self.table.id << 16 | self.priority).to_bytes(3, "big") + self._match
+
+    @property
+    def body(self) -> bytes:
+        """Match and instructions, as they stand in a flow-mod."""
+        return self._match + self._instructions
+
+    @property
+    def match(self) -> Match:
+        """Fields in wire order."""
+        return decode.match(self._match)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What is done to the packet before it goes on."""
+        return decode.instructions(self._instructions).actions
+
+    @property
+    def goto(self) -> Table | None:
+        """The next table."""
+        number = decode.instructions(self._instructions).goto
+        return None if number is None else TABLES[number]
+
+    @property
+    def metadata(self) -> tuple[int, int] | None:
+        """The (value, mask) that is written."""
+        return decode.instructions(self._instructions).metadata
+
+    @property
+    def meter(self) -> int | None:
+        """The meter that the packet has to pass first."""
+        return decode.instructions(self._instructions).meter
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Flow) and self.key == other.key and self.body == other.body
+        return (
+            isinstance(other, Flow)
+            and self.cookie == other.cookie
+            and self.key == other.key
+            and self._instructions == other._instructions
+        )
 
     def __hash__(self) -> int:
         return self.cookie
@@ -279,9 +257,3 @@ def encode_bucket(bucket: Bucket) -> bytes:
     watch = 0xFFFFFFFF if bucket.watch is None else bucket.watch
     length = 16 + len(actions)
     return length.to_bytes(2, "big") + b"\x00\x00" + watch.to_bytes(4, "big") + b"\xff\xff\xff\xff" + bytes(4) + actions
-
-
-def group_name(number: int) -> str:
-    """A group id as people read it: ``next_hop/7/3`` (kind, segment key, index)."""
-    parts = group_parts(number)
-    return f"{parts[0].name.lower()}/{parts[1]}/{parts[2]}" if parts else str(number)

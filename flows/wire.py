@@ -49,7 +49,7 @@ def flow_add(flow: Flow, xid: int) -> bytes:
     body = flow.body
     return (
         _FLOW_FIXED.pack(
-            VERSION, _FLOW_MOD, 48 + len(body), xid, flow.cookie, 0, flow.key[0], _FLOW_ADD, 0, 0, flow.priority,
+            VERSION, _FLOW_MOD, 48 + len(body), xid, flow.cookie, 0, flow.table.id, _FLOW_ADD, 0, 0, flow.priority,
             _NO_BUFFER, _ANY, _ANY, 0,
         )
         + body

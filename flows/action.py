@@ -1,0 +1,90 @@
+"""What is done to a packet: the OpenFlow 1.3 actions this project uses, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ryu_vmmob.flows.fields import show
+from ryu_vmmob.flows.pipeline import group_parts
+
+IN_PORT: Final = 0xFFFFFFF8
+"""OFPP_IN_PORT: out of the port the frame came from."""
+CONTROLLER: Final = 0xFFFFFFFD
+"""OFPP_CONTROLLER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send a copy out of ``port``; to the controller at most ``max_len`` bytes of it."""
+
+    port: int
+    max_len: int = 0
+
+    def __str__(self) -> str:
+        return {IN_PORT: "output:in_port", CONTROLLER: f"controller:{self.max_len}"}.get(self.port, f"output:{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    """Hand a copy to a group."""
+
+    group: int
+
+    def __str__(self) -> str:
+        return f"group:{group_name(self.group)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Overwrite one field. ``vlan_vid`` takes the OXM value, tag-present bit included."""
+
+    name: str
+    value: int
+
+    def __str__(self) -> str:
+        return f"set_{self.name}:{show(self.name, self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy one whole field over another of the same size (Open vSwitch's NXAST_REG_MOVE)."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"move:{self.source}->{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Put an 802.1Q tag (0x8100) on the frame; a SetField of ``vlan_vid`` follows."""
+
+    def __str__(self) -> str:
+        return "push_vlan"
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Take the outer tag off."""
+
+    def __str__(self) -> str:
+        return "pop_vlan"
+
+
+@dataclass(frozen=True, slots=True)
+class DecTtl:
+    """Count down the TTL or hop limit of an IP packet, as a router does. The match has seen to it that it is 2 at least."""
+
+    def __str__(self) -> str:
+        return "dec_ttl"
+
+
+Action = Output | ToGroup | SetField | Move | PushVlan | PopVlan | DecTtl
+
+
+def group_name(number: int) -> str:
+    """A group id as people read it: ``next_hop/7/3`` (kind, segment key, index)."""
+    parts = group_parts(number)
+    return f"{parts[0].name.lower()}/{parts[1]}/{parts[2]}" if parts else str(number)
