@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
 
 from ryu_vmmob.flows.delta import SwitchTables, difference, shares
 from ryu_vmmob.flows.flow import Flow, Group
@@ -31,6 +33,15 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence
 
 
+_NOWHERE: Final[frozenset[str]] = frozenset()
+
+
+@lru_cache(maxsize=4096)
+def _the_same(found: frozenset[str]) -> frozenset[str]:
+    """One object for equal sets: all members of a CUG are at the same switches, and a set takes more than a flow."""
+    return found
+
+
 class Compiler:
     """The desired flows and groups of every switch."""
 
@@ -38,7 +49,7 @@ class Compiler:
         self.tables: dict[str, SwitchTables] = {}
         self._state: State | None = None
         self._contributions: dict[str, dict[Key, tuple[Entry, ...]]] = {}
-        self._where: dict[Key, set[str]] = {}
+        self._where: dict[Key, frozenset[str]] = {}
         self._owners: dict[str, Counter[int]] = {}
         """By switch, how many owners each shared flow has (`delta.SHARED`)."""
 
@@ -62,18 +73,23 @@ class Compiler:
 
     def adopt(self, plan: Plan) -> None:
         """Make a plan's outcome the desired state. Only the latest state's plan may be adopted."""
+        where: dict[Key, set[str]] = {}
         for (switch, key), entries in plan.contributions.items():
             rows = self._contributions.setdefault(switch, {})
+            places = where.get(key)
+            if places is None:
+                places = where[key] = set(self._where.get(key, ()))
             if entries:
                 rows[key] = entries
-                self._where.setdefault(key, set()).add(switch)
+                places.add(switch)
             else:
                 rows.pop(key, None)
-                places = self._where.get(key)
-                if places is not None:
-                    places.discard(switch)
-                    if not places:
-                        del self._where[key]
+                places.discard(switch)
+        for key, places in where.items():
+            if places:
+                self._where[key] = _the_same(frozenset(places))
+            else:
+                self._where.pop(key, None)
         for switch, delta in plan.deltas.items():
             self.tables.setdefault(switch, SwitchTables()).apply(delta)
         for switch, change in plan.shares.items():
@@ -97,7 +113,7 @@ class Compiler:
 
     def where(self, key: Key) -> frozenset[str]:
         """Switches to which an object contributes now."""
-        return frozenset(self._where.get(key, ()))
+        return self._where.get(key, _NOWHERE)
 
     def presence(self, cug: str) -> Presence | None:
         """Presence of a CUG in the adopted state."""

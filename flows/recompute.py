@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from immutables import Map
 
@@ -341,9 +342,12 @@ def _outside(state: State) -> object:
     return state.neighbours, state.externals_down
 
 
+# One object for all switches, as the owner of all its flows.
+@lru_cache(maxsize=4096)
 def _vm_key(member: Member) -> Key:
     return ("vm", member.vm, str(member.number))
 
 
+@lru_cache(maxsize=4096)
 def _route_key(member: Member) -> Key:
     return ("route", member.vm, str(member.number))
