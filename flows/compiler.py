@@ -32,7 +32,6 @@ from ryu_vmmob.model.draft import Change, everything
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence
 
-
 _NOWHERE: Final[frozenset[str]] = frozenset()
 
 

@@ -38,6 +38,7 @@ class Recompute:
         self.change = change
         self._where = where
         self._plan = plan
+        self._vms = frozenset(name for name in change.vms if self._differs(name))
 
     def everything(self) -> None:
         """Make all of it."""
@@ -48,10 +49,18 @@ class Recompute:
             self._cug(name)
         for name in sorted(change.routing_domains):
             self._routing_domain(name)
-        for name in sorted(change.vms):
+        for name in sorted(self._vms):
             self._vm(name)
         for name, edges in self._policies_touched().items():
             self._policy(name, edges)
+
+    def _differs(self, name: str) -> bool:
+        """Whether a VM itself gives its flows a reason to change: a phase that leaves its seats alone does not."""
+        before, state = self.before, self.state
+        if before is None or name not in before.vms or name not in state.vms:
+            return True
+        old, new = before.vms[name], state.vms[name]
+        return old.interfaces != new.interfaces or before.seats_of(old) != state.seats_of(new)
 
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
         made = tuple(spoken(self.state.fabric.switches[switch].dialect, entries))
@@ -96,7 +105,7 @@ class Recompute:
         self._members(name, old, new, same_tree)
         if not same:
             for member in self.state.members.get(name, Map()):
-                if member.vm not in self.change.vms:
+                if member.vm not in self._vms:
                     self._routes(member)
 
     def _segment(self, cug: Cug, switch: str, local: Local) -> Iterator[Entry]:
@@ -151,7 +160,7 @@ class Recompute:
         for cug in self.state.routed_cugs.get(name, Map()):
             self._gateway(cug, again=not same)
             for member in self.state.members.get(cug, Map()):
-                if member.vm not in self.change.vms:
+                if member.vm not in self._vms:
                     self._routes(member, now - before)
 
     def _hops(
@@ -201,7 +210,7 @@ class Recompute:
         if not left and not changed and same_tree:
             return
         for member in self.state.members.get(name, Map()):
-            if member.vm in self.change.vms:
+            if member.vm in self._vms:
                 continue
             key = _vm_key(member)
             for switch in left:
@@ -275,7 +284,7 @@ class Recompute:
                 found[name] = None if edges is None or before is None else before | edges
 
         touch(self.change.policies, None)
-        for vm in self.change.vms:
+        for vm in self._vms:
             touch(self.state.policies_of.get(("vm", vm), ()), self._edges_of_vm(vm))
         for cug in self.change.cugs:
             joined = self._joined(cug)

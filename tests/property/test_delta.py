@@ -58,7 +58,7 @@ def tables(*states: Contents) -> SwitchTables:
 
 def show(made: SwitchTables) -> tuple[dict[bytes, bytes], dict[int, bytes]]:
     """Place -> content, group -> content; the index of places is right."""
-    assert {flow.key: cookie for cookie, flow in made.flows.items()} == made.keys
+    assert {hash(flow.key): cookie for cookie, flow in made.flows.items()} == made.keys
     return {row.key: row.body for row in made.flows.values()}, {number: row.body for number, row in made.groups.items()}
 
 
