@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals
@@ -76,6 +77,7 @@ class Engine:
         self.desired.adopt(self.desired.plan(everything(self.state)))
         self.fleet = Fleet(fabric.switches, self.state.revision)
         self._active = {row.id for row in self.state.migrations.values() if not row.phase.is_final}
+        self._batches = {row.id for row in self.state.batches.values() if row.is_waiting}
         self._progressing = False
         self._look_again = False
         self.refusals = Refusals()
@@ -121,6 +123,9 @@ class Engine:
         for id_ in change.migrations:
             row = change.state.migrations.get(id_)
             (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
+        for id_ in change.batches:
+            batch = change.state.batches.get(id_)
+            (self._batches.add if batch is not None and batch.is_waiting else self._batches.discard)(id_)
         self.fleet.decide(change.state.revision, plan.deltas)
         for event in change.events:
             self.emit(event)
@@ -176,6 +181,8 @@ class Engine:
                 self._look_again = False
                 for command in self._due():
                     self._follow(command)
+                for id_ in sorted(self._batches):
+                    self._give_turns(id_)
         finally:
             self._progressing = False
         self.on_progress()
@@ -187,9 +194,18 @@ class Engine:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False
         except StoreError as error:
-            # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
-            self._look_again = False
-            self.emit(Event("store.failed", {"reason": str(error)}))
+            self._not_stored(error)
+
+    def _give_turns(self, batch: str) -> None:
+        try:
+            give_turns(lambda: self.state, self.execute, batch, self._clock())
+        except StoreError as error:
+            self._not_stored(error)
+
+    def _not_stored(self, error: StoreError) -> None:
+        # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
+        self._look_again = False
+        self.emit(Event("store.failed", {"reason": str(error)}))
 
     def _due(self) -> list[Command]:
         now = self._clock()

@@ -10,6 +10,7 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
+from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
@@ -29,6 +30,11 @@ def writes(before: State, change: Change) -> Iterator[Write]:
     yield from _objects("migration", change.migrations, before.migrations, after.migrations)
     yield from _objects("routing_domain", change.routing_domains, before.routing_domains, after.routing_domains)
     yield from _objects("policy", change.policies, before.policies, after.policies)
+    yield from _objects("batch", change.batches, before.batches, after.batches)
+    for id_, number in sorted(change.batch_vms):
+        turn = after.batch_vms.get(id_, Map()).get(number)
+        if turn != before.batch_vms.get(id_, Map()).get(number):
+            yield pair_write("batch_vm", (id_, number), turn)
     keys = {cug.key for name in change.cugs for state in (before, after) if (cug := state.cugs.get(name)) is not None}
     keys |= {
         row.key
@@ -62,7 +68,7 @@ def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: M
         new = after.get(name)
         if new is None and name in before:
             yield Write(kind, name, None)
-        elif isinstance(new, (Cug, Vm, Migration, RoutingDomain, Policy)) and new != before.get(name):
+        elif isinstance(new, (Cug, Vm, Migration, RoutingDomain, Policy, Batch)) and new != before.get(name):
             yield write(new)
 
 
@@ -112,6 +118,7 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
             state = _with_cug(state, cug)
     migrations = {row.id: row for row in found.get("migration", {}).values() if isinstance(row, Migration)}
     state = replace(state, migrations=Map(migrations))
+    state = _with_batches(state, found.get("batch", {}), found.get("batch_vm", {}))
     for vm in found.get("vm", {}).values():
         if isinstance(vm, Vm):
             state = _with_vm(state, vm)
@@ -141,6 +148,15 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
         if (routed := routed_presence(state, name)) is not None:
             presences[row.segment] = routed
     return replace(state, presences=Map(presences)), keys
+
+
+def _with_batches(state: State, batches: Mapping[str, object], rows: Mapping[str, object]) -> State:
+    found: dict[str, Map[int, BatchVm]] = {}
+    for row in rows.values():
+        if isinstance(row, BatchVm):
+            found[row.batch] = found.get(row.batch, Map()).set(row.number, row)
+    kept = {row.id: row for row in batches.values() if isinstance(row, Batch)}
+    return replace(state, batches=Map(kept), batch_vms=Map({id_: found.get(id_, Map()) for id_ in kept}))
 
 
 def _with_outside(state: State, neighbours: Mapping[str, object], down: object) -> State:

@@ -11,6 +11,16 @@ from typing import Final
 
 from ryu_vmmob.model import migration_steps as steps
 from ryu_vmmob.model.allocation import check_pins, free_segment_key, refuse_taken_pins, release
+from ryu_vmmob.model.batches import (
+    AbortBatch,
+    BatchMove,
+    BatchPass,
+    StartBatch,
+    abort_batch,
+    batch_move,
+    batch_pass,
+    start_batch,
+)
 from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
 from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm, routed_segment
@@ -165,6 +175,10 @@ Command = (
     | Activate
     | Commit
     | Abort
+    | StartBatch
+    | BatchMove
+    | BatchPass
+    | AbortBatch
     | LinksChanged
     | SettleTrees
     | EndQuarantines
@@ -174,7 +188,7 @@ Command = (
 )
 
 
-ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration)
+ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration, BatchMove)
 """Commands that want something new of the switches, and can be refused when one of them cannot carry it."""
 
 
@@ -396,6 +410,10 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     Activate: _activate,
     Commit: _commit,
     Abort: _abort,
+    StartBatch: start_batch,
+    BatchMove: batch_move,
+    BatchPass: batch_pass,
+    AbortBatch: abort_batch,
     LinksChanged: _links_changed,
     SettleTrees: _settle_trees,
     EndQuarantines: _end_quarantines,

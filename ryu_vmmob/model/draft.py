@@ -38,6 +38,9 @@ class Change(NamedTuple):
     events: tuple[Event, ...]
     routing_domains: frozenset[str] = frozenset()
     neighbours: frozenset[tuple[str, Address]] = frozenset()
+    batches: frozenset[str] = frozenset()
+    batch_vms: frozenset[tuple[str, int]] = frozenset()
+    """(batch, number)."""
 
 
 def everything(state: State) -> Change:
@@ -62,6 +65,8 @@ class Draft:
         self.routing_domains: set[str] = set()
         self.neighbours: set[tuple[str, Address]] = set()
         self.policies: set[str] = set()
+        self.batches: set[str] = set()
+        self.batch_vms: set[tuple[str, int]] = set()
         self._entered: set[tuple[str, str]] = set()
         """(VM, server) of new seats."""
         self.events: list[Event] = []
@@ -241,6 +246,7 @@ class Draft:
         return Change(
             self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
             tuple(self.events), frozenset(self.routing_domains), frozenset(self.neighbours),
+            frozenset(self.batches), frozenset(self.batch_vms),
         )  # fmt: skip
 
     def _nothing_done(self) -> bool:

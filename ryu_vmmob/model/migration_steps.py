@@ -20,6 +20,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
+from ryu_vmmob.model.batch_rows import migration_ended
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.objects import Migration, Phase, TimelineEntry
@@ -112,6 +113,7 @@ def enter(draft: Draft, id: str, step: Phase, reason: str | None) -> None:
         ),
     )
     if step.is_final:
+        migration_ended(draft, draft.state.migrations[id])
         draft.forget_migrations(KEPT)
     draft.event(f"migration.{step.value}", id=migration.id, vm=vm.name, reason=reason)
 

@@ -165,6 +165,8 @@ class Migration:
     timeline: tuple[TimelineEntry, ...] = ()
     reason: str | None = None
     revision: int = 0
+    batch: str | None = None
+    """The batch that it belongs to."""
 
 
 class Seat(NamedTuple):

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.objects import (
     Address,
     Cug,
@@ -61,6 +62,9 @@ class State:
     cugs: Map[str, Cug] = Map()
     vms: Map[str, Vm] = Map()
     migrations: Map[str, Migration] = Map()
+    batches: Map[str, Batch] = Map()
+    batch_vms: Map[str, Map[int, BatchVm]] = Map()
+    """Batch -> its VMs by number."""
     routing_domains: Map[str, RoutingDomain] = Map()
     externals_down: frozenset[str] = frozenset()
     """External networks whose port has no live cable."""

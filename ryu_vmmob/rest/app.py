@@ -15,7 +15,7 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.rest import bodies, bulk, cugs, fabric, formats, migrations, policies, system, trace, vms
+from ryu_vmmob.rest import batches, bodies, bulk, cugs, fabric, formats, migrations, policies, system, trace, vms
 from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
@@ -29,7 +29,7 @@ MAX_BODY: Final = 16 * 2**20
 """Bytes. A bulk body with 50 thousand VMs fits."""
 
 ROUTES: Final = (
-    *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
+    *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
     *trace.ROUTES, *system.ROUTES,
 )  # fmt: skip
 

@@ -119,16 +119,21 @@ class VmBody(Body):
         return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)
 
 
-class MigrationBody(Body):
-    """``POST /v1/migrations``; ``timeout`` in seconds."""
+class MoveOptions(Body):
+    """How a VM moves; ``timeout`` in seconds."""
 
-    vm: Name
-    to: Name
     mode: Literal["hot", "cold"] = "hot"
     delivery: Literal["early", "on_activation"] = "early"
     activate_on: Literal["announcement", "request"] = "announcement"
     commit: Literal["automatic", "request"] = "automatic"
     timeout: Annotated[float, Field(gt=0, le=86400)] = 300.0
+
+
+class MigrationBody(MoveOptions):
+    """``POST /v1/migrations``."""
+
+    vm: Name
+    to: Name
 
     def command(self, id_: str, now: float) -> StartMigration:
         """As the command for a migration with this id."""

@@ -113,6 +113,7 @@ def _migration(migration: Migration, switches: Switches) -> View:
         "timeout": migration.timeout,
         "state": migration.phase.value,
         "reason": migration.reason,
+        "batch": migration.batch,
         "interfaces": [leg._asdict() for leg in migration.legs],
         "switches": switches._asdict(),
         "timeline": [

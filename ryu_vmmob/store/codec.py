@@ -10,6 +10,8 @@ cug            name                          Cug
 vm             name                          Vm
 migration      id                            Migration
 policy         name                          Policy
+batch          id                            Batch
+batch_vm       ``batch/number``              BatchVm
 routing_domain name                          RoutingDomain
 quarantine     ``domain/segment key``        Quarantined
 allocation     ``domain/segment key``        VLAN-ID
@@ -27,12 +29,13 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from ryu_vmmob.fabric.findings import show
+from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.objects import Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import Quarantined
 from ryu_vmmob.store.base import Body, StoreError, Write
 
-Stored = Cug | Vm | Migration | RoutingDomain | Policy | Quarantined
+Stored = Cug | Vm | Migration | RoutingDomain | Policy | Batch | BatchVm | Quarantined
 
 
 def _with_prefixes(body: Any) -> Any:
@@ -50,7 +53,7 @@ def _prefix(selector: Any) -> Any:
 
 _TYPES: Final[dict[str, type[Any]]] = {
     "cug": Cug, "vm": Vm, "migration": Migration, "policy": Policy, "routing_domain": RoutingDomain,
-    "quarantine": Quarantined,
+    "quarantine": Quarantined, "batch": Batch, "batch_vm": BatchVm,
 }  # fmt: skip
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
     **{kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()},
@@ -84,13 +87,13 @@ def decode(kind: str, name: str, body: Body) -> Any:
         raise StoreError(f"{kind} {name!r} in the store cannot be read: {faults}") from error
 
 
-def write(value: Cug | Vm | Migration | RoutingDomain | Policy) -> Write:
+def write(value: Cug | Vm | Migration | RoutingDomain | Policy | Batch) -> Write:
     """The write that stores a named object."""
-    return Write(_KINDS[type(value)], value.id if isinstance(value, Migration) else value.name, encode(value))
+    return Write(_KINDS[type(value)], value.id if isinstance(value, (Migration, Batch)) else value.name, encode(value))
 
 
-def pair_write(kind: str, pair: tuple[str, int], value: Quarantined | int | None) -> Write:
-    """The write that stores what belongs to a domain and a number (``quarantine``, ``allocation``); None deletes it."""
+def pair_write(kind: str, pair: tuple[str, int], value: Quarantined | BatchVm | int | None) -> Write:
+    """The write that stores what belongs to a name and a number (``quarantine``, say); None deletes it."""
     return Write(kind, pair_name(*pair), None if value is None else encode(value))
 
 

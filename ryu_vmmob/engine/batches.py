@@ -1,0 +1,46 @@
+"""What follows for a batch: while it has room, the next VM's turn (`model/batches.py`). Found by looking at the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from ryu_vmmob.model.batch import BatchVm, Outcome
+from ryu_vmmob.model.batches import BatchMove, BatchPass
+from ryu_vmmob.model.evacuation import offer, overtaken
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import State
+
+_Execute = Callable[[BatchMove | BatchPass], object]
+
+TURNS: Final = 16
+"""Turns that one look gives a batch: whoever else wants something of the controller gets in between two looks."""
+
+
+def give_turns(look: Callable[[], State], execute: _Execute, id_: str, now: float) -> None:
+    """Give the next VMs of a batch their turns, as far as it has room and `TURNS` admits.
+
+    ``look`` gives the state as it is, ``execute`` carries out a command. A VM that no server takes is passed over; while
+    links are changing nothing is begun. Raises what ``execute`` raises but Refusal.
+    """
+    for _ in range(TURNS):
+        state = look()
+        batch = state.batches.get(id_)
+        if batch is None or not batch.has_room:
+            return
+        row = state.batch_vms[id_][batch.next]
+        found = overtaken(state, batch, row)
+        if found is None:
+            try:
+                offer(state, batch, state.vms[row.vm], partial(_move, execute, row, now), row.target)
+            except Refusal as refusal:
+                if refusal.status == 503:
+                    return
+                found = Outcome.REFUSED, refusal.detail
+        if found is not None:
+            execute(BatchPass(id_, row.number, *found, now))
+
+
+def _move(execute: _Execute, row: BatchVm, now: float, to: str) -> None:
+    execute(BatchMove(row.batch, row.number, to, now))

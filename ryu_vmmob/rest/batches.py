@@ -1,0 +1,147 @@
+"""``/v1/servers/{server}/evacuate``, ``/v1/switches/{switch}/evacuate`` and ``/v1/batches``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
+from ryu_vmmob.model.batches import AbortBatch, StartBatch
+from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.bodies import AbortBody, MoveOptions, Name
+from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.problems import bad_query
+from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.views import View, time_text
+
+MAX_PARALLEL = 1000
+
+
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) != len(names):
+        raise PydanticCustomError("value", "{fault}", {"fault": "a server stands here twice"})
+    return names
+
+
+class EvacuateBody(MoveOptions):
+    """``POST …/evacuate``: what holds for each migration, where to, and how many at once."""
+
+    to: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)] | None = None
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 8
+
+
+def evacuate_server(call: Call) -> Answer:
+    """Begin to move every VM away from a server (202), or show the plan (``?dry_run=true``, 200)."""
+    return _evacuate(call, (call.names["server"],), None)
+
+
+def evacuate_switch(call: Call) -> Answer:
+    """The same with all servers of a switch."""
+    return _evacuate(call, (), call.names["switch"])
+
+
+def _evacuate(call: Call, servers: tuple[str, ...], switch: str | None) -> Answer:
+    body: EvacuateBody = call.body
+    id_ = f"b-{call.services.new_id().removeprefix('m-')}"
+    command = StartBatch(
+        id_, servers, switch, None if body.to is None else tuple(body.to), body.mode, body.delivery, body.activate_on,
+        body.commit, float(body.timeout), body.parallel, call.now(),
+    )  # fmt: skip
+    if call.flag("dry_run"):
+        view = batch_view(call.engine.dry_run(command), id_)
+        return Answer(200, {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True})
+    ticket = call.engine.execute(command)
+    # The first VMs may be on their way already, and a batch without any is finished.
+    state = call.engine.state if id_ in call.engine.state.batches else ticket.state
+    return Answer(202, batch_view(state, id_), state.batches[id_].revision, f"/v1/batches/{id_}")
+
+
+def list_batches(call: Call) -> Answer:
+    """Batches in the order they began, without their VMs: all, or those in ``?state``."""
+    wanted = call.query.get("state")
+    if wanted is not None and wanted not in {row.value for row in BatchState}:
+        raise bad_query("state", f"must be one of {', '.join(row.value for row in BatchState)}")
+    state = call.engine.state
+    rows = sorted(state.batches.values(), key=lambda row: (row.started, row.id))
+    return Answer(200, {"items": [_summary(state, row) for row in rows if wanted in (None, row.state.value)]})
+
+
+def get_batch(call: Call) -> Answer:
+    """One batch with its VMs."""
+    batch = _named(call)
+    return Answer(200, batch_view(call.engine.state, batch.id), batch.revision)
+
+
+def abort_batch(call: Call) -> Answer:
+    """Start no more VMs, and abort the migrations that are not activated yet."""
+    batch = _named(call)
+    call.check_match(batch.revision)
+    ticket = call.engine.execute(AbortBatch(batch.id, call.now(), call.body.reason or "requested"))
+    return Answer(200, batch_view(ticket.state, batch.id), ticket.state.batches[batch.id].revision)
+
+
+def _named(call: Call) -> Batch:
+    batch = call.engine.state.batches.get(call.names["id"])
+    if batch is None:
+        raise not_found("batch", call.names["id"])
+    return batch
+
+
+def batch_view(state: State, id_: str) -> View:
+    """A batch with a row for each VM."""
+    rows = [row for _, row in sorted(state.batch_vms[id_].items())]
+    return _summary(state, state.batches[id_]) | {"vms": [_vm_view(state, row) for row in rows]}
+
+
+def _summary(state: State, batch: Batch) -> View:
+    counts: Counter[str] = Counter(_vm_state(state, row) for row in state.batch_vms[batch.id].values())
+    return {
+        "id": batch.id,
+        "servers": list(batch.servers),
+        "switch": batch.switch,
+        "to": None if batch.targets is None else list(batch.targets),
+        "mode": batch.mode,
+        "delivery": batch.delivery,
+        "activate_on": batch.activate_on,
+        "commit": batch.commit,
+        "timeout": batch.timeout,
+        "parallel": batch.parallel,
+        "state": batch.state.value,
+        "reason": batch.reason,
+        "started": time_text(batch.started),
+        "ended": None if batch.ended is None else time_text(batch.ended),
+        "total": batch.size,
+        "counts": dict(sorted(counts.items())),
+        "revision": batch.revision,
+    }
+
+
+def _vm_state(state: State, row: BatchVm) -> str:
+    """What has become of a VM; while it moves, the state of its migration."""
+    migration = state.migrations.get(row.migration) if row.outcome is Outcome.MOVING else None
+    return row.outcome.value if migration is None else migration.phase.value
+
+
+def _vm_view(state: State, row: BatchVm) -> dict[str, Any]:
+    return {
+        "vm": row.vm,
+        "from": row.source,
+        "to": row.target,
+        "migration": row.migration if row.has_migration else None,
+        "state": _vm_state(state, row),
+        "reason": row.reason,
+    }
+
+
+_DRY_RUN = frozenset({"dry_run"})
+ROUTES = (
+    Route("POST", "/v1/servers/{server}/evacuate", evacuate_server, _DRY_RUN, EvacuateBody, body_required=False),
+    Route("POST", "/v1/switches/{switch}/evacuate", evacuate_switch, _DRY_RUN, EvacuateBody, body_required=False),
+    Route("GET", "/v1/batches", list_batches, frozenset({"state"})),
+    Route("GET", "/v1/batches/{id}", get_batch),
+    Route("POST", "/v1/batches/{id}/abort", abort_batch, body=AbortBody, body_required=False),
+)
