@@ -78,10 +78,13 @@ def get_batch(call: Call) -> Answer:
 
 def abort_batch(call: Call) -> Answer:
     """Start no more VMs, and abort the migrations that are not activated yet."""
+    seconds = call.seconds_to_wait()
     batch = _named(call)
     call.check_match(batch.revision)
     ticket = call.engine.execute(AbortBatch(batch.id, call.now(), call.body.reason or "requested"))
-    return Answer(200, batch_view(ticket.state, batch.id), ticket.state.batches[batch.id].revision)
+    switches = call.confirmed(ticket, seconds)
+    state = call.engine.state if batch.id in call.engine.state.batches else ticket.state
+    return Answer(200, batch_view(state, batch.id) | switches, state.batches[batch.id].revision)
 
 
 def _named(call: Call) -> Batch:
@@ -143,5 +146,5 @@ ROUTES = (
     Route("POST", "/v1/switches/{switch}/evacuate", evacuate_switch, _DRY_RUN, EvacuateBody, body_required=False),
     Route("GET", "/v1/batches", list_batches, frozenset({"state"})),
     Route("GET", "/v1/batches/{id}", get_batch),
-    Route("POST", "/v1/batches/{id}/abort", abort_batch, body=AbortBody, body_required=False),
+    Route("POST", "/v1/batches/{id}/abort", abort_batch, frozenset({"wait"}), AbortBody, body_required=False),
 )

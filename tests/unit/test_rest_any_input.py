@@ -26,6 +26,7 @@ _BODIES = {
     "VmBody": vm(),
     "MigrationBody": {"vm": "web1", "to": "srv-b1", "mode": "hot", "timeout": 300},
     "AbortBody": {"reason": "x"},
+    "EvacuateBody": {"to": ["srv-b1"], "mode": "hot", "timeout": 300, "parallel": 8},
     "Empty": {},
     "PolicyBody": POLICY,
     "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}, "policies": {"p": POLICY}},
@@ -33,6 +34,7 @@ _BODIES = {
 }
 
 _NAMES = ["web", "web1", "web2", "srv-a1", "srv-a2", "srv-c1", "rack-a", "wan", "true", "false"]
+_IN_PATHS = ["web", "web1", "p", "m-000000000001", "b-000000000002", "tor-a", "srv-a2", "%00"]
 _ADDRESSES = ["10.1.0.7", "2001:db8:1::7", "::", "255.255.255.255", "02:00:00:00:00:01", "02:00:5e:00:00:01"]
 _PREFIXES = ["10.1.0.0/24", "2001:db8:1::/64", "10.1.0.0/31", "10.0.0.0/0", "::/0"]
 _words = st.sampled_from([*_NAMES, *_ADDRESSES, *_PREFIXES])
@@ -66,12 +68,14 @@ def bodies(draw: st.DrawFn, name: str) -> Any:
 
 
 def a_moment() -> Service:
-    """A VM on its way, switches in step."""
+    """A VM on its way, a server being evacuated, switches in step."""
     service = Service().with_web()
     service.connect()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
     service.put("/v1/vms/web2", vm("srv-a2", 12))
     service.put("/v1/policies/p", POLICY)
+    service.put("/v1/vms/web3", vm("srv-c1", 13))
+    service.ask("POST", "/v1/servers/srv-c1/evacuate")
     return service
 
 
@@ -81,8 +85,8 @@ def test_no_request_makes_the_controller_fail(data: st.DataObject) -> None:
     # /readyz has a 503 that is no failure.
     route = data.draw(st.sampled_from([route for route in ROUTES if route.pattern != "/readyz"]))
     url = route.pattern
-    for key in ("cug", "vm", "policy", "id", "switch"):
-        url = url.replace(f"{{{key}}}", data.draw(st.sampled_from(["web", "web1", "p", "m-000000000001", "tor-a", "%00"])))
+    for key in ("cug", "vm", "policy", "id", "switch", "server"):
+        url = url.replace(f"{{{key}}}", data.draw(st.sampled_from(_IN_PATHS)))
     query = data.draw(st.dictionaries(st.sampled_from([*sorted(route.query), "x"]), _words, max_size=2))
     url += "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
     headers = data.draw(

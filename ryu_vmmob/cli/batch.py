@@ -1,0 +1,144 @@
+"""``vmmob evacuate`` and ``vmmob batch``: all VMs of a server, or of a switch's servers, on their way to others."""
+
+from __future__ import annotations
+
+import sys
+from time import sleep
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import Asked, asking, joined, print_facts, print_table
+from ryu_vmmob.cli.migration import ActivateOn, Delivery, Mode, Timeout
+from ryu_vmmob.client import Client, path
+
+_app = typer.Typer(name="batch", help="Evacuations.", no_args_is_help=True)
+Id = Annotated[str, typer.Argument(metavar="ID")]
+
+_FINAL = ("finished", "aborted")
+_POLL: Final = 0.5
+"""Seconds between two looks at a batch."""
+_ORDER = (
+    "waiting", "preparing", "prepared", "activated", "committed", "aborted", "failed", "refused", "gone", "elsewhere",
+    "skipped",
+)  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Join the commands to the application."""
+    app.add_typer(_app)
+    app.command(name="evacuate")(evacuate)
+
+
+@asking()
+def evacuate(
+    ask: Asked,
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server; with --switch, the switch.")],
+    switch: Annotated[bool, typer.Option("--switch", help="All servers of this switch.")] = False,
+    to: Annotated[str | None, typer.Option(metavar="SERVER,...", help="Only to these; by default to any other.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="Moves under way at once, 1 to 1000; 8 by default.")] = None,
+    mode: Mode = None,
+    delivery: Delivery = None,
+    activate_on: ActivateOn = None,
+    commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None,
+    timeout: Timeout = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until the last VM has moved, with a line of progress.")] = False,
+) -> None:
+    """Move every VM away from a server, a few at a time, and with --wait see it through.
+
+    Exit status: 0 begun (with --wait: finished, nobody is left behind), 1 refused, or VMs are left behind, 2 a wrong question
+    or no controller.
+    """
+    given = {
+        "to": None if to is None else [name.strip() for name in to.split(",")],
+        "parallel": parallel,
+        "mode": mode,
+        "delivery": delivery,
+        "activate_on": activate_on,
+        "commit": commit,
+        "timeout": timeout,
+    }
+    body = {name: value for name, value in given.items() if value is not None}
+    where = path("switches" if switch else "servers", server, "evacuate")
+    found = ask.client.post(where, body, dry_run="true" if dry_run else None)
+    if wait and not dry_run:
+        found = _followed(ask.client, found, quiet=ask.as_json)
+    ask.answer(found, _show)
+    if _left_behind(found, wait and not dry_run):
+        raise typer.Exit(1)
+
+
+@_app.command(name="list")
+@asking()
+def list_(ask: Asked, state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None) -> None:
+    """List evacuations in the order they began."""
+    found = ask.client.get(path("batches"), state=state)
+    rows = ((row["id"], _what(row), row["state"], row["total"], _counts(row), row["reason"]) for row in found["items"])
+    ask.table(found, ("id", "evacuated", "state", "VMs", "of them", "reason"), rows)
+
+
+@_app.command()
+@asking()
+def show(ask: Asked, id_: Id) -> None:
+    """Show one evacuation, VM by VM."""
+    ask.answer(ask.client.get(path("batches", id_)), _show)
+
+
+@_app.command()
+@asking()
+def abort(ask: Asked, id_: Id, reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None) -> None:
+    """Start no more VMs, and give up the moves that are not activated yet."""
+    ask.answer(ask.client.post(path("batches", id_, "abort"), {"reason": reason} if reason is not None else None), _show)
+
+
+def _followed(client: Client, batch: Any, quiet: bool) -> Any:
+    """The batch when it is over. On a terminal one line is written over and over."""
+    over = sys.stderr.isatty()
+    said = ""
+    while True:
+        line = f"{batch['id']}: {batch['state']}, {_counts(batch) or 'no VM'}"
+        if line != said and not quiet:
+            typer.echo(f"\r\x1b[K{line}" if over else line, err=True, nl=not over)
+            said = line
+        if batch["state"] in _FINAL:
+            if over and not quiet:
+                typer.echo(err=True)
+            return batch
+        sleep(_POLL)
+        batch = client.get(path("batches", batch["id"]))
+
+
+def _left_behind(batch: Any, waited: bool) -> bool:
+    """Whether the answer is no: nobody can move at all, or at the end somebody has not."""
+    counts = batch["counts"]
+    gone = sum(counts.get(name, 0) for name in ("committed", "gone", "elsewhere"))
+    if waited:
+        return bool(gone != batch["total"])
+    return bool(batch["total"] and counts.get("refused", 0) == batch["total"])
+
+
+def _what(batch: Any) -> str | None:
+    return f"switch {batch['switch']}" if batch["switch"] is not None else joined(batch["servers"])
+
+
+def _counts(batch: Any) -> str | None:
+    return joined(f"{batch['counts'][name]} {name}" for name in _ORDER if name in batch["counts"])
+
+
+def _show(batch: Any) -> None:
+    print_facts(
+        [
+            ("batch", batch.get("id", "(dry run)")),
+            ("evacuated", _what(batch)),
+            ("state", batch["state"]),
+            ("reason", batch["reason"]),
+            ("at once", batch["parallel"]),
+            ("VMs", _counts(batch)),
+        ]
+    )
+    columns = ("VM", "from", "to", "state", "migration", "reason")
+    print_table(
+        columns,
+        ((row["vm"], row["from"], row["to"], row["state"], row["migration"], row["reason"]) for row in batch["vms"]),
+    )
