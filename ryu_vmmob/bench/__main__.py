@@ -10,10 +10,10 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ryu_vmmob.bench import encode
+from ryu_vmmob.bench import encode, evacuate
 from ryu_vmmob.bench.measure import Row
 
-BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {"encode": encode.run}
+BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {"encode": encode.run, "evacuate": evacuate.run}
 
 
 def main(names: list[str]) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import tempfile
 import time
 from collections import Counter
@@ -20,6 +19,8 @@ from typing import Any, TypeVar
 import requests
 
 from mininet_topos.controller import Controller
+from mininet_topos.controller import free_ports as free_ports
+from mininet_topos.dummies import ports_of
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.fabric.loader import load
@@ -76,15 +77,6 @@ def until(look: Callable[[], T], what: Callable[[], object] = lambda: "", second
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what()}"
         time.sleep(POLL_SECONDS)
     return found
-
-
-def free_ports(number: int) -> list[int]:
-    """TCP ports of the loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Rest:
@@ -150,12 +142,8 @@ class Site:
 
     def add_bridge(self, name: str) -> None:
         """A bridge as empty as a switch that was just switched on; it connects at once, and again and again."""
-        ends = [*self.fabric.link_at, *self.fabric.server_at, *(row.attach for row in self.fabric.externals.values())]
-        self.bridges[name] = Bridge(self.ovs, name, [end.port for end in ends if end.switch == name])
-        self.ovs.vsctl(
-            "set", "bridge", name, f"other_config:datapath-id={self.fabric.switches[name].dpid:016x}",
-            "--", "set-controller", name, self._target(name),
-        )  # fmt: skip
+        self.bridges[name] = Bridge(self.ovs, name, ports_of(self.fabric, name))
+        self.bridges[name].connect(self.fabric.switches[name].dpid, self._target(name))
 
     def _target(self, name: str) -> str:
         return f"tcp:127.0.0.1:{self._via.get(name, self.openflow_port)}"
@@ -320,8 +308,7 @@ class Site:
     def inject(self, port: str, packet: Packet) -> None:
         """A frame comes in at ``switch:port``."""
         switch, _, number = port.partition(":")
-        device = self.bridges[switch].device(int(number))
-        self.ovs.appctl("netdev-dummy/receive", device, to_bytes(packet).hex())
+        self.bridges[switch].receive(int(number), to_bytes(packet))
 
     def listen(self) -> Listener:
         """From now on, everything that the switches hear from the controller is noted by the switches themselves."""

@@ -8,8 +8,10 @@ from functools import partial
 import pytest
 
 from ryu_vmmob.bench import __main__ as bench
-from ryu_vmmob.bench import encode
+from ryu_vmmob.bench import encode, evacuate
 from ryu_vmmob.bench.measure import Case, Row, rates
+from ryu_vmmob.sim import packet as make
+from tests.ovs.frames import to_bytes
 
 
 def test_rates_count_the_work_and_keep_the_extremes() -> None:
@@ -40,11 +42,19 @@ def test_flows_of_one_vm_differ_from_those_of_another() -> None:
     assert len(set(cookies)) == len(cookies)
 
 
+def test_a_vm_announces_itself_as_hypervisors_do() -> None:
+    theirs = make.rarp(0x020000010002)
+    for tags in ((), (110,)):
+        frame = evacuate.rarp("02:00:00:01:00:02", *(tags or (None,)))
+        assert len(frame) == 60
+        assert frame == to_bytes(theirs.with_vlans(*tags)).ljust(60, b"\0")
+
+
 def test_one_json_object_a_line_and_a_table_beside_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [Row("one", "what it is", "per second", 2.0, 3.0, 1.0, 5)]
-    monkeypatch.setitem(bench.BENCHMARKS, "encode", lambda: rows)
+    monkeypatch.setattr(bench, "BENCHMARKS", {"encode": lambda: rows})
     assert bench.main([]) == 0
     out, err = capsys.readouterr()
     assert [json.loads(line)["median"] for line in out.splitlines()] == [2.0]

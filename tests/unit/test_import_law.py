@@ -34,7 +34,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "client": frozenset(),
     "cli": frozenset({"fabric", "client", "__version__"}),
     "apps": frozenset({"compat", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store"}),
-    "bench": frozenset({"fabric", "paths", "model", "flows", "engine", "store", "sim"}),
+    "bench": frozenset({"fabric", "paths", "model", "flows", "engine", "store", "sim", "client"}),
 }
 """Layer of the package -> layers it may import."""
 
