@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, asking, joined, print_facts, print_table
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
 from ryu_vmmob.cli.migration import ActivateOn, Delivery, Mode, Timeout
 from ryu_vmmob.client import Client, path
 
@@ -87,9 +87,15 @@ def show(ask: Asked, id_: Id) -> None:
 
 @_app.command()
 @asking()
-def abort(ask: Asked, id_: Id, reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None) -> None:
+def abort(
+    ask: Asked,
+    id_: Id,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    wait: Wait = None,
+) -> None:
     """Start no more VMs, and give up the moves that are not activated yet."""
-    ask.answer(ask.client.post(path("batches", id_, "abort"), {"reason": reason} if reason is not None else None), _show)
+    body = {"reason": reason} if reason is not None else None
+    ask.answer(ask.client.post(path("batches", id_, "abort"), body, wait=wait), _show)
 
 
 def _followed(client: Client, batch: Any, quiet: bool) -> Any:
@@ -142,3 +148,4 @@ def _show(batch: Any) -> None:
         columns,
         ((row["vm"], row["from"], row["to"], row["state"], row["migration"], row["reason"]) for row in batch["vms"]),
     )
+    print_switches(batch)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.objects import Cug, Interface, Leg, Migration, Phase, TimelineEntry, Vm
 from ryu_vmmob.model.policy import Policy, Selector
 from ryu_vmmob.model.state import Quarantined
@@ -70,6 +71,7 @@ migrations = st.builds(
     timeline=timelines.map(tuple),
     reason=st.none() | st.text(),
     revision=revisions,
+    batch=st.none() | names,
 )
 selectors = (
     st.builds(Selector, st.sampled_from(["cug", "vm"]), names | st.sampled_from(["10.0.0.0", "10"]))
@@ -87,6 +89,34 @@ policies = st.builds(
     ports=st.lists(st.tuples(st.integers(1, 65535), st.integers(1, 65535)), max_size=3).map(tuple),
     replies=st.booleans(),
     revision=revisions,
+)
+batches = st.builds(
+    Batch,
+    id=names,
+    servers=st.lists(names, max_size=3).map(tuple),
+    switch=st.none() | names,
+    targets=st.none() | st.lists(names, max_size=3).map(tuple),
+    timeout=times,
+    parallel=st.integers(1, 1000),
+    state=st.sampled_from(BatchState),
+    size=revisions,
+    planned=revisions,
+    next=revisions,
+    moving=st.lists(revisions, max_size=3).map(tuple),
+    started=times,
+    ended=st.none() | times,
+    reason=st.none() | st.text(),
+    revision=revisions,
+)
+batch_vms = st.builds(
+    BatchVm,
+    batch=names,
+    number=revisions,
+    vm=names,
+    source=names,
+    target=st.none() | names,
+    outcome=st.sampled_from(Outcome),
+    reason=st.none() | st.text(),
 )
 quarantines = st.builds(Quarantined, vlan_ids, times, revisions)
 
@@ -120,6 +150,21 @@ def test_policies(policy: Policy) -> None:
     back = through_json("policy", policy)
     assert back == policy
     assert type(back.protocol) is type(policy.protocol)
+
+
+@given(batches)
+def test_batches(batch: Batch) -> None:
+    back = through_json("batch", batch)
+    assert back == batch
+    assert type(back.state) is BatchState
+    assert write(batch)[:2] == ("batch", batch.id)
+
+
+@given(batch_vms)
+def test_vms_of_batches(row: BatchVm) -> None:
+    back = through_json("batch_vm", row)
+    assert back == row
+    assert type(back.outcome) is Outcome
 
 
 @given(quarantines)
@@ -170,7 +215,7 @@ POLICY = {"name": "x", "priority": 1, "allow": True, "source": {"kind": "any"}, 
         ("policy", POLICY | {"source": {"kind": "prefix"}}, "does not appear to be"),
         ("policy", POLICY | {"source": {"kind": "x"}}, "source.kind"),
         ("policy", POLICY | {"source": 1}, "source"),
-        ("batch", {"name": "x"}, "means nothing to this version"),
+        ("basket", {"name": "x"}, "means nothing to this version"),
         ("meta", {"other": 1}, "means nothing to this version"),
     ],
 )
