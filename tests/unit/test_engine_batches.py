@@ -10,6 +10,7 @@ import pytest
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.batch import BatchState, Outcome
+from ryu_vmmob.model.batch_rows import KEPT
 from ryu_vmmob.model.batches import AbortBatch, StartBatch
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Interface, Phase
@@ -239,6 +240,17 @@ def test_an_abort_lets_those_that_have_arrived_end() -> None:
     assert outcomes(site) == {Outcome.COMMITTED: 1, Outcome.ABORTED: 2, Outcome.SKIPPED: 7}
     site.confirm()
     as_compiled(site)
+
+
+def test_forgotten_batches_are_gone_from_the_store_with_their_rows() -> None:
+    site = crowd(1)
+    site.engine.execute(StartMigration("m-x", "v000", "b1", now=site.now))
+    for number in range(KEPT + 3):
+        evacuate(site, id_=f"b-{number}")
+        site.now += 1
+    kinds = Counter(kind for kind, _ in site.store.records)
+    assert kinds["batch"] == kinds["batch_vm"] == KEPT
+    same(site.restart().state, site.state)
 
 
 PLACES = ("a1", "a2", "b1", "b3")

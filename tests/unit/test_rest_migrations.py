@@ -39,6 +39,7 @@ def test_the_life_of_a_migration(service: Service) -> None:
         "timeout": 300.0,
         "state": "preparing",
         "reason": None,
+        "batch": None,
         "interfaces": [{"cug": "web", "from_vlan_id": 100, "to_vlan_id": 500}],
         "switches": {"acknowledged": [], "pending": ["border-1", "border-2", "tor-a", "tor-c"]},
         "timeline": [{"state": "preparing", "time": "2023-11-14T22:13:20.250000Z"}],
