@@ -22,6 +22,7 @@ from ryu_vmmob import compat, options
 from ryu_vmmob.apps import rest_mount
 from ryu_vmmob.apps.links import LinkWatch
 from ryu_vmmob.apps.listening import refuse_taken_ports
+from ryu_vmmob.apps.memory import Freezer, undisturbed
 from ryu_vmmob.apps.packets import PacketIn, Packets
 from ryu_vmmob.apps.rounds import Rounds
 from ryu_vmmob.apps.session import Session
@@ -71,7 +72,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             store = open_store(self.settings.store)
-            self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
+            with undisturbed():
+                self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
             self.waiting = Waiting(self.engine)
             rest = RestApp(self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file)
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
@@ -82,6 +84,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
         self._packets = Packets(self.engine, self._send_packet)
         compat.raw_multipart(True, self._wants_raw)
+        self._freezer = Freezer(self.engine)
         rest_mount.mount(kwargs["wsgi"], rest)
         self.threads.extend(hub.spawn(vital(run)) for run in (self._look, self._ask_neighbours, self._advertise))
         LOG.info(
@@ -99,6 +102,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             hub.sleep(LOOK_INTERVAL)
             self._links_changed()
             self.engine.progress()
+            self._freezer.look()
 
     def _ask_neighbours(self) -> None:
         while True:

@@ -87,8 +87,8 @@ class SwitchTables:
         self.flows: dict[int, Flow] = {}
         self.groups: dict[int, Group] = {}
         self.keys: dict[int, int] = {}
-        """Hash of what the switch takes for the same flow -> cookie. A hash takes a third of the memory of the thing itself; should
-        two ever be the same, that is a clash like that of two cookies.
+        """Hash of what the switch takes for the same flow -> cookie. A hash takes a third of the memory of the
+        thing itself; should two ever be the same, that is a clash like that of two cookies.
         """
 
     def check(self, delta: Delta) -> None:

@@ -80,6 +80,8 @@ class Engine:
         self._batches = {row.id for row in self.state.batches.values() if row.is_waiting}
         self._progressing = False
         self._look_again = False
+        self.flows_made = 0
+        """Flows that were ever given to a switch to have, since the start."""
         self.refusals = Refusals()
         self.events: deque[Event] = deque(maxlen=10000)
         self.on_event: Callable[[Event], None] = lambda event: None
@@ -120,6 +122,7 @@ class Engine:
     def _adopt(self, change: Change, plan: Plan) -> None:
         self.desired.adopt(plan)
         self.state = change.state
+        self.flows_made += sum(len(delta.flows) for delta in plan.deltas.values())
         for id_ in change.migrations:
             row = change.state.migrations.get(id_)
             (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
