@@ -1,5 +1,5 @@
-"""Python's cycle collector kept away from the flows. There may be millions, none in a cycle, and a full collection that looks at
-all of them stops everything for seconds: echo replies come late, and switches give us up.
+"""Python's cycle collector kept away from the flows. There may be millions, none in a cycle, and a full collection that
+looks at all of them stops everything for seconds: echo replies come late, and switches give us up.
 
 What has lasted is frozen (`gc.freeze`): it is still freed when nobody refers to it any more, and not looked at again.
 """
