@@ -58,6 +58,7 @@ class Session:
         self._xid = random.randrange(1 << 30)  # noqa: S311 - a starting point, no secret
         self._bundle = 0
         self._bundles = True
+        self._held = False
         self._errors: dict[int, str] = {}
         self.asking: int | None = None
         """Transaction id of the multipart request under way: its replies are wanted unparsed."""
@@ -110,6 +111,8 @@ class Session:
                 self._work.clear()
                 if not self._alive:
                     return
+                if self._held and self._engine.contacts.is_met(self.name):
+                    self._reconcile()
                 if time.monotonic() >= audit:  # also of a switch that is kept busy
                     self._reconcile()
                     audit = time.monotonic() + self._audit
@@ -152,13 +155,16 @@ class Session:
         for body in self._ask(wire.group_desc_request):
             groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
         # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
-        revision = self._engine.fleet.begin_reconciliation(self.name)
         desired = self._engine.desired.tables[self.name]
         delta = Delta(
             [flow for cookie, flow in desired.flows.items() if cookie not in cookies],
             {cookie: None for cookie in cookies if cookie not in desired.flows},
         )
         fill_groups(delta, groups, desired.groups)
+        self._held = not self._engine.first_contact(self.name, len(delta.gone) + len(delta.groups_gone))
+        if self._held:
+            return
+        revision = self._engine.fleet.begin_reconciliation(self.name)
         LOG.info(
             "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
             self.name, len(cookies), len(groups), delta.messages,

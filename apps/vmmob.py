@@ -75,7 +75,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             with undisturbed():
                 self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
             self.waiting = Waiting(self.engine)
-            rest = RestApp(self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file)
+            rest = RestApp(
+                self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
+                troubles=self.engine.troubles,
+            )  # fmt: skip
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
         self.engine.on_event = _log_event

@@ -16,7 +16,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ryu_vmmob.engine.batches import give_turns
+from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
+from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.fabric.model import Fabric, PortRef
@@ -67,11 +69,16 @@ class Engine:
     """``clock`` gives seconds since the epoch; ``quarantine`` is how long a VLAN-ID rests, in seconds."""
 
     def __init__(self, fabric: Fabric, store: Store, clock: Callable[[], float], quarantine: float = 60.0) -> None:
-        self._store = store
+        self._store = Keeper(store, clock, self.emit)
         self._clock = clock
         self._quarantine = quarantine
-        self.state, known_keys = restore(store.load(), fabric, store.revision)
-        store.commit(store.revision, list(switch_key_writes(known_keys, self.state.switch_keys)))
+        self.events: deque[Event] = deque(maxlen=10000)
+        self.on_event: Callable[[Event], None] = lambda event: None
+        records = list(store.load())
+        self.state, known_keys = restore(records, fabric, store.revision)
+        self.contacts = Contacts(records, fabric.switches, lambda writes: self._store.commit(store.revision, writes))
+        keys = switch_key_writes(known_keys, self.state.switch_keys)
+        self._store.commit(store.revision, [*keys, self.contacts.first_write])
         self._adapt_to_fabric()
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(everything(self.state)))
@@ -83,8 +90,8 @@ class Engine:
         self.flows_made = 0
         """Flows that were ever given to a switch to have, since the start."""
         self.refusals = Refusals()
-        self.events: deque[Event] = deque(maxlen=10000)
-        self.on_event: Callable[[Event], None] = lambda event: None
+        self._seen: dict[str, Activate] = {}
+        """Announcements that the store did not take: by migration. The VM may not say a word again."""
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
 
@@ -126,6 +133,7 @@ class Engine:
         for id_ in change.migrations:
             row = change.state.migrations.get(id_)
             (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
+            self._seen.pop(id_, None)
         for id_ in change.batches:
             batch = change.state.batches.get(id_)
             (self._batches.add if batch is not None and batch.is_waiting else self._batches.discard)(id_)
@@ -173,6 +181,30 @@ class Engine:
         """How a switch stands; KeyError for an unknown name."""
         return self.fleet.status(name)
 
+    def first_contact(self, name: str, foreign: int) -> bool:
+        """Whether a switch may be put right that has ``foreign`` flows and groups with our mark which are not desired.
+
+        If not, it says so itself from now on (`switch_status`), and nothing may be sent to it.
+        """
+        try:
+            fault = self.contacts.meet(name, foreign)
+        except StoreError:
+            return True  # nothing foreign: it may be met another time
+        if fault is not None:
+            self.fleet.hold(name, fault)
+            self.emit(Event("switch.held", {"switch": name, "foreign": foreign}))
+        return fault is None
+
+    def take_over(self, name: str) -> None:
+        """Let a switch be put right although this store has never known what it has. Raises StoreError."""
+        self.contacts.take_over(name)
+        self.fleet.wake(name)
+
+    def troubles(self) -> list[str]:
+        """What is not as it should be, apart from switches that are late: a sentence each."""
+        store = [] if self._store.trouble is None else [f"nothing can be changed: {self._store.trouble}"]
+        return store + self.contacts.troubles()
+
     def progress(self) -> None:
         """Look for what has to follow by itself, and do it. Called when a switch confirms, and every second or so."""
         self._look_again = True
@@ -180,6 +212,7 @@ class Engine:
             return
         self._progressing = True
         try:
+            self._store.look()
             while self._look_again:
                 self._look_again = False
                 for command in self._due():
@@ -196,19 +229,15 @@ class Engine:
         except Refusal:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False
-        except StoreError as error:
-            self._not_stored(error)
+        except StoreError:
+            # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
+            self._look_again = False
 
     def _give_turns(self, batch: str) -> None:
         try:
             give_turns(lambda: self.state, self.execute, batch, self._clock())
-        except StoreError as error:
-            self._not_stored(error)
-
-    def _not_stored(self, error: StoreError) -> None:
-        # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
-        self._look_again = False
-        self.emit(Event("store.failed", {"reason": str(error)}))
+        except StoreError:
+            self._look_again = False  # as above
 
     def _due(self) -> list[Command]:
         now = self._clock()
@@ -235,6 +264,8 @@ class Engine:
         """The step that a migration's phase and its switches' confirmations lead to, or None."""
         switches = [name for name in migration.switches if name in self.state.fabric.switches]
         confirmed = [self.fleet.has(name, migration.step_revision) for name in switches]
+        if migration.id in self._seen:
+            return self._seen[migration.id]
         if migration.phase is Phase.PREPARING:
             # Without its segments' flows, and the ways between their edges, the new place is no place to be.
             concerned = self._owners(migration)
@@ -309,7 +340,12 @@ class Engine:
         in_port = next(value for name, value, _ in flow.match if name == "in_port")
         server = self.state.fabric.server_at.get(PortRef(switch, in_port))
         if server is not None and server.name == migration.target and migration.activate_on == "announcement":
-            self.execute(Activate(migration.id, self._clock(), f"seen at {switch}:{in_port}"))
+            command = Activate(migration.id, self._clock(), f"seen at {switch}:{in_port}")
+            try:
+                self.execute(command)
+            except StoreError:
+                self._seen[migration.id] = command
+                raise
 
     def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
         """A switch shows a frame that it refused at a server's port."""

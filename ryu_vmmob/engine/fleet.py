@@ -87,6 +87,19 @@ class Fleet:
         place.faults.clear()
         return self.revision
 
+    def hold(self, name: str, fault: Fault) -> None:
+        """A switch that is to be left as it is, and why: out of step until a reconciliation begins."""
+        place = self._places[name]
+        place.synchronised = False
+        place.pending.clear()
+        place.faults = [fault]
+
+    def wake(self, name: str) -> None:
+        """Let the session of a switch look, if there is one."""
+        wake = self._places[name].wake
+        if wake is not None:
+            wake()
+
     def take(self, name: str) -> tuple[int, Delta] | None:
         """Everything pending for a switch as one delta, with the revision it leads to; None when there is nothing."""
         place = self._places[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ryu_vmmob.fabric.model import Switch
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.rest.bodies import Empty
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric_views import fabric_view, flow_view, group_view, switch_view
 from ryu_vmmob.rest.problems import bad_query
@@ -39,6 +40,13 @@ def list_flows(call: Call) -> Answer:
     return Answer(200, {"items": [flow_view(flow) for flow in flows], "groups": [group_view(group) for group in groups]})
 
 
+def take_over(call: Call) -> Answer:
+    """A switch that this store has never met may be put right, whatever it has."""
+    switch = _named(call)
+    call.engine.take_over(switch.name)
+    return Answer(200, switch_view(call.engine, switch))
+
+
 def _named(call: Call) -> Switch:
     switch = call.engine.state.fabric.switches.get(call.names["switch"])
     if switch is None:
@@ -51,4 +59,5 @@ ROUTES = (
     Route("GET", "/v1/switches", list_switches),
     Route("GET", "/v1/switches/{switch}", get_switch),
     Route("GET", "/v1/switches/{switch}/flows", list_flows, frozenset({"table"})),
+    Route("POST", "/v1/switches/{switch}/take_over", take_over, body=Empty, body_required=False),
 )

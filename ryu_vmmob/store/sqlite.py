@@ -4,6 +4,10 @@ Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it retur
 the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does not notice
 damage inside a row.
 
+While it is open the file says so: it is in WAL mode, and left in that mode by a crash. Closed in good order it is not. So a file in WAL
+mode without its log has lost it, and with it perhaps what was acknowledged last: refused as well. And a file or log that is taken
+away while the controller runs takes no commit any more: it would be gone with the process.
+
 A new file is made aside and linked into place when it is complete. So an empty file is never one of ours in the making
 but a lost one, and is refused: an empty state would take every flow out of the switches.
 """
@@ -26,6 +30,9 @@ from ryu_vmmob.store.base import Record, StoreError, Write
 APPLICATION_ID: Final = 0x764D4F42
 """``vMOB`` in the file's header: whose file this is."""
 SCHEMA_VERSION: Final = 1
+
+_IN_WAL_MODE: Final = b"\2\2"
+"""Bytes 18 and 19 of a file in WAL mode (https://www.sqlite.org/fileformat2.html, 1.3.3)."""
 
 _SCHEMA: Final = (
     """CREATE TABLE record (
@@ -60,6 +67,7 @@ class SqliteStore:
         self.path = path
         self._revision = 0
         self._label = "store in memory" if path is None else f"store {path}"
+        self._places: dict[str, tuple[int, int]] = {}
         if path is not None:
             self._provide(path)
         with self._translated():
@@ -85,6 +93,7 @@ class SqliteStore:
             raise StoreError(f"{self._label}: revision {revision} is older than {self._revision}, which it has")
         # Encoded first: what is no JSON must not leave half a transaction.
         rows = [(write.kind, write.name, *_encoded(write, revision)) for write in writes]
+        self._check_places()
         with self._translated(), self._transaction():
             for kind, name, text, checksum in rows:
                 if text is None:
@@ -97,7 +106,10 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file; the log is folded into it."""
+        self._places = {}
         with self._translated():
+            with contextlib.suppress(sqlite3.Error):  # closed already, or no room: then it stays as a crash leaves it
+                self._db.execute("PRAGMA journal_mode = DELETE")
             self._db.close()
 
     def _provide(self, path: str) -> None:
@@ -111,6 +123,7 @@ class SqliteStore:
                         self._refuse(f"{place} may not be read by this user")
                     if not os.access(place, os.W_OK):
                         self._refuse(f"{place} is read-only for this user")
+                self._refuse_lost_log(path)
                 return
             if os.path.lexists(f"{path}-wal"):
                 # SQLite would play it back into the new file.
@@ -128,6 +141,26 @@ class SqliteStore:
             _sync(folder)
         except OSError as error:
             self._refuse(f"{error.strerror or error} ({error.filename or path})", error)
+
+    def _refuse_lost_log(self, path: str) -> None:
+        if not os.path.isfile(path) or os.path.lexists(f"{path}-wal"):
+            return
+        with open(path, "rb") as file:
+            if file.read(20)[18:] == _IN_WAL_MODE:
+                self._refuse(
+                    f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another program has "
+                    f"folded the log in, as sqlite3 does, say so: sqlite3 {path} 'PRAGMA journal_mode = DELETE'"
+                )
+
+    def _check_places(self) -> None:
+        """A commit to files that nobody finds any more would be lost with the process."""
+        for place, number in self._places.items():
+            try:
+                found: tuple[int, int] | None = _file_number(place)
+            except OSError:
+                found = None
+            if found != number:
+                self._refuse(f"{place} was {'replaced' if found else 'taken away'} while it is in use; put it back")
 
     def _open(self) -> None:
         with self._translated():
@@ -150,6 +183,8 @@ class SqliteStore:
         self._revision = heads[0][0]
         for _ in self._rows():
             pass
+        if self.path is not None:
+            self._places = {place: _file_number(place) for place in (self.path, f"{self.path}-wal")}
 
     def _check_identity(self) -> None:
         ((owner,),) = self._db.execute("PRAGMA application_id")
@@ -224,6 +259,11 @@ def _make_folders(folder: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o750)
     _sync(above)
+
+
+def _file_number(path: str) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _sync(path: str) -> None:

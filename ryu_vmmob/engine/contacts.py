@@ -1,0 +1,68 @@
+"""Switches that this store has never brought in step, and that already forward for somebody.
+
+A store that was lost and begun anew knows of no VM. A comparison with it would take every flow out of switches that still
+forward for all of them. So a switch is left as it is, whole, when it is met for the first time and has flows or groups with our mark that
+are not desired: until whoever runs the network restores the store, tells the controller what the switches already know, or lets the
+switch be taken over. Half of it would be worse: keys of segments in old flows may now be another CUG's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.store.base import Record, Write
+from ryu_vmmob.store.codec import encode
+
+_KIND, _NAME = "meta", "unmet_switches"
+
+
+class Contacts:
+    """Which switches are yet to be met. ``store`` carries out writes, durably; it raises StoreError."""
+
+    def __init__(self, records: Iterable[Record], names: Iterable[str], store: Callable[[list[Write]], None]) -> None:
+        known, noted = set(), []
+        for row in records:
+            if row.kind == "switch_key":
+                known.add(row.name)
+            elif (row.kind, row.name) == (_KIND, _NAME):
+                noted = row.body["value"]
+        self._store = store
+        self._unmet = frozenset(name for name in names if name in noted or name not in known)
+        self._held: dict[str, str] = {}
+        self._write = Write(_KIND, _NAME, encode(sorted(self._unmet)))
+
+    @property
+    def first_write(self) -> Write:
+        """What the store has to hold before any switch is met."""
+        return self._write
+
+    def is_met(self, switch: str) -> bool:
+        """Whether a switch may be compared with what is desired, whatever it has."""
+        return switch not in self._unmet
+
+    def meet(self, switch: str, foreign: int) -> Fault | None:
+        """A switch was asked what it has; ``foreign``: so many flows and groups with our mark are not desired.
+
+        None: it may be put right. Otherwise it is to be left alone, and why. Raises StoreError.
+        """
+        if switch in self._unmet and foreign:
+            self._held[switch] = (
+                f"switch {switch} is left as it is: it has {foreign} flows and groups of ours that this store knows nothing of; "
+                f"restore the store, or let the switch be taken over (POST /v1/switches/{switch}/take_over)"
+            )
+            return Fault(self._held[switch], "the first contact of this store with the switch", ())
+        self.take_over(switch)
+        return None
+
+    def take_over(self, switch: str) -> None:
+        """From now on the switch may be put right, whatever it has. Raises StoreError; then nothing has changed."""
+        if switch in self._unmet:
+            unmet = self._unmet - {switch}
+            self._store([Write(_KIND, _NAME, encode(sorted(unmet)))])
+            self._unmet = unmet
+        self._held.pop(switch, None)
+
+    def troubles(self) -> list[str]:
+        """A sentence for each switch that is left alone."""
+        return [self._held[name] for name in sorted(self._held)]
