@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -25,7 +25,8 @@ class ControllerError(RuntimeError):
 class Controller:
     """One controller on the loopback. It can be killed and started again on the same store.
 
-    ``directory`` takes its configuration file, its log and its store. ``settings`` are further options of group ``[vmmob]``.
+    ``directory`` takes its configuration file, its log and its store. ``settings`` are further options of group ``[vmmob]``;
+    ``first`` are files with Ryu applications that are loaded before the controller's own.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Controller:
         openflow_port: int = 6653,
         rest_port: int = 8080,
         settings: Mapping[str, str] | None = None,
+        first: Sequence[Path] = (),
     ) -> None:
         self.directory = directory
+        self._applications = [*map(str, first), APPLICATION]
         self.openflow = ("127.0.0.1", openflow_port)
         self.rest = f"http://127.0.0.1:{rest_port}"
         self.log_file = directory / "controller.log"
@@ -68,7 +71,7 @@ class Controller:
             raise ControllerError(f"no {manager}: is the environment set up (tools/setup.sh)?")
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", str(manager), APPLICATION, "--config-file", str(self._config)],
+                ["setpriv", "--pdeathsig", "KILL", str(manager), *self._applications, "--config-file", str(self._config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -81,6 +84,15 @@ class Controller:
                     self.kill()
                     raise ControllerError(f"the controller did not start:\n{self.log[-3000:]}") from error
             time.sleep(0.05)
+
+    def until_dead(self, seconds: float = START_SECONDS) -> None:
+        """Return when it has ended by itself. Raises ControllerError when it does not."""
+        if self._process is not None:
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired as over:
+                raise ControllerError(f"the controller still runs after {seconds:g} s") from over
+            self._process = None
 
     def kill(self) -> None:
         """End it without warning (kill -9)."""

@@ -1,9 +1,10 @@
 """Switches that this store has never brought in step, and that already forward for somebody.
 
 A store that was lost and begun anew knows of no VM. A comparison with it would take every flow out of switches that still
-forward for all of them. So a switch is left as it is, whole, when it is met for the first time and has flows or groups with our mark that
-are not desired: until whoever runs the network restores the store, tells the controller what the switches already know, or lets the
-switch be taken over. Half of it would be worse: keys of segments in old flows may now be another CUG's.
+forward for all of them. So a switch is left as it is, whole, when it is met for the first time and has flows or groups with
+our mark that are not desired: until whoever runs the network restores the store, tells the controller what the switches
+already know, or lets the switch be taken over. Half of it would be worse: the key of a segment in old flows may by now be
+another CUG's.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Contacts:
         """
         if switch in self._unmet and foreign:
             self._held[switch] = (
-                f"switch {switch} is left as it is: it has {foreign} flows and groups of ours that this store knows nothing of; "
-                f"restore the store, or let the switch be taken over (POST /v1/switches/{switch}/take_over)"
+                f"switch {switch} is left as it is: it has {foreign} flows and groups of ours that this store knows nothing "
+                f"of; restore the store, or let the switch be taken over (POST /v1/switches/{switch}/take_over)"
             )
             return Fault(self._held[switch], "the first contact of this store with the switch", ())
         self.take_over(switch)

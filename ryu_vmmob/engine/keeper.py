@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -52,10 +53,8 @@ class Keeper:
     def look(self) -> None:
         """Try a store that failed: one that nobody writes to would never be known to be well again."""
         if self.trouble is not None and not self._recent(self._tried):
-            try:
+            with contextlib.suppress(StoreError):  # told already, as far as it is to be told
                 self.commit(self.revision, ())
-            except StoreError:
-                pass  # told already, as far as it is to be told
 
     def _failed(self, reason: str) -> None:
         self.trouble = reason

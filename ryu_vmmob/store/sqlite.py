@@ -4,9 +4,9 @@ Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it retur
 the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does not notice
 damage inside a row.
 
-While it is open the file says so: it is in WAL mode, and left in that mode by a crash. Closed in good order it is not. So a file in WAL
-mode without its log has lost it, and with it perhaps what was acknowledged last: refused as well. And a file or log that is taken
-away while the controller runs takes no commit any more: it would be gone with the process.
+While it is open the file says so: it is in WAL mode, and left in that mode by a crash. Closed in good order it is not. So a
+file in WAL mode without its log has lost it, and with it perhaps what was acknowledged last: refused as well. And a file or
+log that is taken away while the controller runs takes no commit any more: it would be gone with the process.
 
 A new file is made aside and linked into place when it is complete. So an empty file is never one of ours in the making
 but a lost one, and is refused: an empty state would take every flow out of the switches.
@@ -148,8 +148,8 @@ class SqliteStore:
         with open(path, "rb") as file:
             if file.read(20)[18:] == _IN_WAL_MODE:
                 self._refuse(
-                    f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another program has "
-                    f"folded the log in, as sqlite3 does, say so: sqlite3 {path} 'PRAGMA journal_mode = DELETE'"
+                    f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another "
+                    f"program has folded the log in, as sqlite3 does, say so: sqlite3 {path} 'PRAGMA journal_mode = DELETE'"
                 )
 
     def _check_places(self) -> None:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -110,7 +110,7 @@ class Site:
     """Bridges and a controller, which is not started yet. Use it as a context manager.
 
     ``settings`` are further options of group ``[vmmob]``; ``via`` gives the port that a switch connects to instead of the
-    controller's own (a proxy's).
+    controller's own (a proxy's); ``first`` as `Controller` has it.
     """
 
     def __init__(
@@ -121,6 +121,7 @@ class Site:
         *,
         settings: Mapping[str, str] | None = None,
         via: Callable[[int], Mapping[str, int]] = lambda port: {},
+        first: Sequence[Path] = (),
     ) -> None:
         self.ovs = ovs
         self.directory = directory
@@ -128,7 +129,7 @@ class Site:
         self.openflow_port, rest_port = free_ports(2)
         self.controller = Controller(
             FABRICS / fabric, directory, openflow_port=self.openflow_port, rest_port=rest_port,
-            settings={"audit_interval": "0", **(settings or {})},
+            settings={"audit_interval": "0", **(settings or {})}, first=first,
         )  # fmt: skip
         self.rest = Rest(self.controller.rest)
         self._via = via(self.openflow_port)
