@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,14 +63,17 @@ class World:
 
 
 @contextmanager
-def running(fabric: Path = FABRIC, rate: float = 1000.0, directory: Path | None = None) -> Iterator[World]:
+def running(
+    fabric: Path = FABRIC, rate: float = 1000.0, directory: Path | None = None, first: Sequence[Path] = ()
+) -> Iterator[World]:
     """A laboratory and its controller, every switch in step, no CUG or VM yet.
 
-    ``directory`` keeps the controller's files; without it they go away in the end.
+    ``directory`` keeps the controller's files; without it they go away in the end. ``first`` as `Controller`
+    has it.
     """
     scratch = Path(tempfile.mkdtemp(prefix="vmmob-")) if directory is None else directory
     try:
-        with Lab(fabric, controller=("127.0.0.1", 6653)) as lab, Controller(fabric, scratch) as controller:
+        with Lab(fabric, controller=("127.0.0.1", 6653)) as lab, Controller(fabric, scratch, first=first) as controller:
             orchestrator = Orchestrator(lab, controller.rest)
             orchestrator.until_in_step()
             yield World(lab, controller, orchestrator, Scenario(orchestrator, rate), {})

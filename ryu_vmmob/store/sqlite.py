@@ -176,7 +176,8 @@ class SqliteStore:
             self._db.execute("COMMIT")
             faults = [text for (text,) in self._db.execute("PRAGMA integrity_check(3)")]
             if faults != ["ok"]:
-                self._refuse(f"it is damaged: restore it from a copy ({'; '.join(faults)})")
+                told = " ".join("; ".join(faults).split())  # SQLite begins new lines
+                self._refuse(f"it is damaged: restore it from a copy ({told})")
             heads = self._db.execute("SELECT revision FROM head").fetchall()
         if len(heads) != 1:
             self._refuse("it is damaged: its revision is missing; restore it from a copy")

@@ -110,7 +110,8 @@ class Site:
     """Bridges and a controller, which is not started yet. Use it as a context manager.
 
     ``settings`` are further options of group ``[vmmob]``; ``via`` gives the port that a switch connects to instead of the
-    controller's own (a proxy's); ``first`` as `Controller` has it.
+    controller's own (a proxy's); ``first`` as `Controller` has it; ``store`` is the folder of the
+    store, where ``settings`` put it elsewhere.
     """
 
     def __init__(
@@ -122,8 +123,10 @@ class Site:
         settings: Mapping[str, str] | None = None,
         via: Callable[[int], Mapping[str, int]] = lambda port: {},
         first: Sequence[Path] = (),
+        store: Path | None = None,
     ) -> None:
         self.ovs = ovs
+        self._store = store or directory
         self.directory = directory
         self.fabric = load(FABRICS / fabric)
         self.openflow_port, rest_port = free_ports(2)
@@ -169,13 +172,14 @@ class Site:
     def remove_bridge(self, name: str) -> None:
         self.bridges.pop(name).remove()
 
-    def start(self) -> None:
-        """Start the controller; returns when every switch has what it should."""
+    def start(self, *, in_step: bool = True) -> None:
+        """Start the controller; returns when every switch has what it should, or at once."""
         self.controller.start()
         # Switches that have knocked in vain wait for up to 8 s before they knock again: a new target is tried at once.
         self._dial(dict.fromkeys(self.bridges, NOWHERE))
         self._dial({name: self._target(name) for name in self.bridges})
-        self.until_in_step()
+        if in_step:
+            self.until_in_step()
 
     def close(self) -> None:
         self.controller.kill()
@@ -256,7 +260,7 @@ class Site:
     def stored(self) -> State:
         """What the store holds: read from a copy of its files, because the controller holds them."""
         with tempfile.TemporaryDirectory(dir=self.directory) as folder:
-            for file in sorted(self.directory.glob("vmmob.db*"), reverse=True):  # the log first
+            for file in sorted(self._store.glob("vmmob.db*"), reverse=True):  # the log first
                 shutil.copy(file, folder)
             store = open_store(f"sqlite:///{folder}/vmmob.db")
             try:

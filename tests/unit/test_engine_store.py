@@ -8,6 +8,8 @@ import pytest
 
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
@@ -70,6 +72,42 @@ def test_what_is_due_waits_for_the_store_and_nobody_falls() -> None:
     made.store.full = False
     made.engine.progress()
     assert not made.state.quarantine
+
+
+def test_a_failing_store_is_told_at_most_once_a_second_and_tried_by_itself() -> None:
+    made = racks()
+    made.store.full = True
+    for _ in range(50):
+        made.now += 0.1
+        made.engine.progress()
+        with pytest.raises(StoreError, match="full"):
+            made.engine.execute(cug("db", 2))
+    assert len(made.events("store.failed")) == 5
+    assert made.engine.troubles() == ["nothing can be changed: the disk is full"]
+    made.store.full = False
+    made.now += 1
+    made.engine.progress()  # nobody wants to store anything
+    assert made.engine.troubles() == []
+    assert len(made.events("store.recovered")) == 1
+
+
+def test_an_announcement_that_could_not_be_stored_is_not_forgotten() -> None:
+    made = racks(MOVE)
+    flow = next(
+        row for row in made.engine.desired.tables["tor-b"].flows.values()
+        if row.table is Table.INGRESS and any(isinstance(act, Output) and act.port == CONTROLLER for act in row.actions)
+    )  # fmt: skip
+    made.store.full = True
+    with pytest.raises(StoreError):
+        made.engine.frame_seen("tor-b", flow.cookie)
+    made.now += 2
+    made.engine.progress()
+    assert phase(made) is Phase.PREPARED
+    made.store.full = False
+    made.engine.progress()
+    assert phase(made) is Phase.ACTIVATED
+    made.confirm()
+    assert (phase(made), migration(made).reason) == (Phase.COMMITTED, "seen at tor-b:1")
 
 
 def test_a_command_is_done_although_what_follows_it_cannot_be_stored() -> None:

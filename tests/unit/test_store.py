@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import sqlite3
@@ -195,6 +196,101 @@ def test_a_damaged_file_is_refused(path: Path, damage: Callable[[bytes], bytes])
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match=r"damaged|not a database"):
         open_store(url(path))
+
+
+@pytest.mark.parametrize("part", ["header", "anywhere", "cut"])
+def test_damage_of_any_kind_is_refused_in_a_sentence_or_changes_nothing(path: Path, part: str) -> None:
+    """A single bit, or the end: never another exception, never other contents."""
+    fill(path, 20)
+    data, chance = path.read_bytes(), random.Random(part)
+    store = open_store(url(path))
+    sound = contents(store), store.revision
+    store.close()
+    refused = 0
+    for _ in range(150):
+        spoilt = bytearray(data)
+        if part == "cut":
+            spoilt = spoilt[: chance.randrange(len(data))]
+        else:
+            spoilt[chance.randrange(100 if part == "header" else len(data))] ^= 1 << chance.randrange(8)
+        for file in path.parent.glob("vmmob.db*"):
+            file.unlink()
+        path.write_bytes(spoilt)
+        store = said = None
+        try:
+            store = open_store(url(path))
+        except StoreError as error:
+            said = str(error)
+        if store is None:
+            refused += 1
+            assert said is not None
+            assert said.startswith(f"store {path}: ")
+            assert "\n" not in said
+        else:
+            assert (contents(store), store.revision) == sound
+            store.close()
+    assert refused > (140 if part == "cut" else 0)
+
+
+def test_a_log_that_is_gone_is_missed(path: Path, tmp_path: Path) -> None:
+    """What was acknowledged last is in the log; without it the file is whole, and old."""
+    fill(path, 5)
+    store = open_store(url(path))
+    store.commit(8, [Write("vm", "late", {})])
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(path.read_bytes())
+    log = Path(f"{path}-wal").read_bytes()
+    store.close()
+    with pytest.raises(StoreError, match=r"not closed, and its log .*copy\.db-wal is gone"):
+        open_store(url(copy))
+    assert os.listdir(tmp_path).count("copy.db-wal") == 0
+    Path(f"{copy}-wal").write_bytes(log)
+    again = open_store(url(copy))
+    assert ("vm", "late") in contents(again)
+    again.close()
+
+
+def test_a_log_folded_in_by_another_program_is_taken_when_somebody_says_so(path: Path) -> None:
+    fill(path, 5)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    db.close()
+    with pytest.raises(StoreError, match="PRAGMA journal_mode = DELETE"):
+        open_store(url(path))
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+    store = open_store(url(path))
+    assert len(contents(store)) == 5
+    store.close()
+
+
+@pytest.mark.parametrize("end", ["", "-wal"])
+def test_a_file_that_is_taken_away_takes_no_commit_until_it_is_back(path: Path, end: str) -> None:
+    fill(path, 5)
+    store = open_store(url(path))
+    store.commit(8, [Write("vm", "a", {})])
+    place, aside = Path(f"{path}{end}"), path.with_name("aside")
+    place.rename(aside)
+    with pytest.raises(StoreError, match="was taken away while it is in use; put it back"):
+        store.commit(9, [Write("vm", "b", {})])
+    place.write_bytes(aside.read_bytes())
+    with pytest.raises(StoreError, match="was replaced while it is in use"):
+        store.commit(9, [Write("vm", "b", {})])
+    assert (("vm", "b") in contents(store), store.revision) == (False, 8)
+    aside.rename(place)
+    store.commit(9, [Write("vm", "b", {})])
+    store.close()
+    again = open_store(url(path))
+    assert {("vm", "a"), ("vm", "b")} <= set(contents(again))
+    again.close()
+
+
+def test_what_is_acknowledged_is_on_the_disk(path: Path) -> None:
+    """As far as SQLite can be asked: FULL syncs the log at each commit."""
+    store = SqliteStore(str(path))
+    assert [store._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == ["wal", 2]
+    store.close()
 
 
 def test_damage_that_no_read_would_meet(path: Path) -> None:
