@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ryu_vmmob.engine.fleet import Fault
-from ryu_vmmob.store.base import Record, Write
+from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import encode
 
 _KIND, _NAME = "meta", "unmet_switches"
@@ -22,7 +22,8 @@ class Contacts:
     """Which switches are yet to be met. ``store`` carries out writes, durably; it raises StoreError."""
 
     def __init__(self, records: Iterable[Record], names: Iterable[str], store: Callable[[list[Write]], None]) -> None:
-        known, noted = set(), []
+        known: set[str] = set()
+        noted: list[str] = []
         for row in records:
             if row.kind == "switch_key":
                 known.add(row.name)
@@ -31,12 +32,12 @@ class Contacts:
         self._store = store
         self._unmet = frozenset(name for name in names if name in noted or name not in known)
         self._held: dict[str, str] = {}
-        self._write = Write(_KIND, _NAME, encode(sorted(self._unmet)))
-
-    @property
-    def first_write(self) -> Write:
+        changed = self._unmet != set(noted)
+        self.first_writes = [self._write()] if changed else []
         """What the store has to hold before any switch is met."""
-        return self._write
+
+    def _write(self) -> Write:
+        return Write(_KIND, _NAME, encode(sorted(self._unmet)))
 
     def is_met(self, switch: str) -> bool:
         """Whether a switch may be compared with what is desired, whatever it has."""
@@ -59,9 +60,12 @@ class Contacts:
     def take_over(self, switch: str) -> None:
         """From now on the switch may be put right, whatever it has. Raises StoreError; then nothing has changed."""
         if switch in self._unmet:
-            unmet = self._unmet - {switch}
-            self._store([Write(_KIND, _NAME, encode(sorted(unmet)))])
-            self._unmet = unmet
+            before, self._unmet = self._unmet, self._unmet - {switch}
+            try:
+                self._store([self._write()])
+            except StoreError:
+                self._unmet = before
+                raise
         self._held.pop(switch, None)
 
     def troubles(self) -> list[str]:

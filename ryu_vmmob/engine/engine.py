@@ -77,8 +77,9 @@ class Engine:
         records = list(store.load())
         self.state, known_keys = restore(records, fabric, store.revision)
         self.contacts = Contacts(records, fabric.switches, lambda writes: self._store.commit(store.revision, writes))
-        keys = switch_key_writes(known_keys, self.state.switch_keys)
-        self._store.commit(store.revision, [*keys, self.contacts.first_write])
+        first = [*switch_key_writes(known_keys, self.state.switch_keys), *self.contacts.first_writes]
+        if first:  # a full disk keeps nobody from starting on what is known
+            self._store.commit(store.revision, first)
         self._adapt_to_fabric()
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(everything(self.state)))

@@ -392,6 +392,40 @@ def test_a_log_cut_short_by_a_crash_gives_the_state_before(path: Path, tmp_path:
     again.close()
 
 
+class Faulty:
+    """A connection that refuses statements that begin so, as SQLite does when the disk is full."""
+
+    def __init__(self, db: sqlite3.Connection, begins: str) -> None:
+        self._db, self.begins = db, begins
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        if self.begins and statement.startswith(self.begins):
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL  # type: ignore[misc]
+            raise error
+        return self._db.execute(statement, *values)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+@pytest.mark.parametrize("begins", ["BEGIN", "INSERT", "UPDATE", "COMMIT"])
+def test_a_disk_that_is_full_at_any_moment(path: Path, begins: str) -> None:
+    fill(path, 5)
+    store = SqliteStore(str(path))
+    faulty = store._db = Faulty(store._db, begins)  # type: ignore[assignment]
+    for _ in range(2):
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.commit(8, [Write("vm", "late", {})])
+        assert (len(contents(store)), store.revision) == (5, 7)
+    faulty.begins = ""
+    store.commit(8, [Write("vm", "late", {})])
+    store.close()
+    again = open_store(url(path))
+    assert (len(contents(again)), again.revision) == (6, 8)
+    again.close()
+
+
 def in_child(work: Callable[[], None]) -> None:
     """Run ``work`` in a process of its own, whose limits and user may be changed; its failure fails the test."""
     child = os.fork()
