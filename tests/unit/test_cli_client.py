@@ -176,6 +176,16 @@ def test_flows(pair: Shell) -> None:
     assert "?table" in pair.run("flows", "tor-a", "--table", "x", status=2).stderr
 
 
+def test_takeover(shell: Shell) -> None:
+    engine = shell.service.engine
+    engine.fleet.connected("tor-a", lambda: None, 1.0)
+    assert not engine.first_contact("tor-a", 5)
+    assert "not in step" in shell.run("takeover", "tor-a").stdout
+    assert engine.first_contact("tor-a", 5)
+    assert shell.json("takeover", "tor-a")["name"] == "tor-a"
+    assert "no switch 'tor-x'" in shell.run("takeover", "tor-x", status=1).stderr
+
+
 def test_the_life_of_a_cug(shell: Shell) -> None:
     options = ("--subnet", "10.1.0.0/24", "--subnet", "2001:db8:1::/64", "--vlan-id", "rack-a=110", "--routing-domain", "red")
     made = shell.json("cug", "put", "web", *options, "--gateway", "10.1.0.9")
