@@ -4,9 +4,9 @@ Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it retur
 the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does not notice
 damage inside a row.
 
-While it is open the file says so: it is in WAL mode, and left in that mode by a crash. Closed in good order it is not. So a
-file in WAL mode without its log has lost it, and with it perhaps what was acknowledged last: refused as well. And a file or
-log that is taken away while the controller runs takes no commit any more: it would be gone with the process.
+While it is open the file says so (table `life`), and after a crash still. So a file that was not closed and has no log beside
+it has lost the log, and with it perhaps what was acknowledged last: refused as well. And a file or log that is taken away
+while the controller runs takes no commit any more: it would be gone with the process.
 
 A new file is made aside and linked into place when it is complete. So an empty file is never one of ours in the making
 but a lost one, and is refused: an empty state would take every flow out of the switches.
@@ -19,8 +19,9 @@ import json
 import os
 import sqlite3
 import tempfile
+import weakref
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 from urllib.parse import quote
@@ -31,8 +32,11 @@ APPLICATION_ID: Final = 0x764D4F42
 """``vMOB`` in the file's header: whose file this is."""
 SCHEMA_VERSION: Final = 1
 
-_IN_WAL_MODE: Final = b"\2\2"
-"""Bytes 18 and 19 of a file in WAL mode (https://www.sqlite.org/fileformat2.html, 1.3.3)."""
+_LIFE: Final = (
+    "CREATE TABLE IF NOT EXISTS life (id INTEGER PRIMARY KEY CHECK (id = 0), closed INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO life VALUES (0, 1)",
+)
+_CLOSED: Final = "UPDATE life SET closed = 1"
 
 _SCHEMA: Final = (
     """CREATE TABLE record (
@@ -41,6 +45,7 @@ _SCHEMA: Final = (
     ) WITHOUT ROWID""",
     "CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 0), revision INTEGER NOT NULL)",
     "INSERT INTO head VALUES (0, 0)",
+    *_LIFE,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
@@ -72,10 +77,11 @@ class SqliteStore:
             self._provide(path)
         with self._translated():
             self._db = _connect(":memory:") if path is None else _connect(f"file:{quote(path)}?mode=rw")
+        self._shut: Callable[[], None] = self._db.close
         try:
             self._open()
         except BaseException:
-            self._db.close()
+            self._shut()
             raise
 
     @property
@@ -108,9 +114,7 @@ class SqliteStore:
         """Close the file; the log is folded into it."""
         self._places = {}
         with self._translated():
-            with contextlib.suppress(sqlite3.Error):  # closed already, or no room: then it stays as a crash leaves it
-                self._db.execute("PRAGMA journal_mode = DELETE")
-            self._db.close()
+            self._shut()
 
     def _provide(self, path: str) -> None:
         """See that there is a file; make one, complete or not at all."""
@@ -145,12 +149,15 @@ class SqliteStore:
     def _refuse_lost_log(self, path: str) -> None:
         if not os.path.isfile(path) or os.path.lexists(f"{path}-wal"):
             return
-        with open(path, "rb") as file:
-            if file.read(20)[18:] == _IN_WAL_MODE:
-                self._refuse(
-                    f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another "
-                    f"program has folded the log in, as sqlite3 does, say so: sqlite3 {path} 'PRAGMA journal_mode = DELETE'"
-                )
+        closed = True
+        # Read apart, so that nothing is made beside the file. What is wrong with it otherwise is told later.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect(f"file:{quote(path)}?immutable=1")) as db:
+            closed = any(row == (1,) for row in db.execute("SELECT closed FROM life"))
+        if not closed:
+            self._refuse(
+                f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another "
+                f"program has folded the log in, as sqlite3 does, say so: sqlite3 {path} '{_CLOSED}'"
+            )
 
     def _check_places(self) -> None:
         """A commit to files that nobody finds any more would be lost with the process."""
@@ -170,6 +177,8 @@ class SqliteStore:
                 for statement in _SCHEMA:
                     self._db.execute(statement)
             self._check_identity()
+            # Also when the process ends without closing: SQLite would fold the log in and say nothing in the file.
+            self._shut = weakref.finalize(self, _shut, self._db)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN EXCLUSIVE")
@@ -185,7 +194,17 @@ class SqliteStore:
         for _ in self._rows():
             pass
         if self.path is not None:
+            with self._translated():
+                self._mark_open()
             self._places = {place: _file_number(place) for place in (self.path, f"{self.path}-wal")}
+
+    def _mark_open(self) -> None:
+        """Note in the file itself, not in its log, that it is in use: the log may be what gets lost."""
+        for statement in _LIFE:  # files made before there was such a note
+            self._db.execute(statement)
+        if self._db.execute("SELECT closed FROM life").fetchone() == (1,):
+            self._db.execute("UPDATE life SET closed = 0")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _check_identity(self) -> None:
         ((owner,),) = self._db.execute("PRAGMA application_id")
@@ -260,6 +279,13 @@ def _make_folders(folder: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o750)
     _sync(above)
+
+
+def _shut(db: sqlite3.Connection) -> None:
+    """Close in good order. Where there is no room to say so it stays as a crash leaves it, with its log."""
+    with contextlib.suppress(sqlite3.Error):
+        db.execute(_CLOSED)
+    db.close()
 
 
 def _file_number(path: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -198,6 +199,17 @@ def test_a_damaged_file_is_refused(path: Path, damage: Callable[[bytes], bytes])
         open_store(url(path))
 
 
+def refusal_or_difference(path: Path, sound: object) -> str | None:
+    """Why the store is refused; what differs from ``sound`` if it is not; None for nothing."""
+    try:
+        store = open_store(url(path))
+    except StoreError as error:
+        return str(error)
+    found = contents(store), store.revision
+    store.close()
+    return None if found == sound else f"other contents: {found}"
+
+
 @pytest.mark.parametrize("part", ["header", "anywhere", "cut"])
 def test_damage_of_any_kind_is_refused_in_a_sentence_or_changes_nothing(path: Path, part: str) -> None:
     """A single bit, or the end: never another exception, never other contents."""
@@ -216,19 +228,9 @@ def test_damage_of_any_kind_is_refused_in_a_sentence_or_changes_nothing(path: Pa
         for file in path.parent.glob("vmmob.db*"):
             file.unlink()
         path.write_bytes(spoilt)
-        store = said = None
-        try:
-            store = open_store(url(path))
-        except StoreError as error:
-            said = str(error)
-        if store is None:
-            refused += 1
-            assert said is not None
-            assert said.startswith(f"store {path}: ")
-            assert "\n" not in said
-        else:
-            assert (contents(store), store.revision) == sound
-            store.close()
+        said = refusal_or_difference(path, sound)
+        refused += said is not None
+        assert said is None or (said.startswith(f"store {path}: ") and "\n" not in said), said
     assert refused > (140 if part == "cut" else 0)
 
 
@@ -250,19 +252,62 @@ def test_a_log_that_is_gone_is_missed(path: Path, tmp_path: Path) -> None:
     again.close()
 
 
+def crashed(path: Path, work: str) -> None:
+    """A process that opens the store, does ``work`` and dies."""
+    script = f"""if True:
+        import os
+        from ryu_vmmob.store import Write, open_store
+        store = open_store({url(path)!r})
+        {work}
+    """
+    subprocess.run([sys.executable, "-c", script], check=False)
+
+
 def test_a_log_folded_in_by_another_program_is_taken_when_somebody_says_so(path: Path) -> None:
     fill(path, 5)
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA journal_mode = WAL")
+    crashed(path, "store.commit(8, [Write('vm', 'late', {})]); os.kill(os.getpid(), 9)")
+    assert Path(f"{path}-wal").exists()
+    with sqlite3.connect(path) as db:  # it reads, and folds the log in when it closes
+        db.execute("SELECT count(*) FROM record").fetchone()
     db.close()
-    with pytest.raises(StoreError, match="PRAGMA journal_mode = DELETE"):
+    with pytest.raises(StoreError, match="UPDATE life SET closed = 1") as refused:
         open_store(url(path))
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute(str(refused.value).rsplit("'")[1])
     db.close()
     store = open_store(url(path))
-    assert len(contents(store)) == 5
+    assert len(contents(store)) == 6
     store.close()
+
+
+@pytest.mark.parametrize(
+    "end", ["raise SystemExit(1)", "1 / 0", "del store", "store.close()", "os._exit(3)", "os.kill(os.getpid(), 9)"]
+)
+def test_however_a_process_ends_the_next_one_starts(path: Path, end: str) -> None:
+    fill(path, 5)
+    for revision in (8, 9):
+        crashed(path, f"store.commit({revision}, [Write('vm', 'late', {{'at': {revision}}})]); {end}")
+        store = open_store(url(path))
+        assert (store.revision, contents(store)["vm", "late"]) == (revision, {"at": revision})
+        store.close()
+
+
+def test_killed_at_any_moment_of_its_opening_and_closing_the_next_one_starts(path: Path) -> None:
+    work = "import time\nfrom ryu_vmmob.store import open_store\nprint(flush=True)\n" + (
+        f"while True:\n    open_store({url(path)!r}).close()\n"
+    )
+    chance = random.Random(1)
+    for _ in range(12):
+        child = subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(chance.random() / 20)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        store = open_store(url(path))
+        assert list(store.load()) == []
+        store.close()
 
 
 @pytest.mark.parametrize("end", ["", "-wal"])
@@ -398,10 +443,10 @@ class Faulty:
     def __init__(self, db: sqlite3.Connection, begins: str) -> None:
         self._db, self.begins = db, begins
 
-    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+    def execute(self, statement: str, *values: tuple[str, ...]) -> sqlite3.Cursor:
         if self.begins and statement.startswith(self.begins):
             error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL  # type: ignore[misc]
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
         return self._db.execute(statement, *values)
 
