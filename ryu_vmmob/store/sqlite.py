@@ -152,7 +152,7 @@ class SqliteStore:
         closed = True
         # Read apart, so that nothing is made beside the file. What is wrong with it otherwise is told later.
         with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect(f"file:{quote(path)}?immutable=1")) as db:
-            closed = any(row == (1,) for row in db.execute("SELECT closed FROM life"))
+            closed = db.execute("SELECT closed FROM life").fetchone() != (0,)
         if not closed:
             self._refuse(
                 f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another "
