@@ -11,7 +11,7 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals
+from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
@@ -83,6 +84,7 @@ class Engine:
         self.flows_made = 0
         """Flows that were ever given to a switch to have, since the start."""
         self.refusals = Refusals()
+        self.repairs = Repairs()
         self.events: deque[Event] = deque(maxlen=10000)
         self.on_event: Callable[[Event], None] = lambda event: None
         self.on_progress: Callable[[], None] = lambda: None
@@ -172,6 +174,11 @@ class Engine:
     def switch_status(self, name: str) -> SwitchStatus:
         """How a switch stands; KeyError for an unknown name."""
         return self.fleet.status(name)
+
+    def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:
+        """A switch was compared with what it should have, and put right; `Repairs.audited`."""
+        for event in self.repairs.audited(switch, counts, foreign, self._clock()):
+            self.emit(event)
 
     def progress(self) -> None:
         """Look for what has to follow by itself, and do it. Called when a switch confirms, and every second or so."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ryu_vmmob.fabric.model import Switch
 from ryu_vmmob.flows.pipeline import TABLES
-from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.model.refusal import conflict, not_found
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric_views import fabric_view, flow_view, group_view, switch_view
 from ryu_vmmob.rest.problems import bad_query
@@ -39,6 +39,15 @@ def list_flows(call: Call) -> Answer:
     return Answer(200, {"items": [flow_view(flow) for flow in flows], "groups": [group_view(group) for group in groups]})
 
 
+def audit_switch(call: Call) -> Answer:
+    """Have a switch compared with what it should have, soon. It is done when its ``audits`` is ``audit`` or more."""
+    switch = _named(call)
+    if not call.engine.fleet.ask_audit(switch.name):
+        raise conflict(f"switch {switch.name!r} is not connected; it is compared when it comes back", "not connected")
+    body = {"switch": switch.name, "audit": call.engine.repairs.next(switch.name)}
+    return Answer(202, body, location=f"/v1/switches/{switch.name}")
+
+
 def _named(call: Call) -> Switch:
     switch = call.engine.state.fabric.switches.get(call.names["switch"])
     if switch is None:
@@ -50,5 +59,6 @@ ROUTES = (
     Route("GET", "/v1/fabric", get_fabric),
     Route("GET", "/v1/switches", list_switches),
     Route("GET", "/v1/switches/{switch}", get_switch),
+    Route("POST", "/v1/switches/{switch}/audit", audit_switch),
     Route("GET", "/v1/switches/{switch}/flows", list_flows, frozenset({"table"})),
 )
