@@ -1,7 +1,8 @@
 """One connection of one switch: reconcile it, then keep it in step. The one place that talks to switches.
 
 Each session is a green thread of its own, so a slow or deaf switch delays nobody. It sends bytes made by our own encoder and
-learns the outcome from barriers, bundle replies and errors; nothing counts as done that the switch has not confirmed.
+learns the outcome from barriers, bundle replies and errors; nothing counts as done that the switch has not confirmed. It keeps
+nothing that it does not wait for, and after each piece of a long piece of work lets the others work.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import Any, Final, TypeVar
 
 from ryu.lib import hub
 
+from ryu_vmmob.apps import auditing
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.delta import Delta, fill_groups
+from ryu_vmmob.flows.audit import Finding, Habits
+from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Action
-from ryu_vmmob.flows.pipeline import METER_RATES, Table, group_parts
+from ryu_vmmob.flows.pipeline import Table
 
 LOG = logging.getLogger(__name__)
 
@@ -36,6 +40,14 @@ MAX_PACKETS: Final = 256
 _PACKET_XID: Final = 1 << 31
 """The transaction id of every packet-out: what becomes of one is nobody's concern."""
 _CHUNK: Final = 1 << 16
+_ROWS: Final = 512
+"""Messages that are made without a pause."""
+MAX_PARTS: Final = 4096
+"""Parts of one reply that may wait to be read, and a sixteenth of those it may have: 64 KiB each."""
+MAX_LOGGED: Final = 10
+"""Refused flows and groups of one change that are told one by one in the log."""
+
+T = TypeVar("T")
 
 
 class Lost(Exception):
@@ -48,7 +60,7 @@ class Session:
     def __init__(self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float) -> None:
         self.datapath = datapath
         self.name = name
-        self._engine = engine
+        self.engine = engine
         self._clock = clock
         self._audit = audit
         self._work = hub.Event()
@@ -58,8 +70,15 @@ class Session:
         self._xid = random.randrange(1 << 30)  # noqa: S311 - a starting point, no secret
         self._bundle = 0
         self._bundles = True
-        self._held = False
+        self.held = False
+        """Whether it is left as it is: see `ryu_vmmob.engine.contacts`."""
         self._errors: dict[int, str] = {}
+        self._first = self._xid + 1
+        """Transaction id with which the exchange under way began."""
+        self._awaited: int | None = None
+        """The transaction id of the reply that is waited for."""
+        self._overrun = False
+        self.habits = Habits()
         self.asking: int | None = None
         """Transaction id of the multipart request under way: its replies are wanted unparsed."""
 
@@ -75,11 +94,22 @@ class Session:
         self._work.set()
         self._inbox.put(None)
         self._outbox.put(None)
-        self._engine.fleet.disconnected(self.name, self.wake)
+        self.engine.fleet.disconnected(self.name, self.wake)
 
     def reply(self, message: Any) -> None:
-        """A barrier reply, a bundle reply or a raw multipart reply."""
-        self._inbox.put(message)
+        """A barrier reply, a bundle reply or a raw multipart reply; one that nobody waits for is not kept."""
+        if message.xid == self._awaited:
+            self._overrun = self._overrun or self._inbox.qsize() >= MAX_PARTS
+            if not self._overrun:
+                self._inbox.put(message)
+
+    def expects(self, xid: int) -> bool:
+        """Whether this transaction id belongs to the exchange under way, or to the last one."""
+        return xid < _PACKET_XID and (xid - self._first) & 0x7FFFFFFF < (self._xid + 1 - self._first) & 0x7FFFFFFF
+
+    def has_flow(self, cookie: int) -> bool:
+        """Whether a desired flow of this switch bears the cookie."""
+        return self.engine.flow_met(self.name, cookie) is not None
 
     def packet_out(self, actions: tuple[Action, ...], frame: bytes) -> None:
         """Let the switch send a frame, soon; dropped where too many wait already. Never blocks."""
@@ -91,43 +121,50 @@ class Session:
         if xid == _PACKET_XID:
             LOG.debug("switch %s did not send a packet: %s", self.name, text)
             return
-        self._errors[xid] = text
-        self._inbox.put(("error", xid))
+        if self.expects(xid):
+            self._errors[xid] = text
+            if xid == self._awaited:
+                self._inbox.put(("error", xid))
 
     # The green thread
 
     def run(self) -> None:
         """Reconcile, then follow; returns when the connection is lost."""
-        self._engine.fleet.connected(self.name, self.wake, self._clock())
+        if self._is_over():  # before it began: a newer connection may stand
+            return
+        self.engine.fleet.connected(self.name, self.wake, self._clock())
         hub.spawn(vital(self._send_packets))
         try:
             self._ask_for_packets()
-            self._reconcile()
+            auditing.reconcile(self)
             now = time.monotonic()
             audit = now + self._audit if self._audit else math.inf
             count = now + COUNT_INTERVAL
             while True:
                 self._work.wait(max(0.0, min(audit, count) - time.monotonic()))
                 self._work.clear()
-                if not self._alive:
+                if self._is_over():
                     return
-                if self._held and self._engine.contacts.is_met(self.name):
-                    self._reconcile()
-                if time.monotonic() >= audit:  # also of a switch that is kept busy
-                    self._reconcile()
-                    audit = time.monotonic() + self._audit
+                asked = self.engine.fleet.audit_asked(self.name)
+                let_in = self.held and self.engine.contacts.is_met(self.name)
+                if asked or let_in or time.monotonic() >= audit:  # also of a switch that is kept busy
+                    auditing.reconcile(self)
+                    audit = time.monotonic() + self._audit if self._audit else math.inf
                 if time.monotonic() >= count:
                     self._count_refusals()
                     count = time.monotonic() + COUNT_INTERVAL
-                while (taken := self._engine.fleet.take(self.name)) is not None:
+                while (taken := self.engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
-                    self._bring(revision, delta)
+                    self.bring(revision, delta)
         except (Lost, wire.MalformedReply) as lost:
             LOG.warning("switch %s: %s", self.name, lost)
             self.datapath.close()
         finally:
             self._outbox.put(None)
-            self._engine.fleet.disconnected(self.name, self.wake)
+            self.engine.fleet.disconnected(self.name, self.wake)
+
+    def _is_over(self) -> bool:
+        return not self._alive
 
     def _send_packets(self) -> None:
         """A green thread of its own: packets wait for no bundle, and a slow switch holds up nobody else's."""
@@ -139,81 +176,56 @@ class Session:
 
     def _ask_for_packets(self) -> None:
         """A switch that cannot match the TTL is to hand over the packets that it cannot count down."""
-        if self._engine.state.fabric.switches[self.name].dialect is Dialect.OPENFLOW13:
-            self._send([wire.set_async(self._next_xid())])
-
-    def _reconcile(self) -> None:
-        """Compare what the switch has with what it should have, by cookies and group contents; send the difference.
-
-        No match is parsed, and a switch that is right gets no flow-mod at all (invariant 9).
-        """
-        self._set_meters()
-        cookies: set[int] = set()
-        for body in self._ask(wire.flow_stats_request):
-            cookies.update(wire.flow_stats_cookies(body))
-        groups: dict[int, bytes] = {}
-        for body in self._ask(wire.group_desc_request):
-            groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
-        # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
-        desired = self._engine.desired.tables[self.name]
-        delta = Delta(
-            [flow for cookie, flow in desired.flows.items() if cookie not in cookies],
-            {cookie: None for cookie in cookies if cookie not in desired.flows},
-        )
-        fill_groups(delta, groups, desired.groups)
-        self._held = not self._engine.first_contact(self.name, len(delta.gone) + len(delta.groups_gone))
-        if self._held:
-            return
-        revision = self._engine.fleet.begin_reconciliation(self.name)
-        LOG.info(
-            "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
-            self.name, len(cookies), len(groups), delta.messages,
-        )  # fmt: skip
-        self._bring(revision, delta)
+        if self.engine.state.fabric.switches[self.name].dialect is Dialect.OPENFLOW13:
+            self._send([wire.set_async(self.next_xid())])
 
     def _count_refusals(self) -> None:
         """Ask how many frames were refused, by server."""
-        flows = self._engine.desired.tables[self.name].flows
+        flows = self.engine.desired.tables[self.name].flows
         found: dict[str, int] = {}
-        for body in self._ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
+        for body in self.ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
             for cookie, packets in wire.flow_stats_counts(body).items():
                 if cookie in flows and flows[cookie].owner[0] == "server":
                     server = flows[cookie].owner[1]
                     found[server] = found.get(server, 0) + packets
-        self._engine.refusals.counted(found)
+        self.engine.refusals.counted(found)
 
-    def _set_meters(self) -> None:
-        """Flows may refer to them, so they come first. What the switch says to a meter that it has already is no news."""
-        if self._engine.state.fabric.switches[self.name].dialect is Dialect.OPENVSWITCH:
-            self._send(
-                [wire.meter_set(meter, rate, (self._next_xid(), self._next_xid())) for meter, rate in METER_RATES.items()]
-            )
-            self._barrier()
-
-    def _bring(self, revision: int, delta: Delta) -> None:
+    def bring(self, revision: int, delta: Delta) -> None:
         """Carry out a delta, and report what the switch confirmed and refused."""
         faults = self._apply(delta) if delta else []
         told = {*(flow.cookie for flow in delta.flows), *delta.gone, *delta.groups_gone}
         told.update(group.id for group in (*delta.groups, *delta.groups_changed))
-        for row in faults:
+        for row in faults[:MAX_LOGGED]:
             LOG.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
-        self._engine.fleet.confirm(self.name, revision, faults, told)
-        self._engine.progress()
+        if len(faults) > MAX_LOGGED:
+            LOG.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
+        self.engine.fleet.confirm(self.name, revision, faults, told)
+        self.engine.progress()
+
+    def delete_strays(self, finding: Finding) -> None:
+        """Take away entries that only their place tells from desired flows. What the switch says to it, the next audit sees."""
+        self._begin()
+        self.tell([message for message, _ in finding.deletions(self.next_xid)])
 
     def _apply(self, delta: Delta) -> list[Fault]:
         if self._bundles:
-            messages = [*additions(delta, self._next_xid), *deletions(delta, self._next_xid)]
+            self._begin()
+            messages = list(gently(chain(additions(delta, self.next_xid), deletions(delta, self.next_xid))))
             if self._in_bundle(messages):
                 return []
             # Refused as a whole: one by one, so that what is right gets in and what is not is known by name.
-        found = self._one_by_one(list(additions(delta, self._next_xid)))
-        return found + self._one_by_one(list(deletions(delta, self._next_xid)))
+        return self._one_by_one(additions(delta, self.next_xid)) + self._one_by_one(deletions(delta, self.next_xid))
+
+    def _begin(self) -> None:
+        """An exchange begins: what the switch says from now on is about its messages."""
+        self._errors.clear()
+        self._first = self._xid + 1 & 0x7FFFFFFF
+        self._awaited = None
 
     def _in_bundle(self, messages: list[Message]) -> bool:
         """All of it or nothing. False: refused, or the switch has no bundles (then it is not asked again)."""
         self._bundle += 1
-        opened, committed = self._next_xid(), self._next_xid()
-        self._errors.clear()
+        opened, committed = self.next_xid(), self.next_xid()
         parts = [wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)]
         parts.extend(wire.bundle_add(self._bundle, message.wire) for message in messages)
         self._send(parts)
@@ -224,45 +236,56 @@ class Session:
             self._bundles = False
             return False
         if self._errors:
-            self._send([wire.bundle_control(self._bundle, wire.BUNDLE_DISCARD_REQUEST, self._next_xid())])
+            self._send([wire.bundle_control(self._bundle, wire.BUNDLE_DISCARD_REQUEST, self.next_xid())])
             return False
+        self._awaited = committed
         self._send([wire.bundle_control(self._bundle, wire.BUNDLE_COMMIT_REQUEST, committed)])
         while True:
             got = self._receive()
-            if got == ("error", committed):
+            if isinstance(got, tuple):
                 return False
-            if not isinstance(got, tuple) and got.xid == committed and got.type == wire.BUNDLE_COMMIT_REPLY:
+            if got.type == wire.BUNDLE_COMMIT_REPLY:
                 return True
 
-    def _one_by_one(self, messages: list[Message]) -> list[Fault]:
-        if not messages:
-            return []
-        self._errors.clear()
-        self._send([message.wire for message in messages])
+    def _one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
+        """A barrier after every few: a switch that takes its time shows that it is at work."""
+        rows, found = iter(rows), list[Fault]()
+        while True:
+            self._begin()
+            messages = list(islice(rows, _ROWS))
+            if not messages:
+                return found
+            self.tell([message.wire for message in messages])
+            by_xid = {int.from_bytes(message.wire[4:8], "big"): message for message in messages}
+            found.extend(fault(by_xid[xid], text) for xid, text in self._errors.items() if xid in by_xid)
+
+    def tell(self, messages: list[bytes]) -> None:
+        """Send messages, and wait until the switch has done them or said why not."""
+        self._send(messages)
         self._barrier()
-        by_xid = {int.from_bytes(message.wire[4:8], "big"): message for message in messages}
-        return [fault(by_xid[xid], text) for xid, text in self._errors.items() if xid in by_xid]
 
     def _barrier(self) -> None:
-        xid = self._next_xid()
+        self._awaited = xid = self.next_xid()
         self._send([wire.barrier(xid)])
-        while True:
-            got = self._receive()
-            if not isinstance(got, tuple) and got.xid == xid:
-                return
+        while isinstance(self._receive(), tuple):
+            pass  # a barrier refused is none: wait on
 
-    def _ask(self, request: Callable[[int], bytes]) -> Iterable[bytes]:
-        """The bodies of a multipart reply."""
-        xid = self.asking = self._next_xid()
+    def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
+        """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
+        self._begin()
+        xid = self.asking = self._awaited = self.next_xid()
         self._send([request(xid)])
-        while True:
+        for _ in range(16 * MAX_PARTS):
             got = self._receive()
-            if got == ("error", xid):
-                raise Lost(f"it refused to say what it has: {self._errors[xid]}")
-            if not isinstance(got, tuple) and got.xid == xid:
-                yield got.body
-                if not got.more:
-                    return
+            if isinstance(got, tuple):
+                if required:
+                    raise Lost(f"it refused to say what it has: {self._errors[xid]}")
+                return
+            yield got.body
+            if not got.more:
+                self._awaited = None
+                return
+        raise Lost("its reply has no end")
 
     def _receive(self) -> Any:
         try:
@@ -271,10 +294,12 @@ class Session:
             raise Lost(f"no reply within {REPLY_TIMEOUT:g} s") from None
         if got is None or not self._alive:
             raise Lost("the connection has ended")
+        if self._overrun:
+            raise Lost("it answers faster than its answers can be read")
         return got
 
     def _send(self, parts: list[bytes]) -> None:
-        """Queue bytes in pieces, so that echo replies find their way in between."""
+        """Queue bytes in pieces, so that echo replies find their way in between, and other switches' work."""
         piece: list[bytes] = []
         size = 0
         for part in parts:
@@ -283,6 +308,7 @@ class Session:
             if size >= _CHUNK:
                 self._put(b"".join(piece))
                 piece, size = [], 0
+                hub.sleep(0)
         if piece:
             self._put(b"".join(piece))
 
@@ -290,7 +316,15 @@ class Session:
         if not self._alive or not self.datapath.send(data):
             raise Lost("the connection has ended")
 
-    def _next_xid(self) -> int:
+    def next_xid(self) -> int:
+        """A transaction id of the exchange under way."""
         self._xid = self._xid + 1 & 0x7FFFFFFF
         return self._xid
 
+
+def gently(rows: Iterable[T]) -> Iterator[T]:
+    """The same rows, with a pause after every few: whoever else wants to do something gets in between."""
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if number % _ROWS == 0:
+            hub.sleep(0)

@@ -10,6 +10,7 @@ import logging
 import time
 import uuid
 from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from ryu.app.wsgi import WSGIApplication
 from ryu.base import app_manager
@@ -20,6 +21,8 @@ from ryu.ofproto import ofproto_v1_3
 
 from ryu_vmmob import compat, options
 from ryu_vmmob.apps import rest_mount
+from ryu_vmmob.apps.handshakes import Handshakes
+from ryu_vmmob.apps.intake import Intake
 from ryu_vmmob.apps.links import LinkWatch
 from ryu_vmmob.apps.listening import refuse_taken_ports
 from ryu_vmmob.apps.memory import Freezer, undisturbed
@@ -48,6 +51,8 @@ ADVERTISE_LOOK: Final = 1.0
 ADVERTISE_BURST: Final = 32
 """Router advertisements that are made without a pause."""
 ADVERTISE_PAUSE: Final = 0.02
+FLOOD_INTERVAL: Final = 60.0
+"""Seconds between two reports that the same switch floods us."""
 
 
 ECHO_INTERVAL: Final = 5.0
@@ -83,10 +88,14 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             raise SystemExit(f"vmmob: {error}") from error
         self.engine.on_event = _log_event
         self._sessions: dict[Any, Session] = {}
+        self._handshakes = Handshakes()
+        self._intakes: WeakKeyDictionary[Any, Intake] = WeakKeyDictionary()
+        self._flood_told: dict[str, float] = {}
         state = self.engine.state
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
         self._packets = Packets(self.engine, self._send_packet)
         compat.raw_multipart(True, self._wants_raw)
+        compat.drop_unwanted(self._unwanted)
         self._freezer = Freezer(self.engine)
         rest_mount.mount(kwargs["wsgi"], rest)
         self.threads.extend(hub.spawn(vital(run)) for run in (self._look, self._ask_neighbours, self._advertise))
@@ -100,9 +109,26 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         session = self._sessions.get(datapath)
         return session is not None and session.asking == xid
 
+    def _unwanted(self, datapath: Any, kind: int, xid: int, data: bytes | bytearray) -> bool:
+        intake = self._intakes.get(datapath)
+        if intake is None:
+            intake = self._intakes[datapath] = Intake(time.monotonic, hub.sleep)
+        session = self._sessions.get(datapath)
+        unwanted = intake.unwanted(session, kind, xid, data)
+        if unwanted and session is not None:
+            self.engine.fleet.dropped[session.name] += 1
+            now = time.monotonic()
+            if now - self._flood_told.get(session.name, -FLOOD_INTERVAL) >= FLOOD_INTERVAL:
+                self._flood_told[session.name] = now
+                self.engine.emit(Event("switch.floods", {"switch": session.name}))
+        return unwanted
+
     def _look(self) -> None:
         while True:
             hub.sleep(LOOK_INTERVAL)
+            for datapath in self._handshakes.overdue(time.monotonic()):
+                LOG.warning("%s connected and does not say which switch it is: its connection is closed", datapath.address)
+                datapath.close()
             self._links_changed()
             self.engine.progress()
             self._freezer.look()
@@ -138,10 +164,14 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             # The next look tries again; the switches go on as they are.
             LOG.error("a change of links is not carried out: %s", error)
 
-    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    @set_ev_cls(ofp_event.EventOFPStateChange, [HANDSHAKE_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER])
     @vital
     def _on_state(self, event: Any) -> None:
         datapath = event.datapath
+        if event.state == HANDSHAKE_DISPATCHER:
+            self._handshakes.began(datapath, time.monotonic())
+            return
+        self._handshakes.ended(datapath)
         if event.state == DEAD_DISPATCHER:
             session = self._sessions.pop(datapath, None)
             if session is not None:

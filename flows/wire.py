@@ -16,7 +16,7 @@ from ryu_vmmob.flows.pipeline import COOKIE_FULL_MASK, COOKIE_MARK, COOKIE_MARK_
 
 VERSION: Final = 4
 _FLOW_MOD, _GROUP_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _EXPERIMENTER = 14, 15, 18, 20, 4
-_FLOW_ADD, _FLOW_DELETE = 0, 3
+_FLOW_ADD, _FLOW_DELETE, _FLOW_DELETE_STRICT = 0, 3, 4
 _GROUP_ADD, _GROUP_MODIFY, _GROUP_DELETE = 0, 1, 2
 _PACKET_OUT, _SET_ASYNC = 13, 28
 _METER_MOD, _METER_ADD, _METER_MODIFY = 29, 0, 1
@@ -32,6 +32,7 @@ BUNDLE_DISCARD_REQUEST: Final = 6
 _BUNDLE_ATOMIC_ORDERED: Final = 3
 MULTIPART_FLOW: Final = 1
 MULTIPART_GROUP_DESC: Final = 7
+MULTIPART_METER_CONFIG: Final = 10
 _ANY: Final = 0xFFFFFFFF
 _NO_BUFFER: Final = 0xFFFFFFFF
 
@@ -67,6 +68,17 @@ def flow_delete(cookie: int, xid: int, mask: int = COOKIE_FULL_MASK, table: int 
     )  # fmt: skip
 
 
+def flow_delete_strict(table: int, priority: int, match: bytes, cookie: int, xid: int) -> bytes:
+    """OFPFC_DELETE_STRICT of the one flow with this place and cookie; ``match`` is a padded struct ofp_match."""
+    return (
+        _FLOW_FIXED.pack(
+            VERSION, _FLOW_MOD, 48 + len(match), xid, cookie, COOKIE_FULL_MASK, table, _FLOW_DELETE_STRICT, 0, 0, priority,
+            _NO_BUFFER, _ANY, _ANY, 0,
+        )
+        + match
+    )  # fmt: skip
+
+
 def _group_mod(command: int, body: bytes, xid: int) -> bytes:
     return _HEADER.pack(VERSION, _GROUP_MOD, 10 + len(body), xid) + command.to_bytes(2, "big") + body
 
@@ -90,11 +102,16 @@ def meter_set(meter: int, rate: int, xids: tuple[int, int]) -> bytes:
     """A meter that drops what exceeds ``rate`` packets a second, made or changed (7.3.4.4): two messages, of which a switch
     refuses the first if it has the meter.
     """
+    body = meter_body(meter, rate)
     return b"".join(
-        _HEADER.pack(VERSION, _METER_MOD, 32, xid)
-        + struct.pack("!HHIHHII4x", command, _METER_PACKETS | _METER_BURST, meter, _METER_DROP, 16, rate, rate)
+        _HEADER.pack(VERSION, _METER_MOD, 10 + len(body), xid) + command.to_bytes(2, "big") + body
         for command, xid in zip((_METER_ADD, _METER_MODIFY), xids, strict=True)
     )
+
+
+def meter_body(meter: int, rate: int) -> bytes:
+    """A meter from its flags on, as a meter-mod and a meter description have it."""
+    return struct.pack("!HIHHII4x", _METER_PACKETS | _METER_BURST, meter, _METER_DROP, 16, rate, rate)
 
 
 MAX_PACKET_OUT: Final = 0xFFFF
@@ -142,15 +159,35 @@ def bundle_add(bundle: int, message: bytes) -> bytes:
     )
 
 
-def flow_stats_request(xid: int, table: int = 0xFF) -> bytes:
-    """Every flow that bears our mark, in one table or in all (0xff)."""
-    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, COOKIE_MARK, COOKIE_MARK_MASK) + _EMPTY_MATCH
+def flow_stats_request(xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK) -> bytes:
+    """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 everybody's."""
+    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, COOKIE_MARK & mask, mask) + _EMPTY_MATCH
     return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 8 + len(body), xid) + body
 
 
 def group_desc_request(xid: int) -> bytes:
     """Every group with its buckets."""
     return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 16, xid) + struct.pack("!HH4x", MULTIPART_GROUP_DESC, 0)
+
+
+def meter_config_request(xid: int) -> bytes:
+    """Every meter with its bands."""
+    body = struct.pack("!HH4xI4x", MULTIPART_METER_CONFIG, 0, _ANY)
+    return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 8 + len(body), xid) + body
+
+
+def meter_descriptions(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """(meter id, content) of every entry of a meter-config reply; the content compares with `meter_body`.
+
+    Raises MalformedReply on a length that is impossible.
+    """
+    offset, end = 0, len(body)
+    while offset < end:
+        length = int.from_bytes(body[offset : offset + 2], "big")
+        if length < 8 or offset + length > end:
+            raise MalformedReply(f"meter description of {length} bytes at offset {offset} of {end}")
+        yield int.from_bytes(body[offset + 4 : offset + 8], "big"), bytes(body[offset + 2 : offset + length])
+        offset += length
 
 
 def flow_stats_cookies(body: bytes) -> list[int]:

@@ -21,13 +21,14 @@ how the tests show each fault, and how a user can find out whether a part is to 
 """
 
 from ryu_vmmob.compat.startup import CompatError, apply, install
-from ryu_vmmob.compat.state import PartStatus, Refusals, raw_multipart, refusals, set_parse_limit
+from ryu_vmmob.compat.state import PartStatus, Refusals, drop_unwanted, raw_multipart, refusals, set_parse_limit
 
 __all__ = [
     "CompatError",
     "PartStatus",
     "Refusals",
     "apply",
+    "drop_unwanted",
     "install",
     "raw_multipart",
     "refusals",

@@ -1,12 +1,12 @@
 """Bounds what one message of a switch can do to the controller: the seam around Ryu's parser.
 
 Ryu 4.34 parses in the event loop; while a parser loops, no switch is served, no REST call answered and no signal of the loop
-heard. Four layers stand here, cheapest first:
+heard. Four layers stand here, cheapest first, behind an application's own wish to drop a message unread (`drop_unwanted`):
 
 1. A message of another OpenFlow version than the negotiated one, or anything but the handshake's messages before the
    handshake, is refused: the parsers of versions we do not speak are out of reach.
 2. The lengths of every list are checked (`ryu_vmmob.compat.lengths`).
-3. Flow and group descriptions are handed over unparsed where an application asked for that (`ryu_vmmob.compat.raw`).
+3. Flow, group and meter descriptions are handed over unparsed where an application asked for that (`ryu_vmmob.compat.raw`).
 4. Parsing has a CPU-time limit, by an interval timer: the last resort, for what nobody thought of.
 
 A refused message closes its connection and is counted; everything else goes on. The timer counts the CPU time of the
@@ -95,6 +95,8 @@ def wrap(parser: ModuleType) -> str:
     def msg(datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytearray) -> Any:
         if getattr(datapath, "state", None) == _DEAD:
             return None
+        if STATE.unwanted is not None and STATE.unwanted(datapath, msg_type, xid, buf):
+            return None
         try:
             _check_negotiated(datapath, version, msg_type)
             raw = _wants_raw(datapath, version, msg_type, xid, buf)
@@ -133,7 +135,7 @@ def _check_negotiated(datapath: Any, version: int, msg_type: int) -> None:
 def _wants_raw(datapath: Any, version: int, msg_type: int, xid: int, buf: bytearray) -> bool:
     if not STATE.raw or msg_type != lengths.MULTIPART_REPLY or version != lengths.OFP_1_3 or len(buf) < 10:
         return False
-    if (buf[8] << 8 | buf[9]) not in {lengths.MP_FLOW, lengths.MP_GROUP_DESC}:
+    if (buf[8] << 8 | buf[9]) not in {lengths.MP_FLOW, lengths.MP_GROUP_DESC, lengths.MP_METER_CONFIG}:
         return False
     return STATE.wants_raw is None or STATE.wants_raw(datapath, xid)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 WantsRaw = Callable[[object, int], bool]
+Unwanted = Callable[[object, int, int, "bytes | bytearray"], bool]
 
 DEFAULT_PARSE_LIMIT = 0.5
 """CPU seconds that parsing one message may take. The largest honest message, 64 KiB of flow statistics, takes about a tenth."""
@@ -36,6 +37,7 @@ class _State:
         self.parse_limit = DEFAULT_PARSE_LIMIT
         self.raw = False
         self.wants_raw: WantsRaw | None = None
+        self.unwanted: Unwanted | None = None
         self.malformed = 0
         self.too_slow = 0
 
@@ -44,7 +46,7 @@ STATE = _State()
 
 
 def raw_multipart(enabled: bool, wanted: WantsRaw | None = None) -> None:
-    """Have flow and group descriptions arrive unparsed, as ``EventRawMultipart``.
+    """Have flow, group and meter descriptions arrive unparsed, as ``EventRawMultipart``.
 
     Ryu's parser makes about 8 thousand objects a second of them, and a reader that wants two fields of each entry needs none.
     Off until asked for, since other applications in the process may want the parsed events. With ``wanted``, a function of
@@ -52,6 +54,13 @@ def raw_multipart(enabled: bool, wanted: WantsRaw | None = None) -> None:
     """
     STATE.raw = enabled
     STATE.wants_raw = wanted if enabled else None
+
+
+def drop_unwanted(unwanted: Unwanted | None) -> None:
+    """Have messages dropped before they are looked at: those for which a function of (datapath, type, transaction id, bytes of
+    the message) is true. It is called in the green thread that reads from this switch, which it may hold up.
+    """
+    STATE.unwanted = unwanted
 
 
 def set_parse_limit(seconds: float) -> None:

@@ -11,7 +11,7 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals
+from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
@@ -93,6 +94,7 @@ class Engine:
         self.refusals = Refusals()
         self._seen: dict[str, Activate] = {}
         """Announcements that the store did not take: by migration. The VM may not say a word again."""
+        self.repairs = Repairs()
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
 
@@ -205,6 +207,10 @@ class Engine:
         """What is not as it should be, apart from switches that are late: a sentence each."""
         store = [] if self._store.trouble is None else [f"nothing can be changed: {self._store.trouble}"]
         return store + self.contacts.troubles()
+    def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:
+        """A switch was compared with what it should have, and put right; `Repairs.audited`."""
+        for event in self.repairs.audited(switch, counts, foreign, self._clock()):
+            self.emit(event)
 
     def progress(self) -> None:
         """Look for what has to follow by itself, and do it. Called when a switch confirms, and every second or so."""

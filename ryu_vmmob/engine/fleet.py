@@ -6,6 +6,7 @@ book-keeping: sessions (one per connection, `ryu_vmmob.apps`) take from it and r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class _Place:
     confirmed: int = -1
     pending: list[tuple[int, Delta]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    audit_asked: bool = False
 
 
 class Fleet:
@@ -50,6 +52,8 @@ class Fleet:
     def __init__(self, names: Iterable[str], revision: int) -> None:
         self._places = {name: _Place() for name in names}
         self.revision = revision
+        self.dropped: Counter[str] = Counter()
+        """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,6 +132,25 @@ class Fleet:
     def is_connected(self, name: str) -> bool:
         """Whether a session of this switch stands."""
         return self._places[name].wake is not None
+
+    def is_synchronised(self, name: str) -> bool:
+        """Whether the switch has been compared since it connected."""
+        return self._places[name].synchronised
+
+    def ask_audit(self, name: str) -> bool:
+        """Have a switch compared as soon as it has time; False when it is away (it is compared when it comes back)."""
+        place = self._places[name]
+        if place.wake is None:
+            return False
+        place.audit_asked = True
+        place.wake()
+        return True
+
+    def audit_asked(self, name: str) -> bool:
+        """Whether somebody asked for an audit since this was called last."""
+        place = self._places[name]
+        asked, place.audit_asked = place.audit_asked, False
+        return asked
 
     def faults(self, name: str) -> tuple[Fault, ...]:
         """What the switch has refused and was not told anew since."""

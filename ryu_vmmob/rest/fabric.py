@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ryu_vmmob.fabric.model import Switch
 from ryu_vmmob.flows.pipeline import TABLES
-from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.model.refusal import conflict, not_found
 from ryu_vmmob.rest.bodies import Empty
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric_views import fabric_view, flow_view, group_view, switch_view
@@ -47,6 +47,15 @@ def take_over(call: Call) -> Answer:
     return Answer(200, switch_view(call.engine, switch))
 
 
+def audit_switch(call: Call) -> Answer:
+    """Have a switch compared with what it should have, soon. It is done when its ``audits`` is ``audit`` or more."""
+    switch = _named(call)
+    if not call.engine.fleet.ask_audit(switch.name):
+        raise conflict(f"switch {switch.name!r} is not connected; it is compared when it comes back", "not connected")
+    body = {"switch": switch.name, "audit": call.engine.repairs.next(switch.name)}
+    return Answer(202, body, location=f"/v1/switches/{switch.name}")
+
+
 def _named(call: Call) -> Switch:
     switch = call.engine.state.fabric.switches.get(call.names["switch"])
     if switch is None:
@@ -58,6 +67,7 @@ ROUTES = (
     Route("GET", "/v1/fabric", get_fabric),
     Route("GET", "/v1/switches", list_switches),
     Route("GET", "/v1/switches/{switch}", get_switch),
+    Route("POST", "/v1/switches/{switch}/audit", audit_switch),
     Route("GET", "/v1/switches/{switch}/flows", list_flows, frozenset({"table"})),
     Route("POST", "/v1/switches/{switch}/take_over", take_over, body=Empty, body_required=False),
 )

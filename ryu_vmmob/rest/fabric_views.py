@@ -113,7 +113,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
     """A switch: what the fabric file says of it, and how it stands to what is desired.
 
     ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames
-    that no interface may send, by server.
+    that no interface may send, by server; ``repairs`` what audits found wrong since the controller started.
     """
     status = engine.switch_status(switch.name)
     counts = Counter(flow.table for flow in engine.desired.flows(switch.name))
@@ -128,6 +128,11 @@ def switch_view(engine: Engine, switch: Switch) -> View:
             for server in engine.state.fabric.servers_of[switch.name]
             if engine.refusals.counts[server.name]
         },
+        "repairs": engine.repairs.counts(switch.name),
+        "audits": engine.repairs.audits(switch.name),
+        "audited": None if (last := engine.repairs.last(switch.name)) is None else time_text(last),
+        "foreign_flows": engine.repairs.foreign(switch.name),
+        "dropped_messages": engine.fleet.dropped[switch.name],
         "groups": sum(1 for _ in engine.desired.groups(switch.name)),
         "faults": [{"error": row.error, "cause": row.cause, "owner": owner_view(row.owner)} for row in status.faults],
     }

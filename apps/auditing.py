@@ -1,0 +1,99 @@
+"""One comparison of a switch with what it should have, as its session carries it out: ask, compare, put right, look again.
+
+What a switch says arrives in pieces, and between two pieces everybody else's work goes on. Only the comparison at the end is
+done in one go, so that no change of the desired state is lost or counted twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ryu.lib import hub
+
+from ryu_vmmob.fabric.model import Dialect
+from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.audit import Finding, Reading
+from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.pipeline import METER_RATES
+
+if TYPE_CHECKING:
+    from ryu_vmmob.apps.session import Session
+
+LOG = logging.getLogger(__name__)
+
+
+def reconcile(session: Session) -> None:
+    """Make a switch right. What was wrong is counted, unless this is the first comparison of its connection.
+
+    A switch that is right gets no message that changes anything (invariant 9).
+    """
+    engine, fleet, name = session.engine, session.engine.fleet, session.name
+    engine.repairs.begin(name)
+    repeated = fleet.is_synchronised(name)
+    meters = _put_meters_right(session)
+    reading = read(session)
+    # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
+    finding = reading.compare(engine.desired.tables[name])
+    session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
+    if session.held:
+        return
+    refused = [row.about for row in fleet.faults(name)]
+    untold = fleet.take(name)
+    revision = fleet.begin_reconciliation(name)
+    counts = finding.counts(untold[1] if untold else Delta(), refused)
+    LOG.info(
+        "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
+        name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
+    )  # fmt: skip
+    if not finding.doubtful:
+        session.bring(revision, finding.delta)
+    else:
+        _bring_and_look_again(session, revision, reading, finding)
+    engine.audited(name, counts + meters if repeated else None, reading.foreign)
+
+
+def read(session: Session, flows: bool = True) -> Reading:
+    """What the switch has."""
+    reading = Reading(session.habits)
+    if flows:
+        desired = session.engine.desired.tables[session.name]
+        for body in session.ask(lambda xid: wire.flow_stats_request(xid, mask=0)):
+            reading.take_flows(body, desired.flows)
+            hub.sleep(0)
+    for body in session.ask(wire.group_desc_request):
+        reading.take_groups(body)
+        hub.sleep(0)
+    return reading
+
+
+def _bring_and_look_again(session: Session, revision: int, reading: Reading, finding: Finding) -> None:
+    """The difference is confirmed at once, so that nobody waits for the second look."""
+    session.bring(revision, finding.delta)
+    again = read(session, flows=bool(finding.suspects))
+    refused = {row.about for row in session.engine.fleet.faults(session.name)}
+    desired = session.engine.desired.tables[session.name].flows
+    accepted = again.settle(reading, finding, desired, refused)
+    if accepted:
+        LOG.warning(
+            "switch %s writes %d flows and groups in a way of its own: believed as long as it writes them so",
+            session.name, accepted,
+        )  # fmt: skip
+    if finding.strays:
+        session.delete_strays(finding)
+
+
+def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:
+    """Flows may refer to them, so they come first. Meters bear no mark: only those that we use are looked at."""
+    if session.engine.state.fabric.switches[session.name].dialect is not Dialect.OPENVSWITCH:
+        return Counter()
+    have = dict[int, bytes]()
+    for body in session.ask(wire.meter_config_request, required=False):
+        have.update(wire.meter_descriptions(body))
+    wrong = {meter: rate for meter, rate in METER_RATES.items() if have.get(meter) != wire.meter_body(meter, rate)}
+    if wrong:
+        # Of the two messages a switch refuses the first if it has the meter, and that is no news.
+        session.tell([wire.meter_set(meter, rate, (session.next_xid(), session.next_xid())) for meter, rate in wrong.items()])
+    missing = sum(meter not in have for meter in wrong)
+    return Counter({("meters", "missing"): missing, ("meters", "altered"): len(wrong) - missing})

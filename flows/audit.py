@@ -1,0 +1,267 @@
+"""What a switch says it has, compared with what it should have: flows entry by entry, groups and meters by content.
+
+A cookie says which flow an entry claims to be; here its place (table, priority, match), its instructions and its time-outs are
+looked at as well, because they can be changed under an unchanged cookie. Switches write the fields of a match in an order of
+their own (Open vSwitch does), so matches and instructions are compared without regard to order. What has been compared once
+is remembered by its hash: the next audit compares hashes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.delta import Delta, SwitchTables, fill_groups
+from ryu_vmmob.flows.flow import Flow, Group
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, TABLES, group_parts
+
+_LAST_TABLE: Final = TABLES[-1].id
+_NO_TIMEOUTS: Final = bytes(4)
+_EXACT: Final = tuple(b"\xff" * size for size in range(129))
+_HEADS: Final = struct.Struct("!HB")
+
+
+class Entry(NamedTuple):
+    """One entry of a flow-stats reply without its counters (7.3.5.2)."""
+
+    cookie: int
+    table: int
+    priority: int
+    timeouts: bytes
+    """Idle and hard time-out, 4 bytes."""
+    match: bytes
+    """Struct ofp_match, padded."""
+    instructions: bytes
+
+
+class MatchRow(NamedTuple):
+    """A field of a match on the wire: class and number, value, mask (none where all bits count)."""
+
+    name: bytes
+    value: bytes
+    mask: bytes
+
+
+def match_rows(match: bytes) -> tuple[MatchRow, ...]:
+    """The fields of a struct ofp_match in one order, whichever they came in. Raises MalformedReply."""
+    rows = []
+    offset, end = 4, int.from_bytes(match[2:4], "big")
+    while offset < end:
+        size = match[offset + 3] if offset + 4 <= end else 0xFFFF
+        if offset + 4 + size > end:
+            raise wire.MalformedReply(f"match field at byte {offset} of {end} is longer than its match")
+        body = match[offset + 4 : offset + 4 + size]
+        if match[offset + 2] & 1:
+            body, mask = body[: size // 2], body[size // 2 :]
+            mask = b"" if mask == _EXACT[len(mask)] else mask
+        else:
+            mask = b""
+        rows.append(MatchRow(match[offset : offset + 2] + bytes((match[offset + 2] & 0xFE,)), body, mask))
+        offset += 4 + size
+    return tuple(sorted(rows))
+
+
+def instruction_set(instructions: bytes) -> frozenset[bytes]:
+    """A flow's instructions: there is one of a type at most, and no order among them (5.9). Raises MalformedReply."""
+    found = []
+    offset, end = 0, len(instructions)
+    while offset < end:
+        size = int.from_bytes(instructions[offset + 2 : offset + 4], "big")
+        if size < 8 or offset + size > end:
+            raise wire.MalformedReply(f"instruction of {size} bytes at byte {offset} of {end}")
+        found.append(instructions[offset : offset + size])
+        offset += size
+    return frozenset(found)
+
+
+def _split(flow: Flow) -> tuple[bytes, bytes]:
+    """A desired flow's match and its instructions."""
+    size = len(flow.key) - 3
+    return flow.body[:size], flow.body[size:]
+
+
+def same_place(entry: Entry, flow: Flow) -> bool:
+    """Whether a switch takes both for the same flow."""
+    if entry.table != flow.table.id or entry.priority != flow.priority:
+        return False
+    match, _ = _split(flow)
+    return entry.match == match or match_rows(entry.match) == match_rows(match)
+
+
+def equal(entry: Entry, flow: Flow) -> bool:
+    """Whether an entry is the desired flow, whatever the order in which the switch writes it."""
+    _, instructions = _split(flow)
+    return (
+        entry.timeouts == _NO_TIMEOUTS
+        and (entry.instructions == instructions or instruction_set(entry.instructions) == instruction_set(instructions))
+        and same_place(entry, flow)
+    )
+
+
+@dataclass(slots=True)
+class Habits:
+    """What was found right before, and how this switch writes things down: hashes of what it says by cookie and group id."""
+
+    flows: dict[int, int] = field(default_factory=dict)
+    groups: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Group id -> hashes of what was told and of what the switch makes of it."""
+
+    def writes_group(self, group: Group, content: bytes) -> bool:
+        """Whether the content is how the switch writes this group."""
+        return content == group.body or self.groups.get(group.id) == (hash(group.body), hash(content))
+
+
+class Reading:
+    """What one switch says it has, gathered one reply after another."""
+
+    def __init__(self, habits: Habits) -> None:
+        self._habits = habits
+        self.right: set[int] = set()
+        """Cookies of entries that are what their cookies say."""
+        self.odd: dict[int, list[Entry]] = {}
+        """By cookie, entries with our mark that are not, or not known to be."""
+        self.groups: dict[int, bytes] = {}
+        self.foreign = 0
+        """Flows in our tables that do not bear our mark."""
+
+    def take_flows(self, body: bytes, desired: Mapping[int, Flow]) -> None:
+        """One flow-stats reply. Raises MalformedReply.
+
+        ``desired`` may change between two calls: an entry that was right stays right, for a cookie is the content.
+        """
+        known = self._habits.flows
+        offset = 0
+        for cookie in wire.flow_stats_cookies(body):
+            size, table = _HEADS.unpack_from(body, offset)
+            here, offset = offset, offset + size
+            if cookie & COOKIE_MARK_MASK != COOKIE_MARK:
+                self.foreign += table <= _LAST_TABLE
+                continue
+            # Table, priority, time-outs; match and instructions.
+            print_ = hash((body[here + 2], body[here + 12 : here + 18], body[here + 48 : here + size]))
+            if known.get(cookie) == print_:
+                self.right.add(cookie)
+                continue
+            entry = _entry(cookie, body[here : here + size])
+            flow = desired.get(cookie)
+            if flow is not None and equal(entry, flow):
+                known[flow.cookie] = print_
+                self.right.add(cookie)
+            else:
+                self.odd.setdefault(cookie, []).append(entry)
+
+    def take_groups(self, body: bytes) -> None:
+        """One group-desc reply. Raises MalformedReply."""
+        self.groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
+
+    def settle(self, first: Reading, told: Finding, desired: Mapping[int, Flow], refused: Collection[int]) -> int:
+        """A second reading, just after what the first one led to was done: fills in ``told.strays``.
+
+        What is written as before although it was told anew is this switch's own way of writing it, and is believed from now on;
+        how many flows and groups those are. (Who altered them would have had to do so again, the same way, at once.)
+        An entry beside the right one is a stray.
+        """
+        accepted = 0
+        for cookie in told.suspects:
+            before = {fingerprint(entry) for entry in first.odd.get(cookie, ())}
+            for entry in self.odd.get(cookie, ()):
+                if cookie in self.right:
+                    told.strays.append(entry)
+                elif cookie in desired and cookie not in refused and fingerprint(entry) in before:
+                    self._habits.flows[cookie] = fingerprint(entry)
+                    accepted += 1
+        for group in told.delta.groups_changed:
+            content = self.groups.get(group.id)
+            if content is not None and content == first.groups.get(group.id) and group.id not in refused:
+                self._habits.groups[group.id] = hash(group.body), hash(content)
+                accepted += 1
+        return accepted
+
+    def compare(self, desired: SwitchTables) -> Finding:
+        """What is to be done to the switch, and what was wrong with it."""
+        finding = Finding(Delta())
+        delta = finding.delta
+        for cookie, entries in self.odd.items():
+            flow = desired.flows.get(cookie)
+            if flow is None:
+                continue
+            for entry in entries:
+                if equal(entry, flow):  # wanted only since it was read
+                    self.right.add(cookie)
+                else:
+                    finding.suspects[cookie] = len(entries)
+        delta.flows = [flow for cookie, flow in desired.flows.items() if cookie not in self.right]
+        delta.gone = {cookie: None for cookie in (*self.right, *self.odd) if cookie not in desired.flows}
+        groups = {
+            number: desired.groups[number].body
+            if number in desired.groups and self._habits.writes_group(desired.groups[number], content)
+            else content
+            for number, content in self.groups.items()
+        }
+        fill_groups(delta, groups, desired.groups)
+        for cookie in [cookie for cookie in self._habits.flows if cookie not in desired.flows]:
+            del self._habits.flows[cookie]
+        return finding
+
+
+def fingerprint(entry: Entry) -> int:
+    """The hash that stands for an entry in `Habits`."""
+    head = entry.priority.to_bytes(2, "big") + entry.timeouts
+    return hash((entry.table, head, entry.match + entry.instructions))
+
+
+def _entry(cookie: int, data: bytes) -> Entry:
+    size = (int.from_bytes(data[50:52], "big") + 7) // 8 * 8
+    if size < 8 or 48 + size > len(data):
+        raise wire.MalformedReply(f"match of {size} bytes in a flow stats entry of {len(data)}")
+    priority = int.from_bytes(data[12:14], "big")
+    return Entry(cookie, data[2], priority, data[14:18], data[48 : 48 + size], data[48 + size :])
+
+
+@dataclass(slots=True)
+class Finding:
+    """The difference: ``delta`` puts right what cookies and ids can name, ``strays`` are entries to be deleted one by one."""
+
+    delta: Delta
+    suspects: dict[int, int] = field(default_factory=dict)
+    """Cookie of a desired flow -> entries that bear it and are not that flow."""
+    strays: list[Entry] = field(default_factory=list)
+    """Those of them that stand beside it, as a second reading finds."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a second reading has something to tell."""
+        return bool(self.suspects or self.delta.groups_changed)
+
+    def deletions(self, next_xid: Callable[[], int]) -> Iterable[tuple[bytes, int]]:
+        """(message, cookie) for each stray; a flow that took its place meanwhile has another cookie, and stays."""
+        for row in self.strays:
+            yield wire.flow_delete_strict(row.table, row.priority, row.match, row.cookie, next_xid()), row.cookie
+
+    def counts(self, untold: Delta, refused: Iterable[int]) -> Counter[tuple[str, str]]:
+        """(``flows`` or ``groups``, ``missing``, ``alien`` or ``altered``) -> how many.
+
+        ``untold``: what was decided and not sent yet; ``refused``: cookies and group ids that the switch did not take. Both are
+        no faults of its tables.
+        """
+        known = {*refused, *untold.gone, *untold.groups_gone}
+        known.update(flow.cookie for flow in untold.flows)
+        known.update(group.id for group in (*untold.groups, *untold.groups_changed))
+        delta = self.delta
+        found: Counter[tuple[str, str]] = Counter()
+        for flow in delta.flows:
+            if flow.cookie in self.suspects:
+                found["flows", "altered"] += 1
+            elif flow.cookie not in known:
+                found["flows", "missing"] += 1
+        found["flows", "alien"] += sum(cookie not in known for cookie in delta.gone)
+        replaced = {flow.cookie for flow in delta.flows}
+        found["flows", "alien"] += sum(number for cookie, number in self.suspects.items() if cookie not in replaced)
+        found["groups", "missing"] += sum(group.id not in known for group in delta.groups)
+        found["groups", "altered"] += sum(group.id not in known for group in delta.groups_changed)
+        found["groups", "alien"] += sum(number not in known for number in delta.groups_gone)
+        return +found

@@ -1,0 +1,92 @@
+"""``vmmob switch``: how the switches stand, and audits."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts
+from ryu_vmmob.client import path
+
+POLL_SECONDS: Final = 0.1
+_app = typer.Typer(name="switch", help="Switches.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="SWITCH")]
+
+
+def register(app: typer.Typer) -> None:
+    """Join the commands to the application."""
+    app.add_typer(_app)
+
+
+@_app.command(name="list")
+@asking()
+def list_(ask: Asked) -> None:
+    """List all switches and how they stand."""
+    found = ask.client.get(path("switches"))
+    columns = ("switch", "role", "connected", "in step", "flows", "faults", "repairs")
+    ask.table(found, columns, ((row["name"], row["role"], *_standing(row)) for row in found["items"]))
+
+
+@_app.command()
+@asking()
+def show(ask: Asked, name: Name) -> None:
+    """Show one switch: how it stands, what it refused, and what audits had to put right."""
+    ask.answer(ask.client.get(path("switches", name)), _show)
+
+
+@_app.command()
+@asking()
+def audit(ask: Asked, name: Name, wait: Wait = None) -> None:
+    """Have a switch compared with what it should have, and put right; with --wait, show what came of it."""
+    asked = ask.client.post(path("switches", name, "audit"))
+    if wait is None:
+        ask.answer(asked, lambda _: None)
+        return
+    deadline = time.monotonic() + wait
+    while (found := ask.client.get(path("switches", name)))["audits"] < asked["audit"] and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    ask.answer(found, _show)
+    if found["audits"] < asked["audit"]:
+        typer.echo(f"switch {name} has not been compared yet", err=True)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _standing(switch: Any) -> tuple[object, ...]:
+    return (
+        _yes(switch["connected"]), _yes(switch["in_step"]), sum(switch["flows"].values()), len(switch["faults"]),
+        sum(number for row in switch["repairs"].values() for number in row.values()),
+    )  # fmt: skip
+
+
+def _repairs(switch: Any) -> str | None:
+    return joined(
+        f"{number} {wrong} {kind}" for kind, row in switch["repairs"].items() for wrong, number in row.items() if number
+    )
+
+
+def _show(switch: Any) -> None:
+    connected, in_step, flows, *_ = _standing(switch)
+    print_facts(
+        [
+            ("switch", switch["name"]),
+            ("dpid", switch["dpid"]),
+            ("role", switch["role"]),
+            ("connected", connected),
+            ("since", switch["connected_since"]),
+            ("in step", in_step),
+            ("behind", switch["behind"]),
+            ("flows", flows),
+            ("groups", switch["groups"]),
+            ("repairs", _repairs(switch)),
+            ("audits", switch["audits"]),
+            ("last audit", switch["audited"]),
+            ("foreign flows", switch["foreign_flows"]),
+            ("dropped messages", switch["dropped_messages"]),
+            *(("refused", f"{row['cause']}: {row['error']}") for row in switch["faults"]),
+        ]
+    )
