@@ -21,7 +21,7 @@ from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.delta import Delta, fill_groups
+from ryu_vmmob.flows.delta import Delta, SwitchTables, fill_groups
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.pipeline import METER_RATES, Table, group_parts
 
@@ -51,6 +51,7 @@ class Session:
         self._engine = engine
         self._clock = clock
         self._audit = audit
+        self.dialect = engine.state.fabric.switches[name].dialect
         self._work = hub.Event()
         self._inbox: Any = hub.Queue()
         self._outbox: Any = hub.Queue()
@@ -119,6 +120,8 @@ class Session:
                 while (taken := self._engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
                     self._bring(revision, delta)
+                if self._engine.fleet.is_leaving(self.name):
+                    raise Lost("it is no longer in the fabric, and has given up what it had of ours")
         except (Lost, wire.MalformedReply) as lost:
             LOG.warning("switch %s: %s", self.name, lost)
             self.datapath.close()
@@ -136,7 +139,7 @@ class Session:
 
     def _ask_for_packets(self) -> None:
         """A switch that cannot match the TTL is to hand over the packets that it cannot count down."""
-        if self._engine.state.fabric.switches[self.name].dialect is Dialect.OPENFLOW13:
+        if self.dialect is Dialect.OPENFLOW13:
             self._send([wire.set_async(self._next_xid())])
 
     def _reconcile(self) -> None:
@@ -153,7 +156,8 @@ class Session:
             groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
         # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
         revision = self._engine.fleet.begin_reconciliation(self.name)
-        desired = self._engine.desired.tables[self.name]
+        # A switch that was taken out of the fabric meanwhile is to have nothing.
+        desired = self._engine.desired.tables.get(self.name, SwitchTables())
         delta = Delta(
             [flow for cookie, flow in desired.flows.items() if cookie not in cookies],
             {cookie: None for cookie in cookies if cookie not in desired.flows},
@@ -167,7 +171,7 @@ class Session:
 
     def _count_refusals(self) -> None:
         """Ask how many frames were refused, by server."""
-        flows = self._engine.desired.tables[self.name].flows
+        flows = self._engine.desired.tables.get(self.name, SwitchTables()).flows
         found: dict[str, int] = {}
         for body in self._ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
             for cookie, packets in wire.flow_stats_counts(body).items():
@@ -178,7 +182,7 @@ class Session:
 
     def _set_meters(self) -> None:
         """Flows may refer to them, so they come first. What the switch says to a meter that it has already is no news."""
-        if self._engine.state.fabric.switches[self.name].dialect is Dialect.OPENVSWITCH:
+        if self.dialect is Dialect.OPENVSWITCH:
             self._send(
                 [wire.meter_set(meter, rate, (self._next_xid(), self._next_xid())) for meter, rate in METER_RATES.items()]
             )

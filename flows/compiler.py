@@ -100,8 +100,9 @@ class Compiler:
         self._own(plan)
         if self._state is not None and self._state.fabric is not plan.state.fabric:
             for switch in self._state.fabric.switches.keys() - plan.state.fabric.switches.keys():
-                for rows in (self.tables, self._contributions, self._owners):
-                    rows.pop(switch, None)  # type: ignore[attr-defined]
+                self.tables.pop(switch, None)
+                self._contributions.pop(switch, None)
+                self._owners.pop(switch, None)
         self._state = plan.state
 
     def _own(self, plan: Plan) -> None:

@@ -80,8 +80,8 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
             quarantine, holders = quarantine.delete((domain, key)), holders.delete((domain, row.vlan_id))
     neighbours = state.neighbours
     for external, address in state.neighbours:
-        row = new.externals.get(external)
-        if row is None or not any(address.version == its.version and address in its.network for its in row.addresses):
+        found = new.externals.get(external)
+        if found is None or not any(address.version == its.version and address in its.network for its in found.addresses):
             neighbours = neighbours.delete((external, address))
     return replace(
         state,
@@ -99,7 +99,8 @@ def _touch(draft: Draft, before: State, difference: Difference) -> None:
     """Name every segment whose flows depend on what differs."""
     state = draft.state
     again = {*_over(before, _adjacencies(before, state, difference)), *_renumbered(before, state)}
-    changed = {*difference.added.get("externals", ()), *difference.removed.get("externals", ()), *difference.altered("externals")}
+    changed = {name for rows in (difference.added, difference.removed) for name in rows.get("externals", ())}
+    changed.update(difference.altered("externals"))
     for fabric in (before.fabric, state.fabric):
         domains = {row.routing_domain for name in changed if (row := fabric.externals.get(name)) is not None}
         again.update(routed_segment(name) for name in domains if name in state.routing_domains)
