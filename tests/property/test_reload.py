@@ -30,12 +30,15 @@ class Reloading(World):
 
     def __init__(self, fabric: Fabric) -> None:
         self.leaving: set[str] = set()
+        self.pulled: frozenset[str] = frozenset()
+        """Links that were down when they were taken out of the file."""
         super().__init__(fabric)
 
     def reload(self, fabric: Fabric) -> None:
-        before = self.engine.state.fabric
+        before, down = self.engine.state.fabric, self.engine.state.links_down
         self.do(self.engine.fabric_replaced(fabric))
         self.fabric = _both(self.fabric, fabric)
+        self.pulled |= down - fabric.link_by_name.keys()
         self.leaving |= before.switches.keys() - fabric.switches.keys()
         for name in fabric.switches.keys() - before.switches.keys():
             self.sent.setdefault(name, 0)
@@ -59,13 +62,14 @@ class Reloading(World):
         found = super().view()
         known = [state.fabric.externals for state in self.window]
         sure = tuple(row for row in found.externals if all(rows.get(row.name) == known[-1][row.name] for rows in known))
-        return replace(found, externals=sure)
+        return replace(found, externals=sure, links_down=self.pulled | self.engine.state.links_down)
 
     def rest(self, checked: bool = False) -> None:
         """All have followed: only the new cables are there."""
         for name in sorted(self.leaving):
             self.farewell(name)
         self.settle(checked)
+        self.pulled = frozenset()
         self.fabric = self.engine.state.fabric
 
 
