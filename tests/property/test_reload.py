@@ -112,7 +112,7 @@ def _act(data: st.DataObject, world: Reloading, count: int) -> None:
 
 
 @pytest.mark.requirement("R1", "R7", "R20", "R21", "R28", "R37", "R38")
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), fabrics())
 def test_a_fabric_read_anew_is_as_one_read_at_the_start(data: st.DataObject, fabric: Fabric) -> None:
     world = Reloading(with_externals(fabric) if data.draw(st.booleans()) else fabric)
