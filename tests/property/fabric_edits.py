@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import count
@@ -34,7 +34,10 @@ class Edits:
     def _edit(self, data: st.DataObject, fabric: Fabric, kind: str) -> Fabric:
         switches = sorted(fabric.switches)
         edges = [name for name in switches if fabric.switches[name].role.is_edge]
-        pick = lambda names: data.draw(st.sampled_from(sorted(names)))  # noqa: E731
+
+        def pick(names: Iterable[str]) -> str:
+            return data.draw(st.sampled_from(sorted(names)))
+
         if kind == "description":
             name = pick(switches)
             described = replace(fabric.switches[name], description=f"text {next(self._fresh)}")
@@ -42,9 +45,9 @@ class Edits:
         if kind == "add server" and edges:
             edge = pick(edges)
             ports = tuple(self._port(edge) for _ in range(data.draw(st.integers(1, 2))))
-            domain = fabric.switches[edge].l2_domain if data.draw(st.booleans()) else None
+            of_server = fabric.switches[edge].l2_domain if data.draw(st.booleans()) else None
             name = f"{data.draw(st.sampled_from('anz'))}{next(self._fresh)}"
-            return replace(fabric, servers={**fabric.servers, name: Server(name, ports, domain)})
+            return replace(fabric, servers={**fabric.servers, name: Server(name, ports, of_server)})
         if kind in ("remove server", "recable server") and fabric.servers:
             name = pick(fabric.servers)
             server = fabric.servers[name]

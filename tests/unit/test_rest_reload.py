@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from ryu_vmmob.engine.reload import reload, tell_refused
+from ryu_vmmob.fabric import FabricError, examine
+from ryu_vmmob.fabric.difference import KINDS
+from ryu_vmmob.model.refusal import Refusal
 from tests.unit.rest_support import EXAMPLE, Service, problem
 
 TEXT = EXAMPLE.read_text(encoding="utf-8")
-NOTHING = {"data_centers": [], "l2_domains": [], "switches": [], "links": [], "servers": [], "externals": []}
+NOTHING: dict[str, list[str]] = {kind: [] for kind in KINDS}
 
 
 @pytest.fixture
@@ -105,3 +109,14 @@ def test_a_switch_comes_and_goes(service: Service) -> None:
     assert not taken[1].flows
     assert service.engine.fleet.is_leaving("tor-z")
     assert service.get("/readyz")["ready"] is True
+
+
+def test_a_refused_file_is_told_of(service: Service) -> None:
+    service.with_web()
+    for text in (TEXT.replace("version: 1", "version: 2"), TEXT.replace("02:00:5e:00:00:01", "02:00:5e:00:00:02")):
+        with pytest.raises((FabricError, Refusal)) as caught:
+            reload(service.engine, examine(text, "example.yaml"))
+        tell_refused(service.engine, caught.value)
+    rows = [event.data["reasons"] for event in service.engine.events if event.kind == "fabric.refused"]
+    assert rows[0] == ['example.yaml:1: error: version: version 2 is not known: this is 1 [version-unsupported]']
+    assert rows[1] == ["gateway_mac: the VMs of CUG 'web' have it in their ARP and neighbour caches"]
