@@ -42,7 +42,9 @@ class Change(NamedTuple):
     batch_vms: frozenset[tuple[str, int]] = frozenset()
     """(batch, number)."""
     anew: frozenset[str] = frozenset()
-    """Segments for whose flows the fabric itself has changed: all of them are made anew."""
+    """Segments whose trunks the fabric itself has changed: their own flows and groups are made anew."""
+    whole: frozenset[str] = frozenset()
+    """Those of them whose members' and gateways' flows are made anew as well."""
 
 
 def everything(state: State) -> Change:
@@ -70,6 +72,7 @@ class Draft:
         self.batches: set[str] = set()
         self.batch_vms: set[tuple[str, int]] = set()
         self.anew: set[str] = set()
+        self.whole: set[str] = set()
         self._entered: set[tuple[str, str]] = set()
         """(VM, server) of new seats."""
         self.events: list[Event] = []
@@ -251,6 +254,7 @@ class Draft:
             tuple(self.events), frozenset(self.routing_domains), frozenset(self.neighbours),
             frozenset(self.batches), frozenset(self.batch_vms),
             anew=frozenset(self.anew),
+            anew=frozenset(self.anew), whole=frozenset(self.whole),
         )  # fmt: skip
 
     def _nothing_done(self) -> bool:

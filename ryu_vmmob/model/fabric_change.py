@@ -98,13 +98,15 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
 def _touch(draft: Draft, before: State, difference: Difference) -> None:
     """Name every segment whose flows depend on what differs."""
     state = draft.state
-    again = {*_over(before, _adjacencies(before, state, difference)), *_renumbered(before, state)}
+    whole = set(_renumbered(before, state))
     changed = {name for rows in (difference.added, difference.removed) for name in rows.get("externals", ())}
     changed.update(difference.altered("externals"))
     for fabric in (before.fabric, state.fabric):
         domains = {row.routing_domain for name in changed if (row := fabric.externals.get(name)) is not None}
-        again.update(routed_segment(name) for name in domains if name in state.routing_domains)
+        whole.update(routed_segment(name) for name in domains if name in state.routing_domains)
+    again = whole.union(_over(before, _adjacencies(before, state, difference)))
     draft.anew.update(again)
+    draft.whole.update(whole)
     for segment in again | {name for name, _ in before.starved}:
         found = state.segment(segment)
         if found is not None:
