@@ -37,15 +37,26 @@ class Reloading(World):
 
     def reload(self, fabric: Fabric) -> None:
         before, down = self.engine.state.fabric, self.engine.state.links_down
-        self.do(self.engine.fabric_replaced(fabric))
+        self.leaving |= before.switches.keys() - fabric.switches.keys()
+        try:
+            self.do(self.engine.fabric_replaced(fabric))
+        except Refusal:
+            self.leaving -= before.switches.keys()
+            raise
         self.fabric = _both(self.fabric, fabric)
         self.pulled |= down - fabric.link_by_name.keys()
-        self.leaving |= before.switches.keys() - fabric.switches.keys()
         for name in fabric.switches.keys() - before.switches.keys():
             self.sent.setdefault(name, 0)
             self.connect(name)
             self.engine.progress()
             self._note()
+
+    def _note(self) -> None:
+        """A switch that has not said farewell may be in any state since before it was taken out."""
+        window = self.window
+        super()._note()
+        if self.leaving and window:
+            self.window = window
 
     def known(self) -> set[str]:
         """Servers where some switch may still think that a VM is."""
