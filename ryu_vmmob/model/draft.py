@@ -253,7 +253,6 @@ class Draft:
             self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
             tuple(self.events), frozenset(self.routing_domains), frozenset(self.neighbours),
             frozenset(self.batches), frozenset(self.batch_vms),
-            anew=frozenset(self.anew),
             anew=frozenset(self.anew), whole=frozenset(self.whole),
         )  # fmt: skip
 
