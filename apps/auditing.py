@@ -35,7 +35,7 @@ def reconcile(session: Session) -> None:
     meters = _put_meters_right(session)
     reading = read(session)
     # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
-    finding = reading.compare(engine.desired.tables[name])
+    finding = reading.compare(session.desired)
     session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
     if session.held:
         return
@@ -58,7 +58,7 @@ def read(session: Session, flows: bool = True) -> Reading:
     """What the switch has."""
     reading = Reading(session.habits)
     if flows:
-        desired = session.engine.desired.tables[session.name]
+        desired = session.desired
         for body in session.ask(lambda xid: wire.flow_stats_request(xid, mask=0)):
             reading.take_flows(body, desired.flows)
             hub.sleep(0)
@@ -73,7 +73,7 @@ def _bring_and_look_again(session: Session, revision: int, reading: Reading, fin
     session.bring(revision, finding.delta)
     again = read(session, flows=bool(finding.suspects))
     refused = {row.about for row in session.engine.fleet.faults(session.name)}
-    desired = session.engine.desired.tables[session.name].flows
+    desired = session.desired.flows
     accepted = again.settle(reading, finding, desired, refused)
     if accepted:
         LOG.warning(
@@ -86,7 +86,7 @@ def _bring_and_look_again(session: Session, revision: int, reading: Reading, fin
 
 def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:
     """Flows may refer to them, so they come first. Meters bear no mark: only those that we use are looked at."""
-    if session.engine.state.fabric.switches[session.name].dialect is not Dialect.OPENVSWITCH:
+    if session.dialect is not Dialect.OPENVSWITCH:
         return Counter()
     have = dict[int, bytes]()
     for body in session.ask(wire.meter_config_request, required=False):

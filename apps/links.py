@@ -20,6 +20,7 @@ class LinkWatch:
     ) -> None:
         self._fabric = fabric
         self._delay = delay
+        self._told: set[str] = set()
         self._up: dict[PortRef, bool] = {}
         self._since: dict[PortRef, float] = {}
         self._before = down
@@ -34,11 +35,25 @@ class LinkWatch:
 
     def ports_known(self, switch: str, numbers: Collection[int]) -> None:
         """A switch that connected has told all its ports: one not among ``numbers`` is not there, or not any more."""
+        self._told.add(switch)
         ends = [link.end_at(switch) for link in self._fabric.links_of[switch]]
         ends += [external.attach for external in self._fabric.externals_of[switch]]
         for end in ends:
             if end.port not in numbers:
                 self._up[end] = False
+
+    def use(self, fabric: Fabric, down: frozenset[str]) -> None:
+        """Another fabric; ``down`` are the links that count as down on it. What switches said of their ports stands."""
+        self._fabric = fabric
+        self._before = down
+        self._told &= fabric.switches.keys()
+        for switch in self._told:
+            ends = [link.end_at(switch) for link in fabric.links_of[switch]]
+            for end in (*ends, *(external.attach for external in fabric.externals_of[switch])):
+                self._up.setdefault(end, False)
+        for port in [port for port in self._up if port.switch not in fabric.switches]:
+            del self._up[port]
+            self._since.pop(port, None)
 
     def down(self, now: float) -> frozenset[str]:
         """Names of the links that are down."""

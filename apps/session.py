@@ -25,7 +25,7 @@ from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits
-from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.pipeline import Table
 
@@ -63,6 +63,7 @@ class Session:
         self.engine = engine
         self._clock = clock
         self._audit = audit
+        self.dialect = engine.state.fabric.switches[name].dialect
         self._work = hub.Event()
         self._inbox: Any = hub.Queue()
         self._outbox: Any = hub.Queue()
@@ -156,6 +157,8 @@ class Session:
                 while (taken := self.engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
                     self.bring(revision, delta)
+                if self.engine.fleet.is_leaving(self.name):
+                    raise Lost("it is no longer in the fabric, and has given up what it had of ours")
         except (Lost, wire.MalformedReply) as lost:
             LOG.warning("switch %s: %s", self.name, lost)
             self.datapath.close()
@@ -176,12 +179,17 @@ class Session:
 
     def _ask_for_packets(self) -> None:
         """A switch that cannot match the TTL is to hand over the packets that it cannot count down."""
-        if self.engine.state.fabric.switches[self.name].dialect is Dialect.OPENFLOW13:
+        if self.dialect is Dialect.OPENFLOW13:
             self._send([wire.set_async(self.next_xid())])
+
+    @property
+    def desired(self) -> SwitchTables:
+        """What the switch should have now: nothing, when it was taken out of the fabric meanwhile."""
+        return self.engine.desired.tables.get(self.name, SwitchTables())
 
     def _count_refusals(self) -> None:
         """Ask how many frames were refused, by server."""
-        flows = self.engine.desired.tables[self.name].flows
+        flows = self.desired.flows
         found: dict[str, int] = {}
         for body in self.ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
             for cookie, packets in wire.flow_stats_counts(body).items():

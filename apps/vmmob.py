@@ -21,6 +21,7 @@ from ryu.ofproto import ofproto_v1_3
 
 from ryu_vmmob import compat, options
 from ryu_vmmob.apps import rest_mount
+from ryu_vmmob.apps.fabric_file import FabricFile
 from ryu_vmmob.apps.handshakes import Handshakes
 from ryu_vmmob.apps.intake import Intake
 from ryu_vmmob.apps.links import LinkWatch
@@ -34,6 +35,7 @@ from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric import FabricError, load
+from ryu_vmmob.fabric.model import Fabric, Switch
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.punt.advertise import advertisements
 from ryu_vmmob.punt.values import PacketOut
@@ -80,17 +82,21 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             with undisturbed():
                 self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
             self.waiting = Waiting(self.engine)
+            self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
                 self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
-                troubles=self.engine.troubles,
+                troubles=self.engine.troubles, reload=self._file.reload,
             )  # fmt: skip
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
         self.engine.on_event = _log_event
+        self.engine.on_fabric = self._on_fabric
         self._sessions: dict[Any, Session] = {}
         self._handshakes = Handshakes()
         self._intakes: WeakKeyDictionary[Any, Intake] = WeakKeyDictionary()
         self._flood_told: dict[str, float] = {}
+        self._strangers: set[Any] = set()
+        """Connections of switches that the fabric file does not have."""
         state = self.engine.state
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
         self._packets = Packets(self.engine, self._send_packet)
@@ -98,7 +104,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         compat.drop_unwanted(self._unwanted)
         self._freezer = Freezer(self.engine)
         rest_mount.mount(kwargs["wsgi"], rest)
-        self.threads.extend(hub.spawn(vital(run)) for run in (self._look, self._ask_neighbours, self._advertise))
+        self._file.listen()
+        own = (self._look, self._ask_neighbours, self._advertise, self._file.follow)
+        self.threads.extend(hub.spawn(vital(run)) for run in own)
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
             fabric.name, len(fabric.switches), len(self.engine.state.cugs), len(self.engine.state.vms),
@@ -144,6 +152,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         while True:
             hub.sleep(ADVERTISE_LOOK)
             for switch in rounds.due([row.name for row in self._sessions.values()], time.monotonic()):
+                if switch not in self.engine.state.fabric.switches:
+                    continue
                 for number, packet in enumerate(advertisements(self.engine.state, switch), start=1):
                     self._send_packet(packet)
                     if number % ADVERTISE_BURST == 0:
@@ -173,6 +183,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             return
         self._handshakes.ended(datapath)
         if event.state == DEAD_DISPATCHER:
+            self._strangers.discard(datapath)
             session = self._sessions.pop(datapath, None)
             if session is not None:
                 session.end()
@@ -182,7 +193,13 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         if switch is None:
             LOG.warning("a switch with dpid %#x connected, which the fabric file does not have", datapath.id)
             self.engine.emit(Event("switch.unknown", {"dpid": f"{datapath.id:#x}"}))
+            self._strangers.add(datapath)
             return
+        self._welcome(datapath, switch)
+        self._links_changed()
+
+    def _welcome(self, datapath: Any, switch: Switch) -> None:
+        """A switch of the fabric is connected: bring it to what it should be."""
         for older in [row for row in self._sessions.values() if row.name == switch.name]:
             LOG.warning("switch %s connected again from %s; its older connection is closed", switch.name, datapath.address)
             older.end()
@@ -194,7 +211,21 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._links.ports_known(switch.name, datapath.ports)
         self.engine.emit(Event("switch.connected", {"switch": switch.name}))
         hub.spawn(vital(session.run))
-        self._links_changed()
+
+    def _on_fabric(self, fabric: Fabric) -> None:
+        """Another fabric. A switch that is gone from it ends by itself, when it has given up its flows."""
+        self._links.use(fabric, self.engine.state.links_down)
+        for session in self._sessions.values():
+            switch = fabric.switches.get(session.name)
+            if switch is None:
+                session.wake()
+            elif switch.dialect is not session.dialect:
+                session.datapath.close()
+        for datapath in list(self._strangers):
+            known = fabric.switch_by_dpid.get(datapath.id)
+            if known is not None:
+                self._strangers.discard(datapath)
+                self._welcome(datapath, known)
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
     @vital
@@ -233,7 +264,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     def _on_packet_in(self, event: Any) -> None:
         message = event.msg
         session = self._sessions.get(message.datapath)
-        if session is not None:
+        if session is not None and session.name in self.engine.state.fabric.switches:
             match = message.match
             ttl_invalid = message.reason == message.datapath.ofproto.OFPR_INVALID_TTL
             packet = PacketIn(

@@ -15,7 +15,9 @@ def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
     A switch that is given no more than before is not judged: what is taken away is never refused.
     """
     for name, delta in sorted(plan.deltas.items()):
-        switch = plan.state.fabric.switches[name]
+        switch = plan.state.fabric.switches.get(name)
+        if switch is None:
+            continue  # it is no longer in the fabric
         for flow in delta.flows:
             field = lacking(switch.dialect, flow)
             if field is not None:

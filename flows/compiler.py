@@ -98,6 +98,11 @@ class Compiler:
                 if not owners[cookie]:
                     del owners[cookie]
         self._own(plan)
+        if self._state is not None and self._state.fabric is not plan.state.fabric:
+            for switch in self._state.fabric.switches.keys() - plan.state.fabric.switches.keys():
+                self.tables.pop(switch, None)
+                self._contributions.pop(switch, None)
+                self._owners.pop(switch, None)
         self._state = plan.state
 
     def _own(self, plan: Plan) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from immutables import Map
 
+from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.base import base_flows, refusals
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
@@ -77,7 +78,25 @@ class Recompute:
         for switch in self.state.fabric.switches:
             self._put(switch, ("switch",), base_flows(gateway_mac))
         for name, server in self.state.fabric.servers.items():
+            self._gone(("server", name), (server.switch,))
             self._put(server.switch, ("server", name), refusals(server))
+        if self.before is not None:
+            self._taken_away(self.before.fabric)
+
+    def _taken_away(self, before: Fabric) -> None:
+        """What the fabric had and has no more, beside segments."""
+        fabric = self.state.fabric
+        for switch in before.switches.keys() - fabric.switches.keys():
+            self._gone_at(switch, ("switch",))
+        for name in before.servers.keys() - fabric.servers.keys():
+            self._gone(("server", name))
+        for name, external in before.externals.items():
+            now = fabric.externals.get(name)
+            if now is None or (now.routing_domain, now.attach.switch) != (external.routing_domain, external.attach.switch):
+                self._gone(("external", name))
+
+    def _gone_at(self, switch: str, key: Key) -> None:
+        self._plan.contributions[switch, key] = ()
 
     # Segments
 
@@ -89,8 +108,9 @@ class Recompute:
         """A CUG whose presence, VLAN-IDs, tree or addresses may have changed: switches that see a difference are redone."""
         old, new = self._presences(name)
         cug = self.state.cugs.get(name)
-        same = _facts(self.before, name) == _facts(self.state, name)
-        self._gateway(name, again=not same)
+        inside = _facts(self.before, name) == _facts(self.state, name) and name not in self.change.whole
+        same = inside and name not in self.change.anew
+        self._gateway(name, again=not inside)
         if old == new and same:
             return
         before, now = _local(old), _local(new)
@@ -103,7 +123,7 @@ class Recompute:
         same_tree = old is not None and new is not None and old.way == new.way
         self._hops(name, cug, old, new, same_tree and same)
         self._members(name, old, new, same_tree)
-        if not same:
+        if not inside:
             for member in self.state.members.get(name, Map()):
                 if member.vm not in self._vms:
                     self._routes(member)
@@ -129,7 +149,8 @@ class Recompute:
         segment = routed_segment(name)
         old, new = self._presences(segment)
         domain = self.state.routing_domains.get(name)
-        same = _facts(self.before, segment) == _facts(self.state, segment)
+        inside = _facts(self.before, segment) == _facts(self.state, segment) and segment not in self.change.whole
+        same = inside and segment not in self.change.anew
         exits = self.before is not None and _outside(self.before) == _outside(self.state)
         if old == new and same and exits:
             return
@@ -145,7 +166,7 @@ class Recompute:
                         switch, ("routing_domain", name), routing_entries(self.state, domain, switch, local, new)
                     )
         self._hops(segment, domain, old, new, same_tree and same)
-        self._edges(name, old, new, same)
+        self._edges(name, old, new, inside)
         for external in self.state.fabric.externals.values():
             if external.routing_domain == name:
                 entries = external_entries(self.state, domain, external) if domain is not None else ()
@@ -197,7 +218,7 @@ class Recompute:
         """
         before, now = _local(old), _local(new)
         left = before.keys() - now.keys()
-        another = _identity(self.before, name) != _identity(self.state, name)
+        another = _identity(self.before, name) != _identity(self.state, name) or name in self.change.whole
         changed = [
             switch
             for switch, local in now.items()

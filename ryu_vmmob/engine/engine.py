@@ -43,6 +43,7 @@ from ryu_vmmob.model.commands import (
     apply,
 )
 from ryu_vmmob.model.draft import Change, Event, everything
+from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.guests import clash
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.refusal import Refusal, conflict
@@ -95,6 +96,8 @@ class Engine:
         self._seen: dict[str, Activate] = {}
         """Announcements that the store did not take: by migration. The VM may not say a word again."""
         self.repairs = Repairs()
+        self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
+        """Called when another fabric has been adopted, before anything is handed out on it."""
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
 
@@ -131,8 +134,12 @@ class Engine:
 
     def _adopt(self, change: Change, plan: Plan) -> None:
         self.desired.adopt(plan)
+        another = self.state.fabric is not change.state.fabric
         self.state = change.state
         self.flows_made += sum(len(delta.flows) for delta in plan.deltas.values())
+        if another:
+            self.fleet.use(change.state.fabric.switches)
+            self.on_fabric(change.state.fabric)
         for id_ in change.migrations:
             row = change.state.migrations.get(id_)
             (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
@@ -151,6 +158,11 @@ class Engine:
         change = apply(self.state, *commands, now=self._clock())
         self._refuse_overcharge(self.desired.plan(change), commands)
         return change.state
+
+    def fabric_replaced(self, fabric: Fabric) -> FabricReplaced:
+        """The command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
+        connected = frozenset(name for name in self.fleet.names if self.fleet.is_connected(name))
+        return FabricReplaced(fabric, self._clock(), connected, self._calm())
 
     def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command]) -> None:
         """409 when a switch cannot carry what is asked for (R45). What the network itself reports is not asked for."""

@@ -40,6 +40,8 @@ class _Place:
     since: float | None = None
     synchronised: bool = False
     """Reconciled since it connected: what it has is known."""
+    leaving: bool = False
+    """No longer in the fabric, and connected: it is there until it has given up what it has of ours."""
     confirmed: int = -1
     pending: list[tuple[int, Delta]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -58,7 +60,22 @@ class Fleet:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all switches, in the order of the fabric file."""
-        return tuple(self._places)
+        return tuple(name for name, place in self._places.items() if not place.leaving)
+
+    def use(self, names: Iterable[str]) -> None:
+        """The switches of the fabric from now on. One that is gone from it and connected stays until it has said farewell."""
+        before, self._places = self._places, {name: self._places.get(name, _Place()) for name in names}
+        for place in self._places.values():
+            place.leaving = False
+        for name, place in before.items():
+            if name not in self._places and place.wake is not None:
+                place.leaving = True
+                self._places[name] = place
+
+    def is_leaving(self, name: str) -> bool:
+        """Whether a switch is gone from the fabric, and its session is to end once nothing is pending."""
+        place = self._places.get(name)
+        return place is None or (place.leaving and not place.pending)
 
     def decide(self, revision: int, deltas: dict[str, Delta]) -> None:
         """A new revision: switches with a delta are to be told, the others have it already."""
@@ -80,7 +97,12 @@ class Fleet:
 
     def disconnected(self, name: str, wake: Callable[[], None]) -> None:
         """The session that gave ``wake`` has ended (a newer one of the same switch stays)."""
-        if self._places[name].wake == wake:
+        place = self._places.get(name)
+        if place is None or place.wake != wake:
+            return
+        if place.leaving:
+            del self._places[name]
+        else:
             self._places[name] = _Place()
 
     def begin_reconciliation(self, name: str) -> int:
@@ -131,7 +153,8 @@ class Fleet:
 
     def is_connected(self, name: str) -> bool:
         """Whether a session of this switch stands."""
-        return self._places[name].wake is not None
+        place = self._places.get(name)
+        return place is not None and place.wake is not None
 
     def is_synchronised(self, name: str) -> bool:
         """Whether the switch has been compared since it connected."""

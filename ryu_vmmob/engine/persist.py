@@ -51,6 +51,8 @@ def writes(before: State, change: Change) -> Iterator[Write]:
         for pair in sorted({*before.quarantine, *after.quarantine}):
             if before.quarantine.get(pair) != after.quarantine.get(pair):
                 yield pair_write("quarantine", pair, after.quarantine.get(pair))
+    if before.switch_keys is not after.switch_keys:
+        yield from switch_key_writes(before.switch_keys, after.switch_keys)
     if before.last_segment_key != after.last_segment_key:
         yield Write("meta", "last_segment_key", encode(after.last_segment_key))
     for external, address in sorted(change.neighbours, key=str):
@@ -131,12 +133,16 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
         domain, key = pair_of(name)
         if isinstance(vlan_id, int):
             _require(domain in fabric.l2_domains, f"L2 domain {domain!r} carries a CUG")
+            _require(
+                vlan_id in fabric.l2_domains[domain].vlan_ids,
+                f"{state.segment(state.segment_names.get(key, ''))} has VLAN-ID {vlan_id} of L2 domain {domain!r}",
+            )
             allocations[key] = allocations.get(key, Map()).set(domain, vlan_id)
             holders[domain, vlan_id] = key
     quarantine = {}
     for name, row in found.get("quarantine", {}).items():
         domain, key = pair_of(name)
-        if domain in fabric.l2_domains:
+        if domain in fabric.l2_domains and row.vlan_id in fabric.l2_domains[domain].vlan_ids:  # type: ignore[attr-defined]
             quarantine[domain, key] = row
             holders[domain, row.vlan_id] = key  # type: ignore[attr-defined]
     state = replace(

@@ -148,11 +148,17 @@ def build(resolved: Resolved) -> Fabric:
         },
         switches=switches,
         links=tuple(
-            Link(_sure(resolved.link_ends[position][0]), _sure(resolved.link_ends[position][1]), link.l2_domain)
+            Link(
+                _sure(resolved.link_ends[position][0]),
+                _sure(resolved.link_ends[position][1]),
+                link.l2_domain,
+                description=link.description,
+            )
             for position, link in resolved.links()
         ),
         servers=_servers(resolved, switches),
         externals={name: _external(name, external, parsed) for name, external, parsed in resolved.external_networks()},
+        description=doc.description,
     )
 
 

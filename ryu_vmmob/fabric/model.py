@@ -100,6 +100,7 @@ class Link:
     a: PortRef
     b: PortRef
     l2_domain: str
+    description: str = ""
 
     @property
     def name(self) -> str:
@@ -169,6 +170,7 @@ class Fabric:
     links: tuple[Link, ...]
     servers: Mapping[str, Server]
     externals: Mapping[str, External] = field(default_factory=dict)
+    description: str = ""
 
     @cached_property
     def switch_by_dpid(self) -> Mapping[int, Switch]:

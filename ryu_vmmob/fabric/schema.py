@@ -119,6 +119,7 @@ class FabricDoc:
 
     name: str | None = None
     gateway_mac: str | None = None
+    description: str = ""
     data_centers: dict[str, DataCenterDoc | None] = field(default_factory=dict)
     l2_domains: dict[str, L2DomainDoc | None] = field(default_factory=dict)
     switches: dict[str, SwitchDoc | None] = field(default_factory=dict)
@@ -144,6 +145,7 @@ def read(tree: Value, report: Report) -> FabricDoc | None:
     return FabricDoc(
         name=_text(tree, "fabric"),
         gateway_mac=_text(tree, "gateway_mac"),
+        description=_text(tree, "description") or "",
         data_centers=_section(DataCenterDoc, tree, "data_centers", report),
         l2_domains=_section(L2DomainDoc, tree, "l2_domains", report),
         switches=_section(SwitchDoc, tree, "switches", report),

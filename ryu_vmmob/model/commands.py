@@ -22,8 +22,9 @@ from ryu_vmmob.model.batches import (
     start_batch,
 )
 from ryu_vmmob.model.draft import Change, Draft
+from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm, routed_segment
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
 from ryu_vmmob.model.routing import (
@@ -35,7 +36,8 @@ from ryu_vmmob.model.routing import (
     refuse_while_moving,
 )
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.trees import Trees, build_trees
+from ryu_vmmob.model.tree_steps import turn, use_trees
+from ryu_vmmob.paths.trees import build_trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +185,13 @@ Command = (
     | SettleTrees
     | EndQuarantines
     | FabricLoaded
+    | FabricReplaced
     | NeighbourHeard
     | ExternalsChanged
 )
 
 
-ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration, BatchMove)
+ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration, BatchMove, FabricReplaced)
 """Commands that want something new of the switches, and can be refused when one of them cannot carry it."""
 
 
@@ -345,38 +348,17 @@ def _links_changed(draft: Draft, command: LinksChanged) -> None:
         draft.event("link.down", link=name)
     for name in sorted(state.links_down - command.down):
         draft.event("link.up", link=name)
-    target = build_trees(state.fabric, command.down)
-    common = state.trees.common(target)
-    one_edge = all(len(old.edges - new.edges) <= 1 for old, new in zip(state.ways.trees, target.trees, strict=True))
-    moving = any(not row.phase.is_final for row in state.migrations.values())
-    settled = common == target
-    draft.state = replace(
-        state, links_down=command.down, trees_settled=settled, trees_shrunk=0 if settled else state.revision
-    )
-    _use_trees(draft, common, target if one_edge and command.calm and not moving else common)
+    # A failed link is a fact: a full domain starves a segment there instead of refusing.
+    draft.strict = False
+    draft.state = replace(state, links_down=command.down)
+    turn(draft, build_trees(state.fabric, command.down), command.calm)
 
 
 def _settle_trees(draft: Draft, command: SettleTrees) -> None:
     draft.state = replace(draft.state, trees_settled=True, trees_shrunk=0)
     target = build_trees(draft.state.fabric, draft.state.links_down)
-    _use_trees(draft, target, target)
-
-
-def _use_trees(draft: Draft, trees: Trees, ways: Trees) -> None:
-    """Every CUG on a tree that differs is derived anew; a full domain starves it there instead of refusing a fact."""
-    state = draft.state
     draft.strict = False
-    changed = {
-        number
-        for before, after in ((state.trees, trees), (state.ways, ways))
-        for number, (old, new) in enumerate(zip(before.trees, after.trees, strict=True))
-        if old.edges != new.edges
-    }
-    draft.state = replace(state, trees=trees, ways=ways)
-    draft.cugs.update(name for name in state.occupancy if state.trees.number_of(name) in changed)
-    draft.routing_domains.update(
-        name for name in state.routed_seats if state.trees.number_of(routed_segment(name)) in changed
-    )
+    use_trees(draft, target, target)
 
 
 def _fabric_loaded(draft: Draft, command: FabricLoaded) -> None:
@@ -418,6 +400,7 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     SettleTrees: _settle_trees,
     EndQuarantines: _end_quarantines,
     FabricLoaded: _fabric_loaded,
+    FabricReplaced: replace_fabric,
     NeighbourHeard: neighbour_heard,
     ExternalsChanged: externals_changed,
 }

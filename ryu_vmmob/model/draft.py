@@ -41,6 +41,10 @@ class Change(NamedTuple):
     batches: frozenset[str] = frozenset()
     batch_vms: frozenset[tuple[str, int]] = frozenset()
     """(batch, number)."""
+    anew: frozenset[str] = frozenset()
+    """Segments whose trunks the fabric itself has changed: their own flows and groups are made anew."""
+    whole: frozenset[str] = frozenset()
+    """Those of them whose members' and gateways' flows are made anew as well."""
 
 
 def everything(state: State) -> Change:
@@ -67,6 +71,8 @@ class Draft:
         self.policies: set[str] = set()
         self.batches: set[str] = set()
         self.batch_vms: set[tuple[str, int]] = set()
+        self.anew: set[str] = set()
+        self.whole: set[str] = set()
         self._entered: set[tuple[str, str]] = set()
         """(VM, server) of new seats."""
         self.events: list[Event] = []
@@ -247,6 +253,7 @@ class Draft:
             self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
             tuple(self.events), frozenset(self.routing_domains), frozenset(self.neighbours),
             frozenset(self.batches), frozenset(self.batch_vms),
+            anew=frozenset(self.anew), whole=frozenset(self.whole),
         )  # fmt: skip
 
     def _nothing_done(self) -> bool:

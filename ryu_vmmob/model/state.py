@@ -192,13 +192,18 @@ def with_fabric(state: State | None, fabric: Fabric) -> State:
     A switch keeps its key (1 to 4095, part of group ids) for good, so that adding one renames no group of another.
     """
     trees = build_trees(fabric, state.links_down if state is not None else frozenset())
-    keys = state.switch_keys if state is not None else Map()
-    for name in sorted(fabric.switches):
-        if name not in keys:
-            keys = keys.set(name, max(keys.values(), default=0) + 1)
+    keys = with_keys(state.switch_keys if state is not None else Map(), fabric)
     if state is None:
         return State(fabric, trees, trees, switch_keys=keys)
     return replace(state, fabric=fabric, trees=trees, ways=trees, switch_keys=keys)
+
+
+def with_keys(keys: Map[str, int], fabric: Fabric) -> Map[str, int]:
+    """Keys for every switch of the fabric; those that there are stay, also of switches that it does not have any more."""
+    for name in sorted(fabric.switches):
+        if name not in keys:
+            keys = keys.set(name, max(keys.values(), default=0) + 1)
+    return keys
 
 
 _NO_VLAN_IDS: Map[str, int] = Map()

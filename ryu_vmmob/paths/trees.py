@@ -14,9 +14,10 @@ Parallel links between two switches are one adjacency. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from math import lcm
 
 import networkx as nx
 
@@ -36,11 +37,14 @@ def adjacency(one: str, other: str) -> Adjacency:
 
 @dataclass(frozen=True)
 class Tree:
-    """A spanning forest: ``edges`` are adjacencies. Next hops are found from intervals of a depth-first numbering."""
+    """A spanning forest: ``edges`` are adjacencies. Next hops are found from intervals of a depth-first numbering.
 
-    root: str
+    Two trees with the same edges are the same tree: switches that hang on none of them lead nowhere.
+    """
+
+    root: str = field(compare=False)
     edges: frozenset[Adjacency]
-    nodes: frozenset[str]
+    nodes: frozenset[str] = field(compare=False)
 
     @cached_property
     def neighbours(self) -> Mapping[str, tuple[str, ...]]:
@@ -94,6 +98,14 @@ class Tree:
                 return neighbour
         raise AssertionError(f"numbering of {self.root}'s tree is broken at {at}")
 
+    def joined(self, ends: Iterable[str]) -> list[frozenset[str]]:
+        """``ends`` that can reach each other, together."""
+        component = self._numbering[2]
+        found: dict[int, set[str]] = {}
+        for end in ends:
+            found.setdefault(component[end], set()).add(end)
+        return [frozenset(part) for part in found.values()]
+
     def distance(self, at: str, to: str) -> int | None:
         """Links on the path between two switches; None when there is none."""
         links = 0
@@ -141,13 +153,23 @@ class Trees:
         """The tree of a segment."""
         return self.trees[self.number_of(segment)]
 
+    def beside(self, other: Trees) -> list[tuple[Tree, Tree]]:
+        """The tree that a segment has here and the one it has there, for every pair in which segments can have them.
+
+        Another fabric may have another number of trees; what `number_of` makes of the pairs' number tells both.
+        """
+        count = lcm(len(self.trees), len(other.trees))
+        return [(self.trees[number % len(self.trees)], other.trees[number % len(other.trees)]) for number in range(count)]
+
     def common(self, other: Trees) -> Trees:
-        """The edges both have: the state between two trees, loop free whichever switches have already changed."""
-        return Trees(
-            tuple(
-                Tree(one.root, one.edges & two.edges, one.nodes) for one, two in zip(self.trees, other.trees, strict=True)
-            )
-        )
+        """The edges both have: the state between two trees, loop free whichever switches have already changed.
+
+        ``other`` itself where every segment's tree there lies in the one it has here.
+        """
+        pairs = self.beside(other)
+        if all(two.edges <= one.edges for one, two in pairs):
+            return other
+        return Trees(tuple(Tree(two.root, one.edges & two.edges, two.nodes) for one, two in pairs))
 
 
 def roots(fabric: Fabric) -> tuple[Mapping[str | None, str], ...]:

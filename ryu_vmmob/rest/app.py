@@ -14,8 +14,22 @@ from typing import Any, Final
 from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.rest import batches, bodies, bulk, cugs, fabric, formats, migrations, policies, system, trace, vms
+from ryu_vmmob.rest import (
+    batches,
+    bodies,
+    bulk,
+    cugs,
+    fabric,
+    fabric_reload,
+    formats,
+    migrations,
+    policies,
+    system,
+    trace,
+    vms,
+)  # fmt: skip
 from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
@@ -30,6 +44,7 @@ MAX_BODY: Final = 16 * 2**20
 
 ROUTES: Final = (
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
+    *fabric_reload.ROUTES,
     *trace.ROUTES, *system.ROUTES,
 )  # fmt: skip
 
@@ -39,11 +54,17 @@ def no_troubles() -> Sequence[str]:
     return ()
 
 
+def no_file(dry_run: bool) -> Reloaded:
+    """For a controller that was not started from a fabric file."""
+    raise Problem(404, "this controller has no fabric file that it could read anew")
+
+
 class RestApp:
     """A WSGI application (PEP 3333).
 
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
-    migrations; ``token_file`` None: everyone may ask; ``max_body`` in bytes; ``routes`` are the resources. Raises
+    migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`);
+    ``max_body`` in bytes; ``routes`` are the resources. Raises
     TokenFileError.
     """
 
@@ -56,10 +77,11 @@ class RestApp:
         token_file: str | PathLike[str] | None = None,
         *,
         troubles: Callable[[], Sequence[str]] = no_troubles,
+        reload: Callable[[bool], Reloaded] = no_file,
         max_body: int = MAX_BODY,
         routes: Iterable[Route] = ROUTES,
     ) -> None:
-        self._services = Services(engine, clock, ids, wait, troubles)
+        self._services = Services(engine, clock, ids, wait, troubles, reload)
         self._guard = Guard(() if token_file is None else read_tokens(token_file))
         self._max_body = max_body
         self.router = Router(routes)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from webob import Request
 
 from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.rest import conditions
 from ryu_vmmob.rest.problems import bad_query
 
@@ -41,6 +42,8 @@ class Services:
     new_id: Callable[[], str]
     wait: Wait
     troubles: Callable[[], Sequence[str]]
+    reload: Callable[[bool], Reloaded]
+    """Reads the fabric file anew; True: a dry run. Raises FabricError, Refusal, StoreError."""
 
 
 @dataclass(frozen=True)

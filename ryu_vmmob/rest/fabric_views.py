@@ -23,6 +23,7 @@ def fabric_view(state: State) -> View:
     fabric = state.fabric
     return {
         "fabric": fabric.name,
+        "description": fabric.description,
         "gateway_mac": fabric.gateway_mac,
         "data_centers": [{"name": row.name, "description": row.description} for _, row in sorted(fabric.data_centers.items())],
         "l2_domains": [_domain(row) for _, row in sorted(fabric.l2_domains.items())],
@@ -75,7 +76,14 @@ def _switch(switch: Switch) -> View:
 
 
 def _link(link: Link, down: bool) -> View:
-    return {"name": link.name, "a": str(link.a), "b": str(link.b), "l2_domain": link.l2_domain, "up": not down}
+    return {
+        "name": link.name,
+        "a": str(link.a),
+        "b": str(link.b),
+        "l2_domain": link.l2_domain,
+        "up": not down,
+        "description": link.description,
+    }
 
 
 def _server(fabric: Fabric, server: Server) -> View:

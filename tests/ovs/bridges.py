@@ -12,3 +12,12 @@ class Bridge(DummyBridge):
     def client(self) -> RawClient:
         """An OpenFlow connection."""
         return RawClient(self.ovs.run_dir / f"{self.name}.mgmt")
+
+    def add_port(self, port: int) -> None:
+        """One more port, as when a cable is plugged into an empty socket."""
+        device = self.device(port)
+        self.ovs.vsctl(
+            "add-port", self.name, device, "--", "set", "interface", device, "type=dummy", f"ofport_request={port}"
+        )
+        self.ports = tuple(sorted({*self.ports, port}))
+        self.by_datapath_port = self._datapath_ports()

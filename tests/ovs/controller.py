@@ -128,10 +128,12 @@ class Site:
         self.ovs = ovs
         self._store = store or directory
         self.directory = directory
-        self.fabric = load(FABRICS / fabric)
+        self.fabric_file = directory / fabric
+        shutil.copy(FABRICS / fabric, self.fabric_file)
+        self.fabric = load(self.fabric_file)
         self.openflow_port, rest_port = free_ports(2)
         self.controller = Controller(
-            FABRICS / fabric, directory, openflow_port=self.openflow_port, rest_port=rest_port,
+            self.fabric_file, directory, openflow_port=self.openflow_port, rest_port=rest_port,
             settings={"audit_interval": "0", **(settings or {})}, first=first,
         )  # fmt: skip
         self.rest = Rest(self.controller.rest)

@@ -29,7 +29,7 @@ class FakeSite(Site):
         self.fakes[name] = FakeSwitch(("127.0.0.1", self.openflow_port), self.fabric.switches[name].dpid, ports)
 
     def start(self, *, in_step: bool = True) -> None:
-        """Start the controller, and let those switches connect that are to; returns when they have what they should, or at once."""
+        """Start the controller, and let those switches connect that are to; ``in_step``: and wait until they are."""
         self.controller.start()
         self.fleet.start()
         if in_step:

@@ -158,7 +158,7 @@ class World:
         vlan_ids: dict[tuple[str, str], int] = {}
         for state in self.window:
             for cug, found in state.presences.items():
-                links[cug] = links.get(cug, frozenset()) | links_of(self.fabric, found)
+                links[cug] = links.get(cug, frozenset()) | links_of(state.fabric, found)
                 vlan_ids.update({(domain, cug): vlan_id for domain, vlan_id in state.vlan_ids(cug).items()})
         return View(
             self.fabric, tables, tuple(self._seats(vlan_ids)), vlan_ids, self.engine.state.links_down, links,
@@ -166,7 +166,7 @@ class World:
         )  # fmt: skip
 
     def _seats(self, vlan_ids: dict[tuple[str, str], int]) -> Iterable[Seat]:
-        calm = len({(state.trees, state.ways) for state in self.window}) == 1
+        calm = len({(state.trees, state.ways, self._cables(state)) for state in self.window}) == 1
         places: dict[tuple[str, Interface, str], list[Place | None]] = {}
         for number, state in enumerate(self.window):
             for vm in state.vms.values():
@@ -192,6 +192,12 @@ class World:
                 receives=_agreed([place.receives for place in sure]) if whole else None,
                 guest=interface.guest_vlan_id is not None,
             )
+
+
+    def _cables(self, state: State) -> frozenset[str]:
+        """Links between switches that are neighbours in every state of the window: where they change, frames may be lost."""
+        common = set.intersection(*(set(each.fabric.links_between) for each in self.window))
+        return frozenset(link.name for pair in common for link in state.fabric.links_between[pair])
 
 
 def _wire_tag(interface: Interface, vlan_id: int | None) -> int | None:

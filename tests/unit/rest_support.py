@@ -13,12 +13,14 @@ import msgpack  # type: ignore[import-untyped]
 from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine, Ticket
-from ryu_vmmob.fabric import load
+from ryu_vmmob.engine.reload import reload
+from ryu_vmmob.fabric import examine, load
 from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.store import Store, open_store
 
 TOKEN = "c2VjcmV0"
-FABRIC = load(Path(__file__).parents[2] / "etc" / "example.yaml")
+EXAMPLE = Path(__file__).parents[2] / "etc" / "example.yaml"
+FABRIC = load(EXAMPLE)
 WEB = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"]}
 
 
@@ -40,6 +42,9 @@ class Service:
     troubles: list[str] = field(default_factory=list)
     while_waiting: Callable[[], None] = lambda: None
 
+    file: str = EXAMPLE.read_text(encoding="utf-8")
+    """What the fabric file holds when it is read anew."""
+
     def __post_init__(self) -> None:
         self.engine = Engine(FABRIC, self.store, lambda: self.time)
         self.ids = 0
@@ -54,6 +59,7 @@ class Service:
                 file.name if self.tokens else None,
                 troubles=lambda: self.troubles,
                 max_body=self.max_body,
+                reload=lambda dry_run: reload(self.engine, examine(self.file, "example.yaml"), dry_run=dry_run),
             )
 
     def new_id(self) -> str:

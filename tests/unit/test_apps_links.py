@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ryu_vmmob.apps.links import LinkWatch
+from ryu_vmmob.fabric.model import Link, PortRef, Role, Switch
 from tests.unit.core_support import two_racks
 
 A, B = "spine:1=tor-a:49", "spine:2=tor-b:49"
@@ -126,3 +129,33 @@ def test_server_ports_and_unknown_ports_mean_nothing() -> None:
     made.port("tor-a", 4711, False, 10.0)
     made.port("elsewhere", 1, False, 10.0)
     assert made.down(10.0) == NOBODY
+
+
+def test_another_fabric_is_believed_from_what_was_said_before() -> None:
+    made = watch()
+    fabric = two_racks()
+    made.port("tor-a", 50, True, 0.0)
+    made.port("tor-b", 50, True, 0.0)
+    new = Link(PortRef("tor-a", 50), PortRef("tor-b", 50), "core")
+    absent = Link(PortRef("tor-a", 51), PortRef("tor-b", 51), "core")
+    stranger = Link(PortRef("tor-a", 3), PortRef("tor-x", 1), "core")
+    switches = {**fabric.switches, "tor-x": Switch("tor-x", 9, Role.TOR, "core", "dc1")}
+    fabric = replace(fabric, switches=switches, links=(*fabric.links, new, absent, stranger))
+    made.use(fabric, frozenset({new.name, absent.name, stranger.name}))
+    assert made.down(0.0) == {absent.name, stranger.name}
+    made.port("tor-x", 1, True, 1.0)
+    made.ports_known("tor-x", (1,))
+    assert made.down(1.0) == {absent.name}
+
+
+def test_a_switch_that_is_gone_has_said_nothing() -> None:
+    made = watch()
+    fabric = two_racks()
+    gone = replace(
+        fabric, switches={name: row for name, row in fabric.switches.items() if name != "tor-b"}, links=fabric.links[:1],
+        servers={name: row for name, row in fabric.servers.items() if row.switch != "tor-b"},
+    )  # fmt: skip
+    made.use(gone, NOBODY)
+    assert made.down(0.0) == NOBODY
+    made.use(fabric, frozenset({B}))
+    assert made.down(0.0) == {B}

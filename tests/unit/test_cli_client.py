@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -431,3 +432,24 @@ def test_placements_say_where_a_vm_may_go_and_why_not_elsewhere(pair: Shell) -> 
     assert rows["srv-c1"] == ["yes", "web 500"]
     assert rows["srv-a2"] == ["yes", "web untagged"]
     assert pair.json("vm", "placements", "web1")["items"][0]["possible"] is False
+
+
+def test_fabric(shell: Shell) -> None:
+    shown = shell.run("fabric", "show").stdout
+    assert re.search(r"^L2 domains +core-1 \(2000-2999\), rack-a", shown, re.MULTILINE)
+    assert re.search(r"^srv-b1 +tor-b:1, tor-b:2 +tagged +rack-b +dc1 +-$", shown, re.MULTILINE)
+    file = shell.service.file
+    shell.service.file = file.replace("  srv-a1: {", '  srv-a9: {attach: "tor-a:9"}\n  srv-a1: {description: x, ')
+    rows = shell.run("fabric", "reload", "--dry-run").stdout.splitlines()
+    assert [row.split() for row in rows] == [
+        ["what", "kind", "name", "keys"],
+        ["added", "server", "srv-a9", "-"],
+        ["changed", "server", "srv-a1", "description"],
+        ["nothing", "was", "changed:", "a", "dry", "run"],
+    ]
+    assert shell.json("fabric", "reload")["revision"] == 1
+    shell.service.with_web()
+    shell.service.file = "\n".join(row for row in file.splitlines() if not row.startswith("  srv-a1:"))
+    assert "VM 'web1' is there" in shell.run("fabric", "reload", status=1).stderr
+    shell.service.file = file.replace("version: 1", "version: 2")
+    assert "example.yaml:1: error: version: version 2 is not known" in shell.run("fabric", "reload", status=2).stderr

@@ -191,3 +191,36 @@ def test_a_fault_stays_until_the_switch_is_told_of_that_very_flow_again() -> Non
 def test_a_switch_that_the_fabric_no_longer_has_has_nothing() -> None:
     made, _ = fleet("a")
     assert not made.has("z", 0)
+
+
+def test_a_switch_that_leaves_the_fabric_is_told_a_last_time() -> None:
+    fleet = Fleet(["a", "b", "c"], 0)
+    woken: list[str] = []
+
+    def wake_b() -> None:
+        woken.append("b")
+
+    fleet.connected("b", wake_b, 0.0)
+    fleet.begin_reconciliation("b")
+    fleet.confirm("b", 0)
+    fleet.use(["c", "d"])
+    assert fleet.names == ("c", "d")
+    assert fleet.is_connected("b")
+    fleet.decide(1, {"b": Delta(gone={1: None})})
+    assert woken == ["b"]
+    assert not fleet.is_leaving("b"), "not before it has been told"
+    assert fleet.take("b") is not None
+    assert fleet.is_leaving("b")
+    fleet.disconnected("b", wake_b)
+    assert not fleet.is_connected("b")
+    assert not fleet.is_connected("a"), "away when it was taken out: forgotten at once"
+
+
+def test_a_switch_that_comes_back_while_it_leaves_stays() -> None:
+    fleet = Fleet(["a", "b"], 0)
+    fleet.connected("b", lambda: None, 0.0)
+    fleet.begin_reconciliation("b")
+    fleet.use(["a"])
+    fleet.use(["a", "b"])
+    assert not fleet.is_leaving("b")
+    assert fleet.names == ("a", "b")

@@ -99,6 +99,7 @@ def test_the_fabric(service: Service) -> None:
         "b": "border-2:48",
         "l2_domain": "wan",
         "up": True,
+        "description": "",
     }
     servers = {row["name"]: row for row in fabric["servers"]}
     assert servers["srv-b1"]["attach"] == ["tor-b:1", "tor-b:2"]
