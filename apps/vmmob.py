@@ -104,7 +104,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         while True:
             hub.sleep(LOOK_INTERVAL)
             self._links_changed()
-            self.engine.progress()
+            self.engine.look()
             self._freezer.look()
 
     def _ask_neighbours(self) -> None:

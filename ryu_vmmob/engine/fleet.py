@@ -50,6 +50,8 @@ class Fleet:
     def __init__(self, names: Iterable[str], revision: int) -> None:
         self._places = {name: _Place() for name in names}
         self.revision = revision
+        self.on_confirm: Callable[[str, int, tuple[Fault, ...]], None] = lambda name, revision, faults: None
+        """Called when a switch has confirmed everything up to a revision, with what it refused and had not before."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,10 +117,12 @@ class Fleet:
         An owner's other flows prove nothing.
         """
         place = self._places[name]
+        before, found = set(place.faults), tuple(faults)
         place.faults = [row for row in place.faults if row.about not in told]
-        place.faults.extend(faults)
+        place.faults.extend(found)
         # With nothing else to do it has every later revision too.
         place.confirmed = revision if place.pending else self.revision
+        self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
 
     def has(self, name: str, revision: int) -> bool:
         """Whether a switch is connected and has confirmed ``revision``."""
