@@ -77,7 +77,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self.waiting = Waiting(self.engine)
             rest = RestApp(
                 self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
-                troubles=self.engine.troubles,
+                troubles=self.engine.troubles, origins=self.settings.api_origins,
             )  # fmt: skip
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error

@@ -155,5 +155,7 @@ def wanted(kind: str, families: Sequence[str]) -> bool:
 
 
 def row_view(row: Numbered, time_text: Callable[[float], str]) -> dict[str, Any]:
-    """An event as it goes out. Its particulars cannot hide what every event has."""
-    return {**row.event.data, "id": row.id, "time": time_text(row.time), "event": row.event.kind}
+    """An event as it goes out. ``id`` is the event's: the id of a migration or batch goes under that name."""
+    family = row.event.kind.partition(".")[0]
+    data = {family if name == "id" else name: value for name, value in row.event.data.items()}
+    return {"id": row.id, "time": time_text(row.time), "event": row.event.kind, **data}

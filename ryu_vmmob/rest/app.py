@@ -15,10 +15,11 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.rest import batches, bodies, bulk, cugs, fabric, formats, migrations, policies, system, trace, vms
+from ryu_vmmob.rest import batches, bodies, bulk, cugs, events, fabric, formats, migrations, policies, system, trace, vms
 from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
+from ryu_vmmob.rest.origins import Origins, is_websocket
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.routing import Route, Router
 from ryu_vmmob.store.base import StoreError
@@ -30,7 +31,7 @@ MAX_BODY: Final = 16 * 2**20
 
 ROUTES: Final = (
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
-    *trace.ROUTES, *system.ROUTES,
+    *trace.ROUTES, *events.ROUTES, *system.ROUTES,
 )  # fmt: skip
 
 
@@ -43,8 +44,8 @@ class RestApp:
     """A WSGI application (PEP 3333).
 
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
-    migrations; ``token_file`` None: everyone may ask; ``max_body`` in bytes; ``routes`` are the resources. Raises
-    TokenFileError.
+    migrations; ``token_file`` None: everyone may ask; ``origins`` are those of web pages that may open a WebSocket besides our
+    own; ``max_body`` in bytes; ``routes`` are the resources. Raises TokenFileError.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class RestApp:
         token_file: str | PathLike[str] | None = None,
         *,
         troubles: Callable[[], Sequence[str]] = no_troubles,
+        origins: Iterable[str] = (),
         max_body: int = MAX_BODY,
         routes: Iterable[Route] = ROUTES,
     ) -> None:
         self._services = Services(engine, clock, ids, wait, troubles)
         self._guard = Guard(() if token_file is None else read_tokens(token_file))
+        self._origins = Origins(origins, guarded=not self._guard.is_open)
         self._max_body = max_body
         self.router = Router(routes)
 
@@ -91,6 +94,8 @@ class RestApp:
             raise Problem(400, "the path is not UTF-8 text") from error
         if not self.router.is_open(path):
             self._guard.check(request)
+        if is_websocket(request):
+            self._origins.check(request)
         route, names = self.router.find(request.method, path)
         media_type = formats.wanted(request)
         query = _query(request, route)
