@@ -33,14 +33,20 @@ class Origins:
         origin = request.headers.get("Origin")
         if origin is None or origin.lower() in self._allowed:
             return
-        try:
-            parts = urlsplit(origin)
-            ours = parts.netloc.lower() == request.headers.get("Host", "").lower() and parts.scheme in ("http", "https")
-            host = parts.hostname or ""
-        except ValueError:
-            ours, host = False, ""
-        if not ours or not (self._guarded or _is_loopback(host)):
+        host = _common_host(origin, request.headers.get("Host", ""))
+        if host is None or not (self._guarded or _is_loopback(host)):
             raise Problem(403, "pages of this origin may not listen here; option api_origins names those that may")
+
+
+def _common_host(origin: str, host: str) -> str | None:
+    """The host's name when an origin and a ``Host`` header are the same host and port; None otherwise."""
+    try:
+        page, here = urlsplit(origin), urlsplit(f"//{host}")
+        default = {"http": 80, "https": 443}.get(page.scheme)
+        same = (page.hostname, page.port or default) == (here.hostname, here.port or default)
+    except ValueError:
+        return None
+    return page.hostname if same and default is not None else None
 
 
 def _is_loopback(host: str) -> bool:
