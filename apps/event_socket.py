@@ -17,7 +17,7 @@ from eventlet import wsgi
 from ryu.lib import hub
 from websockets.datastructures import Headers
 from websockets.frames import DATA_OPCODES, CloseCode, Frame
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -37,6 +37,7 @@ BATCH: Final = 256
 MAX_MESSAGE: Final = 4096
 """Bytes of a message of the client's. It has nothing to say, but pings and an end."""
 _RECEIVE: Final = 4096
+_PATH: Final = "/v1/events"
 
 
 class Pace(NamedTuple):
@@ -68,11 +69,10 @@ class EventSocket:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer the handshake, and stay."""
-        answer = self._protocol.accept(Request(environ.get("PATH_INFO", "/"), _headers(environ)))
-        if answer.status_code != 101:
-            refused: Iterable[bytes] = Problem(answer.status_code, str(self._protocol.handshake_exc)).response()(
-                environ, start_response
-            )
+        try:
+            answer = self._handshake(environ)
+        except Problem as problem:
+            refused: Iterable[bytes] = problem.response()(environ, start_response)
             return refused
         stream = self._cursor.stream
         try:
@@ -89,6 +89,17 @@ class EventSocket:
         # The server is told that nothing is left to be answered.
         wsgi.WSGI_LOCAL.already_handled = True
         return []
+
+    def _handshake(self, environ: dict[str, Any]) -> Response:
+        """What agrees to the request. Raises Problem."""
+        # The library reads what follows as frames only after it has read the request itself.
+        self._protocol.receive_data(Request(_PATH, _headers(environ)).serialize())
+        for request in self._protocol.events_received():
+            if isinstance(request, Request):
+                answer = self._protocol.accept(request)
+                if answer.status_code == 101:
+                    return answer
+        raise Problem(400, f"no WebSocket handshake: {self._protocol.handshake_exc}")
 
     def _talk(self) -> None:
         reader = hub.spawn(self._read)
@@ -178,12 +189,9 @@ def _agreed(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprot
 
 
 def _headers(environ: dict[str, Any]) -> Headers:
-    """The request's headers out of their names in a WSGI environment."""
-    found = Headers()
-    for key, value in environ.items():
-        if key.startswith("HTTP_"):
-            found[key.removeprefix("HTTP_").replace("_", "-").title()] = value
-    return found
+    """The headers that the handshake is made of; what else the request has is no concern of the library's."""
+    names = [key for key in environ if key in ("HTTP_CONNECTION", "HTTP_UPGRADE") or key.startswith("HTTP_SEC_WEBSOCKET_")]
+    return Headers({key.removeprefix("HTTP_").replace("_", "-").title(): environ[key] for key in names})
 
 
 def _shut(sock: Any, how: int) -> None:

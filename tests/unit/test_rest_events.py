@@ -140,7 +140,7 @@ def test_pages_of_others_may_not_listen(origin: str, is_ours: bool) -> None:
 
 @pytest.mark.parametrize(
     ("host", "is_ours"),
-    [("localhost:8080", True), ("127.0.0.1:8080", True), ("[::1]:8080", True), ("evil.example:8080", False), ("10.0.0.1", False)],
+    [("localhost:8080", True), ("127.0.0.1:8080", True), ("[::1]:8080", True), ("evil.example:80", False), ("10.0.0.1", False)],
 )
 def test_without_a_token_a_page_must_be_on_the_loopback_by_name(host: str, is_ours: bool) -> None:
     request = Request.blank("/v1/events", headers={"Host": host, "Origin": f"http://{host}"})
