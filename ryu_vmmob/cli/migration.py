@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Annotated, Any, Final
 
@@ -176,7 +177,21 @@ def _show(migration: Any) -> None:
         ("CUG", "VLAN-ID before", "VLAN-ID after"),
         ((row["cug"], _tag(row["from_vlan_id"]), _tag(row["to_vlan_id"])) for row in migration["interfaces"]),
     )
+    if "id" in migration:
+        print_table(("state", "since", "switch", "messages", "confirmed"), _timeline(migration["timeline"]))
+    if migration["gap"] is not None:
+        typer.echo(f"every switch had confirmed the activation {migration['gap'] * 1000:g} ms after it")
     print_switches(migration)
+
+
+def _timeline(entries: Any) -> Iterator[tuple[object, ...]]:
+    """A row for each state, and beside it one for each switch that was told something for it."""
+    for entry in entries:
+        told = [(name, count, entry["acknowledged"][name] or "not yet") for name, count in entry["flow_mods"].items()]
+        first, *others = told or [("", "", "")]
+        yield entry["state"], entry["time"], *first
+        for row in others:
+            yield "", "", *row
 
 
 def _tag(vlan_id: int | None) -> object:

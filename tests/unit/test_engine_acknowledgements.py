@@ -1,4 +1,4 @@
-"""When each switch confirmed each step of a move: known at once, written down without a commit of its own, kept over a restart."""
+"""When each switch confirmed each step of a move: known at once, stored without a commit of its own, kept over a restart."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def test_only_the_families_that_are_wanted() -> None:
 @pytest.mark.parametrize(
     ("kind", "families", "is_so"),
     [
-        ("vm.changed", [], True), ("vm.changed", ["vm"], True), ("vm.changed", ["vm.changed"], True), ("vm.changed", ["v"], False),
+        ("vm.changed", [], True), ("vm.changed", ["vm"], True), ("vm.changed", ["vm.changed"], True),
+        ("vm.changed", ["v"], False),
         ("vm.changed", ["vm.ch"], False), ("vm.changed", ["cug", "vm"], True), ("vlan_id.free", ["vlan"], False),
     ],
 )  # fmt: skip

@@ -62,8 +62,8 @@ def test_an_id_of_an_earlier_life(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["types=", "types=migrations", "types=vm,", "since=-1", "since=x", "since=1.5", "since=%D9%A3", "since=" + "9" * 17, "limit=0",
-     "limit=10001", "limit=x", "limit=", "other=1"],
+    ["types=", "types=migrations", "types=vm,", "since=-1", "since=x", "since=1.5", "since=%D9%A3", "since=" + "9" * 17,
+     "limit=0", "limit=10001", "limit=x", "limit=", "other=1"],
 )  # fmt: skip
 def test_a_wrong_query_is_told(service: Service, query: str) -> None:
     problem(service.ask("GET", f"/v1/events?{query}"), 400, f"?{query.partition('=')[0]}")
@@ -122,7 +122,9 @@ def test_a_token_may_come_as_a_subprotocol_of_a_websocket_only(service: Service)
 @pytest.mark.parametrize(
     ("origin", "is_ours"),
     [
-        ("http://localhost", True), ("http://localhost:80", True), ("http://localhost:81", False), ("http://localhost:x", False), ("https://localhost", True), ("http://evil.example", False),
+        ("http://localhost", True), ("http://localhost:80", True), ("http://localhost:81", False),
+        ("http://localhost:x", False),
+        ("https://localhost", True), ("http://evil.example", False),
         ("null", False), ("", False), ("http://localhost.evil.example", False), ("http://[", False), ("file://", False),
         ("https://cloud.example:8443", True), ("HTTPS://Cloud.Example:8443", True), ("https://cloud.example", False),
     ],
