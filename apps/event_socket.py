@@ -43,11 +43,11 @@ _PATH: Final = "/v1/events"
 class Pace(NamedTuple):
     """Seconds. ``ping``: between two pings, and the time to answer one.
 
-    ``send``: for `BATCH` events to be taken. ``close``: for the client to close when we have.
+    ``take``: for `BATCH` events to be taken. ``close``: for the client to close when we have.
     """
 
     ping: float = 20.0
-    send: float = 30.0
+    take: float = 30.0
     close: float = 5.0
 
 
@@ -143,7 +143,7 @@ class EventSocket:
         self._out += self._protocol.data_to_send()
         while self._out:
             parts, self._out = self._out, []
-            timer = hub.Timeout(self._pace.send)
+            timer = hub.Timeout(self._pace.take)
             try:
                 self._sock.sendall(b"".join(parts))
             except hub.Timeout as over:
@@ -173,7 +173,7 @@ class EventSocket:
                     # What it makes us answer goes out before more is heard of it.
                     self._flushed.clear()
                     self._news.set()
-                    self._flushed.wait(self._pace.send)
+                    self._flushed.wait(self._pace.take)
         except OSError as error:
             LOG.debug("a listener is gone: %s", error)
         finally:

@@ -51,8 +51,8 @@ def list_(
 @_app.command()
 @asking()
 def show(ask: Asked, id_: Id) -> None:
-    """Show one migration."""
-    ask.answer(ask.client.get(path("migrations", id_)), _show)
+    """Show one migration, and which switch confirmed each of its steps when."""
+    ask.answer(ask.client.get(path("migrations", id_)), _show_whole)
 
 
 @_app.command()
@@ -177,11 +177,14 @@ def _show(migration: Any) -> None:
         ("CUG", "VLAN-ID before", "VLAN-ID after"),
         ((row["cug"], _tag(row["from_vlan_id"]), _tag(row["to_vlan_id"])) for row in migration["interfaces"]),
     )
-    if "id" in migration:
-        print_table(("state", "since", "switch", "messages", "confirmed"), _timeline(migration["timeline"]))
+    print_switches(migration)
+
+
+def _show_whole(migration: Any) -> None:
+    _show(migration)
+    print_table(("state", "since", "switch", "messages", "confirmed"), _timeline(migration["timeline"]))
     if migration["gap"] is not None:
         typer.echo(f"every switch had confirmed the activation {migration['gap'] * 1000:g} ms after it")
-    print_switches(migration)
 
 
 def _timeline(entries: Any) -> Iterator[tuple[object, ...]]:

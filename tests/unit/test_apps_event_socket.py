@@ -66,7 +66,8 @@ def emit(server: EventServer, count: int, kind: str = "vm.changed", **data: Any)
 def listening(server: EventServer, query: str = "", token: str | None = TOKEN, **options: Any) -> ClientConnection:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = f"ws://127.0.0.1:{server.port}/v1/events{query}"
-    return connect(url, additional_headers={**headers, **options.pop("headers", {})}, open_timeout=SECONDS, **options)
+    made: ClientConnection = connect(url, additional_headers=headers, open_timeout=SECONDS, **options)
+    return made
 
 
 def told(connection: ClientConnection, count: int) -> list[Any]:
@@ -154,7 +155,8 @@ def test_a_web_page_gives_its_token_as_a_subprotocol(server: EventServer) -> Non
 def test_no_more_than_so_many_listen(server: EventServer) -> None:
     stream = server.service.engine.events
     wakes = [lambda number=number: None for number in range(MAX_LISTENERS)]
-    server.do(lambda: [stream.listen(wake) for wake in wakes])
+    for wake in wakes:
+        server.do(lambda wake=wake: stream.listen(wake))  # type: ignore[misc]
     assert refused(server) == (503, f"{MAX_LISTENERS} listen already")
     server.do(lambda: stream.leave(wakes[0]))
     with listening(server):
@@ -343,7 +345,7 @@ def test_a_client_that_answers_stays(server: EventServer, monkeypatch: pytest.Mo
 
 
 def test_a_client_that_takes_nothing_at_all_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    brief(monkeypatch, send=0.2)
+    brief(monkeypatch, take=0.2)
     with serving_events(Service(), send_buffer=4096) as server:
         raw = Raw(server, receive_buffer=4096)
         emit(server, 2000, padding="x" * 1000)
@@ -357,7 +359,7 @@ def flood(raw: Raw) -> None:
 
 
 def test_a_client_that_floods_pings_and_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    brief(monkeypatch, send=0.2)
+    brief(monkeypatch, take=0.2)
     with serving_events(Service(), send_buffer=4096) as server:
         raw = Raw(server, receive_buffer=4096)
         with pytest.raises(OSError, match=r"reset|Broken pipe"):

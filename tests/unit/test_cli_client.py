@@ -266,6 +266,16 @@ def test_a_migration_step_by_step(pair: Shell) -> None:
     assert "activated" in pair.run("migration", "activate", id_, "--wait", "5").stdout
     assert "(409)" in pair.run("migration", "abort", id_, status=1).stderr
     assert pair.json("migration", "commit", id_)["state"] == "committed"
+    lines = pair.run("migration", "show", id_).stdout.splitlines()
+    head = next(number for number, line in enumerate(lines) if line.split()[:2] == ["state", "since"])
+    told = [line.split() for line in lines[head + 1 :]]
+    assert [row[0] for row in told if row[0] in ("preparing", "prepared", "activated", "committed")] == [
+        "preparing", "prepared", "activated", "committed",
+    ]  # fmt: skip
+    assert told[0][2] == "tor-a"
+    assert told[0][4].endswith("Z")
+    assert told[-2][-2:] == ["not", "yet"]
+    assert lines[-1] == "every switch had confirmed the activation 0 ms after it"
     row = pair.run("migration", "list", "--vm", "web1").stdout.splitlines()[1].split()
     assert row[:5] == [id_, "web1", "srv-a1", "srv-a2", "committed"]
     assert pair.json("migration", "list", "--state", "aborted")["items"] == []
