@@ -1,4 +1,4 @@
-"""Events and timelines from the real controller with real switches: in order, with every switch's confirmation, over a restart."""
+"""Events and timelines of the real controller with real switches: in order, with every confirmation, over a restart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_move_from_beginning_to_end(site: Site) -> None:
     until(lambda: {row["switch"] for row in page(site, types="switch.in_step")} == names)
     assert {row["switch"] for row in page(site, types="switch.connected")} == names
     site.rest.put("/v1/cugs/web", WEB)
-    site.put_vm("w1", "srv-a1", nic("web", 1))
+    site.put_vm("w1", "srv-a1", nic("web", 11))
     last = site.rest.get("/v1/events", limit=1)["last"]
     heard = Client(site.controller.rest).events(["migration"], since=last)
     id_ = site.move("w1", "srv-c1")["id"]
@@ -58,7 +58,7 @@ def test_a_move_from_beginning_to_end(site: Site) -> None:
 
 def test_over_a_restart(site: Site) -> None:
     site.rest.put("/v1/cugs/web", WEB)
-    site.put_vm("w1", "srv-a1", nic("web", 1))
+    site.put_vm("w1", "srv-a1", nic("web", 11))
     id_ = site.move("w1", "srv-c1", commit="request")["id"]
     site.rest.post(f"/v1/migrations/{id_}/activate", wait=60)
     before = site.migration(id_)

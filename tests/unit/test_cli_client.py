@@ -269,12 +269,9 @@ def test_a_migration_step_by_step(pair: Shell) -> None:
     lines = pair.run("migration", "show", id_).stdout.splitlines()
     head = next(number for number, line in enumerate(lines) if line.split()[:2] == ["state", "since"])
     told = [line.split() for line in lines[head + 1 :]]
-    assert [row[0] for row in told if row[0] in ("preparing", "prepared", "activated", "committed")] == [
-        "preparing", "prepared", "activated", "committed",
-    ]  # fmt: skip
-    assert told[0][2] == "tor-a"
-    assert told[0][4].endswith("Z")
-    assert told[-2][-2:] == ["not", "yet"]
+    assert [row[0] for row in told[:4]] == ["preparing", "prepared", "activated", "committed"]
+    assert (told[2][2], told[2][4]) == ("tor-a", told[2][1])
+    assert told[3][-2:] == ["not", "yet"]
     assert lines[-1] == "every switch had confirmed the activation 0 ms after it"
     row = pair.run("migration", "list", "--vm", "web1").stdout.splitlines()[1].split()
     assert row[:5] == [id_, "web1", "srv-a1", "srv-a2", "committed"]
