@@ -34,6 +34,8 @@ _PROTOCOL_LOG.setLevel(logging.WARNING)
 
 BATCH: Final = 256
 """Events that are sent at one go; then others get their turn."""
+_LOOKS: Final = 1024
+"""Events that are looked at for them."""
 MAX_MESSAGE: Final = 4096
 """Bytes of a message of the client's. It has nothing to say, but pings and an end."""
 _RECEIVE: Final = 4096
@@ -121,7 +123,7 @@ class EventSocket:
         while True:
             self._news.clear()
             if protocol.state is OPEN:
-                for row in cursor.take(BATCH):
+                for row in cursor.take(BATCH, _LOOKS):
                     protocol.send_text(message(row).encode())
             self._flush()
             if protocol.state is not OPEN:

@@ -20,7 +20,7 @@ _LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts to connect again; each pause is twice the one before."""
 _BAD: Final = (
     "gap", "migration.aborted", "migration.failed", "refused", "switch.fault", "switch.out_of_step", "switch.disconnected",
-    "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed", "batch.failed", "fabric.refused",
+    "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed", "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
 )  # fmt: skip
 """Kinds, or what they begin with, that are shown in red."""
 
@@ -33,6 +33,11 @@ _SENTENCES: Final = {
     "migration.aborted": "{vm}: {reason} ({migration})",
     "migration.failed": "{vm}: {reason} ({migration})",
     "migration.confirmed": "{vm}: every switch has it, {state} ({migration})",
+    "batch.started": "{servers}: {vms} VMs to move, without a place to go: {refused} ({batch})",
+    "batch.passed": "{vm} is not moved: {reason} ({batch})",
+    "batch.aborting": "{servers}: {reason} ({batch})",
+    "batch.aborted": "{servers}: {reason} ({batch})",
+    "batch.finished": "{servers}: done ({batch})",
     "refused.spoofing": "{mac} at {server} ({switch}:{port}) claims {address}",
     "refused.move": "{vm} seen at {server} ({switch}:{port}), but it is at {placed}",
     "switch.fault": "{switch} refused {cause} of {owner}: {error}",

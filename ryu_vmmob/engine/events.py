@@ -129,8 +129,8 @@ class Cursor:
         self._families = tuple(families)
         self.position = position
 
-    def take(self, limit: int) -> list[Numbered]:
-        """At most ``limit`` events from here on, in order; none when there is none yet.
+    def take(self, limit: int, looks: int = KEPT) -> list[Numbered]:
+        """At most ``limit`` events from here on, in order, of at most ``looks`` that are looked at; perhaps none.
 
         A gap comes first where events are lost: overwritten before they were read, or of an earlier life of the controller (an
         id that this one has never given).
@@ -141,7 +141,8 @@ class Cursor:
             known = stream.born <= self.position <= stream.next_id
             found.append(stream.gap(stream.first, stream.first - self.position if known else None))
             self.position = stream.first
-        while self.position < stream.next_id and len(found) < limit:
+        end = min(stream.next_id, self.position + looks)
+        while self.position < end and len(found) < limit:
             row = stream.at(self.position)
             self.position += 1
             if wanted(row.event.kind, self._families):

@@ -1,4 +1,4 @@
-"""Events and timelines of the real controller with real switches: in order, with every confirmation, over a restart."""
+"""Events and timelines of the real controller with real switches: in order, every confirmation, over a restart."""
 
 from __future__ import annotations
 

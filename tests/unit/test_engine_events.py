@@ -86,6 +86,12 @@ def test_a_family_is_whole_words(kind: str, families: list[str], is_so: bool) ->
     assert wanted(kind, families) is is_so
 
 
+def test_a_look_at_many_events_can_be_cut_short() -> None:
+    made = stream(size=100, events=10)
+    cursor = made.cursor(["vm"], BORN - 1)
+    assert [numbers(cursor.take(5, looks=3)) for _ in range(5)] == [[1], [3, 5], [7], [9], []]
+
+
 def test_listeners_are_woken_until_they_leave_and_are_not_too_many() -> None:
     made = stream()
     woken: list[int] = []

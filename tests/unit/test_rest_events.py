@@ -245,6 +245,10 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
     service.confirm()
     service.put("/v1/vms/web1", vm(number=12))
     service.put("/v1/vms/web2", vm(number=13))
+    for _ in range(2):
+        batch = service.ask("POST", "/v1/servers/srv-a1/evacuate", {"parallel": 1}).json["id"]
+        assert service.ask("POST", f"/v1/batches/{batch}/abort").status_int == 200
+        service.confirm()
     service.engine.links_seen(frozenset({service.engine.state.fabric.links[0].name}))
     service.engine.links_seen(frozenset())
     service.engine.externals_seen(frozenset({"internet-1"}))
@@ -263,4 +267,5 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
         # What is not there, is left out: so is half of "a CUG or a routing domain".
         assert row.keys() - {"id", "time", "event"} <= written[row["event"]], row
     seen = {row["event"] for row in rows}
-    assert len(seen) >= 24, seen
+    assert len(seen) >= 26, seen
+    assert {"batch.started", "batch.aborting", "batch.aborted"} <= seen
