@@ -20,7 +20,8 @@ _LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts to connect again; each pause is twice the one before."""
 _BAD: Final = (
     "gap", "migration.aborted", "migration.failed", "refused", "switch.fault", "switch.out_of_step", "switch.disconnected",
-    "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed", "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
+    "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed",
+    "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
 )  # fmt: skip
 """Kinds, or what they begin with, that are shown in red."""
 
