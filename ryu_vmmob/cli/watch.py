@@ -19,7 +19,8 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts to connect again; each pause is twice the one before."""
 _BAD: Final = (
-    "gap", "migration.aborted", "migration.failed", "refused", "switch.fault", "switch.out_of_step", "switch.disconnected",
+    "gap", "migration.aborted", "migration.failed", "refused", "switch.fault", "switch.out_of_step", "switch.held",
+    "switch.disconnected",
     "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed",
     "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
 )  # fmt: skip
