@@ -7,6 +7,10 @@ from typing import Any
 
 from ryu.app.wsgi import ControllerBase, WSGIApplication
 
+from ryu_vmmob.apps.event_socket import EventSocket
+from ryu_vmmob.engine.events import Cursor
+from ryu_vmmob.rest.events import WEBSOCKET
+
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -15,7 +19,10 @@ def mount(server: WSGIApplication, application: WsgiApp) -> None:
 
     class Everything(ControllerBase):  # type: ignore[misc]
         def __call__(self, request: Any) -> Any:
-            return request.get_response(application)
+            cursors: list[Cursor] = []
+            request.environ[WEBSOCKET] = cursors.append
+            response = request.get_response(application)
+            return EventSocket(cursors[0]) if cursors else response
 
     # Two routes: routes' wildcard does not match the empty path.
     server.mapper.connect("vmmob_root", "/", controller=Everything)

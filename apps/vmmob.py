@@ -85,7 +85,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
                 self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
-                troubles=self.engine.troubles, reload=self._file.reload,
+                troubles=self.engine.troubles, reload=self._file.reload, origins=self.settings.api_origins,
             )  # fmt: skip
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
@@ -138,7 +138,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
                 LOG.warning("%s connected and does not say which switch it is: its connection is closed", datapath.address)
                 datapath.close()
             self._links_changed()
-            self.engine.progress()
+            self.engine.look()
             self._freezer.look()
 
     def _ask_neighbours(self) -> None:

@@ -5,15 +5,18 @@ Knows no resource; what the paths mean stands in docs/rest.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Generator, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
+_QUIET: Final[dict[str, Any]] = {"compression": None, "close_timeout": 2}
+"""Of a WebSocket: events are short, and who leaves does not wait long (seconds) for a goodbye."""
 MAX_WAIT: Final = 600
 """Seconds that a write may be made to wait for its switches."""
 
@@ -70,6 +73,7 @@ class Client:
 
     def __init__(self, url: str = DEFAULT_URL, token: str | None = None, timeout: float = 30.0) -> None:
         self.url = url.rstrip("/")
+        self._token = token
         self._timeout = timeout
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
@@ -91,6 +95,38 @@ class Client:
         """Delete; None when there is nothing to say about it."""
         return self.ask("DELETE", path, None, query)
 
+    def events(self, types: Iterable[str] = (), since: int | None = None) -> Generator[Any, None, None]:
+        """Events as they come, one JSON object each, for as long as the connection holds; docs/rest.md says what they are.
+
+        ``types``: only kinds that are one of these or begin with one (``migration``). ``since``: first those after the one with
+        this id. An event ``{"event": "gap", "missed": …}`` stands for those that are not there any more. Raises ClientError
+        when the connection ends: go on with the id of the last event.
+        """
+        from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+        from websockets.sync.client import connect
+
+        query = {name: value for name, value in (("types", ",".join(types)), ("since", since)) if value not in ("", None)}
+        url = f"ws{self.url.removeprefix('http')}{path('events')}?{urlencode(query)}"
+        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        try:
+            with connect(url, additional_headers=headers, open_timeout=self._timeout, **_QUIET) as connection:
+                while True:
+                    yield json.loads(connection.recv())
+        except InvalidStatus as error:
+            answer = error.response
+            text = _sentence(answer.status_code, answer.reason_phrase, answer.body or b"")
+            raise RefusedError(answer.status_code, text) from error
+        except ConnectionClosed as error:
+            last = error.rcvd
+            why = f"{last.code} {last.reason}".strip() if last is not None else "the connection is lost"
+            raise ClientError(f"the controller at {self.url} tells no more: {why}") from error
+        except TimeoutError as error:
+            raise ClientError(f"the controller at {self.url} did not answer in time") from error
+        except OSError as error:
+            raise ClientError(f"the controller at {self.url} cannot be reached: {_root(error)}") from error
+        except (WebSocketException, ValueError) as error:
+            raise ClientError(f"{self.url} cannot be asked: {error}") from error
+
     def ask(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:
         """One request; query parameters that are None are left out. Redirections are not followed: the token is for here."""
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
@@ -110,7 +146,7 @@ class Client:
         except (requests.RequestException, ValueError) as error:
             raise ClientError(f"{self.url} cannot be asked: {error}") from error
         if answer.status_code >= 300:
-            raise RefusedError(answer.status_code, _sentence(answer))
+            raise RefusedError(answer.status_code, _sentence(answer.status_code, answer.reason, answer.content))
         if not answer.content:
             return None
         try:
@@ -134,13 +170,12 @@ def _inner(error: BaseException) -> BaseException | None:
     return next((value for value in error.args if isinstance(value, BaseException)), None)
 
 
-def _sentence(answer: requests.Response) -> str:
+def _sentence(status: int, reason: str, body: bytes | bytearray) -> str:
     """An error document (RFC 9457) in one line; its detail names every fault already."""
     try:
-        problem = answer.json()
+        problem = json.loads(body)
     except ValueError:
         problem = None
     if not isinstance(problem, dict) or "detail" not in problem:
-        return f"the answer is {answer.status_code} {answer.reason}"
-    title = problem.get("title") or answer.reason
-    return f"{title} ({answer.status_code}): {problem['detail']}"
+        return f"the answer is {status} {reason}"
+    return f"{problem.get('title') or reason} ({status}): {problem['detail']}"

@@ -15,6 +15,7 @@ _OPTIONS: Final = [
     cfg.StrOpt("fabric", default="/etc/vmmob/fabric.yaml", help="path of the fabric file"),
     cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="where the logical state lives"),
     cfg.StrOpt("api_token_file", default=None, help="file with the token that REST asks for"),
+    cfg.ListOpt("api_origins", default=[], help="origins of web pages, besides our own, that may open /v1/events"),
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),
     cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds a VLAN-ID rests before another CUG gets it"),
     cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds for which a link must be up before it is used again"),
@@ -28,6 +29,7 @@ class Settings:
     fabric: str
     store: str
     api_token_file: str | None
+    api_origins: tuple[str, ...]
     audit_interval: float
     vlan_quarantine: float
     link_up_delay: float
@@ -51,6 +53,7 @@ def read(conf: cfg.ConfigOpts) -> Settings:
         group.fabric,
         group.store,
         group.api_token_file,
+        tuple(group.api_origins),
         group.audit_interval,
         group.vlan_quarantine,
         group.link_up_delay,

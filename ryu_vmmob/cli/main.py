@@ -12,7 +12,7 @@ import sys
 import typer
 
 from ryu_vmmob import __version__
-from ryu_vmmob.cli import batch, check, cug, fabric, flows, migration, policy, switch, takeover, trace, vm
+from ryu_vmmob.cli import batch, check, cug, fabric, flows, migration, policy, switch, takeover, trace, vm, watch
 
 app = typer.Typer(
     name="vmmob",
@@ -34,7 +34,7 @@ def version() -> None:
     typer.echo(f"vmmob {__version__}")
 
 
-for _commands in (check, fabric, cug, vm, policy, migration, batch, trace, switch, flows, takeover):
+for _commands in (check, fabric, cug, vm, policy, migration, batch, trace, switch, flows, watch, takeover):
     _commands.register(app)
 
 

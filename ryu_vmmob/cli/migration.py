@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import monotonic, sleep
 from typing import Annotated, Any, Final
 
@@ -50,8 +51,8 @@ def list_(
 @_app.command()
 @asking()
 def show(ask: Asked, id_: Id) -> None:
-    """Show one migration."""
-    ask.answer(ask.client.get(path("migrations", id_)), _show)
+    """Show one migration, and which switch confirmed each of its steps when."""
+    ask.answer(ask.client.get(path("migrations", id_)), _show_whole)
 
 
 @_app.command()
@@ -177,6 +178,23 @@ def _show(migration: Any) -> None:
         ((row["cug"], _tag(row["from_vlan_id"]), _tag(row["to_vlan_id"])) for row in migration["interfaces"]),
     )
     print_switches(migration)
+
+
+def _show_whole(migration: Any) -> None:
+    _show(migration)
+    print_table(("state", "since", "switch", "messages", "confirmed"), _timeline(migration["timeline"]))
+    if migration["gap"] is not None:
+        typer.echo(f"every switch had confirmed the activation {migration['gap'] * 1000:g} ms after it")
+
+
+def _timeline(entries: Any) -> Iterator[tuple[object, ...]]:
+    """A row for each state, and beside it one for each switch that was told something for it."""
+    for entry in entries:
+        told = [(name, count, entry["acknowledged"][name] or "not yet") for name, count in entry["flow_mods"].items()]
+        first, *others = told or [("", "", "")]
+        yield entry["state"], entry["time"], *first
+        for row in others:
+            yield "", "", *row
 
 
 def _tag(vlan_id: int | None) -> object:

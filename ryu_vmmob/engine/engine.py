@@ -10,18 +10,21 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.contacts import Contacts
-from ryu_vmmob.engine.fleet import Fleet, SwitchStatus
+from ryu_vmmob.engine.events import EventStream
+from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
+from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
@@ -50,6 +53,7 @@ from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import Store, StoreError
+from ryu_vmmob.store.codec import write
 
 
 class Ticket(NamedTuple):
@@ -74,7 +78,7 @@ class Engine:
         self._store = Keeper(store, clock, self.emit)
         self._clock = clock
         self._quarantine = quarantine
-        self.events: deque[Event] = deque(maxlen=10000)
+        self.events = EventStream(clock)
         self.on_event: Callable[[Event], None] = lambda event: None
         records = list(store.load())
         self.state, known_keys = restore(records, fabric, store.revision)
@@ -86,6 +90,9 @@ class Engine:
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(everything(self.state)))
         self.fleet = Fleet(fabric.switches, self.state.revision)
+        self.fleet.on_confirm = self._confirmed
+        self._standing = Standing()
+        self._acknowledgements = Acknowledgements(self.state.migrations.values())
         self._active = {row.id for row in self.state.migrations.values() if not row.phase.is_final}
         self._batches = {row.id for row in self.state.batches.values() if row.is_waiting}
         self._progressing = False
@@ -126,7 +133,7 @@ class Engine:
             return Ticket(before.revision, tuple(sorted(late)), before)
         plan = self.desired.plan(change)
         self._refuse_overcharge(plan, commands)
-        change = _with_counts(change, plan)
+        change = self._with_acknowledgements(_with_counts(change, plan))
         plan.state = change.state
         self._store.commit(change.state.revision, list(writes(before, change)))
         self._adopt(change, plan)
@@ -144,6 +151,9 @@ class Engine:
             row = change.state.migrations.get(id_)
             (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
             self._seen.pop(id_, None)
+            if row is not None and row.step_revision == change.state.revision:
+                self._acknowledgements.begin(row)
+        self._acknowledgements.stored(change.migrations, change.state.migrations)
         for id_ in change.batches:
             batch = change.state.batches.get(id_)
             (self._batches.add if batch is not None and batch.is_waiting else self._batches.discard)(id_)
@@ -177,6 +187,32 @@ class Engine:
         self.on_event(event)
 
     # Switches
+
+    def look(self) -> None:
+        """To be called every half second or so: tells which switches fell behind and which caught up, then `progress`."""
+        for event in self._standing.look(self.fleet, self._clock()):
+            self.emit(event)
+        self.progress()
+
+    def _confirmed(self, switch: str, revision: int, faults: tuple[Fault, ...]) -> None:
+        for fault in faults:
+            self.emit(fault_news(switch, fault))
+        for event in self._acknowledgements.confirmed(switch, revision, self._clock(), self.state.migrations):
+            self.emit(event)
+
+    def with_acknowledgements(self, migration: Migration) -> Migration:
+        """A migration whose timeline says when its switches confirmed, also what is not stored yet."""
+        return self._acknowledgements.filled(migration)
+
+    def _with_acknowledgements(self, change: Change) -> Change:
+        """Confirmations noted in the timelines of the migrations that this change writes, and of those that no step will."""
+        ids = change.migrations | self._acknowledgements.unstored()
+        rows = change.state.migrations
+        for id_ in ids:
+            row = rows.get(id_)
+            if row is not None and (filled := self._acknowledgements.filled(row)) is not row:
+                rows = rows.set(id_, filled)
+        return change._replace(state=replace(change.state, migrations=rows), migrations=ids)
 
     def acknowledged(self, ticket: Ticket) -> Switches:
         """Which of the switches a command concerns have confirmed it."""
@@ -373,7 +409,13 @@ class Engine:
             self.emit(event)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store. Confirmations that are in memory only are written down, if it takes them."""
+        rows = (self.state.migrations.get(id_) for id_ in sorted(self._acknowledgements.unwritten()))
+        late = [write(self._acknowledgements.filled(row)) for row in rows if row is not None]
+        # Nobody was promised these, so a store that does not take them is no reason to end in disorder.
+        with suppress(StoreError):
+            if late:
+                self._store.commit(self.state.revision, late)
         self._store.close()
 
 

@@ -56,6 +56,8 @@ class Fleet:
         self.revision = revision
         self.dropped: Counter[str] = Counter()
         """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
+        self.on_confirm: Callable[[str, int, tuple[Fault, ...]], None] = lambda name, revision, faults: None
+        """Called when a switch has confirmed everything up to a revision, with what it refused and had not before."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,10 +143,12 @@ class Fleet:
         An owner's other flows prove nothing.
         """
         place = self._places[name]
+        before, found = set(place.faults), tuple(faults)
         place.faults = [row for row in place.faults if row.about not in told]
-        place.faults.extend(faults)
+        place.faults.extend(found)
         # With nothing else to do it has every later revision too.
         place.confirmed = revision if place.pending else self.revision
+        self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
 
     def has(self, name: str, revision: int) -> bool:
         """Whether a switch is connected and has confirmed ``revision``."""

@@ -14,17 +14,12 @@ from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
 from ryu_vmmob.model.guests import refuse_wires
+from ryu_vmmob.model.news import Event as Event
+from ryu_vmmob.model.news import freed_news, objects_news, presence_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
 from ryu_vmmob.paths.presence import Presence, Wire, domains, presence, routed_presence
-
-
-class Event(NamedTuple):
-    """Something an operator would ask about: ``kind`` as in ``migration.prepared``, and its particulars."""
-
-    kind: str
-    data: dict[str, Any]
 
 
 class Change(NamedTuple):
@@ -232,14 +227,12 @@ class Draft:
         self.state = replace(self.state, policies=self.state.policies.set(policy.name, policy))
         self.state = index_policy(self.state, policy)
         self.policies.add(policy.name)
-        self.event("policy.changed", policy=policy.name)
 
     def drop_policy(self, policy: Policy) -> None:
         """Delete a policy."""
         self.state = unindex_policy(self.state, policy)
         self.state = replace(self.state, policies=self.state.policies.delete(policy.name))
         self.policies.add(policy.name)
-        self.event("policy.deleted", policy=policy.name)
 
     def finish(self) -> Change:
         """Derive presence and VLAN-IDs of all that was touched. Raises Refusal when a domain is full."""
@@ -251,10 +244,20 @@ class Draft:
                 self._fill_legs(self.state.migrations[name])
         return Change(
             self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
-            tuple(self.events), frozenset(self.routing_domains), frozenset(self.neighbours),
+            self._news(), frozenset(self.routing_domains), frozenset(self.neighbours),
             frozenset(self.batches), frozenset(self.batch_vms),
             anew=frozenset(self.anew), whole=frozenset(self.whole),
         )  # fmt: skip
+
+    def _news(self) -> tuple[Event, ...]:
+        """Everything to tell: what became of objects, then what commands noted, then where segments came to and left."""
+        before, after = self.before, self.state
+        return (
+            *objects_news(before, after, self.cugs, self.vms, self.policies, self.routing_domains),
+            *self.events,
+            *presence_news(before, after, self.cugs, self.routing_domains),
+            *freed_news(before, after),
+        )
 
     def _nothing_done(self) -> bool:
         """Whether the state is what it was: a repeated PUT costs no revision."""

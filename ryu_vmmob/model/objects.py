@@ -133,11 +133,15 @@ class Leg(NamedTuple):
 
 
 class TimelineEntry(NamedTuple):
-    """When (seconds since the epoch) a migration entered a phase, and what the switches were sent for it."""
+    """When (seconds since the epoch) a migration entered a phase, what the switches were sent for it, and when they had it.
+
+    ``acknowledged`` has the switches of ``flow_mods`` that have confirmed, as far as it is known and written.
+    """
 
     phase: Phase
     time: float
     flow_mods: Mapping[str, int]
+    acknowledged: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ryu_vmmob.rest import (
     bodies,
     bulk,
     cugs,
+    events,
     fabric,
     fabric_reload,
     formats,
@@ -33,6 +34,7 @@ from ryu_vmmob.rest import (
 from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
+from ryu_vmmob.rest.origins import Origins, is_websocket
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.routing import Route, Router
 from ryu_vmmob.store.base import StoreError
@@ -45,7 +47,7 @@ MAX_BODY: Final = 16 * 2**20
 ROUTES: Final = (
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
     *fabric_reload.ROUTES,
-    *trace.ROUTES, *system.ROUTES,
+    *trace.ROUTES, *events.ROUTES, *system.ROUTES,
 )  # fmt: skip
 
 
@@ -63,9 +65,9 @@ class RestApp:
     """A WSGI application (PEP 3333).
 
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
-    migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`);
-    ``max_body`` in bytes; ``routes`` are the resources. Raises
-    TokenFileError.
+    migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`); ``origins``
+    are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources.
+    Raises TokenFileError.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class RestApp:
         *,
         troubles: Callable[[], Sequence[str]] = no_troubles,
         reload: Callable[[bool], Reloaded] = no_file,
+        origins: Iterable[str] = (),
         max_body: int = MAX_BODY,
         routes: Iterable[Route] = ROUTES,
     ) -> None:
         self._services = Services(engine, clock, ids, wait, troubles, reload)
         self._guard = Guard(() if token_file is None else read_tokens(token_file))
+        self._origins = Origins(origins, guarded=not self._guard.is_open)
         self._max_body = max_body
         self.router = Router(routes)
 
@@ -113,6 +117,8 @@ class RestApp:
             raise Problem(400, "the path is not UTF-8 text") from error
         if not self.router.is_open(path):
             self._guard.check(request)
+        if is_websocket(request):
+            self._origins.check(request)
         route, names = self.router.find(request.method, path)
         media_type = formats.wanted(request)
         query = _query(request, route)

@@ -10,7 +10,7 @@ from immutables import Map
 
 from ryu_vmmob.engine.engine import Engine, Switches
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.model.objects import Cug, Migration, Vm
+from ryu_vmmob.model.objects import Cug, Migration, Phase, TimelineEntry, Vm
 from ryu_vmmob.model.placement import Placement
 from ryu_vmmob.model.state import State
 
@@ -97,7 +97,7 @@ def migration_view(engine: Engine, migration: Migration) -> View:
     """A migration with what its switches have confirmed of its present phase."""
     # Old migrations may name switches that the fabric no longer has.
     known = tuple(name for name in migration.switches if name in engine.state.fabric.switches)
-    return _migration(migration, engine.migration_switches(replace(migration, switches=known)))
+    return _migration(engine.with_acknowledgements(migration), engine.migration_switches(replace(migration, switches=known)))
 
 
 def _migration(migration: Migration, switches: Switches) -> View:
@@ -116,9 +116,34 @@ def _migration(migration: Migration, switches: Switches) -> View:
         "batch": migration.batch,
         "interfaces": [leg._asdict() for leg in migration.legs],
         "switches": switches._asdict(),
-        "timeline": [
-            {"state": entry.phase.value, "time": time_text(entry.time), "flow_mods": dict(entry.flow_mods)}
-            for entry in migration.timeline
-        ],
+        "timeline": [_entry_view(entry) for entry in migration.timeline],
+        "gap": _gap(migration),
         "revision": migration.revision,
     }
+
+
+def _entry_view(entry: TimelineEntry) -> View:
+    complete = _complete(entry)
+    return {
+        "state": entry.phase.value,
+        "time": time_text(entry.time),
+        "flow_mods": dict(entry.flow_mods),
+        "acknowledged": {
+            name: time_text(entry.acknowledged[name]) if name in entry.acknowledged else None for name in entry.flow_mods
+        },
+        "complete": None if complete is None else time_text(complete),
+    }
+
+
+def _complete(entry: TimelineEntry) -> float | None:
+    """When the last of the switches that were told of a step had confirmed it; None while one has not."""
+    if any(name not in entry.acknowledged for name in entry.flow_mods):
+        return None
+    return max((entry.time, *entry.acknowledged.values()))
+
+
+def _gap(migration: Migration) -> float | None:
+    """Seconds from the activation until every switch had confirmed it; None before that, and of a move never activated."""
+    entry = next((row for row in migration.timeline if row.phase is Phase.ACTIVATED), None)
+    complete = None if entry is None else _complete(entry)
+    return None if entry is None or complete is None else round(complete - entry.time, 6)

@@ -267,6 +267,13 @@ def test_a_migration_step_by_step(pair: Shell) -> None:
     assert "activated" in pair.run("migration", "activate", id_, "--wait", "5").stdout
     assert "(409)" in pair.run("migration", "abort", id_, status=1).stderr
     assert pair.json("migration", "commit", id_)["state"] == "committed"
+    lines = pair.run("migration", "show", id_).stdout.splitlines()
+    head = next(number for number, line in enumerate(lines) if line.split()[:2] == ["state", "since"])
+    told = [line.split() for line in lines[head + 1 :]]
+    assert [row[0] for row in told[:4]] == ["preparing", "prepared", "activated", "committed"]
+    assert (told[2][2], told[2][4]) == ("tor-a", told[2][1])
+    assert told[3][-2:] == ["not", "yet"]
+    assert lines[-1] == "every switch had confirmed the activation 0 ms after it"
     row = pair.run("migration", "list", "--vm", "web1").stdout.splitlines()[1].split()
     assert row[:5] == [id_, "web1", "srv-a1", "srv-a2", "committed"]
     assert pair.json("migration", "list", "--state", "aborted")["items"] == []

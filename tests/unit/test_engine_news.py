@@ -126,10 +126,21 @@ def test_events_of_a_move() -> None:
     made.now += 61
     made.engine.progress()
     assert heard == [
-        "migration.preparing", "vlan_id.allocated", "vlan_id.allocated", "migration.prepared", "migration.activated",
-        "migration.committed", "vlan_id.released", "vlan_id.released",
+        "migration.preparing", "vlan_id.allocated", "vlan_id.allocated", "presence.extended", "migration.confirmed",
+        "migration.prepared", "vm.changed", "migration.activated", "migration.confirmed", "migration.committed",
+        "vlan_id.released", "vlan_id.released", "presence.pruned", "migration.confirmed", "vlan_id.free", "vlan_id.free",
     ]  # fmt: skip
     assert [event.kind for event in made.engine.events][-len(heard) :] == heard
+    assert made.events("presence.extended")[-1] == {
+        "cug": "web", "edges": ["tor-b"], "l2_domains": ["core", "rack-b"], "data_centers": [],
+    }  # fmt: skip
+    assert made.events("presence.pruned") == [
+        {"cug": "web", "edges": ["tor-a"], "l2_domains": ["core", "rack-a"], "data_centers": []}
+    ]
+    assert made.events("vm.changed") == [{"vm": "web1", "server": "b1"}]
+    assert made.events("vlan_id.free") == [
+        {"l2_domain": "core", "vlan_id": 200}, {"l2_domain": "rack-a", "vlan_id": 100},
+    ]  # fmt: skip
     assert made.events("migration.preparing") == [{"id": "m1", "vm": "web1", "source": "a1", "target": "b1"}]
     assert made.events("migration.activated") == [{"id": "m1", "vm": "web1", "reason": "seen at tor-b:1"}]
     assert made.events("vlan_id.released") == [

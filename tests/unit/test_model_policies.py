@@ -28,7 +28,7 @@ def test_a_policy_is_written_as_it_was_put() -> None:
     expected = Policy("p", 100, True, WEB, DB, 6, ((80, 80), (8000, 8100)), True, change.state.revision)
     assert change.state.policies["p"] == expected
     assert (change.policies, change.cugs, change.vms) == (frozenset({"p"}), frozenset(), frozenset())
-    assert [(event.kind, event.data) for event in change.events] == [("policy.changed", {"policy": "p"})]
+    assert [(event.kind, event.data) for event in change.events] == [("policy.created", {"policy": "p"})]
 
 
 def test_the_same_again_is_nothing() -> None:

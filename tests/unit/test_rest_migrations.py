@@ -26,6 +26,7 @@ def test_the_life_of_a_migration(service: Service) -> None:
     one = answer.json
     flow_mods = one["timeline"][0].pop("flow_mods")
     assert set(flow_mods) == {"tor-a", "border-1", "border-2", "tor-c"}
+    assert one["timeline"][0].pop("acknowledged") == dict.fromkeys(flow_mods)
     assert all(count > 0 for count in flow_mods.values())
     assert one == {
         "id": "m-000000000001",
@@ -42,7 +43,8 @@ def test_the_life_of_a_migration(service: Service) -> None:
         "batch": None,
         "interfaces": [{"cug": "web", "from_vlan_id": 100, "to_vlan_id": 500}],
         "switches": {"acknowledged": [], "pending": ["border-1", "border-2", "tor-a", "tor-c"]},
-        "timeline": [{"state": "preparing", "time": "2023-11-14T22:13:20.250000Z"}],
+        "timeline": [{"state": "preparing", "time": "2023-11-14T22:13:20.250000Z", "complete": None}],
+        "gap": None,
         "revision": 3,
     }
     assert service.get("/v1/vms/web1")["migration"] == "m-000000000001"

@@ -51,7 +51,8 @@ vms = st.builds(
     revision=revisions,
 )
 flow_mods = st.dictionaries(names, st.integers(0, 10**6), max_size=2)
-timelines = st.lists(st.builds(TimelineEntry, st.sampled_from(Phase), times, flow_mods), max_size=4)
+confirmations = st.dictionaries(names, times, max_size=2)
+timelines = st.lists(st.builds(TimelineEntry, st.sampled_from(Phase), times, flow_mods, confirmations), max_size=4)
 migrations = st.builds(
     Migration,
     id=names,

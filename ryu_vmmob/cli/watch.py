@@ -1,0 +1,151 @@
+"""``vmmob watch``: what happens, as it happens."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from time import sleep
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import Asked, asking, usage
+from ryu_vmmob.client import Client, ClientError, RefusedError, path
+
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+"""Seconds between two attempts to connect again; each pause is twice the one before."""
+_BAD: Final = (
+    "gap", "migration.aborted", "migration.failed", "refused", "switch.fault", "switch.out_of_step", "switch.held",
+    "switch.disconnected",
+    "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed",
+    "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
+)  # fmt: skip
+"""Kinds, or what they begin with, that are shown in red."""
+
+_SENTENCES: Final = {
+    "gap": "events lost: {missed}",
+    "migration.preparing": "{vm}: from {source} to {target} ({migration})",
+    "migration.prepared": "{vm} may move ({migration})",
+    "migration.activated": "{vm} runs at the new place: {reason} ({migration})",
+    "migration.committed": "{vm}: done ({migration})",
+    "migration.aborted": "{vm}: {reason} ({migration})",
+    "migration.failed": "{vm}: {reason} ({migration})",
+    "migration.confirmed": "{vm}: every switch has it, {state} ({migration})",
+    "batch.started": "{servers}: {vms} VMs to move, without a place to go: {refused} ({batch})",
+    "batch.passed": "{vm} is not moved: {reason} ({batch})",
+    "batch.aborting": "{servers}: {reason} ({batch})",
+    "batch.aborted": "{servers}: {reason} ({batch})",
+    "batch.finished": "{servers}: done ({batch})",
+    "refused.spoofing": "{mac} at {server} ({switch}:{port}) claims {address}",
+    "refused.move": "{vm} seen at {server} ({switch}:{port}), but it is at {placed}",
+    "switch.fault": "{switch} refused {cause} of {owner}: {error}",
+    "switch.out_of_step": "{switch} is {behind} revisions behind, faults: {faults}",
+    "switch.unknown": "dpid {dpid} is not in the fabric file",
+    "store.failed": "{reason}",
+}
+"""How events read; all others are shown as names and values."""
+
+
+def register(app: typer.Typer) -> None:
+    """Join the command to the application."""
+    app.command(name="watch")(watch)
+
+
+@asking()
+def watch(
+    ask: Asked,
+    types: Annotated[
+        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or what they begin with: migration,refused.")
+    ] = None,
+    since: Annotated[int | None, typer.Option(min=0, metavar="ID", help="First those after the event with this id.")] = None,
+) -> None:
+    """Show events as they happen, a line each, until Ctrl-C. With --json one object a line.
+
+    When the connection is lost it is made again, and what happened meanwhile is told first, as far as the controller has it.
+    """
+    families = [row.strip() for row in types.split(",")] if types else []
+    if types is not None and not all(families):
+        raise usage("--types: kinds, and commas between them")
+    show = _print_json if ask.as_json else _print_line
+    try:
+        for event in followed(ask.client, families, since, _say):
+            show(event)
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        # Whoever read has gone, as `head` does; nothing is left to be said, not even at the end of the process.
+        sys.stdout = None
+
+
+def followed(
+    client: Client,
+    families: list[str],
+    since: int | None,
+    say: Callable[[str], None],
+    pause: Callable[[float], None] = sleep,
+) -> Iterator[Any]:
+    """Events without end: a connection that is lost is made anew, and goes on after the last event.
+
+    Raises ClientError when the controller cannot be asked at all, RefusedError when it says no.
+    """
+    if since is None:
+        since = int(client.get(path("events"), limit=1)["last"])
+    seconds = _FIRST_PAUSE
+    while True:
+        try:
+            with closing(client.events(families, since)) as events:
+                for event in events:
+                    seconds = _FIRST_PAUSE
+                    since = event["id"]
+                    yield event
+        except ClientError as error:
+            # What is behind a 5xx may pass: too many listen, or something between us and the controller finds it gone.
+            if isinstance(error, RefusedError) and error.status < 500:
+                raise
+            say(f"{error}; trying again in {seconds:g} s")
+        pause(seconds)
+        seconds = min(2 * seconds, _LONGEST_PAUSE)
+
+
+def _say(text: str) -> None:
+    typer.echo(f"vmmob: {text}", err=True)
+
+
+def _print_json(event: Any) -> None:
+    typer.echo(json.dumps(event))
+
+
+def _print_line(event: Any) -> None:
+    typer.echo(typer.style(line(event), fg="red" if is_bad(event["event"]) else None))
+
+
+def is_bad(kind: str) -> bool:
+    """Whether somebody should look at it."""
+    return any(kind == row or kind.startswith(f"{row}.") for row in _BAD)
+
+
+def line(event: Any) -> str:
+    """An event for people: when, by the clock of this machine, then what, then the particulars."""
+    kind = event["event"]
+    when = datetime.fromisoformat(event["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    data = {name: value for name, value in event.items() if name not in ("id", "time", "event")}
+    sentence = _SENTENCES.get(kind)
+    try:
+        text = sentence.format(**{name: _shown(value) for name, value in event.items()}) if sentence else _pairs(data)
+    except KeyError:
+        text = _pairs(data)
+    return f"{when}  {kind:<20}  {text}".rstrip()
+
+
+def _pairs(data: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_shown(value)}" for name, value in data.items() if value not in (None, [], {}))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,53 @@
+"""What is told of switches beside that they come and go: faults, and that one falls behind or has caught up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ryu_vmmob.engine.fleet import Fault, Fleet
+from ryu_vmmob.model.news import Event
+
+LAG_SECONDS: Final = 2.0
+"""A switch that has not confirmed within so many seconds what was decided then is out of step. Less is usual."""
+
+
+class _Late(NamedTuple):
+    revision: int
+    since: float
+
+
+class Standing:
+    """What was told last of each switch that is connected."""
+
+    def __init__(self) -> None:
+        self._in_step: dict[str, bool] = {}
+        self._late: dict[str, _Late] = {}
+
+    def look(self, fleet: Fleet, now: float) -> Iterator[Event]:
+        """What there is to tell; to be asked every half second or so. ``now`` in seconds."""
+        for name in fleet.names:
+            if not fleet.is_connected(name):
+                self._in_step.pop(name, None)
+                self._late.pop(name, None)
+                continue
+            status = fleet.status(name)
+            if status.in_step:
+                self._late.pop(name, None)
+                if not self._in_step.get(name, False):
+                    self._in_step[name] = True
+                    yield Event("switch.in_step", {"switch": name, "revision": fleet.revision})
+                continue
+            late = self._late.get(name)
+            if late is None or (not status.faults and fleet.has(name, late.revision)):
+                self._late[name] = _Late(fleet.revision, now)
+            elif now - late.since >= LAG_SECONDS and self._in_step.get(name, True):
+                self._in_step[name] = False
+                yield Event("switch.out_of_step", {"switch": name, "behind": status.behind, "faults": len(status.faults)})
+
+
+def fault_news(switch: str, fault: Fault) -> Event:
+    """A switch refused a flow or a group."""
+    return Event(
+        "switch.fault", {"switch": switch, "error": fault.error, "cause": fault.cause, "owner": " ".join(fault.owner) or None}
+    )

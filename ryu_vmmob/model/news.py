@@ -1,0 +1,97 @@
+"""What a change of the state is in words: objects made, changed and gone, and where segments came to and went from.
+
+Found by comparing the state before with the one after, for what was touched only. So no command can forget to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ryu_vmmob.model.objects import routed_segment
+from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Presence, domains
+
+
+class Event(NamedTuple):
+    """Something an operator would ask about: ``kind`` as in ``migration.prepared``, and its particulars."""
+
+    kind: str
+    data: dict[str, Any]
+
+
+def objects_news(
+    before: State,
+    after: State,
+    cugs: Collection[str],
+    vms: Collection[str],
+    policies: Collection[str],
+    routing_domains: Collection[str],
+) -> Iterator[Event]:
+    """Objects that were created, changed or deleted, among those that were touched."""
+    for name in sorted(routing_domains):
+        if (name in before.routing_domains) != (name in after.routing_domains):
+            made = name in after.routing_domains
+            yield Event("routing_domain.created" if made else "routing_domain.deleted", {"routing_domain": name})
+    for name in sorted(cugs):
+        yield from _object("cug", name, _revision(before.cugs, name), _revision(after.cugs, name))
+    for name in sorted(vms):
+        old, new = before.vms.get(name), after.vms.get(name)
+        # The steps of a move write the VM too: that is news of the VM only where it makes the VM another one, or elsewhere.
+        is_news = old is None or new is None or (old.server, old.interfaces) != (new.server, new.interfaces)
+        if is_news:
+            where = {} if new is None else {"server": new.server}
+            yield from _object("vm", name, _revision(before.vms, name), _revision(after.vms, name), **where)
+    for name in sorted(policies):
+        yield from _object("policy", name, _revision(before.policies, name), _revision(after.policies, name))
+
+
+def _revision(objects: Mapping[str, Any], name: str) -> int | None:
+    found = objects.get(name)
+    return None if found is None else found.revision
+
+
+def _object(kind: str, name: str, before: int | None, after: int | None, **more: object) -> Iterator[Event]:
+    data = {kind: name, **more}
+    if before is None and after is not None:
+        yield Event(f"{kind}.created", data)
+    elif before is not None and after is None:
+        yield Event(f"{kind}.deleted", data)
+    elif before != after:
+        yield Event(f"{kind}.changed", data)
+
+
+def presence_news(before: State, after: State, cugs: Collection[str], routing_domains: Collection[str]) -> Iterator[Event]:
+    """Edges, L2 domains and data centres that a segment came to (extension), and those that it left (pruning)."""
+    segments = [("cug", name, name) for name in sorted(cugs)]
+    segments += [("routing_domain", name, routed_segment(name)) for name in sorted(routing_domains)]
+    for kind, name, segment in segments:
+        old, new = before.presences.get(segment), after.presences.get(segment)
+        if old is new and before.fabric is after.fabric:
+            continue
+        was, is_now = _places(before, old), _places(after, new)
+        for word, here, there in (("presence.extended", is_now, was), ("presence.pruned", was, is_now)):
+            places = {key: sorted(here[key] - there[key]) for key in here}
+            if any(places.values()):
+                yield Event(word, {kind: name, **places})
+
+
+def _places(state: State, found: Presence | None) -> dict[str, frozenset[str]]:
+    if found is None:
+        return {"edges": frozenset(), "l2_domains": frozenset(), "data_centers": frozenset()}
+    switches = state.fabric.switches
+    centers = (switches[edge].data_center for edge in found.edges)
+    return {
+        "edges": found.edges,
+        "l2_domains": domains(state.fabric, found),
+        "data_centers": frozenset(center for center in centers if center is not None),
+    }
+
+
+def freed_news(before: State, after: State) -> Iterator[Event]:
+    """VLAN-IDs whose quarantine has ended: others may have them now."""
+    if before.quarantine is after.quarantine:
+        return
+    for (domain, key), row in sorted(before.quarantine.items()):
+        if (domain, key) not in after.quarantine and (domain, row.vlan_id) not in after.holders:
+            yield Event("vlan_id.free", {"l2_domain": domain, "vlan_id": row.vlan_id})

@@ -1,0 +1,271 @@
+"""``GET /v1/events``: pages, filters, who may open a WebSocket; and every kind of event is documented."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from webob import Request
+
+from ryu_vmmob.engine.events import FAMILIES, MAX_LISTENERS, Cursor
+from ryu_vmmob.model.news import Event
+from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.rest.events import WEBSOCKET
+from ryu_vmmob.rest.origins import Origins
+from ryu_vmmob.rest.problems import Problem
+from tests.unit.rest_support import TOKEN, WEB, Service, problem, vm
+
+ROOT = Path(__file__).parents[2]
+BORN = 1_700_000_000_250_000
+UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "x"}
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service().with_web()
+
+
+def test_a_page_of_the_newest(service: Service) -> None:
+    page = service.get("/v1/events")
+    assert [row["event"] for row in page["items"]] == ["cug.created", "vm.created", "vlan_id.allocated", "presence.extended"]
+    assert page["items"][1] == {
+        "id": BORN + 1, "time": "2023-11-14T22:13:20.250000Z", "event": "vm.created", "vm": "web1", "server": "srv-a1",
+    }  # fmt: skip
+    assert page["last"] == BORN + 3
+    assert [row["id"] for row in service.get("/v1/events?limit=2")["items"]] == [BORN + 2, BORN + 3]
+
+
+def test_page_after_page(service: Service) -> None:
+    found = []
+    since = BORN
+    while rows := service.get(f"/v1/events?since={since}&limit=1")["items"]:
+        found.append(rows[0]["event"])
+        since = rows[-1]["id"]
+    assert found == ["vm.created", "vlan_id.allocated", "presence.extended"]
+
+
+def test_types_are_families_and_kinds(service: Service) -> None:
+    page = service.get("/v1/events?types=cug,vlan_id.allocated")
+    assert [row["event"] for row in page["items"]] == ["cug.created", "vlan_id.allocated"]
+
+
+def test_an_id_of_an_earlier_life(service: Service) -> None:
+    items = service.get("/v1/events?since=12&types=cug")["items"]
+    assert items[0] == {"id": BORN - 1, "time": "2023-11-14T22:13:20.250000Z", "event": "gap", "missed": None}
+    assert [row["event"] for row in items[1:]] == ["cug.created"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["types=", "types=migrations", "types=vm,", "since=-1", "since=x", "since=1.5", "since=%D9%A3", "since=" + "9" * 17,
+     "limit=0", "limit=10001", "limit=x", "limit=", "other=1"],
+)  # fmt: skip
+def test_a_wrong_query_is_told(service: Service, query: str) -> None:
+    problem(service.ask("GET", f"/v1/events?{query}"), 400, f"?{query.partition('=')[0]}")
+
+
+def test_only_get_and_only_with_a_token(service: Service) -> None:
+    problem(service.ask("POST", "/v1/events", {}), 405)
+    problem(service.ask("GET", "/v1/events", Authorization="Bearer wrong"), 401)
+
+
+def upgraded(service: Service, query: str = "", token: str | None = TOKEN, can: bool = True, **headers: str) -> Any:
+    """The answer to a request for a WebSocket, and the cursors that the server was given."""
+    cursors: list[Cursor] = []
+    request = Request.blank(f"/v1/events{query}", environ={WEBSOCKET: cursors.append} if can else {})
+    request.headers.update({key.replace("_", "-"): value for key, value in {**UPGRADE, **headers}.items()})
+    if token is not None:
+        request.headers["Authorization"] = f"Bearer {token}"
+    return request.get_response(service.app), cursors
+
+
+def test_a_websocket_is_the_servers_matter(service: Service) -> None:
+    answer, cursors = upgraded(service, f"?types=vm&since={BORN - 1}")
+    assert answer.status_int == 101
+    assert [row.event.kind for row in cursors[0].take(10)] == ["vm.created"]
+    answer, cursors = upgraded(service)
+    assert cursors[0].take(10) == []
+
+
+def test_websockets_that_cannot_be(service: Service) -> None:
+    problem(upgraded(service, can=False)[0], 501)
+    answer, cursors = upgraded(service, Sec_WebSocket_Version="8")
+    problem(answer, 426)
+    assert answer.headers["Sec-WebSocket-Version"] == "13"
+    problem(upgraded(service, "?limit=5")[0], 400, "?limit")
+    for number in range(MAX_LISTENERS):
+        service.engine.events.listen(lambda number=number: None)  # type: ignore[misc]
+    problem(upgraded(service)[0], 503)
+    assert not cursors
+
+
+def offered(token: str) -> str:
+    return "bearer." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+
+
+def test_a_token_may_come_as_a_subprotocol_of_a_websocket_only(service: Service) -> None:
+    right = f"vmmob.events, {offered(TOKEN)}"
+    assert upgraded(service, token=None, Sec_WebSocket_Protocol=right)[0].status_int == 101
+    for wrong in ("vmmob.events", f"vmmob.events, {offered('no')}", "bearer.", "bearer.%%%", "bearer.gICA", "bearer.A"):
+        problem(upgraded(service, token=None, Sec_WebSocket_Protocol=wrong)[0], 401)
+    request = Request.blank("/v1/events", headers={"Sec-WebSocket-Protocol": right})
+    problem(request.get_response(service.app), 401)
+    # Whoever gives a header is judged by that.
+    problem(upgraded(service, token="no", Sec_WebSocket_Protocol=right)[0], 401)
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_ours"),
+    [
+        ("http://localhost", True), ("http://localhost:80", True), ("http://localhost:81", False),
+        ("http://localhost:x", False),
+        ("https://localhost", True), ("http://evil.example", False),
+        ("null", False), ("", False), ("http://localhost.evil.example", False), ("http://[", False), ("file://", False),
+        ("https://cloud.example:8443", True), ("HTTPS://Cloud.Example:8443", True), ("https://cloud.example", False),
+    ],
+)  # fmt: skip
+def test_pages_of_others_may_not_listen(origin: str, is_ours: bool) -> None:
+    request = Request.blank("/v1/events", headers={"Host": "localhost", "Origin": origin})
+    origins = Origins(["https://cloud.example:8443/"], guarded=True)
+    if is_ours:
+        origins.check(request)
+    else:
+        with pytest.raises(Problem) as caught:
+            origins.check(request)
+        assert caught.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [("localhost:8080", True), ("127.0.0.1:8080", True), ("[::1]:8080", True), ("evil.example:80", False), ("10.0.0.1", False)],
+)
+def test_without_a_token_a_page_must_be_on_the_loopback_by_name(host: str, is_ours: bool) -> None:
+    request = Request.blank("/v1/events", headers={"Host": host, "Origin": f"http://{host}"})
+    Origins([], guarded=True).check(request)
+    if is_ours:
+        Origins([], guarded=False).check(request)
+    else:
+        with pytest.raises(Problem):
+            Origins([], guarded=False).check(request)
+
+
+def test_a_page_that_may_not_is_refused_by_the_application(service: Service) -> None:
+    problem(upgraded(service, Origin="http://evil.example")[0], 403)
+    assert upgraded(service, Origin="http://localhost")[0].status_int == 101
+
+
+# Every kind there is
+
+
+def documented() -> dict[str, set[str]]:
+    """Kind -> its particulars, as docs/rest.md has them."""
+    text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
+    table = text[text.index("| event | tells | with |") :].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z_]+\.?[a-z_]*)` \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE)
+    return {kind: set(re.findall(r"`(\w+)`", data)) for kind, data in rows}
+
+
+def _texts(node: ast.expr, function: ast.AST) -> Iterator[str]:
+    """What an expression may come to; of an f-string, with ``*`` for what is put in."""
+    if isinstance(node, ast.Constant):
+        yield str(node.value)
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body, function)
+        yield from _texts(node.orelse, function)
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(part.value if isinstance(part, ast.Constant) else "*" for part in node.values)  # type: ignore[misc]
+    elif isinstance(node, ast.Name) and node.id == "GAP":
+        yield "gap"
+    elif isinstance(node, ast.Name):
+        values = [
+            row.value
+            for row in ast.walk(function)
+            if isinstance(row, ast.Assign) and any(isinstance(to, ast.Name) and to.id == node.id for to in row.targets)
+        ]
+        for value in values:
+            yield from _texts(value, function)
+        for row in ast.walk(function):
+            if isinstance(row, ast.For) and node.id in ast.dump(row.target):
+                yield from re.findall(r"value='([a-z_]+\.[a-z_]+)'", ast.dump(row.iter))
+
+
+def emitted() -> set[str]:
+    """Kinds of all events that the code makes, by their text there."""
+    found: set[str] = set()
+    folders = ("ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/rest", "ryu_vmmob/fabric", "apps")
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        for function in functions:
+            for node in ast.walk(function):
+                if not isinstance(node, ast.Call) or not node.args:
+                    continue
+                called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                # ``event(kind, …)`` of a draft, ``Event(kind, {…})`` everywhere; not hub.Event().
+                if called in ("event", "Event"):
+                    texts = [text for text in _texts(node.args[0], function) if text]
+                    if not texts and isinstance(node.args[0], ast.Name) and node.args[0].id == "kind":
+                        continue  # handed on
+                    assert texts, f"{file.name}:{node.lineno}: of what kind is this?"
+                    found.update(texts)
+    return found
+
+
+def test_every_kind_is_documented_and_nothing_else() -> None:
+    kinds = set(documented())
+    made = emitted()
+    assert "migration.*" in made
+    assert "vlan_id.free" in made
+    patterns = {text: re.compile(re.escape(text).replace(r"\*", "[a-z_]+")) for text in made}
+    assert {text for text, pattern in patterns.items() if not any(map(pattern.fullmatch, kinds))} == set()
+    assert {kind for kind in kinds if not any(pattern.fullmatch(kind) for pattern in patterns.values())} == set()
+    assert {f"migration.{phase}" for phase in Phase} - {"migration.failed"} <= kinds
+    # Families that other parts will tell of are known already.
+    assert {kind.partition(".")[0] for kind in kinds} - {"gap"} <= set(FAMILIES)
+
+
+def test_events_have_the_particulars_that_are_documented(service: Service) -> None:
+    service.connect()
+    service.engine.look()
+    service.put("/v1/policies/p", {"action": "deny", "from": {"cug": "web"}, "to": {"any": True}})
+    service.put("/v1/policies/p", {"action": "allow", "from": {"cug": "web"}, "to": {"any": True}})
+    service.put("/v1/cugs/web", {**WEB, "routing_domain": "red"})
+    for to in ("srv-c1", "srv-a1"):
+        service.ask("POST", "/v1/migrations", {"vm": "web1", "to": to})
+        service.confirm()
+        service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/activate")
+        service.confirm()
+    service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
+    service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/abort")
+    service.confirm()
+    service.put("/v1/vms/web1", vm(number=12))
+    service.put("/v1/vms/web2", vm(number=13))
+    for _ in range(2):
+        batch = service.ask("POST", "/v1/servers/srv-a1/evacuate", {"parallel": 1}).json["id"]
+        assert service.ask("POST", f"/v1/batches/{batch}/abort").status_int == 200
+        service.confirm()
+    service.engine.links_seen(frozenset({service.engine.state.fabric.links[0].name}))
+    service.engine.links_seen(frozenset())
+    service.engine.externals_seen(frozenset({"internet-1"}))
+    service.engine.externals_seen(frozenset())
+    for name in ("web1", "web2"):
+        service.ask("DELETE", f"/v1/vms/{name}")
+    service.confirm()
+    service.time += 100
+    service.confirm()
+    service.engine.emit(Event("switch.connected", {"switch": "tor-a"}))
+    for path in ("/v1/policies/p", "/v1/cugs/web"):
+        assert service.ask("DELETE", path).status_int == 204
+    rows = service.get("/v1/events?since=0&limit=10000")["items"]
+    written = documented()
+    for row in rows:
+        # What is not there, is left out: so is half of "a CUG or a routing domain".
+        assert row.keys() - {"id", "time", "event"} <= written[row["event"]], row
+    seen = {row["event"] for row in rows}
+    assert len(seen) >= 26, seen
+    assert {"batch.started", "batch.aborting", "batch.aborted"} <= seen
