@@ -264,8 +264,8 @@ def test_a_migration_step_by_step(pair: Shell) -> None:
     assert begun["state"] == "prepared"
     assert "state" in pair.run("migration", "show", id_).stdout
     assert "activated" in pair.run("migration", "activate", id_, "--wait", "5").stdout
-    assert "(409)" in pair.run("migration", "abort", id_, status=1).stderr
     assert pair.json("migration", "commit", id_)["state"] == "committed"
+    assert "(409)" in pair.run("migration", "abort", id_, status=1).stderr
     row = pair.run("migration", "list", "--vm", "web1").stdout.splitlines()[1].split()
     assert row[:5] == [id_, "web1", "srv-a1", "srv-a2", "committed"]
     assert pair.json("migration", "list", "--state", "aborted")["items"] == []
