@@ -38,6 +38,7 @@ from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.fabric.model import Fabric, Switch
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.punt.advertise import advertisements
+from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.auth import TokenFileError
@@ -100,6 +101,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         state = self.engine.state
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
         self._packets = Packets(self.engine, self._send_packet)
+        self.engine.on_question = self._ask_vm
         compat.raw_multipart(True, self._wants_raw)
         compat.drop_unwanted(self._unwanted)
         self._freezer = Freezer(self.engine)
@@ -164,6 +166,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         for session in self._sessions.values():
             if session.name == packet.switch:
                 session.packet_out(packet.actions, packet.frame)
+
+    def _ask_vm(self, vm: str) -> None:
+        for packet in ask_vm(self.engine.state, vm):
+            self._send_packet(packet)
 
     def _links_changed(self) -> None:
         now = time.monotonic()

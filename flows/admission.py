@@ -10,7 +10,7 @@ from typing import Any
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, eui64_link_local, vid
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, MAC_MULTICAST_BIT, eui64_link_local, vid
 from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, PopVlan, match
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.model.objects import Interface, Seat
@@ -21,7 +21,7 @@ _MLD_V1_REPORT, _MLD_V2_REPORT = 131, 143
 _ROUTER_SOLICITATION = 133
 _ROUTER_ADVERTISEMENT, _REDIRECT = 134, 137
 COPIED = 128
-"""Bytes of a frame that the controller gets to see when a VM is awaited: its Ethernet header would do."""
+"""Bytes of a frame that the controller gets to see when a VM is awaited or watched: its Ethernet header would do."""
 
 
 def admitted(interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
@@ -40,21 +40,21 @@ def recognised(
     interface: Interface, seat: Seat, server: Server, vlan_id: int | None, into: tuple[int, int]
 ) -> Iterator[Flow]:
     """How the switch knows an interface by its source MAC: always on an untagged port, where nothing else tells its segment
-    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. ``vlan_id`` is the
+    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. Where it is only
+    watched, copied is what it says to everybody, as any announcement is: it may be there for long. ``vlan_id`` is the
     tag of its frames there, ``into`` the metadata of its CUG.
     """
-    copy: tuple[Action, ...] = (Output(CONTROLLER, COPIED),) if seat.awaited else ()
-    if server.tagged and not seat.awaited:
-        return
+    pop: tuple[Action, ...] = () if vlan_id is None else (PopVlan(),)
+    copy: tuple[Action, ...] = (Output(CONTROLLER, COPIED),)
     for port in server.attach:
-        yield Flow(
-            Table.INGRESS,
-            Priority.SPECIAL if server.tagged else Priority.NORMAL,
-            match(in_port=port.port, vlan_vid=0 if vlan_id is None else vid(vlan_id), eth_src=interface.mac),
-            copy if vlan_id is None else (*copy, PopVlan()),
-            Table.ADMIT,
-            into,
-        )
+        tag = 0 if vlan_id is None else vid(vlan_id)
+        fields: dict[str, Any] = {"in_port": port.port, "vlan_vid": tag, "eth_src": interface.mac}
+        if seat.awaited or not server.tagged:
+            priority = Priority.SPECIAL if server.tagged else Priority.NORMAL
+            yield Flow(Table.INGRESS, priority, match(**fields), (*(copy if seat.awaited else ()), *pop), Table.ADMIT, into)
+        if seat.watched:
+            to_all = match(**fields, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
+            yield Flow(Table.INGRESS, Priority.EXCEPTION, to_all, (*copy, *pop), Table.ADMIT, into)
 
 
 _Rule = tuple[Priority, dict[str, Any], bool]

@@ -101,10 +101,10 @@ def routed_here(mac: int, value: int, mask: int) -> Iterator[Flow]:
 def refusals(server: Server) -> Iterator[Flow]:
     """What comes in at a server's ports and is no interface's there: counted, and some of it shown to the controller (R49).
 
-    On a tagged port the VLAN-ID says the CUG, and ADMIT the rest; on an untagged one the source MAC says both.
+    On a tagged port the VLAN-ID says the CUG, and ADMIT the rest; on an untagged one the source MAC says both. A VLAN-ID that
+    means nothing at the port may still be that of a CUG elsewhere in the domain, whose VM speaks here without leave.
     """
     for port in server.attach:
         at_port = match(in_port=port.port)
         yield Flow(Table.REFUSE, Priority.NORMAL, at_port, (Output(CONTROLLER, SHOWN),), meter=Meter.REFUSALS)
-        if not server.tagged:
-            yield Flow(Table.INGRESS, Priority.FALLBACK, at_port, goto=Table.REFUSE)
+        yield Flow(Table.INGRESS, Priority.FALLBACK, at_port, goto=Table.REFUSE)

@@ -32,7 +32,7 @@ class Table(Enum):
     """The tables of every switch. The order here is the order in the switch; a miss is a counted drop in each."""
 
     INGRESS = TableSpec(
-        _fields("in_port vlan_vid eth_src"),
+        _fields("in_port vlan_vid eth_src eth_dst"),
         _fields("vlan"),
         "which segment a frame belongs to: by port and VLAN-ID, or by source MAC on an untagged server port",
     )

@@ -16,7 +16,7 @@ Id = Annotated[str, typer.Argument(metavar="ID")]
 Vm = Annotated[str, typer.Argument(metavar="VM")]
 Server = Annotated[str, typer.Argument(metavar="SERVER")]
 Mode = Annotated[str | None, typer.Option(help="hot (default) or cold.")]
-Delivery = Annotated[str | None, typer.Option(help="early (default) or on_activation.")]
+Delivery = Annotated[str | None, typer.Option(help="early or on_activation; default: early when hot, on_activation when cold.")]
 ActivateOn = Annotated[str | None, typer.Option(help="announcement (default) or request.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds until it must be activated; 300 by default.")]
 

@@ -19,9 +19,9 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 """Seconds between two attempts to connect again; each pause is twice the one before."""
 _BAD: Final = (
-    "gap", "migration.aborted", "migration.failed", "refused", "switch.fault", "switch.out_of_step", "switch.held",
-    "switch.disconnected",
-    "switch.unknown", "link.down", "external.down", "neighbour.lost", "store.failed",
+    "gap", "migration.aborted", "migration.failed", "migration.returning", "move.dampened", "refused",
+    "switch.fault", "switch.out_of_step", "switch.held", "switch.disconnected", "switch.unknown", "switch.repaired",
+    "switch.foreign_flows", "switch.floods", "link.down", "external.down", "neighbour.lost", "store.failed",
     "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
 )  # fmt: skip
 """Kinds, or what they begin with, that are shown in red."""
@@ -34,6 +34,8 @@ _SENTENCES: Final = {
     "migration.committed": "{vm}: done ({migration})",
     "migration.aborted": "{vm}: {reason} ({migration})",
     "migration.failed": "{vm}: {reason} ({migration})",
+    "migration.returning": "{vm} goes back to its old place: {reason} ({migration})",
+    "migration.announced": "{vm} seen at {server} ({switch}:{port}): {reason} ({migration})",
     "migration.confirmed": "{vm}: every switch has it, {state} ({migration})",
     "batch.started": "{servers}: {vms} VMs to move, without a place to go: {refused} ({batch})",
     "batch.passed": "{vm} is not moved: {reason} ({batch})",
@@ -41,10 +43,13 @@ _SENTENCES: Final = {
     "batch.aborted": "{servers}: {reason} ({batch})",
     "batch.finished": "{servers}: done ({batch})",
     "refused.spoofing": "{mac} at {server} ({switch}:{port}) claims {address}",
-    "refused.move": "{vm} seen at {server} ({switch}:{port}), but it is at {placed}",
+    "refused.move": "{vm} seen at {server} ({switch}:{port}), but it is at {placed}: {reason}",
+    "move.questioned": "{vm} seen at {server} ({switch}:{port}), {reason}",
+    "move.dampened": "{vm} seen at {server} ({switch}:{port}), but it is at {placed}: {reason}",
     "switch.fault": "{switch} refused {cause} of {owner}: {error}",
     "switch.out_of_step": "{switch} is {behind} revisions behind, faults: {faults}",
     "switch.unknown": "dpid {dpid} is not in the fabric file",
+    "switch.floods": "{switch} sends more than anybody asked for",
     "store.failed": "{reason}",
 }
 """How events read; all others are shown as names and values."""

@@ -16,18 +16,20 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
+from ryu_vmmob.engine.arrivals import Arrivals
 from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
-from ryu_vmmob.engine.refusals import Refusals
+from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
+from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
@@ -48,6 +50,7 @@ from ryu_vmmob.model.commands import (
 from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.guests import clash
+from ryu_vmmob.model.migration_steps import Fail, Returned
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
@@ -105,8 +108,11 @@ class Engine:
         self.repairs = Repairs()
         self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
         """Called when another fabric has been adopted, before anything is handed out on it."""
+        self.arrivals = Arrivals(self)
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
+        self.on_question: Callable[[str], None] = lambda vm: None
+        """Called to have a VM asked, at its placement, whether it is there (`punt.ask_vm`)."""
 
     def _adapt_to_fabric(self) -> None:
         """The fabric file may differ from the one the store's VLAN-IDs were given on: derive them anew where they do."""
@@ -274,6 +280,7 @@ class Engine:
                     self._follow(command)
                 for id_ in sorted(self._batches):
                     self._give_turns(id_)
+                self.arrivals.look(self._clock())
         finally:
             self._progressing = False
         self.on_progress()
@@ -317,29 +324,49 @@ class Engine:
 
     def _due_for(self, migration: Migration, now: float) -> Command | None:
         """The step that a migration's phase and its switches' confirmations lead to, or None."""
-        switches = [name for name in migration.switches if name in self.state.fabric.switches]
-        confirmed = [self.fleet.has(name, migration.step_revision) for name in switches]
         if migration.id in self._seen:
             return self._seen[migration.id]
+        if migration.phase is Phase.ACTIVATED:
+            return self._due_for_activated(migration, now)
+        switches = self._switches_of(migration)
         if migration.phase is Phase.PREPARING:
             # Without its segments' flows, and the ways between their edges, the new place is no place to be.
-            concerned = self._owners(migration)
-            faults = (row for name in switches for row in self.fleet.faults(name))
-            fault = next((row for row in faults if row.owner[:2] in concerned), None)
-            if fault is not None:
-                return Abort(migration.id, now, f"a switch refused: {fault.error} ({fault.cause})")
-            if all(confirmed):
+            if (refusal := self._refusal_by_switch(migration)) is not None:
+                return Fail(migration.id, now, refusal)
+            if all(self.fleet.has(name, migration.step_revision) for name in switches):
                 return Prepared(migration.id, now)
-        if migration.phase in (Phase.PREPARING, Phase.PREPARED) and now >= migration.started + migration.timeout:
+        if migration.phase is Phase.PREPARED and migration.seen is not None:
+            return Activate(migration.id, now)
+        if now >= migration.started + migration.timeout:
             pending = ", ".join(self.migration_switches(migration).pending)
             missing = f"; not confirmed by: {pending}" if pending else ""
             return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
-        if migration.phase is Phase.ACTIVATED and migration.commit == "automatic":
-            edge = self.state.fabric.servers[migration.target].switch
-            here = [name for name in switches if self.fleet.is_connected(name)]
-            if edge in here and all(self.fleet.has(name, migration.step_revision) for name in here):
-                return Commit(migration.id, now)
         return None
+
+    def _due_for_activated(self, migration: Migration, now: float) -> Command | None:
+        """One place goes when the edge of the other and every switch that is connected have confirmed that it is open."""
+        if migration.commit != "automatic" and not migration.is_returning:
+            return None
+        kept = migration.source if migration.is_returning else migration.target
+        here = [name for name in self._switches_of(migration) if self.fleet.is_connected(name)]
+        if self.state.fabric.servers[kept].switch not in here:
+            return None
+        if not all(self.fleet.has(name, migration.step_revision) for name in here):
+            return None
+        if not migration.is_returning:
+            return Commit(migration.id, now)
+        refusal = self._refusal_by_switch(migration)
+        return Returned(migration.id, now) if refusal is None else Fail(migration.id, now, refusal)
+
+    def _switches_of(self, migration: Migration) -> list[str]:
+        return [name for name in migration.switches if name in self.state.fabric.switches]
+
+    def _refusal_by_switch(self, migration: Migration) -> str | None:
+        """What a switch refused of that which a move cannot do without, in its own words; None: nothing."""
+        concerned = self._owners(migration)
+        faults = (row for name in self._switches_of(migration) for row in self.fleet.faults(name))
+        fault = next((row for row in faults if row.owner[:2] in concerned), None)
+        return f"a switch refused: {fault.error} ({fault.cause})" if fault is not None else None
 
     def _owners(self, migration: Migration) -> set[tuple[str, ...]]:
         """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
@@ -388,23 +415,37 @@ class Engine:
             return
         if not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
             return
-        vm = self.state.vms.get(flow.owner[1])
-        migration = self.state.migration_of(vm) if vm is not None else None
-        if migration is None or migration.phase not in (Phase.PREPARING, Phase.PREPARED):
+        fields = {name: value for name, value, _ in flow.match}
+        port = PortRef(switch, fields["in_port"])
+        vm, server = self.state.vms.get(flow.owner[1]), self.state.fabric.server_at.get(port)
+        if vm is None or server is None:
             return
-        in_port = next(value for name, value, _ in flow.match if name == "in_port")
-        server = self.state.fabric.server_at.get(PortRef(switch, in_port))
-        if server is not None and server.name == migration.target and migration.activate_on == "announcement":
-            command = Activate(migration.id, self._clock(), f"seen at {switch}:{in_port}")
+        if vm.name in self.state.questioned and server.name == vm.server:
+            self.arrivals.heard(vm.name, self._clock())
+            return
+        migration = self.state.migration_of(vm)
+        if migration is None or migration.phase not in (Phase.PREPARING, Phase.PREPARED) or server.name != migration.target:
+            return
+        if migration.activate_on == "announcement":
+            command = Activate(migration.id, self._clock(), f"seen at {port}")
             try:
                 self.execute(command)
             except StoreError:
                 self._seen[migration.id] = command
                 raise
+            return
+        more = self.refusals.due(port, fields["eth_src"], self._clock())
+        if more is not None:
+            mac = mac_text(fields["eth_src"])
+            data = {"switch": switch, "port": port.port, "server": server.name, "mac": mac, "more": more}
+            self.emit(announced_early(migration, data))
 
     def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
         """A switch shows a frame that it refused at a server's port."""
-        event = self.refusals.seen(self.state, PortRef(switch, in_port), metadata, frame, self._clock())
+        now = self._clock()
+        event = self.refusals.seen(self.state, PortRef(switch, in_port), metadata, frame, now)
+        if event is not None and event.kind == "refused.move":
+            event = self.arrivals.seen(event, metadata, frame, now)
         if event is not None:
             self.emit(event)
 

@@ -18,7 +18,7 @@ MAX_LISTENERS: Final = 128
 GAP: Final = "gap"
 """The kind of the row that stands for events which are not there any more."""
 FAMILIES: Final = (
-    "batch", "cug", "external", "fabric", "link", "migration", "neighbour", "policy", "presence", "refused",
+    "batch", "cug", "external", "fabric", "link", "migration", "move", "neighbour", "policy", "presence", "refused",
     "routing_domain", "store", "switch", "vlan_id", "vm",
 )  # fmt: skip
 """What the first words of kinds may be (docs/rest.md has all kinds)."""

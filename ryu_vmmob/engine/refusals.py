@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final
+from typing import Any, Final
 
-from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.fabric.model import PortRef, Server
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import SEGMENT
 from ryu_vmmob.frames.content import Arp, Frame, Ipv4, Ipv6
 from ryu_vmmob.model.draft import Event
-from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.objects import Address, Cug, Migration, Phase, Vm
 from ryu_vmmob.model.state import State
 
 REPORT_INTERVAL: Final = 1.0
@@ -41,11 +41,35 @@ class Refusals:
             self.counts[server] = max(self.counts[server], number)
 
     def seen(self, state: State, port: PortRef, metadata: int, frame: Frame, now: float) -> Event | None:
-        """A refused frame; the event to tell, None when this offender has been told of within `REPORT_INTERVAL`."""
+        """A refused frame; the event to tell, None when there is nothing to tell of it (any more, within `REPORT_INTERVAL`).
+
+        `refused.move`: a VM's MAC where the VM neither is nor is prepared to be. `migration.announced`: at the target of its
+        move, which waits for a request. `refused.spoofing`: anything else.
+        """
         server = state.fabric.server_at.get(port)
         if server is None:
             return None
-        offender = port, frame.src
+        cug = _cug_of(state, server, metadata, frame)
+        if cug is None and server.tagged and not metadata & SEGMENT.mask:
+            return None  # under a VLAN-ID that is nobody's: servers say much that is not meant for us
+        more = self.due(port, frame.src, now)
+        if more is None:
+            return None
+        data = {
+            "switch": port.switch,
+            "port": port.port,
+            "server": server.name,
+            "mac": mac_text(frame.src),
+            "address": claimed(frame),
+            "cug": cug,
+            "more": more,
+        }
+        vm = state.vms.get(state.macs.get((cug, frame.src), "")) if cug is not None else None
+        return _judged(state, vm, server, frame, data) if vm is not None else Event("refused.spoofing", data)
+
+    def due(self, port: PortRef, mac: int, now: float) -> int | None:
+        """How many frames of an offender were not told of since the last that was; None: it is not yet time for the next."""
+        offender = port, mac
         if now - self._told.get(offender, -REPORT_INTERVAL) < REPORT_INTERVAL:
             self._untold[offender] += 1
             return None
@@ -53,28 +77,86 @@ class Refusals:
             self._told.clear()
             self._untold.clear()
         self._told[offender] = now
-        segment = state.segment(state.segment_names.get(metadata & SEGMENT.mask, ""))
-        cug = segment.name if isinstance(segment, Cug) else None
-        data = {
-            "switch": port.switch,
-            "port": port.port,
-            "server": server.name,
-            "mac": mac_text(frame.src),
-            "address": _claimed(frame),
-            "cug": cug,
-            "more": self._untold.pop(offender, 0),
-        }
-        vm = state.vms.get(state.macs.get((cug, frame.src), "")) if cug is not None else None
-        if vm is not None and server.name not in {seat.server for seat in state.seats_of(vm)}:
-            return Event("refused.move", {**data, "vm": vm.name, "placed": vm.server})
-        return Event("refused.spoofing", data)
+        return self._untold.pop(offender, 0)
 
 
-def _claimed(frame: Frame) -> str | None:
+def _judged(state: State, vm: Vm, server: Server, frame: Frame, data: dict[str, Any]) -> Event | None:
+    """What a refused frame with a VM's MAC is."""
+    migration = state.migration_of(vm)
+    seat = next((row for row in state.seats_of(vm) if row.server == server.name), None)
+    if seat is None or (vm.server != server.name and migration is not None and migration.phase is Phase.ACTIVATED):
+        told = {"vm": vm.name, "placed": vm.server, "vlan_ids": list(frame.vlan_ids), "reason": _why_not(state, vm, server)}
+        return Event("refused.move", {**data, **told})
+    if migration is not None and server.name == migration.target and truthful(state, vm, frame):
+        if migration.phase is Phase.ACTIVATED or migration.activate_on == "announcement":
+            return None  # its first frame there, by which it was seen: the way was not open yet
+        return announced_early(migration, data)
+    return Event("refused.spoofing", data)
+
+
+def announced_early(migration: Migration, data: Mapping[str, Any]) -> Event:
+    """A VM speaks at the target of a move that waits to be activated by request."""
+    told = {"id": migration.id, "vm": migration.vm, "reason": "activation waits for a request"}
+    return Event("migration.announced", {**data, **told})
+
+
+def _why_not(state: State, vm: Vm, server: Server) -> str:
+    """Why a VM's MAC has no business at a server, as far as its moves tell."""
+    migration = state.migration_of(vm)
+    if migration is not None:
+        if server.name not in (migration.source, migration.target):
+            return f"the VM is moving to {migration.target} (migration {migration.id})"
+        return f"an old copy: migration {migration.id} has taken the VM to {vm.server}"
+    left = [
+        row for row in state.migrations.values()
+        if row.vm == vm.name and row.source == server.name and row.phase is Phase.COMMITTED
+    ]  # fmt: skip
+    last = max(left, key=lambda row: row.revision, default=None)
+    if last is not None:
+        return f"an old copy: migration {last.id} has taken the VM from here"
+    return "the VM is neither placed nor prepared here"
+
+
+def _cug_of(state: State, server: Server, metadata: int, frame: Frame) -> str | None:
+    """The CUG that a refused frame is one of: as the switch knows, or as its tag and its MAC say, or its MAC alone."""
+    segment = state.segment(state.segment_names.get(metadata & SEGMENT.mask, ""))
+    if isinstance(segment, Cug):
+        return segment.name
+    if metadata & SEGMENT.mask:
+        return None
+    named = [name for name in state.cugs if (name, frame.src) in state.macs]
+    right = [name for name in named if rightly_tagged(state, name, server, frame)]
+    return right[0] if len(right) == 1 else named[0] if len(named) == 1 else None
+
+
+def rightly_tagged(state: State, cug: str, server: Server, frame: Frame) -> bool:
+    """Whether a frame that a switch could not place has the tag that its interface in ``cug`` would have at a server."""
+    tag = frame.vlan_ids[0] if frame.vlan_ids else None
+    vm = state.vms[state.macs[cug, frame.src]]
+    own = next(row.guest_vlan_id for row in vm.interfaces if (row.cug, row.mac) == (cug, frame.src))
+    if own is not None or server.l2_domain is None:
+        return tag == own
+    return tag is not None and state.holders.get((server.l2_domain, tag)) == state.cugs[cug].key
+
+
+def truthful(state: State, vm: Vm, frame: Frame) -> bool:
+    """Whether a frame claims no address, or one of those that its interface has."""
+    address = _address(frame)
+    if address is None or not int(address):
+        return True
+    return any(address in row.addresses for row in vm.interfaces if row.mac == frame.src)
+
+
+def claimed(frame: Frame) -> str | None:
     """The address that the sender says is its own."""
+    address = _address(frame)
+    return str(address) if address is not None else None
+
+
+def _address(frame: Frame) -> Address | None:
     match frame.content:
         case Arp(spa=address) | Ipv4(src=address):
-            return str(IPv4Address(address))
+            return IPv4Address(address)
         case Ipv6(src=address):
-            return str(IPv6Address(address))
+            return IPv6Address(address)
     return None

@@ -142,6 +142,7 @@ def build(resolved: Resolved) -> Fabric:
                 data_center=domain.data_center,
                 description=domain.description,
                 translate_guest_tags=domain.translate_guest_tags,
+                accept_unannounced=domain.unannounced_moves == "accept",
             )
             for name, domain in doc.l2_domains.items()
             if domain is not None

@@ -63,7 +63,8 @@ class L2Domain:
 
     ``vlan_ids`` are the VLAN-IDs (1 to 4094, ascending) this fabric may allocate there. ``data_center`` is None for a
     domain between data centres. ``translate_guest_tags``: an edge port in this domain may translate a guest's own VLAN
-    tag to the VLAN-ID that its CUG has in the domain, and back (R24, R25, R27).
+    tag to the VLAN-ID that its CUG has in the domain, and back (R24, R25, R27). ``accept_unannounced``: a VM that speaks at a
+    server of a switch in this domain without anybody having announced it may have moved there (`engine.arrivals`).
     """
 
     name: str
@@ -71,6 +72,7 @@ class L2Domain:
     data_center: str | None = None
     description: str = ""
     translate_guest_tags: bool = False
+    accept_unannounced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,10 @@ class Fabric:
             if server.l2_domain is not None:
                 found[server.l2_domain].add(server.switch)
         return {name: frozenset(switches) for name, switches in found.items()}
+
+    def accepts_unannounced(self, server: str) -> bool:
+        """Whether VMs may come to a server unannounced: as the domain of its switch's server ports says."""
+        return self.l2_domains[self.switches[self.servers[server].switch].l2_domain].accept_unannounced
 
     def port_domain(self, port: PortRef) -> str | None:
         """The L2 domain whose VLAN-IDs are spoken on ``port``; None for a trivial domain or an external port."""

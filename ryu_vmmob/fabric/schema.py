@@ -44,6 +44,7 @@ class L2DomainDoc(_Shape):
     vlan_ids: int | str
     data_center: str | None = None
     translate_guest_tags: bool = False
+    unannounced_moves: Literal["refuse", "accept"] = "refuse"
     description: str = ""
 
 

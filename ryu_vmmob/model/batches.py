@@ -13,7 +13,7 @@ from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.batch_rows import put_batch
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.evacuation import evacuating, plan
-from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.objects import Migration
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
 
 
@@ -30,7 +30,7 @@ class StartBatch:
     switch: str | None = None
     to: tuple[str, ...] | None = None
     mode: str = "hot"
-    delivery: str = "early"
+    delivery: str | None = None
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0
@@ -90,8 +90,9 @@ def start_batch(draft: Draft, command: StartBatch) -> None:
     for name in command.to or ():
         if name in busy:
             raise conflict(f"server {name!r} is being evacuated itself (batch {busy[name]})")
+    delivery = steps.delivery_of(command.mode, command.delivery)
     batch = Batch(
-        command.id, servers, command.switch, command.to, command.mode, command.delivery, command.activate_on,
+        command.id, servers, command.switch, command.to, command.mode, delivery, command.activate_on,
         command.commit, command.timeout, command.parallel, started=command.now,
     )  # fmt: skip
     rows = tuple(plan(state, batch, command.now))
@@ -166,8 +167,8 @@ def abort_batch(draft: Draft, command: AbortBatch) -> None:
     put_batch(draft, replace(batch, state=BatchState.ABORTING, next=batch.planned, reason=reason), skipped)
     for number in batch.moving:
         migration = draft.state.migrations[rows[number].migration]
-        if steps.verdict(migration.phase, Phase.ABORTED) is steps.Verdict.GO:
-            steps.enter(draft, migration.id, Phase.ABORTED, reason)
+        if steps.verdict(steps.stage(migration), steps.Step.ABORT) is steps.Stage.ABORTED:
+            steps.enter(draft, migration.id, steps.Step.ABORT, reason)
 
 
 def _named(draft: Draft, id_: str) -> Batch:

@@ -24,8 +24,10 @@ from ryu_vmmob.model.batches import (
 from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Phase, Vm
+from ryu_vmmob.model.migration_steps import Fail, Returned, fail, returned
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
+from ryu_vmmob.model.questions import EndQuestion, Question, end_question, question
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
 from ryu_vmmob.model.routing import (
     ExternalsChanged,
@@ -79,17 +81,22 @@ class DeleteVm:
 
 @dataclass(frozen=True, slots=True)
 class StartMigration:
-    """Prepare a move. ``timeout`` in seconds until it must be activated."""
+    """Prepare a move. ``timeout`` in seconds until it must be activated.
+
+    ``delivery`` None: `early` when ``mode`` is hot; `on_activation` when it is cold, because a VM that does not run needs no
+    copy of anything. ``seen``: where the VM spoke, of a move that nobody announced.
+    """
 
     id: str
     vm: str
     to: str
     mode: str = "hot"
-    delivery: str = "early"
+    delivery: str | None = None
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0
     now: float = 0.0
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Undo a migration that is not activated yet; ``reason`` is kept for whoever asks."""
+    """Undo a migration that is not committed yet; ``reason`` is kept for whoever asks.
+
+    One that is activated goes back in two steps: the source opens again, and the target goes when that is confirmed.
+    """
 
     id: str
     now: float
@@ -181,6 +191,10 @@ Command = (
     | BatchMove
     | BatchPass
     | AbortBatch
+    | Question
+    | EndQuestion
+    | Returned
+    | Fail
     | LinksChanged
     | SettleTrees
     | EndQuarantines
@@ -314,30 +328,36 @@ def _delete_vm(draft: Draft, command: DeleteVm) -> None:
     draft.drop_vm(vm)
 
 
+def _unannounced(seen: str | None) -> str | None:
+    """The reason of a move that nobody announced; None of any other."""
+    return None if seen is None else f"unannounced, seen at {seen}"
+
+
 def _start_migration(draft: Draft, command: StartMigration) -> None:
+    delivery = steps.delivery_of(command.mode, command.delivery)
     steps.start(
         draft,
         Migration(
-            command.id, command.vm, "", command.to, command.mode, command.delivery, command.activate_on, command.commit,
-            command.timeout, started=command.now,
+            command.id, command.vm, "", command.to, command.mode, delivery, command.activate_on, command.commit,
+            command.timeout, started=command.now, seen=command.seen, reason=_unannounced(command.seen),
         ),
     )  # fmt: skip
 
 
 def _prepared(draft: Draft, command: Prepared) -> None:
-    steps.enter(draft, command.id, Phase.PREPARED, None)
+    steps.enter(draft, command.id, steps.Step.PREPARED, None)
 
 
 def _activate(draft: Draft, command: Activate) -> None:
-    steps.enter(draft, command.id, Phase.ACTIVATED, command.reason)
+    steps.enter(draft, command.id, steps.Step.ACTIVATE, command.reason)
 
 
 def _commit(draft: Draft, command: Commit) -> None:
-    steps.enter(draft, command.id, Phase.COMMITTED, None)
+    steps.enter(draft, command.id, steps.Step.COMMIT, None)
 
 
 def _abort(draft: Draft, command: Abort) -> None:
-    steps.enter(draft, command.id, Phase.ABORTED, command.reason)
+    steps.enter(draft, command.id, steps.Step.ABORT, command.reason)
 
 
 def _links_changed(draft: Draft, command: LinksChanged) -> None:
@@ -396,6 +416,10 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     BatchMove: batch_move,
     BatchPass: batch_pass,
     AbortBatch: abort_batch,
+    Question: question,
+    EndQuestion: end_question,
+    Returned: returned,
+    Fail: fail,
     LinksChanged: _links_changed,
     SettleTrees: _settle_trees,
     EndQuarantines: _end_quarantines,

@@ -155,6 +155,14 @@ class Draft:
         vm = replace(vm, revision=self.state.revision)
         self.state = replace(self.state, vms=self.state.vms.set(vm.name, vm))
         self.vms.add(vm.name)
+        self.question(vm.name, listen=False)
+
+    def question(self, vm: str, *, listen: bool) -> None:
+        """Listen for a VM at its placement, or not any more: whatever else is done with it ends that."""
+        rows = self.state.questioned
+        if listen is not (vm in rows):
+            self.state = replace(self.state, questioned=rows.set(vm, None) if listen else rows.delete(vm))
+            self.vms.add(vm)
 
     def add_vm(self, vm: Vm) -> None:
         """Write a VM that is new, and seat it."""
@@ -168,6 +176,7 @@ class Draft:
         self.state = unindex_vm(self.state, vm)
         self.state = replace(self.state, vms=self.state.vms.delete(vm.name))
         self.vms.add(vm.name)
+        self.question(vm.name, listen=False)
 
     def step(self, vm: Vm, migration: Migration) -> None:
         """Write a VM and its migration together: the VM goes over to the seats of the new phase."""

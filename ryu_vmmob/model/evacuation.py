@@ -140,6 +140,6 @@ def _moved(state: State, vm: Vm, now: float, to: str) -> tuple[str, State]:
     draft = Draft(state, now)
     steps.start(draft, Migration(_TRIED, vm.name, "", to))
     draft.settle()  # both places at once: what is needed on the way must be there
-    steps.enter(draft, _TRIED, Phase.ACTIVATED, None)
-    steps.enter(draft, _TRIED, Phase.COMMITTED, None)
+    steps.enter(draft, _TRIED, steps.Step.ACTIVATE, None)
+    steps.enter(draft, _TRIED, steps.Step.COMMIT, None)
     return to, draft.finish().state

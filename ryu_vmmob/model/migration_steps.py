@@ -1,23 +1,30 @@
-r"""The migration machine: which step leads from which phase to which, and what it does to the state (design 5).
+r"""The migration machine: which step leads from which stage to which, and what it does to the state (design 5).
 
-    phase \ step   PREPARED     ACTIVATED   COMMITTED   ABORTED
-    ------------   ---------   ---------   ---------   --------
-    preparing      prepared    activated   refused     aborted
-    prepared       (nothing)   activated   refused     aborted
-    activated      (nothing)   (nothing)   committed   refused
-    committed      (nothing)   (nothing)   (nothing)   refused
-    aborted        (nothing)   refused     refused     (nothing)
-    failed         (nothing)   refused     refused     (nothing)
+    stage \ step   PREPARED    ACTIVATE    COMMIT      ABORT       RETURNED    FAIL
+    ------------   ---------   ---------   ---------   ---------   ---------   ---------
+    preparing      prepared    activated   refused     aborted     (nothing)   failed
+    prepared       (nothing)   activated   refused     aborted     (nothing)   (nothing)
+    activated      (nothing)   (nothing)   committed   returning   (nothing)   (nothing)
+    returning      (nothing)   refused     refused     (nothing)   aborted     failed
+    committed      (nothing)   (nothing)   (nothing)   refused     (nothing)   (nothing)
+    aborted        (nothing)   refused     refused     (nothing)   (nothing)   (nothing)
+    failed         (nothing)   refused     refused     (nothing)   (nothing)   (nothing)
 
-A VM seen at its target while the preparation is still under way *is* there, so `preparing` admits activation.
-Every phase is an ordinary desired state (`objects.seats`); any mixture of switches before and after a step is loop free,
-and from `prepared` on without a gap.
+A stage is a phase, but for `returning`: there the phase is still `activated`, and an abort is under way. The VM belongs to its
+source again, which has to be open everywhere before the target goes; the switches' word for that is RETURNED.
+
+A VM seen at its target while the preparation is still under way *is* there, so `preparing` admits activation. A time-out is an
+ABORT that nobody had to ask for; FAIL is a switch that refuses what the move cannot do without. Once `prepared` was said, a
+refusal is only shown: whoever resumes the VM counts on its new place.
+
+Every stage is an ordinary desired state (`objects.seats`); any mixture of switches before and after a step is loop free,
+and from `prepared` on without a gap, also on the way back.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from enum import Enum
+from dataclasses import dataclass, replace
+from enum import Enum, StrEnum
 from typing import Final
 
 from ryu_vmmob.model.batch_rows import migration_ended
@@ -30,38 +37,84 @@ KEPT: Final = 1000
 """So many finished migrations are kept for reading; older ones are forgotten."""
 
 
-class Verdict(Enum):
-    """What a step means in a phase."""
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The switches have acknowledged that the source of an aborted move is open again."""
 
-    GO = "go"
+    id: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """A switch refuses what a migration cannot do without: undo it; ``reason`` has the switch's words."""
+
+    id: str
+    now: float
+    reason: str
+
+
+class Stage(StrEnum):
+    """Where a migration stands: its phase, and whether it is on its way back."""
+
+    PREPARING = "preparing"
+    PREPARED = "prepared"
+    ACTIVATED = "activated"
+    RETURNING = "returning"
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+    @property
+    def phase(self) -> Phase:
+        """What is told of it (contract 3)."""
+        return Phase.ACTIVATED if self is Stage.RETURNING else Phase(self.value)
+
+
+def stage(migration: Migration) -> Stage:
+    """Where a migration stands."""
+    return Stage.RETURNING if migration.is_returning else Stage(migration.phase.value)
+
+
+class Step(StrEnum):
+    """What can happen to a migration. ``PREPARED``, ``RETURNED``: every switch that counts has confirmed the stage."""
+
+    PREPARED = "prepared"
+    ACTIVATE = "activate"
+    COMMIT = "commit"
+    ABORT = "abort"
+    RETURNED = "returned"
+    FAIL = "fail"
+
+
+class Verdict(Enum):
+    """What a step means in a stage where it leads to no other."""
+
     NOTHING = "nothing"
     REFUSED = "refused"
 
 
-_GO, _NOTHING, _REFUSED = Verdict.GO, Verdict.NOTHING, Verdict.REFUSED
-_TABLE: Final[dict[Phase, dict[Phase, Verdict]]] = {
-    Phase.PREPARING: {Phase.PREPARED: _GO, Phase.ACTIVATED: _GO, Phase.COMMITTED: _REFUSED, Phase.ABORTED: _GO},
-    Phase.PREPARED: {Phase.PREPARED: _NOTHING, Phase.ACTIVATED: _GO, Phase.COMMITTED: _REFUSED, Phase.ABORTED: _GO},
-    Phase.ACTIVATED: {
-        Phase.PREPARED: _NOTHING, Phase.ACTIVATED: _NOTHING, Phase.COMMITTED: _GO, Phase.ABORTED: _REFUSED,
-    },
-    Phase.COMMITTED: {
-        Phase.PREPARED: _NOTHING, Phase.ACTIVATED: _NOTHING, Phase.COMMITTED: _NOTHING, Phase.ABORTED: _REFUSED,
-    },
-    Phase.ABORTED: {
-        Phase.PREPARED: _NOTHING, Phase.ACTIVATED: _REFUSED, Phase.COMMITTED: _REFUSED, Phase.ABORTED: _NOTHING,
-    },
-    Phase.FAILED: {
-        Phase.PREPARED: _NOTHING, Phase.ACTIVATED: _REFUSED, Phase.COMMITTED: _REFUSED, Phase.ABORTED: _NOTHING,
-    },
-}  # fmt: skip
-
-_ASKED: Final = {Phase.ACTIVATED: "activate", Phase.COMMITTED: "commit", Phase.ABORTED: "abort"}
+_NOTHING, _REFUSED = Verdict.NOTHING, Verdict.REFUSED
+_ROWS: Final[dict[Stage, tuple[Stage | Verdict, ...]]] = {
+    # in the order of the steps
+    Stage.PREPARING: (Stage.PREPARED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, Stage.FAILED),
+    Stage.PREPARED: (_NOTHING, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, _NOTHING),
+    Stage.ACTIVATED: (_NOTHING, _NOTHING, Stage.COMMITTED, Stage.RETURNING, _NOTHING, _NOTHING),
+    Stage.RETURNING: (_NOTHING, _REFUSED, _REFUSED, _NOTHING, Stage.ABORTED, Stage.FAILED),
+    Stage.COMMITTED: (_NOTHING, _NOTHING, _NOTHING, _REFUSED, _NOTHING, _NOTHING),
+    Stage.ABORTED: (_NOTHING, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
+    Stage.FAILED: (_NOTHING, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
+}
 
 
-def verdict(phase: Phase, step: Phase) -> Verdict:
-    """What entering ``step`` means for a migration in ``phase``."""
-    return _TABLE[phase][step]
+def verdict(at: Stage, step: Step) -> Stage | Verdict:
+    """The stage to which ``step`` leads, or what it means instead."""
+    return dict(zip(Step, _ROWS[at], strict=True))[step]
+
+
+def delivery_of(mode: str, wanted: str | None) -> str:
+    """The delivery that is wanted, or else that of the mode: a VM that does not run meanwhile needs no copy of anything."""
+    return wanted or ("on_activation" if mode == "cold" else "early")
 
 
 def start(draft: Draft, wanted: Migration) -> None:
@@ -86,41 +139,46 @@ def start(draft: Draft, wanted: Migration) -> None:
     draft.event("migration.preparing", id=migration.id, vm=vm.name, source=vm.server, target=migration.target)
 
 
-def enter(draft: Draft, id: str, step: Phase, reason: str | None) -> None:
-    """Take a migration to ``step`` as the table says. Raises Refusal 404 or 409."""
+def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
+    """Let ``step`` happen to a migration, as the table says. Raises Refusal 404 or 409."""
     migration = draft.state.migrations.get(id)
     if migration is None:
         raise not_found("migration", id)
-    found = verdict(migration.phase, step)
+    found = verdict(stage(migration), step)
     if found is Verdict.REFUSED:
-        raise conflict(_why_refused(migration, step))
-    if found is Verdict.NOTHING:
+        raise conflict(f"migration {migration.id} is {stage(migration).value}, which does not admit {step.value!r}")
+    if isinstance(found, Verdict):
         return
-    state = draft.state
-    vm = state.vms[migration.vm]
-    if step is Phase.ACTIVATED:
+    phase = found.phase
+    vm = draft.state.vms[migration.vm]
+    if found is Stage.ACTIVATED:
         vm = replace(vm, server=migration.target)
-    elif step.is_final:
+    elif found is Stage.RETURNING:
+        vm = replace(vm, server=migration.source)
+    elif phase.is_final:
         vm = replace(vm, migration=None)
     draft.step(
         vm,
         replace(
             migration,
-            phase=step,
+            phase=phase,
+            is_returning=found is Stage.RETURNING,
             reason=reason or migration.reason,
-            step_revision=state.revision,
-            timeline=(*migration.timeline, TimelineEntry(step, draft.now, {})),
+            step_revision=draft.state.revision,
+            timeline=(*migration.timeline, TimelineEntry(phase, draft.now, {})),
         ),
     )
-    if step.is_final:
+    if phase.is_final:
         migration_ended(draft, draft.state.migrations[id])
         draft.forget_migrations(KEPT)
-    draft.event(f"migration.{step.value}", id=migration.id, vm=vm.name, reason=reason)
+    draft.event(f"migration.{found.value}", id=migration.id, vm=vm.name, reason=reason)
 
 
-def _why_refused(migration: Migration, step: Phase) -> str:
-    phase = migration.phase
-    asked = _ASKED.get(step, step.value)
-    if phase is Phase.ACTIVATED and step is Phase.ABORTED:
-        return f"migration {migration.id} is activated: VM {migration.vm!r} runs at the target; move it back instead"
-    return f"migration {migration.id} is {phase.value}, which does not admit {asked!r}"
+def returned(draft: Draft, command: Returned) -> None:
+    """The last step of an abort after activation."""
+    enter(draft, command.id, Step.RETURNED, None)
+
+
+def fail(draft: Draft, command: Fail) -> None:
+    """A move that nobody wanted to end so."""
+    enter(draft, command.id, Step.FAIL, command.reason)

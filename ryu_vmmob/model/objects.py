@@ -149,7 +149,9 @@ class Migration:
     """A transaction that moves a VM from ``source`` to ``target`` (design 5).
 
     ``timeout`` in seconds counts from ``started`` until the VM is activated. ``step_revision`` is the revision whose
-    flows the present phase needs on ``switches``.
+    flows the present phase needs on ``switches``. ``is_returning``: activated, and aborted since: the VM belongs to its source
+    again, and the target goes when the switches have confirmed that. ``seen``: the ``switch:port`` where a VM spoke without
+    anybody having announced its move (`engine.arrivals`); then activation follows preparation by itself.
     """
 
     id: str
@@ -171,6 +173,8 @@ class Migration:
     revision: int = 0
     batch: str | None = None
     """The batch that it belongs to."""
+    is_returning: bool = False
+    seen: str | None = None
 
 
 class Seat(NamedTuple):
@@ -181,6 +185,8 @@ class Seat(NamedTuple):
     receives: bool
     awaited: bool = False
     """A copy of its frames goes to the controller: the first one says that the VM has arrived."""
+    watched: bool = False
+    """A copy of what it says to everybody goes to the controller: to be told of, and nothing else follows."""
 
 
 def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
@@ -194,12 +200,21 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     none or final        sends, receives          (none)
     preparing, prepared  source: sends, receives  target: the same (`early`) or only awaited
     activated            target: sends, receives  source: closed, its segments still extended
+    activated, returning source: sends, receives  target: the same (`early`) or closed
     ==================== ======================== ==========================================
+
+    A VM that moves cold (`cold`, `on_activation`) does not run meanwhile: nothing is copied to its target, but what it says
+    first when it starts there is let through.
     """
     if migration is None or migration.phase.is_final:
         return (Seat(vm.server, True, True),)
+    early = migration.delivery == "early"
+    if migration.is_returning:
+        return (Seat(migration.source, True, True), Seat(migration.target, early, early))
     if migration.phase is Phase.ACTIVATED:
         return (Seat(migration.target, True, True), Seat(migration.source, False, False))
-    early = migration.delivery == "early"
+    sends = early or migration.mode == "cold"
     awaited = migration.activate_on == "announcement"
-    return (Seat(migration.source, True, True), Seat(migration.target, early, early, awaited))
+    # Where it may not speak, what it says is refused, and shown as such.
+    watched = sends and not awaited and migration.seen is None
+    return (Seat(migration.source, True, True), Seat(migration.target, sends, early, awaited, watched))

@@ -65,6 +65,8 @@ class State:
     batches: Map[str, Batch] = Map()
     batch_vms: Map[str, Map[int, BatchVm]] = Map()
     """Batch -> its VMs by number."""
+    questioned: Map[str, None] = Map()
+    """VMs that are listened for at their placement: one of their MACs was seen elsewhere. Not stored."""
     routing_domains: Map[str, RoutingDomain] = Map()
     externals_down: frozenset[str] = frozenset()
     """External networks whose port has no live cable."""
@@ -117,7 +119,8 @@ class State:
 
     def seats_of(self, vm: Vm) -> tuple[Seat, ...]:
         """Where a VM sits now; the placement comes first."""
-        return seats(vm, self.migration_of(vm))
+        found = seats(vm, self.migration_of(vm))
+        return (found[0]._replace(awaited=True), *found[1:]) if vm.name in self.questioned else found
 
     def interface(self, member: Member) -> Interface:
         """The interface that a member is."""

@@ -120,10 +120,10 @@ class VmBody(Body):
 
 
 class MoveOptions(Body):
-    """How a VM moves; ``timeout`` in seconds."""
+    """How a VM moves; ``timeout`` in seconds. ``delivery``: none given, as ``mode`` wants it."""
 
     mode: Literal["hot", "cold"] = "hot"
-    delivery: Literal["early", "on_activation"] = "early"
+    delivery: Literal["early", "on_activation"] | None = None
     activate_on: Literal["announcement", "request"] = "announcement"
     commit: Literal["automatic", "request"] = "automatic"
     timeout: Annotated[float, Field(gt=0, le=86400)] = 300.0

@@ -41,6 +41,7 @@ def _domain(domain: L2Domain) -> View:
         "data_center": domain.data_center,
         "vlan_ids": ranges(domain.vlan_ids),
         "translate_guest_tags": domain.translate_guest_tags,
+        "unannounced_moves": "accept" if domain.accept_unannounced else "refuse",
         "description": domain.description,
     }
 

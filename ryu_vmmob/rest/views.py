@@ -112,6 +112,7 @@ def _migration(migration: Migration, switches: Switches) -> View:
         "commit": migration.commit,
         "timeout": migration.timeout,
         "state": migration.phase.value,
+        "returning": migration.is_returning,
         "reason": migration.reason,
         "batch": migration.batch,
         "interfaces": [leg._asdict() for leg in migration.legs],

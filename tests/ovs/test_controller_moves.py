@@ -77,8 +77,8 @@ def test_a_move_by_request_step_by_step(site: Site) -> None:
     assert site.rest.post(f"{step}/activate", wait=SECONDS)["state"] == "activated"
     assert site.differences() == []
     assert site.rest.get("/v1/vms/w1")["server"] == "srv-c1"
-    assert site.rest.ask("POST", f"{step}/abort").status_code == 409
     done = site.rest.post(f"{step}/commit", wait=SECONDS)
+    assert site.rest.ask("POST", f"{step}/abort").status_code == 409
     assert done["state"] == "committed"
     assert site.differences() == []
     assert [entry["state"] for entry in done["timeline"]] == ["preparing", "prepared", "activated", "committed"]
@@ -104,6 +104,25 @@ def test_an_aborted_move_leaves_no_trace(site: Site) -> None:
     assert (aborted["state"], aborted["reason"]) == ("aborted", "no room")
     assert {name: site.has(name) for name in site.bridges} == before
     assert site.differences() == []
+
+
+def test_an_activated_move_that_is_aborted_leaves_no_trace(site: Site) -> None:
+    populate(site)
+    before = {name: site.has(name) for name in site.bridges}
+    begun = site.move("w1", "srv-c1", activate_on="request", commit="request")
+    site.rest.post(f"/v1/migrations/{begun['id']}/activate", wait=SECONDS)
+    asked = site.rest.post(f"/v1/migrations/{begun['id']}/abort", {"reason": "it does not run"}, wait=SECONDS)
+    assert site.rest.get("/v1/vms/w1")["server"] == "srv-a1"
+    done = site.until_state(begun["id"], "aborted")
+    assert asked["reason"] == done["reason"] == "it does not run"
+    # First what opens the source, which takes nothing away that is needed, then what closes the target.
+    assert [row["state"] for row in done["timeline"]] == ["preparing", "prepared", "activated", "activated", "aborted"]
+    assert all(sum(row["flow_mods"].values()) for row in done["timeline"][2:])
+    assert {name: site.has(name) for name in site.bridges} == before
+    again = site.move("w1", "srv-c1", activate_on="request")
+    site.rest.post(f"/v1/migrations/{again['id']}/activate")
+    site.until_state(again["id"], "committed")
+    site.until_right()
 
 
 @pytest.mark.requirement("R23", "R26")

@@ -57,7 +57,7 @@ def test_a_full_table_ends_the_move_that_needs_it_and_no_other(
         before = {name: site.has(name) for name in site.bridges}
         limit(site, switch, table, 0)
         begun = site.move("w1", "srv-c1")
-        ended = site.until_state(begun["id"], "aborted")
+        ended = site.until_state(begun["id"], "failed")
         assert "refused" in ended["reason"], ended
         assert "TABLE_FULL" in ended["reason"], ended
         assert f"table={table.label}" in ended["reason"], ended
@@ -188,7 +188,7 @@ def test_a_message_refused_on_its_way_into_a_bundle(ovs: PrivateOvs, tmp_path: P
         site.until_right()
         assert unwanted.hex() == f"{nic_mac('web', 13):012x}"
         begun = site.move("w3", "srv-c1")
-        ended = site.until_state(begun["id"], "aborted")
+        ended = site.until_state(begun["id"], "failed")
         assert "table=deliver" in ended["reason"]
         site.until_right()
         proxy.answer = lambda message: None

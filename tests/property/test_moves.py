@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMigration
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
+from ryu_vmmob.model.questions import Question
 from ryu_vmmob.model.refusal import Refusal
 from tests.property.fabrics import fabrics
 from tests.property.world import World, cug, interface, vm
@@ -30,7 +31,7 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
     moving = sorted(row.id for row in state.migrations.values() if not row.phase.is_final)
     choice = draw.draw(
         st.sampled_from(
-            ["add", "add", "move", "move", "activate", "commit", "abort", "delete", "policy", "link", "away", "time"]
+            ["add", "add", "move", "move", "activate", "commit", "abort", "delete", "question", "policy", "link", "time"]
         )
     )
     before = world.engine.state
@@ -45,7 +46,8 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
                     f"m{count}",
                     draw.draw(st.sampled_from(vms)),
                     draw.draw(st.sampled_from(servers)),
-                    delivery=draw.draw(st.sampled_from(["early", "early", "on_activation"])),
+                    mode=draw.draw(st.sampled_from(["hot", "hot", "cold"])),
+                    delivery=draw.draw(st.sampled_from([None, "early", "on_activation"])),
                     activate_on=draw.draw(st.sampled_from(["announcement", "request"])),
                     commit=draw.draw(st.sampled_from(["automatic", "request"])),
                     now=world.now,
@@ -54,6 +56,8 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
         elif choice in ("activate", "commit", "abort") and moving:
             command = {"activate": Activate, "commit": Commit, "abort": Abort}[choice]
             world.do(command(draw.draw(st.sampled_from(moving)), world.now))
+        elif choice == "question" and vms:
+            world.do(Question(draw.draw(st.sampled_from(vms)), world.now))
         elif choice == "delete" and vms:
             world.do(DeleteVm(draw.draw(st.sampled_from(vms)), world.now))
         elif choice == "policy":

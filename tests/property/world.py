@@ -142,7 +142,7 @@ class World:
                 assert groups(self.installed[name]) == groups(desired.tables[name]), name
         if state.trees_settled:
             again, _ = restore(self.store.load(), self.fabric, self.store.revision)
-            for field in State.__dataclass_fields__:
+            for field in State.__dataclass_fields__.keys() - {"questioned"}:  # after a restart the next frame asks again
                 assert getattr(again, field) == getattr(state, field), field
 
     def tables(self) -> dict[str, tuple[frozenset[int], dict[int, bytes]]]:

@@ -101,8 +101,7 @@ def _base(name: str) -> Iterator[Flow]:
         if server.switch == name:
             at_port = match(in_port=server.attach[0].port)
             yield Flow(Table.REFUSE, 1000, at_port, (Output(CONTROLLER, 128),))
-            if not server.tagged:
-                yield Flow(Table.INGRESS, 100, at_port, goto=Table.REFUSE)
+            yield Flow(Table.INGRESS, 100, at_port, goto=Table.REFUSE)
     for kind in (ETH_IPV4, ETH_IPV6):
         for router in (ROUTER[name],) if name == "edge" else (GATEWAY,):
             yield Flow(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))

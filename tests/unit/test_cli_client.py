@@ -265,8 +265,8 @@ def test_a_migration_step_by_step(pair: Shell) -> None:
     assert begun["state"] == "prepared"
     assert "state" in pair.run("migration", "show", id_).stdout
     assert "activated" in pair.run("migration", "activate", id_, "--wait", "5").stdout
-    assert "(409)" in pair.run("migration", "abort", id_, status=1).stderr
     assert pair.json("migration", "commit", id_)["state"] == "committed"
+    assert "(409)" in pair.run("migration", "abort", id_, status=1).stderr
     lines = pair.run("migration", "show", id_).stdout.splitlines()
     head = next(number for number, line in enumerate(lines) if line.split()[:2] == ["state", "since"])
     told = [line.split() for line in lines[head + 1 :]]

@@ -142,7 +142,7 @@ def test_a_leg_that_a_switch_refuses_takes_back_all_legs() -> None:
     site.engine.fleet.confirm("tor-b", taken["tor-b"][0], [Fault("TABLE_FULL", "a flow", ("cug", "db"), 7)])  # type: ignore[index]
     site.engine.progress()
     row = site.state.batch_vms["b-1"][0]
-    assert (row.vm, row.outcome) == ("v0", Outcome.ABORTED)
+    assert (row.vm, row.outcome) == ("v0", Outcome.FAILED)
     assert row.reason is not None
     assert "TABLE_FULL" in row.reason
     # The other VM has its turn; once it is given up as well, both legs of the first are as if nothing had been.

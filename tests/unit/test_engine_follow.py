@@ -103,7 +103,7 @@ def test_no_automatic_commit_while_the_new_edge_is_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "aborts"),
+    ("owner", "fails"),
     [
         pytest.param(("vm", "web1", "0"), True, id="its own"),
         pytest.param(("cug", "web"), True, id="its CUG's"),
@@ -113,7 +113,7 @@ def test_no_automatic_commit_while_the_new_edge_is_away() -> None:
         pytest.param((), False, id="nobody's"),
     ],
 )
-def test_a_refusal_by_a_switch_aborts_the_preparation_it_concerns(owner: tuple[str, ...], aborts: bool) -> None:
+def test_a_refusal_by_a_switch_fails_the_preparation_it_concerns(owner: tuple[str, ...], fails: bool) -> None:
     made = racks()
     made.engine.execute(MOVE)
     made.take("tor-a", "spine")
@@ -122,8 +122,8 @@ def test_a_refusal_by_a_switch_aborts_the_preparation_it_concerns(owner: tuple[s
     made.engine.fleet.confirm("tor-b", taken[0], [Fault("OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL", "table=bridge ...", owner)])
     made.engine.progress()
     made.confirm()
-    assert phase(made) is (Phase.ABORTED if aborts else Phase.PREPARED)
-    if aborts:
+    assert phase(made) is (Phase.FAILED if fails else Phase.PREPARED)
+    if fails:
         assert migration(made).reason == "a switch refused: OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL (table=bridge ...)"
 
 

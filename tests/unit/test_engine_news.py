@@ -60,8 +60,13 @@ def test_it_activates_while_the_preparation_is_still_under_way() -> None:
 
 def test_where_a_request_activates_nobody_is_awaited() -> None:
     made = racks(replace(LATER, activate_on="request"))
-    assert awaited(made, "tor-b") == []
     assert phase(made) is Phase.PREPARED
+    before = made.state
+    for cookie in awaited(made, "tor-b"):  # that it speaks is told, and that is all
+        made.engine.frame_seen("tor-b", cookie)
+    assert made.state is before
+    told = {"id": "m1", "vm": "web1", "switch": "tor-b", "port": 1, "server": "b1", "mac": "02:00:00:01:00:0b", "more": 0}
+    assert made.events("migration.announced") == [{**told, "reason": "activation waits for a request"}]
 
 
 def test_any_other_frame_means_nothing() -> None:

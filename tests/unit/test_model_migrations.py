@@ -1,4 +1,4 @@
-"""The migration machine: every phase with every step, against the table that its module's docstring shows."""
+"""The migration machine: every stage with every step, against the table that its module's docstring shows."""
 
 from __future__ import annotations
 
@@ -10,74 +10,74 @@ import pytest
 
 from ryu_vmmob.model import migration_steps
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
-from ryu_vmmob.model.migration_steps import KEPT, Verdict, verdict
+from ryu_vmmob.model.migration_steps import KEPT, Fail, Returned, Stage, Step, Verdict, stage, verdict
 from ryu_vmmob.model.objects import Phase, Seat, Vm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from tests.unit.core_support import Site, cug, do, nic, start, two_racks, vm
 
-STEPS = (Phase.PREPARED, Phase.ACTIVATED, Phase.COMMITTED, Phase.ABORTED)
-COMMANDS: dict[Phase, Command] = {
-    Phase.PREPARED: Prepared("m1", 50.0),
-    Phase.ACTIVATED: Activate("m1", 50.0, "seen"),
-    Phase.COMMITTED: Commit("m1", 50.0),
-    Phase.ABORTED: Abort("m1", 50.0, "why not"),
+COMMANDS: dict[Step, Command] = {
+    Step.PREPARED: Prepared("m1", 50.0),
+    Step.ACTIVATE: Activate("m1", 50.0, "seen"),
+    Step.COMMIT: Commit("m1", 50.0),
+    Step.ABORT: Abort("m1", 50.0, "why not"),
+    Step.RETURNED: Returned("m1", 50.0),
+    Step.FAIL: Fail("m1", 50.0, "a switch refused"),
 }
 MOVE = StartMigration("m1", "web1", "b1", now=10.0)
+ROAD: dict[Stage, tuple[Command, ...]] = {
+    Stage.PREPARING: (),
+    Stage.PREPARED: (Prepared("m1", 20.0),),
+    Stage.ACTIVATED: (Prepared("m1", 20.0), Activate("m1", 30.0)),
+    Stage.RETURNING: (Prepared("m1", 20.0), Activate("m1", 30.0), Abort("m1", 40.0)),
+    Stage.COMMITTED: (Prepared("m1", 20.0), Activate("m1", 30.0), Commit("m1", 40.0)),
+    Stage.ABORTED: (Abort("m1", 40.0),),
+    Stage.FAILED: (Fail("m1", 40.0, "full"),),
+}
 
 
-def documented() -> dict[tuple[Phase, Phase], str]:
-    """(phase, step) -> cell of the table in the module's docstring."""
+def documented() -> dict[tuple[Stage, Step], str]:
+    """(stage, step) -> cell of the table in the module's docstring."""
     lines = (migration_steps.__doc__ or "").splitlines()
-    head = next(number for number, line in enumerate(lines) if line.lstrip().startswith("phase \\ step"))
-    columns = [Phase(word.lower()) for word in re.findall(r"\b[A-Z]+\b", lines[head])]
-    rows = [line.split() for line in lines[head + 2 : head + 2 + len(Phase)]]
-    return {(Phase(row[0]), step): cell for row in rows for step, cell in zip(columns, row[1:], strict=True)}
+    head = next(number for number, line in enumerate(lines) if line.lstrip().startswith("stage \\ step"))
+    columns = [Step[word] for word in re.findall(r"\b[A-Z]+\b", lines[head])]
+    rows = [line.split() for line in lines[head + 2 : head + 2 + len(Stage)]]
+    return {(Stage(row[0]), step): cell for row in rows for step, cell in zip(columns, row[1:], strict=True)}
 
 
-def in_phase(phase: Phase) -> State:
-    """A state whose migration m1 of web1 from a1 to b1 is in this phase."""
-    state = start(two_racks(), cug(), vm(), vm("web2", "a2", nic(12)), MOVE)
-    if phase in (Phase.PREPARED, Phase.ACTIVATED, Phase.COMMITTED):
-        state = apply(state, Prepared("m1", 20.0)).state
-    if phase in (Phase.ACTIVATED, Phase.COMMITTED):
-        state = apply(state, Activate("m1", 30.0)).state
-    if phase is Phase.COMMITTED:
-        state = apply(state, Commit("m1", 40.0)).state
-    if phase in (Phase.ABORTED, Phase.FAILED):
-        state = apply(state, Abort("m1", 40.0)).state
-        row = replace(state.migrations["m1"], phase=phase)
-        state = replace(state, migrations=state.migrations.set("m1", row))
-    assert state.migrations["m1"].phase is phase
+def in_stage(at: Stage) -> State:
+    """A state whose migration m1 of web1 from a1 to b1 is in this stage."""
+    state = start(two_racks(), cug(), vm(), vm("web2", "a2", nic(12)), MOVE, *ROAD[at])
+    assert stage(state.migrations["m1"]) is at
     return state
 
 
 def test_the_docstring_has_every_cell() -> None:
-    assert documented().keys() == set(product(Phase, STEPS))
+    assert documented().keys() == set(product(Stage, Step))
 
 
-@pytest.mark.parametrize(("phase", "step"), list(product(Phase, STEPS)), ids=lambda phase: phase.value)
-def test_every_phase_with_every_step(phase: Phase, step: Phase) -> None:
-    cell = documented()[phase, step]
-    before = in_phase(phase)
+@pytest.mark.parametrize(("at", "step"), list(product(Stage, Step)), ids=lambda row: row.value)
+def test_every_stage_with_every_step(at: Stage, step: Step) -> None:
+    cell = documented()[at, step]
+    before = in_stage(at)
     if cell == "refused":
-        assert verdict(phase, step) is Verdict.REFUSED
-        with pytest.raises(Refusal, match=rf"m1 is {phase.value}") as raised:
+        assert verdict(at, step) is Verdict.REFUSED
+        with pytest.raises(Refusal, match=rf"m1 is {at.value}, which does not admit") as raised:
             apply(before, COMMANDS[step])
         assert raised.value.status == 409
     elif cell == "(nothing)":
-        assert verdict(phase, step) is Verdict.NOTHING
+        assert verdict(at, step) is Verdict.NOTHING
         assert apply(before, COMMANDS[step]).state is before
     else:
-        assert verdict(phase, step) is Verdict.GO
-        assert step.value == cell
+        found = Stage(cell)
+        assert verdict(at, step) is found
         change = apply(before, COMMANDS[step])
         row = change.state.migrations["m1"]
-        assert row.phase is step
-        assert row.timeline[-1][:2] == (step, 50.0)
+        assert stage(row) is found
+        assert row.timeline[-1][:2] == (found.phase, 50.0)
         assert len(row.timeline) == len(before.migrations["m1"].timeline) + 1
         assert row.step_revision == row.revision == change.state.revision
-        assert [event.kind for event in change.events if event.kind.startswith("migration.")] == [f"migration.{step.value}"]
+        assert [event.kind for event in change.events if event.kind.startswith("migration.")] == [f"migration.{cell}"]
         assert apply(change.state, COMMANDS[step]).state is change.state
 
 
@@ -86,27 +86,31 @@ def vm_of(state: State) -> Vm:
 
 
 @pytest.mark.parametrize(
-    ("phase", "server", "bound"),
+    ("at", "server", "bound"),
     [
-        (Phase.PREPARING, "a1", True),
-        (Phase.PREPARED, "a1", True),
-        (Phase.ACTIVATED, "b1", True),
-        (Phase.COMMITTED, "b1", False),
-        (Phase.ABORTED, "a1", False),
+        (Stage.PREPARING, "a1", True),
+        (Stage.PREPARED, "a1", True),
+        (Stage.ACTIVATED, "b1", True),
+        (Stage.RETURNING, "a1", True),
+        (Stage.COMMITTED, "b1", False),
+        (Stage.ABORTED, "a1", False),
+        (Stage.FAILED, "a1", False),
     ],
 )
-def test_placement_changes_with_the_activation(phase: Phase, server: str, bound: bool) -> None:
-    state = in_phase(phase)
+def test_placement_changes_with_the_activation_and_its_abort(at: Stage, server: str, bound: bool) -> None:
+    state = in_stage(at)
     assert vm_of(state).server == server
     assert vm_of(state).migration == ("m1" if bound else None)
 
 
+@pytest.mark.parametrize("mode", ["hot", "cold"])
 @pytest.mark.parametrize("delivery", ["early", "on_activation"])
 @pytest.mark.parametrize("activate_on", ["announcement", "request"])
-def test_seats_of_each_phase(delivery: str, activate_on: str) -> None:
-    open_, awaited = delivery == "early", activate_on == "announcement"
-    state = start(two_racks(), cug(), vm(), replace(MOVE, delivery=delivery, activate_on=activate_on))
-    coming = (Seat("a1", True, True), Seat("b1", open_, open_, awaited))
+def test_seats_of_each_stage(mode: str, delivery: str, activate_on: str) -> None:
+    early, awaited = delivery == "early", activate_on == "announcement"
+    speaks = early or mode == "cold"
+    state = start(two_racks(), cug(), vm(), replace(MOVE, mode=mode, delivery=delivery, activate_on=activate_on))
+    coming = (Seat("a1", True, True), Seat("b1", speaks, early, awaited, speaks and not awaited))
     assert state.seats_of(vm_of(state)) == coming
     state = apply(state, Prepared("m1", 20.0)).state
     assert state.seats_of(vm_of(state)) == coming
@@ -114,15 +118,31 @@ def test_seats_of_each_phase(delivery: str, activate_on: str) -> None:
     assert moved.seats_of(vm_of(moved)) == (Seat("b1", True, True), Seat("a1", False, False))
     done = apply(moved, Commit("m1", 40.0)).state
     assert done.seats_of(vm_of(done)) == (Seat("b1", True, True),)
-    undone = apply(state, Abort("m1", 40.0)).state
-    assert undone.seats_of(vm_of(undone)) == (Seat("a1", True, True),)
+    back = apply(moved, Abort("m1", 40.0)).state
+    assert back.seats_of(vm_of(back)) == (Seat("a1", True, True), Seat("b1", early, early))
+    for undone in (apply(state, Abort("m1", 40.0)).state, apply(back, Returned("m1", 50.0)).state):
+        assert undone.seats_of(vm_of(undone)) == (Seat("a1", True, True),)
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "taken"),
+    [
+        ("hot", None, "early"),
+        ("cold", None, "on_activation"),
+        ("hot", "on_activation", "on_activation"),
+        ("cold", "early", "early"),
+    ],
+)
+def test_the_mode_says_the_delivery_unless_it_is_given(mode: str, given: str | None, taken: str) -> None:
+    state = start(two_racks(), cug(), vm(), replace(MOVE, mode=mode, delivery=given))
+    assert state.migrations["m1"].delivery == taken
 
 
 @pytest.mark.requirement("R35", "R37")
 def test_presence_extends_and_is_pruned() -> None:
     """R35, R37: both places while it moves, afterwards the new one alone."""
-    assert set(in_phase(Phase.PREPARING).presences["web"].local) == {"tor-a", "spine", "tor-b"}
-    assert set(in_phase(Phase.ABORTED).presences["web"].local) == {"tor-a"}
+    assert set(in_stage(Stage.PREPARING).presences["web"].local) == {"tor-a", "spine", "tor-b"}
+    assert set(in_stage(Stage.ABORTED).presences["web"].local) == {"tor-a"}
     alone = do(start(two_racks(), cug(), vm(), MOVE), Activate("m1", 1), Commit("m1", 2)).state
     assert set(alone.presences["web"].local) == {"tor-b"}
     assert dict(alone.vlan_ids("web")) == {"rack-b": 100}
@@ -140,7 +160,7 @@ def test_legs_and_switches_are_those_of_the_beginning() -> None:
 
 
 def test_a_reason_given_once_stays() -> None:
-    state = do(in_phase(Phase.PREPARED), Activate("m1", 1, "seen at tor-b:1"), Commit("m1", 2)).state
+    state = do(in_stage(Stage.PREPARED), Activate("m1", 1, "seen at tor-b:1"), Commit("m1", 2)).state
     assert state.migrations["m1"].reason == "seen at tor-b:1"
 
 
@@ -166,7 +186,7 @@ def finished(state: State, number: int) -> State:
 def test_the_oldest_finished_migrations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Down to KEPT when there are a fifth more; one that is under way is never forgotten, however old."""
     monkeypatch.setattr(migration_steps, "KEPT", 10)
-    state = in_phase(Phase.PREPARING)
+    state = in_stage(Stage.PREPARING)
     for number in range(11):
         state = finished(state, number)
     assert len(state.migrations) == 12

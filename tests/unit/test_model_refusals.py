@@ -379,12 +379,12 @@ MIGRATIONS = (
         "commit of one that is not activated", [cug(), vm(), MOVE], Commit("m1", 1), Abort("m1", 1), 409, ["prepared", "commit"]
     ),
     Case(
-        "abort of one that is activated",
-        [cug(), vm(), replace(MOVE, commit="request"), Activate("m1", 1)],
-        Abort("m1", 1),
+        "commit of one that was taken back",
+        [cug(), vm(), replace(MOVE, commit="request"), Activate("m1", 1), Abort("m1", 1)],
         Commit("m1", 1),
+        replace(MOVE, id="m2"),
         409,
-        ["activated", "move it back"],
+        ["aborted", "commit"],
     ),
 )
 

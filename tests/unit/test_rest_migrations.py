@@ -39,6 +39,7 @@ def test_the_life_of_a_migration(service: Service) -> None:
         "commit": "request",
         "timeout": 300.0,
         "state": "preparing",
+        "returning": False,
         "reason": None,
         "batch": None,
         "interfaces": [{"cug": "web", "from_vlan_id": 100, "to_vlan_id": 500}],
@@ -64,7 +65,6 @@ def test_the_life_of_a_migration(service: Service) -> None:
     service.confirm()
     again = service.ask("POST", "/v1/migrations/m-000000000001/activate")
     assert (again.status_int, again.json["revision"]) == (200, one["revision"])
-    problem(service.ask("POST", "/v1/migrations/m-000000000001/abort"), 409)
     one = service.ask("POST", "/v1/migrations/m-000000000001/commit").json
     assert one["state"] == "committed"
     assert [row["state"] for row in one["timeline"]] == ["preparing", "prepared", "activated", "committed"]
@@ -72,6 +72,27 @@ def test_the_life_of_a_migration(service: Service) -> None:
     assert service.ask("POST", "/v1/migrations/m-000000000001/commit", {}).status_int == 200
     assert service.get("/v1/vms/web1")["migration"] is None
     assert service.get("/v1/cugs/web")["presence"]["l2_domains"] == {"rack-c": {"vlan_id": 500, "interfaces": 1}}
+
+
+def test_an_abort_after_the_activation_takes_the_vm_back(service: Service) -> None:
+    service.connect()
+    service.with_web()
+    service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1", "commit": "request"})
+    service.confirm()
+    service.ask("POST", "/v1/migrations/m-000000000001/activate")
+    service.confirm()
+    one = service.ask("POST", "/v1/migrations/m-000000000001/abort", {"reason": "it does not run"}).json
+    assert (one["state"], one["returning"], one["reason"]) == ("activated", True, "it does not run")
+    assert service.get("/v1/vms/web1")["server"] == "srv-a1"
+    assert service.ask("POST", "/v1/migrations/m-000000000001/abort").json == one
+    for step in ("activate", "commit"):
+        answer = service.ask("POST", f"/v1/migrations/m-000000000001/{step}")
+        problem(answer, 409)
+        assert "returning" in answer.json["detail"]
+    service.confirm()
+    one = service.get("/v1/migrations/m-000000000001")
+    assert (one["state"], one["returning"], one["reason"]) == ("aborted", False, "it does not run")
+    assert [row["state"] for row in one["timeline"]] == ["preparing", "prepared", "activated", "activated", "aborted"]
 
 
 def test_an_abort_says_why(service: Service) -> None:

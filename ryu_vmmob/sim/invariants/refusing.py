@@ -29,7 +29,7 @@ def _refused(view: View, journey: Journey, text: str, here: Seat) -> Iterator[Vi
     yield from nothing(journey, text)
     if view.cugs:
         yield from shown(journey, text, at_least=int(here.sends is not None))
-    tagged = view.fabric.server_at[journey.port].tagged
+    tagged = view.fabric.server_at[journey.port].tagged and here.sends is not None
     if any(not copied.packet.same_frame(journey.packet) or (tagged and copied.packet.vlans) for copied in journey.shown):
         yield Violation(ISOLATION, f"{text}, and the controller is shown something else", journey)
     if to_controller(journey):

@@ -8,7 +8,7 @@ from ryu_vmmob.fabric.model import Link, Server
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import ROUTED
-from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing, shown, silence, unshown
+from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing, shown, silence
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import View, Violation
 
@@ -27,10 +27,8 @@ def strangers(view: View) -> Iterator[Violation]:
             for text, number, tags, packet in _at_server(view, server):
                 journey = view.network.inject(packet.with_vlans(*tags), port)
                 yield from silence(journey, f"{text} enters {port}", number)
-                if view.cugs and not server.tagged:
+                if view.cugs:
                     yield from shown(journey, f"{text} enters {port}")
-                elif all(seat.tags != tags for seat in view.seats_at[server.name]):  # such a tag is nobody's: no one is told
-                    yield from unshown(journey, f"{text} enters {port}")
 
 
 def _on_link(view: View, link: Link) -> Iterator[_Strange]:

@@ -1,0 +1,214 @@
+"""Moves that nobody announced: whether a VM that speaks where it does not belong has moved there, and what to do then.
+
+Only where the fabric file says so (`unannounced_moves: accept`). The old place is asked first:
+
+    a frame refused ──> listen at the old place ──> ask there ──> silence for `PATIENCE` ──> a migration, as any other
+                              │ its switch does not confirm   │ anything is heard
+                              └───────────> refused <─────────┘
+
+Listening is an ordinary desired state (`model.questions`), so the answer comes the way of an awaited VM's first frame. Pure:
+time comes in; the host carries out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ryu_vmmob.engine.fleet import Fleet
+from ryu_vmmob.engine.refusals import rightly_tagged, truthful
+from ryu_vmmob.flows.pipeline import SEGMENT
+from ryu_vmmob.frames.content import Frame
+from ryu_vmmob.model.commands import Command, StartMigration
+from ryu_vmmob.model.draft import Event
+from ryu_vmmob.model.objects import Vm
+from ryu_vmmob.model.questions import EndQuestion, Question
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import State
+from ryu_vmmob.store.base import StoreError
+
+PATIENCE: Final = 1.0
+"""Seconds of silence at the old place after which a VM is not there any more."""
+_ASK_AGAIN: Final = 0.4
+_CONFIRM: Final = 5.0
+"""Seconds that the old place's switch has to confirm that it listens."""
+MOVES: Final = 5
+WITHIN: Final = 180.0
+"""So many unannounced moves of one VM in so many seconds; more are refused (RFC 7432, 15.1: M = 180 s, N = 5)."""
+_HOLD: Final = 10.0
+"""Seconds in which a VM that has answered at its old place is not asked again."""
+
+Data = dict[str, Any]
+
+
+class Host(Protocol):
+    """What the engine does for it."""
+
+    fleet: Fleet
+    on_question: Callable[[str], None]
+
+    @property
+    def state(self) -> State:
+        """The present state."""
+        ...
+
+    def execute(self, *commands: Command) -> Any:
+        """Carry out; raises Refusal and StoreError."""
+        ...
+
+    def dry_run(self, *commands: Command) -> State:
+        """What commands would make; raises Refusal."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Tell."""
+        ...
+
+
+@dataclass(slots=True)
+class _Open:
+    """A question that waits for its answer. ``edge`` is the switch of the old place, ``revision`` that of its listening."""
+
+    server: str
+    edge: str
+    revision: int
+    since: float
+    data: Data
+    asked: float | None = None
+    again: float = 0.0
+
+    @property
+    def seen(self) -> str:
+        return f"{self.data['switch']}:{self.data['port']}"
+
+
+class Arrivals:
+    """Times are seconds since the epoch."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._open: dict[str, _Open] = {}
+        self._answered: dict[tuple[str, str], float] = {}
+        """(VM, server where it was claimed to be) -> when it answered elsewhere."""
+
+    def seen(self, told: Event, metadata: int, frame: Frame, now: float) -> Event | None:
+        """A VM's frame was refused, as ``told`` says; what is to be told instead, None for a VM that is being asked for.
+
+        ``metadata`` is what the switch knew of it.
+        """
+        state, data = self._host.state, told.data
+        vm = state.vms[data["vm"]]
+        if not state.fabric.accepts_unannounced(data["server"]) or vm.migration is not None:
+            return told
+        if vm.name in self._open:
+            return None
+        moves = recent(state, vm.name, now)
+        if moves >= MOVES:
+            said = f"moved {moves} times unannounced within {WITHIN:g} s"
+            return Event("move.dampened", {**data, "reason": said})
+        server = state.fabric.servers[data["server"]]
+        if not metadata & SEGMENT.mask and not rightly_tagged(state, data["cug"], server, frame):
+            reason: str | None = "its tag is not that of its user group here"
+        else:
+            reason = self._obstacle(vm, data, frame, now)
+        if reason is None:
+            reason = self._listen(vm, data, now)
+        if reason is not None:
+            return told._replace(data={**data, "reason": reason})
+        return Event("move.questioned", {**data, "reason": f"asked for at {vm.server}, its place"})
+
+    def _obstacle(self, vm: Vm, data: Data, frame: Frame, now: float) -> str | None:
+        """Why a VM cannot have moved, or must not be asked; None: nothing stands in the way."""
+        state = self._host.state
+        edge = state.fabric.servers[vm.server].switch
+        if not truthful(state, vm, frame):
+            return f"it claims {data['address']}, which is not the VM's"
+        if not any(state.speaks(row.cug, state.wire(row, vm.server)) for row in vm.interfaces):
+            return "its user group has no number at its place, so it cannot be asked there"
+        if now - self._answered.get((vm.name, data["server"]), -_HOLD) < _HOLD:
+            return "the VM answers at its place"
+        if not self._host.fleet.is_connected(edge):
+            return f"the VM cannot be asked at its place: switch {edge} is away"
+        try:
+            self._host.dry_run(_move(vm.name, data["server"], "", "", now))
+        except Refusal as refusal:
+            return refusal.detail
+        return None
+
+    def _listen(self, vm: Vm, data: Data, now: float) -> str | None:
+        try:
+            self._host.execute(Question(vm.name, now))
+        except (Refusal, StoreError) as error:
+            return str(error)
+        edge = self._host.state.fabric.servers[vm.server].switch
+        self._open[vm.name] = _Open(data["server"], edge, self._host.state.revision, now, data)
+        return None
+
+    def heard(self, vm: str, now: float) -> None:
+        """A VM speaks at its placement."""
+        row = self._open.get(vm)
+        if row is not None:
+            if len(self._answered) >= 1024:
+                self._answered.clear()
+            self._answered[vm, row.server] = now
+            self._refuse(vm, "the VM answers at its place", now)
+
+    def look(self, now: float) -> None:
+        """Ask, give up or accept: whatever is due. To be called when a switch confirms, and every half second or so."""
+        host = self._host
+        for vm, row in list(self._open.items()):
+            if vm not in host.state.questioned:  # something else was done with it: that is newer than our doubt
+                del self._open[vm]
+            elif not host.fleet.is_connected(row.edge):
+                self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} is away", now)
+            elif any(fault.owner[:2] == ("vm", vm) for fault in host.fleet.faults(row.edge)):
+                self._refuse(vm, f"the VM cannot be listened for at its place: switch {row.edge} refuses", now)
+            elif row.asked is None:
+                if host.fleet.has(row.edge, row.revision):
+                    row.asked = now
+                    self._ask(vm, row, now)
+                elif now - row.since >= _CONFIRM:
+                    self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} does not confirm", now)
+            elif now - row.asked >= PATIENCE:
+                self._accept(vm, row, now)
+            elif now >= row.again:
+                self._ask(vm, row, now)
+        for vm in host.state.questioned:
+            if vm not in self._open:
+                self._done(vm, now)
+
+    def _ask(self, vm: str, row: _Open, now: float) -> None:
+        row.again = now + _ASK_AGAIN
+        self._host.on_question(vm)
+
+    def _accept(self, vm: str, row: _Open, now: float) -> None:
+        del self._open[vm]
+        # Revisions are never used twice, so neither is the id.
+        id_ = f"u-{self._host.state.revision + 1:012d}"
+        try:
+            self._host.execute(_move(vm, row.server, id_, row.seen, now))
+        except (Refusal, StoreError) as error:
+            self._host.emit(Event("refused.move", {**row.data, "reason": str(error)}))
+
+    def _refuse(self, vm: str, reason: str, now: float) -> None:
+        row = self._open.pop(vm)
+        self._done(vm, now)
+        self._host.emit(Event("refused.move", {**row.data, "reason": reason}))
+
+    def _done(self, vm: str, now: float) -> None:
+        try:
+            self._host.execute(EndQuestion(vm, now))
+        except StoreError as error:  # the next look tries again
+            self._host.emit(Event("store.failed", {"reason": str(error)}))
+
+
+def recent(state: State, vm: str, now: float) -> int:
+    """How many unannounced moves of a VM were accepted of late, as its migrations tell: those asked for do not count."""
+    rows = state.migrations.values()
+    return sum(row.vm == vm and row.seen is not None and now - row.started < WITHIN for row in rows)
+
+
+def _move(vm: str, server: str, id_: str, seen: str, now: float) -> StartMigration:
+    return StartMigration(id_, vm, server, activate_on="request", now=now, seen=seen)
+

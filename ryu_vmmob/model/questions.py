@@ -1,0 +1,39 @@
+"""Listening for a VM at its placement, while it is doubtful whether it is still there (`engine.arrivals`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ryu_vmmob.model.draft import Draft
+from ryu_vmmob.model.refusal import conflict, not_found
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """From now on the controller is shown what a VM says at its placement. Whatever changes the VM ends that."""
+
+    vm: str
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EndQuestion:
+    """It is not any more. Nothing where it was not."""
+
+    vm: str
+    now: float = 0.0
+
+
+def question(draft: Draft, command: Question) -> None:
+    """Raises Refusal for a VM that is not there (404) or is moving (409)."""
+    vm = draft.state.vms.get(command.vm)
+    if vm is None:
+        raise not_found("VM", command.vm)
+    if vm.migration is not None:
+        raise conflict(f"VM {vm.name!r} is moving (migration {vm.migration})")
+    draft.question(vm.name, listen=True)
+
+
+def end_question(draft: Draft, command: EndQuestion) -> None:
+    """The flows are again those of a VM that stays."""
+    draft.question(command.vm, listen=False)

@@ -1,0 +1,34 @@
+"""Is a VM still where it belongs? Asked of its own addresses, at its own port (RFC 1122, 2.3.2.1; RFC 4861, 7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_vmmob.flows.fields import eui64_link_local, mac
+from ryu_vmmob.frames.arp_nd import arp_request, neighbour_solicitation
+from ryu_vmmob.model.state import State
+from ryu_vmmob.punt.case import gateway_of
+from ryu_vmmob.punt.values import PacketOut
+from ryu_vmmob.punt.ways import way_to
+
+
+def ask_vm(state: State, name: str) -> Iterator[PacketOut]:
+    """A question for each address of a VM, to its MAC, out of the port of its placement; the gateway asks.
+
+    Nothing for a VM that is gone, or has no address.
+    """
+    vm = state.vms.get(name)
+    if vm is None:
+        return
+    asker = mac(state.fabric.gateway_mac)
+    server = state.fabric.servers[vm.server]
+    for interface in vm.interfaces:
+        cug = state.cugs[interface.cug]
+        way = way_to(state, cug, interface, server)
+        for address in interface.ips:
+            if address.version == 4:
+                gateway = gateway_of(cug, 4)
+                frame = arp_request(asker, int(gateway) if gateway is not None else 0, int(address), interface.mac)
+            else:
+                frame = neighbour_solicitation(asker, eui64_link_local(asker), int(address), interface.mac)
+            yield way.carry(frame)
