@@ -208,7 +208,7 @@ class Session:
         if len(faults) > MAX_LOGGED:
             LOG.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
         self.engine.fleet.confirm(self.name, revision, faults, told)
-        self.engine.progress()
+        self.engine.progress(everything=False)
 
     def delete_strays(self, finding: Finding) -> None:
         """Take away entries that only their place tells from desired flows. What the switch says to it, the next audit sees."""

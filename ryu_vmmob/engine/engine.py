@@ -21,6 +21,7 @@ from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
+from ryu_vmmob.engine.follow import FollowUps
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
@@ -36,22 +37,16 @@ from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
-    Abort,
     Activate,
     Command,
-    Commit,
-    EndQuarantines,
     FabricLoaded,
     LinksChanged,
-    Prepared,
-    SettleTrees,
     apply,
 )
 from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.guests import clash
-from ryu_vmmob.model.migration_steps import Fail, Returned
-from ryu_vmmob.model.objects import Migration, Phase, routed_segment
+from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
@@ -80,7 +75,6 @@ class Engine:
     def __init__(self, fabric: Fabric, store: Store, clock: Callable[[], float], quarantine: float = 60.0) -> None:
         self._store = Keeper(store, clock, self.emit)
         self._clock = clock
-        self._quarantine = quarantine
         self.events = EventStream(clock)
         self.on_event: Callable[[Event], None] = lambda event: None
         records = list(store.load())
@@ -96,15 +90,13 @@ class Engine:
         self.fleet.on_confirm = self._confirmed
         self._standing = Standing()
         self._acknowledgements = Acknowledgements(self.state.migrations.values())
-        self._active = {row.id for row in self.state.migrations.values() if not row.phase.is_final}
-        self._batches = {row.id for row in self.state.batches.values() if row.is_waiting}
+        self.fleet.on_change = lambda switch: self._follow_ups.switch_changed(switch)
+        self._follow_ups = FollowUps(self.state, quarantine)
         self._progressing = False
         self._look_again = False
         self.flows_made = 0
         """Flows that were ever given to a switch to have, since the start."""
         self.refusals = Refusals()
-        self._seen: dict[str, Activate] = {}
-        """Announcements that the store did not take: by migration. The VM may not say a word again."""
         self.repairs = Repairs()
         self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
         """Called when another fabric has been adopted, before anything is handed out on it."""
@@ -155,19 +147,15 @@ class Engine:
             self.on_fabric(change.state.fabric)
         for id_ in change.migrations:
             row = change.state.migrations.get(id_)
-            (self._active.discard if row is None or row.phase.is_final else self._active.add)(id_)
-            self._seen.pop(id_, None)
             if row is not None and row.step_revision == change.state.revision:
                 self._acknowledgements.begin(row)
         self._acknowledgements.stored(change.migrations, change.state.migrations)
-        for id_ in change.batches:
-            batch = change.state.batches.get(id_)
-            (self._batches.add if batch is not None and batch.is_waiting else self._batches.discard)(id_)
+        self._follow_ups.adopted(change)
         self.fleet.decide(change.state.revision, plan.deltas)
         for event in change.events:
             self.emit(event)
         if not plan.deltas:
-            self.progress()
+            self.progress(everything=False)
 
     def dry_run(self, *commands: Command) -> State:
         """The state that ``commands`` would make. Raises Refusal; changes nothing."""
@@ -266,8 +254,8 @@ class Engine:
         for event in self.repairs.audited(switch, counts, foreign, self._clock()):
             self.emit(event)
 
-    def progress(self) -> None:
-        """Look for what has to follow by itself, and do it. Called when a switch confirms, and every second or so."""
+    def progress(self, *, everything: bool = True) -> None:
+        """Look for what has to follow by itself, and do it: of all there is, or of what changed since the last look."""
         self._look_again = True
         if self._progressing:
             return
@@ -276,9 +264,10 @@ class Engine:
             self._store.look()
             while self._look_again:
                 self._look_again = False
-                for command in self._due():
+                for command in self._follow_ups.due(self.state, self.fleet, self._clock(), everything=everything):
                     self._follow(command)
-                for id_ in sorted(self._batches):
+                everything = False
+                for id_ in sorted(self._follow_ups.batches):
                     self._give_turns(id_)
                 self.arrivals.look(self._clock())
         finally:
@@ -291,9 +280,11 @@ class Engine:
         except Refusal:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False
+            self._follow_ups.failed()
         except StoreError:
             # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
             self._look_again = False
+            self._follow_ups.failed()
 
     def _give_turns(self, batch: str) -> None:
         try:
@@ -301,85 +292,10 @@ class Engine:
         except StoreError:
             self._look_again = False  # as above
 
-    def _due(self) -> list[Command]:
-        now = self._clock()
-        due: list[Command] = []
-        for id_ in sorted(self._active):
-            command = self._due_for(self.state.migrations[id_], now)
-            if command is not None:
-                due.append(command)
-        # Trees grow again only when nobody is left who might still forward along an edge that was taken out.
-        if not self.state.trees_settled and all(
-            self.fleet.has(name, self.state.trees_shrunk) for name in self.fleet.names if self.fleet.is_connected(name)
-        ):
-            due.append(SettleTrees(now))
-        if any(now - row.since >= self._quarantine for row in self.state.quarantine.values()):
-            due.append(EndQuarantines(now, self._quarantine, self.fleet.confirmed()))
-        return due
-
     def _calm(self) -> bool:
         """Whether every connected switch has confirmed all there is."""
         here = [name for name in self.fleet.names if self.fleet.is_connected(name)]
         return all(self.fleet.has(name, self.state.revision) for name in here)
-
-    def _due_for(self, migration: Migration, now: float) -> Command | None:
-        """The step that a migration's phase and its switches' confirmations lead to, or None."""
-        if migration.id in self._seen:
-            return self._seen[migration.id]
-        if migration.phase is Phase.ACTIVATED:
-            return self._due_for_activated(migration, now)
-        switches = self._switches_of(migration)
-        if migration.phase is Phase.PREPARING:
-            # Without its segments' flows, and the ways between their edges, the new place is no place to be.
-            if (refusal := self._refusal_by_switch(migration)) is not None:
-                return Fail(migration.id, now, refusal)
-            if all(self.fleet.has(name, migration.step_revision) for name in switches):
-                return Prepared(migration.id, now)
-        if migration.phase is Phase.PREPARED and migration.seen is not None:
-            return Activate(migration.id, now)
-        if now >= migration.started + migration.timeout:
-            pending = ", ".join(self.migration_switches(migration).pending)
-            missing = f"; not confirmed by: {pending}" if pending else ""
-            return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
-        return None
-
-    def _due_for_activated(self, migration: Migration, now: float) -> Command | None:
-        """One place goes when the edge of the other and every switch that is connected have confirmed that it is open."""
-        if migration.commit != "automatic" and not migration.is_returning:
-            return None
-        kept = migration.source if migration.is_returning else migration.target
-        here = [name for name in self._switches_of(migration) if self.fleet.is_connected(name)]
-        if self.state.fabric.servers[kept].switch not in here:
-            return None
-        if not all(self.fleet.has(name, migration.step_revision) for name in here):
-            return None
-        if not migration.is_returning:
-            return Commit(migration.id, now)
-        refusal = self._refusal_by_switch(migration)
-        return Returned(migration.id, now) if refusal is None else Fail(migration.id, now, refusal)
-
-    def _switches_of(self, migration: Migration) -> list[str]:
-        return [name for name in migration.switches if name in self.state.fabric.switches]
-
-    def _refusal_by_switch(self, migration: Migration) -> str | None:
-        """What a switch refused of that which a move cannot do without, in its own words; None: nothing."""
-        concerned = self._owners(migration)
-        faults = (row for name in self._switches_of(migration) for row in self.fleet.faults(name))
-        fault = next((row for row in faults if row.owner[:2] in concerned), None)
-        return f"a switch refused: {fault.error} ({fault.cause})" if fault is not None else None
-
-    def _owners(self, migration: Migration) -> set[tuple[str, ...]]:
-        """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
-        state = self.state
-        found: set[tuple[str, ...]] = {("vm", migration.vm), ("route", migration.vm)}
-        for leg in migration.legs:
-            found.update((kind, leg.cug) for kind in ("cug", "hop", "gateway"))
-            routing_domain = state.cugs[leg.cug].routing_domain
-            if routing_domain is not None:
-                found.update({("routing_domain", routing_domain), ("hop", routed_segment(routing_domain))})
-            found.update(("policy", name) for name in state.policies_of.get(("cug", leg.cug), ()))
-        found.update(("policy", name) for key in (("vm", migration.vm), ("any", "")) for name in state.policies_of.get(key, ()))
-        return found
 
     # What the network says
 
@@ -431,7 +347,7 @@ class Engine:
             try:
                 self.execute(command)
             except StoreError:
-                self._seen[migration.id] = command
+                self._follow_ups.announced(command)
                 raise
             return
         more = self.refusals.due(port, fields["eth_src"], self._clock())

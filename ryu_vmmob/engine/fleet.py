@@ -56,6 +56,8 @@ class Fleet:
         self.revision = revision
         self.dropped: Counter[str] = Counter()
         """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
+        self.on_change: Callable[[str], None] = lambda name: None
+        """Called when a switch came or went, or confirmed or refused something."""
         self.on_confirm: Callable[[str, int, tuple[Fault, ...]], None] = lambda name, revision, faults: None
         """Called when a switch has confirmed everything up to a revision, with what it refused and had not before."""
 
@@ -96,6 +98,7 @@ class Fleet:
     def connected(self, name: str, wake: Callable[[], None], now: float) -> None:
         """A session stands; ``wake`` is called whenever there is something to take."""
         self._places[name] = _Place(wake, now)
+        self.on_change(name)
 
     def disconnected(self, name: str, wake: Callable[[], None]) -> None:
         """The session that gave ``wake`` has ended (a newer one of the same switch stays)."""
@@ -106,6 +109,7 @@ class Fleet:
             del self._places[name]
         else:
             self._places[name] = _Place()
+        self.on_change(name)
 
     def begin_reconciliation(self, name: str) -> int:
         """From now on deltas are kept for this switch; what came before is in the desired state. The revision of that."""
@@ -148,6 +152,7 @@ class Fleet:
         place.faults.extend(found)
         # With nothing else to do it has every later revision too.
         place.confirmed = revision if place.pending else self.revision
+        self.on_change(name)
         self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
 
     def has(self, name: str, revision: int) -> bool:

@@ -1,0 +1,147 @@
+"""What has to follow by itself: the next step of a migration, trees that may grow again, VLAN-IDs that have rested.
+
+Found by looking at the state and at what the switches have confirmed, never remembered apart: after a crash the same look finds
+the same work. Remembered is only where to look: at migrations that changed, and at those of a switch that did. Every half
+second or so all of them are looked at, for time passes by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ryu_vmmob.engine.fleet import Fleet
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
+from ryu_vmmob.model.draft import Change
+from ryu_vmmob.model.migration_steps import Fail, Returned
+from ryu_vmmob.model.objects import Migration, Phase, routed_segment
+from ryu_vmmob.model.state import State
+
+
+class FollowUps:
+    """Where to look for work. ``quarantine`` is how long a VLAN-ID rests, in seconds."""
+
+    def __init__(self, state: State, quarantine: float) -> None:
+        self._quarantine = quarantine
+        self._active: dict[str, tuple[str, ...]] = {}
+        """Migration that is not finished -> its switches."""
+        self._of_switch: dict[str, set[str]] = {}
+        self._touched: set[str] = set()
+        self._failed = False
+        self.batches = {row.id for row in state.batches.values() if row.is_waiting}
+        """Batches that wait for room."""
+        self._seen: dict[str, Activate] = {}
+        for row in state.migrations.values():
+            self._note(row.id, row)
+
+    def adopted(self, change: Change) -> None:
+        """A change has become the state."""
+        for id_ in change.migrations:
+            self._seen.pop(id_, None)
+            self._note(id_, change.state.migrations.get(id_))
+        for id_ in change.batches:
+            batch = change.state.batches.get(id_)
+            (self.batches.add if batch is not None and batch.is_waiting else self.batches.discard)(id_)
+
+    def switch_changed(self, switch: str) -> None:
+        """A switch came, went, or confirmed or refused something."""
+        self._touched.update(self._of_switch.get(switch, ()))
+
+    def failed(self) -> None:
+        """Something that was due was not carried out: the next look is at everything."""
+        self._failed = True
+
+    def announced(self, command: Activate) -> None:
+        """The store did not take an announcement: it is kept, because the VM may not say a word again."""
+        self._seen[command.id] = command
+
+    def due(self, state: State, fleet: Fleet, now: float, *, everything: bool) -> list[Command]:
+        """The steps that are due, each by itself; of ``everything``, or of what has changed since the last look."""
+        everything, self._failed = everything or self._failed, False
+        ids, self._touched = self._active.keys() if everything else self._touched & self._active.keys(), set()
+        found = (self._seen.get(id_) or next_step(state, fleet, state.migrations[id_], now) for id_ in sorted(ids))
+        due = [command for command in found if command is not None]
+        # Trees grow again only when nobody is left who might still forward along an edge that was taken out.
+        if not state.trees_settled and all(
+            fleet.has(name, state.trees_shrunk) for name in fleet.names if fleet.is_connected(name)
+        ):
+            due.append(SettleTrees(now))
+        if everything and any(now - row.since >= self._quarantine for row in state.quarantine.values()):
+            due.append(EndQuarantines(now, self._quarantine, fleet.confirmed()))
+        return due
+
+    def _note(self, id_: str, row: Migration | None) -> None:
+        for switch in self._active.pop(id_, ()):
+            ids = self._of_switch[switch]
+            ids.discard(id_)
+            if not ids:
+                del self._of_switch[switch]
+        if row is not None and not row.phase.is_final:
+            self._active[id_] = row.switches
+            self._touched.add(id_)
+            for switch in row.switches:
+                self._of_switch.setdefault(switch, set()).add(id_)
+
+
+def pending(fleet: Fleet, names: Iterable[str], revision: int) -> list[str]:
+    """Those of the switches that have not confirmed a revision, by name."""
+    return [name for name in sorted(names) if not fleet.has(name, revision)]
+
+
+def next_step(state: State, fleet: Fleet, migration: Migration, now: float) -> Command | None:
+    """The step that a migration's phase and its switches' confirmations lead to, or None."""
+    if migration.phase is Phase.ACTIVATED:
+        return _after_activation(state, fleet, migration, now)
+    late = pending(fleet, _switches(state, migration), migration.step_revision)
+    if migration.phase is Phase.PREPARING:
+        # Without its segments' flows, and the ways between their edges, the new place is no place to be.
+        if (refusal := _refusal_by_switch(state, fleet, migration)) is not None:
+            return Fail(migration.id, now, refusal)
+        if not late:
+            return Prepared(migration.id, now)
+    if migration.phase is Phase.PREPARED and migration.seen is not None:
+        return Activate(migration.id, now)
+    if now >= migration.started + migration.timeout:
+        missing = f"; not confirmed by: {', '.join(late)}" if late else ""
+        return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
+    return None
+
+
+def _after_activation(state: State, fleet: Fleet, migration: Migration, now: float) -> Command | None:
+    """One place goes when the edge of the other and every switch that is connected have confirmed that it is open."""
+    if migration.commit != "automatic" and not migration.is_returning:
+        return None
+    kept = migration.source if migration.is_returning else migration.target
+    here = [name for name in _switches(state, migration) if fleet.is_connected(name)]
+    if state.fabric.servers[kept].switch not in here or pending(fleet, here, migration.step_revision):
+        return None
+    if not migration.is_returning:
+        return Commit(migration.id, now)
+    refusal = _refusal_by_switch(state, fleet, migration)
+    return Returned(migration.id, now) if refusal is None else Fail(migration.id, now, refusal)
+
+
+def _switches(state: State, migration: Migration) -> list[str]:
+    return [name for name in migration.switches if name in state.fabric.switches]
+
+
+def _refusal_by_switch(state: State, fleet: Fleet, migration: Migration) -> str | None:
+    """What a switch refused of that which a move cannot do without, in its own words; None: nothing."""
+    faults = [row for name in _switches(state, migration) for row in fleet.faults(name)]
+    if not faults:
+        return None
+    concerned = _owners(state, migration)
+    fault = next((row for row in faults if row.owner[:2] in concerned), None)
+    return f"a switch refused: {fault.error} ({fault.cause})" if fault is not None else None
+
+
+def _owners(state: State, migration: Migration) -> set[tuple[str, ...]]:
+    """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
+    found: set[tuple[str, ...]] = {("vm", migration.vm), ("route", migration.vm)}
+    for leg in migration.legs:
+        found.update((kind, leg.cug) for kind in ("cug", "hop", "gateway"))
+        routing_domain = state.cugs[leg.cug].routing_domain
+        if routing_domain is not None:
+            found.update({("routing_domain", routing_domain), ("hop", routed_segment(routing_domain))})
+        found.update(("policy", name) for name in state.policies_of.get(("cug", leg.cug), ()))
+    found.update(("policy", name) for key in (("vm", migration.vm), ("any", "")) for name in state.policies_of.get(key, ()))
+    return found
