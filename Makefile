@@ -3,12 +3,12 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-mininet test-pythons conformance lint demo bench dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-pythons conformance lint demo bench dist lock clean
 
 help:
 	@echo 'make demo           set up, then the demonstration: a VM moves between racks and data centres under traffic (root)'
-	@echo 'make test           set up, then all tests: lint, unit, property, conformance, ovs, mininet'
-	@echo 'make test-TIER      one tier of them: unit, property, conformance, ovs, mininet; ARGS="-k name" goes to pytest'
+	@echo 'make test           set up, then all tests: lint, unit, property, conformance, ovs, browser, mininet'
+	@echo 'make test-TIER      one tier of them: unit, property, conformance, ovs, browser, mininet; ARGS="-k name" goes to pytest'
 	@echo 'make conformance    runs the tests of the requirements R1 to R49 and writes docs/conformance.md (root for all of them)'
 	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
 	@echo 'make lint           ruff and mypy'
@@ -23,7 +23,7 @@ setup:
 test: setup
 	@tools/test.sh $(ARGS)
 
-test-unit test-property test-conformance test-ovs test-mininet: test-%: setup
+test-unit test-property test-conformance test-ovs test-browser test-mininet: test-%: setup
 	@$(PYTEST) tests/$* $(ARGS)
 
 conformance: setup

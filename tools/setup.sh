@@ -27,6 +27,7 @@ ethtool      ethtool
 tcpdump      tcpdump
 ping         iputils-ping
 openssl      openssl
+chromium     chromium
 '
 
 suits() { "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null; }

@@ -1,10 +1,10 @@
 #!/bin/sh
-# All test tiers in order: lint, unit, property, conformance, ovs, mininet. Exit status 0 only if every one of them passed.
+# All test tiers in order: lint, unit, property, conformance, ovs, browser, mininet. Exit status 0 only if every one of them passed.
 # pytest's own summary comes last; what a machine cannot run is skipped there with the reason.
 set -u
 cd "$(dirname "$0")/.."
 tiers=''
-for tier in unit property conformance ovs mininet; do
+for tier in unit property conformance ovs browser mininet; do
     [ ! -d tests/$tier ] || tiers="$tiers tests/$tier"
 done
 tools/lint.sh

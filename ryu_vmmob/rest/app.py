@@ -16,21 +16,7 @@ from webob import Request, Response
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.rest import (
-    batches,
-    bodies,
-    bulk,
-    cugs,
-    events,
-    fabric,
-    fabric_reload,
-    formats,
-    migrations,
-    policies,
-    system,
-    trace,
-    vms,
-)  # fmt: skip
+from ryu_vmmob.rest import batches, bodies, bulk, cugs, dashboard, events, fabric, fabric_reload, fmt, formats, migrations, policies, skip, system, trace, vms
 from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
@@ -106,7 +92,8 @@ class RestApp:
             # The client is told no more than that: a traceback shows how the controller is built.
             _LOG.exception("%s %s failed", request.method, environ.get("PATH_INFO"))
             response = Problem(500, "the controller failed at this request; its log says why").response()
-        response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
         chunks: Iterable[bytes] = response(environ, start_response)
         return chunks
 
@@ -115,6 +102,9 @@ class RestApp:
             path = request.path_info
         except UnicodeDecodeError as error:
             raise Problem(400, "the path is not UTF-8 text") from error
+        page = dashboard.respond(request, path)
+        if page is not None:
+            return page
         if not self.router.is_open(path):
             self._guard.check(request)
         if is_websocket(request):

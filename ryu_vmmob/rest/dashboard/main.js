@@ -1,0 +1,127 @@
+// The page: who draws what, and what opens what.
+
+import { hooks, token } from "./api.js";
+import { h, redraw } from "./dom.js";
+import { Live } from "./live.js";
+import { drawLog } from "./log.js";
+import { FabricMap } from "./map.js";
+import { drawMoves } from "./moves.js";
+import { colourOf } from "./scene.js";
+import { searchBox } from "./search.js";
+import { Site } from "./site.js";
+import { drawStatus } from "./status.js";
+import { externalPanel, serverPanel, switchPanel } from "./things.js";
+import { vmPanel } from "./vm.js";
+
+const at = (id) => document.getElementById(id);
+const PANELS = { vm: vmPanel, server: serverPanel, switch: switchPanel, external: externalPanel };
+
+const site = new Site();
+const map = new FabricMap(at("map"), at("map-says"), open);
+let panel = null;
+let cameFrom = null;
+
+function open(kind, name) {
+  if (kind === "moves") return reveal(at("moves"));
+  if (kind === "refused") {
+    at("log-filter").value = "refused";
+    draw();
+    return reveal(at("log"));
+  }
+  if (!panel) cameFrom = document.activeElement;
+  map.showPath(null);
+  map.pick(kind, name);
+  panel = PANELS[kind](site, name, (path) => map.showPath(path));
+  const close = h("button.plain", { type: "button", onclick: shut, "aria-label": "Close" }, "✕");
+  at("details").replaceChildren(h("div.bar", {}, h("h2", {}, panel.title), close), panel.element);
+  at("details").hidden = false;
+  at("details").setAttribute("aria-label", panel.title);
+  at("details").focus({ preventScroll: true });
+  at("details").scrollIntoView({ block: "nearest" });
+  return undefined;
+}
+
+function reveal(element) {
+  element.scrollIntoView({ block: "nearest" });
+  element.setAttribute("tabindex", element.getAttribute("tabindex") ?? "-1");
+  element.focus({ preventScroll: true });
+}
+
+function shut() {
+  if (!panel) return;
+  panel = null;
+  at("details").hidden = true;
+  at("details").replaceChildren();
+  map.showPath(null);
+  map.pick(null);
+  (cameFrom?.isConnected ? cameFrom : at("find")).focus({ preventScroll: true });
+}
+
+function drawLegend() {
+  const cugs = [...site.cugs.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((row) => {
+    const members = [...site.vms.values()].filter((vm) => vm.interfaces.some((nic) => nic.cug === row.name)).map((vm) => vm.name);
+    return { name: row.name, colour: colourOf(site, row.name), members, domain: row.routing_domain };
+  });
+  redraw(at("legend"), cugs, () => cugs.map((row) => {
+    const button = h("button.cug", { type: "button", "data-key": `cug/${row.name}`, "aria-pressed": "false",
+      title: row.domain ? `routing domain ${row.domain}` : "in no routing domain" },
+    h(`span.swatch.cug${row.colour}`, { "aria-hidden": "true" }), `${row.name} · ${row.members.length}`);
+    button.addEventListener("click", () => {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      for (const other of at("legend").querySelectorAll("button")) other.setAttribute("aria-pressed", "false");
+      button.setAttribute("aria-pressed", String(on));
+      map.only(on ? new Set(row.members) : null);
+    });
+    return h("li", {}, button);
+  }));
+}
+
+function draw() {
+  drawStatus(at("status"), site);
+  if (!site.fabric) return;
+  at("fabric-name").textContent = site.fabric.fabric;
+  at("forget").hidden = !token.get();
+  map.draw(site);
+  drawLegend();
+  drawMoves(at("moves-list"), site);
+  drawLog(at("log"), site, at("log-filter").value);
+  panel?.update();
+  document.body.dataset.drawn = String(site.fabric.revision);
+}
+
+/** Ask for the token until there is one. */
+hooks.askToken = (wrong) => new Promise((done) => {
+  const dialog = at("token-dialog");
+  at("token-wrong").textContent = wrong;
+  at("token").value = "";
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.addEventListener("close", () => {
+    token.set(at("token").value.trim());
+    done();
+  }, { once: true });
+  dialog.showModal();
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-open]");
+  if (button) open(button.dataset.open, button.dataset.name);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !at("token-dialog").open) shut();
+  if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) {
+    at("find").focus();
+    event.preventDefault();
+  }
+});
+at("forget").addEventListener("click", () => {
+  token.forget();
+  location.reload();
+});
+at("zoom-in").addEventListener("click", () => map.zoom(1.25));
+at("zoom-out").addEventListener("click", () => map.zoom(0.8));
+at("zoom-all").addEventListener("click", () => map.fit());
+at("log-filter").addEventListener("change", draw);
+searchBox(at("find"), at("found"), site, open);
+site.addEventListener("change", draw);
+draw();
+new Live(site).start();

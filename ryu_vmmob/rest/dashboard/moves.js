@@ -1,0 +1,107 @@
+// Moves: the list, and what there is to say and to do about each.
+
+import { ApiError, part, post } from "./api.js";
+import { clock, count, h, link, redraw, span, table } from "./dom.js";
+import { isFinal } from "./site.js";
+
+const STEPS = ["preparing", "prepared", "activated", "committed"];
+const SHOWN = 30;
+const SIGN = { committed: "✓", aborted: "⚠", failed: "✕" };
+const MEANING = {
+  preparing: "the switches make the new place ready",
+  prepared: "traffic goes to both places; waiting for the VM to appear at the new one",
+  activated: "the VM runs at the new place; the old one is closed",
+  committed: "over; nothing is left at the old place",
+  aborted: "over; everything is as before",
+  failed: "over; a switch refused what the move needs",
+};
+
+/** What may be done in each state: [step, words]. */
+const DOABLE = {
+  preparing: [["abort", "Abort"]],
+  prepared: [["activate", "Activate"], ["abort", "Abort"]],
+  activated: [["commit", "Commit"], ["abort", "Abort"]],
+};
+
+const since = (row, entry) => (Date.parse(entry.time) - Date.parse(row.timeline[0].time)) / 1000;
+
+/** Seconds without a sure way: what REST says, else null. */
+export const gapOf = (row) => row.gap ?? null;
+
+export function drawMoves(element, site) {
+  const rows = [...site.migrations.values()].reverse()
+    .sort((a, b) => Number(isFinal(a)) - Number(isFinal(b))).slice(0, SHOWN);
+  const domains = new Map(site.fabric.servers.map((server) => [server.name, server.l2_domain]));
+  redraw(element, [rows, site.fabric.revision], () => (rows.length
+    ? rows.map((row) => moveRow(row, domains))
+    : h("p.quiet", {}, "No move yet. Choose a VM to move it.")));
+}
+
+function moveRow(row, domains) {
+  const active = !isFinal(row);
+  return h(`article.move.${row.state}`, { "data-migration": row.id },
+    h("div.head", {},
+      link("vm", row.vm),
+      h("span", {}, `${row.from} → ${row.to}`),
+      h(`span.state.${row.state}`, { title: MEANING[row.state] ?? "" }, `${SIGN[row.state] ?? "⇄"} ${row.state}`)),
+    active ? steps(row) : null,
+    active ? buttons(row) : null,
+    moveDetails(row, domains, active));
+}
+
+function steps(row) {
+  const at = STEPS.indexOf(row.state);
+  return h("ol.steps", { "aria-label": `Step ${at + 1} of 4: ${row.state}` }, STEPS.map((step, number) => {
+    const entry = row.timeline.find((each) => each.state === step);
+    return h(`li.${number < at ? "done" : number === at ? "now" : "ahead"}`, {}, h("span", {}, step),
+      h("small", {}, entry ? (number ? `+${span(since(row, entry))}` : clock(entry.time)) : "\u00a0"));
+  }));
+}
+
+function buttons(row) {
+  const said = h("p.bad", { role: "alert" });
+  const act = async (step) => {
+    said.textContent = "";
+    try {
+      await post(`/v1/migrations/${part(row.id)}/${step}`);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      said.textContent = error.message;
+    }
+  };
+  const pending = row.switches.pending;
+  return h("div.act", {},
+    (DOABLE[row.state] ?? []).map(([step, text]) => h(`button${step === "abort" ? ".danger" : ""}`, {
+      type: "button", onclick: () => act(step), "data-key": `${row.id}/${step}`, "aria-label": `${text} the move of ${row.vm}` }, text)),
+    h("span.quiet", {}, pending.length ? `waits for ${pending.join(", ")}` : `${count(row.switches.acknowledged.length, "switch", "switches")} confirmed`),
+    said);
+}
+
+/** VLAN-IDs, timeline and gap of a move, to unfold. */
+export function moveDetails(row, domains, open) {
+  const gap = gapOf(row);
+  const tag = (number, server) => `${number ?? "untagged"}${domains.get(server) ? ` in ${domains.get(server)}` : ""}`;
+  return h("details", { open, "data-key": `details/${row.id}` },
+    h("summary", { "data-key": `summary/${row.id}` }, isFinal(row) ? `${clock(row.timeline[0].time)}${row.reason ? ` · ${row.reason}` : ""}` : "VLAN-IDs and timeline"),
+    table("VLAN-IDs", ["CUG", "VLAN-ID before", "after"],
+      row.interfaces.map((leg) => [leg.cug, tag(leg.from_vlan_id, row.from), tag(leg.to_vlan_id, row.to)])),
+    table("Timeline", ["State", "After", "Flow-mods", "Confirmed by"], row.timeline.map((entry) => [
+      entry.state, span(since(row, entry)), flowMods(entry), confirmations(row, entry)])),
+    h("p.quiet", {}, gap === null ? "" : `Gap: ${span(gap)} from the activation until the last switch had confirmed. `,
+      `${row.mode}, delivery ${row.delivery}, activated by ${row.activate_on}, commit ${row.commit} · ${row.id}`));
+}
+
+function flowMods(entry) {
+  const rows = Object.entries(entry.flow_mods);
+  const sum = rows.reduce((total, [, number]) => total + number, 0);
+  return rows.length ? h("span", { title: rows.map(([name, number]) => `${name} ${number}`).join(", ") }, String(sum)) : "none";
+}
+
+function confirmations(row, entry) {
+  const names = Object.keys(entry.flow_mods);
+  if (!names.length) return "—";
+  const times = entry.acknowledged;
+  return h("ul.plain", {}, names.map((name) => h("li", {}, `${name}: ${entry.flow_mods[name]}`,
+    times ? (times[name] ? `, after ${span((Date.parse(times[name]) - Date.parse(entry.time)) / 1000)}` : ", not yet")
+      : row.switches.pending.includes(name) && entry === row.timeline.at(-1) ? ", not yet" : "")));
+}

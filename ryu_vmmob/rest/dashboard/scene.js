@@ -1,0 +1,115 @@
+// What is drawn: nodes and edges with their labels and classes, out of what is known. Pure.
+
+import { aggregated, positions, SIZE } from "./layout.js";
+
+const switchOf = (port) => port.slice(0, port.lastIndexOf(":"));
+const portOf = (port) => port.slice(port.lastIndexOf(":") + 1);
+
+export const COLOURS = 8;
+
+/** A number from 0 for each CUG, in order of name: its colour. */
+export function colourOf(site, cug) {
+  return [...site.cugs.keys()].sort().indexOf(cug) % COLOURS;
+}
+
+const STANDING = { ok: "", away: "✕ not connected", behind: "⚠ behind", faults: "⚠ refused flows" };
+
+/** All elements as {id: {group, data, classes, position}}. */
+export function scene(site) {
+  const { fabric } = site;
+  const places = positions(site);
+  const counted = aggregated(site);
+  const found = new Map();
+  const put = (group, id, data, classes = "") => {
+    const place = places.get(id);
+    const size = place ? { w: place.w, h: place.h } : {};
+    found.set(id, { group, data: { id, ...size, ...data }, classes, position: place && { x: place.x, y: place.y } });
+  };
+  const domains = new Map(fabric.l2_domains.map((row) => [row.name, row]));
+  const lived = new Set(fabric.switches.map((row) => row.l2_domain).filter(Boolean));
+
+  for (const row of fabric.data_centers) {
+    if (fabric.switches.some((each) => each.data_center === row.name)) {
+      put("nodes", `dc:${row.name}`, { kind: "dc", name: row.name, label: `data centre ${row.name}` }, "dc");
+    }
+  }
+  for (const name of lived) {
+    const domain = domains.get(name);
+    const parent = domain.data_center && found.has(`dc:${domain.data_center}`) ? `dc:${domain.data_center}` : undefined;
+    put("nodes", `dom:${name}`, { kind: "domain", name, label: `${name} · VLAN ${domain.vlan_ids}`, parent }, "domain");
+  }
+  const boxOf = new Map();
+  for (const row of fabric.switches) {
+    const parent = row.l2_domain ? `dom:${row.l2_domain}` : row.data_center ? `dc:${row.data_center}` : undefined;
+    boxOf.set(row.name, parent);
+    const standing = site.standing(row.name);
+    const behind = site.switches.get(row.name)?.behind;
+    const words = standing === "behind" ? `⚠ ${behind} behind` : STANDING[standing];
+    put("nodes", `sw:${row.name}`, { kind: "switch", name: row.name, label: words ? `${row.name}\n${words}` : row.name, parent },
+      `switch ${row.role} ${standing}`);
+  }
+  const numbers = new Map();
+  for (const vm of site.vms.values()) numbers.set(vm.server, (numbers.get(vm.server) ?? 0) + 1);
+  for (const row of fabric.servers) {
+    const number = numbers.get(row.name) ?? 0;
+    const refused = site.switches.get(switchOf(row.attach[0]))?.refused?.[row.name];
+    const label = `${row.name}${refused ? " ⚠" : ""}${counted ? `\n${number} VM${number === 1 ? "" : "s"}` : ""}`;
+    put("nodes", `srv:${row.name}`, { kind: "server", name: row.name, label, parent: boxOf.get(switchOf(row.attach[0])) },
+      `server${counted ? " counted" : ""}${row.tagging === "untagged" ? " untagged" : ""}${refused ? " refused" : ""}`);
+    row.attach.forEach((port, at) => put("edges", `at:${row.name}:${at}`,
+      { source: `sw:${switchOf(port)}`, target: `srv:${row.name}`, kind: "server", name: row.name }, "attach"));
+  }
+  links(fabric, places, put);
+  for (const row of fabric.externals) {
+    put("nodes", `ext:${row.name}`, { kind: "external", name: row.name, label: `${row.name}${row.up ? "" : "\n✕ down"}` },
+      `external${row.up ? "" : " away"}`);
+    put("edges", `xt:${row.name}`, { source: `ext:${row.name}`, target: `sw:${switchOf(row.attach)}` }, `attach${row.up ? "" : " down"}`);
+  }
+  vms(site, places, put);
+  return found;
+}
+
+function links(fabric, places, put) {
+  const between = new Map();
+  for (const row of fabric.links) {
+    const [a, b] = [switchOf(row.a), switchOf(row.b)];
+    const pair = [a, b].sort().join(" ");
+    const number = between.get(pair) ?? 0;
+    between.set(pair, number + 1);
+    const [from, to] = [places.get(`sw:${a}`), places.get(`sw:${b}`)];
+    const level = from && to && from.y === to.y;
+    // Links along a row bend over whoever stands between; parallel ones lie beside each other.
+    const bend = level ? (from.x < to.x ? -1 : 1) * (26 + Math.abs(from.x - to.x) * 0.09 + number * 16) : number ? 16 * number : 0;
+    put("edges", `ln:${row.name}`, {
+      source: `sw:${a}`, target: `sw:${b}`, kind: "link", name: row.name, bend,
+      label: level ? row.l2_domain : "", ends: `${portOf(row.a)} – ${portOf(row.b)}`,
+    }, `link${row.up ? "" : " down"}${bend ? " bent" : ""}`);
+  }
+}
+
+function vms(site, places, put) {
+  for (const vm of site.vms.values()) {
+    const move = site.moveOf(vm.name);
+    const first = vm.interfaces[0];
+    const colour = `cug${colourOf(site, first?.cug)}`;
+    const more = vm.interfaces.length > 1 ? ` +${vm.interfaces.length - 1}` : "";
+    const tag = (number) => (number === null || number === undefined ? "untagged" : `${number}`);
+    const second = first ? `${first.cug}${more} · ${tag(first.guest_vlan_id ?? first.vlan_id)}` : "";
+    if (places.has(`vm:${vm.name}`)) {
+      put("nodes", `vm:${vm.name}`, { kind: "vm", name: vm.name, server: vm.server, label: `${vm.name}\n${second}` },
+        `vm ${colour}${move ? " moving" : ""}`);
+    }
+    if (move && places.has(`ghost:${vm.name}`)) {
+      const arriving = move.to !== vm.server;
+      const leg = move.interfaces[0];
+      const there = leg ? ` · ${tag(arriving ? leg.to_vlan_id : leg.from_vlan_id)}` : "";
+      const word = arriving ? (move.state === "preparing" ? "preparing" : "ready") : "leaving";
+      put("nodes", `ghost:${vm.name}`, { kind: "vm", name: vm.name, label: `${vm.name}\n${word}${there}` }, `vm ghost ${colour}`);
+      const [source, target] = arriving ? ["vm", "ghost"] : ["ghost", "vm"];
+      put("edges", `mv:${vm.name}`, { source: `${source}:${vm.name}`, target: `${target}:${vm.name}`, kind: "vm", name: vm.name,
+        label: `${vm.name}: ${move.state}` }, "move");
+    }
+  }
+}
+
+export { SIZE };

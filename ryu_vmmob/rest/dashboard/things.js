@@ -1,0 +1,89 @@
+// Servers, switches and external networks: what there is to say, and the evacuation of a server or switch.
+
+import { ApiError, part, post } from "./api.js";
+import { count, clock, h, link, redraw, table } from "./dom.js";
+
+const switchOf = (port) => port.slice(0, port.lastIndexOf(":"));
+
+function list(rows) {
+  return h("dl", {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== "")
+    .flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+export function serverPanel(site, name) {
+  const facts = h("div", {});
+  const update = () => {
+    const row = site.fabric.servers.find((each) => each.name === name);
+    const vms = [...site.vms.values()].filter((vm) => vm.server === name).map((vm) => vm.name).sort();
+    const refused = row && site.switches.get(switchOf(row.attach[0]))?.refused?.[name];
+    redraw(facts, [row, vms, refused], () => (row ? [
+      list([["Description", row.description], ["Data centre", row.data_center], ["L2 domain", row.l2_domain ?? "a trivial one: no VLAN-IDs"],
+        ["Attached to", [link("switch", switchOf(row.attach[0])), ` ${row.attach.join(", ")}`]],
+        ["Refused frames", refused ? h("span.warn", {}, `⚠ ${refused}`) : null]]),
+      h("h3", {}, count(vms.length, "VM")), h("ul.names", {}, vms.map((vm) => h("li", {}, link("vm", vm)))),
+    ] : h("p", {}, `Server ${name} is not in the fabric any more.`)));
+  };
+  update();
+  return { title: `Server ${name}`, element: h("div", {}, facts, evacuation("servers", name)), update };
+}
+
+export function switchPanel(site, name) {
+  const facts = h("div", {});
+  const update = () => {
+    const row = site.switches.get(name);
+    const standing = site.standing(name);
+    redraw(facts, [row, standing], () => (row ? [
+      standing === "away" ? h("p.verdict.bad", {}, "✕ It is not connected. It goes on with the flows it has; what it misses, it gets when it is back.") : null,
+      standing === "behind" ? h("p.verdict.warn", {}, `⚠ It has not confirmed the newest ${count(row.behind, "change")}.`) : null,
+      row.faults.length ? [h("p.verdict.warn", {}, `⚠ It refused ${count(row.faults.length, "flow or group", "flows or groups")}.`),
+        table("Refused", ["Error", "What", "Whose"], row.faults.map((fault) => [fault.error, fault.cause, fault.owner.reason]))] : null,
+      list([["Description", row.description], ["Role", row.role], ["Data centre", row.data_center], ["L2 domain", row.l2_domain],
+        ["Datapath", h("span.mono", {}, row.dpid)], ["Dialect", row.dialect], ["Connected", row.connected_since ? `since ${clock(row.connected_since)}` : "no"],
+        ["In step", row.in_step ? "yes" : `no, ${row.behind} behind`], ["Groups", row.groups],
+        ["Flows", `${Object.values(row.flows).reduce((sum, number) => sum + number, 0)}${row.max_flows ? ` of at most ${row.max_flows}` : ""}`]]),
+      table("Flows by table", ["Table", "Flows"], Object.entries(row.flows)),
+      Object.keys(row.refused).length ? table("Refused frames", ["Server", "Frames refused"],
+        Object.entries(row.refused).map(([server, number]) => [link("server", server), h("span.warn", {}, `⚠ ${number}`)])) : null,
+    ] : h("p", {}, `Switch ${name} is not in the fabric any more.`)));
+  };
+  update();
+  return { title: `Switch ${name}`, element: h("div", {}, facts, evacuation("switches", name)), update };
+}
+
+export function externalPanel(site, name) {
+  const facts = h("div", {});
+  const update = () => {
+    const row = site.fabric.externals.find((each) => each.name === name);
+    redraw(facts, row, () => (row ? list([["Description", row.description], ["Attached to", [link("switch", switchOf(row.attach)), ` ${row.attach}`]],
+      ["Up", row.up ? "yes" : h("span.bad", {}, "✕ no")], ["VLAN-ID", row.vlan_id ?? "untagged"], ["Routing domain", row.routing_domain],
+      ["Addresses", row.addresses.join(", ")], ["Prefixes", row.prefixes.join(", ")], ["Next hops", row.next_hops.join(", ")],
+      ["Answering", Object.keys(row.neighbours).join(", ") || "nobody"]]) : h("p", {}, `External network ${name} is not in the fabric any more.`)));
+  };
+  update();
+  return { title: `External network ${name}`, element: h("div", {}, facts), update };
+}
+
+/** First the plan, then, when it is confirmed, the batch. */
+function evacuation(resource, name) {
+  const path = `/v1/${resource}/${part(name)}/evacuate`;
+  const place = h("div", { "aria-live": "polite" });
+  const attempt = async (work) => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      place.replaceChildren(h("p.bad", {}, error.status === 404 ? "This controller cannot evacuate." : error.message));
+    }
+  };
+  const begin = () => attempt(async () => {
+    const batch = await post(path, {});
+    place.replaceChildren(h("p", {}, `Batch ${batch.id}: ${count(batch.total, "VM")}. Its moves are in the list below.`));
+  });
+  const plan = () => attempt(async () => {
+    const found = await post(`${path}?dry_run=true`, {});
+    place.replaceChildren(
+      table("Plan", ["VM", "From", "To"], found.vms.map((row) => [link("vm", row.vm), row.from, row.to ?? `✕ ${row.reason ?? "nowhere"}`])),
+      found.total ? h("p.buttons", {}, h("button.danger", { type: "button", onclick: begin }, `Evacuate ${count(found.total, "VM")}`)) : h("p.quiet", {}, "Nothing is here."));
+  });
+  return h("div", {}, h("h3", {}, "Evacuate"), h("p.buttons", {}, h("button", { type: "button", onclick: plan }, "Show the plan")), place);
+}
