@@ -2,16 +2,16 @@
 // is always drawn the same way. Pure: facts in, positions out.
 
 export const SIZE = {
-  chip: { w: 104, h: 32 },
-  server: { pad: 7, head: 20, gap: 16 },
+  chip: { w: 104, h: 34 },
+  server: { pad: 7, head: 20, gap: 12 },
   small: { w: 104, h: 40 },
   switch: { w: 132, h: 42 },
   external: { w: 132, h: 40 },
 };
-const ROW = 132; // between the middles of two rows of switches
-const DOMAIN_GAP = 76;
-const BLOCK_GAP = 34;
-const CENTER_GAP = 110;
+const ROW = 124; // between the middles of two rows of switches
+const DOMAIN_GAP = 62;
+const BLOCK_GAP = 24;
+const CENTER_GAP = 132; // the frames on both sides of it, and a gap
 
 /** So many VMs are drawn one by one; with more, a server says how many it has. */
 export const MANY_VMS = 160;
@@ -54,7 +54,7 @@ export function occupants(site) {
   const counted = aggregated(site);
   for (const vm of site.vms.values()) {
     const move = site.moveOf(vm.name);
-    if (!counted || move) found.get(vm.server)?.push({ vm: vm.name, ghost: false });
+    if (!counted || move || site.picked === vm.name) found.get(vm.server)?.push({ vm: vm.name, ghost: false });
     const other = move && (move.to === vm.server ? move.from : move.to);
     if (other && other !== vm.server) found.get(other)?.push({ vm: vm.name, ghost: true });
   }
@@ -89,7 +89,7 @@ function blocks(site, inside, perRow) {
   for (const [at, names] of hung) {
     const block = found.get(at);
     if (!block) continue;
-    let y = SIZE.switch.h / 2 + 46;
+    let y = SIZE.switch.h / 2 + 38;
     for (let start = 0; start < names.length; start += perRow) {
       const line = names.slice(start, start + perRow);
       const sizes = line.map((name) => serverSize(counted ? inside.get(name).length : tallest, counted));
@@ -147,7 +147,7 @@ function arrange(site, inside, rank, perRow) {
     left += CENTER_GAP;
   }
   const deepest = Math.max(0, ...[...block.values()].map((row) => row.h));
-  return { x, block, top, width: left - CENTER_GAP, height: (top + 1) * ROW + deepest };
+  return { x, block, top, width: left - CENTER_GAP, height: (top + 2) * ROW + deepest };
 }
 
 /** {id: {x, y, w, h}} of all that is drawn by itself; ids are "sw:", "srv:", "vm:", "ghost:" and "ext:" with the name. */

@@ -33,15 +33,16 @@ export class Live {
       for (const row of page.items) this.site.note(row);
       this.last = page.last;
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status === 0) return this.lose();
+      if (!(error instanceof ApiError) || error.status !== 404) return this.lose();
     }
     try {
       this.revision = (await get("/readyz", { accept: [503] })).revision;
       await this.site.loadAll();
       this.say("polling");
-    } catch (error) {
-      return this.lose(error);
+    } catch {
+      return this.lose();
     }
+    if (this.last === null) this.compare({ migrations: new Map(), switches: new Map() });
     if (this.last !== null) this.listen();
     return undefined;
   }
@@ -108,12 +109,9 @@ export class Live {
   compare({ migrations, switches }) {
     const { site } = this;
     const now = new Date().toISOString();
-    for (const row of site.migrations.values()) {
-      const known = migrations.get(row.id)?.timeline.length ?? 0;
-      for (const entry of row.timeline.slice(known)) {
-        site.note({ event: `migration.${entry.state}`, time: entry.time, vm: row.vm, from: row.from, to: row.to, reason: row.reason });
-      }
-    }
+    const steps = [...site.migrations.values()].flatMap((row) => row.timeline.slice(migrations.get(row.id)?.timeline.length ?? 0)
+      .map((entry) => ({ event: `migration.${entry.state}`, time: entry.time, vm: row.vm, from: row.from, to: row.to, reason: row.reason })));
+    for (const row of steps.sort((a, b) => Date.parse(a.time) - Date.parse(b.time))) site.note(row);
     for (const [name, row] of site.switches) {
       const before = switches.get(name);
       if (before && before.connected !== row.connected) {

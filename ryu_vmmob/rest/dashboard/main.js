@@ -6,7 +6,7 @@ import { Live } from "./live.js";
 import { drawLog } from "./log.js";
 import { FabricMap } from "./map.js";
 import { drawMoves } from "./moves.js";
-import { colourOf } from "./scene.js";
+import { colours } from "./scene.js";
 import { searchBox } from "./search.js";
 import { Site } from "./site.js";
 import { drawStatus } from "./status.js";
@@ -20,6 +20,7 @@ const site = new Site();
 const map = new FabricMap(at("map"), at("map-says"), open);
 let panel = null;
 let cameFrom = null;
+let only = null; // the CUG that stands out
 
 function open(kind, name) {
   if (kind === "moves") return reveal(at("moves"));
@@ -30,6 +31,8 @@ function open(kind, name) {
   }
   if (!panel) cameFrom = document.activeElement;
   map.showPath(null);
+  site.picked = kind === "vm" ? name : null;
+  map.draw(site);
   map.pick(kind, name);
   panel = PANELS[kind](site, name, (path) => map.showPath(path));
   const close = h("button.plain", { type: "button", onclick: shut, "aria-label": "Close" }, "✕");
@@ -54,23 +57,28 @@ function shut() {
   at("details").replaceChildren();
   map.showPath(null);
   map.pick(null);
+  site.picked = null;
+  map.draw(site);
   (cameFrom?.isConnected ? cameFrom : at("find")).focus({ preventScroll: true });
 }
 
 function drawLegend() {
-  const cugs = [...site.cugs.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((row) => {
-    const members = [...site.vms.values()].filter((vm) => vm.interfaces.some((nic) => nic.cug === row.name)).map((vm) => vm.name);
-    return { name: row.name, colour: colourOf(site, row.name), members, domain: row.routing_domain };
-  });
-  redraw(at("legend"), cugs, () => cugs.map((row) => {
-    const button = h("button.cug", { type: "button", "data-key": `cug/${row.name}`, "aria-pressed": "false",
+  const hue = colours(site);
+  const rows = new Map([...hue].map(([name, colour]) => [name, { name, colour, members: [], servers: [], domain: site.cugs.get(name).routing_domain }]));
+  for (const vm of site.vms.values()) {
+    for (const cug of new Set(vm.interfaces.map((nic) => nic.cug))) {
+      rows.get(cug)?.members.push(vm.name);
+      rows.get(cug)?.servers.push(vm.server);
+    }
+  }
+  redraw(at("legend"), [...rows.values()], () => [...rows.values()].map((row) => {
+    const button = h("button.cug", { type: "button", "data-key": `cug/${row.name}`, "aria-pressed": String(only === row.name),
       title: row.domain ? `routing domain ${row.domain}` : "in no routing domain" },
     h(`span.swatch.cug${row.colour}`, { "aria-hidden": "true" }), `${row.name} · ${row.members.length}`);
     button.addEventListener("click", () => {
-      const on = button.getAttribute("aria-pressed") !== "true";
-      for (const other of at("legend").querySelectorAll("button")) other.setAttribute("aria-pressed", "false");
-      button.setAttribute("aria-pressed", String(on));
-      map.only(on ? new Set(row.members) : null);
+      only = only === row.name ? null : row.name;
+      for (const other of at("legend").querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button && only !== null));
+      map.only(only && new Set([...row.members.map((name) => `vm:${name}`), ...row.servers.map((name) => `srv:${name}`)]));
     });
     return h("li", {}, button);
   }));

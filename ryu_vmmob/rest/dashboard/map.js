@@ -139,9 +139,9 @@ export class FabricMap {
     this.mark();
   }
 
-  /** Only these CUG's VMs stand out; null: all do. */
-  only(vms) {
-    this.few = vms;
+  /** Only these nodes ("vm:…", "srv:…") stand out of all VMs and servers; null: all do. */
+  only(ids) {
+    this.few = ids;
     this.mark();
   }
 
@@ -155,7 +155,7 @@ export class FabricMap {
         for (const id of path.nodes) cy.getElementById(id).removeClass("dim").addClass("onpath");
         for (const [id, label] of path.edges) cy.getElementById(id).removeClass("dim").addClass("onpath").data("hop", label);
       } else if (few) {
-        cy.nodes(".vm").forEach((node) => { if (!few.has(node.data("name"))) node.addClass("dim"); });
+        cy.nodes(".vm, .server.counted").forEach((node) => { if (!few.has(node.id())) node.addClass("dim"); });
       }
     });
   }

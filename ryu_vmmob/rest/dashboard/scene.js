@@ -1,15 +1,15 @@
 // What is drawn: nodes and edges with their labels and classes, out of what is known. Pure.
 
-import { aggregated, positions, SIZE } from "./layout.js";
+import { aggregated, positions } from "./layout.js";
 
 const switchOf = (port) => port.slice(0, port.lastIndexOf(":"));
 const portOf = (port) => port.slice(port.lastIndexOf(":") + 1);
 
 export const COLOURS = 8;
 
-/** A number from 0 for each CUG, in order of name: its colour. */
-export function colourOf(site, cug) {
-  return [...site.cugs.keys()].sort().indexOf(cug) % COLOURS;
+/** {CUG: number of its colour, from 0}, in order of name. */
+export function colours(site) {
+  return new Map([...site.cugs.keys()].sort().map((name, at) => [name, at % COLOURS]));
 }
 
 const STANDING = { ok: "", away: "✕ not connected", behind: "⚠ behind", faults: "⚠ refused flows" };
@@ -33,10 +33,12 @@ export function scene(site) {
       put("nodes", `dc:${row.name}`, { kind: "dc", name: row.name, label: `data centre ${row.name}` }, "dc");
     }
   }
+  const served = new Set(fabric.servers.map((row) => switchOf(row.attach[0])));
+  const low = new Set(fabric.switches.filter((row) => served.has(row.name)).map((row) => row.l2_domain));
   for (const name of lived) {
     const domain = domains.get(name);
     const parent = domain.data_center && found.has(`dc:${domain.data_center}`) ? `dc:${domain.data_center}` : undefined;
-    put("nodes", `dom:${name}`, { kind: "domain", name, label: `${name} · VLAN ${domain.vlan_ids}`, parent }, "domain");
+    put("nodes", `dom:${name}`, { kind: "domain", name, label: `${name} · VLAN ${domain.vlan_ids}`, parent }, low.has(name) ? "domain low" : "domain");
   }
   const boxOf = new Map();
   for (const row of fabric.switches) {
@@ -88,10 +90,12 @@ function links(fabric, places, put) {
 }
 
 function vms(site, places, put) {
+  const hues = colours(site);
   for (const vm of site.vms.values()) {
+    if (!places.has(`vm:${vm.name}`) && !places.has(`ghost:${vm.name}`)) continue;
     const move = site.moveOf(vm.name);
     const first = vm.interfaces[0];
-    const colour = `cug${colourOf(site, first?.cug)}`;
+    const colour = `cug${hues.get(first?.cug) ?? COLOURS - 1}`;
     const more = vm.interfaces.length > 1 ? ` +${vm.interfaces.length - 1}` : "";
     const tag = (number) => (number === null || number === undefined ? "untagged" : `${number}`);
     const second = first ? `${first.cug}${more} · ${tag(first.guest_vlan_id ?? first.vlan_id)}` : "";
@@ -111,5 +115,3 @@ function vms(site, places, put) {
     }
   }
 }
-
-export { SIZE };

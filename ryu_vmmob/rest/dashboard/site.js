@@ -20,6 +20,7 @@ export class Site extends EventTarget {
     this.migrations = new Map();
     this.switches = new Map();
     this.log = [];
+    this.picked = null; // the VM that is looked at: it is drawn even where VMs are only counted
     this.troubles = [];
     this.connection = "connecting"; // live, polling, lost
     this.unsteadySince = new Map();

@@ -69,7 +69,7 @@ function moveForm(site, name) {
     try {
       const { items } = await get(`/v1/vms/${part(name)}/placements`);
       items.sort((a, b) => Number(b.possible) - Number(a.possible));
-      places.replaceChildren(h("legend", {}, "To server"), ...items.map((row) => h("label.place", { class: row.possible ? "" : "no" },
+      places.replaceChildren(h("legend", {}, "To server"), ...items.map((row) => h(`label.place${row.possible ? "" : ".no"}`, {},
         h("input", { type: "radio", name: "to", value: row.server, disabled: !row.possible, required: true }), h("span", {}, row.server),
         h("small", {}, row.possible ? row.interfaces.map((leg) => `${leg.cug} ${leg.to_vlan_id ?? "untagged"}`).join(", ") : `✕ ${row.reason}`))));
     } catch (error) {

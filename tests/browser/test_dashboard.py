@@ -1,0 +1,343 @@
+"""The dashboard in a real browser, with the real controller and real switches behind it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from mininet_topos.controller import Controller
+from ryu_vmmob.sim import packet as make
+from tests.browser.conftest import Open
+from tests.ovs.controller import FABRICS, SECONDS, Site, free_ports, nic_ip, nic_mac
+
+TOKEN = "c2VjcmV0"
+EVIL = '<img src=x onerror="window.hit=1">'
+CY = "document.getElementById('map')._cyreg.cy"
+
+
+def classes(page: Page, node: str) -> str:
+    return str(page.evaluate(f"{CY}.getElementById({json.dumps(node)}).classes().join(' ')"))
+
+
+def wait_node(page: Page, node: str, what: str = "n => n.nonempty()") -> None:
+    page.wait_for_function(f"({what})({CY}.getElementById({json.dumps(node)}))")
+
+
+def find(page: Page, name: str) -> None:
+    """Open something by the search box."""
+    page.locator("#find").fill(name)
+    page.keyboard.press("Enter")
+    expect(page.locator("#details h2")).to_contain_text(name)
+
+
+def above(page: Page) -> str:
+    """From now on: the servers above whose middle the VM is drawn, in which it is looked at only when it stands still."""
+    return str(
+        page.evaluate(
+            f"""() => {{ const vm = {CY}.getElementById('vm:web1').position();
+            return {CY}.nodes('.server').filter(n => {{ const b = n.boundingBox();
+                return vm.x > b.x1 && vm.x < b.x2 && vm.y > b.y1 && vm.y < b.y2; }}).map(n => n.data('name')).join(' '); }}"""
+        )
+    )
+
+
+def test_a_move_is_seen_from_the_first_step_to_the_last(site: Site, open_page: Open) -> None:
+    page = open_page().load()
+    expect(page.locator("#status")).to_contain_text("all 7 switches in step")
+    expect(page.locator("#fabric-name")).to_have_text("two-dcs")
+    assert above(page) == "srv-a1"
+    begun = site.move("web1", "srv-c1", activate_on="request", commit="request")
+    leg = begun["interfaces"][0]
+    expect(page.locator("#status")).to_contain_text("1 move under way")
+    move = page.locator(f"[data-migration='{begun['id']}']")
+    expect(move.locator(".state")).to_contain_text("prepared")
+    # Both places are shown, the new one with the VLAN-ID it will have.
+    wait_node(page, "ghost:web1", f"n => n.data('label') === 'web1\\nready · {leg['to_vlan_id']}'")
+    assert above(page) == "srv-a1"
+    table = move.locator("table").first
+    expect(table).to_contain_text(f"{leg['from_vlan_id']} in rack-a")
+    expect(table).to_contain_text(f"{leg['to_vlan_id']} in pod-c")
+    move.get_by_role("button", name="Activate").click()
+    expect(move.locator(".state")).to_contain_text("activated")
+    wait_node(page, "ghost:web1", "n => n.data('label').includes('leaving')")
+    page.wait_for_function(f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    assert above(page) == "srv-c1"
+    move.get_by_role("button", name="Commit").click()
+    expect(move.locator(".state")).to_contain_text("committed")
+    wait_node(page, "ghost:web1", "n => n.empty()")
+    expect(page.locator("#status")).to_contain_text("no move under way")
+    move.locator("summary").click()
+    timeline = move.locator("table").nth(1)
+    done = site.migration(begun["id"])
+    for entry in done["timeline"]:
+        row = timeline.locator("tr", has=page.locator("td", has_text=entry["state"])).first
+        for name, number in entry["flow_mods"].items():
+            expect(row).to_contain_text(f"{name}: {number}")
+    for word in ("begins to move", "the new place is ready", "has arrived", "the move is over"):
+        expect(page.locator("#log")).to_contain_text(word)
+
+
+def test_a_move_begun_in_the_page_arrives_by_the_first_frame_there(site: Site, open_page: Open) -> None:
+    page = open_page().load()
+    find(page, "web1")
+    form = page.locator("form[data-form=move]")
+    # Where it is already it cannot go, and it says why.
+    here = form.locator("label.place", has_text="srv-a1")
+    expect(here).to_contain_text("already")
+    expect(here.locator("input")).to_be_disabled()
+    form.locator("label.place", has_text="srv-c1").locator("input").check()
+    form.get_by_role("button", name="Prepare the move").click()
+    expect(page.locator("article.move.prepared")).to_be_visible()
+    (begun,) = [row for row in site.rest.get("/v1/migrations", vm="web1")["items"] if row["state"] == "prepared"]
+    site.inject("tor-c:1", make.rarp(nic_mac("web", 11)).with_vlans(begun["interfaces"][0]["to_vlan_id"]))
+    expect(page.locator(f"[data-migration='{begun['id']}'] .state")).to_contain_text("committed")
+    page.wait_for_function(f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    expect(page.locator("#details")).to_contain_text("srv-c1")
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_vm_travels_over_its_switches_unless_the_user_wants_stillness(site: Site, open_page: Open, motion: str) -> None:
+    page = open_page(reduced_motion=motion).load()
+    begun = site.move("web1", "srv-c1", activate_on="request", commit="request")
+    expect(page.locator("article.move.prepared")).to_be_visible()
+    wait_node(page, "ghost:web1")
+    page.wait_for_function(f"!{CY}.getElementById('vm:web1').animated()")
+    page.evaluate(
+        f"""() => {{ window.places = []; const vm = {CY}.getElementById('vm:web1');
+        vm.on('position', () => window.places.push({{ ...vm.position() }})); }}"""
+    )
+    site.rest.post(f"/v1/migrations/{begun['id']}/activate", wait=SECONDS)
+    page.wait_for_function(f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    page.wait_for_function(f"!{CY}.getElementById('vm:web1').animated()")
+    assert above(page) == "srv-c1"
+    near = page.evaluate(
+        f"""['tor-a', 'tor-c'].map(name => {{ const at = {CY}.getElementById('sw:' + name).position();
+        return Math.min(...window.places.map(p => Math.hypot(p.x - at.x, p.y - at.y))); }})"""
+    )
+    assert (max(near) < 1) is (motion == "no-preference"), near
+
+
+def test_a_click_on_a_vm_tells_of_it_and_of_the_path_to_another(site: Site, open_page: Open) -> None:
+    page = open_page().load()
+    at = page.evaluate(f"{CY}.getElementById('vm:web2').renderedPosition()")
+    page.locator("#map").click(position=at)
+    details = page.locator("#details")
+    vm = site.rest.get("/v1/vms/web2")
+    for text in ("VM web2", "srv-b1", "02:00:00:00:01:0c", "10.1.0.12", "2001:db8:1::c", str(vm["interfaces"][0]["vlan_id"]), "web-to-db"):
+        expect(details).to_contain_text(text)
+    form = page.locator("form[data-form=trace]")
+    form.get_by_label("To").fill("db1")
+    form.get_by_label("Protocol").select_option("tcp")
+    form.get_by_label("Port").fill("5432")
+    form.get_by_role("button", name="Show the path").click()
+    verdict = form.locator(".verdict")
+    expect(verdict).to_contain_text("delivered")
+    expect(verdict).to_contain_text("allowed by policy web-to-db")
+    asked = {"from": {"vm": "web2"}, "to": {"ip": "10.2.0.11"}, "protocol": "tcp", "port": 5432}
+    answer = site.rest.post("/v1/trace", asked)
+    drawn = {row["id"]: row["hop"] for row in page.evaluate(f"{CY}.edges('.onpath').map(e => e.data())")}
+    links = {f"ln:{out['link']}": f"VLAN {out['vlan_id']}" for hop in answer["hops"] for out in hop["outputs"] if out["link"]}
+    ends = {"at:srv-b1:0", "at:srv-a2:0"}
+    assert {key: value for key, value in drawn.items() if key not in ends} == links
+    assert ends <= drawn.keys()
+    for hop in answer["hops"]:
+        row = form.locator("tr", has=page.locator("strong", has_text=hop["switch"]))
+        expect(row).to_contain_text(f"{hop['in_port']} · {hop['vlan_id'] or 'untagged'}")
+    # What no policy allows is denied, with the reason.
+    form.get_by_label("Port").fill("22")
+    form.get_by_role("button", name="Show the path").click()
+    expect(verdict).to_contain_text("✕ denied")
+    expect(verdict).to_contain_text("no policy allows")
+
+
+def test_a_switch_that_is_away_stands_out_and_so_does_its_return(site: Site, open_page: Open) -> None:
+    page = open_page().load()
+    site.disconnect("tor-d")
+    try:
+        tile = page.locator("#status button.bad")
+        expect(tile).to_have_text("✕1 not connected: tor-d")
+        wait_node(page, "sw:tor-d", "n => n.hasClass('away') && n.data('label').includes('not connected')")
+        expect(page.locator("#log")).to_contain_text("tor-d is not connected any more")
+        assert page.title().startswith("✕")
+        tile.click()
+        expect(page.locator("#details")).to_contain_text("It is not connected")
+    finally:
+        site.reconnect("tor-d")
+    expect(page.locator("#status")).to_contain_text("all 7 switches in step")
+    wait_node(page, "sw:tor-d", "n => !n.hasClass('away')")
+
+
+def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None:
+    watched = open_page()
+    fault = {"error": "FLOW_MOD_FAILED: TABLE_FULL", "cause": "table=bridge priority=1000", "owner": {"kind": "vm", "name": "web2", "reason": "its"}}
+    counts = {"number": 0}
+
+    def altered(route: Route) -> None:
+        body = route.fetch().json()
+        for row in body["items"]:
+            if row["name"] == "tor-b":
+                row["faults"] = [fault]
+        counts["number"] += 1
+        route.fulfill(json=body)
+
+    watched.page.route("**/v1/switches", altered)
+    page = watched.load()
+    expect(page.locator("#status .warn")).to_contain_text("1 refused flows: tor-b")
+    assert "faults" in classes(page, "sw:tor-b")
+    page.locator("#status .warn").click()
+    expect(page.locator("#details")).to_contain_text("TABLE_FULL")
+    # A forged frame, and the real switch that refuses it.
+    tag = site.rest.get("/v1/vms/db1")["interfaces"][0]["vlan_id"]
+    site.inject("tor-a:2", make.gratuitous_arp(nic_mac("db", 11), nic_ip("db", 99)).with_vlans(tag))
+    expect(page.locator("#status")).to_contain_text("refused in the last minute")
+    page.wait_for_function("!document.getElementById('status').textContent.includes('nothing refused')")
+    wait_node(page, "srv:srv-a2", "n => n.hasClass('refused')")
+    expect(page.locator("#log li.warn").first).to_contain_text("refused")
+
+
+def test_whatever_names_say_is_text(site: Site, open_page: Open) -> None:
+    """REST admits no such names; a page that trusted it to would be one fault away from running what a guest's owner wrote."""
+    watched = open_page()
+
+    def poisoned(route: Route) -> None:
+        text = route.fetch().text()
+        for name in ("web1", "rack-a", "web-to-db", "tor-c", "internet-1", "10.2.0.12"):
+            text = text.replace(f'"{name}"', json.dumps(EVIL + name))
+        route.fulfill(body=text, content_type="application/json")
+
+    given_up = site.move("db2", "srv-c2")
+    site.rest.post(f"/v1/migrations/{given_up['id']}/abort", {"reason": EVIL + "reason"}, wait=SECONDS)
+    watched.page.route("**/v1/*", poisoned)
+    page = watched.load()
+    expect(page.locator("#log")).to_contain_text(EVIL + "reason")
+    expect(page.locator("#moves")).to_contain_text(EVIL + "reason")
+    page.locator("#find").fill("onerror")
+    expect(page.locator("#found")).to_contain_text(EVIL + "web1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#details h2")).to_contain_text(EVIL)
+    for name in ("tor-c", "internet-1", "srv-a1", "db2"):
+        page.locator("#find").fill(name)
+        page.keyboard.press("Enter")
+        expect(page.locator("#details h2")).to_be_visible()
+    assert page.evaluate("window.hit") is None
+    assert page.evaluate("[...document.images].map(i => i.getAttribute('src'))") == ["/dashboard/icon.svg"]
+
+
+def test_everything_by_keyboard(site: Site, open_page: Open) -> None:
+    page = open_page().load()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#find")).to_be_focused()
+    # From the search to a VM, its form, and a move under way.
+    page.keyboard.type("db2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_focused()
+    expect(page.locator("#details label.place").first).to_be_visible()
+    kinds = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        here: Any = page.evaluate(
+            """(() => { const e = document.activeElement, s = getComputedStyle(e);
+            return {type: e.type ?? '', name: e.name ?? '', seen: s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2}; })()"""
+        )
+        assert here["seen"], here
+        kinds.add(here["type"])
+        if here["name"] == "to":
+            break
+    assert "radio" in kinds
+    page.keyboard.press("Space")
+    chosen = page.evaluate("document.activeElement.value")
+    page.keyboard.press("Enter")
+    expect(page.locator("article.move.prepared")).to_be_visible()
+    (begun,) = [row for row in site.rest.get("/v1/migrations", vm="db2")["items"] if row["state"] == "prepared"]
+    assert begun["to"] == chosen
+    page.keyboard.press("Escape")
+    expect(page.locator("#details")).to_be_hidden()
+    expect(page.locator("#find")).to_be_focused()
+    # The map: arrows walk, Enter opens.
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowDown")
+    said = page.locator("#map-says")
+    expect(said).to_have_text("external internet-1")
+    page.keyboard.press("ArrowDown")
+    expect(said).to_contain_text("border-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("#details h2")).to_have_text("Switch border-1")
+    page.keyboard.press("Escape")
+    expect(page.locator("#map")).to_be_focused()
+    # And the move ends by keyboard too; after that the focus is still somewhere.
+    page.locator("article.move").get_by_role("button", name="Abort").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"[data-migration='{begun['id']}'] .state")).to_contain_text("aborted")
+
+
+def test_dark_is_dark_and_both_can_be_read(site: Site, open_page: Open) -> None:
+    """WCAG 2.2, 1.4.3: 4.5 to 1 for what is written."""
+    for scheme in ("light", "dark"):
+        page = open_page(color_scheme=scheme).load()
+        worst = page.evaluate(
+            """() => { const style = getComputedStyle(document.documentElement);
+            const light = name => { const hex = style.getPropertyValue('--' + name).trim().slice(1);
+                const [r, g, b] = [0, 2, 4].map(i => parseInt(hex.slice(i, i + 2), 16) / 255)
+                    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+            const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+            const pairs = [['text', 'ground'], ['quiet', 'card'], ['quiet', 'ground'], ['quiet', 'box'], ['accent', 'card'], ['accent', 'busy-fill'],
+                ['bad', 'card'], ['bad', 'bad-fill'], ['warn', 'card'], ['warn', 'warn-fill'], ['good', 'card'], ['good', 'good-fill'],
+                ['text', 'node'], ...[0, 1, 2, 3, 4, 5, 6, 7].map(n => ['text', 'cug' + n + '-fill'])];
+            return [light('ground'), Math.min(...pairs.map(([a, b]) => ratio(a, b))), pairs.find(([a, b]) => ratio(a, b) < 4.5)]; }"""
+        )
+        assert (worst[0] < 0.1) is (scheme == "dark")
+        assert worst[1] >= 4.5, (scheme, worst)
+        drawn = page.evaluate(f"{CY}.getElementById('sw:tor-a').style('color')")
+        text = page.evaluate("getComputedStyle(document.body).color")
+        assert drawn == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_nothing_sticks_out_sideways(site: Site, open_page: Open, width: int) -> None:
+    page = open_page(viewport={"width": width, "height": 800}).load()
+    find(page, "web1")
+    expect(page.locator("#details label.place").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.getElementById('map').clientWidth") >= 400
+    # The whole fabric is in view.
+    assert page.evaluate(
+        f"(() => {{ const b = {CY}.elements().renderedBoundingBox(), m = document.getElementById('map');"
+        "return b.x1 >= -1 && b.y1 >= -1 && b.x2 <= m.clientWidth + 1 && b.y2 <= m.clientHeight + 1; })()"
+    )
+
+
+def test_the_token_is_asked_for_once_and_kept_in_the_tab_only(tmp_path: Path, open_page: Open) -> None:
+    secret = tmp_path / "tokens"
+    secret.write_text(TOKEN + "\n")
+    secret.chmod(0o600)
+    openflow_port, rest_port = free_ports(2)
+    with Controller(
+        FABRICS / "two-dcs.yaml", tmp_path, openflow_port=openflow_port, rest_port=rest_port, settings={"api_token_file": str(secret)}
+    ) as controller:
+        watched = open_page(controller.rest)
+        watched.expected += ("401",)  # the browser notes each in its console, whatever the page does about it
+        page = watched.page
+        page.goto(controller.rest + "/")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.get_by_label("Token", exact=True).fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("The controller does not know this token.")
+        page.get_by_label("Token", exact=True).fill(TOKEN)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("body[data-drawn]")
+        expect(page.locator("#status")).to_contain_text("7 not connected")
+        assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
+        assert not any(TOKEN in url for url in watched.requested)
+        page.reload()
+        page.wait_for_selector("body[data-drawn]")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        page.get_by_role("button", name="Forget token").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert page.evaluate("sessionStorage.length") == 0

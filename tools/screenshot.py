@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Makes docs/pictures/dashboard.png: the real controller, real bridges, a move under way, in a headless browser.
+
+    PYTHONPATH=. .venv/bin/python tools/screenshot.py [FILE]
+
+It needs Open vSwitch and Chromium (tools/setup.sh installs both), no root and no network. The bridges are private ones on
+dummy devices; nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from mininet_topos.ovs import PrivateOvs  # noqa: E402
+from ryu_vmmob.sim import packet as make  # noqa: E402
+from tests.browser.chrome import Watched, chromium  # noqa: E402
+from tests.ovs.controller import SECONDS, Site  # noqa: E402
+
+FILE = ROOT / "docs" / "pictures" / "dashboard.png"
+WIDTH, HEIGHT = 1440, 900
+CUGS = {
+    "web": {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "routing_domain": "red"},
+    "shop": {"subnets": ["10.2.0.0/24"], "routing_domain": "red"},
+    "db": {"subnets": ["10.3.0.0/24"], "routing_domain": "red"},
+    "lab": {"subnets": ["10.4.0.0/24"]},
+}
+PLACES = {
+    "srv-a1": ("web1", "shop1"), "srv-a2": ("web2", "db1"), "srv-a3": ("lab1",), "srv-b1": ("web3", "shop2"), "srv-b2": ("db2", "lab2"),
+    "srv-c1": ("shop3",), "srv-c2": ("web4", "lab3"), "srv-d1": ("db3", "shop4"),
+}  # fmt: skip
+POLICIES = {
+    "shop-to-db": {"action": "allow", "from": {"cug": "shop"}, "to": {"cug": "db"}, "protocol": "tcp", "ports": ["5432"], "replies": True},
+    "web-to-shop": {"action": "allow", "from": {"cug": "web"}, "to": {"cug": "shop"}, "protocol": "tcp", "ports": ["8080"], "replies": True},
+    "world-to-web": {"action": "allow", "from": {"any": True}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["80", "443"], "replies": True},
+}  # fmt: skip
+
+
+def _vms() -> dict[str, Any]:
+    nets = list(CUGS)
+    found = {}
+    for server, names in PLACES.items():
+        for name in names:
+            cug, number = name.rstrip("0123456789"), int(name[-1])
+            net = nets.index(cug) + 1
+            ips = [f"10.{net}.0.{10 + number}", *([f"2001:db8:1::{10 + number:x}"] if cug == "web" else [])]
+            interface = {"cug": cug, "mac": f"02:00:00:00:{net:02x}:{10 + number:02x}", "ips": ips}
+            found[name] = {"server": server, "interfaces": [interface]}
+    return found
+
+
+def populate(site: Site) -> None:
+    """CUGs, VMs, policies; a move that is over, one that was aborted, and one that is prepared."""
+    site.rest.post("/v1/bulk", {"cugs": CUGS, "vms": _vms(), "policies": POLICIES}, wait=SECONDS)
+    over = site.move("db3", "srv-c1", activate_on="request")
+    site.rest.post(f"/v1/migrations/{over['id']}/activate")
+    site.until_state(over["id"], "committed")
+    given_up = site.move("shop2", "srv-a2")
+    site.rest.post(f"/v1/migrations/{given_up['id']}/abort", {"reason": "the hypervisor found no memory"}, wait=SECONDS)
+
+
+def main() -> int:
+    """Take the picture."""
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
+    with (
+        PrivateOvs(dummy=True) as ovs, tempfile.TemporaryDirectory() as folder,
+        Site(ovs, Path(folder), "two-dcs.yaml") as site, chromium() as browser,
+    ):  # fmt: skip
+        populate(site)
+        watched = Watched(browser, site.controller.rest, viewport={"width": WIDTH, "height": HEIGHT})
+        page = watched.load()
+        site.move("web1", "srv-c1", activate_on="request", commit="request")
+        forged = make.gratuitous_arp(0x020000000211, 10 << 24 | 2 << 16 | 11)
+        tag = site.rest.get("/v1/vms/web2")["interfaces"][0]["vlan_id"]
+        site.inject("tor-a:2", forged.with_vlans(tag))
+        page.wait_for_selector("article.move.prepared")
+        page.locator("#find").fill("web1")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#details form[data-form=trace]")
+        page.mouse.move(0, 0)
+        page.evaluate("document.activeElement.blur()")
+        page.wait_for_timeout(700)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(file))
+        for fault in watched.faults:
+            print("the page had a fault:", fault, file=sys.stderr)
+    print(f"{file}: {file.stat().st_size // 1024} KiB")
+    return 1 if watched.faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
