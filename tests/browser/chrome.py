@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 PROGRAM = "chromium"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
-MILLISECONDS = 60_000.0
-"""How long anything may take in the page before a test gives up."""
+MILLISECONDS = 30_000.0
+"""How long anything may take in the page before a test gives up; more than two seconds is rare."""
 
 
 def program() -> str | None:
@@ -27,6 +27,7 @@ def program() -> str | None:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """One headless browser."""
+    expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program(), args=FLAGS)
         try:
@@ -70,4 +71,6 @@ class Watched:
         return self.page
 
     def close(self) -> None:
+        """End it, with answers still on their way."""
+        self.page.unroute_all(behavior="ignoreErrors")
         self.context.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from playwright.sync_api import Page, Route, expect
 from mininet_topos.controller import Controller
 from ryu_vmmob.sim import packet as make
 from tests.browser.conftest import Open
-from tests.ovs.controller import FABRICS, SECONDS, Site, free_ports, nic_ip, nic_mac
+from tests.ovs.controller import FABRICS, SECONDS, Site, free_ports, nic_ip, nic_mac, until
 
 TOKEN = "c2VjcmV0"
 EVIL = '<img src=x onerror="window.hit=1">'
@@ -23,8 +24,13 @@ def classes(page: Page, node: str) -> str:
     return str(page.evaluate(f"{CY}.getElementById({json.dumps(node)}).classes().join(' ')"))
 
 
+def wait_for(page: Page, what: str) -> None:
+    """Until an expression is true in the page. Playwright's own way evaluates text inside the page, which our policy forbids."""
+    until(lambda: page.evaluate(what), lambda: what)
+
+
 def wait_node(page: Page, node: str, what: str = "n => n.nonempty()") -> None:
-    page.wait_for_function(f"({what})({CY}.getElementById({json.dumps(node)}))")
+    wait_for(page, f"({what})({CY}.getElementById({json.dumps(node)}))")
 
 
 def find(page: Page, name: str) -> None:
@@ -64,7 +70,7 @@ def test_a_move_is_seen_from_the_first_step_to_the_last(site: Site, open_page: O
     move.get_by_role("button", name="Activate").click()
     expect(move.locator(".state")).to_contain_text("activated")
     wait_node(page, "ghost:web1", "n => n.data('label').includes('leaving')")
-    page.wait_for_function(f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    wait_for(page, f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
     assert above(page) == "srv-c1"
     move.get_by_role("button", name="Commit").click()
     expect(move.locator(".state")).to_contain_text("committed")
@@ -95,7 +101,7 @@ def test_a_move_begun_in_the_page_arrives_by_the_first_frame_there(site: Site, o
     (begun,) = [row for row in site.rest.get("/v1/migrations", vm="web1")["items"] if row["state"] == "prepared"]
     site.inject("tor-c:1", make.rarp(nic_mac("web", 11)).with_vlans(begun["interfaces"][0]["to_vlan_id"]))
     expect(page.locator(f"[data-migration='{begun['id']}'] .state")).to_contain_text("committed")
-    page.wait_for_function(f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    wait_for(page, f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
     expect(page.locator("#details")).to_contain_text("srv-c1")
 
 
@@ -105,14 +111,14 @@ def test_a_vm_travels_over_its_switches_unless_the_user_wants_stillness(site: Si
     begun = site.move("web1", "srv-c1", activate_on="request", commit="request")
     expect(page.locator("article.move.prepared")).to_be_visible()
     wait_node(page, "ghost:web1")
-    page.wait_for_function(f"!{CY}.getElementById('vm:web1').animated()")
+    wait_for(page, f"!{CY}.getElementById('vm:web1').animated()")
     page.evaluate(
         f"""() => {{ window.places = []; const vm = {CY}.getElementById('vm:web1');
         vm.on('position', () => window.places.push({{ ...vm.position() }})); }}"""
     )
     site.rest.post(f"/v1/migrations/{begun['id']}/activate", wait=SECONDS)
-    page.wait_for_function(f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
-    page.wait_for_function(f"!{CY}.getElementById('vm:web1').animated()")
+    wait_for(page, f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    wait_for(page, f"!{CY}.getElementById('vm:web1').animated()")
     assert above(page) == "srv-c1"
     near = page.evaluate(
         f"""['tor-a', 'tor-c'].map(name => {{ const at = {CY}.getElementById('sw:' + name).position();
@@ -130,7 +136,7 @@ def test_a_click_on_a_vm_tells_of_it_and_of_the_path_to_another(site: Site, open
     for text in ("VM web2", "srv-b1", "02:00:00:00:01:0c", "10.1.0.12", "2001:db8:1::c", str(vm["interfaces"][0]["vlan_id"]), "web-to-db"):
         expect(details).to_contain_text(text)
     form = page.locator("form[data-form=trace]")
-    form.get_by_label("To").fill("db1")
+    form.get_by_label("To", exact=True).fill("db1")
     form.get_by_label("Protocol").select_option("tcp")
     form.get_by_label("Port").fill("5432")
     form.get_by_role("button", name="Show the path").click()
@@ -174,14 +180,12 @@ def test_a_switch_that_is_away_stands_out_and_so_does_its_return(site: Site, ope
 def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None:
     watched = open_page()
     fault = {"error": "FLOW_MOD_FAILED: TABLE_FULL", "cause": "table=bridge priority=1000", "owner": {"kind": "vm", "name": "web2", "reason": "its"}}
-    counts = {"number": 0}
 
     def altered(route: Route) -> None:
         body = route.fetch().json()
         for row in body["items"]:
             if row["name"] == "tor-b":
                 row["faults"] = [fault]
-        counts["number"] += 1
         route.fulfill(json=body)
 
     watched.page.route("**/v1/switches", altered)
@@ -194,7 +198,7 @@ def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None
     tag = site.rest.get("/v1/vms/db1")["interfaces"][0]["vlan_id"]
     site.inject("tor-a:2", make.gratuitous_arp(nic_mac("db", 11), nic_ip("db", 99)).with_vlans(tag))
     expect(page.locator("#status")).to_contain_text("refused in the last minute")
-    page.wait_for_function("!document.getElementById('status').textContent.includes('nothing refused')")
+    wait_for(page, "!document.getElementById('status').textContent.includes('nothing refused')")
     wait_node(page, "srv:srv-a2", "n => n.hasClass('refused')")
     expect(page.locator("#log li.warn").first).to_contain_text("refused")
 
@@ -204,10 +208,11 @@ def test_whatever_names_say_is_text(site: Site, open_page: Open) -> None:
     watched = open_page()
 
     def poisoned(route: Route) -> None:
-        text = route.fetch().text()
-        for name in ("web1", "rack-a", "web-to-db", "tor-c", "internet-1", "10.2.0.12"):
-            text = text.replace(f'"{name}"', json.dumps(EVIL + name))
-        route.fulfill(body=text, content_type="application/json")
+        answer = route.fetch()
+        text = answer.text()
+        for name in ("web1", "rack-a", "web-to-db", "tor-c", "internet-1", "srv-a1", "10.2.0.12"):
+            text = re.sub(rf"\b{name}\b", lambda found: json.dumps(EVIL + found[0])[1:-1], text)
+        route.fulfill(status=answer.status, body=text, content_type="application/json")
 
     given_up = site.move("db2", "srv-c2")
     site.rest.post(f"/v1/migrations/{given_up['id']}/abort", {"reason": EVIL + "reason"}, wait=SECONDS)
@@ -326,10 +331,10 @@ def test_the_token_is_asked_for_once_and_kept_in_the_tab_only(tmp_path: Path, op
         page = watched.page
         page.goto(controller.rest + "/")
         expect(page.get_by_role("dialog")).to_be_visible()
-        page.get_by_label("Token", exact=True).fill("wrong")
+        page.locator("#token").fill("wrong")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_have_text("The controller does not know this token.")
-        page.get_by_label("Token", exact=True).fill(TOKEN)
+        page.locator("#token").fill(TOKEN)
         page.keyboard.press("Enter")
         page.wait_for_selector("body[data-drawn]")
         expect(page.locator("#status")).to_contain_text("7 not connected")

@@ -9,6 +9,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const LEG = 420; // milliseconds for each piece of a move's way
 const SLIDE = 180;
 const MARGIN = 24;
+const OPENED = new Set(["vm", "server", "switch", "external"]);
 
 export class FabricMap {
   constructor(element, says, onOpen) {
@@ -22,7 +23,7 @@ export class FabricMap {
     });
     this.cy.on("tap", "node, edge", (event) => {
       const { kind, name } = event.target.data();
-      if (["vm", "server", "switch", "external"].includes(kind)) onOpen(kind, name);
+      if (OPENED.has(kind)) onOpen(kind, name);
     });
     this.cy.on("mouseover", "node", () => { element.classList.add("pointing"); });
     this.cy.on("mouseout", "node", () => { element.classList.remove("pointing"); });
@@ -97,12 +98,12 @@ export class FabricMap {
     if (goal.x === row.position.x && goal.y === row.position.y) return;
     node.scratch("goal", { ...row.position });
     node.stop(true);
-    if (still.matches || !["vm"].includes(row.data.kind) || document.hidden) {
+    if (still.matches || row.data.kind !== "vm" || document.hidden) {
       node.position(row.position);
       return;
     }
     if (before && row.data.server && before !== row.data.server) {
-      const ways = [before, row.data.server].map((server) => this.cy.edges(`[id ^= "at:"][name = "${CSS.escape(server)}"]`).first().source());
+      const ways = [before, row.data.server].map((server) => this.cy.getElementById(`at:${server}:0`).source());
       const stops = ways[0].same(ways[1]) ? ways.slice(0, 1) : ways;
       for (const stop of stops) {
         if (stop.nonempty()) node.animate({ position: { ...stop.position() } }, { duration: LEG, easing: "ease-in-out" });
@@ -163,7 +164,7 @@ export class FabricMap {
   // By keyboard
 
   key(event) {
-    const nodes = this.cy.nodes("[kind = 'switch'], [kind = 'server'], .vm:not(.ghost), [kind = 'external']")
+    const nodes = this.cy.nodes().filter((node) => OPENED.has(node.data("kind")) && !node.hasClass("ghost"))
       .sort((a, b) => a.position("y") - b.position("y") || a.position("x") - b.position("x"));
     if (!nodes.length) return;
     const now = this.cy.nodes(".focused").first();
