@@ -31,14 +31,21 @@ CUGS = {
     "lab": {"subnets": ["10.4.0.0/24"]},
 }
 PLACES = {
-    "srv-a1": ("web1", "shop1"), "srv-a2": ("web2", "db1"), "srv-a3": ("lab1",), "srv-b1": ("web3", "shop2"), "srv-b2": ("db2", "lab2"),
-    "srv-c1": ("shop3",), "srv-c2": ("web4", "lab3"), "srv-d1": ("db3", "shop4"),
+    "srv-a1": ("web1", "shop1"), "srv-a2": ("web2", "db1"), "srv-a3": ("lab1",),
+    "srv-b1": ("web3", "shop2"), "srv-b2": ("db2", "lab2"), "srv-c1": ("shop3",),
+    "srv-c2": ("web4", "lab3"), "srv-d1": ("db3", "shop4"),
 }  # fmt: skip
+
+
+def _allow(source: dict[str, Any], cug: str, *ports: str) -> dict[str, Any]:
+    return {"action": "allow", "from": source, "to": {"cug": cug}, "protocol": "tcp", "ports": list(ports), "replies": True}
+
+
 POLICIES = {
-    "shop-to-db": {"action": "allow", "from": {"cug": "shop"}, "to": {"cug": "db"}, "protocol": "tcp", "ports": ["5432"], "replies": True},
-    "web-to-shop": {"action": "allow", "from": {"cug": "web"}, "to": {"cug": "shop"}, "protocol": "tcp", "ports": ["8080"], "replies": True},
-    "world-to-web": {"action": "allow", "from": {"any": True}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["80", "443"], "replies": True},
-}  # fmt: skip
+    "shop-to-db": _allow({"cug": "shop"}, "db", "5432"),
+    "web-to-shop": _allow({"cug": "web"}, "shop", "8080"),
+    "world-to-web": _allow({"any": True}, "web", "80", "443"),
+}
 
 
 def _vms() -> dict[str, Any]:

@@ -37,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page in a context of its own. ``faults`` are the console's errors and warnings, uncaught errors, and requests to others.
+    """A page in a context of its own. ``faults``: errors and warnings in the console, uncaught errors, requests to others.
 
     ``options`` are Playwright's for a context. Warnings count, because a breach of the content security policy may be one.
     """
@@ -48,7 +48,8 @@ class Watched:
         """Parts of messages that are no faults here."""
         self.faults: list[str] = []
         self.requested: list[str] = []
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options})
+        usual = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+        self.context = browser.new_context(**{**usual, **options})
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(MILLISECONDS)
         self.page.on("console", self._said)

@@ -18,6 +18,10 @@ from tests.ovs.controller import SECONDS, Site, nic
 
 Open = Callable[..., Watched]
 
+VMS = {
+    "web1": ("srv-a1", "web", 11), "web2": ("srv-b1", "web", 12), "db1": ("srv-a2", "db", 11), "db2": ("srv-d1", "db", 12),
+}  # fmt: skip
+
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
@@ -40,8 +44,7 @@ def site(running: Site) -> Iterator[Site]:
     running.rest.post("/v1/bulk", {
         "cugs": {"web": {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "routing_domain": "red"},
                  "db": {"subnets": ["10.2.0.0/24"], "routing_domain": "red"}},
-        "vms": {name: {"server": server, "interfaces": [nic(cug, number)]} for name, server, cug, number in (
-            ("web1", "srv-a1", "web", 11), ("web2", "srv-b1", "web", 12), ("db1", "srv-a2", "db", 11), ("db2", "srv-d1", "db", 12))},
+        "vms": {name: {"server": server, "interfaces": [nic(cug, number)]} for name, (server, cug, number) in VMS.items()},
         "policies": {"web-to-db": {"action": "allow", "from": {"cug": "web"}, "to": {"vm": "db1"}, "protocol": "tcp",
                                    "ports": ["5432"], "replies": True}},
     }, wait=SECONDS)  # fmt: skip

@@ -88,7 +88,7 @@ def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v1/cug", "/v1/cugs/", "/v1/cugs/web/more", "/v2/cugs", "/v1//cugs", "//v1/cugs"]
+    "path", ["/v", "/v1", "/v1/", "/v1/cug", "/v1/cugs/", "/v1/cugs/web/more", "/v2/cugs", "/v1//cugs", "//v1/cugs"]
 )
 def test_paths_where_nothing_is(service: Service, path: str) -> None:
     problem(service.ask("GET", f"http://localhost{path}"), 404)

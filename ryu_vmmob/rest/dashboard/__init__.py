@@ -18,7 +18,9 @@ from ryu_vmmob.rest.problems import Problem
 PAGE: Final = "/"
 FOLDER: Final = "/dashboard/"
 
-_TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
+_TYPES: Final = {
+    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain",
+}  # fmt: skip
 _HEADERS: Final = {
     # No script, style, picture or connection but our own; nothing inline; no frame, no form sent elsewhere.
     "Content-Security-Policy": (
