@@ -96,6 +96,8 @@ export class Live {
       if (ready.revision !== this.revision || wasLost) {
         await site.loadAll();
         this.revision = ready.revision;
+      } else if (site.connection === "live") {
+        await site.loadList("switch"); // what they count is no event
       }
       site.seen = new Date();
       site.changed(); // "in the last minute" goes on without news

@@ -52,9 +52,10 @@ export function scene(site) {
   }
   const numbers = new Map();
   for (const vm of site.vms.values()) numbers.set(vm.server, (numbers.get(vm.server) ?? 0) + 1);
+  const refusing = site.refusedLately().servers;
   for (const row of fabric.servers) {
     const number = numbers.get(row.name) ?? 0;
-    const refused = site.switches.get(switchOf(row.attach[0]))?.refused?.[row.name];
+    const refused = refusing.has(row.name);
     const label = `${row.name}${refused ? " ⚠" : ""}${counted ? `\n${number} VM${number === 1 ? "" : "s"}` : ""}`;
     put("nodes", `srv:${row.name}`, { kind: "server", name: row.name, label, parent: boxOf.get(switchOf(row.attach[0])) },
       `server${counted ? " counted" : ""}${row.tagging === "untagged" ? " untagged" : ""}${refused ? " refused" : ""}`);

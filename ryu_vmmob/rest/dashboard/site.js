@@ -153,13 +153,15 @@ export class Site extends EventTarget {
     return row && !isFinal(row) ? row : undefined;
   }
 
-  /** Frames refused in the last minute, as far as they were told of. */
+  /** {frames, servers}: how many were refused in the last minute, as far as they were told of, and where. */
   refusedLately() {
     const from = Date.now() - 60_000;
-    let sum = 0;
+    const found = { frames: 0, servers: new Set() };
     for (const row of this.log) {
-      if (row.event.startsWith("refused") && Date.parse(row.time) >= from) sum += row.count ?? 1 + (row.more ?? 0);
+      if (!row.event.startsWith("refused") || Date.parse(row.time) < from) continue;
+      found.frames += row.count ?? 1 + (row.more ?? 0);
+      found.servers.add(row.server);
     }
-    return sum;
+    return found;
   }
 }

@@ -15,7 +15,7 @@ export function facts(site) {
   const not = (...kinds) => rows.filter(([, standing]) => kinds.includes(standing)).map(([name]) => name);
   const [away, behind, faulty] = [not("away"), not("behind"), not("faults")];
   const moves = site.underWay().length;
-  const refused = site.refusedLately();
+  const refused = site.refusedLately().frames;
   const named = (names) => (names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", "));
   const found = [];
   if (!away.length && !behind.length && !faulty.length) {
