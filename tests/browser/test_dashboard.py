@@ -322,6 +322,10 @@ def test_nothing_sticks_out_sideways(site: Site, open_page: Open, width: int) ->
     page = open_page(viewport={"width": width, "height": 800}).load()
     find(page, "web1")
     expect(page.locator("#details label.place").first).to_be_visible()
+    # A third VM makes the servers taller.
+    site.move("web2", "srv-a1", activate_on="request")
+    site.move("db2", "srv-a1", activate_on="request")
+    wait_node(page, "ghost:db2")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("document.getElementById('map').clientWidth") >= 400
     # The whole fabric is in view.

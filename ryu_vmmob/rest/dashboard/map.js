@@ -57,8 +57,10 @@ export class FabricMap {
   draw(site) {
     const { cy } = this;
     const wanted = scene(site);
-    const fresh = cy.elements().empty();
-    let grown = false;
+    // Where what stands still is drawn; when that changes all of it is shown again, unless the user looks at a part.
+    const frame = JSON.stringify([...wanted.values()].filter((row) => row.position && row.data.kind !== "vm").map((row) => row.position));
+    const grown = frame !== this.frame;
+    this.frame = frame;
     cy.batch(() => {
       cy.elements().forEach((element) => { if (!wanted.has(element.id())) element.remove(); });
       const added = [];
@@ -67,7 +69,6 @@ export class FabricMap {
         if (known.empty()) {
           // Copied, because cytoscape keeps what it is given.
           added.push({ group: row.group, data: { ...row.data }, classes: row.classes, position: row.position && { ...row.position } });
-          grown ||= row.group === "nodes" && row.data.kind !== "vm";
         } else {
           this.change(known, row);
         }
@@ -75,7 +76,7 @@ export class FabricMap {
       cy.add(added);
     });
     for (const [id, row] of wanted) if (row.position) this.place(cy.getElementById(id), row);
-    if (fresh || (grown && !this.moved)) this.fit();
+    if (grown && !this.moved) this.fit();
     this.mark();
   }
 
