@@ -16,7 +16,22 @@ from webob import Request, Response
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.rest import batches, bodies, bulk, cugs, dashboard, events, fabric, fabric_reload, fmt, formats, migrations, policies, skip, system, trace, vms
+from ryu_vmmob.rest import (
+    batches,
+    bodies,
+    bulk,
+    cugs,
+    dashboard,
+    events,
+    fabric,
+    fabric_reload,
+    formats,
+    migrations,
+    policies,
+    system,
+    trace,
+    vms,
+)  # fmt: skip
 from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
