@@ -76,7 +76,9 @@ def test_a_move_is_seen_from_the_first_step_to_the_last(site: Site, open_page: O
     expect(move.locator(".state")).to_contain_text("committed")
     wait_node(page, "ghost:web1", "n => n.empty()")
     expect(page.locator("#status")).to_contain_text("no move under way")
+    expect(page.locator("#status")).to_contain_text("live")
     move.locator("summary").click()
+    expect(move).to_contain_text(re.compile(r"Gap: [\d.]+ m?s from the activation"))
     timeline = move.locator("table").nth(1)
     done = site.migration(begun["id"])
     for entry in done["timeline"]:
@@ -176,6 +178,40 @@ def test_a_switch_that_is_away_stands_out_and_so_does_its_return(site: Site, ope
         site.reconnect("tor-d")
     expect(page.locator("#status")).to_contain_text("all 7 switches in step")
     wait_node(page, "sw:tor-d", "n => !n.hasClass('away')")
+
+
+def test_without_a_websocket_it_asks_and_when_nobody_answers_it_says_so(site: Site, open_page: Open) -> None:
+    watched = open_page()
+    watched.expected = ("net::ERR_FAILED",)
+    watched.page.route_web_socket("**/v1/events*", lambda socket: socket.close())
+    page = watched.load()
+    status = page.locator("#status")
+    expect(status).to_contain_text("asked every 2 s")
+    begun = site.move("web1", "srv-c1", activate_on="request")
+    expect(page.locator("article.move.prepared")).to_be_visible()
+    expect(page.locator("#log")).to_contain_text("web1: the new place is ready")
+    site.rest.post(f"/v1/migrations/{begun['id']}/activate", wait=SECONDS)
+    wait_for(page, f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
+    page.route("**/readyz", lambda route: route.abort())
+    expect(status.locator(".bad")).to_contain_text("no answer from the controller since")
+    assert page.title().startswith("✕")
+    assert above(page) == "srv-c1"  # what is known stays
+    page.unroute("**/readyz")
+    expect(status).to_contain_text("asked every 2 s")
+
+
+def test_a_server_is_evacuated_after_its_plan_was_shown(site: Site, open_page: Open) -> None:
+    page = open_page().load()
+    find(page, "srv-a1")
+    details = page.locator("#details")
+    details.get_by_role("button", name="Show the plan").click()
+    expect(details.locator("table", has_text="To")).to_contain_text("web1")
+    assert site.rest.get("/v1/batches", state="running")["items"] == []
+    details.get_by_role("button", name="Evacuate 1 VM").click()
+    expect(page.locator("article.move.prepared")).to_contain_text("web1")
+    (batch,) = site.rest.get("/v1/batches", state="running")["items"]
+    site.rest.post(f"/v1/batches/{batch['id']}/abort", wait=SECONDS)
+    expect(page.locator("article.move.aborted").first).to_contain_text("web1")
 
 
 def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None:

@@ -9,6 +9,9 @@ const why = (row) => (row.reason ? `: ${REASONS[row.reason] ?? row.reason}` : ""
 const place = (row) => `${row.server ?? row.switch}${row.port ? ` (${row.switch}:${row.port})` : ""}`;
 const more = (row) => (row.more ? `, and ${row.more} more` : "");
 
+const OBJECTS = { cug: "CUG", vm: "VM", policy: "policy", routing_domain: "routing domain" };
+const DONE = { created: "is there", changed: "was changed", deleted: "was deleted" };
+
 const WORDS = {
   "migration.preparing": (row) => `${row.vm} begins to move${row.target ?? row.to ? ` from ${row.source ?? row.from} to ${row.target ?? row.to}` : ""}`,
   "migration.prepared": (row) => `${row.vm}: the new place is ready`,
@@ -28,6 +31,29 @@ const WORDS = {
   "switch.fault": (row) => `${row.switch} refused ${row.cause ?? "a flow"}: ${row.error}`,
   "presence.extended": (row) => `${row.cug ?? row.routing_domain} came to ${places(row)}`,
   "presence.pruned": (row) => `${row.cug ?? row.routing_domain} left ${places(row)}`,
+  "vlan_id.allocated": (row) => `${row.cug ?? row.routing_domain} has VLAN-ID ${row.vlan_id} in ${row.l2_domain}`,
+  "vlan_id.released": (row) => `${row.cug ?? row.routing_domain} has given up VLAN-ID ${row.vlan_id} in ${row.l2_domain}`,
+  "vlan_id.free": (row) => `VLAN-ID ${row.vlan_id} is free again in ${row.l2_domain}`,
+  "batch.started": (row) => `evacuation of ${row.servers.join(", ")} begins: ${row.vms} VMs${row.refused ? `, ${row.refused} of them have no place to go` : ""}`,
+  "batch.passed": (row) => `${row.vm} is not moved${why(row)}`,
+  "batch.aborting": (row) => `evacuation of ${row.servers.join(", ")}: no more moves begin${why(row)}`,
+  "batch.aborted": (row) => `evacuation of ${row.servers.join(", ")} was aborted${why(row)}`,
+  "batch.finished": (row) => `evacuation of ${row.servers.join(", ")} is over`,
+  "switch.unknown": (row) => `a switch with datapath id ${row.dpid} connected, which the fabric file does not have`,
+  "switch.held": (row) => `${row.switch} is left as it is: it has flows that the store knows nothing of`,
+  "switch.repaired": (row) => `${row.switch} was not as it should be, and was put right`,
+  "switch.foreign_flows": (row) => `${row.switch} has ${row.flows} flows in our tables that are not ours`,
+  "switch.floods": (row) => `${row.switch} sends more than anybody asked for; the rest is dropped unread`,
+  "link.down": (row) => `link ${row.link} carries nothing`,
+  "link.up": (row) => `link ${row.link} works again`,
+  "external.down": (row) => `external network ${row.external} is down`,
+  "external.up": (row) => `external network ${row.external} is up again`,
+  "neighbour.found": (row) => `${row.address} answers in ${row.external}`,
+  "neighbour.lost": (row) => `${row.address} answers no more in ${row.external}`,
+  "fabric.reloaded": () => "the fabric file was read anew",
+  "fabric.refused": (row) => `the fabric file was read anew and is refused: ${(row.reasons ?? []).join("; ")}`,
+  "store.failed": (row) => `the store does not take what it is given${why(row)}`,
+  "store.recovered": () => "the store works again",
   gap: (row) => `${row.missed ?? "some"} events were missed`,
 };
 
@@ -39,15 +65,20 @@ function places(row) {
 export function words(row) {
   const say = WORDS[row.event];
   if (say) return say(row);
+  const [kind, done] = row.event.split(".");
+  if (OBJECTS[kind] && DONE[done]) return `${OBJECTS[kind]} ${row[kind]} ${DONE[done]}${row.server ? `, at ${row.server}` : ""}`;
   const rest = Object.entries(row).filter(([key]) => !["id", "time", "event"].includes(key));
   return rest.map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 }
 
+const WARNINGS = new Set(["migration.aborted", "migration.announced", "batch.aborted", "batch.passed", "switch.fault", "switch.out_of_step",
+  "switch.unknown", "switch.repaired", "switch.foreign_flows", "switch.floods", "link.down", "external.down", "gap"]);
+
 /** "bad", "warn", "good" or "": how loud an event is. */
 export function loudness(row) {
   if (row.event.startsWith("refused")) return "warn";
-  if (["migration.failed", "switch.disconnected", "store.failed"].includes(row.event)) return "bad";
-  if (["migration.aborted", "switch.fault", "switch.out_of_step", "gap"].includes(row.event)) return "warn";
+  if (["migration.failed", "switch.disconnected", "switch.held", "store.failed", "fabric.refused"].includes(row.event)) return "bad";
+  if (WARNINGS.has(row.event)) return "warn";
   return ["migration.committed", "migration.activated", "switch.in_step"].includes(row.event) ? "good" : "";
 }
 
