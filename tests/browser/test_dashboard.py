@@ -214,6 +214,27 @@ def test_a_server_is_evacuated_after_its_plan_was_shown(site: Site, open_page: O
     expect(page.locator("article.move.aborted").first).to_contain_text("web1")
 
 
+def test_many_vms_are_counted_and_each_is_still_found(site: Site, open_page: Open) -> None:
+    watched = open_page()
+    servers = sorted(site.fabric.servers)
+    (sample,) = site.rest.get("/v1/vms", server="srv-d1")["items"]
+    many = [{**sample, "name": f"many{number}", "server": servers[number % len(servers)]} for number in range(1000)]
+    watched.page.route("**/v1/vms", lambda route: route.fulfill(json={"items": [*route.fetch().json()["items"], *many]}))
+    page = watched.load()
+    assert page.evaluate(f"{CY}.nodes('.vm').length") == 0
+    expected = 125 + sum(row["server"] == "srv-a1" for row in site.rest.get("/v1/vms")["items"])
+    assert page.evaluate(f"{CY}.getElementById('srv:srv-a1').data('label')") == f"srv-a1\n{expected} VMs"
+    find(page, "many777")
+    assert page.evaluate(f"{CY}.nodes('.vm').map(n => n.data('name'))") == ["many777"]
+    assert "picked" in classes(page, "vm:many777")
+    # Those that move are drawn as well.
+    site.move("web1", "srv-c1", activate_on="request")
+    wait_node(page, "ghost:web1")
+    wait_node(page, "vm:web1")
+    page.keyboard.press("Escape")
+    wait_node(page, "vm:many777", "n => n.empty()")
+
+
 def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None:
     watched = open_page()
     owner = {"kind": "vm", "name": "web2", "reason": "interface 0 of VM web2 is reached, or speaks, here"}

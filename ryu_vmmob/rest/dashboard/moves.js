@@ -82,7 +82,9 @@ export function moveDetails(row, domains, open) {
   const gap = gapOf(row);
   const tag = (number, server) => `${number ?? "untagged"}${domains.get(server) ? ` in ${domains.get(server)}` : ""}`;
   return h("details", { open, "data-key": `details/${row.id}` },
-    h("summary", { "data-key": `summary/${row.id}` }, isFinal(row) ? `${clock(row.timeline[0].time)}${row.reason ? ` · ${row.reason}` : ""}` : "VLAN-IDs and timeline"),
+    h("summary", { "data-key": `summary/${row.id}` }, isFinal(row)
+      ? `${clock(row.timeline[0].time)}${row.reason ? ` · ${row.reason}` : ""}${gap === null ? "" : ` · gap ${span(gap)}`}`
+      : "VLAN-IDs and timeline"),
     table("VLAN-IDs", ["CUG", "VLAN-ID before", "after"],
       row.interfaces.map((leg) => [leg.cug, tag(leg.from_vlan_id, row.from), tag(leg.to_vlan_id, row.to)])),
     table("Timeline", ["State", "After", "Flow-mods", "Confirmed by"], row.timeline.map((entry) => [

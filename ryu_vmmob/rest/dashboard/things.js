@@ -27,6 +27,12 @@ export function serverPanel(site, name) {
   return { title: `Server ${name}`, element: h("div", {}, facts, evacuation("servers", name)), update };
 }
 
+/** What audits have put right: numbers by what was wrong. */
+function repaired(repairs) {
+  const rows = Object.entries(repairs ?? {}).filter(([, number]) => number);
+  return rows.length ? `put right: ${rows.map(([what, number]) => `${number} ${what.replaceAll("_", " ")}`).join(", ")}` : "nothing to put right";
+}
+
 export function switchPanel(site, name) {
   const facts = h("div", {});
   const update = () => {
@@ -39,7 +45,10 @@ export function switchPanel(site, name) {
         table("Refused", ["Error", "What", "Whose"], row.faults.map((fault) => [fault.error, fault.cause, fault.owner.reason]))] : null,
       list([["Description", row.description], ["Role", row.role], ["Data centre", row.data_center], ["L2 domain", row.l2_domain],
         ["Datapath", h("span.mono", {}, row.dpid)], ["Dialect", row.dialect], ["Connected", row.connected_since ? `since ${clock(row.connected_since)}` : "no"],
-        ["In step", row.in_step ? "yes" : `no, ${row.behind} behind`], ["Groups", row.groups],
+        ["In step", row.in_step ? "yes" : `no, ${row.behind} behind`],
+        ["Audited", row.audited ? `at ${clock(row.audited)}, ${count(row.audits, "time")}; ${repaired(row.repairs)}` : null],
+        ["Foreign flows", row.foreign_flows ? h("span.warn", {}, `⚠ ${row.foreign_flows} in our tables`) : null],
+        ["Messages dropped", row.dropped_messages ? h("span.warn", {}, `⚠ ${row.dropped_messages}`) : null], ["Groups", row.groups],
         ["Flows", `${Object.values(row.flows).reduce((sum, number) => sum + number, 0)}${row.max_flows ? ` of at most ${row.max_flows}` : ""}`]]),
       table("Flows by table", ["Table", "Flows"], Object.entries(row.flows)),
       Object.keys(row.refused).length ? table("Refused frames", ["Server", "Frames refused"],
