@@ -82,7 +82,7 @@ export class Live {
   /** Ask how things stand; learn anew what has changed. */
   async look() {
     const { site } = this;
-    if (!site.fabric) return this.begin();
+    if (!site.known) return this.begin();
     try {
       const ready = await get("/readyz", { accept: [503] });
       site.troubles = ready.troubles;

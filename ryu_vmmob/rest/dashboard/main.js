@@ -86,7 +86,7 @@ function drawLegend() {
 
 function draw() {
   drawStatus(at("status"), site);
-  if (!site.fabric) return;
+  if (!site.known) return;
   at("fabric-name").textContent = site.fabric.fabric;
   at("forget").hidden = !token.get();
   map.draw(site);

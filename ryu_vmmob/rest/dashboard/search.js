@@ -46,7 +46,7 @@ export function searchBox(input, box, site, open) {
     box.children[at]?.scrollIntoView({ block: "nearest" });
   };
   input.addEventListener("input", () => {
-    if (!site.fabric) return;
+    if (!site.known) return;
     rows = find(site, input.value);
     at = rows.length ? 0 : -1;
     box.replaceChildren(...rows.map((row, number) => h("li", { role: "option", id: `found-${number}`, onmousedown: (event) => {

@@ -14,6 +14,7 @@ export class Site extends EventTarget {
   constructor() {
     super();
     this.fabric = null;
+    this.known = false; // whether everything has been learnt once: half of it would be a false comfort
     this.vms = new Map();
     this.cugs = new Map();
     this.policies = new Map();
@@ -52,6 +53,8 @@ export class Site extends EventTarget {
   async loadAll() {
     const kinds = Object.keys(LISTS);
     await Promise.all([this.loadFabric(), ...kinds.map((kind) => this.loadList(kind))]);
+    this.known = true;
+    this.changed();
   }
 
   async loadFabric() {

@@ -11,6 +11,10 @@ const CONNECTION = {
 
 /** {name: [class, sign, text, what a click opens]} */
 export function facts(site) {
+  const [kind, sign, text] = CONNECTION[site.connection];
+  const since = site.connection === "lost" && site.seen ? ` since ${site.seen.toLocaleTimeString([], { hour12: false })}` : "";
+  const heard = [kind, sign, text + since];
+  if (!site.known) return [heard];
   const rows = [...site.switches.keys()].map((name) => [name, site.standing(name)]);
   const not = (...kinds) => rows.filter(([, standing]) => kinds.includes(standing)).map(([name]) => name);
   const [away, behind, faulty] = [not("away"), not("behind"), not("faults")];
@@ -27,10 +31,8 @@ export function facts(site) {
   found.push([moves ? "busy" : "quiet", moves ? "⇄" : "–", moves ? `${count(moves, "move")} under way` : "no move under way", "moves"]);
   found.push([refused ? "warn" : "quiet", refused ? "⚠" : "–",
     refused ? `${count(refused, "frame")} refused in the last minute` : "nothing refused in the last minute", "refused"]);
-  for (const text of site.troubles) found.push(["bad", "✕", text]);
-  const [kind, sign, text] = CONNECTION[site.connection];
-  const since = site.connection === "lost" && site.seen ? ` since ${site.seen.toLocaleTimeString([], { hour12: false })}` : "";
-  found.push([kind, sign, text + since]);
+  for (const trouble of site.troubles) found.push(["bad", "✕", trouble]);
+  found.push(heard);
   return found;
 }
 
