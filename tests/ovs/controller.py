@@ -129,7 +129,8 @@ class Site:
         self._store = store or directory
         self.directory = directory
         self.fabric_file = directory / fabric
-        shutil.copy(FABRICS / fabric, self.fabric_file)
+        if FABRICS / fabric != self.fabric_file:
+            shutil.copy(FABRICS / fabric, self.fabric_file)
         self.fabric = load(self.fabric_file)
         self.openflow_port, rest_port = free_ports(2)
         self.controller = Controller(

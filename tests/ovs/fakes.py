@@ -39,9 +39,9 @@ class FakeSite(Site):
         super().__enter__()
         return self
 
-    def until_aborted(self, id_: str) -> Any:
-        """The migration, once it is aborted, whoever has confirmed that."""
-        return until(lambda: row if (row := self.migration(id_))["state"] == "aborted" else None)
+    def until_undone(self, id_: str, state: str = "aborted") -> Any:
+        """The migration, once it is aborted or has ``failed``, whoever has confirmed that."""
+        return until(lambda: row if (row := self.migration(id_))["state"] == state else None, lambda: self.migration(id_))
 
     def audit(self, name: str) -> None:
         """Have a switch audited; returns when that is done."""

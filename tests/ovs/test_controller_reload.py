@@ -109,6 +109,7 @@ def test_a_switch_a_link_and_servers_come_and_go(ovs: PrivateOvs, tmp_path: Path
         site.add_bridge("tor-d")
         until(lambda: "dpid 0xd connected" in site.controller.log)
         hang_up(site)
+        until(lambda: "fabric.reloaded" in site.controller.log)
         site.until_right()
         until(lambda: all(row["up"] for row in site.rest.get("/v1/fabric")["links"]))
         assert {name: row for name, row in since(site).items() if name != "tor-d"} == connections

@@ -125,7 +125,7 @@ def test_a_switch_that_is_away_and_one_that_is_away_too_long(site: FakeSite) -> 
     site.be(SICK, connects=False)
     site.until_connected(SICK, False)
     back = site.rest.post("/v1/migrations", {"vm": "w1", "to": "srv-a1", "activate_on": "request", "timeout": 1})
-    ended = site.until_aborted(back["id"])
+    ended = site.until_undone(back["id"])
     assert f"not confirmed by: {SICK}" in ended["reason"]
     site.be(SICK, connects=True)
     site.until_right()
@@ -188,7 +188,7 @@ def test_a_switch_that_refuses(site: FakeSite) -> None:
     for refuses in (refuse_table(Table.BRIDGE.id), refuse_all):
         site.be(SICK, refuses=refuses)
         begun = start(site)
-        ended = site.until_aborted(begun["id"])
+        ended = site.until_undone(begun["id"], "failed")
         assert "TABLE_FULL" in ended["reason"]
         move_beside(site)
         move_back(site)
