@@ -42,7 +42,7 @@ _PACKET_XID: Final = 1 << 31
 _CHUNK: Final = 1 << 16
 _ROWS: Final = 512
 """Messages that are made without a pause."""
-MAX_PARTS: Final = 4096
+MAX_PARTS: Final = 1024
 """Parts of one reply that may wait to be read, 64 KiB each."""
 MAX_REPLY: Final = 1 << 27
 """Bytes of one reply, all its parts together: some 800,000 flows."""
@@ -105,6 +105,8 @@ class Session:
     def reply(self, message: Any) -> None:
         """A barrier reply, a bundle reply or a raw multipart reply; one that nobody waits for is not kept."""
         if self._awaited == (message.xid, message.msg_type):
+            if not getattr(message, "more", False):
+                self._awaited = None  # a second one is none of the next exchange's
             self._overrun = self._overrun or self._inbox.qsize() >= MAX_PARTS
             if not self._overrun:
                 self._inbox.put(message)
@@ -130,6 +132,7 @@ class Session:
         if self.expects(xid):
             self._errors[xid] = text
             if self._awaited is not None and xid == self._awaited[0]:
+                self._awaited = None
                 self._inbox.put(("error", xid))
 
     # The green thread
@@ -281,8 +284,8 @@ class Session:
         xid = self.next_xid()
         self._awaited = xid, _BARRIER_REPLY
         self._send([wire.barrier(xid)])
-        while isinstance(self._receive(), tuple):
-            pass  # a barrier refused is none: wait on
+        if isinstance(self._receive(), tuple):
+            raise Lost("it refused a barrier")
 
     def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
         """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""

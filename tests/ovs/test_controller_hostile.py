@@ -109,13 +109,13 @@ CLOSED: dict[str, bytes] = {
 }
 IGNORED: dict[str, bytes] = {
     "a packet-in of nothing": packet_in(0, b"", b"", total=60000),
-    "a barrier nobody asked for": b"".join(message(of.BARRIER_REPLY, xid=xid) for xid in range(3000)),
-    "an error about nothing": b"".join(message(of.ERROR, struct.pack("!HH", 5, 1) + bytes(8), xid) for xid in range(3000)),
+    "a barrier nobody asked for": b"".join(message(of.BARRIER_REPLY, xid=xid) for xid in range(700)),
+    "an error about nothing": b"".join(message(of.ERROR, struct.pack("!HH", 5, 1) + bytes(8), xid) for xid in range(700)),
     "an experimenter's error": message(of.ERROR, struct.pack("!HHI", 0xFFFF, 2300, of.ONF), 5),
     "an error of no known type": message(of.ERROR, struct.pack("!HH", 0xFFFE, 0xFFFE) + bytes(8), 5),
     "a bundle nobody opened": message(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, of.BUNDLE_CONTROL, 9, 5, 3), 5),
     "flows nobody asked for": multipart(of.FLOW, struct.pack("!H46xHH4x", 56, 1, 4), 5),
-    "ports that no link ends at": b"".join(message(of.PORT_STATUS, bytes(8) + of.port(n)) for n in range(100, 2000)),
+    "ports that no link ends at": b"".join(message(of.PORT_STATUS, bytes(8) + of.port(n)) for n in range(100, 700)),
     "the handshake again": message(of.HELLO) + message(of.FEATURES_REPLY, bytes(24)) + multipart(of.PORT_DESC, PORTS),
 }
 
@@ -198,7 +198,7 @@ def test_a_wrong_answer_to_the_right_question(
 
 def test_answers_without_an_end(site: Site, unmoved: Callable[[], None]) -> None:
     """Parts of a reply, always with another to follow: full of flows, and empty."""
-    for kind, entry in ((of.FLOW, None), (of.FLOW, b""), (of.GROUP_DESC, None)):
+    for number_of, (kind, entry) in enumerate(((of.FLOW, None), (of.FLOW, b""), (of.GROUP_DESC, None)), start=1):
         with Peer(site.openflow_port) as peer:
             assert peer.connect(DPID, PORTS)
             while True:
@@ -219,7 +219,8 @@ def test_answers_without_an_end(site: Site, unmoved: Callable[[], None]) -> None
                     if not peer.send(multipart(kind, body, row[1], more=True)):
                         break
             hurt(site, peer)
-        assert "its reply has no end" in site.controller.log
+        said = site.controller.log
+        assert said.count("its reply has no end") + said.count("faster than its answers can be read") >= number_of
 
 
 def test_ports_without_an_end(site: Site, unmoved: Callable[[], None]) -> None:

@@ -71,6 +71,7 @@ def test_only_what_is_owed_is_kept() -> None:
     assert not session._errors
     session.reply(SimpleNamespace(xid=7, msg_type=19))
     session.reply(SimpleNamespace(xid=7, msg_type=21))
+    session.reply(SimpleNamespace(xid=7, msg_type=21))
     assert session._inbox.qsize() == 1
 
 
