@@ -42,8 +42,13 @@ _PACKET_XID: Final = 1 << 31
 _CHUNK: Final = 1 << 16
 _ROWS: Final = 512
 """Messages that are made without a pause."""
-MAX_PARTS: Final = 4096
-"""Parts of one reply that may wait to be read, and a sixteenth of those it may have: 64 KiB each."""
+MAX_PARTS: Final = 1024
+"""Parts of one reply that may wait to be read, 64 KiB each."""
+MAX_REPLY: Final = 1 << 27
+"""Bytes of one reply, all its parts together: some 800,000 flows."""
+_PART: Final = 1 << 12
+"""What a part counts beside its bytes, so that empty ones have an end too."""
+_EXPERIMENTER, _MULTIPART_REPLY, _BARRIER_REPLY = 4, 19, 21
 MAX_LOGGED: Final = 10
 """Refused flows and groups of one change that are told one by one in the log."""
 
@@ -76,8 +81,8 @@ class Session:
         self._errors: dict[int, str] = {}
         self._first = self._xid + 1
         """Transaction id with which the exchange under way began."""
-        self._awaited: int | None = None
-        """The transaction id of the reply that is waited for."""
+        self._awaited: tuple[int, int] | None = None
+        """Transaction id and type of the reply that is waited for."""
         self._overrun = False
         self.habits = Habits()
         self.asking: int | None = None
@@ -99,7 +104,9 @@ class Session:
 
     def reply(self, message: Any) -> None:
         """A barrier reply, a bundle reply or a raw multipart reply; one that nobody waits for is not kept."""
-        if message.xid == self._awaited:
+        if self._awaited == (message.xid, message.msg_type):
+            if not getattr(message, "more", False):
+                self._awaited = None  # a second one is none of the next exchange's
             self._overrun = self._overrun or self._inbox.qsize() >= MAX_PARTS
             if not self._overrun:
                 self._inbox.put(message)
@@ -124,7 +131,8 @@ class Session:
             return
         if self.expects(xid):
             self._errors[xid] = text
-            if xid == self._awaited:
+            if self._awaited is not None and xid == self._awaited[0]:
+                self._awaited = None
                 self._inbox.put(("error", xid))
 
     # The green thread
@@ -246,7 +254,7 @@ class Session:
         if self._errors:
             self._send([wire.bundle_control(self._bundle, wire.BUNDLE_DISCARD_REQUEST, self.next_xid())])
             return False
-        self._awaited = committed
+        self._awaited = committed, _EXPERIMENTER
         self._send([wire.bundle_control(self._bundle, wire.BUNDLE_COMMIT_REQUEST, committed)])
         while True:
             got = self._receive()
@@ -273,23 +281,27 @@ class Session:
         self._barrier()
 
     def _barrier(self) -> None:
-        self._awaited = xid = self.next_xid()
+        xid = self.next_xid()
+        self._awaited = xid, _BARRIER_REPLY
         self._send([wire.barrier(xid)])
-        while isinstance(self._receive(), tuple):
-            pass  # a barrier refused is none: wait on
+        if isinstance(self._receive(), tuple):
+            raise Lost("it refused a barrier")
 
     def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
         """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
         self._begin()
-        xid = self.asking = self._awaited = self.next_xid()
+        xid = self.asking = self.next_xid()
+        self._awaited = xid, _MULTIPART_REPLY
         self._send([request(xid)])
-        for _ in range(16 * MAX_PARTS):
+        left = MAX_REPLY
+        while left > 0:
             got = self._receive()
             if isinstance(got, tuple):
                 if required:
                     raise Lost(f"it refused to say what it has: {self._errors[xid]}")
                 return
             yield got.body
+            left -= len(got.body) + _PART
             if not got.more:
                 self._awaited = None
                 return

@@ -27,7 +27,8 @@ from ryu_vmmob.apps.intake import Intake
 from ryu_vmmob.apps.links import LinkWatch
 from ryu_vmmob.apps.listening import refuse_taken_ports
 from ryu_vmmob.apps.memory import Freezer, undisturbed
-from ryu_vmmob.apps.packets import PacketIn, Packets
+from ryu_vmmob.apps.packets import Packets
+from ryu_vmmob.apps.reading import error_text, packet_in
 from ryu_vmmob.apps.rounds import Rounds
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.apps.vital import vital
@@ -197,8 +198,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             return
         switch = self.engine.state.fabric.switch_by_dpid.get(datapath.id)
         if switch is None:
-            LOG.warning("a switch with dpid %#x connected, which the fabric file does not have", datapath.id)
-            self.engine.emit(Event("switch.unknown", {"dpid": f"{datapath.id:#x}"}))
+            dpid = "none" if datapath.id is None else f"{datapath.id:#x}"
+            LOG.warning("a switch with dpid %s connected, which the fabric file does not have", dpid)
+            self.engine.emit(Event("switch.unknown", {"dpid": dpid}))
             self._strangers.add(datapath)
             return
         self._welcome(datapath, switch)
@@ -209,7 +211,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         for older in [row for row in self._sessions.values() if row.name == switch.name]:
             LOG.warning("switch %s connected again from %s; its older connection is closed", switch.name, datapath.address)
             older.end()
-            older.datapath.close()
+            # Not here: it tells this very application, which waits while its queue is full and is read by nobody else.
+            hub.spawn(older.datapath.close)
         session = Session(datapath, switch.name, self.engine, time.time, self.settings.audit_interval)
         self._sessions[datapath] = session
         for port in datapath.ports.values():
@@ -263,7 +266,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         message = event.msg
         session = self._sessions.get(message.datapath)
         if session is not None:
-            session.error(message.xid, _error_text(message))
+            session.error(message.xid, error_text(message))
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
     @vital
@@ -271,25 +274,12 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         message = event.msg
         session = self._sessions.get(message.datapath)
         if session is not None and session.name in self.engine.state.fabric.switches:
-            match = message.match
-            ttl_invalid = message.reason == message.datapath.ofproto.OFPR_INVALID_TTL
-            packet = PacketIn(
-                message.cookie, match.get("in_port", 0), match.get("metadata", 0), bytes(message.data), ttl_invalid
-            )
-            self._packets.came(session.name, packet, time.monotonic())
+            self._packets.came(session.name, packet_in(message), time.monotonic())
 
     def close(self) -> None:
         """Called by Ryu when it ends."""
         self.engine.close()
         super().close()
-
-
-def _error_text(message: Any) -> str:
-    """An OpenFlow error by its names in the specification, as far as it has any."""
-    ofproto = message.datapath.ofproto
-    kind = ofproto.ofp_error_type_to_str(message.type) if message.type is not None else "experimenter"
-    code = ofproto.ofp_error_code_to_str(message.type, message.code) if message.code is not None else ""
-    return f"{kind} {code}".strip()
 
 
 def _new_id() -> str:

@@ -1,10 +1,18 @@
-"""For all tiers: what was not run is said at the end, in words that cannot be overlooked."""
+"""For all tiers: what was not run is said at the end, in words that cannot be overlooked; what is random can be repeated."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import pytest
+from hypothesis import Phase, settings
+
+# A run is the same each time, and a failure is told at once: making it smaller takes minutes in a network of random moves. To
+# look elsewhere, and for a small example, HYPOTHESIS_PROFILE=explore.
+settings.register_profile("repeatable", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
+settings.register_profile("explore", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 pytest_plugins = ["tests.conformance.plugin"]
 

@@ -1,13 +1,15 @@
 """Everything that Ryu 4.34 needs to run safely on a current Python, and nothing else.
 
-Ryu 4.34 is the last release of a project that is no longer maintained. Four things of it do not stand:
+Ryu 4.34 is the last release of a project that is no longer maintained. Five things of it do not stand:
 
 * ``already_handled``: it imports a name that current eventlet no longer has, so ``ryu-manager`` does not start;
 * ``parse_guard``: one short malformed message makes its parser loop for ever, before any authentication;
 * ``tls_server``: its TLS server loses its certificate with the first connection, so only one switch ever gets in;
+* ``connections``: a peer that says the right thing at the wrong time makes its handlers raise, and too many connections make
+  it stop to listen for ever;
 * ``eventlet_notice``: eventlet prints a notice to its own developers on each start.
 
-A fifth part, ``options``, mends nothing: the stock manager reads the command line before it loads an application, so our
+A sixth part, ``options``, mends nothing: the stock manager reads the command line before it loads an application, so our
 options are registered (`ryu_vmmob.options`, function ``register``) as soon as the manager's module is there.
 
 Each is a *part*. A part belongs to one module of Ryu or eventlet and is applied when that module loads, by a finder on

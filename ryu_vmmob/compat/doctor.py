@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import sys
@@ -18,10 +19,14 @@ def examine() -> list[PartStatus]:
     apply()
     importlib.import_module("ryu.lib.hub")
     importlib.import_module("ryu.ofproto.ofproto_parser")
+    # With `already_handled` left out it does not load, which is what that part is for.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("ryu.base.app_manager")
     return [
         _part("already_handled", *_already_handled()),
         _part("parse_guard", *_parse_guard()),
         _part("tls_server", *_tls_server()),
+        _part("connections", *_connections()),
         _part("eventlet_notice", *_eventlet_notice()),
     ]
 
@@ -69,6 +74,16 @@ def _tls_server() -> tuple[bool, str]:
     if is_needed(stock):
         return True, "the TLS server loses its certificate with the first connection"
     return False, "the TLS server keeps its context"
+
+
+def _connections() -> tuple[bool, str]:
+    from ryu.lib import hub
+
+    serve = hub.StreamServer.serve_forever
+    code = getattr(serve, "unguarded", serve).__code__
+    if "OSError" in code.co_names or "error" in code.co_names:
+        return False, "the server survives a connection that it cannot accept"
+    return True, "the server ends with the first connection that it cannot accept"
 
 
 def _eventlet_notice() -> tuple[bool, str]:

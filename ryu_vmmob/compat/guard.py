@@ -9,6 +9,9 @@ heard. Four layers stand here, cheapest first, behind an application's own wish 
 3. Flow, group and meter descriptions are handed over unparsed where an application asked for that (`ryu_vmmob.compat.raw`).
 4. Parsing has a CPU-time limit, by an interval timer: the last resort, for what nobody thought of.
 
+What Ryu's parser cannot parse is refused as well, in one line: Ryu would log a traceback and the whole message, and go on to
+the next one. A switch has no more than `MAX_PORTS` ports, and none before it has said who it is.
+
 A refused message closes its connection and is counted; everything else goes on. The timer counts the CPU time of the
 process, not the time of the day, so that a busy or paused machine is not mistaken for a loop. Its signal reaches the main
 operating-system thread only, which is where eventlet's loop runs; in another thread layer 4 is absent.
@@ -35,6 +38,10 @@ _HANDSHAKE = "handshake"
 _DEAD = "dead"
 # Hello, error, echo request, echo reply: the same form in every version (1.3.5, 6.3.1 and 7.5).
 _ANY_VERSION = frozenset({0, 1, 2, 3})
+_PORT_STATUS = 12
+_MP_PORT_DESC = 13
+MAX_PORTS = 1 << 16
+"""Ports of one switch; Ryu keeps them all, for as long as the switch goes on telling of more."""
 
 
 class ParseTimeoutError(ryu_exception.OFPTruncatedMessage):  # type: ignore[misc]
@@ -101,17 +108,24 @@ def wrap(parser: ModuleType) -> str:
             _check_negotiated(datapath, version, msg_type)
             raw = _wants_raw(datapath, version, msg_type, xid, buf)
             lengths.check(version, msg_type, buf, raw=raw)
+            _check_ports(datapath, msg_type, buf)
             if raw:
                 from ryu_vmmob.compat.raw import RawMultipart
 
                 return RawMultipart.parser(datapath, version, msg_type, msg_len, xid, buf)
-            return WATCH.run(parse, datapath, version, msg_type, msg_len, xid, buf)
+            parse_version = parser._MSG_PARSERS.get(version)
+            if parse_version is None:
+                raise lengths.MalformedMessageError("there is no such version")
+            return WATCH.run(parse_version, datapath, version, msg_type, msg_len, xid, buf)
         except lengths.MalformedMessageError as error:
             STATE.malformed += 1
             return _refuse(datapath, version, msg_type, error)
         except ParseTimeoutError as error:
             STATE.too_slow += 1
             return _refuse(datapath, version, msg_type, error)
+        except Exception as error:  # whatever a parser's code happens to stumble over
+            STATE.malformed += 1
+            return _refuse(datapath, version, msg_type, lengths.MalformedMessageError(f"it cannot be read: {error!r:.200}"))
 
     msg.unguarded = parse  # type: ignore[attr-defined]
     parser.msg = msg  # type: ignore[attr-defined]
@@ -121,7 +135,7 @@ def wrap(parser: ModuleType) -> str:
 
 def _check_negotiated(datapath: Any, version: int, msg_type: int) -> None:
     state = getattr(datapath, "state", None)
-    if state is None or msg_type in _ANY_VERSION:
+    if state is None or msg_type == lengths.HELLO or (state == _HANDSHAKE and msg_type in _ANY_VERSION):
         return
     if state == _HANDSHAKE and msg_type != lengths.EXPERIMENTER:
         message = f"type {msg_type} before the handshake"
@@ -130,6 +144,18 @@ def _check_negotiated(datapath: Any, version: int, msg_type: int) -> None:
     if state != _HANDSHAKE and version != negotiated:
         message = f"version {version} on a connection that negotiated {negotiated}"
         raise lengths.MalformedMessageError(message)
+
+
+def _check_ports(datapath: Any, msg_type: int, buf: bytearray) -> None:
+    if msg_type != _PORT_STATUS and (msg_type != lengths.MULTIPART_REPLY or (buf[8] << 8 | buf[9]) != _MP_PORT_DESC):
+        return
+    if getattr(datapath, "state", None) is None:
+        return
+    ports = getattr(datapath, "ports", None)
+    if ports is None:
+        raise lengths.MalformedMessageError("ports of a switch that has not said who it is")
+    if len(ports) > MAX_PORTS:
+        raise lengths.MalformedMessageError(f"more than {MAX_PORTS} ports")
 
 
 def _wants_raw(datapath: Any, version: int, msg_type: int, xid: int, buf: bytearray) -> bool:

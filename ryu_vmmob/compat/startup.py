@@ -49,6 +49,12 @@ def _parse_guard(parser: ModuleType) -> str:
     return guard.wrap(parser)
 
 
+def _connections(controller: ModuleType) -> str:
+    from ryu_vmmob.compat import connections
+
+    return connections.guard(controller)
+
+
 def _tls_server(hub: ModuleType) -> str:
     from ryu_vmmob.compat import tls
 
@@ -77,6 +83,7 @@ AFTER: dict[str, tuple[str, Callable[[ModuleType], str]]] = {
     "already_handled": ("eventlet.wsgi", _already_handled),
     "parse_guard": ("ryu.ofproto.ofproto_parser", _parse_guard),
     "tls_server": ("ryu.lib.hub", _tls_server),
+    "connections": ("ryu.controller.controller", _connections),
     "options": ("ryu.cmd.manager", _options),
 }
 _MODULES = frozenset(module for module, _ in (*BEFORE.values(), *AFTER.values()))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.apps.session import Lost, Session
+from ryu_vmmob.apps.session import MAX_PARTS, Lost, Session
 from ryu_vmmob.flows.wire import MULTIPART_FLOW, MalformedReply, flow_stats_cookies
 from tests.property.world import World
 from tests.unit.test_ring_while_moving import ring
@@ -24,7 +24,8 @@ class Deaf:
     def send(self, data: bytes) -> bool:
         assert self.session is not None
         xid = int.from_bytes(data[4:8], "big")
-        self.session.reply(SimpleNamespace(xid=xid, mp_type=MULTIPART_FLOW, body=self.body, more=False))
+        kind = {18: 19, 20: 21}.get(data[1])  # a multipart reply, a barrier reply
+        self.session.reply(SimpleNamespace(xid=xid, msg_type=kind, mp_type=MULTIPART_FLOW, body=self.body, more=False))
         return True
 
     def close(self) -> None:
@@ -56,3 +57,29 @@ def test_an_ended_session_sends_nothing_and_leaves_a_newer_one_alone() -> None:
     with pytest.raises(Lost):
         session._put(b"")
     assert world.engine.fleet.is_connected("ta")
+
+
+def test_only_what_is_owed_is_kept() -> None:
+    """Replies and errors that nobody asked for, however many, leave nothing behind."""
+    session, _, _ = _session(b"")
+    session._awaited, session._first = (7, 21), session._xid + 1
+    for xid in range(1000):
+        session.reply(SimpleNamespace(xid=xid, msg_type=19, body=b"", more=True))
+        session.error(xid, "about nothing")
+        session.error(session._xid + 1 + xid, "about what is not sent yet")
+    assert session._inbox.qsize() == 0
+    assert not session._errors
+    session.reply(SimpleNamespace(xid=7, msg_type=19))
+    session.reply(SimpleNamespace(xid=7, msg_type=21))
+    session.reply(SimpleNamespace(xid=7, msg_type=21))
+    assert session._inbox.qsize() == 1
+
+
+def test_a_reply_without_an_end_that_nobody_reads_ends_the_session() -> None:
+    session, _, _ = _session(b"")
+    session._awaited = (7, 19)
+    for _ in range(2 * MAX_PARTS):
+        session.reply(SimpleNamespace(xid=7, msg_type=19, body=b"", more=True))
+    assert session._inbox.qsize() == MAX_PARTS
+    with pytest.raises(Lost):
+        session._receive()

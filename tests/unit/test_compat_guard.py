@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import struct
 from pathlib import Path
@@ -136,3 +137,32 @@ def test_refusals_are_counted_and_raised_without_a_connection() -> None:
     with pytest.raises(MalformedMessageError, match="group description at byte 16: length 0 is below 8"):
         ofproto_parser.msg(ofproto_protocol.ProtocolDesc(version=4), 4, 19, len(data), 7, data)
     assert compat.refusals().malformed == before + 1
+
+
+def test_a_port_stays_open_when_there_are_too_many_connections(tmp_path: Path) -> None:
+    """With few files to open: more peers than files, and when they have gone the next one is served."""
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
+    with controller(tmp_path, few + MANAGER) as guarded:
+        with contextlib.ExitStack() as stack:
+            crowd = [stack.enter_context(guarded.switch()) for _ in range(100)]
+            poll(lambda: "48 are open" in guarded.log() or None, "connections are refused")
+            assert crowd[0].handshake()
+            for one in crowd:
+                one.stream.close()  # else it keeps the connection open
+
+        def served() -> bool | None:
+            with guarded.switch() as later:
+                return later.handshake() or None
+
+        poll(served, "a later connection is served")
+        assert "Traceback" not in guarded.log()
+
+
+def test_what_a_handler_stumbles_over_closes_one_connection(tmp_path: Path) -> None:
+    """A hello that failed, with a text that is no ASCII: Ryu's handler decodes it to log it."""
+    with controller(tmp_path, MANAGER) as guarded, guarded.switch() as bad, guarded.switch() as good:
+        bad.send(message(1, struct.pack("!HH", 0, 0) + b"\xff\xfe"))
+        assert bad.closed()
+        assert good.handshake()
+        assert "connection closed: UnicodeDecodeError" in guarded.log()
+        assert "Traceback" not in guarded.log()

@@ -1,0 +1,33 @@
+"""What Ryu's message objects say, in values of our own. Whatever a switch sends: never an exception.
+
+Ryu gives a match field that came with a mask as a pair, and one of an unexpected length as whatever its bytes come to; an error
+of an experimenter has no type and no code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ryu_vmmob.apps.packets import PacketIn
+
+
+def packet_in(message: Any) -> PacketIn:
+    """A packet-in (OpenFlow 1.3.5, 7.4.1); a field that is not there, or no plain number, counts as 0."""
+    match = message.match
+    ttl_invalid = message.reason == message.datapath.ofproto.OFPR_INVALID_TTL
+    return PacketIn(
+        message.cookie, _number(match.get("in_port")), _number(match.get("metadata")), bytes(message.data), ttl_invalid
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def error_text(message: Any) -> str:
+    """An OpenFlow error by its names in the specification (7.4.4), as far as it has any."""
+    ofproto = message.datapath.ofproto
+    kind, code = getattr(message, "type", None), getattr(message, "code", None)
+    if kind is None or code is None:
+        return "experimenter"
+    return f"{ofproto.ofp_error_type_to_str(kind)} {ofproto.ofp_error_code_to_str(kind, code)}"
