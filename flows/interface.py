@@ -30,6 +30,9 @@ def interface_flows(
     local = found.local[at]
     yield from _deliver(state, cug, interface, [wire for seat, wire in here if seat.receives], local)
     for seat, wire in here:
+        if seat.sends and not seat.receives:
+            yield from _answered(state, cug, interface, wire)
+    for seat, wire in here:
         server = servers[wire.server]
         if seat.sends or seat.awaited:
             vlan_id = state.wire_vlan_id(cug.name, wire)
@@ -86,13 +89,12 @@ def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]
         one_after_another(ways),
     )
     for wire in wires:
+        yield from _answered(state, cug, interface, wire)
         others = [actions for other, actions in zip(wires, ways, strict=True) if other is not wire]
         ports = state.fabric.servers[wire.server].attach
         for port in ports:
-            answer = _from_port(cug, interface, port.port, hairpin=True)
-            back = out(IN_PORT, state.wire_vlan_id(cug.name, wire))
-            yield Flow(Table.DELIVER, Priority.SPECIAL, answer, back)
             if others:
+                back = out(IN_PORT, state.wire_vlan_id(cug.name, wire))
                 came = metadata(segment=SEGMENT.of(cug.key), hairpin=HAIRPIN.of(1), routed=ROUTED.of(1))
                 routed = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
                 yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, one_after_another([*others, back]))
@@ -106,6 +108,15 @@ def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire]
                 came = metadata(segment=came_under(cug, tag), hairpin=HAIRPIN.of(0))
                 neighbour = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
                 yield Flow(Table.DELIVER, Priority.EXCEPTION, neighbour, one_after_another([*others, out(IN_PORT, own)]))
+
+
+def _answered(state: State, cug: Cug, interface: Interface, wire: Wire) -> Iterator[Flow]:
+    """Where an interface may speak and gets nothing yet (a cold move), what it asks is answered all the same: the answer goes
+    back out of the port that the question came by.
+    """
+    for port in state.fabric.servers[wire.server].attach:
+        answer = _from_port(cug, interface, port.port, hairpin=True)
+        yield Flow(Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.wire_vlan_id(cug.name, wire)))
 
 
 def _from_port(cug: Cug, interface: Interface, port: int, *, hairpin: bool) -> Match:

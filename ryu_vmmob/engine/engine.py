@@ -157,6 +157,11 @@ class Engine:
         if not plan.deltas:
             self.progress(everything=False)
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """Ids of the migrations that are not finished."""
+        return self._follow_ups.under_way
+
     def dry_run(self, *commands: Command) -> State:
         """The state that ``commands`` would make. Raises Refusal; changes nothing."""
         change = apply(self.state, *commands, now=self._clock())

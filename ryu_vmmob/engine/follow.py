@@ -33,6 +33,11 @@ class FollowUps:
         for row in state.migrations.values():
             self._note(row.id, row)
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """Ids of the migrations that are not finished."""
+        return frozenset(self._active)
+
     def adopted(self, change: Change) -> None:
         """A change has become the state."""
         for id_ in change.migrations:

@@ -159,7 +159,7 @@ class Crowd(World):
             name: one.migration for name, one in self.state.vms.items() if one.migration is not None
         }
         assert len({row.vm for row in rows}) == len(rows)
-        assert self.engine._active == {row.id for row in rows}
+        assert self.engine.under_way == {row.id for row in rows}
 
     def check_oracles(self) -> None:
         """Dear: the flows are those of a compile from nothing, and the store holds this very state, indexes included."""
