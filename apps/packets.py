@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ryu_vmmob.apps.limits import TokenBucket
 from ryu_vmmob.apps.neighbours import NeighbourWatch
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.frames.parse import parse
+from ryu_vmmob.limits import TokenBucket
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Ask, Outcome, PacketOut, Punted

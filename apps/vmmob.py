@@ -42,7 +42,7 @@ from ryu_vmmob.punt.advertise import advertisements
 from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.rest.app import RestApp
-from ryu_vmmob.rest.auth import TokenFileError
+from ryu_vmmob.rest.tokens import TokenFileError
 from ryu_vmmob.store import StoreError, open_store
 
 LOG = logging.getLogger(__name__)

@@ -32,12 +32,13 @@ from ryu_vmmob.rest import (
     trace,
     vms,
 )  # fmt: skip
-from ryu_vmmob.rest.auth import Guard, read_tokens
 from ryu_vmmob.rest.call import Answer, Call, Services, Wait
 from ryu_vmmob.rest.conditions import etag
-from ryu_vmmob.rest.origins import Origins, is_websocket
+from ryu_vmmob.rest.gate import HEADERS, Gate
 from ryu_vmmob.rest.problems import Problem, bad_query
+from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.routing import Route, Router
+from ryu_vmmob.rest.tokens import TokenFile
 from ryu_vmmob.store.base import StoreError
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class RestApp:
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
     migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources.
-    Raises TokenFileError.
+    ``rates`` None: as often as anyone likes. Raises TokenFileError.
     """
 
     def __init__(
@@ -84,10 +85,10 @@ class RestApp:
         origins: Iterable[str] = (),
         max_body: int = MAX_BODY,
         routes: Iterable[Route] = ROUTES,
+        rates: Rates | None = None,
     ) -> None:
         self._services = Services(engine, clock, ids, wait, troubles, reload)
-        self._guard = Guard(() if token_file is None else read_tokens(token_file))
-        self._origins = Origins(origins, guarded=not self._guard.is_open)
+        self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self.router = Router(routes)
 
@@ -107,8 +108,9 @@ class RestApp:
             # The client is told no more than that: a traceback shows how the controller is built.
             _LOG.exception("%s %s failed", request.method, environ.get("PATH_INFO"))
             response = Problem(500, "the controller failed at this request; its log says why").response()
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        for header, value in HEADERS.items():
+            response.headers.setdefault(header, value)
+        self._gate.audit(request, response.status_int, response.headers.get("ETag"))
         chunks: Iterable[bytes] = response(environ, start_response)
         return chunks
 
@@ -118,13 +120,11 @@ class RestApp:
         except UnicodeDecodeError as error:
             raise Problem(400, "the path is not UTF-8 text") from error
         page = dashboard.respond(request, path)
+        self._gate.admit(request, page is not None or self.router.is_open(path))
         if page is not None:
             return page
-        if not self.router.is_open(path):
-            self._guard.check(request)
-        if is_websocket(request):
-            self._origins.check(request)
         route, names = self.router.find(request.method, path)
+        self._gate.authorize(request, route)
         media_type = formats.wanted(request)
         query = _query(request, route)
         body = self._body(request, route)

@@ -23,6 +23,7 @@ class Route:
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
     the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
+    ``question``: a POST that changes nothing, so that a reader may ask it.
     """
 
     method: str
@@ -32,6 +33,12 @@ class Route:
     body: type[Body] | None = None
     body_required: bool = True
     open: bool = False
+    question: bool = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether it only looks, and changes nothing."""
+        return self.method == "GET" or self.question
 
 
 class Router:

@@ -110,4 +110,4 @@ def _table(step: Step) -> View:
     return {"table": step.table.label, **nothing}
 
 
-ROUTES = (Route("POST", "/v1/trace", post_trace, body=TraceBody),)
+ROUTES = (Route("POST", "/v1/trace", post_trace, body=TraceBody, question=True),)

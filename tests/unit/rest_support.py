@@ -16,6 +16,7 @@ from ryu_vmmob.engine.engine import Engine, Ticket
 from ryu_vmmob.engine.reload import reload
 from ryu_vmmob.fabric import examine, load
 from ryu_vmmob.rest.app import RestApp
+from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
 
 TOKEN = "c2VjcmV0"
@@ -37,6 +38,7 @@ class Service:
     store: Store = field(default_factory=lambda: open_store("sqlite:///:memory:"))
     tokens: tuple[str, ...] = (TOKEN,)
     max_body: int = 2**20
+    rates: Rates | None = None
     time: float = 1_700_000_000.25
     waited: list[tuple[int, float]] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -48,19 +50,27 @@ class Service:
     def __post_init__(self) -> None:
         self.engine = Engine(FABRIC, self.store, lambda: self.time)
         self.ids = 0
-        with NamedTemporaryFile("w") as file:
-            file.write("\n".join(self.tokens))
-            file.flush()
-            self.app = RestApp(
-                self.engine,
-                self.wait,
-                lambda: self.time,
-                self.new_id,
-                file.name if self.tokens else None,
-                troubles=lambda: self.troubles,
-                max_body=self.max_body,
-                reload=lambda dry_run: reload(self.engine, examine(self.file, "example.yaml"), dry_run=dry_run),
-            )
+        # It is read for every request, and goes with us.
+        self.token_file = NamedTemporaryFile("w")  # noqa: SIM115
+        self.write_tokens(*self.tokens)
+        self.app = RestApp(
+            self.engine,
+            self.wait,
+            lambda: self.time,
+            self.new_id,
+            self.token_file.name if self.tokens else None,
+            troubles=lambda: self.troubles,
+            max_body=self.max_body,
+            rates=self.rates,
+            reload=lambda dry_run: reload(self.engine, examine(self.file, "example.yaml"), dry_run=dry_run),
+        )
+
+    def write_tokens(self, *lines: str) -> None:
+        """Put other lines into the token file."""
+        self.token_file.seek(0)
+        self.token_file.truncate()
+        self.token_file.write("\n".join(lines))
+        self.token_file.flush()
 
     def new_id(self) -> str:
         self.ids += 1

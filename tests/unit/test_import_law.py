@@ -26,14 +26,15 @@ LAYERS: dict[str, frozenset[str]] = {
     "store": frozenset({"fabric", "model"}),
     "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
     "trace": frozenset({"fabric", "paths", "model", "flows", "sim", "punt"}),
-    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace"}),
+    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace", "limits"}),
     "sim": frozenset({"fabric", "flows"}),
     "compat": frozenset({"options"}),
     "options": frozenset(),
+    "limits": frozenset(),
     "manager": frozenset({"compat"}),
     "client": frozenset(),
     "cli": frozenset({"fabric", "client", "__version__"}),
-    "apps": frozenset({"compat", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store"}),
+    "apps": frozenset({"compat", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store", "limits"}),
     "bench": frozenset({"fabric", "paths", "model", "flows", "engine", "store", "sim", "client"}),
 }
 """Layer of the package -> layers it may import."""

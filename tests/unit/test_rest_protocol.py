@@ -12,7 +12,6 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 from webob import Request
 
-from ryu_vmmob.rest.auth import TokenFileError, read_tokens
 from ryu_vmmob.store import StoreError, open_store
 from tests.unit.rest_support import TOKEN, WEB, Service, packed, problem, vm
 
@@ -58,30 +57,6 @@ def test_one_of_several_tokens() -> None:
     service = Service(tokens=("old", "new"))
     assert service.ask("GET", "/v1/cugs", Authorization="Bearer new").status_int == 200
     problem(service.ask("GET", "/v1/cugs", Authorization="Bearer newer"), 401)
-
-
-def test_a_token_file(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    path.write_text(f"# for the orchestrator\n{TOKEN}\n\n  a.b-c_d~e+f/g==  \n")
-    assert read_tokens(path) == (TOKEN, "a.b-c_d~e+f/g==")
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [("", "holds no token"), ("# only words\n\n", "holds no token"), ("good\ntwo words\n", "line 2"), ("\xe4", "not ASCII")],
-)
-def test_a_token_file_that_is_none(tmp_path: Path, text: str, fault: str) -> None:
-    path = tmp_path / "token"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(TokenFileError, match=fault) as caught:
-        read_tokens(path)
-    assert str(path) in str(caught.value)
-    assert "two words" not in str(caught.value), "a token must not come into a log"
-
-
-def test_a_token_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(TokenFileError, match="No such file"):
-        read_tokens(tmp_path / "token")
 
 
 # Paths and methods

@@ -21,3 +21,7 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+    def seconds_to_next(self) -> float:
+        """How long after the last `take` the next one will be granted."""
+        return max(0.0, (1 - self._tokens) / self._rate)

@@ -1,0 +1,131 @@
+"""What stands before every resource: who asks, how often, from which page, whether it may; and the log of who changed what."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from webob import Request
+
+from ryu_vmmob.fabric.findings import quote
+from ryu_vmmob.rest.auth import Guard
+from ryu_vmmob.rest.origins import Origins, is_websocket
+from ryu_vmmob.rest.problems import Problem
+from ryu_vmmob.rest.rates import Rates
+from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.tokens import Role, Token, TokenFile
+
+_LOG = logging.getLogger(__name__)
+AUDIT: Final = logging.getLogger("ryu_vmmob.audit")
+"""One line for each request that would change something, also when it was refused: token, address, what, and what came of it."""
+
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Of every answer that has no other value for them: whatever a browser is shown here, it runs none of it."""
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_CALLER: Final = "vmmob.caller"
+
+
+class Gate:
+    """``tokens`` None: everyone may do everything, if it asks from this machine and is no stranger's web page.
+
+    ``origins``: further web pages that may open a WebSocket (`Origins`).
+    """
+
+    def __init__(self, tokens: TokenFile | None, rates: Rates | None = None, origins: Iterable[str] = ()) -> None:
+        self._guard = Guard(tokens)
+        self._rates = rates
+        self._pages = Origins(origins, guarded=not self._guard.is_open)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is asked for."""
+        return self._guard.is_open
+
+    def admit(self, request: Request, open_to_all: bool) -> None:
+        """Let a request in. Raises 401, 403 (a web page's), 429 and 503."""
+        self._identify(request, open_to_all)
+        if is_websocket(request):
+            self._pages.check(request)
+
+    def _identify(self, request: Request, open_to_all: bool) -> None:
+        address = request.remote_addr or "-"
+        if open_to_all:
+            self._count(address)
+            return
+        if self._guard.is_open:
+            self._count(address)
+            self._refuse_pages(request)
+            return
+        try:
+            caller = self._guard.check(request)
+        except Problem as problem:
+            if problem.status == 401:
+                if self._rates is not None:
+                    self._rates.failure(address)
+                _LOG.warning("%s %s from %s: %s", request.method, quote(_path(request)), address, problem.detail)
+            raise
+        if caller is not None:
+            request.environ[_CALLER] = caller
+            self._count(f"token {caller.name}")
+
+    def authorize(self, request: Request, route: Route) -> None:
+        """Raise a 403 when the token is not good for what is asked (RFC 6750, 3.1)."""
+        caller = _caller(request)
+        if caller is not None and caller.role is Role.READER and not route.reads:
+            challenge = 'Bearer realm="vmmob", error="insufficient_scope", scope="operator"'
+            raise Problem(403, "the token is a reader's; this takes an operator's", headers={"WWW-Authenticate": challenge})
+
+    def audit(self, request: Request, status: int, revision: str | None) -> None:
+        """Write down who asked for what, when it is more than to look at something."""
+        if request.method in _SAFE:
+            return
+        caller = _caller(request)
+        AUDIT.info(
+            "token=%s role=%s from=%s method=%s path=%s status=%d revision=%s",
+            caller.name if caller else "-", caller.role if caller else "-", request.remote_addr or "-",
+            quote(request.method), quote(_path(request)), status, (revision or "-").strip('"'),
+        )  # fmt: skip
+
+    def _count(self, client: str) -> None:
+        if self._rates is not None:
+            self._rates.request(client)
+
+    def _refuse_pages(self, request: Request) -> None:
+        """Without a token a browser on this machine must not be talked into asking for somebody else.
+
+        A page whose host name was made to lead here would be taken for ours (DNS rebinding), hence the ``Host``. A form or a
+        ``fetch`` of any page may send a request without a body, hence the ``Origin``.
+        """
+        host = request.headers.get("Host")
+        if host is not None and not _is_loopback(host):
+            raise Problem(403, "without a token this is for this machine only: ask it by localhost or its loopback address")
+        if request.method not in _SAFE:
+            self._pages.check(request)
+
+
+def _caller(request: Request) -> Token | None:
+    caller = request.environ.get(_CALLER)
+    return caller if isinstance(caller, Token) else None
+
+
+def _path(request: Request) -> str:
+    """Without the query, where a client may have put its token by mistake."""
+    path: str = request.environ.get("PATH_INFO", "")
+    return path
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,57 @@
+"""How often one client may ask, so that a single one cannot keep the controller from all the others."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from ryu_vmmob.limits import TokenBucket
+from ryu_vmmob.rest.problems import Problem
+
+BURST: Final = 4.0
+"""Seconds' worth of requests that may come at once."""
+MAX_CLIENTS: Final = 4096
+"""Clients that are remembered; the one that asked longest ago is forgotten first."""
+FAILURES: Final = (1.0, 20.0)
+"""Wrong tokens of one address that are told and logged: a second, and at once."""
+
+
+class _Buckets:
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._of: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def take(self, client: str) -> None:
+        """Raise a 429 when ``client`` has to wait."""
+        bucket = self._of.get(client)
+        if bucket is None:
+            bucket = self._of[client] = TokenBucket(self._rate, self._burst)
+            if len(self._of) > MAX_CLIENTS:
+                self._of.popitem(last=False)
+        self._of.move_to_end(client)
+        if not bucket.take(self._clock()):
+            # Whole seconds (RFC 9110, 10.2.3), and never "at once".
+            seconds = max(1, math.ceil(bucket.seconds_to_next()))
+            raise Problem(429, f"too many requests; ask again in {seconds} s", headers={"Retry-After": str(seconds)})
+
+
+class Rates:
+    """``rate`` requests a second of one client (a token, or an address where there is none), 0: as many as it likes.
+
+    ``clock``: seconds of a steady clock.
+    """
+
+    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+        self._requests = _Buckets(rate, max(1.0, rate * BURST), clock) if rate else None
+        self._failures = _Buckets(*FAILURES, clock)
+
+    def request(self, client: str) -> None:
+        """Count a request. Raises a 429."""
+        if self._requests is not None:
+            self._requests.take(client)
+
+    def failure(self, address: str) -> None:
+        """Count a request without a good token. Raises a 429."""
+        self._failures.take(address)
