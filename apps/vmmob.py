@@ -20,7 +20,7 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3
 
 from ryu_vmmob import compat, options
-from ryu_vmmob.apps import rest_mount
+from ryu_vmmob.apps import doors, rest_mount, rest_server
 from ryu_vmmob.apps.fabric_file import FabricFile
 from ryu_vmmob.apps.handshakes import Handshakes
 from ryu_vmmob.apps.intake import Intake
@@ -42,6 +42,7 @@ from ryu_vmmob.punt.advertise import advertisements
 from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.rest.app import RestApp
+from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.tokens import TokenFileError
 from ryu_vmmob.store import StoreError, open_store
 
@@ -78,6 +79,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self.CONF.set_default("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
         try:
             options.refuse_open_door(self.settings)
+            doors.check(self.CONF, self.settings)
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             store = open_store(self.settings.store)
@@ -88,7 +90,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             rest = RestApp(
                 self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
                 troubles=self.engine.troubles, reload=self._file.reload, origins=self.settings.api_origins,
+                rates=Rates(self.settings.rest.rate, time.monotonic),
             )  # fmt: skip
+            rest_server.install(self.CONF, self.settings.rest)
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
         self.engine.on_event = _log_event
@@ -208,6 +212,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
     def _welcome(self, datapath: Any, switch: Switch) -> None:
         """A switch of the fabric is connected: bring it to what it should be."""
+        if self.settings.switch_certificates == "named" and not doors.bears_name(datapath.socket, switch.name):
+            LOG.warning("%s says that it is switch %s, and its certificate does not; closed", datapath.address, switch.name)
+            datapath.close()
+            return
         for older in [row for row in self._sessions.values() if row.name == switch.name]:
             LOG.warning("switch %s connected again from %s; its older connection is closed", switch.name, datapath.address)
             older.end()

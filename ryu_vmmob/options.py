@@ -16,10 +16,30 @@ _OPTIONS: Final = [
     cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="where the logical state lives"),
     cfg.StrOpt("api_token_file", default=None, help="file with the token that REST asks for"),
     cfg.ListOpt("api_origins", default=[], help="origins of web pages, besides our own, that may open /v1/events"),
+    cfg.StrOpt("rest_certificate", default=None, help="PEM file with the certificate of REST, which then speaks TLS only"),
+    cfg.StrOpt("rest_private_key", default=None, help="PEM file with its key"),
+    cfg.StrOpt("rest_client_ca", default=None, help="PEM file of the CAs that a client's certificate must be from"),
+    cfg.FloatOpt("rest_rate", default=500.0, min=0.0, help="requests a second of one client at most; 0: no limit"),
+    cfg.IntOpt("rest_connections", default=512, min=2, help="connections to REST at a time; one address may have half of them"),
+    cfg.StrOpt(
+        "switch_certificates", default="any", choices=["any", "named"],
+        help="named: a switch's certificate must bear the name that the fabric file has for it",
+    ),
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),
     cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds a VLAN-ID rests before another CUG gets it"),
     cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds for which a link must be up before it is used again"),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """The door of REST: names of PEM files (None: no TLS), requests a second of one client, connections at a time."""
+
+    certificate: str | None
+    private_key: str | None
+    client_ca: str | None
+    rate: float
+    connections: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +54,8 @@ class Settings:
     vlan_quarantine: float
     link_up_delay: float
     rest_host: str
+    rest: RestSettings
+    switch_certificates: str
 
 
 class OptionError(ValueError):
@@ -58,18 +80,23 @@ def read(conf: cfg.ConfigOpts) -> Settings:
         group.vlan_quarantine,
         group.link_up_delay,
         conf.wsapi_host,
+        RestSettings(
+            group.rest_certificate, group.rest_private_key, group.rest_client_ca, group.rest_rate, group.rest_connections
+        ),
+        group.switch_certificates,
     )
 
 
 def refuse_open_door(settings: Settings) -> None:
     """REST without a token is for this machine only. Raises OptionError."""
-    if settings.api_token_file is None and not _is_loopback(settings.rest_host):
+    if settings.api_token_file is None and not is_loopback(settings.rest_host):
         raise OptionError(
             f"--wsapi-host {settings.rest_host!r} lets other machines in, so --vmmob-api_token_file must name a token"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on ``host``."""
     if host == "localhost":
         return True
     try:

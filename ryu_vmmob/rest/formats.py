@@ -50,6 +50,8 @@ def read_body(request: Request, limit: int) -> bytes:
     while room:
         try:
             part = environ["wsgi.input"].read(room)
+        except TimeoutError as error:
+            raise Problem(408, "the body came too slowly", headers={"Connection": "close"}) from error
         except (OSError, ValueError) as error:  # a broken chunk, or a client that went away
             raise Problem(400, "the body could not be read to its end") from error
         if not part:

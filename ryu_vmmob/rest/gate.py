@@ -20,7 +20,7 @@ from ryu_vmmob.rest.tokens import Role, Token, TokenFile
 
 _LOG = logging.getLogger(__name__)
 AUDIT: Final = logging.getLogger("ryu_vmmob.audit")
-"""One line for each request that would change something, also when it was refused: token, address, what, and what came of it."""
+"""One line for each request that would change something, also when it is refused: who, from where, what, what came of it."""
 
 HEADERS: Final = {
     "Cache-Control": "no-store",
