@@ -6,6 +6,7 @@ whatever body it is sent, and shows a client the traceback of what went wrong.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import eventlet.wsgi
@@ -22,16 +24,12 @@ from ryu.lib import hub
 
 from ryu_vmmob.apps.doors import usable_context
 from ryu_vmmob.options import OptionError, RestSettings
+from ryu_vmmob.rest.problems import CONTENT_TYPE
 
 LOG = logging.getLogger("ryu_vmmob.rest.access")
 
 LEFT_OVER: Final = 2**20
 """Bytes of a body that nobody wanted which are still read, so that the client can read its answer."""
-_FULL: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-    b"Content-Length: 75\r\n\r\n"
-    b'{"title": "busy", "status": 503, "detail": "too many connections from you"}'
-)
 _SECRET: Final = re.compile(r"(token=)[^&\s\"]*", re.IGNORECASE)
 
 
@@ -116,6 +114,13 @@ def _within(seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
+def _problem(status: int, title: str, detail: str, headers: str = "") -> bytes:
+    """An answer that is given before there is a request; the connection ends with it."""
+    body = json.dumps({"title": title.lower(), "status": status, "detail": detail})
+    head = f"HTTP/1.1 {status} {title}\r\n{headers}Connection: close\r\nContent-Type: {CONTENT_TYPE}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("ascii")
+
+
 class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
     """One client, with a time for everything."""
 
@@ -127,7 +132,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             LOG.warning("%s has %d connections, the most for one address; no more are taken", address, door.connections // 2)
             if door.certificates is None:
                 with suppress(OSError):
-                    state[1].sendall(_FULL)
+                    state[1].sendall(_problem(503, "Service Unavailable", "too many connections from you", "Retry-After: 5\r\n"))
             state[1].close()
             return
         try:
@@ -154,6 +159,16 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         """The headers."""
         with _within(self._door.pace.head):
             return super().parse_request()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no HTTP; Python's own answer would quote it, and tell which Python this is."""
+        self.log_message("code %d, %s", code, message)
+        self.wfile.write(_problem(code, HTTPStatus(code).phrase, "the request's head cannot be read"))
+        self.close_connection = 1
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Python's would go to standard error as it is."""
+        self.server.log.info("%s %s", self.get_client_address()[0], format % arguments)
 
     def get_environ(self) -> dict[str, Any]:
         """WSGI's environment, its body with a time limit."""

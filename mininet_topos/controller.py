@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import requests
 
@@ -22,11 +24,20 @@ class ControllerError(RuntimeError):
     """The controller did not start, or ended; the text has the end of its log."""
 
 
+@dataclass(frozen=True)
+class Tls:
+    """For a controller that speaks TLS: Ryu's options about it, and what `requests` is to be given to speak with REST."""
+
+    options: Mapping[str, str]
+    client: Mapping[str, Any]
+
+
 class Controller:
     """One controller on the loopback. It can be killed and started again on the same store.
 
     ``directory`` takes its configuration file, its log and its store. ``settings`` are further options of group ``[vmmob]``;
-    ``first`` are files with Ryu applications that are loaded before the controller's own.
+    ``first`` are files with Ryu applications that are loaded before the controller's own. With
+    ``tls``, OpenFlow and REST are over TLS (REST's own options are among the settings).
     """
 
     def __init__(
@@ -38,16 +49,20 @@ class Controller:
         rest_port: int = 8080,
         settings: Mapping[str, str] | None = None,
         first: Sequence[Path] = (),
+        tls: Tls | None = None,
     ) -> None:
         self.directory = directory
         self._applications = [*map(str, first), APPLICATION]
         self.openflow = ("127.0.0.1", openflow_port)
-        self.rest = f"http://127.0.0.1:{rest_port}"
+        self.rest = f"{'http' if tls is None else 'https'}://127.0.0.1:{rest_port}"
+        self._tls = tls
         self.log_file = directory / "controller.log"
         self._config = directory / "vmmob.conf"
         options = {"fabric": str(fabric.resolve()), "store": f"sqlite:///{directory / 'vmmob.db'}", **(settings or {})}
         self._config.write_text(
-            f"[DEFAULT]\nofp_tcp_listen_port = {openflow_port}\nwsapi_host = 127.0.0.1\nwsapi_port = {rest_port}\n"
+            f"[DEFAULT]\n{'ofp_tcp' if tls is None else 'ofp_ssl'}_listen_port = {openflow_port}\n"
+            + ("" if tls is None else "".join(f"{name} = {value}\n" for name, value in tls.options.items()))
+            + f"wsapi_host = 127.0.0.1\nwsapi_port = {rest_port}\n"
             + "[vmmob]\n" + "".join(f"{name} = {value}\n" for name, value in options.items())
         )  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +92,7 @@ class Controller:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                requests.get(f"{self.rest}/healthz", timeout=2)
+                requests.get(f"{self.rest}/healthz", timeout=2, **({} if self._tls is None else self._tls.client))
                 return self
             except requests.ConnectionError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:

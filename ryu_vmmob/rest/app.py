@@ -37,7 +37,7 @@ from ryu_vmmob.rest.conditions import etag
 from ryu_vmmob.rest.gate import HEADERS, Gate
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.rates import Rates
-from ryu_vmmob.rest.routing import Route, Router
+from ryu_vmmob.rest.routing import SMALL_BODY, Route, Router
 from ryu_vmmob.rest.tokens import TokenFile
 from ryu_vmmob.store.base import StoreError
 
@@ -134,7 +134,7 @@ class RestApp:
     def _body(self, request: Request, route: Route) -> bodies.Body | None:
         if route.body is None:
             return None
-        data = formats.read_body(request, self._max_body)
+        data = formats.read_body(request, self._max_body if route.large else min(self._max_body, SMALL_BODY))
         if not data and not route.body_required:
             return bodies.read(route.body, {})
         return bodies.read(route.body, formats.decode(request, data))

@@ -68,4 +68,4 @@ def _located(command: _Put, refusal: Refusal) -> Refusal:
     return Refusal(refusal.status, refusal.title, f"{where}: {refusal.detail}", faults)
 
 
-ROUTES = (Route("POST", "/v1/bulk", put_all, frozenset({"wait"}), BulkBody),)
+ROUTES = (Route("POST", "/v1/bulk", put_all, frozenset({"wait"}), BulkBody, large=True),)

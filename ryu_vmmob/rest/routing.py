@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ryu_vmmob.fabric.findings import NAME, quote
 from ryu_vmmob.model.refusal import Fault
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ryu_vmmob.rest.call import Answer, Call
 
 
+SMALL_BODY: Final = 2**20
+"""Bytes; the body of one object is far smaller. A byte of MessagePack can become a list of 56 bytes in memory."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One method of one resource.
@@ -23,7 +27,8 @@ class Route:
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
     the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
-    ``question``: a POST that changes nothing, so that a reader may ask it.
+    ``question``: a POST that changes nothing, so that a reader may ask it. ``large``: its body may
+    be larger than `SMALL_BODY`.
     """
 
     method: str
@@ -34,6 +39,7 @@ class Route:
     body_required: bool = True
     open: bool = False
     question: bool = False
+    large: bool = False
 
     @property
     def reads(self) -> bool:

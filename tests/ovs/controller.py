@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import requests
 
-from mininet_topos.controller import Controller
+from mininet_topos.controller import Controller, Tls
 from mininet_topos.controller import free_ports as free_ports
 from mininet_topos.dummies import ports_of
 from mininet_topos.ovs import PrivateOvs
@@ -82,9 +82,20 @@ def until(look: Callable[[], T], what: Callable[[], object] = lambda: "", second
 class Rest:
     """The controller's REST interface, as little of a client as will do."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, tls: Tls | None = None) -> None:
         self._base = base
         self._session = requests.Session()
+        for name, value in ({} if tls is None else tls.client).items():
+            setattr(self._session, name, value)
+
+    @property
+    def verify(self) -> Any:
+        """What `requests` is to verify the server with."""
+        return self._session.verify
+
+    def authorize(self, token: str) -> None:
+        """Give a token with every call from now on."""
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
         """One call, whatever comes of it."""
@@ -111,7 +122,8 @@ class Site:
 
     ``settings`` are further options of group ``[vmmob]``; ``via`` gives the port that a switch connects to instead of the
     controller's own (a proxy's); ``first`` as `Controller` has it; ``store`` is the folder of the
-    store, where ``settings`` put it elsewhere.
+    store, where ``settings`` put it elsewhere. With ``tls`` switches connect over TLS, if the Open vSwitch
+    has its certificates.
     """
 
     def __init__(
@@ -124,6 +136,7 @@ class Site:
         via: Callable[[int], Mapping[str, int]] = lambda port: {},
         first: Sequence[Path] = (),
         store: Path | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.ovs = ovs
         self._store = store or directory
@@ -135,9 +148,10 @@ class Site:
         self.openflow_port, rest_port = free_ports(2)
         self.controller = Controller(
             self.fabric_file, directory, openflow_port=self.openflow_port, rest_port=rest_port,
-            settings={"audit_interval": "0", **(settings or {})}, first=first,
+            settings={"audit_interval": "0", **(settings or {})}, first=first, tls=tls,
         )  # fmt: skip
-        self.rest = Rest(self.controller.rest)
+        self.rest = Rest(self.controller.rest, tls)
+        self._scheme = "tcp" if tls is None else "ssl"
         self._via = via(self.openflow_port)
         self.bridges: dict[str, Bridge] = {}
         try:
@@ -153,7 +167,7 @@ class Site:
         self.bridges[name].connect(self.fabric.switches[name].dpid, self._target(name))
 
     def _target(self, name: str) -> str:
-        return f"tcp:127.0.0.1:{self._via.get(name, self.openflow_port)}"
+        return f"{self._scheme}:127.0.0.1:{self._via.get(name, self.openflow_port)}"
 
     def _dial(self, targets: Mapping[str, str]) -> None:
         """Let switches connect somewhere else, at once."""
