@@ -132,7 +132,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             LOG.warning("%s has %d connections, the most for one address; no more are taken", address, door.connections // 2)
             if door.certificates is None:
                 with suppress(OSError):
-                    state[1].sendall(_problem(503, "Service Unavailable", "too many connections from you", "Retry-After: 5\r\n"))
+                    state[1].sendall(_problem(503, "Service Unavailable", "too many connections", "Retry-After: 5\r\n"))
             state[1].close()
             return
         try:

@@ -32,7 +32,7 @@ class Guard:
         self._complaint = ""
         for token in () if file is None else file.tokens():
             if token.is_short:
-                _LOG.warning("the token of %s is short and may be guessed; openssl rand -base64 24 makes a good one", token.name)
+                _LOG.warning("the token of %s is short and may be guessed: openssl rand -base64 24 is better", token.name)
 
     @property
     def is_open(self) -> bool:

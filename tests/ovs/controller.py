@@ -85,6 +85,8 @@ class Rest:
     def __init__(self, base: str, tls: Tls | None = None) -> None:
         self._base = base
         self._session = requests.Session()
+        # What the environment says of CAs would go before what we say.
+        self._session.trust_env = False
         for name, value in ({} if tls is None else tls.client).items():
             setattr(self._session, name, value)
 

@@ -29,6 +29,21 @@ CASES = {
     "a store that another controller has": Case({"--vmmob-store": "sqlite:///{dir}/held.db"}, ("held.db", "one controller")),
     "a token file that is not there": Case({"--vmmob-api_token_file": "{dir}/token"}, ("token file", "No such file")),
     "an open door": Case({"--wsapi-host": "0.0.0.0"}, ("--wsapi-host", "token")),
+    "tokens that all can read": Case({"--vmmob-api_token_file": "{dir}/open"}, ("{dir}/open", "chmod 600")),
+    "a part of OpenFlow's TLS": Case({"--ctl-cert": "{dir}/x.pem"}, ("--ctl-privkey", "a part")),
+    "a port for TLS without any": Case({"--ofp-ssl-listen-port": "6653"}, ("--ofp-ssl-listen-port", "--ctl-cert")),
+    "TLS without its port": Case({"--ctl-cert": "x", "--ctl-privkey": "x"}, ("--ofp-ssl-listen-port", "--ofp-tcp-listen-port")),
+    "a part of REST's TLS": Case({"--vmmob-rest_client_ca": "x"}, ("--vmmob-rest_certificate", "a part")),
+    "a certificate that is not there": Case(
+        {"--vmmob-rest_certificate": "{dir}/x.pem", "--vmmob-rest_private_key": "{dir}/x.key"}, ("REST over TLS", "x.key")
+    ),
+    "a certificate that is none": Case(
+        {"--vmmob-rest_certificate": "{dir}/text", "--vmmob-rest_private_key": "{dir}/text"}, ("REST over TLS", "{dir}/text")
+    ),
+    "a key that all can read": Case(
+        {"--vmmob-rest_certificate": "{dir}/text", "--vmmob-rest_private_key": "{dir}/open"}, ("{dir}/open", "chmod 600")
+    ),
+    "named switches without TLS": Case({"--vmmob-switch_certificates": "named"}, ("switch_certificates", "--ca-certs")),
     "a negative interval": Case({"--vmmob-audit_interval": "-1"}, ("audit_interval", "-1")),
     "the REST port taken": Case({"--wsapi-port": "{taken}"}, ("REST", "{taken}", "in use")),
     "the OpenFlow port taken": Case({"--ofp-tcp-listen-port": "{taken}"}, ("OpenFlow", "{taken}", "in use")),
@@ -41,6 +56,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str
     """Every wrong controller, all at once."""
     folder = tmp_path_factory.mktemp("wrong")
     (folder / "bad.yaml").write_text((FABRICS / "example.yaml").read_text().replace('"0x0b"', '"0x0a"'))
+    for name, mode in (("open", 0o644), ("text", 0o600)):
+        (folder / name).write_text("b3BlcmF0b3Itb2YtY2xvdWQ\n")
+        (folder / name).chmod(mode)
     held = open_store(f"sqlite:///{folder}/held.db")
     taken = socket.create_server(("127.0.0.1", 0))
     # Another controller: eventlet lets several processes listen on one port, and the kernel deals switches out among them.

@@ -88,7 +88,7 @@ def redial(site: Site) -> None:
 
 def test_switches_with_our_certificate_work(site: Site) -> None:
     site.put_cugs()
-    site.put_vm("web1", "srv-a1", nic("web", 1))
+    site.put_vm("web1", "srv-a1", nic("web", 11))
     assert site.differences() == []
     site.move("web1", "srv-c1", mode="cold")
     site.clear()
@@ -162,7 +162,7 @@ def test_rest_is_over_tls_only(site: Site, pki: Path) -> None:
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.load_verify_locations(pki / "rest-ca.pem")
     old.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     host, port = url.split("/")[2].split(":")
     with pytest.raises((ssl.SSLError, ConnectionError)), socket.create_connection((host, int(port)), SECONDS) as plain:
@@ -201,13 +201,15 @@ def test_no_token_is_in_the_log(site: Site) -> None:
     assert TOKEN not in site.controller.log
 
 
-def test_each_switch_with_its_own_name_and_rest_with_client_certificates(ovs: PrivateOvs, pki: Path, tmp_path: Path) -> None:
-    present(ovs, pki, "tor-a")
-    with secured(ovs, pki, tmp_path, switch_certificates="named", rest_client_ca=str(pki / "rest-ca.pem")) as site:
+def test_each_switch_with_its_own_name_and_rest_with_client_certificates(pki: Path, tmp_path: Path) -> None:
+    settings = {"switch_certificates": "named", "rest_client_ca": str(pki / "rest-ca.pem")}
+    with PrivateOvs(dummy=True) as ovs, secured(ovs, pki, tmp_path, **settings) as site:
+        present(ovs, pki, "tor-a")
         site.controller.start()
         until(lambda: all(f"says that it is switch {name}" in site.controller.log for name in set(SWITCHES) - {"tor-a"}))
         until(lambda: connected(site) == {"tor-a"}, lambda: connected(site))
         present(ovs, pki, "tor-b")
+        redial(site)
         until(lambda: connected(site) == {"tor-b"}, lambda: connected(site))
         with suppress(requests.ConnectionError):
             requests.get(f"{site.controller.rest}/healthz", verify=str(pki / "rest-ca.pem"), timeout=SECONDS)

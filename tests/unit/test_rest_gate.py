@@ -97,12 +97,11 @@ def test_guesses_are_told_and_logged_a_few_times_only(clock: Clock, caplog: pyte
 def test_clients_that_are_long_gone_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "MAX_CLIENTS", 3)
     limit = Rates(0.25, clock)
-    for name in ("a", "b", "c", "a", "d"):
-        try:
-            limit.request(name)
-        except Problem as refused:
-            assert name == "a"
-            assert refused.status == 429
+    for name in ("a", "b", "c"):
+        limit.request(name)
+    with pytest.raises(Problem):
+        limit.request("a")
+    limit.request("d")
     for name in ("a", "d"):
         with pytest.raises(Problem):
             limit.request(name)
@@ -132,7 +131,8 @@ def test_a_page_of_a_stranger_changes_nothing(origin: str) -> None:
     answer = service.ask("POST", "/v1/servers/srv-a1/evacuate", Host="localhost:8080", Origin=origin)
     problem(answer, 403)
     assert not service.get("/v1/batches")["items"]
-    assert service.ask("GET", "/v1/cugs", Host="localhost:8080", Origin=origin).headers.get("Access-Control-Allow-Origin") is None
+    read = service.ask("GET", "/v1/cugs", Host="localhost:8080", Origin=origin)
+    assert "Access-Control-Allow-Origin" not in read.headers, "the browser does not show it to the page"
 
 
 def test_a_page_of_ours_may() -> None:
@@ -149,7 +149,7 @@ def test_with_a_token_any_host_will_do() -> None:
 # Headers of answers
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/cugs"), ("GET", "/nothing"), ("PUT", "/v1/cugs/-"), ("GET", "/healthz")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/cugs"), ("GET", "/no"), ("PUT", "/v1/cugs/-"), ("GET", "/healthz")])
 def test_a_browser_runs_nothing_of_an_answer(method: str, path: str) -> None:
     headers = Service().ask(method, path, {} if method == "PUT" else None).headers
     assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
@@ -165,8 +165,8 @@ def test_a_browser_runs_nothing_of_an_answer(method: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/cugs/../../etc/passwd", "/v1/cugs/..%2F..%2Fetc%2Fpasswd", "/v1/cugs/%2e%2e", "/../etc/passwd", "/v1/cugs/..%5C..%5Cx",
-     "/v1/cugs/web%00.json", "//etc/passwd", "/v1/vms/..;/cugs", "/%2e%2e/%2e%2e/etc/passwd"],
+    ["/v1/cugs/../../etc/passwd", "/v1/cugs/..%2F..%2Fetc%2Fpasswd", "/v1/cugs/%2e%2e", "/../etc/passwd", 
+     "/v1/cugs/..%5C..%5Cx", "/v1/cugs/web%00.json", "//etc/passwd", "/v1/vms/..;/cugs", "/%2e%2e/%2e%2e/etc/passwd"],
 )  # fmt: skip
 def test_paths_that_climb(path: str) -> None:
     service = Service().with_web()
@@ -222,7 +222,7 @@ def test_messagepack_bombs(name: str) -> None:
         b'\xef\xbb\xbf{"subnets": []}',
         b'{"subnets": ["\x00"]}',
     ],
-    ids=["lists", "objects", "closed lists", "a little too deep", "a long number", "key twice", "key twice inside", "BOM", "NUL"],
+    ids=["lists", "objects", "closed lists", "a little too deep", "a long number", "key twice", "twice inside", "BOM", "NUL"],
 )
 def test_json_bombs(body: bytes) -> None:
     service = Service()
