@@ -241,6 +241,8 @@ class RestServer(hub.WSGIServer):  # type: ignore[misc]
     def serve_forever(self) -> None:
         """The same."""
         tls, pace = self._door.certificates is not None, self._door.pace
+        if tls:
+            LOG.info("REST speaks TLS only")
         eventlet.wsgi.server(
             self.server, self.handle, _Log(),
             environ={"wsgi.url_scheme": "https", "HTTPS": "on"} if tls else None,

@@ -51,7 +51,10 @@ class _Bearer(requests.auth.AuthBase):
 
 
 def read_token(file: str | PathLike[str]) -> str:
-    """The first token of a token file (one a line, lines with # say nothing). Raises ClientError."""
+    """The first token of a token file, the controller's own or one with the token alone. Raises ClientError.
+
+    A line is a token, or ``reader TOKEN NAME`` or ``operator TOKEN NAME``; lines with # say nothing.
+    """
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -59,7 +62,8 @@ def read_token(file: str | PathLike[str]) -> str:
         raise ClientError(f"token file {file} cannot be read: {reason}") from error
     for line in lines:
         if line.strip() and not line.lstrip().startswith("#"):
-            return line.strip()
+            words = line.split()
+            return words[1] if words[0] in ("reader", "operator") and len(words) > 1 else line.strip()
     raise ClientError(f"there is no token in {file}")
 
 

@@ -14,7 +14,7 @@ LOOPBACK: Final = "127.0.0.1"
 _OPTIONS: Final = [
     cfg.StrOpt("fabric", default="/etc/vmmob/fabric.yaml", help="path of the fabric file"),
     cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="where the logical state lives"),
-    cfg.StrOpt("api_token_file", default=None, help="file with the token that REST asks for"),
+    cfg.StrOpt("api_token_file", default=None, help="file with the tokens that REST asks for (docs/security.md)"),
     cfg.ListOpt("api_origins", default=[], help="origins of web pages, besides our own, that may open /v1/events"),
     cfg.StrOpt("rest_certificate", default=None, help="PEM file with the certificate of REST, which then speaks TLS only"),
     cfg.StrOpt("rest_private_key", default=None, help="PEM file with its key"),

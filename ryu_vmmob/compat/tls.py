@@ -64,7 +64,13 @@ def replace_server(hub: ModuleType) -> str:
                     LOG.warning("TLS connection from %s refused: %s", address, error)
                     sock.close()
                     return
-                handle(secured, address)
+                try:
+                    handle(secured, address)
+                except ValueError:
+                    # What Python says of reading from a TLS socket that we have closed. Of any other it says OSError, which
+                    # Ryu expects.
+                    if secured.fileno() != -1:
+                        raise
 
             self.handle = handshake_and_handle
 

@@ -376,6 +376,13 @@ def test_the_token(shell: Shell, tmp_path: Path) -> None:
         read_token(wrong)
 
 
+@pytest.mark.parametrize("line", [TOKEN, f"operator {TOKEN} cloud", f"  reader\t{TOKEN}", f"operator {TOKEN}"])
+def test_a_line_of_the_controllers_own_file(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"# mine\n\n{line}\noperator other\n")
+    assert read_token(file) == TOKEN
+
+
 def test_the_token_is_not_replaced_by_that_of_a_netrc(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password secret\n")

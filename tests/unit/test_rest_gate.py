@@ -165,7 +165,7 @@ def test_a_browser_runs_nothing_of_an_answer(method: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/cugs/../../etc/passwd", "/v1/cugs/..%2F..%2Fetc%2Fpasswd", "/v1/cugs/%2e%2e", "/../etc/passwd", 
+    ["/v1/cugs/../../etc/passwd", "/v1/cugs/..%2F..%2Fetc%2Fpasswd", "/v1/cugs/%2e%2e", "/../etc/passwd",
      "/v1/cugs/..%5C..%5Cx", "/v1/cugs/web%00.json", "//etc/passwd", "/v1/vms/..;/cugs", "/%2e%2e/%2e%2e/etc/passwd"],
 )  # fmt: skip
 def test_paths_that_climb(path: str) -> None:
