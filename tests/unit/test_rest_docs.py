@@ -10,6 +10,7 @@ from typing import Any
 from ryu_vmmob.rest.app import MAX_BODY, ROUTES
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.formats import MAX_DEPTH
+from ryu_vmmob.rest.routing import SMALL_BODY
 from tests.unit.rest_support import Service
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
@@ -22,7 +23,8 @@ def test_the_table_of_resources() -> None:
 
 
 def test_the_limits() -> None:
-    for fact in (f"at most\n{MAX_BODY // 2**20} MiB", f"more than {MAX_DEPTH} levels", f"(0 to {MAX_WAIT:g})"):
+    bodies = f"at most\n{SMALL_BODY // 2**20} MiB, that of `/v1/bulk` {MAX_BODY // 2**20} MiB"
+    for fact in (bodies, f"more than {MAX_DEPTH} levels", f"(0 to {MAX_WAIT:g})"):
         assert fact in _TEXT
 
 
