@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from websockets.sync.client import connect
 
 from mininet_topos.controller import Tls
 from mininet_topos.ovs import PrivateOvs, missing_programs
@@ -215,3 +217,13 @@ def test_each_switch_with_its_own_name_and_rest_with_client_certificates(pki: Pa
             requests.get(f"{site.controller.rest}/healthz", verify=str(pki / "rest-ca.pem"), timeout=SECONDS)
             pytest.fail("REST answers a client without a certificate")
         assert "Traceback" not in site.controller.log
+
+
+def test_events_over_tls(site: Site, pki: Path) -> None:
+    context = ssl.create_default_context(cafile=str(pki / "rest-ca.pem"))
+    url = site.controller.rest.replace("https", "wss") + "/v1/events?types=cug"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with connect(url, ssl=context, additional_headers=headers, compression=None, open_timeout=SECONDS) as socket_:
+        site.put_cugs()
+        assert json.loads(socket_.recv(SECONDS))["event"].startswith("cug.")
+    site.clear()
