@@ -1,19 +1,44 @@
 #!/bin/sh
-# All test tiers in order: lint, unit, property, conformance, ovs, browser, mininet. Exit status 0 only if every one of them passed.
-# pytest's own summary comes last; what a machine cannot run is skipped there with the reason.
+# All test tiers in order: lint, unit, property, conformance, ovs, then browser and mininet. Exit status 0 only if every one of them
+# passed. pytest's own summaries come last; what a machine cannot run is skipped there with the reason.
+#
+# The first four share the machine's cores, a file of tests at a time. A browser and a network with traffic have it to themselves.
+# So has everything when the matrix of requirements is written (--conformance), which one process has to do.
 set -u
 cd "$(dirname "$0")/.."
-tiers=''
-for tier in unit property conformance ovs browser mininet; do
-    [ ! -d tests/$tier ] || tiers="$tiers tests/$tier"
+together='' alone=''
+for tier in unit property conformance ovs; do
+    [ ! -d tests/$tier ] || together="$together tests/$tier"
 done
+for tier in browser mininet conformance/mininet; do
+    [ ! -d tests/$tier ] || alone="$alone tests/$tier"
+done
+workers='-n auto --maxprocesses 4 --dist loadfile'
+case " $* " in *' --conformance'*) workers='' together="$together $alone" alone='' ;; esac
+
+failed=''
+ran=''
+run() {
+    .venv/bin/python -m pytest --continue-on-collection-errors "$@"
+    case $? in
+        0) ran=yes ;;
+        5) ;;  # none of these tests was chosen
+        *) ran=yes failed=yes ;;
+    esac
+}
+
 tools/lint.sh
 lint=$?
 # shellcheck disable=SC2086  (one word a tier)
-.venv/bin/python -m pytest --continue-on-collection-errors $tiers "$@"
-tests=$?
+if [ -n "$workers" ]; then
+    run $workers $together --ignore tests/conformance/mininet "$@"
+    run $alone "$@"
+else
+    run $together "$@"
+fi
 if [ $lint != 0 ]; then
     echo 'FAILED: lint (see above, before the tests)' >&2
     exit $lint
 fi
-exit $tests
+[ -n "$ran" ] || { echo 'no test was chosen' >&2; exit 5; }
+[ -z "$failed" ] || { echo 'FAILED: tests (see above)' >&2; exit 1; }
