@@ -6,7 +6,6 @@ done in one go, so that no change of the desired state is lost or counted twice.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,6 @@ from ryu_vmmob.flows.pipeline import METER_RATES
 
 if TYPE_CHECKING:
     from ryu_vmmob.apps.session import Session
-
-LOG = logging.getLogger(__name__)
 
 
 def reconcile(session: Session) -> None:
@@ -43,7 +40,7 @@ def reconcile(session: Session) -> None:
     untold = fleet.take(name)
     revision = fleet.begin_reconciliation(name)
     counts = finding.counts(untold[1] if untold else Delta(), refused)
-    LOG.info(
+    session.log.info(
         "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
         name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
     )  # fmt: skip
@@ -76,7 +73,7 @@ def _bring_and_look_again(session: Session, revision: int, reading: Reading, fin
     desired = session.desired.flows
     accepted = again.settle(reading, finding, desired, refused)
     if accepted:
-        LOG.warning(
+        session.log.warning(
             "switch %s writes %d flows and groups in a way of its own: believed as long as it writes them so",
             session.name, accepted,
         )  # fmt: skip

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from ryu_vmmob import logs
 from ryu_vmmob.apps.neighbours import NeighbourWatch
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.flows.pipeline import Table
@@ -55,14 +56,20 @@ class Packets:
     def came(self, switch: str, packet: PacketIn, now: float) -> None:
         """A switch of the fabric hands a packet over."""
         flow = self._engine.flow_met(switch, packet.cookie)
+        tally = self._engine.tally
         if flow is None:
+            tally.drops[switch, "stale"] += 1
             return
+        tally.packets[switch, flow.table.label] += 1
         if flow.table is Table.INGRESS:
             self._awaited(switch, packet.cookie)
-        elif len(packet.frame) <= MAX_FRAME and self._may(self._questions, switch, QUESTIONS_A_SECOND, now):
-            if flow.table is Table.REFUSE:
-                self._refused(switch, packet)
-                return
+        elif len(packet.frame) > MAX_FRAME:
+            tally.drops[switch, "size"] += 1
+        elif not self._may(self._questions, switch, QUESTIONS_A_SECOND, now):
+            tally.drops[switch, "rate"] += 1
+        elif flow.table is Table.REFUSE:
+            self._refused(switch, packet)
+        else:
             punted = Punted(
                 switch, packet.in_port, packet.metadata, flow.table, flow.owner, packet.frame, packet.ttl_invalid
             )
@@ -73,7 +80,7 @@ class Packets:
         try:
             self._engine.frame_seen(switch, cookie)
         except StoreError as error:
-            LOG.error("a VM was seen at its target, and the store did not take it: %s", error)
+            LOG.error("a VM was seen at its target, and the store did not take it: %s", error, extra=logs.fields(switch=switch))
 
     def _refused(self, switch: str, packet: PacketIn) -> None:
         frame = parse(packet.frame)
@@ -85,6 +92,8 @@ class Packets:
             case PacketOut():
                 if punted.table not in _ERRORS_FROM or self._may(self._errors, punted.switch, ERRORS_A_SECOND, now):
                     self._send(outcome)
+                else:
+                    self._engine.tally.drops[punted.switch, "error_rate"] += 1
             case NeighbourHeard():
                 if self._neighbours.heard(outcome):
                     self._news(outcome)
@@ -101,7 +110,8 @@ class Packets:
             self._engine.neighbour_heard(found)
         except StoreError as error:
             # It answers again, or goes on being silent: the next time tells.
-            LOG.error("news of %s on %s are not carried out: %s", found.address, found.external, error)
+            about = logs.fields(external=found.external, address=str(found.address))
+            LOG.error("news of %s on %s are not carried out: %s", found.address, found.external, error, extra=about)
 
     def look(self, now: float) -> None:
         """Ask the neighbours whose turn it is, and give up those that are silent. Called every half second or so."""

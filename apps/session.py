@@ -11,12 +11,14 @@ import logging
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Final, TypeVar
 
 from ryu.lib import hub
 
+from ryu_vmmob import logs
 from ryu_vmmob.apps import auditing
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
@@ -40,6 +42,8 @@ MAX_PACKETS: Final = 256
 _PACKET_XID: Final = 1 << 31
 """The transaction id of every packet-out: what becomes of one is nobody's concern."""
 _CHUNK: Final = 1 << 16
+_KINDS: Final = {14: "flow", 15: "group", 29: "meter"}
+"""Types of messages that are counted."""
 _ROWS: Final = 512
 """Messages that are made without a pause."""
 MAX_PARTS: Final = 1024
@@ -65,6 +69,7 @@ class Session:
     def __init__(self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float) -> None:
         self.datapath = datapath
         self.name = name
+        self.log = logs.about(LOG, switch=name)
         self.engine = engine
         self._clock = clock
         self._audit = audit
@@ -121,13 +126,16 @@ class Session:
 
     def packet_out(self, actions: tuple[Action, ...], frame: bytes) -> None:
         """Let the switch send a frame, soon; dropped where too many wait already. Never blocks."""
-        if self._outbox.qsize() < MAX_PACKETS:
+        if self._outbox.qsize() >= MAX_PACKETS:
+            self.engine.tally.drops[self.name, "queue"] += 1
+        else:
+            self.engine.tally.sent[self.name, "packet"] += 1
             self._outbox.put(wire.packet_out(actions, frame, _PACKET_XID))
 
     def error(self, xid: int, text: str) -> None:
         """The switch refused the message with this transaction id."""
         if xid == _PACKET_XID:
-            LOG.debug("switch %s did not send a packet: %s", self.name, text)
+            self.log.debug("switch %s did not send a packet: %s", self.name, text)
             return
         if self.expects(xid):
             self._errors[xid] = text
@@ -168,7 +176,7 @@ class Session:
                 if self.engine.fleet.is_leaving(self.name):
                     raise Lost("it is no longer in the fabric, and has given up what it had of ours")
         except (Lost, wire.MalformedReply) as lost:
-            LOG.warning("switch %s: %s", self.name, lost)
+            self.log.warning("switch %s: %s", self.name, lost)
             self.datapath.close()
         finally:
             self._outbox.put(None)
@@ -212,9 +220,9 @@ class Session:
         told = {*(flow.cookie for flow in delta.flows), *delta.gone, *delta.groups_gone}
         told.update(group.id for group in (*delta.groups, *delta.groups_changed))
         for row in faults[:MAX_LOGGED]:
-            LOG.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
+            self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
-            LOG.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
+            self.log.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
         self.engine.fleet.confirm(self.name, revision, faults, told)
         self.engine.progress(everything=False)
 
@@ -242,13 +250,14 @@ class Session:
         """All of it or nothing. False: refused, or the switch has no bundles (then it is not asked again)."""
         self._bundle += 1
         opened, committed = self.next_xid(), self.next_xid()
+        self._count(message.wire for message in messages)
         parts = [wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)]
         parts.extend(wire.bundle_add(self._bundle, message.wire) for message in messages)
         self._send(parts)
         # Open vSwitch leaves out a message that it refuses while it is added, and would commit the rest.
         self._barrier()
         if opened in self._errors:
-            LOG.info("switch %s has no bundles: %s", self.name, self._errors[opened])
+            self.log.info("switch %s has no bundles: %s", self.name, self._errors[opened])
             self._bundles = False
             return False
         if self._errors:
@@ -275,8 +284,14 @@ class Session:
             by_xid = {int.from_bytes(message.wire[4:8], "big"): message for message in messages}
             found.extend(fault(by_xid[xid], text) for xid, text in self._errors.items() if xid in by_xid)
 
+    def _count(self, messages: Iterable[bytes]) -> None:
+        for kind, number in Counter(message[1] for message in messages).items():
+            if kind in _KINDS:
+                self.engine.tally.sent[self.name, _KINDS[kind]] += number
+
     def tell(self, messages: list[bytes]) -> None:
         """Send messages, and wait until the switch has done them or said why not."""
+        self._count(messages)
         self._send(messages)
         self._barrier()
 

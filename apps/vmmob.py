@@ -19,8 +19,9 @@ from ryu.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, HANDSHAKE
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3
 
-from ryu_vmmob import compat, options
+from ryu_vmmob import compat, logs, options
 from ryu_vmmob.apps import doors, rest_mount, rest_server
+from ryu_vmmob.apps.event_log import log_event
 from ryu_vmmob.apps.fabric_file import FabricFile
 from ryu_vmmob.apps.handshakes import Handshakes
 from ryu_vmmob.apps.intake import Intake
@@ -42,9 +43,11 @@ from ryu_vmmob.punt.advertise import advertisements
 from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.rest.app import RestApp
+from ryu_vmmob.rest.metrics import Metrics
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.tokens import TokenFileError
 from ryu_vmmob.store import StoreError, open_store
+from ryu_vmmob.store.timed import TimedStore
 
 LOG = logging.getLogger(__name__)
 
@@ -74,6 +77,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         compat.apply()
         self.settings = options.read(self.CONF)
+        if not self.CONF.log_config_file:
+            logs.use(self.settings.log_format)
         # A switch that fell silent without closing its connection counts as away after a quarter of a minute.
         self.CONF.set_default("echo_request_interval", ECHO_INTERVAL)
         self.CONF.set_default("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
@@ -82,7 +87,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             doors.check(self.CONF, self.settings)
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
-            store = open_store(self.settings.store)
+            self.metrics = Metrics(refused=compat.refusals)
+            store = TimedStore(open_store(self.settings.store), time.perf_counter, self.metrics.stored)
             with undisturbed():
                 self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
             self.waiting = Waiting(self.engine)
@@ -90,12 +96,12 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             rest = RestApp(
                 self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
                 troubles=self.engine.troubles, reload=self._file.reload, origins=self.settings.api_origins,
-                rates=Rates(self.settings.rest.rate, time.monotonic),
+                rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics,
             )  # fmt: skip
             rest_server.install(self.CONF, self.settings.rest)
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
-        self.engine.on_event = _log_event
+        self.engine.on_event = log_event
         self.engine.on_fabric = self._on_fabric
         self._sessions: dict[Any, Session] = {}
         self._handshakes = Handshakes()
@@ -140,7 +146,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
     def _look(self) -> None:
         while True:
+            wanted = time.monotonic() + LOOK_INTERVAL
             hub.sleep(LOOK_INTERVAL)
+            self.metrics.delayed(time.monotonic() - wanted)
             for datapath in self._handshakes.overdue(time.monotonic()):
                 LOG.warning("%s connected and does not say which switch it is: its connection is closed", datapath.address)
                 datapath.close()
@@ -203,7 +211,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         switch = self.engine.state.fabric.switch_by_dpid.get(datapath.id)
         if switch is None:
             dpid = "none" if datapath.id is None else f"{datapath.id:#x}"
-            LOG.warning("a switch with dpid %s connected, which the fabric file does not have", dpid)
+            LOG.warning("a switch with dpid %s connected, which the fabric file does not have", dpid, extra=logs.fields(dpid=dpid))
             self.engine.emit(Event("switch.unknown", {"dpid": dpid}))
             self._strangers.add(datapath)
             return
@@ -217,7 +225,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             datapath.close()
             return
         for older in [row for row in self._sessions.values() if row.name == switch.name]:
-            LOG.warning("switch %s connected again from %s; its older connection is closed", switch.name, datapath.address)
+            again = "switch %s connected again from %s; its older connection is closed"
+            older.log.warning(again, switch.name, datapath.address)
             older.end()
             # Not here: it tells this very application, which waits while its queue is full and is read by nobody else.
             hub.spawn(older.datapath.close)
@@ -292,7 +301,3 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
 def _new_id() -> str:
     return f"m-{uuid.uuid4().hex[:12]}"
-
-
-def _log_event(event: Event) -> None:
-    LOG.info("%s %s", event.kind, " ".join(f"{key}={value}" for key, value in event.data.items() if value is not None))

@@ -81,11 +81,13 @@ class Clash(Exception):
 class SwitchTables:
     """Flows by cookie and groups by id of one switch."""
 
-    __slots__ = ("flows", "groups", "keys")
+    __slots__ = ("by_table", "flows", "groups", "keys")
 
     def __init__(self) -> None:
         self.flows: dict[int, Flow] = {}
         self.groups: dict[int, Group] = {}
+        self.by_table: Counter[Table] = Counter()
+        """How many flows each table has."""
         self.keys: dict[int, int] = {}
         """Hash of what the switch takes for the same flow -> cookie. A hash takes a third of the memory of the
         thing itself; should two ever be the same, that is a clash like that of two cookies.
@@ -107,9 +109,11 @@ class SwitchTables:
         for cookie in delta.gone:
             flow = self.flows.pop(cookie)
             del self.keys[hash(flow.key)]
+            self.by_table[flow.table] -= 1
         for flow in delta.flows:
             self.flows[flow.cookie] = flow
             self.keys[hash(flow.key)] = flow.cookie
+            self.by_table[flow.table] += 1
         for number in delta.groups_gone:
             del self.groups[number]
         for group in (*delta.groups, *delta.groups_changed):

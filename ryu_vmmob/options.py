@@ -8,6 +8,8 @@ from typing import Final
 
 from oslo_config import cfg
 
+from ryu_vmmob.logs import CONSOLE, FORMATS
+
 GROUP: Final = "vmmob"
 LOOPBACK: Final = "127.0.0.1"
 
@@ -28,6 +30,7 @@ _OPTIONS: Final = [
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),
     cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds a VLAN-ID rests before another CUG gets it"),
     cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds for which a link must be up before it is used again"),
+    cfg.StrOpt("log_format", default=CONSOLE, choices=FORMATS, help="lines of the log for people, or a JSON object each"),
 ]
 
 
@@ -56,6 +59,7 @@ class Settings:
     rest_host: str
     rest: RestSettings
     switch_certificates: str
+    log_format: str
 
 
 class OptionError(ValueError):
@@ -84,6 +88,7 @@ def read(conf: cfg.ConfigOpts) -> Settings:
             group.rest_certificate, group.rest_private_key, group.rest_client_ca, group.rest_rate, group.rest_connections
         ),
         group.switch_certificates,
+        group.log_format,
     )
 
 

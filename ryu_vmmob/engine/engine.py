@@ -27,6 +27,7 @@ from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.standing import Standing, fault_news
+from ryu_vmmob.engine.tally import Tally
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
@@ -98,6 +99,9 @@ class Engine:
         """Flows that were ever given to a switch to have, since the start."""
         self.refusals = Refusals()
         self.repairs = Repairs()
+        self.tally = Tally()
+        self.on_step: Callable[[Migration], None] = lambda migration: None
+        """Called when a migration has begun or has entered another phase."""
         self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
         """Called when another fabric has been adopted, before anything is handed out on it."""
         self.arrivals = Arrivals(self)
@@ -149,6 +153,7 @@ class Engine:
             row = change.state.migrations.get(id_)
             if row is not None and row.step_revision == change.state.revision:
                 self._acknowledgements.begin(row)
+                self.on_step(row)
         self._acknowledgements.stored(change.migrations, change.state.migrations)
         self._follow_ups.adopted(change)
         self.fleet.decide(change.state.revision, plan.deltas)
@@ -254,6 +259,11 @@ class Engine:
         """What is not as it should be, apart from switches that are late: a sentence each."""
         store = [] if self._store.trouble is None else [f"nothing can be changed: {self._store.trouble}"]
         return store + self.contacts.troubles()
+
+    def moving(self) -> list[Migration]:
+        """The migrations under way."""
+        return [self.state.migrations[id_] for id_ in sorted(self._active)]
+
     def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:
         """A switch was compared with what it should have, and put right; `Repairs.audited`."""
         for event in self.repairs.audited(switch, counts, foreign, self._clock()):

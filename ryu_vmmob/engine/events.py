@@ -6,6 +6,7 @@ and it is told how much (`GAP`). Pure: whoever reads is woken by a call, and the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -54,6 +55,8 @@ class EventStream:
         """The id of the first event there is."""
         self.next_id = self.born
         self._listeners: set[Callable[[], None]] = set()
+        self.counts: Counter[str] = Counter()
+        """How many there were, by kind."""
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -73,6 +76,7 @@ class EventStream:
     def append(self, event: Event) -> None:
         """Add an event and wake whoever listens. Never waits."""
         row = Numbered(self.next_id, self._clock(), event)
+        self.counts[event.kind] += 1
         if len(self._ring) < self._size:
             self._ring.append(row)
         else:
@@ -156,7 +160,11 @@ def wanted(kind: str, families: Sequence[str]) -> bool:
 
 
 def row_view(row: Numbered, time_text: Callable[[float], str]) -> dict[str, Any]:
-    """An event as it goes out. ``id`` is the event's: the id of a migration or batch goes under that name."""
-    family = row.event.kind.partition(".")[0]
-    data = {family if name == "id" else name: value for name, value in row.event.data.items()}
-    return {"id": row.id, "time": time_text(row.time), "event": row.event.kind, **data}
+    """An event as it goes out. ``id`` is the event's."""
+    return {"id": row.id, "time": time_text(row.time), **event_view(row.event)}
+
+
+def event_view(event: Event) -> dict[str, Any]:
+    """Its kind and its particulars; the id of a migration or batch goes under that name."""
+    family = event.kind.partition(".")[0]
+    return {"event": event.kind, **{family if name == "id" else name: value for name, value in event.data.items()}}

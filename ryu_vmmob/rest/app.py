@@ -7,6 +7,7 @@ function. So nothing is done for a request whose answer could not be given.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, Final
@@ -32,9 +33,11 @@ from ryu_vmmob.rest import (
     trace,
     vms,
 )  # fmt: skip
-from ryu_vmmob.rest.call import Answer, Call, Services, Wait
+from ryu_vmmob.rest.call import Answer, Call, Raw, Services, Wait
 from ryu_vmmob.rest.conditions import etag
 from ryu_vmmob.rest.gate import HEADERS, Gate
+from ryu_vmmob.rest.metrics import NO_ROUTE, Metrics
+from ryu_vmmob.rest.metrics import ROUTES as METRICS
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.routing import SMALL_BODY, Route, Router
@@ -43,13 +46,15 @@ from ryu_vmmob.store.base import StoreError
 
 _LOG = logging.getLogger(__name__)
 
+_ROUTE: Final = "vmmob.route"
+"""Key of the WSGI environment with the pattern of the route that answers, once it is found."""
 MAX_BODY: Final = 16 * 2**20
 """Bytes. A bulk body with 50 thousand VMs fits."""
 
 ROUTES: Final = (
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
     *fabric_reload.ROUTES,
-    *trace.ROUTES, *events.ROUTES, *system.ROUTES,
+    *trace.ROUTES, *events.ROUTES, *system.ROUTES, *METRICS,
 )  # fmt: skip
 
 
@@ -68,8 +73,8 @@ class RestApp:
 
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
     migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`); ``origins``
-    are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources.
-    ``rates`` None: as often as anyone likes. Raises TokenFileError.
+    are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
+    ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. Raises TokenFileError.
     """
 
     def __init__(
@@ -86,8 +91,11 @@ class RestApp:
         max_body: int = MAX_BODY,
         routes: Iterable[Route] = ROUTES,
         rates: Rates | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._services = Services(engine, clock, ids, wait, troubles, reload)
+        self._metrics = Metrics(clock) if metrics is None else metrics
+        self._metrics.watch(engine)
+        self._services = Services(engine, clock, ids, wait, troubles, reload, self._metrics)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self.router = Router(routes)
@@ -95,6 +103,7 @@ class RestApp:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         request = Request(environ)
+        began = time.perf_counter()
         try:
             response = self._respond(request)
         except Problem as problem:
@@ -111,6 +120,8 @@ class RestApp:
         for header, value in HEADERS.items():
             response.headers.setdefault(header, value)
         self._gate.audit(request, response.status_int, response.headers.get("ETag"))
+        route = environ.get(_ROUTE, NO_ROUTE)
+        self._metrics.answered(request.method, route, response.status_int, time.perf_counter() - began)
         chunks: Iterable[bytes] = response(environ, start_response)
         return chunks
 
@@ -125,7 +136,8 @@ class RestApp:
             return page
         route, names = self.router.find(request.method, path)
         self._gate.authorize(request, route)
-        media_type = formats.wanted(request)
+        request.environ[_ROUTE] = route.pattern
+        media_type = "" if route.media else formats.wanted(request)
         query = _query(request, route)
         body = self._body(request, route)
         answer = route.handler(Call(self._services, request, names, query, body))
@@ -160,6 +172,9 @@ def _response(answer: Answer, media_type: str) -> Response:
     response = Response(status=answer.status)
     if answer.body is None:
         del response.content_type
+    elif isinstance(answer.body, Raw):
+        response.headers["Content-Type"] = answer.body.content_type
+        response.body = answer.body.content
     else:
         response.content_type = media_type
         response.charset = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from webob import Request
 
@@ -14,6 +14,9 @@ from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.rest import conditions
 from ryu_vmmob.rest.problems import bad_query
 
+if TYPE_CHECKING:
+    from ryu_vmmob.rest.metrics import Metrics
+
 Wait = Callable[[Ticket, float], None]
 """Blocks until the switches of a ticket have confirmed it, or so many seconds have passed."""
 
@@ -21,11 +24,18 @@ MAX_WAIT = 600.0
 """Seconds."""
 
 
+class Raw(NamedTuple):
+    """A body that is not an object: its bytes and its Content-Type."""
+
+    content: bytes
+    content_type: str
+
+
 class Answer(NamedTuple):
     """``body`` None: no content. ``revision`` becomes the ETag."""
 
     status: int
-    body: dict[str, Any] | None
+    body: dict[str, Any] | Raw | None
     revision: int | None = None
     location: str | None = None
 
@@ -44,6 +54,7 @@ class Services:
     troubles: Callable[[], Sequence[str]]
     reload: Callable[[bool], Reloaded]
     """Reads the fabric file anew; True: a dry run. Raises FabricError, Refusal, StoreError."""
+    metrics: Metrics
 
 
 @dataclass(frozen=True)

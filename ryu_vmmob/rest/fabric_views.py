@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Switch
+from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES
@@ -125,13 +125,13 @@ def switch_view(engine: Engine, switch: Switch) -> View:
     that no interface may send, by server; ``repairs`` what audits found wrong since the controller started.
     """
     status = engine.switch_status(switch.name)
-    counts = Counter(flow.table for flow in engine.desired.flows(switch.name))
+    tables = engine.desired.tables.get(switch.name, SwitchTables())
     return _switch(switch) | {
         "connected": status.connected,
         "connected_since": time_text(status.since) if status.since is not None else None,
         "in_step": status.in_step,
         "behind": status.behind,
-        "flows": {table.label: counts[table] for table in TABLES},
+        "flows": {table.label: tables.by_table[table] for table in TABLES},
         "refused": {
             server.name: engine.refusals.counts[server.name]
             for server in engine.state.fabric.servers_of[switch.name]
@@ -142,7 +142,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
         "audited": None if (last := engine.repairs.last(switch.name)) is None else time_text(last),
         "foreign_flows": engine.repairs.foreign(switch.name),
         "dropped_messages": engine.fleet.dropped[switch.name],
-        "groups": sum(1 for _ in engine.desired.groups(switch.name)),
+        "groups": len(tables.groups),
         "faults": [{"error": row.error, "cause": row.cause, "owner": owner_view(row.owner)} for row in status.faults],
     }
 

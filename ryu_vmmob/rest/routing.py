@@ -29,6 +29,7 @@ class Route:
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
     ``question``: a POST that changes nothing, so that a reader may ask it. ``large``: its body may
     be larger than `SMALL_BODY`.
+    ``media``: its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack, as that wants.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Route:
     open: bool = False
     question: bool = False
     large: bool = False
+    media: tuple[str, ...] = ()
 
     @property
     def reads(self) -> bool:

@@ -26,15 +26,18 @@ LAYERS: dict[str, frozenset[str]] = {
     "store": frozenset({"fabric", "model"}),
     "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
     "trace": frozenset({"fabric", "paths", "model", "flows", "sim", "punt"}),
-    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace", "limits"}),
+    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace", "limits", "__version__"}),
     "sim": frozenset({"fabric", "flows"}),
-    "compat": frozenset({"options"}),
-    "options": frozenset(),
     "limits": frozenset(),
+    "logs": frozenset(),
+    "compat": frozenset({"options", "logs"}),
+    "options": frozenset({"logs"}),
     "manager": frozenset({"compat"}),
     "client": frozenset(),
     "cli": frozenset({"fabric", "client", "__version__"}),
-    "apps": frozenset({"compat", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store", "limits"}),
+    "apps": frozenset(
+        {"compat", "logs", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store", "limits"}
+    ),
     "bench": frozenset({"fabric", "paths", "model", "flows", "engine", "store", "sim", "client"}),
 }
 """Layer of the package -> layers it may import."""
