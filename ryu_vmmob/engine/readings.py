@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple
 from immutables import Map
 
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.event_kinds import KINDS
 from ryu_vmmob.engine.tally import DROPS, SENT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.migration_steps import Stage, stage
@@ -71,11 +72,11 @@ class Readings:
         yield Reading(
             "vmmob_migration_oldest_seconds", "gauge",
             "how long the migration that is longest in a state has been in it, in seconds; 0: none is", ("state",),
-             [((row.value,), seconds) for row, seconds in oldest.items()],
+            [((row.value,), seconds) for row, seconds in oldest.items()],
         )  # fmt: skip
         yield Reading(
             "vmmob_events_total", "counter", "events told, by kind (docs/rest.md)", ("event",),
-            [((kind,), number) for kind, number in sorted(engine.events.counts.items())],
+            [((kind,), engine.events.counts[kind]) for kind in sorted({*KINDS, *engine.events.counts})],
         )  # fmt: skip
         yield Reading(
             "vmmob_event_listeners", "gauge", "clients that listen to /v1/events", (), [((), engine.events.listeners)]

@@ -111,7 +111,7 @@ class Metrics:
         )
         refused = Refused(*self._refused())
         yield Reading(
-            "vmmob_openflow_refused_total", "counter", "messages of switches not parsed to their end; each closed its connection",
+            "vmmob_openflow_refused_total", "counter", "messages of switches not parsed to the end; each ended its connection",
             ("reason",), [((name,), number) for name, number in refused._asdict().items()],
         )  # fmt: skip
         for row in self._readings:
