@@ -93,9 +93,9 @@ class RestApp:
         rates: Rates | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        self._metrics = Metrics(clock) if metrics is None else metrics
-        self._metrics.watch(engine)
-        self._services = Services(engine, clock, ids, wait, troubles, reload, self._metrics)
+        self.metrics = Metrics(clock) if metrics is None else metrics
+        self.metrics.watch(engine)
+        self._services = Services(engine, clock, ids, wait, troubles, reload, self.metrics)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self.router = Router(routes)
@@ -121,7 +121,7 @@ class RestApp:
             response.headers.setdefault(header, value)
         self._gate.audit(request, response.status_int, response.headers.get("ETag"))
         route = environ.get(_ROUTE, NO_ROUTE)
-        self._metrics.answered(request.method, route, response.status_int, time.perf_counter() - began)
+        self.metrics.answered(request.method, route, response.status_int, time.perf_counter() - began)
         chunks: Iterable[bytes] = response(environ, start_response)
         return chunks
 
