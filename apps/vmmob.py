@@ -211,7 +211,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         switch = self.engine.state.fabric.switch_by_dpid.get(datapath.id)
         if switch is None:
             dpid = "none" if datapath.id is None else f"{datapath.id:#x}"
-            LOG.warning("a switch with dpid %s connected, which the fabric file does not have", dpid, extra=logs.fields(dpid=dpid))
+            about = logs.fields(dpid=dpid)
+            LOG.warning("a switch with dpid %s connected, which the fabric file does not have", dpid, extra=about)
             self.engine.emit(Event("switch.unknown", {"dpid": dpid}))
             self._strangers.add(datapath)
             return

@@ -10,8 +10,8 @@ Ryu 4.34 is the last release of a project that is no longer maintained. Five thi
 * ``eventlet_notice``: eventlet prints a notice to its own developers on each start.
 
 A sixth part, ``options``, mends nothing: the stock manager reads the command line before it loads an application, so our
-options are registered (`ryu_vmmob.options`, function ``register``) as soon as the manager's module is there. A seventh, ``logs``,
-has the manager log in JSON from its first line when our option ``log_format`` says so.
+options are registered (`ryu_vmmob.options`, function ``register``) as soon as the manager's module is there. A seventh,
+``logs``, has the manager log in JSON from its first line when our option ``log_format`` says so.
 
 Each is a *part*. A part belongs to one module of Ryu or eventlet and is applied when that module loads, by a finder on
 ``sys.meta_path`` (`ryu_vmmob.compat.startup`). A start-up file of the installed package puts the finder in place, so the

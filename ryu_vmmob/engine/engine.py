@@ -260,10 +260,6 @@ class Engine:
         store = [] if self._store.trouble is None else [f"nothing can be changed: {self._store.trouble}"]
         return store + self.contacts.troubles()
 
-    def moving(self) -> list[Migration]:
-        """The migrations under way."""
-        return [self.state.migrations[id_] for id_ in sorted(self._active)]
-
     def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:
         """A switch was compared with what it should have, and put right; `Repairs.audited`."""
         for event in self.repairs.audited(switch, counts, foreign, self._clock()):

@@ -60,7 +60,7 @@ class Readings:
             "vmmob_objects", "gauge", "objects there are, by kind", ("kind",),
             [((kind,), len(rows)) for kind, rows in numbers.items()],
         )  # fmt: skip
-        moving = engine.moving()
+        moving = [state.migrations[id_] for id_ in engine.under_way]
         stages = Counter(stage(row) for row in moving)
         yield Reading(
             "vmmob_migrations", "gauge", "migrations under way, by state; `returning` is an abort after the activation",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from webob import Request
 
+from ryu_vmmob import logs
 from ryu_vmmob.fabric.findings import quote
 from ryu_vmmob.rest.auth import Guard
 from ryu_vmmob.rest.origins import Origins, is_websocket
@@ -93,6 +94,10 @@ class Gate:
             "token=%s role=%s from=%s method=%s path=%s status=%d revision=%s",
             caller.name if caller else "-", caller.role if caller else "-", request.remote_addr or "-",
             quote(request.method), quote(_path(request)), status, (revision or "-").strip('"'),
+            extra=logs.fields(
+                token=caller.name if caller else None, role=caller.role if caller else None, client=request.remote_addr,
+                method=request.method, path=_path(request), status=status,
+            ),
         )  # fmt: skip
 
     def _count(self, client: str) -> None:

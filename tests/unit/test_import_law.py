@@ -26,7 +26,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "store": frozenset({"fabric", "model"}),
     "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
     "trace": frozenset({"fabric", "paths", "model", "flows", "sim", "punt"}),
-    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace", "limits", "__version__"}),
+    "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace", "limits", "logs", "__version__"}),
     "sim": frozenset({"fabric", "flows"}),
     "limits": frozenset(),
     "logs": frozenset(),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
@@ -59,7 +60,8 @@ def test_the_text_that_prometheus_reads(service: Service) -> None:
 def test_openmetrics_when_it_is_asked_for(service: Service) -> None:
     answer = service.ask("GET", "/metrics", Accept="application/openmetrics-text;version=1.0.0")
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-    found = {row.name: row.value for family in openmetrics(answer.text) for row in family.samples}
+    families: list[Metric] = list(openmetrics(answer.text))  # type: ignore[no-untyped-call]
+    found = {row.name: row.value for family in families for row in family.samples}
     assert found["vmmob_revision"] == service.engine.state.revision
 
 
