@@ -28,6 +28,7 @@ from ryu_vmmob.rest import (
     fabric_reload,
     formats,
     migrations,
+    openapi,
     policies,
     system,
     trace,
@@ -51,11 +52,11 @@ _ROUTE: Final = "vmmob.route"
 MAX_BODY: Final = 16 * 2**20
 """Bytes. A bulk body with 50 thousand VMs fits."""
 
-ROUTES: Final = (
+ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
     *fabric_reload.ROUTES,
     *trace.ROUTES, *events.ROUTES, *system.ROUTES, *METRICS,
-)  # fmt: skip
+))  # fmt: skip
 
 
 def no_troubles() -> Sequence[str]:

@@ -7,13 +7,13 @@ is for the commands.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ryu_vmmob.fabric import values
-from ryu_vmmob.fabric.findings import show
+from ryu_vmmob.fabric.findings import NAME, show
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import Address, Interface, Network
@@ -50,14 +50,24 @@ def _subnet(text: str) -> Network:
     return subnet
 
 
-Name = Annotated[
-    str,
-    PlainValidator(from_text(values.name)),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"}),
+NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+IP: Final = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+PREFIX: Final = {"pattern": "^[0-9A-Fa-f.:]+/[0-9]+$"}
+
+
+def text_schema(*examples: str, **rules: object) -> WithJsonSchema:
+    """How text that we read ourselves is described: ``rules`` that hold for all of it, and what it may look like."""
+    return WithJsonSchema({"type": "string", **rules, "examples": list(examples)})
+
+
+Name = Annotated[str, PlainValidator(from_text(values.name)), WithJsonSchema(NAME_SCHEMA)]
+Mac = Annotated[
+    int,
+    PlainValidator(from_text(_mac)),
+    text_schema("02:00:00:00:00:01", pattern="^[0-9A-Fa-f][02468ACEace]([:-][0-9A-Fa-f]{2}){5}$"),
 ]
-Mac = Annotated[int, PlainValidator(from_text(_mac)), WithJsonSchema({"type": "string", "examples": ["02:00:00:00:00:01"]})]
-Ip = Annotated[Address, PlainValidator(from_text(values.host)), WithJsonSchema({"type": "string", "examples": ["10.1.0.11"]})]
-Subnet = Annotated[Network, PlainValidator(from_text(_subnet)), WithJsonSchema({"type": "string", "examples": ["10.1.0.0/24"]})]
+Ip = Annotated[Address, PlainValidator(from_text(values.host)), text_schema("10.1.0.11", "2001:db8:1::11", **IP)]
+Subnet = Annotated[Network, PlainValidator(from_text(_subnet)), text_schema("10.1.0.0/24", "2001:db8:1::/64", **PREFIX)]
 VlanId = Annotated[int, Field(ge=values.MIN_VLAN_ID, le=values.MAX_VLAN_ID)]
 
 

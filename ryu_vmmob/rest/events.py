@@ -15,6 +15,8 @@ from ryu_vmmob.rest.views import time_text
 WEBSOCKET: Final = "vmmob.websocket"
 """Key of the WSGI environment under which a server that can do WebSockets says so: a function, to be given the cursor of a
 request that is good. The server then answers instead of us."""
+MAX_EVENT_ID: Final = 10**16 - 1
+"""The highest id that can be asked for."""
 PAGE: Final = 1000
 """So many events are in a page unless ``limit`` says otherwise."""
 

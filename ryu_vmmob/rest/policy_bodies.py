@@ -15,7 +15,7 @@ from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.policies import PutPolicy, dangling
 from ryu_vmmob.model.policy import TCP, UDP, Policy, Ports, Protocol, Selector
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.bodies import Body, Name, from_text
+from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
 
 MAX_PRIORITY: Final = 10_000
 _MAX_PORT: Final = 65_535
@@ -55,10 +55,10 @@ def _true(value: object) -> bool:
 
 
 Prefix = Annotated[
-    Network, PlainValidator(from_text(values.network)), WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})
+    Network, PlainValidator(from_text(values.network)), text_schema("10.0.0.0/8", "::/0", **PREFIX)
 ]
 PortRange = Annotated[
-    tuple[int, int], PlainValidator(from_text(_ports)), WithJsonSchema({"type": "string", "examples": ["80", "8000-8099"]})
+    tuple[int, int], PlainValidator(from_text(_ports)), text_schema("80", "8000-8099", pattern="^[0-9]{1,64}(-[0-9]{1,64})?$")
 ]
 TrueOnly = Annotated[bool, PlainValidator(_true), WithJsonSchema({"const": True})]
 PolicyProtocol = Annotated[

@@ -14,7 +14,7 @@ from ryu_vmmob.fabric.findings import quote
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.refusal import invalid
-from ryu_vmmob.rest.bodies import Body, Ip, Mac, Name, from_text
+from ryu_vmmob.rest.bodies import IP, Body, Ip, Mac, Name, from_text, text_schema
 from ryu_vmmob.trace import IpProtocol, Question
 
 TcpFlag = Literal["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"]
@@ -52,11 +52,11 @@ def _protocol(value: object) -> IpProtocol:
 
 
 AnyMac = Annotated[
-    int, PlainValidator(from_text(_any_mac)), WithJsonSchema({"type": "string", "examples": ["ff:ff:ff:ff:ff:ff"]})
+    int, PlainValidator(from_text(_any_mac)), text_schema("ff:ff:ff:ff:ff:ff", pattern="^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")
 ]
 """Group addresses too."""
 AnyIp = Annotated[
-    Address, PlainValidator(from_text(_any_ip)), WithJsonSchema({"type": "string", "examples": ["10.1.0.12", "ff02::1"]})
+    Address, PlainValidator(from_text(_any_ip)), text_schema("10.1.0.12", "ff02::1", **IP)
 ]
 """Group addresses too."""
 TraceProtocol = Annotated[

@@ -1,0 +1,299 @@
+"""What answers look like: CUGs, VMs, policies, moves. Their description in ``/openapi.json`` is made from these types.
+
+The tests hold every answer they get against them. A key that is `NotRequired` is there when its comment says so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
+
+from ryu_vmmob.model.batch import BatchState
+from ryu_vmmob.model.objects import Phase
+
+Revision = Annotated[int, Field(ge=0, description="The revision of the whole state that last changed this object.")]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339, UTC."""
+VlanTag = Annotated[int, Field(ge=1, le=4094)]
+Mode = Literal["hot", "cold"]
+Delivery = Literal["early", "on_activation"]
+ActivateOn = Literal["announcement", "request"]
+Ending = Literal["automatic", "request"]
+
+
+class Fault(TypedDict):
+    """One fault of the input; a query parameter's path begins with ``?``."""
+
+    path: str
+    message: str
+
+
+class ProblemDetails(TypedDict):
+    """An error (RFC 9457). ``errors``: every fault of the input at once."""
+
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    errors: NotRequired[list[Fault]]
+
+
+class Acknowledged(TypedDict):
+    """The switches concerned, by name: those that have confirmed, and those that have not."""
+
+    acknowledged: list[str]
+    pending: list[str]
+
+
+class Confirmation(TypedDict):
+    """What a deletion with ``?wait`` answers."""
+
+    switches: Acknowledged
+
+
+class Written(TypedDict):
+    """``switches`` is there when the write was asked to ``?wait``."""
+
+    switches: NotRequired[Acknowledged]
+
+
+class DomainPresence(TypedDict):
+    """A CUG in an L2 domain; with 0 interfaces it only passes through."""
+
+    vlan_id: VlanTag
+    interfaces: int
+
+
+class Presence(TypedDict):
+    """Where a CUG is, or is about to be."""
+
+    data_centers: list[str]
+    edges: list[str]
+    l2_domains: dict[str, DomainPresence]
+
+
+class Cug(Written):
+    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for."""
+
+    name: str
+    subnets: list[str]
+    gateways: list[str]
+    routing_domain: str | None
+    vlan_ids: dict[str, VlanTag]
+    presence: Presence
+    revision: Revision
+
+
+class Cugs(TypedDict):
+    """CUGs, by name."""
+
+    items: list[Cug]
+
+
+class Interface(TypedDict):
+    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged."""
+
+    cug: str
+    mac: str
+    ips: list[str]
+    guest_vlan_id: VlanTag | None
+    vlan_id: VlanTag | None
+
+
+class Vm(Written):
+    """A VM; ``migration`` is the id of the one that is under way."""
+
+    name: str
+    server: str
+    interfaces: list[Interface]
+    migration: str | None
+    revision: Revision
+
+
+class Vms(TypedDict):
+    """VMs, by name."""
+
+    items: list[Vm]
+
+
+class PlacedInterface(TypedDict):
+    """An interface at another server; ``translated``: the port translates the guest's own tag (R25)."""
+
+    cug: str
+    from_vlan_id: VlanTag | None
+    to_vlan_id: VlanTag | None
+    guest_vlan_id: VlanTag | None
+    translated: bool
+
+
+class Placement(TypedDict):
+    """A server, and why the VM cannot move there, if it cannot."""
+
+    server: str
+    possible: bool
+    reason: str | None
+    interfaces: list[PlacedInterface]
+
+
+class Placements(TypedDict):
+    """Every server, by name."""
+
+    items: list[Placement]
+
+
+Selector = TypedDict(
+    "Selector",
+    {"cug": NotRequired[str], "vm": NotRequired[str], "prefix": NotRequired[str], "any": NotRequired[Literal[True]]},
+)
+Selector.__doc__ = "One end of a policy: exactly one of its keys."
+
+_Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
+
+
+class Policy(Written, _Ends):
+    """A policy; ``dangling`` are the ends that name what is no longer there."""
+
+    name: str
+    priority: int
+    action: Literal["allow", "deny"]
+    protocol: Literal["tcp", "udp", "icmp"] | Annotated[int, Field(ge=0, le=255)] | None
+    ports: list[str]
+    replies: bool
+    dangling: list[str]
+    revision: Revision
+
+
+class Policies(TypedDict):
+    """Policies, by name."""
+
+    items: list[Policy]
+
+
+class Leg(TypedDict):
+    """One interface of a VM that moves: what the servers' virtual switches tag it with; null: untagged."""
+
+    cug: str
+    from_vlan_id: VlanTag | None
+    to_vlan_id: VlanTag | None
+
+
+class Step(TypedDict):
+    """A state that a move entered: when, what each switch was sent for it, when each had it, and when all had."""
+
+    state: Phase
+    time: Time
+    flow_mods: dict[str, int]
+    acknowledged: dict[str, Time | None]
+    complete: Time | None
+
+
+_Move = TypedDict("_Move", {"vm": str, "from": str, "to": str})
+
+
+class _MoveOptions(TypedDict):
+    mode: Mode
+    delivery: Delivery
+    activate_on: ActivateOn
+    commit: Ending
+    timeout: Annotated[float, Field(gt=0, description="Seconds.")]
+
+
+class _Migration(_Move, _MoveOptions):
+    state: Phase
+    returning: bool
+    reason: str | None
+    batch: str | None
+    interfaces: list[Leg]
+    switches: Acknowledged
+    timeline: list[Step]
+    gap: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
+
+
+class Migration(_Migration):
+    """A move."""
+
+    id: str
+    revision: Revision
+
+
+class PlannedMigration(_Migration):
+    """What a move would do."""
+
+    dry_run: Literal[True]
+
+
+class Migrations(TypedDict):
+    """Migrations in the order they began."""
+
+    items: list[Migration]
+
+
+class _Batch(_MoveOptions):
+    servers: list[str]
+    switch: str | None
+    to: list[str] | None
+    parallel: int
+    state: BatchState
+    reason: str | None
+    started: Time
+    ended: Time | None
+    total: int
+    counts: Annotated[dict[str, int], Field(description="VMs by their state.")]
+
+
+BatchVm = TypedDict(
+    "BatchVm",
+    {
+        "vm": str,
+        "from": str,
+        "to": str | None,
+        "migration": str | None,
+        "state": str,
+        "reason": str | None,
+    },
+)
+BatchVm.__doc__ = "One VM of a batch; while it moves, ``state`` is that of its migration."
+
+
+class BatchSummary(_Batch):
+    """An evacuation, without its VMs."""
+
+    id: str
+    revision: Revision
+
+
+class Batch(BatchSummary, Written):
+    """An evacuation."""
+
+    vms: list[BatchVm]
+
+
+class PlannedBatch(_Batch):
+    """What an evacuation would do."""
+
+    vms: list[BatchVm]
+    dry_run: Literal[True]
+
+
+class Batches(TypedDict):
+    """Batches in the order they began."""
+
+    items: list[BatchSummary]
+
+
+class BulkNames(TypedDict):
+    """Names by collection."""
+
+    cugs: list[str]
+    vms: list[str]
+    policies: list[str]
+
+
+class BulkDone(Written):
+    """What became of each object."""
+
+    revision: Revision
+    created: BulkNames
+    replaced: BulkNames
+    unchanged: BulkNames

@@ -1,0 +1,379 @@
+"""What answers look like: the fabric, its switches, traces, events, the controller itself. See `answers`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from ryu_vmmob.fabric.model import Dialect, Role
+from ryu_vmmob.rest.answers import Fault, Revision, Time, VlanTag, Written
+from ryu_vmmob.trace.values import Kind
+
+
+class DataCenter(TypedDict):
+    """A data centre."""
+
+    name: str
+    description: str
+
+
+class L2Domain(TypedDict):
+    """One space of VLAN-IDs."""
+
+    name: str
+    data_center: str | None
+    vlan_ids: str
+    translate_guest_tags: bool
+    unannounced_moves: Literal["accept", "refuse"]
+    description: str
+
+
+class FabricSwitch(TypedDict):
+    """A switch as the fabric file has it."""
+
+    name: str
+    dpid: Annotated[str, Field(pattern="^0x[0-9a-f]{16}$")]
+    role: Role
+    l2_domain: str
+    data_center: str | None
+    dialect: Dialect
+    max_flows: int | None
+    extender_ports: str | None
+    description: str
+
+
+class Link(TypedDict):
+    """A link between two switches; ``up`` is false while it carries nothing."""
+
+    name: str
+    a: str
+    b: str
+    l2_domain: str
+    up: bool
+    description: str
+
+
+class Server(TypedDict):
+    """A hypervisor."""
+
+    name: str
+    attach: list[str]
+    tagging: Literal["tagged", "untagged"]
+    l2_domain: str | None
+    data_center: str | None
+    description: str
+
+
+class External(TypedDict):
+    """A network outside; ``neighbours`` are those that answer there, by address."""
+
+    name: str
+    attach: str
+    vlan_id: VlanTag | None
+    routing_domain: str
+    addresses: list[str]
+    prefixes: list[str]
+    next_hops: list[str]
+    up: bool
+    neighbours: dict[str, str]
+    description: str
+
+
+class Fabric(TypedDict):
+    """The fabric as it is loaded."""
+
+    fabric: str
+    description: str
+    gateway_mac: str
+    data_centers: list[DataCenter]
+    l2_domains: list[L2Domain]
+    switches: list[FabricSwitch]
+    links: list[Link]
+    servers: list[Server]
+    externals: list[External]
+    revision: Revision
+
+
+Names = TypedDict(
+    "Names",
+    {
+        "data_centers": list[str],
+        "l2_domains": list[str],
+        "switches": list[str],
+        "links": list[str],
+        "servers": list[str],
+        "externals": list[str],
+    },
+)
+Names.__doc__ = "Names by section of the fabric file."
+
+_Keys = dict[str, list[str]]
+
+
+class Changes(TypedDict):
+    """The keys that differ, by section and name; ``fabric`` are those at the top of the file."""
+
+    fabric: list[str]
+    data_centers: _Keys
+    l2_domains: _Keys
+    switches: _Keys
+    links: _Keys
+    servers: _Keys
+    externals: _Keys
+
+
+class Reloaded(Written):
+    """What a fabric file that was read anew has changed, or would."""
+
+    dry_run: bool
+    revision: Revision
+    unchanged: bool
+    added: Names
+    removed: Names
+    changed: Changes
+    warnings: list[Fault]
+
+
+class Owner(TypedDict):
+    """Whose a flow or group is, and why it is there."""
+
+    kind: str | None
+    name: str | None
+    reason: str
+
+
+class Wrongs(TypedDict):
+    """What audits found."""
+
+    missing: int
+    alien: int
+    altered: int
+
+
+class Repairs(TypedDict):
+    """What audits found wrong since the controller started."""
+
+    flows: Wrongs
+    groups: Wrongs
+    meters: Wrongs
+
+
+class SwitchFault(TypedDict):
+    """Something a switch refused, and whose it is."""
+
+    error: str
+    cause: str
+    owner: Owner
+
+
+class Switch(FabricSwitch):
+    """A switch and how it stands to what is desired.
+
+    ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames
+    that no interface may send, by server.
+    """
+
+    connected: bool
+    connected_since: Time | None
+    in_step: bool
+    behind: int
+    flows: dict[str, int]
+    refused: dict[str, int]
+    repairs: Repairs
+    audits: int
+    audited: Time | None
+    foreign_flows: int
+    dropped_messages: int
+    groups: int
+    faults: list[SwitchFault]
+
+
+class Switches(TypedDict):
+    """Switches, by name."""
+
+    items: list[Switch]
+
+
+class AuditAsked(TypedDict):
+    """The audit is done when the switch's ``audits`` is ``audit`` or more."""
+
+    switch: str
+    audit: int
+
+
+class Flow(TypedDict):
+    """A desired flow in readable form."""
+
+    table: str
+    priority: int
+    match: str
+    actions: str
+    cookie: Annotated[str, Field(pattern="^0x[0-9a-f]{16}$")]
+    owner: Owner
+
+
+class Group(TypedDict):
+    """A desired group in readable form."""
+
+    name: str
+    id: int
+    type: str
+    buckets: list[str]
+    owner: Owner
+
+
+class Flows(TypedDict):
+    """Flows in the order a frame meets them, and groups."""
+
+    items: list[Flow]
+    groups: list[Group]
+
+
+class TraceVm(TypedDict):
+    """The interface that sends."""
+
+    vm: str
+    interface: int
+    cug: str
+    server: str
+    port: str | None
+    vlan_id: VlanTag | None
+
+
+class TraceExternal(TypedDict):
+    """The external network that the packet comes from."""
+
+    external: str
+    routing_domain: str
+    port: str | None
+    vlan_id: VlanTag | None
+
+
+Opinion = TypedDict("Opinion", {"out": str | None, "in": str | None, "allowed": bool})
+Opinion.__doc__ = "The policies that decided where the packet left its sender's edge and where it came to its receiver's."
+
+
+class TraceRouter(TypedDict):
+    """A router on the way, and the address by which it shows; null: it would keep silent."""
+
+    switch: str
+    address: str | None
+
+
+class Delivery(TypedDict):
+    """A copy that left the fabric."""
+
+    server: str | None
+    external: str | None
+    port: str
+    vlan_id: VlanTag | None
+    ttl: int | None
+    vms: list[str]
+
+
+class TableVisit(TypedDict):
+    """A table that the packet met, and the flow that matched; without one all is null but the table."""
+
+    table: str
+    priority: int | None
+    match: str | None
+    actions: str | None
+    cookie: str | None
+    owner: Owner | None
+
+
+Routed = TypedDict("Routed", {"from": str, "to": list[str]})
+Routed.__doc__ = "What a switch did as a router: from one segment to others."
+
+
+class Output(TypedDict):
+    """A copy that leaves a switch."""
+
+    port: int
+    to: str | None
+    link: str | None
+    l2_domain: str | None
+    vlan_id: VlanTag | None
+    ttl: int | None
+    dropped: str | None
+
+
+class Hop(TypedDict):
+    """A switch on the way."""
+
+    switch: str
+    in_port: int
+    vlan_id: VlanTag | None
+    segment: str | None
+    ttl: int | None
+    packet: str
+    tables: list[TableVisit]
+    routed: Routed | None
+    outputs: list[Output]
+    ended: Kind | None
+    dropped: str | None
+
+
+_From = TypedDict("_From", {"from": TraceVm | TraceExternal})
+
+
+class Trace(_From):
+    """The way of a packet. ``not_in_step``: switches on it that have not confirmed all they were told."""
+
+    verdict: Kind
+    reason: str
+    packet: str
+    policy: Opinion | None
+    routers: list[TraceRouter]
+    deliveries: list[Delivery]
+    hops: list[Hop]
+    copies_to_controller: int
+    not_in_step: list[str]
+    revision: Revision
+
+
+class Event(TypedDict):
+    """An event; what else it has depends on its kind."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    id: int
+    time: Time
+    event: str
+
+
+class Events(TypedDict):
+    """Events in order, and the id of the newest there is."""
+
+    items: list[Event]
+    last: int
+
+
+class Health(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class ReadySwitches(TypedDict):
+    """Switches, by name."""
+
+    in_step: list[str]
+    not_in_step: list[str]
+    not_connected: list[str]
+
+
+class Readiness(TypedDict):
+    """Whether the controller is ready, and what is not."""
+
+    ready: bool
+    fabric: str
+    revision: Revision
+    troubles: list[str]
+    switches: ReadySwitches
+
+
+OpenApi = dict[str, Any]
+"""This description."""

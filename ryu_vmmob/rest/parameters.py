@@ -1,0 +1,79 @@
+"""Parameters as the description has them: names in paths, the query, the conditions of a write."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ryu_vmmob.engine.events import FAMILIES, KEPT
+from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.model.batch import BatchState
+from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.rest.bodies import NAME_SCHEMA
+from ryu_vmmob.rest.call import MAX_WAIT
+from ryu_vmmob.rest.events import MAX_EVENT_ID, PAGE
+
+Json = dict[str, Any]
+
+_TAG: Final = r'(W/)?"[!#-~]*"'
+_CONDITION: Final = {"type": "string", "pattern": rf"^(\*|{_TAG}( *, *{_TAG})*)$"}
+CONDITIONS: Final[dict[str, str]] = {
+    "If-Match": "Only when the object has one of these entity tags; `*`: only when it is there.",
+    "If-None-Match": "Only when the object has none of these entity tags; `*`: only when it is not there.",
+}
+
+_PATHS: Final = {
+    "cug": ("A CUG.", "web"),
+    "vm": ("A VM.", "web1"),
+    "policy": ("A policy.", "web-in"),
+    "switch": ("A switch of the fabric file.", "tor-a"),
+    "server": ("A server of the fabric file.", "srv-a1"),
+    "id": ("The id that the answer to its beginning gave.", None),
+}
+
+_QUERY: Final[dict[str, tuple[str, Json]]] = {
+    "wait": (
+        "Hold the answer until every connected switch that the write concerns has confirmed it, or so many seconds have passed.",
+        {"type": "number", "minimum": 0, "maximum": MAX_WAIT},
+    ),
+    "dry_run": ("Say what would happen and change nothing.", {"type": "boolean", "default": False}),
+    "server": ("Only VMs placed there.", {"type": "string"}),
+    "cug": ("Only VMs with an interface in it.", {"type": "string"}),
+    "vm": ("Only those of this VM.", {"type": "string"}),
+    "table": ("Only flows of this table.", {"type": "string", "enum": [table.label for table in TABLES]}),
+    "types": (
+        "Only these kinds of events (`vm.changed`), or those that begin so (`migration`), after commas.",
+        {"type": "array", "items": {"type": "string", "pattern": rf"^({'|'.join(FAMILIES)})(\.[a-z_]+)?$"}, "minItems": 1},
+    ),
+    "since": (
+        "Only events after the one with this id. Left out: the newest for a page, those to come for a WebSocket.",
+        {"type": "integer", "minimum": 0, "maximum": MAX_EVENT_ID},
+    ),
+    "limit": ("At most so many in a page.", {"type": "integer", "minimum": 1, "maximum": KEPT, "default": PAGE}),
+}
+_STATES: Final = {"/v1/migrations": Phase, "/v1/batches": BatchState}
+
+
+def in_path(name: str) -> Json:
+    """The parameter for a name in braces."""
+    text, example = _PATHS[name]
+    found = {"name": name, "in": "path", "required": True, "description": text, "schema": dict(NAME_SCHEMA)}
+    return found if example is None else found | {"example": example}
+
+
+def in_query(name: str, pattern: str) -> Json:
+    """A query parameter of the resources at ``pattern``. Raises KeyError for one that is not described."""
+    if name == "state":
+        text, schema = "Only those in this state.", {"type": "string", "enum": [row.value for row in _STATES[pattern]]}
+    else:
+        text, schema = _QUERY[name]
+    # After commas, as `types` are written.
+    style = {"style": "form", "explode": False} if schema["type"] == "array" else {}
+    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema} | style
+
+
+def conditions() -> list[Json]:
+    """The headers of a conditional write (RFC 9110, 13.1)."""
+    return [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": dict(_CONDITION)}
+        for name, text in CONDITIONS.items()
+    ]
