@@ -109,7 +109,7 @@ class Vm:
 
 
 class Phase(StrEnum):
-    """The states of a migration (contract 3). The last three are final."""
+    """The states of a migration. The last three are final."""
 
     PREPARING = "preparing"
     PREPARED = "prepared"

@@ -40,7 +40,7 @@ def evacuate_server(call: Call) -> Answer:
 
 
 def evacuate_switch(call: Call) -> Answer:
-    """The same with all servers of a switch."""
+    """Begin to move every VM away from all servers of a switch (202), or show the plan (``?dry_run=true``, 200)."""
     return _evacuate(call, (), call.names["switch"])
 
 
@@ -77,7 +77,7 @@ def get_batch(call: Call) -> Answer:
 
 
 def abort_batch(call: Call) -> Answer:
-    """Start no more VMs, and abort the migrations that are not activated yet."""
+    """Abort a batch: start no more VMs, and abort the migrations that are not activated yet."""
     seconds = call.seconds_to_wait()
     batch = _named(call)
     call.check_match(batch.revision)

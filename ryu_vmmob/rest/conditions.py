@@ -8,7 +8,9 @@ from webob import Request
 
 from ryu_vmmob.rest.problems import Problem
 
-_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_LIST = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
+"""RFC 9110, 5.6.1 and 8.8.3: elements may be empty, and a comma may stand inside a tag."""
 
 
 def etag(revision: int) -> str:
@@ -37,7 +39,6 @@ def _tags(header: str, name: str) -> set[str] | None:
     """The tags as written; None for ``*``."""
     if header.strip() == "*":
         return None
-    tags = [part.strip() for part in header.split(",")]
-    if not all(_TAG.fullmatch(tag) for tag in tags):
+    if _LIST.fullmatch(header) is None:
         raise Problem(400, f'{name} is a list of tags such as "12", or *')
-    return set(tags)
+    return set(re.findall(_TAG, header))

@@ -26,7 +26,7 @@ def get_cug(call: Call) -> Answer:
 
 
 def put_cug(call: Call) -> Answer:
-    """Create (201) or replace (200)."""
+    """Create a CUG (201) or replace it (200)."""
     name = call.names["cug"]
     seconds = call.seconds_to_wait()
     before = call.engine.state.cugs.get(name)
@@ -38,7 +38,7 @@ def put_cug(call: Call) -> Answer:
 
 
 def delete_cug(call: Call) -> Answer:
-    """Delete: 204, and with ``?wait`` 200."""
+    """Delete a CUG: 204, and with ``?wait`` 200."""
     name = call.names["cug"]
     seconds = call.seconds_to_wait()
     before = call.engine.state.cugs.get(name)

@@ -13,7 +13,7 @@ from ryu_vmmob.rest.routing import Route
 
 
 def get_fabric(call: Call) -> Answer:
-    """What is loaded."""
+    """The fabric as it is loaded."""
     return Answer(200, fabric_view(call.engine.state))
 
 
@@ -41,7 +41,7 @@ def list_flows(call: Call) -> Answer:
 
 
 def take_over(call: Call) -> Answer:
-    """A switch that this store has never met may be put right, whatever it has."""
+    """Take over a switch: one that this store has never met may be put right, whatever it has."""
     switch = _named(call)
     call.engine.take_over(switch.name)
     return Answer(200, switch_view(call.engine, switch))

@@ -40,17 +40,17 @@ def start_migration(call: Call) -> Answer:
 
 
 def activate(call: Call) -> Answer:
-    """The VM runs at its target now."""
+    """Activate a move: the VM runs at its target now."""
     return _step(call, Activate(call.names["id"], call.now(), "requested"))
 
 
 def commit(call: Call) -> Answer:
-    """The old place goes."""
+    """Commit a move: the old place goes."""
     return _step(call, Commit(call.names["id"], call.now()))
 
 
 def abort(call: Call) -> Answer:
-    """The new place goes."""
+    """Abort a move: the new place goes."""
     return _step(call, Abort(call.names["id"], call.now(), call.body.reason or "requested"))
 
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
-from ryu_vmmob import __version__
+import ryu_vmmob
 from ryu_vmmob.rest.answers import ProblemDetails
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.formats import JSON, MSGPACK
@@ -80,7 +80,7 @@ def describe(routes: tuple[Route, ...]) -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "ryu-vmmob",
-            "version": __version__,
+            "version": ryu_vmmob.__version__,
             "description": _INTRODUCTION,
             "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },

@@ -25,7 +25,7 @@ def get_policy(call: Call) -> Answer:
 
 
 def put_policy(call: Call) -> Answer:
-    """Create (201) or replace (200)."""
+    """Create a policy (201) or replace it (200)."""
     name = call.names["policy"]
     seconds = call.seconds_to_wait()
     before = call.engine.state.policies.get(name)
@@ -37,7 +37,7 @@ def put_policy(call: Call) -> Answer:
 
 
 def delete_policy(call: Call) -> Answer:
-    """Delete: 204, and with ``?wait`` 200."""
+    """Delete a policy: 204, and with ``?wait`` 200."""
     name = call.names["policy"]
     seconds = call.seconds_to_wait()
     before = call.engine.state.policies.get(name)

@@ -68,10 +68,17 @@ PolicyProtocol = Annotated[
 ]
 
 
-class SelectorBody(Body):
-    """One end of a policy: exactly one of its keys. The defaults only stand for what is not there."""
+def _one_key(schema: dict[str, Any]) -> None:
+    schema.update(minProperties=1, maxProperties=1)
+    for row in schema["properties"].values():
+        row.pop("default", None)
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+class SelectorBody(Body):
+    """One end of a policy: exactly one of its keys."""
+
+    # The defaults only stand for what is not there.
+    model_config = ConfigDict(json_schema_extra=_one_key)
 
     cug: Name = ""
     vm: Name = ""
@@ -80,7 +87,7 @@ class SelectorBody(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_key(cls, value: object) -> object:
+    def _exactly_one(cls, value: object) -> object:
         if isinstance(value, Mapping) and len(value.keys() & cls.model_fields.keys()) != 1:
             raise _wrong(f"must have exactly one of {', '.join(cls.model_fields)}")
         return value

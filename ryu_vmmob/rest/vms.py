@@ -52,7 +52,7 @@ def get_placements(call: Call) -> Answer:
 
 
 def put_vm(call: Call) -> Answer:
-    """Create (201), or replace where it is (200)."""
+    """Create a VM (201), or replace it where it is (200)."""
     name = call.names["vm"]
     seconds = call.seconds_to_wait()
     before = call.engine.state.vms.get(name)
@@ -64,7 +64,7 @@ def put_vm(call: Call) -> Answer:
 
 
 def delete_vm(call: Call) -> Answer:
-    """Delete: 204, and with ``?wait`` 200."""
+    """Delete a VM: 204, and with ``?wait`` 200."""
     name = call.names["vm"]
     seconds = call.seconds_to_wait()
     before = call.engine.state.vms.get(name)

@@ -18,6 +18,7 @@ from ryu_vmmob.fabric import examine, load
 from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
+from tests.description import assert_described
 
 TOKEN = "c2VjcmV0"
 EXAMPLE = Path(__file__).parents[2] / "etc" / "example.yaml"
@@ -104,7 +105,10 @@ class Service:
     # Requests
 
     def ask(self, method: str, url: str, body: Any = None, **headers: str) -> Response:
-        """One request with the token; ``If_Match`` stands for ``If-Match``. A body that is no bytes goes as JSON."""
+        """One request with the token; ``If_Match`` stands for ``If-Match``. A body that is no bytes goes as JSON.
+
+        Every answer has to be as the description of the interface says.
+        """
         given = {key.replace("_", "-"): value for key, value in headers.items()}
         request = Request.blank(url, method=method)
         if self.tokens:
@@ -113,7 +117,9 @@ class Service:
             request.body = body if isinstance(body, bytes) else json.dumps(body).encode()
             request.headers["Content-Type"] = "application/json"
         request.headers.update(given)
-        return request.get_response(self.app)
+        answer = request.get_response(self.app)
+        assert_described(method, request.environ["PATH_INFO"], answer)
+        return answer
 
     def get(self, url: str) -> Any:
         """The body of a GET that must succeed."""
