@@ -23,8 +23,16 @@ TEXTS: Final = (
     *NAMES, "10.1.0.0/24", "10.2.0.0/16", "2001:db8:1::/64", "10.1.0.1", "10.1.0.11", "10.1.0.12", "2001:db8:1::11",
     "02:00:00:00:00:0b", "02:00:00:00:00:0c", "02:00:00:00:00:99", "80", "8000-8099", "internet-1",
 )  # fmt: skip
-_IN_PATHS: Final = {"cug": ("web", "db", "new"), "vm": ("web1", "web2", "web3", "new"), "policy": ("web-in", "new")}
-_FROM_FABRIC: Final = {"server": ("srv-a1", "srv-b1", "srv-c1"), "switch": ("tor-a", "tor-c")}
+_KNOWN: Final[dict[str, tuple[str, ...]]] = {
+    "cug": ("web", "db", "new"), "vm": ("web1", "web2", "web3", "web4", "new"), "policy": ("web-in", "new"),
+    "server": ("srv-a1", "srv-a2", "srv-b1", "srv-c1"), "switch": ("tor-a", "tor-c"), "subnet": ("10.3.0.0/24", "2001:db8:3::/64"),
+    "mac": ("02:00:00:00:03:01", "02:00:00:00:03:02"), "ip": ("10.1.0.31", "10.1.0.32", "10.2.0.33", "2001:db8:1::31"),
+}  # fmt: skip
+_IN_BODIES: Final = {
+    "vm": "vm", "server": "server", "interfaces[*].cug": "cug", "interfaces[*].mac": "mac", "interfaces[*].ips[*]": "ip",
+    "subnets[*]": "subnet", "from.vm": "vm", "to.ip": "ip", "to[*]": "server",
+}  # fmt: skip
+_OFTEN: Final = 0.8
 
 
 
@@ -47,14 +55,16 @@ def unpacked(ctx: Any, response: Any) -> Any:
 
 def config(token: str, phases: Mapping[str, int | None], *, over_network: bool) -> SchemathesisConfig:
     """``phases``: how many calls of each operation in each phase, None where it says itself; the others are left out."""
-    known = {**_IN_PATHS, **_FROM_FABRIC}
     return SchemathesisConfig.from_dict({
         "seed": SEED,
         "workers": 1,
         "continue-on-failure": True,
         "headers": {"Authorization": f"Bearer {token}"},
-        "dictionaries": {name: {"values": list(values)} for name, values in {**known, "texts": TEXTS}.items()},
-        "parameters": {f"path.{name}": {"dictionary": name, "probability": 0.8} for name in known},
+        "dictionaries": {name: {"values": list(values)} for name, values in {**_KNOWN, "texts": TEXTS}.items()},
+        "parameters": {
+            **{f"path.{name}": _often(name) for name in ("cug", "vm", "policy", "server", "switch")},
+            **{f"body.{place}": _often(name) for place, name in _IN_BODIES.items()},
+        },
         "generation": {
             "deterministic": True, "database": "none", "no-shrink": True,
             "dictionaries": {"string": {"dictionary": "texts", "probability": 0.5}},
@@ -63,7 +73,10 @@ def config(token: str, phases: Mapping[str, int | None], *, over_network: bool) 
             name: {"enabled": name in phases, **({"generation": {"max-examples": count}} if (count := phases.get(name)) else {})}
             for name in ("examples", "coverage", "fuzzing", "stateful")
         },
-        "operations": [{"include-path": "/readyz", "checks": {"not_a_server_error": {"expected-statuses": ["2xx", "4xx", 503]}}}],
+        "operations": [
+            {"include-path": "/readyz", "checks": {"not_a_server_error": {"expected-statuses": ["2xx", "4xx", 503]}}},
+            {"include-path": "/v1/migrations", "parameters": {"body.to": _often("server")}},
+        ],
         "checks": {
             # What holds beside other objects no schema can say: it is a 404, 409, 412 or 422, and never a 400.
             "positive_data_acceptance": {"expected-statuses": ["2xx", 404, 409, 412, 422]},
@@ -71,6 +84,10 @@ def config(token: str, phases: Mapping[str, int | None], *, over_network: bool) 
             "ignored_auth": {"enabled": over_network},
         },
     })  # fmt: skip
+
+
+def _often(name: str) -> dict[str, Any]:
+    return {"dictionary": name, "probability": _OFTEN}
 
 
 @dataclass
@@ -115,8 +132,10 @@ def _fault(recorder: Any, id_: str, check: Any) -> str:
     failure = check.failure_info.failure
     request = recorder.interactions[id_].request
     answer = recorder.interactions[id_].response
+    sent = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
     said = f"{answer.status_code} {answer.content[:300]!r}" if answer is not None else "no answer"
-    return f"{case.operation.label}: {check.name}: {failure.title}: {failure.message}\n  {request.method} {request.uri} {request.body!r}\n  {said}"
+    first = f"{case.operation.label}: {check.name}: {failure.title}: {failure.message}"
+    return f"{first}\n  {request.method} {request.uri} {sent} {str(request.body)[:500]}\n  {said}"
 
 
 def show(faults: Iterable[str]) -> str:

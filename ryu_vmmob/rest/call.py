@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ Wait = Callable[[Ticket, float], None]
 
 MAX_WAIT = 600.0
 """Seconds."""
+_NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Raw(NamedTuple):
@@ -92,10 +94,8 @@ class Call:
         text = self.query.get("wait")
         if text is None:
             return None
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = math.nan
+        # float() alone takes digits of other scripts, underscores and blanks too.
+        seconds = float(text) if _NUMBER.fullmatch(text) is not None else math.nan
         if not 0 <= seconds <= MAX_WAIT:
             raise bad_query("wait", f"must be a number of seconds from 0 to {MAX_WAIT:g}")
         return seconds

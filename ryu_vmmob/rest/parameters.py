@@ -15,7 +15,7 @@ from ryu_vmmob.rest.events import MAX_EVENT_ID, PAGE
 Json = dict[str, Any]
 
 _TAG: Final = r'(W/)?"[!#-~]*"'
-_CONDITION: Final = {"type": "string", "pattern": rf"^(\*|{_TAG}( *, *{_TAG})*)$"}
+_CONDITION: Final = {"type": "string", "anyOf": [{"const": "*"}, {"pattern": rf"^{_TAG}( *, *{_TAG})*$"}]}
 CONDITIONS: Final[dict[str, str]] = {
     "If-Match": "Only when the object has one of these entity tags; `*`: only when it is there.",
     "If-None-Match": "Only when the object has none of these entity tags; `*`: only when it is not there.",

@@ -271,6 +271,9 @@ def test_a_length_that_is_none(service: Service) -> None:
         ("GET", "/v1/switches/tor-a/flows?table=5", "?table"),
         ("PUT", "/v1/cugs/web?wait=", "?wait"),
         ("PUT", "/v1/cugs/web?wait=soon", "?wait"),
+        ("PUT", "/v1/cugs/web?wait=1_0", "?wait"),
+        ("PUT", "/v1/cugs/web?wait=%D9%A1", "?wait"),
+        ("PUT", "/v1/cugs/web?wait=1e999", "?wait"),
         ("PUT", "/v1/cugs/web?wait=-1", "?wait"),
         ("PUT", "/v1/cugs/web?wait=nan", "?wait"),
         ("PUT", "/v1/cugs/web?wait=601", "?wait"),
@@ -321,7 +324,14 @@ def test_a_condition_on_what_is_not_there(service: Service) -> None:
     assert service.ask("PUT", "/v1/cugs/web", WEB, If_None_Match='"2"').status_int == 200
 
 
-@pytest.mark.parametrize("tag", ["1", "", '"1', "1, 2", '"1";'])
+@pytest.mark.parametrize("tag", ['"a,b", "1"', '"0","1",', ',, "1"', '"\xfc" , "1"'])
+def test_a_list_of_tags_as_it_may_be_written(service: Service, tag: str) -> None:
+    service.put("/v1/cugs/web", WEB)
+    assert service.ask("PUT", "/v1/cugs/web", WEB, If_Match=tag).status_int == 200
+    problem(service.ask("PUT", "/v1/cugs/web", WEB, If_None_Match=tag), 412)
+
+
+@pytest.mark.parametrize("tag", ["1", "", '"1', "1, 2", '"1";', '"1" "2"', '"1",x', ","])
 def test_a_condition_that_is_none(service: Service, tag: str) -> None:
     problem(service.ask("PUT", "/v1/cugs/web", WEB, If_Match=tag), 400)
 

@@ -1,0 +1,142 @@
+"""``/openapi.json``: valid, whole, the same every time; and that answers are held against it at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31
+from webob import Response
+
+from ryu_vmmob.rest import bodies
+from ryu_vmmob.rest.app import ROUTES
+from ryu_vmmob.rest.openapi import PROBLEMS, describe
+from ryu_vmmob.rest.operations import OPERATIONS, TAGS
+from ryu_vmmob.rest.routing import Route
+from tests.description import METHODS, assert_described, description
+from tests.unit.rest_support import TOKEN, Service, packed, problem, vm
+
+
+def _operations() -> list[tuple[str, str, Any]]:
+    return [(method, path, row[method]) for path, row in description()["paths"].items() for method in METHODS if method in row]
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [found for row in value for found in _references(row)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+    return own + [found for row in value.values() for found in _references(row)]
+
+
+def test_it_is_openapi_3_1() -> None:
+    faults = [f"{row.instance_path}: {row.message}" for row in jsonschema_rs.Draft202012Validator(OPENAPI_31).iter_errors(description())]
+    assert faults == []
+
+
+def test_its_schemas_are_schemas() -> None:
+    schemas = description()["components"]["schemas"]
+    assert len(schemas) > 50
+    for schema in schemas.values():
+        jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+        assert schema.get("type") != "object" or schema["description"]
+
+
+def test_its_references_lead_somewhere_and_nothing_is_idle() -> None:
+    components = description()["components"]
+    known = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in components[kind]}
+    assert set(_references(description())) == known
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    assert {(method.upper(), path) for method, path, _ in _operations()} == {(row.method, row.pattern) for row in ROUTES}
+    assert OPERATIONS.keys() == {(row.method, row.pattern) for row in ROUTES}
+
+
+def test_a_route_that_is_not_described() -> None:
+    with pytest.raises(KeyError, match="/v1/more"):
+        describe((*ROUTES, Route("GET", "/v1/more", ROUTES[0].handler)))
+
+
+def test_operations_have_names_sentences_and_tags() -> None:
+    rows = [row for _, _, row in _operations()]
+    assert len({row["operationId"] for row in rows}) == len(rows)
+    assert len({row["summary"] for row in rows}) == len(rows)
+    assert {tag for row in rows for tag in row["tags"]} == set(TAGS)
+    assert not [row["summary"] for row in rows if "``" in row["summary"] or row["summary"].endswith(".")]
+
+
+def test_parameters_are_those_of_the_routes() -> None:
+    for route in ROUTES:
+        rows = description()["paths"][route.pattern][route.method.lower()].get("parameters", [])
+        assert {row["name"] for row in rows if row["in"] == "query"} == route.query
+        assert [row["name"] for row in rows if row["in"] == "path"] == re.findall(r"\{(\w+)\}", route.pattern)
+
+
+def test_every_body_has_an_example_that_is_good() -> None:
+    for route in ROUTES:
+        row = OPERATIONS[route.method, route.pattern]
+        assert (row.example is None) is (route.body is None), route.pattern
+        if route.body is not None:
+            bodies.read(route.body, json.loads(json.dumps(row.example)))
+
+
+def test_links_lead_to_operations() -> None:
+    by_id = {row["operationId"]: row for _, _, row in _operations()}
+    links = [link for row in by_id.values() for answer in row["responses"].values() for link in answer.get("links", {}).values()]
+    assert len(links) >= 8
+    for link in links:
+        names = {row["name"] for row in by_id[link["operationId"]]["parameters"] if row["in"] == "path"}
+        assert link["parameters"].keys() == names
+
+
+def test_who_needs_a_token() -> None:
+    assert description()["security"] == [{"bearer": []}]
+    free = [path for _, path, row in _operations() if row.get("security") == []]
+    assert free == [row.pattern for row in ROUTES if row.open]
+    assert all(("401" in row["responses"]) is (path not in free) for _, path, row in _operations())
+
+
+def test_it_is_served_like_everything_else() -> None:
+    service = Service()
+    assert service.get("/openapi.json") == description()
+    assert service.ask("GET", "/openapi.json").body == service.ask("GET", "/openapi.json").body
+    assert TOKEN not in service.ask("GET", "/openapi.json").text
+    problem(service.ask("GET", "/openapi.json", Authorization="Bearer x"), 401)
+
+
+def test_it_is_the_same_whatever_has_happened() -> None:
+    describe.cache_clear()
+    assert json.dumps(describe(ROUTES)) == json.dumps(description())
+
+
+def test_statuses_of_problems_stand_in_the_reference() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
+    written = {int(number) for row in re.findall(r"^\| ([0-9, ]+) \| ", text, re.MULTILINE) for number in row.split(",")}
+    assert written == PROBLEMS.keys() | {405}
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [({"status": "ok", "more": 1}, "application/json"), ({}, "application/json"), ({"status": "ok"}, "text/plain")],
+)
+def test_an_answer_that_is_not_described(body: Any, media_type: str) -> None:
+    answer = Response(json.dumps(body).encode(), content_type=media_type, headers={"Vary": "Accept"})
+    with pytest.raises(AssertionError):
+        assert_described("GET", "/healthz", answer)
+
+
+def test_a_status_that_is_not_described() -> None:
+    with pytest.raises(AssertionError):
+        assert_described("GET", "/healthz", Response(status=418))
+
+
+def test_message_pack_is_held_against_it_too() -> None:
+    service = Service().with_web()
+    answer = service.ask("PUT", "/v1/vms/web2", packed(vm("srv-a2", 12)), Content_Type="application/msgpack", Accept="application/msgpack")
+    assert (answer.status_int, answer.content_type) == (201, "application/msgpack")
