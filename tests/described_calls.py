@@ -25,7 +25,8 @@ TEXTS: Final = (
 )  # fmt: skip
 _KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "cug": ("web", "db", "new"), "vm": ("web1", "web2", "web3", "web4", "new"), "policy": ("web-in", "new"),
-    "server": ("srv-a1", "srv-a2", "srv-b1", "srv-c1"), "switch": ("tor-a", "tor-c"), "subnet": ("10.3.0.0/24", "2001:db8:3::/64"),
+    "server": ("srv-a1", "srv-a2", "srv-b1", "srv-c1"), "switch": ("tor-a", "tor-c"),
+    "subnet": ("10.3.0.0/24", "2001:db8:3::/64"),
     "mac": ("02:00:00:00:03:01", "02:00:00:00:03:02"), "ip": ("10.1.0.31", "10.1.0.32", "10.2.0.33", "2001:db8:1::31"),
 }  # fmt: skip
 _IN_BODIES: Final = {
@@ -70,11 +71,16 @@ def config(token: str, phases: Mapping[str, int | None], *, over_network: bool) 
             "dictionaries": {"string": {"dictionary": "texts", "probability": 0.5}},
         },
         "phases": {
-            name: {"enabled": name in phases, **({"generation": {"max-examples": count}} if (count := phases.get(name)) else {})}
+            name: {"enabled": name in phases}
+            | ({"generation": {"max-examples": count}} if (count := phases.get(name)) is not None else {})
             for name in ("examples", "coverage", "fuzzing", "stateful")
         },
         "operations": [
-            {"include-path": "/readyz", "checks": {"not_a_server_error": {"expected-statuses": ["2xx", "4xx", 503]}}},
+            # Not to be ready is no failure.
+            {"include-path": "/readyz", "checks": {
+                "not_a_server_error": {"expected-statuses": ["2xx", "4xx", 503]},
+                "positive_data_acceptance": {"expected-statuses": ["2xx", 503]},
+            }},
             {"include-path": "/v1/migrations", "parameters": {"body.to": _often("server")}},
         ],
         "checks": {

@@ -5,10 +5,10 @@ The tests hold every answer they get against them. A key that is `NotRequired` i
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from ryu_vmmob.model.batch import BatchState
 from ryu_vmmob.model.objects import Phase
@@ -142,11 +142,14 @@ class Placements(TypedDict):
     items: list[Placement]
 
 
-Selector = TypedDict(
-    "Selector",
-    {"cug": NotRequired[str], "vm": NotRequired[str], "prefix": NotRequired[str], "any": NotRequired[Literal[True]]},
-)
-Selector.__doc__ = "One end of a policy: exactly one of its keys."
+class Selector(TypedDict):
+    """One end of a policy: exactly one of its keys."""
+
+    cug: NotRequired[str]
+    vm: NotRequired[str]
+    prefix: NotRequired[str]
+    any: NotRequired[Literal[True]]
+
 
 _Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
 

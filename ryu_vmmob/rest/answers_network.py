@@ -96,18 +96,16 @@ class Fabric(TypedDict):
     revision: Revision
 
 
-Names = TypedDict(
-    "Names",
-    {
-        "data_centers": list[str],
-        "l2_domains": list[str],
-        "switches": list[str],
-        "links": list[str],
-        "servers": list[str],
-        "externals": list[str],
-    },
-)
-Names.__doc__ = "Names by section of the fabric file."
+class Names(TypedDict):
+    """Names by section of the fabric file."""
+
+    data_centers: list[str]
+    l2_domains: list[str]
+    switches: list[str]
+    links: list[str]
+    servers: list[str]
+    externals: list[str]
+
 
 _Keys = dict[str, list[str]]
 

@@ -19,7 +19,10 @@ _SHOWN = 20
 
 
 def reload_fabric(call: Call) -> Answer:
-    """Read the fabric file anew: carry out what differs, or say what would (``?dry_run=true``). Raises Problem 422: the file has errors."""
+    """Read the fabric file anew: carry out what differs, or say what would (``?dry_run=true``).
+
+    Raises Problem 422: the file has errors.
+    """
     seconds = call.seconds_to_wait()
     dry_run = call.flag("dry_run")
     try:

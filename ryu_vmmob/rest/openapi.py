@@ -152,8 +152,7 @@ def _answer(status: int, row: Operation, schemas: Mapping[Any, Json]) -> Json:
     headers = {}
     if type_ is not None:
         headers["Vary"] = _header("`Accept`: the format depends on it.")
-        media = {"schema": schemas[type_]}
-        found["content"] = {JSON: media, MSGPACK: media}
+        found["content"] = {media: {"schema": schemas[type_]} for media in row.media}
     if row.tagged and status in (200, 201, 202) and not (status == 200 and row.located):
         headers["ETag"] = _header("The object's revision in quotes.", pattern='^"[0-9]+"$')
     if status in row.located:
@@ -203,7 +202,7 @@ def with_description(routes: Iterable[Route]) -> tuple[Route, ...]:
     """``routes``, and one more that describes them all."""
 
     def get_description(call: Call) -> Answer:
-        """This description."""
+        """The description of this interface (OpenAPI 3.1)."""
         return Answer(200, describe(found))
 
     found = (*routes, Route("GET", "/openapi.json", get_description))

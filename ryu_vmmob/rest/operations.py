@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ryu_vmmob.rest import answers as a
 from ryu_vmmob.rest import answers_network as n
+from ryu_vmmob.rest.formats import JSON, MSGPACK
 
 TAGS: Final = {
     "CUGs": "Closed user groups: subnets, their gateways, and the routing domain that joins them.",
@@ -30,7 +31,7 @@ class Operation:
 
     ``answers``: the type of the body by status, None where there is none. ``refusals``: statuses of problems that do not
     follow from the route. ``tagged``: its answers have an ``ETag``. ``conditional``: ``If-Match`` and ``If-None-Match``
-    count. ``stores``: it changes what is stored. ``located``: statuses with a ``Location``. ``example``: a body.
+    count. ``stores``: it changes what is stored. ``media``: the formats of its answers. ``located``: statuses with a ``Location``. ``example``: a body.
     ``links``: by status and name the operation, its name for the id, and where the answer has it.
     """
 
@@ -41,6 +42,7 @@ class Operation:
     tagged: bool = False
     conditional: bool = False
     stores: bool = False
+    media: tuple[str, ...] = (JSON, MSGPACK)
     located: tuple[int, ...] = ()
     example: Mapping[str, Any] | None = None
     links: Mapping[int, Mapping[str, tuple[str, str, str]]] = field(default_factory=dict)
@@ -52,7 +54,8 @@ VM: Final = {
     "interfaces": [{"cug": "web", "mac": "02:00:00:00:00:11", "ips": ["10.1.0.11", "2001:db8:1::11"]}],
 }
 POLICY: Final = {
-    "action": "allow", "from": {"any": True}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["80", "8000-8099"], "replies": True,
+    "action": "allow", "from": {"any": True}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["80", "8000-8099"],
+    "replies": True,
 }  # fmt: skip
 
 

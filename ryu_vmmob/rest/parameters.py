@@ -32,7 +32,7 @@ _PATHS: Final = {
 
 _QUERY: Final[dict[str, tuple[str, Json]]] = {
     "wait": (
-        "Hold the answer until every connected switch that the write concerns has confirmed it, or so many seconds have passed.",
+        "Hold the answer until every connected switch that the write concerns has confirmed it, or for so many seconds.",
         {"type": "number", "minimum": 0, "maximum": MAX_WAIT},
     ),
     "dry_run": ("Say what would happen and change nothing.", {"type": "boolean", "default": False}),
