@@ -31,8 +31,9 @@ class Operation:
 
     ``answers``: the type of the body by status, None where there is none. ``refusals``: statuses of problems that do not
     follow from the route. ``tagged``: its answers have an ``ETag``. ``conditional``: ``If-Match`` and ``If-None-Match``
-    count. ``stores``: it changes what is stored. ``media``: the formats of its answers. ``located``: statuses with a ``Location``. ``example``: a body.
-    ``links``: by status and name the operation, its name for the id, and where the answer has it.
+    count. ``stores``: it changes what is stored. ``media``: the formats of its answers. ``located``: statuses with a
+    ``Location``. ``example``: a body. ``links``: by status and name the operation, its name for the id, and where the
+    answer has it.
     """
 
     id: str
