@@ -27,21 +27,24 @@ _Key = tuple[Any, JsonSchemaMode]
 PROBLEMS: Final[Mapping[int, str]] = {
     400: "Not well formed, or a query parameter that is unknown, stands twice or has a wrong value.",
     401: "No token, or a wrong one.",
-    403: "A web page of this origin may not listen here.",
+    403: "The token is a reader's, and this takes an operator's; or a web page has no business here.",
     404: "Nothing is there.",
     406: f"Neither {JSON} nor {MSGPACK} is accepted; nothing was done.",
+    408: "The body came too slowly.",
     409: "Understood, and the present state does not admit it.",
     412: "`If-Match` or `If-None-Match` does not hold.",
     413: "The body is larger than what is taken.",
     415: f"The body is neither {JSON} nor {MSGPACK}.",
     422: "Understood, and a value breaks a rule; `errors` has every fault.",
     426: "Another version of WebSockets is spoken here.",
+    429: "Too often.",
     500: "A fault of the controller; its log has the traceback.",
     501: "This server does no WebSockets.",
-    503: "Not now; nothing was changed.",
+    503: "Not now, and nothing was changed: the store does not take it, too many listen, or the token file cannot be used.",
 }
 _HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
     401: {"WWW-Authenticate": "Which token is wanted (RFC 6750)."},
+    429: {"Retry-After": "Seconds."},
     426: {"Sec-WebSocket-Version": "The version that is spoken here."},
 }
 _INTRODUCTION: Final = (
@@ -137,12 +140,11 @@ def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
 def _refusals(route: Route) -> list[int]:
     """Statuses of problems: those that follow from what the route takes, and those of its row."""
     row = _row(route)
-    found = {400, 406, 500, *row.refusals}
-    found |= set() if route.open else {401}
+    found = {400, 406, 429, 500, *row.refusals}
+    found |= set() if route.open else {401, 403, 503}
     found |= {404, 422} if "{" in route.pattern else set()
-    found |= {413, 415, 422} if route.body is not None else set()
+    found |= {408, 413, 415, 422} if route.body is not None else set()
     found |= {412} if row.conditional else set()
-    found |= {503} if row.stores else set()
     return sorted(found - row.answers.keys())
 
 
@@ -151,8 +153,11 @@ def _answer(status: int, row: Operation, schemas: Mapping[Any, Json]) -> Json:
     found: Json = {"description": HTTPStatus(status).phrase + "."}
     headers = {}
     if type_ is not None:
-        headers["Vary"] = _header("`Accept`: the format depends on it.")
         found["content"] = {media: {"schema": schemas[type_]} for media in row.media}
+        if status < 400:
+            headers["Vary"] = _header("`Accept`: the format depends on it.")
+        else:
+            found["content"][CONTENT_TYPE] = {"schema": schemas[ProblemDetails]}
     if row.tagged and status in (200, 201, 202) and not (status == 200 and row.located):
         headers["ETag"] = _header("The object's revision in quotes.", pattern='^"[0-9]+"$')
     if status in row.located:

@@ -99,10 +99,6 @@ class Rest:
         """Give a token with every call from now on."""
         self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def authorize(self, token: str) -> None:
-        """Give a token with every call from now on."""
-        self._session.headers["Authorization"] = f"Bearer {token}"
-
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
         """One call, whatever comes of it."""
         return self._session.request(method, self._base + path, json=body, params=query, timeout=SECONDS)

@@ -20,7 +20,7 @@ def test_every_operation_of_the_real_controller(tmp_path: Path) -> None:
     token_file = tmp_path / "token"
     token_file.touch(mode=0o600)
     token_file.write_text(f"{TOKEN}\n", encoding="ascii")
-    site = FakeSite(tmp_path, api_token_file=str(token_file))
+    site = FakeSite(tmp_path, api_token_file=str(token_file), rest_rate="0")
     site.rest.authorize(TOKEN)
     with site:
         site.rest.put("/v1/cugs/web", WEB)
