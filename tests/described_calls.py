@@ -54,7 +54,7 @@ def unpacked(ctx: Any, response: Any) -> Any:
     return msgpack.unpackb(response.content)
 
 
-def config(token: str, phases: Mapping[str, int | None], *, over_network: bool) -> SchemathesisConfig:
+def config(token: str, phases: Mapping[str, int | None]) -> SchemathesisConfig:
     """``phases``: how many calls of each operation in each phase, None where it says itself; the others are left out."""
     return SchemathesisConfig.from_dict({
         "seed": SEED,
@@ -86,8 +86,8 @@ def config(token: str, phases: Mapping[str, int | None], *, over_network: bool) 
         "checks": {
             # What holds beside other objects no schema can say: it is a 404, 409, 412 or 422, and never a 400.
             "positive_data_acceptance": {"expected-statuses": ["2xx", 404, 409, 412, 422]},
-            # It asks again without a token, which schemathesis cannot do but over a network.
-            "ignored_auth": {"enabled": over_network},
+            # It asks again without a token at every call, which is soon too often (429). Another test asks everything once.
+            "ignored_auth": {"enabled": False},
         },
     })  # fmt: skip
 

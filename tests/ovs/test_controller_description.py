@@ -30,7 +30,7 @@ def test_every_operation_of_the_real_controller(tmp_path: Path) -> None:
         served = requests.get(f"{base}/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60).json()
         assert served == description()
         phases = {"examples": None, "coverage": None, "fuzzing": 3}
-        schema = schemathesis.openapi.from_dict(closed(served), config=config(TOKEN, phases, over_network=True))
+        schema = schemathesis.openapi.from_dict(closed(served), config=config(TOKEN, phases))
         schema.config.update(base_url=base)
         outcome = run(schema)
         assert outcome.faults == [], show(outcome.faults)

@@ -41,9 +41,7 @@ def calls(**phases: int | None) -> Outcome:
         service.confirm()
         return answer
 
-    schema = schemathesis.openapi.from_dict(
-        closed(service.get("/openapi.json")), config=config(TOKEN, phases, over_network=False)
-    )
+    schema = schemathesis.openapi.from_dict(closed(service.get("/openapi.json")), config=config(TOKEN, phases))
     schema.app = application
     return run(schema)
 

@@ -103,6 +103,14 @@ def test_who_needs_a_token() -> None:
     assert all(("401" in row["responses"]) is (path not in free) for _, path, row in _operations())
 
 
+@pytest.mark.parametrize("given", ["Bearer x", f"Basic {TOKEN}", TOKEN, ""])
+def test_a_wrong_token_opens_nothing(given: str) -> None:
+    service = Service()
+    for method, path, row in _operations():
+        answer = service.ask(method.upper(), re.sub(r"\{\w+\}", "web", path), Authorization=given)
+        assert (answer.status_int == 401) is (row.get("security") != []), f"{method} {path}: {answer.status}"
+
+
 def test_it_is_served_like_everything_else() -> None:
     service = Service()
     assert service.get("/openapi.json") == description()
