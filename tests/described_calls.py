@@ -1,6 +1,7 @@
 """Calls made up from the description of the interface: good ones, bad ones, and sequences that follow its links.
 
-schemathesis makes them up and holds every answer against the description. The seed is fixed, so a run can be repeated.
+schemathesis makes them up and holds every answer against the description. The seed is fixed, so a run can be
+repeated with the same modules loaded: hypothesis takes constants from them.
 """
 
 from __future__ import annotations
