@@ -373,5 +373,7 @@ class Readiness(TypedDict):
     switches: ReadySwitches
 
 
+Metrics = str
+"""Numbers as Prometheus reads them."""
 OpenApi = dict[str, Any]
 """This description."""

@@ -131,7 +131,7 @@ def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
     if route.body is not None:
         media = {"schema": schemas[route.body], "example": row.example}
         found["requestBody"] = {"required": route.body_required, "content": {JSON: media, MSGPACK: media}}
-    answers = {str(status): _answer(status, row, schemas) for status in row.answers}
+    answers = {str(status): _answer(status, route, schemas) for status in row.answers}
     refusals = {str(status): {"$ref": f"#/components/responses/{_name(status)}"} for status in _refusals(route)}
     found["responses"] = dict(sorted((refusals | answers).items()))
     return found
@@ -140,7 +140,8 @@ def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
 def _refusals(route: Route) -> list[int]:
     """Statuses of problems: those that follow from what the route takes, and those of its row."""
     row = _row(route)
-    found = {400, 406, 429, 500, *row.refusals}
+    found = {400, 429, 500, *row.refusals}
+    found |= set() if route.media else {406}
     found |= set() if route.open else {401, 403, 503}
     found |= {404, 422} if "{" in route.pattern else set()
     found |= {408, 413, 415, 422} if route.body is not None else set()
@@ -148,12 +149,13 @@ def _refusals(route: Route) -> list[int]:
     return sorted(found - row.answers.keys())
 
 
-def _answer(status: int, row: Operation, schemas: Mapping[Any, Json]) -> Json:
+def _answer(status: int, route: Route, schemas: Mapping[Any, Json]) -> Json:
+    row = _row(route)
     type_ = row.answers[status]
     found: Json = {"description": HTTPStatus(status).phrase + "."}
     headers = {}
     if type_ is not None:
-        found["content"] = {media: {"schema": schemas[type_]} for media in row.media}
+        found["content"] = {media: {"schema": schemas[type_]} for media in route.media or (JSON, MSGPACK)}
         if status < 400:
             headers["Vary"] = _header("`Accept`: the format depends on it.")
         else:

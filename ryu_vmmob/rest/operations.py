@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from ryu_vmmob.rest import answers as a
 from ryu_vmmob.rest import answers_network as n
-from ryu_vmmob.rest.formats import JSON, MSGPACK
 
 TAGS: Final = {
     "CUGs": "Closed user groups: subnets, their gateways, and the routing domain that joins them.",
@@ -31,7 +30,7 @@ class Operation:
 
     ``answers``: the type of the body by status, None where there is none. ``refusals``: statuses of problems that do not
     follow from the route. ``tagged``: its answers have an ``ETag``. ``conditional``: ``If-Match`` and ``If-None-Match``
-    count. ``media``: the formats of its answers. ``located``: statuses with a
+    count. ``located``: statuses with a
     ``Location``. ``example``: a body. ``links``: by status and name the operation, its name for the id, and where the
     answer has it.
     """
@@ -42,7 +41,6 @@ class Operation:
     refusals: tuple[int, ...] = ()
     tagged: bool = False
     conditional: bool = False
-    media: tuple[str, ...] = (JSON, MSGPACK)
     located: tuple[int, ...] = ()
     example: Mapping[str, Any] | None = None
     links: Mapping[int, Mapping[str, tuple[str, str, str]]] = field(default_factory=dict)
@@ -145,6 +143,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/healthz"): _list("get_health", "Controller", n.Health),
     ("GET", "/readyz"): Operation("get_readiness", "Controller", {200: n.Readiness, 503: n.Readiness}),
+    ("GET", "/metrics"): _list("get_metrics", "Controller", n.Metrics),
     ("GET", "/openapi.json"): _list("get_description", "Controller", n.OpenApi),
 }  # fmt: skip
 """By method and path."""
