@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
 @asking()
 def evacuate(
     ask: Asked,
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server; with --switch, the switch.", autocompletion=HOSTS)],
+    server: Annotated[
+        str, typer.Argument(metavar="SERVER", help="The server; with --switch, the switch.", autocompletion=HOSTS)
+    ],
     switch: Annotated[bool, typer.Option("--switch", help="All servers of this switch.")] = False,
     to: Annotated[str | None, typer.Option(metavar="SERVER,...", help="Only to these; by default to any other.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Moves under way at once, 1 to 1000; 8 by default.")] = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,4 +26,9 @@ def events(
 ) -> None:
     """Show the newest events that the controller remembers, a line each, and end; `vmmob watch` shows those to come."""
     found = ask.client.recent_events(tuple(families_of(types)), since=since, limit=limit)
-    ask.answer(found, lambda _: [print_line(row) for row in found["items"]])
+    ask.answer(found, _show)
+
+
+def _show(found: Any) -> None:
+    for row in found["items"]:
+        print_line(row)

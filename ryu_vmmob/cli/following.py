@@ -1,4 +1,4 @@
-"""Something that the controller is doing, looked at until it is over: at once when an event tells of it, and now and then anyway."""
+"""Something that the controller is doing, looked at until it is over: when an event tells of it, and now and then anyway."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def looks(client: Client, migration: str, since: int | None, deadline: float) ->
                     silent = silent + 1 if event is None else 0
                     if event is None and monotonic() > deadline:
                         return
-                    if (silent and silent % ANYWAY == 0) or (event is not None and event.get("migration", migration) == migration):
+                    told = event is not None and event.get("migration", migration) == migration
+                    if told or (silent and silent % ANYWAY == 0):
                         yield client.migrations.get(migration)
         except ClientError:
             pass  # the answers themselves say whether anybody is still there
@@ -56,8 +57,9 @@ def clock(time: str) -> str:
 
 @contextmanager
 def bar(total: int | None, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """A bar on standard error for as long as the block lasts, where somebody can see it; what is given back sets its text and how
-    many of ``total`` are done (None: nobody can say, so it only turns).
+    """A bar on standard error for as long as the block lasts, where somebody can see it.
+
+    What is given back sets its text and how many of ``total`` are done (None: nobody can say, so it only turns).
     """
     console = Console(stderr=True)
     if not shown or not console.is_terminal:

@@ -46,8 +46,9 @@ def status(
 
 
 def gathered(client: Client, minutes: int) -> dict[str, Any]:
-    """All of it as one document: ``troubles`` (now), ``migrations`` and ``batches`` under way, ``recent`` (bad events by kind)."""
+    """All of it as one document: ``troubles`` now, ``migrations`` and ``batches`` under way, ``recent`` bad events by kind."""
     ready, fabric, switches = client.ready(), client.fabric(), client.switches.list()
+    routed = {row["routing_domain"] for row in client.cugs.list()}
     migrations = [row for state in _UNDER_WAY for row in client.migrations.list(state=state)]
     batches = [row for state in ("running", "aborting") for row in client.batches.list(state=state)]
     return {
@@ -59,15 +60,15 @@ def gathered(client: Client, minutes: int) -> dict[str, Any]:
                      "in_step": sum(1 for row in switches if row["in_step"])},
         "links": {"all": len(fabric["links"]), "up": sum(1 for row in fabric["links"] if row["up"])},
         "vms": len(client.vms.list()),
-        "troubles": [row._asdict() for row in troubles(ready, fabric, switches, migrations)],
+        "troubles": [row._asdict() for row in troubles(ready, fabric, switches, migrations, routed)],
         "migrations": migrations,
         "batches": batches,
         "recent": _recent(client.recent_events(limit=10000)["items"], minutes),
     }  # fmt: skip
 
 
-def troubles(ready: Any, fabric: Any, switches: Any, migrations: Any) -> Iterator[Trouble]:
-    """What is wrong now, the worst first."""
+def troubles(ready: Any, fabric: Any, switches: Any, migrations: Any, routed: set[str | None]) -> Iterator[Trouble]:
+    """What is wrong now, the worst first. ``routed``: the routing domains that have a CUG; nobody else is asked outside."""
     for text in ready["troubles"]:
         yield Trouble(text, "vmmob events --types store,switch")
     for row in switches:
@@ -87,7 +88,7 @@ def troubles(ready: Any, fabric: Any, switches: Any, migrations: Any) -> Iterato
     for row in fabric["externals"]:
         if not row["up"]:
             yield Trouble(f"external network {row['name']}: its port {row['attach']} is dead", "vmmob fabric show")
-        elif row["next_hops"] and not set(row["next_hops"]) & set(row["neighbours"]):
+        elif row["routing_domain"] in routed and row["next_hops"] and not set(row["next_hops"]) & set(row["neighbours"]):
             yield Trouble(f"external network {row['name']}: no next hop answers", "vmmob events --types neighbour")
     for row in migrations:
         if row["switches"]["pending"] and row["state"] == "preparing":
@@ -132,12 +133,12 @@ def _show(found: Any) -> None:
         print_table(("moves under way", "VM", "from", "to", "state", "since", "waits for"), rows)
     if found["batches"]:
         typer.echo()
-        rows = (
+        evacuations = (
             (row["id"], joined(row["servers"]), row["state"], joined(f"{n} {state}" for state, n in row["counts"].items()))
             for row in found["batches"]
         )
-        print_table(("evacuations", "of", "state", "VMs"), rows)
+        print_table(("evacuations", "of", "state", "VMs"), evacuations)
     if found["recent"]:
         typer.echo()
-        rows = ((row["event"], row["count"], row["last"]["time"]) for row in found["recent"])
-        print_table(("lately", "times", "the last at"), rows)
+        lately = ((row["event"], row["count"], row["last"]["time"]) for row in found["recent"])
+        print_table(("lately", "times", "the last at"), lately)

@@ -1,8 +1,4 @@
-"""The REST interface from the other side, for programs in Python; docs/client.md shows how.
-
-    client = Client("http://127.0.0.1:8080", token=read_token("/etc/vmmob/token"))
-    client.vms.get("web1")
-"""
+"""The REST interface from the other side, for programs in Python; docs/client.md shows how."""
 
 from __future__ import annotations
 

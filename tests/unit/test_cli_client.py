@@ -323,7 +323,12 @@ def test_a_move_that_nobody_finishes_is_not_waited_for_for_ever(pair: Shell, mon
     now = [0.0]
     monkeypatch.setattr(f"{MIGRATION}.monotonic", lambda: now[0])
     monkeypatch.setattr(f"{FOLLOWING}.monotonic", lambda: now[0])
-    monkeypatch.setattr(f"{FOLLOWING}.sleep", lambda _: (now.__setitem__(0, now[0] + 1000), pair.service.confirm()))
+
+    def nobody(_: float) -> None:
+        now[0] += 1000
+        pair.service.confirm()
+
+    monkeypatch.setattr(f"{FOLLOWING}.sleep", nobody)
     assert "prepared" in pair.run("move", "web1", "srv-c1", "--wait", status=1).stdout
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +176,7 @@ def test_a_late_answer_is_not_waited_for_twice() -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's settings file; there is no other."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr("ryu_vmmob.client.settings.SYSTEM_FILE", tmp_path / "client.conf")
@@ -226,7 +225,7 @@ def test_secrets_that_others_may_read_are_not_used(home: Path) -> None:
     with pytest.raises(ClientError, match="chmod 600"):
         read_settings()
     home.chmod(0o600)
-    assert read_settings().token == "s3cret"  # noqa: S105
+    assert read_settings().token == "s3cret"
     with pytest.raises(ClientError, match="No such file"):
         read_settings(home.parent / "nowhere")
 
@@ -255,7 +254,7 @@ def test_the_documents_examples(tmp_path: Path) -> None:
         names: dict[str, Any] = {"arrives": lambda id_: _arrives(server, id_)}
         for block in blocks:
             code = block.replace("http://127.0.0.1:8080", server.url).replace("/etc/vmmob/token", str(token))
-            exec(compile(code, "docs/client.md", "exec"), names)  # noqa: S102 - the page is ours
+            exec(compile(code, "docs/client.md", "exec"), names)
 
 
 def _arrives(server: EventServer, id_: str) -> None:
