@@ -16,6 +16,7 @@ from ryu_vmmob.cli import (
     batch,
     bulk,
     check,
+    check_switch,
     completion,
     cug,
     events,
@@ -52,7 +53,8 @@ def version() -> None:
 
 
 _COMMANDS = (
-    status, check, fabric, cug, vm, policy, bulk, migration, batch, trace, switch, flows, events, watch, takeover, completion,
+    status, check, fabric, cug, vm, policy, bulk, migration, batch, trace, switch, flows, events, watch, takeover,
+    check_switch, completion,
 )  # fmt: skip
 for _commands in _COMMANDS:
     _commands.register(app)
