@@ -19,7 +19,6 @@ def tell_ready() -> None:
     address = os.environ.pop("NOTIFY_SOCKET", None)
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        with suppress(OSError):
-            # A leading @ stands for the NUL of an abstract address.
-            notify.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, suppress(OSError):
+        # A leading @ stands for the NUL of an abstract address.
+        notify.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)

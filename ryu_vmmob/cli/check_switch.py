@@ -74,7 +74,8 @@ def _show(found: Any, role: str | None) -> None:
     for name in _ROLES if role is None else (role,):
         judged = found["roles"][name]
         typer.echo()
-        typer.echo(typer.style(f"as {name}: {judged['verdict']}", fg="red" if judged["verdict"] == "of no use" else None, bold=True))
+        colour = "red" if judged["verdict"] == "of no use" else None
+        typer.echo(typer.style(f"as {name}: {judged['verdict']}", fg=colour, bold=True))
         for text in judged["lacks"]:
             typer.echo(f"  refused: it {text}" if not text.startswith(("the flow", "a group")) else f"  {text}")
     for title, rows in (("left to the controller", found["controller"]), ("besides", found["remarks"])):

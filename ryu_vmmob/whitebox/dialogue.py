@@ -1,4 +1,4 @@
-"""One connection to a switch that is nobody's yet: what it says of itself, and what it does with the sample when that is tried."""
+"""One connection to a switch that is nobody's yet: what it says of itself, and what it does with the sample."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ class Dialogue:
         asked: dict[int, Flow | Group] = {}
         errors: dict[int, SwitchError] = {}
         meters = {flow.meter for flow in told.flows if flow.meter is not None}
-        for meter, rate in METER_RATES.items():
-            if meter in meters:
-                self._put(wire.meter_set(meter, rate, (next(self._xids), next(self._xids))))
+        for limit, rate in METER_RATES.items():
+            if limit in meters:
+                self._put(wire.meter_set(limit, rate, (next(self._xids), next(self._xids))))
         self._done(errors)
         groups = _inner_first(told.groups)
         for group in groups:

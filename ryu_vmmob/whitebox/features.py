@@ -101,7 +101,7 @@ def _table(body: bytes) -> TableAbility:
         value = body[offset + 4 : offset + length]
         said.add(kind)
         if kind == _MATCH:
-            table.matches = {name: masked for name, masked in _oxm_ids(value)}
+            table.matches = dict(_oxm_ids(value))
         able = table.miss if kind & _OF_MISS else table.flows
         match_kind = kind & ~_OF_MISS
         if match_kind == _INSTRUCTIONS:
@@ -178,7 +178,7 @@ class MeterAbility:
 
     @property
     def drop_by_packets(self) -> bool:
-        """Whether it can do meters as ours: packets a second, with a burst, dropping (OFPMF_PKTPS, OFPMF_BURST, OFPMBT_DROP)."""
+        """Whether it has meters as ours: OFPMBT_DROP beyond so many packets a second (OFPMF_PKTPS), with OFPMF_BURST."""
         return bool(self.most and self.bands & 2 and self.capabilities & 2 and self.capabilities & 4)
 
 

@@ -1,4 +1,4 @@
-"""From what a switch says of itself to what of our pipeline would work there: every flow and group of the sample, one by one."""
+"""From what a switch says of itself to what of our pipeline would work there: the sample's flows and groups, one by one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from ryu_vmmob.whitebox.features import Able, Portrait, TableAbility
 from ryu_vmmob.whitebox.sample import ROLES, Told
 
 _ACTIONS: Final[dict[type, tuple[int, str]]] = {
-    Output: (0, "output to a port"), PushVlan: (17, "push a VLAN tag"), PopVlan: (18, "pop a VLAN tag"), ToGroup: (22, "hand to a group"),
-    DecTtl: (24, "count down the TTL"), SetField: (25, "set a field"),
+    Output: (0, "output to a port"), PushVlan: (17, "push a VLAN tag"), PopVlan: (18, "pop a VLAN tag"),
+    ToGroup: (22, "hand to a group"), DecTtl: (24, "count down the TTL"), SetField: (25, "set a field"),
 }  # fmt: skip
 _GOTO, _METADATA, _APPLY, _METER = 1, 2, 4, 6
 _VITAL: Final = frozenset({"every switch", "CUGs", "servers", "ways through the fabric"})
 """Without these a switch is of no use."""
 _NAMES: Final = {
     "switch": "every switch", "cug": "CUGs", "server": "servers", "hop": "ways through the fabric", "vm": "VMs",
-    "gateway": "gateways", "route": "routing", "routing_domain": "routing", "external": "external networks", "policy": "policies",
+    "gateway": "gateways", "route": "routing", "routing_domain": "routing", "external": "external networks",
+    "policy": "policies",
 }  # fmt: skip
 
 
@@ -128,7 +129,7 @@ def flow_lacks(flow: Flow, portrait: Portrait, dialect: Dialect) -> Iterator[str
         yield "has no meters that drop what exceeds so many packets a second"
     for name, _, mask in flow.match:
         if name not in table.matches:
-            if not (extensions and FIELDS[name].oxm_class != OPENFLOW_BASIC):
+            if not (extensions and _is_extension(name)):
                 yield f"cannot match {name}"
         elif mask is not None and not table.matches[name] and name != "metadata":
             yield f"cannot match {name} under a mask"
@@ -166,9 +167,12 @@ def _action_lacks(action: Action, able: Able, extensions: bool) -> Iterator[str]
     number, words = _ACTIONS[type(action)]
     if number not in able.actions:
         yield f"cannot {words}"
-    elif isinstance(action, SetField) and action.name not in able.sets:
-        if not (extensions and FIELDS[action.name].oxm_class != OPENFLOW_BASIC):
-            yield f"cannot set {action.name}"
+    elif isinstance(action, SetField) and action.name not in able.sets and not (extensions and _is_extension(action.name)):
+        yield f"cannot set {action.name}"
+
+
+def _is_extension(field_name: str) -> bool:
+    return FIELDS[field_name].oxm_class != OPENFLOW_BASIC
 
 
 def group_lacks(group: Group, portrait: Portrait) -> Iterator[str]:

@@ -22,8 +22,8 @@ _TTL: Final = (
 )
 _LIMITS: Final = "packets to the controller are not limited by meters there; the controller limits what it takes and answers"
 _QUESTIONS: Final = {
-    "described": "its description", "tables": "its table features", "groups": "its group features", "meters": "its meter features",
-    "ports": "its ports",
+    "described": "its description", "tables": "its table features", "groups": "its group features",
+    "meters": "its meter features", "ports": "its ports",
 }  # fmt: skip
 
 
