@@ -83,7 +83,9 @@ class Asked:
 
     def delete(self, collection: str, name: str, wait: float | None) -> None:
         """Delete an object; which switches have not confirmed that is told."""
-        print_switches(self.client.delete(path(collection, name), wait=wait))
+        found = self.client.delete(path(collection, name), wait=wait)
+        self.answer(found, lambda _: None)
+        print_switches(found)
 
 
 def connect(url: str | None, token_file: str | None, config: str | None, **options: Any) -> Client:
@@ -110,12 +112,12 @@ def status_of(error: ClientError) -> int:
     return NO if isinstance(error, RefusedError) and error.is_about_state else WRONG
 
 
-def asking(json: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
 
-    They say where the controller is and, unless not ``json``, that the answer is wanted as it came. An error of the client
-    ends the program with one sentence. Exit status 1: the state is against it, or the object is not there; 2: a wrong
-    question; 3: no controller, or one that cannot do it now.
+    They say where the controller is and that the answer is wanted as it came. An error of the client ends the program with one
+    sentence. Exit status 1: the state is against it, or the object is not there; 2: a wrong question; 3: no controller, or one
+    that cannot do it now.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -128,7 +130,7 @@ def asking(json: bool = True) -> Callable[[Callable[..., None]], Callable[..., N
                 typer.echo(f"vmmob: {error}", err=True)
                 raise typer.Exit(status_of(error)) from None
 
-        parameters = _parameters(function, json)
+        parameters = _parameters(function)
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -138,14 +140,12 @@ def asking(json: bool = True) -> Callable[[Callable[..., None]], Callable[..., N
     return decorate
 
 
-def _parameters(function: Callable[..., None], json: bool) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., None]) -> list[inspect.Parameter]:
     """What the command line is read by: the function's own parameters but the first, then the common ones."""
     hints = get_type_hints(function, include_extras=True)
     _, *own = inspect.signature(function).parameters.values()
     rows = [(row.name, hints[row.name], row.default) for row in own]
-    if json:
-        rows.append(("as_json", _AsJson, False))
-    rows += [("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
+    rows += [("as_json", _AsJson, False), ("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(name, kind, default=default, annotation=hint) for name, hint, default in rows]
 

@@ -59,7 +59,7 @@ def put(
 
 
 @_app.command()
-@asking(json=False)
+@asking()
 def delete(ask: Asked, name: CugName, wait: Wait = None) -> None:
     """Delete a CUG without members."""
     ask.delete("cugs", name, wait)

@@ -62,7 +62,7 @@ def put(
 
 
 @_app.command()
-@asking(json=False)
+@asking()
 def delete(ask: Asked, name: PolicyName, wait: Wait = None) -> None:
     """Delete a policy."""
     ask.delete("policies", name, wait)

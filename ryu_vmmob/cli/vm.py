@@ -59,7 +59,7 @@ def put(
 
 
 @_app.command()
-@asking(json=False)
+@asking()
 def delete(ask: Asked, name: VmName, wait: Wait = None) -> None:
     """Delete a VM."""
     ask.delete("vms", name, wait)

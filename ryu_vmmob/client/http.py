@@ -74,8 +74,6 @@ class Connection:
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers["Accept"] = _TYPES[format]
-        if ca is not None:
-            self._session.verify = ca
 
     def get(self, path: str, **query: object) -> Any:
         """What is at ``path``. Raises ClientError, as all of these do."""
@@ -143,6 +141,7 @@ class Connection:
                 headers=headers,
                 timeout=(self._timeout, self._timeout + float(given.get("wait", 0))),
                 allow_redirects=False,
+                verify=self._ca,
             )
         except requests.ReadTimeout as error:
             raise _LateError(f"the controller at {self.url} did not answer in time") from error

@@ -395,6 +395,7 @@ def test_the_token(shell: Shell, tmp_path: Path) -> None:
 def test_a_line_of_the_controllers_own_file(tmp_path: Path, line: str) -> None:
     file = tmp_path / "token"
     file.write_text(f"# mine\n\n{line}\noperator other\n")
+    file.chmod(0o600)
     assert read_token(file) == TOKEN
 
 

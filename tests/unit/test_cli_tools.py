@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from ryu_vmmob.cli import following
@@ -88,6 +89,24 @@ def test_events(shell: Shell) -> None:
     assert len(last["items"]) == 1
     assert shell.run("events", "--since", str(last["last"])).stdout == ""
     assert "commas between" in shell.run("events", "--types", "cug,,vm", status=2).stderr
+
+
+def test_every_command_that_asks_has_json(shell: Shell) -> None:
+    shell.service.with_web()
+    assert shell.json("vm", "delete", "web1", "--wait", "5")["switches"]["pending"] == []
+    assert shell.json("cug", "delete", "web") is None
+    for group, words in sorted(_commands()):
+        helped = shell.run(*words, "--help").stdout
+        assert "--json" in helped or group in ("version", "completion"), words
+
+
+def _commands() -> set[tuple[str, tuple[str, ...]]]:
+    root: Any = get_command(app)
+    return {
+        (name, (name, *inner))
+        for name, one in root.commands.items()
+        for inner in ([(word,) for word in one.commands] if hasattr(one, "commands") else [()])
+    }
 
 
 # Exit statuses, settings

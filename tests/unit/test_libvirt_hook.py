@@ -154,10 +154,10 @@ def test_guests_that_are_nobodys_pass(site: Site) -> None:
 
 def test_switches_that_are_not_ready_in_time(site: Site) -> None:
     site.service.while_waiting = lambda: None
-    said = site.hypervisor("srv-c1", timeout="0.3").calls("migrate", "begin", status=1)
+    said = site.hypervisor("srv-c1", timeout="2").calls("migrate", "begin", status=1)
     assert "is not prepared: no answer yet from border-1" in said
     assert [state for _, state in site.moves()] == ["aborted"]
-    site.hypervisor("srv-c1", timeout="0.3", on_failure="open").calls("migrate", "begin")
+    site.hypervisor("srv-c1", timeout="2", on_failure="open").calls("migrate", "begin")
     assert [state for _, state in site.moves()] == ["aborted", "preparing"], "it goes on while the memory is copied"
 
 
@@ -175,6 +175,17 @@ def test_a_controller_that_is_silent_keeps_nobody_waiting(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as silent:
         alone = Hypervisor(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", "srv-c1", timeout="0.2")
         assert "timed out" in alone.calls("migrate", "begin", status=1)
+
+
+@pytest.mark.parametrize(("operation", "sub", "status"), [("migrate", "begin", 1), ("release", "end", 0)])
+def test_whatever_hangs_keeps_nobody_waiting(tmp_path: Path, operation: str, sub: str, status: int) -> None:
+    alone = Hypervisor(tmp_path, "http://127.0.0.1:1", "srv-c1", timeout="0.1")
+    command = [sys.executable, "-S", "-I", str(HOOK), "web1", operation, sub, "-"]
+    environment = {"VMMOB_HOOK_CONF": str(alone.config)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        assert process.stderr.read() == f"vmmob: {operation} of web1: no answer in time\n"  # its standard input has no end
+        assert process.wait() == status
 
 
 def test_a_guest_by_its_uuid(site: Site) -> None:
