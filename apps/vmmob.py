@@ -32,6 +32,7 @@ from ryu_vmmob.apps.packets import Packets
 from ryu_vmmob.apps.reading import error_text, packet_in
 from ryu_vmmob.apps.rounds import Rounds
 from ryu_vmmob.apps.session import Session
+from ryu_vmmob.apps.supervisor import tell_ready
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
@@ -118,7 +119,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._freezer = Freezer(self.engine)
         rest_mount.mount(kwargs["wsgi"], rest)
         self._file.listen()
-        own = (self._look, self._ask_neighbours, self._advertise, self._file.follow)
+        own = (self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready)
         self.threads.extend(hub.spawn(vital(run)) for run in own)
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",

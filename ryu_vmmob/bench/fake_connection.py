@@ -72,6 +72,9 @@ class Behaviour:
     """The version it says it speaks: 1 is OpenFlow 1.0, and no other."""
     rewrites: bool = False
     """Tells match fields in another order than it was told them, as some switches do."""
+    table_features: tuple[bytes, ...] | None = None
+    """What it tells of its tables, an entry each; None: that question is refused."""
+    number_of_tables: int = 254
     connects: bool = True
     """False: it does not connect (any more); a connection that stands is lost."""
 
@@ -258,7 +261,8 @@ class Connection(asyncio.Protocol):
             case 4:
                 self._experimenter(message)
             case 5:
-                self._answer(FEATURES_REPLY, xid, struct.pack("!QIBB2xII", switch.dpid, 0, 254, 0, 0x4F, 0))
+                tables = switch.behaviour.number_of_tables
+                self._answer(FEATURES_REPLY, xid, struct.pack("!QIBB2xII", switch.dpid, 0, tables, 0, 0x4F, 0))
             case 7:
                 self._answer(CONFIG_REPLY, xid, struct.pack("!HH", 0, 128))
             case 14 | 15 | 29:
@@ -360,6 +364,8 @@ class Connection(asyncio.Protocol):
                 return [(2 + len(body)).to_bytes(2, "big") + body for body in self._chosen_meters(message)]
             case 11:
                 return [struct.pack("!IIIBB2x", 4096, 6, 15, 1, 0)]
+            case 12:
+                return self._switch.behaviour.table_features
             case 13:
                 return [_port(self._switch.dpid, number) for number in self._switch.ports]
         return None

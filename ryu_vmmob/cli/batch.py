@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import sys
 from time import sleep
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
+from ryu_vmmob.cli.following import POLL, bar
 from ryu_vmmob.cli.migration import ActivateOn, Delivery, Mode, Timeout
+from ryu_vmmob.cli.names import HOSTS, BatchId
 from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="batch", help="Evacuations.", no_args_is_help=True)
-Id = Annotated[str, typer.Argument(metavar="ID")]
 
 _FINAL = ("finished", "aborted")
-_POLL: Final = 0.5
-"""Seconds between two looks at a batch."""
+_UNDER_WAY = ("waiting", "preparing", "prepared", "activated")
 _ORDER = (
     "waiting", "preparing", "prepared", "activated", "committed", "aborted", "failed", "refused", "gone", "elsewhere",
     "skipped",
@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
 @asking()
 def evacuate(
     ask: Asked,
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server; with --switch, the switch.")],
+    server: Annotated[
+        str, typer.Argument(metavar="SERVER", help="The server; with --switch, the switch.", autocompletion=HOSTS)
+    ],
     switch: Annotated[bool, typer.Option("--switch", help="All servers of this switch.")] = False,
     to: Annotated[str | None, typer.Option(metavar="SERVER,...", help="Only to these; by default to any other.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Moves under way at once, 1 to 1000; 8 by default.")] = None,
@@ -43,12 +45,12 @@ def evacuate(
     commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None,
     timeout: Timeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until the last VM has moved, with a line of progress.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until the last VM has moved, and show how far it is.")] = False,
 ) -> None:
     """Move every VM away from a server, a few at a time, and with --wait see it through.
 
-    Exit status: 0 begun (with --wait: finished, nobody is left behind), 1 refused, or VMs are left behind, 2 a wrong question
-    or no controller.
+    Exit status: 0 begun (with --wait: finished, nobody is left behind), 1 refused, or VMs are left behind, 2 a wrong question,
+    3 no controller.
     """
     given = {
         "to": None if to is None else [name.strip() for name in to.split(",")],
@@ -80,7 +82,7 @@ def list_(ask: Asked, state: Annotated[str | None, typer.Option(help="Only those
 
 @_app.command()
 @asking()
-def show(ask: Asked, id_: Id) -> None:
+def show(ask: Asked, id_: BatchId) -> None:
     """Show one evacuation, VM by VM."""
     ask.answer(ask.client.get(path("batches", id_)), _show)
 
@@ -89,7 +91,7 @@ def show(ask: Asked, id_: Id) -> None:
 @asking()
 def abort(
     ask: Asked,
-    id_: Id,
+    id_: BatchId,
     reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
     wait: Wait = None,
 ) -> None:
@@ -99,20 +101,19 @@ def abort(
 
 
 def _followed(client: Client, batch: Any, quiet: bool) -> Any:
-    """The batch when it is over. On a terminal one line is written over and over."""
-    over = sys.stderr.isatty()
+    """The batch when it is over. On a terminal a bar fills; elsewhere there is a line whenever something has changed."""
     said = ""
-    while True:
-        line = f"{batch['id']}: {batch['state']}, {_counts(batch) or 'no VM'}"
-        if line != said and not quiet:
-            typer.echo(f"\r\x1b[K{line}" if over else line, err=True, nl=not over)
-            said = line
-        if batch["state"] in _FINAL:
-            if over and not quiet:
-                typer.echo(err=True)
-            return batch
-        sleep(_POLL)
-        batch = client.get(path("batches", batch["id"]))
+    with bar(batch["total"], shown=not quiet) as show:
+        while True:
+            line = f"{batch['id']}: {batch['state']}, {_counts(batch) or 'no VM'}"
+            if line != said and not quiet and not sys.stderr.isatty():
+                typer.echo(line, err=True)
+                said = line
+            show(line, sum(number for state, number in batch["counts"].items() if state not in _UNDER_WAY))
+            if batch["state"] in _FINAL:
+                return batch
+            sleep(POLL)
+            batch = client.batches.get(batch["id"])
 
 
 def _left_behind(batch: Any, waited: bool) -> bool:

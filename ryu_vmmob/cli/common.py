@@ -16,13 +16,36 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ryu_vmmob.client import DEFAULT_URL, MAX_WAIT, Client, ClientError, RefusedError, path, read_token
+from ryu_vmmob.client import (
+    DEFAULT_URL,
+    MAX_WAIT,
+    Client,
+    ClientError,
+    RefusedError,
+    Settings,
+    UnreachableError,
+    path,
+    read_settings,
+    read_token,
+)
 
 _WIDE = 10_000  # columns of a file or a pipe: whoever reads it wants lines whole
 
-_Url = Annotated[str, typer.Option("--url", envvar="VMMOB_URL", help="Address of the controller's REST interface.")]
+NO, WRONG, NOBODY = 1, 2, 3
+"""Exit statuses besides 0: the answer is no; the question was wrong; nobody answers, or not now."""
+
+_Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="VMMOB_URL", help=f"Address of the controller's REST interface; {DEFAULT_URL} by default."),
+]
 _TokenFile = Annotated[
     str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File with the token for it.")
+]
+_Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config", envvar="VMMOB_CONFIG", help="Settings file; ~/.config/vmmob/config or /etc/vmmob/client.conf by default."
+    ),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the controller's answer as JSON.")]
 Wait = Annotated[
@@ -37,14 +60,15 @@ Show = Callable[[Any], None]
 class Asked:
     """What every command that asks a controller is given: the controller, and how its answer is to be printed."""
 
-    url: str
+    url: str | None
     token_file: str | None
+    config: str | None = None
     as_json: bool = False
 
     @cached_property
     def client(self) -> Client:
         """The controller. Raises ClientError."""
-        return Client(self.url, None if self.token_file is None else read_token(self.token_file))
+        return connect(self.url, self.token_file, self.config)
 
     def answer(self, found: Any, show: Show) -> None:
         """Print an answer: as JSON when that is wanted, else with ``show``."""
@@ -59,26 +83,54 @@ class Asked:
 
     def delete(self, collection: str, name: str, wait: float | None) -> None:
         """Delete an object; which switches have not confirmed that is told."""
-        print_switches(self.client.delete(path(collection, name), wait=wait))
+        found = self.client.delete(path(collection, name), wait=wait)
+        self.answer(found, lambda _: None)
+        print_switches(found)
 
 
-def asking(json: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def connect(url: str | None, token_file: str | None, config: str | None, **options: Any) -> Client:
+    """The controller that options and environment name, or else the settings file. Raises ClientError.
+
+    What the file says of tokens and certificates is for the controller that it names, and is given to no other.
+    """
+    settings = read_settings(config)
+    if url is not None and url.rstrip("/") != (settings.url or DEFAULT_URL).rstrip("/"):
+        settings = Settings()
+    if token_file is not None:
+        token: str | None = read_token(token_file)
+    elif settings.token_file is not None:
+        token = read_token(settings.token_file)
+    else:
+        token = settings.token
+    return Client(url or settings.url or DEFAULT_URL, token, ca=settings.ca, **options)
+
+
+def status_of(error: ClientError) -> int:
+    """The exit status that an error ends the program with."""
+    if isinstance(error, UnreachableError) or (isinstance(error, RefusedError) and error.is_for_now):
+        return NOBODY
+    return NO if isinstance(error, RefusedError) and error.is_about_state else WRONG
+
+
+def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
 
-    They say where the controller is and, unless not ``json``, that the answer is wanted as it came. An error of the client
-    ends the program with one sentence. Exit status 1: the state is against it, or the object is not there; 2: a wrong
-    question, or no controller.
+    They say where the controller is and that the answer is wanted as it came. An error of the client ends the program with one
+    sentence. Exit status 1: the state is against it, or the object is not there; 2: a wrong question; 3: no controller, or one
+    that cannot do it now.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        def command(*, url: str, token_file: str | None, as_json: bool = False, **options: Any) -> None:
+        def command(
+            *, url: str | None, token_file: str | None, config: str | None, as_json: bool = False, **options: Any
+        ) -> None:
             try:
-                function(Asked(url, token_file, as_json), **options)
+                function(Asked(url, token_file, config, as_json), **options)
             except ClientError as error:
                 typer.echo(f"vmmob: {error}", err=True)
-                raise typer.Exit(1 if isinstance(error, RefusedError) and error.is_about_state else 2) from None
+                raise typer.Exit(status_of(error)) from None
 
-        parameters = _parameters(function, json)
+        parameters = _parameters(function)
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -88,14 +140,12 @@ def asking(json: bool = True) -> Callable[[Callable[..., None]], Callable[..., N
     return decorate
 
 
-def _parameters(function: Callable[..., None], json: bool) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., None]) -> list[inspect.Parameter]:
     """What the command line is read by: the function's own parameters but the first, then the common ones."""
     hints = get_type_hints(function, include_extras=True)
     _, *own = inspect.signature(function).parameters.values()
     rows = [(row.name, hints[row.name], row.default) for row in own]
-    if json:
-        rows.append(("as_json", _AsJson, False))
-    rows += [("url", _Url, DEFAULT_URL), ("token_file", _TokenFile, None)]
+    rows += [("as_json", _AsJson, False), ("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(name, kind, default=default, annotation=hint) for name, hint, default in rows]
 
@@ -103,7 +153,7 @@ def _parameters(function: Callable[..., None], json: bool) -> list[inspect.Param
 def usage(text: str) -> typer.Exit:
     """To be raised: says what is wrong with the command line."""
     typer.echo(f"vmmob: {text}", err=True)
-    return typer.Exit(2)
+    return typer.Exit(WRONG)
 
 
 def print_json(answer: Any) -> None:

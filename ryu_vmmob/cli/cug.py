@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, read_body, usage
+from ryu_vmmob.cli.names import CugName
 from ryu_vmmob.client import path
 
 _app = typer.Typer(name="cug", help="Closed user groups.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="CUG")]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def list_(ask: Asked) -> None:
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: Name) -> None:
+def show(ask: Asked, name: CugName) -> None:
     """Show one CUG and where it is present."""
     ask.answer(ask.client.get(path("cugs", name)), _show)
 
@@ -38,7 +38,7 @@ def show(ask: Asked, name: Name) -> None:
 @asking()
 def put(
     ask: Asked,
-    name: Name,
+    name: CugName,
     subnet: Annotated[list[str] | None, typer.Option(help="A prefix, one per address family.")] = None,
     gateway: Annotated[list[str] | None, typer.Option(help="Left out: the first host address.")] = None,
     routing_domain: Annotated[str | None, typer.Option()] = None,
@@ -59,8 +59,8 @@ def put(
 
 
 @_app.command()
-@asking(json=False)
-def delete(ask: Asked, name: Name, wait: Wait = None) -> None:
+@asking()
+def delete(ask: Asked, name: CugName, wait: Wait = None) -> None:
     """Delete a CUG without members."""
     ask.delete("cugs", name, wait)
 

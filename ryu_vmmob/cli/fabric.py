@@ -8,7 +8,6 @@ import typer
 
 from ryu_vmmob.cli.check import check
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
-from ryu_vmmob.client import path
 
 _app = typer.Typer(name="fabric", help="The fabric.", no_args_is_help=True)
 _ONE = {
@@ -27,7 +26,7 @@ def register(app: typer.Typer) -> None:
 @asking()
 def show(ask: Asked) -> None:
     """Show the fabric that is loaded."""
-    ask.answer(ask.client.get(path("fabric")), _show)
+    ask.answer(ask.client.fabric(), _show)
 
 
 @_app.command()
@@ -38,8 +37,7 @@ def reload(
     wait: Wait = None,
 ) -> None:
     """Have the controller read its fabric file anew; only what differs is carried out."""
-    query = {"wait": wait, "dry_run": "true" if dry_run else None}
-    answer = ask.client.post(path("fabric", "reload"), **query)
+    answer = ask.client.reload_fabric(dry_run=dry_run, wait=wait)
     ask.answer(answer, _say)
     print_switches(answer)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, print_table
+from ryu_vmmob.cli.names import SwitchName
 from ryu_vmmob.client import path
 
 
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
 @asking()
 def flows(
     ask: Asked,
-    switch: Annotated[str, typer.Argument(metavar="SWITCH")],
+    switch: SwitchName,
     table: Annotated[str | None, typer.Option(help="Only this table, by name.")] = None,
 ) -> None:
     """Show the desired flows of a switch in the order a frame meets them, and the groups they use."""

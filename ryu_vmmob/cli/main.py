@@ -1,7 +1,7 @@
 """The entry point of ``vmmob``: the application that the commands join, and what holds for all of them.
 
 A file of commands offers ``register(app)``; adding one means adding its name below. Exit status: 0 done, 1 the answer is
-no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read) or there is nobody to ask.
+no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read), 3 nobody answers, or not now.
 """
 
 from __future__ import annotations
@@ -12,7 +12,25 @@ import sys
 import typer
 
 from ryu_vmmob import __version__
-from ryu_vmmob.cli import batch, check, cug, fabric, flows, migration, policy, switch, takeover, trace, vm, watch
+from ryu_vmmob.cli import (
+    batch,
+    bulk,
+    check,
+    check_switch,
+    completion,
+    cug,
+    events,
+    fabric,
+    flows,
+    migration,
+    policy,
+    status,
+    switch,
+    takeover,
+    trace,
+    vm,
+    watch,
+)
 
 app = typer.Typer(
     name="vmmob",
@@ -34,7 +52,11 @@ def version() -> None:
     typer.echo(f"vmmob {__version__}")
 
 
-for _commands in (check, fabric, cug, vm, policy, migration, batch, trace, switch, flows, watch, takeover):
+_COMMANDS = (
+    status, check, fabric, cug, vm, policy, bulk, migration, batch, trace, switch, flows, events, watch, takeover,
+    check_switch, completion,
+)  # fmt: skip
+for _commands in _COMMANDS:
     _commands.register(app)
 
 

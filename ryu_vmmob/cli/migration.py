@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from time import monotonic, sleep
+from itertools import chain
+from time import monotonic
 from typing import Annotated, Any, Final
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
+from ryu_vmmob.cli.following import bar, clock, looks, newest
+from ryu_vmmob.cli.names import VMS, MigrationId, ServerName, VmName
 from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="migration", help="Migrations.", no_args_is_help=True)
-Id = Annotated[str, typer.Argument(metavar="ID")]
-Vm = Annotated[str, typer.Argument(metavar="VM")]
-Server = Annotated[str, typer.Argument(metavar="SERVER")]
 Mode = Annotated[str | None, typer.Option(help="hot (default) or cold.")]
 Delivery = Annotated[str | None, typer.Option(help="early or on_activation; default: early when hot, on_activation when cold.")]
 ActivateOn = Annotated[str | None, typer.Option(help="announcement (default) or request.")]
@@ -25,8 +25,6 @@ _TO_PREPARE: Final = 30
 """Seconds that `move` gives the switches to prepare before it goes on to say how things stand."""
 _TO_COMMIT: Final = 60
 """Seconds beyond its time-out after which a migration that is not finished is not waited for any longer."""
-_POLL: Final = 0.5
-"""Seconds between two looks at a migration."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +37,7 @@ def register(app: typer.Typer) -> None:
 @asking()
 def list_(
     ask: Asked,
-    vm: Annotated[str | None, typer.Option(help="Only those of this VM.")] = None,
+    vm: Annotated[str | None, typer.Option(help="Only those of this VM.", autocompletion=VMS)] = None,
     state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
 ) -> None:
     """List migrations in the order they began."""
@@ -50,7 +48,7 @@ def list_(
 
 @_app.command()
 @asking()
-def show(ask: Asked, id_: Id) -> None:
+def show(ask: Asked, id_: MigrationId) -> None:
     """Show one migration, and which switch confirmed each of its steps when."""
     ask.answer(ask.client.get(path("migrations", id_)), _show_whole)
 
@@ -59,8 +57,8 @@ def show(ask: Asked, id_: Id) -> None:
 @asking()
 def start(
     ask: Asked,
-    vm: Vm,
-    server: Server,
+    vm: VmName,
+    server: ServerName,
     mode: Mode = None,
     delivery: Delivery = None,
     activate_on: ActivateOn = None,
@@ -76,14 +74,14 @@ def start(
 
 @_app.command()
 @asking()
-def activate(ask: Asked, id_: Id, wait: Wait = None) -> None:
+def activate(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
     """Say that the VM runs at its target now."""
     _step(ask, id_, "activate", None, wait)
 
 
 @_app.command()
 @asking()
-def commit(ask: Asked, id_: Id, wait: Wait = None) -> None:
+def commit(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
     """Give up the old place."""
     _step(ask, id_, "commit", None, wait)
 
@@ -92,7 +90,7 @@ def commit(ask: Asked, id_: Id, wait: Wait = None) -> None:
 @asking()
 def abort(
     ask: Asked,
-    id_: Id,
+    id_: MigrationId,
     reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
     wait: Wait = None,
 ) -> None:
@@ -103,8 +101,8 @@ def abort(
 @asking()
 def move(
     ask: Asked,
-    vm: Vm,
-    server: Server,
+    vm: VmName,
+    server: ServerName,
     mode: Mode = None,
     delivery: Delivery = None,
     activate_on: ActivateOn = None,
@@ -113,30 +111,54 @@ def move(
 ) -> None:
     """Prepare everything for a VM's move, and with --wait see it through.
 
-    Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 a wrong question or no
+    Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 a wrong question, 3 no
     controller.
     """
     body = _body(vm, server, mode, delivery, activate_on, None, timeout)
-    found = ask.client.post(path("migrations"), body, wait=_TO_PREPARE)
-    if wait:
-        found = _followed(ask.client, found, quiet=ask.as_json)
-    ask.answer(found, _show)
+    if not wait:
+        found = ask.client.post(path("migrations"), body, wait=_TO_PREPARE)
+        ask.answer(found, _show)
+    else:
+        since = newest(ask.client)
+        found = _followed(ask.client, ask.client.post(path("migrations"), body), since, quiet=ask.as_json)
+        ask.answer(found, _show_whole)
     if found["state"] in ("aborted", "failed") or (wait and found["state"] != "committed"):
         raise typer.Exit(1)
 
 
-def _followed(client: Client, migration: Any, quiet: bool) -> Any:
-    """The migration when it is finished, or when there is no sense in waiting any longer."""
+def _followed(client: Client, migration: Any, since: int | None, quiet: bool) -> Any:
+    """The migration when it is finished, or when there is no sense in waiting any longer. Its states are told as they come."""
     deadline = monotonic() + migration["timeout"] + _TO_COMMIT
-    said = None
-    while True:
-        if migration["state"] != said and not quiet:
-            said = migration["state"]
-            typer.echo(said, err=True)
-        if migration["state"] in _FINAL or monotonic() > deadline:
-            return migration
-        sleep(_POLL)
-        migration = client.get(path("migrations", migration["id"]))
+    told = 0
+    with bar(None, shown=not quiet) as show:
+        for found in chain((migration,), looks(client, migration["id"], since, deadline)):
+            migration = found
+            for entry in () if quiet else migration["timeline"][told:]:
+                typer.echo(_entered(migration, entry), err=True)
+            told = len(migration["timeline"])
+            show(_waiting_for(migration), 0)
+            if migration["state"] in _FINAL:
+                break
+    return migration
+
+
+def _entered(migration: Any, entry: Any) -> str:
+    """A state as it comes: when, which, and what it means for the VM or the switches."""
+    last = entry is migration["timeline"][-1]
+    about = {
+        "preparing": f"{migration['vm']} from {migration['from']} to {migration['to']} ({migration['id']})",
+        "prepared": f"{migration['vm']} may go on at {migration['to']}",
+    }.get(entry["state"], (migration["reason"] if last else None) or "")
+    return f"{clock(entry['time'])}  {entry['state']:<9}  {about}".rstrip()
+
+
+def _waiting_for(migration: Any) -> str:
+    pending = migration["switches"]["pending"]
+    if pending:
+        return f"{migration['state']}, waiting for {', '.join(pending)}"
+    if migration["state"] == "prepared":
+        return f"prepared, waiting for {migration['vm']} to be seen at {migration['to']}, or for an activate"
+    return str(migration["state"])
 
 
 def _body(

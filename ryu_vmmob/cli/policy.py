@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, protocol_of, read_body, usage
+from ryu_vmmob.cli.names import PolicyName
 from ryu_vmmob.client import path
 
 _app = typer.Typer(name="policy", help="Policies.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="POLICY")]
 _COLUMNS = ("policy", "priority", "action", "from", "to", "protocol", "ports", "replies", "dangling")
 _SELECTOR = "cug=C, vm=V, prefix=P or any"
 
@@ -30,7 +30,7 @@ def list_(ask: Asked) -> None:
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: Name) -> None:
+def show(ask: Asked, name: PolicyName) -> None:
     """Show one policy, and which of its ends name what is no longer there."""
     ask.answer(ask.client.get(path("policies", name)), _show)
 
@@ -39,7 +39,7 @@ def show(ask: Asked, name: Name) -> None:
 @asking()
 def put(
     ask: Asked,
-    name: Name,
+    name: PolicyName,
     action: Annotated[str | None, typer.Option(help="allow or deny.")] = None,
     source: Annotated[str | None, typer.Option("--from", metavar="SELECTOR", help=f"{_SELECTOR}.")] = None,
     target: Annotated[str | None, typer.Option("--to", metavar="SELECTOR", help=f"{_SELECTOR}.")] = None,
@@ -62,8 +62,8 @@ def put(
 
 
 @_app.command()
-@asking(json=False)
-def delete(ask: Asked, name: Name, wait: Wait = None) -> None:
+@asking()
+def delete(ask: Asked, name: PolicyName, wait: Wait = None) -> None:
     """Delete a policy."""
     ask.delete("policies", name, wait)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts
+from ryu_vmmob.cli.names import SwitchName
 from ryu_vmmob.client import path
 
 POLL_SECONDS: Final = 0.1
 _app = typer.Typer(name="switch", help="Switches.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="SWITCH")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,14 +31,14 @@ def list_(ask: Asked) -> None:
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: Name) -> None:
+def show(ask: Asked, name: SwitchName) -> None:
     """Show one switch: how it stands, what it refused, and what audits had to put right."""
     ask.answer(ask.client.get(path("switches", name)), _show)
 
 
 @_app.command()
 @asking()
-def audit(ask: Asked, name: Name, wait: Wait = None) -> None:
+def audit(ask: Asked, name: SwitchName, wait: Wait = None) -> None:
     """Have a switch compared with what it should have, and put right; with --wait, show what came of it."""
     asked = ask.client.post(path("switches", name, "audit"))
     if wait is None:

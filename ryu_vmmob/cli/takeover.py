@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking
+from ryu_vmmob.cli.names import SwitchName
 from ryu_vmmob.client import path
 
 
@@ -16,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 @asking()
-def takeover(ask: Asked, switch: Annotated[str, typer.Argument(metavar="SWITCH")]) -> None:
+def takeover(ask: Asked, switch: SwitchName) -> None:
     """Let a switch that is left as it is be made what the controller wants. What it did for anybody else ends."""
     ask.answer(ask.client.post(path("switches", switch, "take_over")), _show)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, print_table, protocol_of
+from ryu_vmmob.cli.names import SENDERS, SERVERS
 from ryu_vmmob.client import path
 
 _MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
@@ -24,7 +25,12 @@ def register(app: typer.Typer) -> None:
 @asking()
 def trace(
     ask: Asked,
-    sender: Annotated[str, typer.Argument(metavar="FROM", help="The VM that sends, or with --external a network outside.")],
+    sender: Annotated[
+        str,
+        typer.Argument(
+            metavar="FROM", help="The VM that sends, or with --external a network outside.", autocompletion=SENDERS
+        ),
+    ],
     to: Annotated[str, typer.Argument(metavar="IP", help="Where to: an address, or a MAC.")],
     external: Annotated[bool, typer.Option("--external", help="FROM is an external network, not a VM.")] = False,
     protocol: Annotated[
@@ -37,7 +43,10 @@ def trace(
     ] = None,
     ttl: Annotated[int | None, typer.Option(metavar="TTL", help="TTL or hop limit that it is sent with.")] = None,
     interface: Annotated[int | None, typer.Option(help="Which interface of the VM, counted from 0.")] = None,
-    at: Annotated[str | None, typer.Option(metavar="SERVER", help="The place to send from, while the VM moves.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="SERVER", help="The place to send from, while the VM moves.", autocompletion=SERVERS),
+    ] = None,
     as_mac: Annotated[
         str | None, typer.Option("--as-mac", metavar="MAC", help="Pretend to be this MAC; outside, be it.")
     ] = None,
@@ -47,7 +56,7 @@ def trace(
 ) -> None:
     """Follow a packet of a VM, or from outside, through the flows that the switches are told to have.
 
-    Exit status: 0 it is delivered or answered, 1 it is not, 2 the question was wrong or no controller answers.
+    Exit status: 0 it is delivered or answered, 1 it is not, 2 the question was wrong, 3 no controller answers.
     """
     start = {"external" if external else "vm": sender, "interface": interface, "at": at, "mac": as_mac, "ip": as_ip}
     body = {

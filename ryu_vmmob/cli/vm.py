@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table, read_body, usage
+from ryu_vmmob.cli.names import CUGS, SERVERS, VmName
 from ryu_vmmob.client import path
 
 _app = typer.Typer(name="vm", help="Virtual machines.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="VM")]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
 @asking()
 def list_(
     ask: Asked,
-    server: Annotated[str | None, typer.Option(help="Only those placed there.")] = None,
-    cug: Annotated[str | None, typer.Option(help="Only those with an interface in it.")] = None,
+    server: Annotated[str | None, typer.Option(help="Only those placed there.", autocompletion=SERVERS)] = None,
+    cug: Annotated[str | None, typer.Option(help="Only those with an interface in it.", autocompletion=CUGS)] = None,
 ) -> None:
     """List VMs, a line for each interface."""
     found = ask.client.get(path("vms"), server=server, cug=cug)
@@ -33,7 +33,7 @@ def list_(
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: Name) -> None:
+def show(ask: Asked, name: VmName) -> None:
     """Show one VM, with the VLAN-ID its server must tag each interface with."""
     ask.answer(ask.client.get(path("vms", name)), _show)
 
@@ -42,8 +42,8 @@ def show(ask: Asked, name: Name) -> None:
 @asking()
 def put(
     ask: Asked,
-    name: Name,
-    server: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
+    name: VmName,
+    server: Annotated[str | None, typer.Option(help="Where it runs.", autocompletion=SERVERS)] = None,
     interface: Annotated[
         list[str] | None, typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A][,guest_vlan_id=N]", help="Once for each interface.")
     ] = None,
@@ -59,15 +59,15 @@ def put(
 
 
 @_app.command()
-@asking(json=False)
-def delete(ask: Asked, name: Name, wait: Wait = None) -> None:
+@asking()
+def delete(ask: Asked, name: VmName, wait: Wait = None) -> None:
     """Delete a VM."""
     ask.delete("vms", name, wait)
 
 
 @_app.command(name="placements")
 @asking()
-def placements_(ask: Asked, name: Name) -> None:
+def placements_(ask: Asked, name: VmName) -> None:
     """Show to which servers a VM may move as things stand, and why not to the others."""
     found = ask.client.get(path("vms", name, "placements"))
     rows = (

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import datetime
-from time import sleep
 from typing import Annotated, Any, Final
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, usage
-from ryu_vmmob.client import Client, ClientError, RefusedError, path
+from ryu_vmmob.client import followed
 
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 30.0
-"""Seconds between two attempts to connect again; each pause is twice the one before."""
 _BAD: Final = (
     "gap", "migration.aborted", "migration.failed", "migration.returning", "move.dampened", "refused",
     "switch.fault", "switch.out_of_step", "switch.held", "switch.disconnected", "switch.unknown", "switch.repaired",
@@ -72,12 +66,9 @@ def watch(
 
     When the connection is lost it is made again, and what happened meanwhile is told first, as far as the controller has it.
     """
-    families = [row.strip() for row in types.split(",")] if types else []
-    if types is not None and not all(families):
-        raise usage("--types: kinds, and commas between them")
-    show = _print_json if ask.as_json else _print_line
+    show = _print_json if ask.as_json else print_line
     try:
-        for event in followed(ask.client, families, since, _say):
+        for event in followed(ask.client, families_of(types), since, _say):
             show(event)
     except KeyboardInterrupt:
         pass
@@ -86,34 +77,12 @@ def watch(
         sys.stdout = None
 
 
-def followed(
-    client: Client,
-    families: list[str],
-    since: int | None,
-    say: Callable[[str], None],
-    pause: Callable[[float], None] = sleep,
-) -> Iterator[Any]:
-    """Events without end: a connection that is lost is made anew, and goes on after the last event.
-
-    Raises ClientError when the controller cannot be asked at all, RefusedError when it says no.
-    """
-    if since is None:
-        since = int(client.get(path("events"), limit=1)["last"])
-    seconds = _FIRST_PAUSE
-    while True:
-        try:
-            with closing(client.events(families, since)) as events:
-                for event in events:
-                    seconds = _FIRST_PAUSE
-                    since = event["id"]
-                    yield event
-        except ClientError as error:
-            # What is behind a 5xx may pass: too many listen, or something between us and the controller finds it gone.
-            if isinstance(error, RefusedError) and error.status < 500:
-                raise
-            say(f"{error}; trying again in {seconds:g} s")
-        pause(seconds)
-        seconds = min(2 * seconds, _LONGEST_PAUSE)
+def families_of(types: str | None) -> list[str]:
+    """What ``--types`` says. Ends the program when it is no list."""
+    families = [row.strip() for row in types.split(",")] if types is not None else []
+    if not all(families):
+        raise usage("--types: kinds, and commas between them")
+    return families
 
 
 def _say(text: str) -> None:
@@ -124,7 +93,8 @@ def _print_json(event: Any) -> None:
     typer.echo(json.dumps(event))
 
 
-def _print_line(event: Any) -> None:
+def print_line(event: Any) -> None:
+    """An event in a line; red when somebody should look at it."""
     typer.echo(typer.style(line(event), fg="red" if is_bad(event["event"]) else None))
 
 

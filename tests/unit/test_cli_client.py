@@ -20,6 +20,7 @@ from ryu_vmmob.cli.main import app
 from ryu_vmmob.client import Client, ClientError, RefusedError, path, read_token
 from tests.unit.rest_support import TOKEN, WEB, Service, vm
 
+FOLLOWING = "ryu_vmmob.cli.following"
 MIGRATION = "ryu_vmmob.cli.migration"
 WEB1 = "cug=web,mac=02:00:00:00:00:0b,ip=10.1.0.11,ip=2001:db8:1::b"
 
@@ -68,6 +69,9 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     service.while_waiting = service.confirm
     token_file = tmp_path / "token"
     token_file.write_text(f"# the one token\n\n{TOKEN}\n")
+    token_file.chmod(0o600)
+    monkeypatch.setattr("ryu_vmmob.client.settings.SYSTEM_FILE", tmp_path / "none")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
     with serving(service.app) as url:
         yield Shell(service, url, token_file)
 
@@ -296,9 +300,12 @@ def test_move_is_seen_through(pair: Shell, monkeypatch: pytest.MonkeyPatch) -> N
                 pair.service.ask("POST", f"/v1/migrations/{row.id}/activate")
         pair.service.confirm()
 
-    monkeypatch.setattr(f"{MIGRATION}.sleep", hypervisor)
+    monkeypatch.setattr(f"{FOLLOWING}.sleep", hypervisor)
     result = pair.run("move", "web1", "srv-c1", "--wait")
-    assert result.stderr.split() == ["prepared", "committed"]
+    told = [line.split(None, 2) for line in result.stderr.splitlines()]
+    assert [row[1] for row in told] == ["preparing", "prepared", "activated", "committed"]
+    assert told[0][2].startswith("web1 from srv-a1 to srv-c1 (m-")
+    assert "every switch had confirmed the activation 0 ms after it" in result.stdout
     assert "committed" in result.stdout
     assert pair.service.get("/v1/vms/web1")["server"] == "srv-c1"
 
@@ -308,14 +315,20 @@ def test_a_move_that_is_aborted_is_a_no(pair: Shell, monkeypatch: pytest.MonkeyP
         (row,) = pair.service.engine.state.migrations
         pair.service.ask("POST", f"/v1/migrations/{row}/abort", {"reason": "fire drill"})
 
-    monkeypatch.setattr(f"{MIGRATION}.sleep", operator)
+    monkeypatch.setattr(f"{FOLLOWING}.sleep", operator)
     assert "fire drill" in pair.run("move", "web1", "srv-c1", "--wait", status=1).stdout
 
 
 def test_a_move_that_nobody_finishes_is_not_waited_for_for_ever(pair: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(f"{MIGRATION}.monotonic", lambda: now[0])
-    monkeypatch.setattr(f"{MIGRATION}.sleep", lambda _: now.__setitem__(0, now[0] + 1000))
+    monkeypatch.setattr(f"{FOLLOWING}.monotonic", lambda: now[0])
+
+    def nobody(_: float) -> None:
+        now[0] += 1000
+        pair.service.confirm()
+
+    monkeypatch.setattr(f"{FOLLOWING}.sleep", nobody)
     assert "prepared" in pair.run("move", "web1", "srv-c1", "--wait", status=1).stdout
 
 
@@ -354,7 +367,7 @@ def test_no_controller() -> None:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
         result = CliRunner().invoke(app, ["cug", "list", "--url", url], env={"no_proxy": "*"})
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert result.stderr == f"vmmob: the controller at {url} cannot be reached: Connection refused\n"
 
 
@@ -367,6 +380,8 @@ def test_an_address_that_is_none(url: str) -> None:
 def test_the_token(shell: Shell, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("bad\n")
+    assert "others than its owner may use it" in shell.run("cug", "list", "--token-file", str(wrong), status=2).stderr
+    wrong.chmod(0o600)
     assert "(401)" in shell.run("cug", "list", "--token-file", str(wrong), status=2).stderr
     wrong.write_text("# nothing\n")
     assert f"there is no token in {wrong}" in shell.run("cug", "list", "--token-file", str(wrong), status=2).stderr
@@ -380,6 +395,7 @@ def test_the_token(shell: Shell, tmp_path: Path) -> None:
 def test_a_line_of_the_controllers_own_file(tmp_path: Path, line: str) -> None:
     file = tmp_path / "token"
     file.write_text(f"# mine\n\n{line}\noperator other\n")
+    file.chmod(0o600)
     assert read_token(file) == TOKEN
 
 
@@ -415,7 +431,7 @@ def test_something_else_answers(status: str, body: bytes, said: str, monkeypatch
         return [body]
 
     with serving(other) as url, pytest.raises(ClientError, match=said):
-        Client(url).get("/v1/cugs")
+        Client(url, pause=lambda _: None).get("/v1/cugs")
 
 
 def test_a_write_waits_longer_than_it_asks_the_controller_to(monkeypatch: pytest.MonkeyPatch) -> None:

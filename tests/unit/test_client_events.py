@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from ryu_vmmob.cli import watch
-from ryu_vmmob.client import Client, ClientError, RefusedError
+from ryu_vmmob.client import Client, ClientError, RefusedError, followed
 from tests.unit.event_server import SECONDS, EventServer
 from tests.unit.event_support import emit, is_clean, listeners, listening, told, until
 from tests.unit.event_support import no_proxy as no_proxy
@@ -61,7 +61,7 @@ def test_watching_goes_on_after_the_last_event(server: EventServer) -> None:
             yield from islice(super().events(*args, **options), 2)
             raise ClientError("the connection is lost")
 
-    rows = watch.followed(Breaking(server.url, TOKEN), [], born - 1, said.append, pause)
+    rows = followed(Breaking(server.url, TOKEN), [], born - 1, said.append, pause)
     found = list(islice(rows, 6))
     assert [row["event"] for row in found] == [
         "cug.created", "vm.created", "vlan_id.allocated", "presence.extended", "link.up", "link.up",
@@ -72,7 +72,7 @@ def test_watching_goes_on_after_the_last_event(server: EventServer) -> None:
 
 
 def test_watching_without_since_begins_now(server: EventServer) -> None:
-    rows = watch.followed(client(server), ["link"], None, lambda text: None)
+    rows = followed(client(server), ["link"], None, lambda text: None)
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(next(rows)), daemon=True)
     thread.start()
@@ -84,7 +84,7 @@ def test_watching_without_since_begins_now(server: EventServer) -> None:
 
 def test_watching_ends_when_the_controller_says_no(server: EventServer) -> None:
     with pytest.raises(RefusedError) as caught:
-        next(watch.followed(client(server, "wrong"), [], 5, lambda text: None))
+        next(followed(client(server, "wrong"), [], 5, lambda text: None))
     assert caught.value.status == 401
 
 
@@ -121,6 +121,7 @@ def test_what_is_red(kind: str, bad: bool) -> None:
 def test_the_command_until_control_c(server: EventServer, as_json: bool, tmp_path: Any) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)
+    token.chmod(0o600)
     words = ["watch", "--types", "link", "--url", server.url, "--token-file", str(token), *(["--json"] if as_json else [])]
     with subprocess.Popen(
         [sys.executable, "-m", "ryu_vmmob.cli.main", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -143,6 +144,7 @@ def test_the_command_until_control_c(server: EventServer, as_json: bool, tmp_pat
 def test_the_command_ends_when_its_reader_does(server: EventServer, tmp_path: Any) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)
+    token.chmod(0o600)
     words = ["watch", "--since", "0", "--url", server.url, "--token-file", str(token)]
     with subprocess.Popen(
         [sys.executable, "-m", "ryu_vmmob.cli.main", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

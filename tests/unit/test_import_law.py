@@ -34,7 +34,8 @@ LAYERS: dict[str, frozenset[str]] = {
     "options": frozenset({"logs"}),
     "manager": frozenset({"compat"}),
     "client": frozenset(),
-    "cli": frozenset({"fabric", "client", "__version__"}),
+    "cli": frozenset({"fabric", "client", "whitebox", "__version__"}),
+    "whitebox": frozenset({"fabric", "model", "flows"}),
     "apps": frozenset(
         {"compat", "logs", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store", "limits"}
     ),
@@ -42,7 +43,7 @@ LAYERS: dict[str, frozenset[str]] = {
 }
 """Layer of the package -> layers it may import."""
 
-CORE = frozenset({"fabric", "paths", "model", "flows", "frames", "punt", "store", "engine", "rest", "sim", "trace"})
+CORE = frozenset({"fabric", "paths", "model", "flows", "frames", "punt", "store", "engine", "rest", "sim", "trace", "whitebox"})
 """Free of Ryu and of everything that comes with it."""
 FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
 PURE = frozenset({"paths", "model", "flows", "frames", "punt", "engine", "sim", "trace"})

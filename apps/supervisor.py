@@ -1,0 +1,24 @@
+"""What a supervisor wants to know: that we are ready (sd_notify(3))."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from typing import Final
+
+from ryu.lib import hub
+
+SETTLE: Final = 0.1
+"""Seconds after the applications are made; Ryu opens its ports in the same breath, before it lets anybody sleep."""
+
+
+def tell_ready() -> None:
+    """Say READY=1 to whoever started us, if that wants to know. Nobody there to hear it is no fault of ours."""
+    hub.sleep(SETTLE)
+    address = os.environ.pop("NOTIFY_SOCKET", None)
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, suppress(OSError):
+        # A leading @ stands for the NUL of an abstract address.
+        notify.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)

@@ -1,0 +1,34 @@
+"""``vmmob bulk``: many CUGs, VMs and policies at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_switches, print_table, read_body
+
+_KINDS: Final = ("cugs", "vms", "policies")
+
+
+def register(app: typer.Typer) -> None:
+    """Join the command to the application."""
+    app.command(name="bulk")(bulk)
+
+
+@asking()
+def bulk(
+    ask: Asked,
+    file: Annotated[str, typer.Argument(metavar="FILE", help='The body as JSON (docs/rest.md); "-" reads standard input.')],
+    wait: Wait = None,
+) -> None:
+    """Create or replace many CUGs, VMs and policies in one step: all of them, or none."""
+    answer = ask.client.bulk(read_body(file), wait=wait)
+    ask.answer(answer, _show)
+    print_switches(answer)
+
+
+def _show(answer: Any) -> None:
+    rows = ((kind, *(joined(answer[what][kind]) for what in ("created", "replaced", "unchanged"))) for kind in _KINDS)
+    print_table(("kind", "created", "replaced", "unchanged"), rows)
+    typer.echo(f"revision {answer['revision']}")

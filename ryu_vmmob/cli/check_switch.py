@@ -1,0 +1,86 @@
+"""``vmmob check-switch``: what a switch can do for us, asked of the switch itself. Needs no controller."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import NO, NOBODY, print_facts, print_json, usage
+
+_ROLES: Final = ("tor", "border", "spine")
+
+
+def register(app: typer.Typer) -> None:
+    """Join the command to the application."""
+    app.command(name="check-switch")(check_switch)
+
+
+def check_switch(
+    address: Annotated[
+        str | None, typer.Argument(metavar="[ADDRESS]", help="HOST:PORT of a switch that listens, or the path of a socket.")
+    ] = None,
+    listen: Annotated[int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Wait for it to connect here.")] = None,
+    host: Annotated[str, typer.Option(help="With --listen: only at this address of ours.")] = "0.0.0.0",  # noqa: S104
+    try_out: Annotated[
+        bool, typer.Option("--try", help="Give it flows and groups of every kind, and take them away again. Stops its traffic.")
+    ] = False,
+    role: Annotated[str | None, typer.Option(help="Judge for this role alone: tor, border or spine.")] = None,
+    seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for it, and for each answer.")] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what of the pipeline a switch can carry, what the controller would have to do for it, and what it would refuse.
+
+    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role), 2 a wrong question, 3 no switch.
+    """
+    from ryu_vmmob.whitebox import dialogue
+    from ryu_vmmob.whitebox.report import examine
+
+    if (address is None) == (listen is None):
+        raise usage("give the address of a switch, or --listen PORT")
+    if role is not None and role not in _ROLES:
+        raise usage(f"--role {role!r}: must be one of {', '.join(_ROLES)}")
+    try:
+        if address is not None:
+            talk = dialogue.connect(address, seconds)
+        else:
+            talk = dialogue.accept(host, listen or 0, seconds, lambda port: typer.echo(f"waiting at port {port}", err=True))
+        with talk:
+            report = examine(talk, try_out)
+    except dialogue.DialogueError as error:
+        typer.echo(f"vmmob: {error}", err=True)
+        raise typer.Exit(NOBODY) from None
+    document = report.document()
+    if as_json:
+        print_json(document)
+    else:
+        _show(document, role)
+    good = document["roles"][role]["verdict"] != "of no use" if role is not None else report.is_of_use
+    if not good:
+        raise typer.Exit(NO)
+
+
+def _show(found: Any, role: str | None) -> None:
+    print_facts(
+        (
+            ("switch", found["dpid"]),
+            ("description", found["description"]),
+            ("tables", found["tables"]),
+            ("ports", found["ports"]),
+            ("bundles", "yes" if found["bundles"] else "no"),
+            ("judged by", "a trial" if found["tried"] else "its own words"),
+        )
+    )
+    for name in _ROLES if role is None else (role,):
+        judged = found["roles"][name]
+        typer.echo()
+        colour = "red" if judged["verdict"] == "of no use" else None
+        typer.echo(typer.style(f"as {name}: {judged['verdict']}", fg=colour, bold=True))
+        for text in judged["lacks"]:
+            typer.echo(f"  refused: it {text}" if not text.startswith(("the flow", "a group")) else f"  {text}")
+    for title, rows in (("left to the controller", found["controller"]), ("besides", found["remarks"])):
+        if rows:
+            typer.echo(f"\n{title}:")
+            for text in rows:
+                typer.echo(f"  {text}")
+    typer.echo(f"\nfor the fabric file: {found['fabric']}")

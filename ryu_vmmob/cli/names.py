@@ -1,0 +1,51 @@
+"""Names for the shell's completion, asked of the controller: quickly, and nothing when it does not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final
+
+import typer
+
+from ryu_vmmob.cli.common import connect
+from ryu_vmmob.client import Client, ClientError
+
+SECONDS: Final = 0.5
+"""Nobody waits longer for a completion."""
+
+
+def _complete(names: Callable[[Client], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        given = ctx.params
+        try:
+            client = connect(
+                given.get("url"), given.get("token_file"), given.get("config"), timeout=SECONDS, retries=0
+            )
+            return [name for name in names(client) if name.startswith(incomplete)]
+        except ClientError:
+            return []
+
+    return complete
+
+
+def _names(rows: Iterable[Any]) -> list[str]:
+    return [row["name"] for row in rows]
+
+
+CUGS = _complete(lambda client: _names(client.cugs.list()))
+VMS = _complete(lambda client: _names(client.vms.list()))
+POLICIES = _complete(lambda client: _names(client.policies.list()))
+SWITCHES = _complete(lambda client: _names(client.switches.list()))
+SERVERS = _complete(lambda client: _names(client.fabric()["servers"]))
+HOSTS = _complete(lambda client: [*_names(client.fabric()["servers"]), *_names(client.fabric()["switches"])])
+SENDERS = _complete(lambda client: [*_names(client.vms.list()), *_names(client.fabric()["externals"])])
+MIGRATIONS = _complete(lambda client: [row["id"] for row in client.migrations.list()])
+BATCHES = _complete(lambda client: [row["id"] for row in client.batches.list()])
+
+CugName = Annotated[str, typer.Argument(metavar="CUG", autocompletion=CUGS)]
+VmName = Annotated[str, typer.Argument(metavar="VM", autocompletion=VMS)]
+PolicyName = Annotated[str, typer.Argument(metavar="POLICY", autocompletion=POLICIES)]
+SwitchName = Annotated[str, typer.Argument(metavar="SWITCH", autocompletion=SWITCHES)]
+ServerName = Annotated[str, typer.Argument(metavar="SERVER", autocompletion=SERVERS)]
+MigrationId = Annotated[str, typer.Argument(metavar="ID", autocompletion=MIGRATIONS)]
+BatchId = Annotated[str, typer.Argument(metavar="ID", autocompletion=BATCHES)]

@@ -1,0 +1,63 @@
+"""What can go wrong when a controller is asked: every error is one sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class ClientError(Exception):
+    """A request that got no answer worth having; the text is one sentence."""
+
+
+class UnreachableError(ClientError):
+    """Nobody answers, or not in time. Whether a request that was sent has been carried out is not known."""
+
+
+class RefusedError(ClientError):
+    """The controller says no: ``status`` is HTTP's, ``problem`` the error document (RFC 9457), empty when there is none."""
+
+    def __init__(self, status: int, text: str, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.problem = problem or {}
+
+    @property
+    def is_about_state(self) -> bool:
+        """Whether the request was good and only the present state is against it (or the object is not there)."""
+        return self.status in (404, 409, 412)
+
+    @property
+    def is_for_now(self) -> bool:
+        """Whether the same request may do later: the store does not take it, too many ask, or something in between is down."""
+        return self.status in (429, 502, 503, 504)
+
+
+def refused(status: int, reason: str, problem: Any) -> RefusedError:
+    """The error for an answer of 300 and above; ``problem`` is its body, if that could be read."""
+    if not isinstance(problem, dict) or "detail" not in problem:
+        return RefusedError(status, f"the answer is {status} {reason}")
+    return RefusedError(status, f"{problem.get('title') or reason} ({status}): {problem['detail']}", problem)
+
+
+def document(body: bytes | bytearray) -> Any:
+    """A JSON body; None when it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def root_cause(error: BaseException) -> str:
+    """The operating system's own words, behind all that libraries put around them."""
+    seen: BaseException | None = error
+    while seen is not None:
+        reason = getattr(seen, "reason", None)
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror
+        seen = reason if isinstance(reason, BaseException) else seen.__cause__ or seen.__context__ or _inner(seen)
+    return "the connection failed"
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    return next((value for value in error.args if isinstance(value, BaseException)), None)

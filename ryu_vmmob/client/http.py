@@ -1,0 +1,180 @@
+"""One request to a controller and its answer, in JSON or MessagePack. Knows no resource; what the paths mean stands in
+docs/rest.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from time import sleep
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+import msgpack  # type: ignore[import-untyped]
+import requests
+
+from ryu_vmmob.client.errors import ClientError, UnreachableError, document, refused, root_cause
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+MAX_WAIT: Final = 600
+"""Seconds that a write may be made to wait for its switches."""
+Format = Literal["json", "msgpack"]
+_TYPES: Final[dict[Format, str]] = {"json": "application/json", "msgpack": "application/msgpack"}
+_IDEMPOTENT: Final = ("GET", "PUT", "DELETE")
+_PASSING: Final = (502, 503, 504)
+"""What something between us and the controller says while it is away, and the controller while its store is."""
+FIRST_PAUSE: Final = 0.2
+"""Seconds before a request is sent again; twice as many before the next time."""
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The token as a header. Given even without one, so that nobody's ~/.netrc is used in its place."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def path(*names: str) -> str:
+    """A path under /v1, each name in one segment: ``path("vms", "web1")``."""
+    return "/".join(["/v1", *(quote(name, safe="") for name in names)])
+
+
+class Connection:
+    """One controller.
+
+    ``timeout`` in seconds is for the connection, and for the answer on top of what it shall wait. ``retries``: so many times a
+    request is sent again after a pause if nobody answered, or the answer was 502, 503 or 504, and if it may be sent twice: GET,
+    PUT and DELETE without ``revision``, and steps that are idempotent. A request that took too long is not sent again.
+    ``ca``: a file with the certificates that the controller's must come from (https), else those of the system count.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        format: Format = "json",
+        retries: int = 2,
+        ca: str | None = None,
+        pause: Callable[[float], None] = sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._timeout = timeout
+        self._format: Format = format
+        self._retries = retries
+        self._ca = ca
+        self._pause = pause
+        self._session = requests.Session()
+        self._session.auth = _Bearer(token)
+        self._session.headers["Accept"] = _TYPES[format]
+
+    def get(self, path: str, **query: object) -> Any:
+        """What is at ``path``. Raises ClientError, as all of these do."""
+        return self.ask("GET", path, None, query)
+
+    def put(self, path: str, body: object, *, revision: int | None = None, **query: object) -> Any:
+        """Create or replace; with ``revision`` only an object that is at that revision (412 otherwise)."""
+        return self.ask("PUT", path, body, query, revision=revision)
+
+    def post(self, path: str, body: object = None, *, again: bool = False, **query: object) -> Any:
+        """Start or do something; ``again``: doing it twice comes to the same."""
+        return self.ask("POST", path, body, query, again=again)
+
+    def delete(self, path: str, *, revision: int | None = None, **query: object) -> Any:
+        """Delete; None when there is nothing to say about it."""
+        return self.ask("DELETE", path, None, query, revision=revision)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        *,
+        revision: int | None = None,
+        again: bool | None = None,
+        also: tuple[int, ...] = (),
+    ) -> Any:
+        """One request; query parameters that are None are left out. Redirections are not followed: the token is for here.
+
+        ``again``: whether it may be sent twice; by default what the method says. ``also``: statuses of 300 and above that are
+        an answer as good as others.
+        """
+        if again is None:
+            again = method in _IDEMPOTENT and revision is None
+        seconds = FIRST_PAUSE
+        for left in range(self._retries if again else 0, -1, -1):
+            try:
+                answer = self._send(method, path, body, query, revision)
+            except UnreachableError as error:
+                if not left or isinstance(error, _LateError):
+                    raise
+            else:
+                if not left or answer.status_code not in _PASSING or answer.status_code in also:
+                    return self._read(answer, also)
+            self._pause(seconds)
+            seconds *= 2
+        raise AssertionError("the last attempt ends here")
+
+    def _send(
+        self, method: str, path: str, body: object, query: Mapping[str, object] | None, revision: int | None
+    ) -> requests.Response:
+        given = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+        data: bytes | None = None
+        if body is not None:
+            data = msgpack.packb(body) if self._format == "msgpack" else json.dumps(body).encode()
+            headers["Content-Type"] = _TYPES[self._format]
+        try:
+            return self._session.request(
+                method,
+                self.url + path,
+                params=given,
+                data=data,
+                headers=headers,
+                timeout=(self._timeout, self._timeout + float(given.get("wait", 0))),
+                allow_redirects=False,
+                verify=self._ca,
+            )
+        except requests.ReadTimeout as error:
+            raise _LateError(f"the controller at {self.url} did not answer in time") from error
+        except requests.Timeout as error:
+            raise UnreachableError(f"the controller at {self.url} did not answer in time") from error
+        except requests.exceptions.SSLError as error:
+            raise ClientError(f"the controller at {self.url} cannot be trusted: {_of_tls(error)}") from error
+        except requests.ConnectionError as error:
+            raise UnreachableError(f"the controller at {self.url} cannot be reached: {root_cause(error)}") from error
+        except (requests.RequestException, ValueError) as error:
+            raise ClientError(f"{self.url} cannot be asked: {error}") from error
+
+    def _read(self, answer: requests.Response, also: tuple[int, ...]) -> Any:
+        if answer.status_code >= 300 and answer.status_code not in also:
+            raise refused(answer.status_code, answer.reason, document(answer.content))
+        if not answer.content:
+            return None
+        if answer.headers.get("Content-Type", "").partition(";")[0] == _TYPES["msgpack"]:
+            try:
+                return msgpack.unpackb(answer.content)
+            except (ValueError, msgpack.UnpackException) as error:
+                raise ClientError(f"what answers at {self.url} is no controller: it does not speak MessagePack") from error
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ClientError(f"what answers at {self.url} is no controller: it does not speak JSON") from error
+
+
+class _LateError(UnreachableError):
+    """The request was sent and the answer is late: sending it again would only take as long again."""
+
+
+def _of_tls(error: BaseException) -> str:
+    """The sentence of the TLS library, without what others put around it."""
+    text = str(error)
+    return text.rpartition("SSLError(")[2].strip("()'\" ") or text
