@@ -22,10 +22,11 @@ MAC_MULTICAST_BIT: Final = 0x010000000000
 
 
 class Field(NamedTuple):
-    """One OXM field: ``order`` puts prerequisites first on the wire, ``size`` is the value's length in bytes."""
+    """One OXM field: ``order`` is that of people's listings, ``place`` that on the wire, ``size`` the value's bytes."""
 
     name: str
     order: int
+    place: int
     oxm_class: int
     number: int
     size: int
@@ -78,8 +79,17 @@ _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
     ("nd_options_type", _ERICSSON, 2, 1, 0),
 )
 
+_ON_THE_WIRE: Final = (
+    "in_port eth_src eth_dst eth_type vlan_vid ipv4_src ipv4_dst ipv6_src ipv6_dst arp_op arp_spa arp_tpa arp_sha arp_tha "
+    "nw_ttl ip_proto tcp_src tcp_dst tcp_flags udp_src udp_dst icmpv4_type icmpv4_code icmpv6_type icmpv6_code "
+    "ipv6_nd_target nd_reserved nd_options_type ipv6_nd_sll ipv6_nd_tll metadata"
+).split()
+"""The order in which Open vSwitch writes fields, whichever it got them in, with prerequisites first as every switch wants
+them (7.2.3.8). A flow that was told in this order comes back byte for byte, so comparing a switch costs a fifth.
+"""
+
 FIELDS: Final = {
-    name: Field(name, order, oxm_class, number, size, nxm)
+    name: Field(name, order, _ON_THE_WIRE.index(name), oxm_class, number, size, nxm)
     for order, (name, oxm_class, number, size, nxm) in enumerate(_ROWS)
 }
 
