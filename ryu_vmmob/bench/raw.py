@@ -18,19 +18,19 @@ _MORE: Final = 1
 
 
 class RawController:
-    """Listens on ``port`` for one switch at a time. ``connect`` is called to make it come."""
+    """Listens for one switch at a time. ``connect`` is called with the port to make it come."""
 
     def __init__(self, connect: Callable[[int], None]) -> None:
         self._connect = connect
 
-    def install(self, before: bytes, bundle: bytes, commit: bytes) -> float:
+    def install(self, bundle: bytes, commit: bytes) -> float:
         """Seconds from the connection of a switch to its confirmation of a bundle.
 
-        ``before`` is sent first (what flows refer to), ``bundle`` ends with a barrier; the bundle is committed when that is
-        answered. Raises RuntimeError when the switch refuses anything.
+        ``bundle`` ends with a barrier; it is committed when that is answered. Raises RuntimeError when the switch refuses
+        anything.
         """
         with _Peer(self._connect) as peer:
-            peer.send(before + bundle)
+            peer.send(bundle)
             peer.until(lambda message: message[1] == BARRIER_REPLY)
             peer.send(commit)
             peer.until(lambda message: bundle_step(message) == COMMIT_REPLY)

@@ -49,7 +49,7 @@ class BenchSite:
             from mininet_topos.ovs import PrivateOvs
         except ImportError as error:
             raise RuntimeError(f"this benchmark runs in the source tree only: {error}") from error
-        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vmmob-bench-")))
+        self.directory = directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="vmmob-bench-")))
         if isinstance(fabric, str):
             (directory / "fabric.yaml").write_text(fabric)
             fabric = directory / "fabric.yaml"

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-EXPERIMENTER, PACKET_IN, PACKET_OUT, FLOW_MOD, GROUP_MOD, BARRIER_REPLY = 4, 10, 13, 14, 15, 21
+EXPERIMENTER, PACKET_IN, PORT_STATUS, PACKET_OUT, FLOW_MOD, GROUP_MOD, BARRIER_REPLY = 4, 10, 12, 13, 14, 15, 21
 ONF: Final = 0x4F4E4600
 BUNDLE_CONTROL, BUNDLE_ADD = 2300, 2301
 COMMIT_REPLY: Final = 5
@@ -63,6 +63,8 @@ class Line:
         """When the switch last confirmed something: a barrier or the commit of a bundle."""
         self.committed: float | None = None
         """When it last confirmed a bundle."""
+        self.port_changes: list[float] = []
+        """When the switch told that a port had changed."""
         self.packet_ins = 0
         self.commits = 0
         self._rest = b""
@@ -95,6 +97,8 @@ class Line:
                 self.confirmed = now
             elif kind == PACKET_IN:
                 self.packet_ins += 1
+            elif kind == PORT_STATUS:
+                self.port_changes.append(now)
             elif kind == EXPERIMENTER and bundle_step(data[offset : offset + size]) == COMMIT_REPLY:
                 self.confirmed = self.committed = now
                 self.commits += 1
