@@ -9,36 +9,49 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from ryu_vmmob.bench.tap import BARRIER_REPLY, COMMIT_REPLY, SECONDS, bundle_step
+from ryu_vmmob.bench.tap import BARRIER_REPLY, COMMIT_REPLY, FEATURES_REPLY, SECONDS, bundle_step
 from ryu_vmmob.flows import wire
 
 HELLO, ERROR, ECHO_REQUEST, MULTIPART_REPLY = 0, 1, 2, 19
 _HELLO: Final = struct.pack("!BBHI", 4, HELLO, 8, 1)
+_FEATURES_REQUEST: Final = struct.pack("!BBHI", 4, 5, 8, 1)
 _MORE: Final = 1
 
 
 class RawController:
-    """Listens for one switch at a time. ``connect`` is called with the port to make it come."""
+    """Listens for one switch at a time. Use it as a context manager."""
 
-    def __init__(self, connect: Callable[[int], None]) -> None:
-        self._connect = connect
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(SECONDS)
 
-    def install(self, bundle: bytes, commit: bytes) -> float:
-        """Seconds from the connection of a switch to its confirmation of a bundle.
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        number: int = self._listener.getsockname()[1]
+        return number
+
+    def __enter__(self) -> RawController:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listener.close()
+
+    def install(self, bundle: bytes, commit: bytes) -> None:
+        """Wait for a switch, and give it a bundle; return when it has confirmed it.
 
         ``bundle`` ends with a barrier; it is committed when that is answered. Raises RuntimeError when the switch refuses
         anything.
         """
-        with _Peer(self._connect) as peer:
+        with _Peer(self._listener) as peer:
             peer.send(bundle)
             peer.until(lambda message: message[1] == BARRIER_REPLY)
             peer.send(commit)
             peer.until(lambda message: bundle_step(message) == COMMIT_REPLY)
-            return time.monotonic() - peer.accepted
 
     def read_flows(self) -> tuple[float, int]:
-        """Seconds from the connection of a switch until it has said all its flows, and how many there are; none is looked at."""
-        with _Peer(self._connect) as peer:
+        """Seconds from a switch's first answer until it has said all its flows, and how many there are; none is looked at."""
+        with _Peer(self._listener) as peer:
             peer.send(wire.flow_stats_request(2, mask=0))
             parts: list[bytes] = []
 
@@ -49,23 +62,21 @@ class RawController:
                 return not message[11] & _MORE
 
             peer.until(last)
-            seconds = time.monotonic() - peer.accepted
+            seconds = time.monotonic() - peer.began
         return seconds, sum(len(wire.flow_stats_cookies(part[16:])) for part in parts)
 
 
 class _Peer:
     """One switch, from its hello on."""
 
-    def __init__(self, connect: Callable[[int], None]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.settimeout(SECONDS)
-            connect(listener.getsockname()[1])
-            self._socket, _ = listener.accept()
-        self.accepted = time.monotonic()
+    def __init__(self, listener: socket.socket) -> None:
+        self._socket, _ = listener.accept()
         self._socket.settimeout(SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
-        self.send(_HELLO)
+        self.send(_HELLO + _FEATURES_REQUEST)
+        self.until(lambda message: message[1] == FEATURES_REPLY)
+        self.began = time.monotonic()
 
     def __enter__(self) -> _Peer:
         return self

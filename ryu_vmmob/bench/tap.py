@@ -17,7 +17,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-EXPERIMENTER, PACKET_IN, PORT_STATUS, PACKET_OUT, FLOW_MOD, GROUP_MOD, BARRIER_REPLY = 4, 10, 12, 13, 14, 15, 21
+EXPERIMENTER, FEATURES_REPLY, PACKET_IN, PORT_STATUS, PACKET_OUT = 4, 6, 10, 12, 13
+FLOW_MOD, GROUP_MOD, BARRIER_REPLY = 14, 15, 21
 ONF: Final = 0x4F4E4600
 BUNDLE_CONTROL, BUNDLE_ADD = 2300, 2301
 COMMIT_REPLY: Final = 5
@@ -55,8 +56,9 @@ def unwrapped(message: bytes) -> bytes:
 class Line:
     """One connection of one switch. Times are seconds of `time.monotonic`."""
 
-    def __init__(self, accepted: float) -> None:
-        self.accepted = accepted
+    def __init__(self) -> None:
+        self.began: float | None = None
+        """When the switch gave its first answer. Open vSwitch lets up to half a second pass between its hello and that."""
         self.told: list[tuple[float, bytes]] = []
         """What the controller sent, in pieces as they came."""
         self.confirmed: float | None = None
@@ -68,6 +70,13 @@ class Line:
         self.packet_ins = 0
         self.commits = 0
         self._rest = b""
+
+    @property
+    def filling(self) -> float:
+        """Seconds from the switch's first answer to its last confirmation of a bundle. Raises RuntimeError before that."""
+        if self.began is None or self.committed is None:
+            raise RuntimeError("the switch has confirmed no bundle")
+        return self.committed - self.began
 
     def mark(self) -> int:
         """A place in what the controller has sent so far, for `messages`."""
@@ -93,7 +102,9 @@ class Line:
             if offset + size > len(data):
                 break
             kind = data[offset + 1]
-            if kind == BARRIER_REPLY:
+            if kind == FEATURES_REPLY:
+                self.began = now
+            elif kind == BARRIER_REPLY:
                 self.confirmed = now
             elif kind == PACKET_IN:
                 self.packet_ins += 1
@@ -143,7 +154,7 @@ class Tap:
                 switch, _ = self._listeners[name].accept()
             except OSError:
                 return
-            line = Line(time.monotonic())
+            line = Line()
             try:
                 controller = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
