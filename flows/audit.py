@@ -154,8 +154,8 @@ class Reading:
             flow = wanted(cookie)
             if (
                 flow is not None
-                and startswith(flow.body, here + _FIXED)
-                and size == _FIXED + len(flow.body)
+                and startswith(told := flow.body, here + _FIXED)
+                and size == _FIXED + len(told)
                 and timeouts == 0
                 and priority == flow.priority
                 and table == flow.table.id
@@ -214,8 +214,10 @@ class Reading:
                     self.right.add(cookie)
                 else:
                     finding.suspects[cookie] = len(entries)
-        delta.flows = [flow for cookie, flow in desired.flows.items() if cookie not in self.right]
-        delta.gone = {cookie: None for cookie in (*self.right, *self.odd) if cookie not in desired.flows}
+        if missing := desired.flows.keys() - self.right:
+            delta.flows = [flow for cookie, flow in desired.flows.items() if cookie in missing]
+        strange = self.right.difference(desired.flows), self.odd.keys() - desired.flows.keys()
+        delta.gone = dict.fromkeys(sorted(strange[0].union(strange[1])))
         groups = {
             number: desired.groups[number].body
             if number in desired.groups and self._habits.writes_group(desired.groups[number], content)

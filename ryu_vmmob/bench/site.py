@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NOWHERE: Final = "tcp:127.0.0.1:1"
 """A controller that is not there: a bridge without one at all would lose its flows."""
+_CALM: Final = 0.7
 _AT_ONCE: Final = 1000
 """VMs in one request."""
 
@@ -100,6 +101,22 @@ class BenchSite:
         wait_for(
             lambda: all(row["connected"] and row["in_step"] for row in map(self._switch, names)), "not in step", 0.02
         )
+
+    @property
+    def revision(self) -> int:
+        """The controller's newest revision."""
+        found: int = self.client.get("/v1/fabric")["revision"]
+        return found
+
+    def until_calm(self) -> None:
+        """Return when every bridge is in step and nothing has followed for a while: what follows by itself does so at once, or
+        within the half second in which the controller looks for it.
+        """
+        before = -1
+        while (now := self.revision) != before:
+            before = now
+            time.sleep(_CALM)
+            self.until_in_step(*self.bridges)
 
     def _switch(self, name: str) -> Any:
         (row,) = (row for row in self.client.get("/v1/switches")["items"] if row["name"] == name)
