@@ -21,10 +21,11 @@ RUNS: Final = 3
 
 
 class Change(NamedTuple):
-    """What followed a change of ports. ``seconds``: from the first news of it to the last confirmation."""
+    """What followed a change of ports: messages by type. ``seconds``: from the first news of it to the last confirmation."""
 
     seconds: float
-    sent: Mapping[int, int]
+    racks: Mapping[int, int]
+    spines: Mapping[int, int]
 
 
 def spread(vms: int, cugs: int) -> dict[str, Any]:
@@ -57,8 +58,9 @@ def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
 
 def _rows(case: str, changes: list[Change]) -> Iterator[Row]:
     for kind, name in ((FLOW_MOD, "flow-mods"), (GROUP_MOD, "group-mods")):
-        sent = [float(change.sent[kind]) for change in changes]
-        yield row(f"{case}: {name}", "sent to all switches together", "messages", sent)
+        for whose, sent in (("racks", [change.racks for change in changes]), ("spines", [change.spines for change in changes])):
+            numbers = [float(counts[kind]) for counts in sent]
+            yield row(f"{case}: {whose}' {name}", f"sent to both {whose} together", "messages", numbers)
     seconds = [change.seconds for change in changes]
     yield row(f"{case}: time", "from the first news of it to the last confirmation of a switch", "seconds", seconds)
 
@@ -76,7 +78,7 @@ def _change(site: BenchSite, ports: list[tuple[str, int]], up: bool) -> Change:
     site.until_calm()
     began = min(lines[name].port_changes[heard[name]] for name, _ in ports)
     ended = max(line.confirmed or began for line in lines.values())
-    sent: Counter[int] = Counter()
+    racks, spines = Counter[int](), Counter[int]()
     for name, line in lines.items():
-        sent += line.counts(marks[name])
-    return Change(ended - began, sent)
+        (spines if name in SPINES else racks).update(line.counts(marks[name]))
+    return Change(ended - began, racks, spines)
