@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import Delta, SwitchTables, fill_groups
 from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, TABLES, group_parts
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, group_parts
 
 _LAST_TABLE: Final = TABLES[-1].id
 _NO_TIMEOUTS: Final = bytes(4)
