@@ -2,9 +2,9 @@
 
 A cookie says which flow an entry claims to be; here its place (table, priority, match), its instructions and its time-outs are
 looked at as well, because they can be changed under an unchanged cookie. Most entries come back byte for byte as they were told
-(`fields._ON_THE_WIRE`), and that is looked at first. Switches may write the fields of a match in an order of their own, so what is
-not the same is compared without regard to order; how such a switch writes a flow that is right is remembered by its hash, and
-the next audit compares hashes.
+(`fields._ON_THE_WIRE`), and that is looked at first. Switches may write the fields of a match in an order of their own, so
+what is not the same is compared without regard to order; how such a switch writes a flow that is right is remembered by its
+hash, and the next audit compares hashes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A whole bridge is filled: 50,000 compiled flows from its first answer to the last confirmation, in turns by three hands.
 
-By the controller, as it reconciles an empty switch; by a raw socket that sends the bytes the controller sent, made before; and by
+By the controller, as it reconciles an empty switch; by a raw socket that sends the bytes the controller sent, made before; by
 ``ovs-ofctl --bundle add-flows`` from a text of the same flows (their groups are there already).
 """
 

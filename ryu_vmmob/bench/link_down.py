@@ -1,4 +1,4 @@
-"""A link, then a whole spine, is lost with 10,000 VMs behind it, and comes back: what the switches are sent, and how long it takes.
+"""A link, then a whole spine, is lost with 10,000 VMs behind it, and comes back: what switches are sent, how long it takes.
 
 Two racks and two spines, all of them bridges of a real ``ovs-vswitchd``; half of each CUG's VMs is in either rack.
 """

@@ -1,7 +1,7 @@
-"""A switch hands up 10,000 packets a second: what that does to moves on other switches, and what a switch with meters hands up at all.
+"""A switch hands up 10,000 packets a second: what that does to moves on others, and what a switch with meters hands up at all.
 
-The moves are on three bridges of a real ``ovs-vswitchd``; the noise comes from a fake switch that knows no limit, as packets of a
-flow that the controller gave it. Then one of the real bridges gets as many frames from a server that may not send them.
+The moves are on three bridges of a real ``ovs-vswitchd``; the noise comes from a fake switch that knows no limit, as packets
+of a flow that the controller gave it. Then one of the real bridges gets as many frames from a server that may not send them.
 """
 
 from __future__ import annotations
@@ -36,10 +36,14 @@ _LOOK: Final = 0.002
 def fabric() -> str:
     """The racks of the evacuation benchmark and one more, whose switch is a fake."""
     text = FABRIC.read_text()
-    text = text.replace("switches:\n", f'switches:\n  {NOISY}: {{dpid: "{_NOISY_DPID:#x}", role: tor, l2_domain: rack-n, data_center: dc1}}\n')
-    text = text.replace("l2_domains:\n", 'l2_domains:\n  rack-n: {data_center: dc1, vlan_ids: "100-199"}\n')
-    text = text.replace("links:\n", f'links:\n  - {{a: "{NOISY}:49", b: "border-1:3", l2_domain: core-1}}\n')
-    return text.replace("servers:\n", f'servers:\n  srv-n1: {{attach: "{NOISY}:1"}}\n')
+    for section, more in (
+        ("l2_domains", 'rack-n: {data_center: dc1, vlan_ids: "100-199"}'),
+        ("switches", f'{NOISY}: {{dpid: "{_NOISY_DPID:#x}", role: tor, l2_domain: rack-n, data_center: dc1}}'),
+        ("links", f'- {{a: "{NOISY}:49", b: "border-1:3", l2_domain: core-1}}'),
+        ("servers", f'srv-n1: {{attach: "{NOISY}:1"}}'),
+    ):
+        text = text.replace(f"\n{section}:\n", f"\n{section}:\n  {more}\n")
+    return text
 
 
 def run(moves: int = MOVES, rounds: int = ROUNDS, frames: int = FRAMES) -> Iterator[Row]:
@@ -82,7 +86,8 @@ def _moves_in_noise(site: BenchSite, fleet: FakeFleet, moves: int, rounds: int) 
         site.until_calm()
     what = "REST call to committed, told to the controller by REST in three steps"
     yield row("a move in quiet", what, "milliseconds", [each * 1e3 for each in quiet])
-    yield row("a move in noise", f"the same while another switch hands up {RATE} packets a second", "milliseconds", [each * 1e3 for each in loud])
+    what = f"the same while another switch hands up {RATE} packets a second"
+    yield row("a move in noise", what, "milliseconds", [each * 1e3 for each in loud])
     yield row("noise to quiet", "medians of each round", "ratio", ratios)
     yield row("packets read", "of that switch, while it is held back", "packets per second", rates)
     yield row("echo in noise", "the longest that another switch waited for an echo reply", "seconds", echoes)

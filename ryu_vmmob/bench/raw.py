@@ -49,8 +49,8 @@ class RawController:
             peer.send(commit)
             peer.until(lambda message: bundle_step(message) == COMMIT_REPLY)
 
-    def read_flows(self) -> tuple[float, int]:
-        """Seconds from a switch's first answer until it has said all its flows, and how many there are; none is looked at."""
+    def read_flows(self) -> tuple[float, list[bytes]]:
+        """Seconds from a switch's first answer until it has said all its flows, and what it said; nothing is looked at."""
         with _Peer(self._listener) as peer:
             peer.send(wire.flow_stats_request(2, mask=0))
             parts: list[bytes] = []
@@ -58,12 +58,12 @@ class RawController:
             def last(message: bytes) -> bool:
                 if message[1] != MULTIPART_REPLY:
                     return False
-                parts.append(message)
+                parts.append(message[16:])
                 return not message[11] & _MORE
 
             peer.until(last)
             seconds = time.monotonic() - peer.began
-        return seconds, sum(len(wire.flow_stats_cookies(part[16:])) for part in parts)
+        return seconds, parts
 
 
 class _Peer:

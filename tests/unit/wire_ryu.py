@@ -48,7 +48,7 @@ def field_name(name: str) -> str:
 
 def ryu_name(name: str) -> str:
     """Ryu's name of a field of ours."""
-    return "tcp_flags_nxm" if name == "tcp_flags" else name
+    return name
 
 
 def match_of(ryu_match: Any) -> dict[str, tuple[int, int | None]]:
