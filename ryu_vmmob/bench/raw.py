@@ -44,15 +44,15 @@ class RawController:
         anything.
         """
         with _Peer(self._listener) as peer:
-            peer.send(bundle)
+            peer.tell(bundle)
             peer.until(lambda message: message[1] == BARRIER_REPLY)
-            peer.send(commit)
+            peer.tell(commit)
             peer.until(lambda message: bundle_step(message) == COMMIT_REPLY)
 
     def read_flows(self) -> tuple[float, list[bytes]]:
         """Seconds from a switch's first answer until it has said all its flows, and what it said; nothing is looked at."""
         with _Peer(self._listener) as peer:
-            peer.send(wire.flow_stats_request(2, mask=0))
+            peer.tell(wire.flow_stats_request(2, mask=0))
             parts: list[bytes] = []
 
             def last(message: bytes) -> bool:
@@ -74,7 +74,7 @@ class _Peer:
         self._socket.settimeout(SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
-        self.send(_HELLO + _FEATURES_REQUEST)
+        self.tell(_HELLO + _FEATURES_REQUEST)
         self.until(lambda message: message[1] == FEATURES_REPLY)
         self.began = time.monotonic()
 
@@ -85,7 +85,7 @@ class _Peer:
         with suppress(OSError):
             self._socket.close()
 
-    def send(self, data: bytes) -> None:
+    def tell(self, data: bytes) -> None:
         """All of it."""
         self._socket.sendall(data)
 
@@ -102,7 +102,7 @@ class _Peer:
                 if message[1] == ERROR:
                     raise RuntimeError(f"the switch refuses what it is sent: {message[8:40].hex()}")
                 if message[1] == ECHO_REQUEST:
-                    self.send(b"\x04\x03" + message[2:])
+                    self.tell(b"\x04\x03" + message[2:])
                 if enough(message):
                     del self._buffer[:offset]
                     return
