@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.bench.raw import RawController
@@ -18,7 +19,7 @@ def _vm(server: str, cug: str, net: int, number: int) -> dict[str, object]:
     return {"server": server, "interfaces": [{"cug": cug, "mac": f"02:00:00:00:0{net}:{number:02x}", "ips": ips}]}
 
 
-BODIES = {
+BODIES: dict[str, Any] = {
     "cugs": {
         name: {"subnets": [f"10.{net}.0.0/24", f"2001:db8:{net}::/64"], "routing_domain": "red"}
         for net, name in enumerate(("web", "db"), start=1)
