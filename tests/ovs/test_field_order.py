@@ -30,7 +30,7 @@ BODIES: dict[str, Any] = {
         for number, server in enumerate(("srv-a1", "srv-a2", "srv-c1"), start=11)
     },
 }
-POLICIES = {
+POLICIES: dict[str, dict[str, Any]] = {
     "tcp": {"protocol": "tcp", "ports": ["80", "8000-8099"], "replies": True},
     "udp": {"protocol": "udp", "ports": ["53"]},
     "ping": {"protocol": "icmp"},
