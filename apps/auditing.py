@@ -39,7 +39,7 @@ def reconcile(session: Session) -> None:
     refused = [row.about for row in fleet.faults(name)]
     untold = fleet.take(name)
     revision = fleet.begin_reconciliation(name)
-    counts = finding.counts(untold[1] if untold else Delta(), refused)
+    counts = finding.counts(untold[1] if untold else Delta(), refused) + meters if repeated else None
     session.log.info(
         "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
         name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
@@ -48,7 +48,7 @@ def reconcile(session: Session) -> None:
         session.bring(revision, finding.delta)
     else:
         _bring_and_look_again(session, revision, reading, finding)
-    engine.audited(name, counts + meters if repeated else None, reading.foreign)
+    engine.audited(name, counts, reading.foreign)
 
 
 def read(session: Session, flows: bool = True) -> Reading:

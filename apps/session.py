@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from ryu.lib import hub
 
@@ -45,7 +45,7 @@ _CHUNK: Final = 1 << 16
 _KINDS: Final = {14: "flow", 15: "group", 29: "meter"}
 """Types of messages that are counted."""
 _ROWS: Final = 512
-"""Messages that are made without a pause."""
+"""Messages between two barriers where there are no bundles."""
 MAX_PARTS: Final = 1024
 """Parts of one reply that may wait to be read, 64 KiB each."""
 MAX_REPLY: Final = 1 << 27
@@ -55,8 +55,6 @@ _PART: Final = 1 << 12
 _EXPERIMENTER, _MULTIPART_REPLY, _BARRIER_REPLY = 4, 19, 21
 MAX_LOGGED: Final = 10
 """Refused flows and groups of one change that are told one by one in the log."""
-
-T = TypeVar("T")
 
 
 class Lost(Exception):
@@ -234,8 +232,7 @@ class Session:
     def _apply(self, delta: Delta) -> list[Fault]:
         if self._bundles:
             self._begin()
-            messages = list(gently(chain(additions(delta, self.next_xid), deletions(delta, self.next_xid))))
-            if self._in_bundle(messages):
+            if self._in_bundle(chain(additions(delta, self.next_xid), deletions(delta, self.next_xid))):
                 return []
             # Refused as a whole: one by one, so that what is right gets in and what is not is known by name.
         return self._one_by_one(additions(delta, self.next_xid)) + self._one_by_one(deletions(delta, self.next_xid))
@@ -246,14 +243,15 @@ class Session:
         self._first = self._xid + 1 & 0x7FFFFFFF
         self._awaited = None
 
-    def _in_bundle(self, messages: list[Message]) -> bool:
-        """All of it or nothing. False: refused, or the switch has no bundles (then it is not asked again)."""
+    def _in_bundle(self, messages: Iterable[Message]) -> bool:
+        """All of it or nothing. False: refused, or the switch has no bundles (then it is not asked again).
+
+        What is made is sent at once, so that the switch works on it while more is made.
+        """
         self._bundle += 1
         opened, committed = self.next_xid(), self.next_xid()
-        self._count(message.wire for message in messages)
-        parts = [wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)]
-        parts.extend(wire.bundle_add(self._bundle, message.wire) for message in messages)
-        self._send(parts)
+        self._send([wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)])
+        self._send(self._bundled(messages))
         # Open vSwitch leaves out a message that it refuses while it is added, and would commit the rest.
         self._barrier()
         if opened in self._errors:
@@ -284,14 +282,23 @@ class Session:
             by_xid = {int.from_bytes(message.wire[4:8], "big"): message for message in messages}
             found.extend(fault(by_xid[xid], text) for xid, text in self._errors.items() if xid in by_xid)
 
-    def _count(self, messages: Iterable[bytes]) -> None:
-        for kind, number in Counter(message[1] for message in messages).items():
+    def _bundled(self, messages: Iterable[Message]) -> Iterator[bytes]:
+        kinds = bytearray()
+        try:
+            for message in messages:
+                kinds.append(message.wire[1])
+                yield wire.bundle_add(self._bundle, message.wire)
+        finally:
+            self._count(kinds)
+
+    def _count(self, kinds: Iterable[int]) -> None:
+        for kind, number in Counter(kinds).items():
             if kind in _KINDS:
                 self.engine.tally.sent[self.name, _KINDS[kind]] += number
 
     def tell(self, messages: list[bytes]) -> None:
         """Send messages, and wait until the switch has done them or said why not."""
-        self._count(messages)
+        self._count(message[1] for message in messages)
         self._send(messages)
         self._barrier()
 
@@ -333,7 +340,7 @@ class Session:
             raise Lost("it answers faster than its answers can be read")
         return got
 
-    def _send(self, parts: list[bytes]) -> None:
+    def _send(self, parts: Iterable[bytes]) -> None:
         """Queue bytes in pieces, so that echo replies find their way in between, and other switches' work."""
         piece: list[bytes] = []
         size = 0
@@ -355,11 +362,3 @@ class Session:
         """A transaction id of the exchange under way."""
         self._xid = self._xid + 1 & 0x7FFFFFFF
         return self._xid
-
-
-def gently(rows: Iterable[T]) -> Iterator[T]:
-    """The same rows, with a pause after every few: whoever else wants to do something gets in between."""
-    for number, row in enumerate(rows, start=1):
-        yield row
-        if number % _ROWS == 0:
-            hub.sleep(0)

@@ -1,9 +1,10 @@
 """What a switch says it has, compared with what it should have: flows entry by entry, groups and meters by content.
 
 A cookie says which flow an entry claims to be; here its place (table, priority, match), its instructions and its time-outs are
-looked at as well, because they can be changed under an unchanged cookie. Switches write the fields of a match in an order of
-their own (Open vSwitch does), so matches and instructions are compared without regard to order. What has been compared once
-is remembered by its hash: the next audit compares hashes.
+looked at as well, because they can be changed under an unchanged cookie. Most entries come back byte for byte as they were told
+(`fields._ON_THE_WIRE`), and that is looked at first. Switches may write the fields of a match in an order of their own, so
+what is not the same is compared without regard to order; how such a switch writes a flow that is right is remembered by its
+hash, and the next audit compares hashes.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from typing import Final, NamedTuple
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import Delta, SwitchTables, fill_groups
 from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, TABLES, group_parts
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, group_parts
 
 _LAST_TABLE: Final = TABLES[-1].id
 _NO_TIMEOUTS: Final = bytes(4)
 _EXACT: Final = tuple(b"\xff" * size for size in range(129))
-_HEADS: Final = struct.Struct("!HB")
+_HEADS: Final = struct.Struct("!HB9xHI6xQ")
+"""Length, table, priority, both time-outs as one number, cookie (7.3.5.2)."""
+_FIXED: Final = 48
+_LEAST: Final = _FIXED + 8
+
+
+_NOTHING: Final = (0, 0, 0, 0, 0)
 
 
 class Entry(NamedTuple):
@@ -133,24 +140,37 @@ class Reading:
 
         ``desired`` may change between two calls: an entry that was right stays right, for a cookie is the content.
         """
-        known = self._habits.flows
-        offset = 0
-        for cookie in wire.flow_stats_cookies(body):
-            size, table = _HEADS.unpack_from(body, offset)
+        known, unpack, mark = self._habits.flows, _HEADS.unpack_from, COOKIE_MARK >> 56
+        right, startswith, wanted = self.right.add, body.startswith, desired.get
+        offset, end = 0, len(body)
+        while offset < end:
+            size, table, priority, timeouts, cookie = unpack(body, offset) if offset + _LEAST <= end else _NOTHING
             here, offset = offset, offset + size
-            if cookie & COOKIE_MARK_MASK != COOKIE_MARK:
+            if size < _LEAST or offset > end:
+                raise wire.MalformedReply(f"flow stats entry of {size} bytes at offset {here} of {end}")
+            if cookie >> 56 != mark:
                 self.foreign += table <= _LAST_TABLE
                 continue
-            # Table, priority, time-outs; match and instructions.
-            print_ = hash((body[here + 2], body[here + 12 : here + 18], body[here + 48 : here + size]))
-            if known.get(cookie) == print_:
-                self.right.add(cookie)
+            flow = wanted(cookie)
+            if (
+                flow is not None
+                and startswith(told := flow.body, here + _FIXED)
+                and size == _FIXED + len(told)
+                and timeouts == 0
+                and priority == flow.priority
+                and table == flow.table.id
+            ):
+                right(cookie)
                 continue
-            entry = _entry(cookie, body[here : here + size])
-            flow = desired.get(cookie)
+            # Table, priority, time-outs; match and instructions.
+            print_ = hash((table, body[here + 12 : here + 18], body[here + _FIXED : offset]))
+            if known.get(cookie) == print_:
+                right(cookie)
+                continue
+            entry = _entry(cookie, body[here:offset])
             if flow is not None and equal(entry, flow):
                 known[flow.cookie] = print_
-                self.right.add(cookie)
+                right(cookie)
             else:
                 self.odd.setdefault(cookie, []).append(entry)
 
@@ -194,8 +214,10 @@ class Reading:
                     self.right.add(cookie)
                 else:
                     finding.suspects[cookie] = len(entries)
-        delta.flows = [flow for cookie, flow in desired.flows.items() if cookie not in self.right]
-        delta.gone = {cookie: None for cookie in (*self.right, *self.odd) if cookie not in desired.flows}
+        if missing := desired.flows.keys() - self.right:
+            delta.flows = [flow for cookie, flow in desired.flows.items() if cookie in missing]
+        strange = self.right.difference(desired.flows), self.odd.keys() - desired.flows.keys()
+        delta.gone = dict.fromkeys(sorted(strange[0].union(strange[1])))
         groups = {
             number: desired.groups[number].body
             if number in desired.groups and self._habits.writes_group(desired.groups[number], content)

@@ -48,16 +48,17 @@ def match(wire: bytes) -> Match:
 
 def _oxm(wire: bytes, at: int, end: int) -> tuple[str, int, int | None, int]:
     """Field, value, mask, and where the next one begins."""
-    found = _BY_HEADER.get(wire[at : at + 4])
+    begin = at + (8 if wire[at : at + 2] == b"\xff\xff" else 4)  # an experimenter's field says whose it is (7.2.3.2)
+    found = _BY_HEADER.get(wire[at:begin])
     if found is None:
         raise Unknown(f"field with the OXM header {wire[at : at + 4].hex()}")
     field, masked = found
-    middle = at + 4 + field.size
+    middle = begin + field.size
     after = middle + field.size * masked
     if after > end:
         raise Unknown(f"{field.name} is cut off")
     mask = int.from_bytes(wire[middle:after], "big") if masked else None
-    return field.name, int.from_bytes(wire[at + 4 : middle], "big"), mask, after
+    return field.name, int.from_bytes(wire[begin:middle], "big"), mask, after
 
 
 @lru_cache(maxsize=16384)

@@ -35,6 +35,8 @@ class Delta:
     @property
     def deleted(self) -> list[int]:
         """Cookies for which a deletion is sent: those whose place is not taken."""
+        if not self.gone:
+            return []
         taken = {flow.key for flow in self.flows}
         return [cookie for cookie, key in self.gone.items() if key is None or key not in taken]
 

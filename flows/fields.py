@@ -22,25 +22,30 @@ MAC_MULTICAST_BIT: Final = 0x010000000000
 
 
 class Field(NamedTuple):
-    """One OXM field: ``order`` puts prerequisites first on the wire, ``size`` is the value's length in bytes."""
+    """One OXM field: ``order`` is that of people's listings, ``place`` that on the wire, ``size`` the value's bytes."""
 
     name: str
     order: int
+    place: int
     oxm_class: int
     number: int
     size: int
     nxm: int = 0
 
     def header(self, masked: bool = False) -> bytes:
-        """The field's OXM header, for a value alone or for a value and its mask."""
-        length = self.size * 2 if masked else self.size
-        return struct.pack("!HBB", self.oxm_class, self.number << 1 | masked, length)
+        """What stands before the value, or the value and its mask: the OXM header, and whose field it is where that says so."""
+        whose = _ONF if self.oxm_class == _EXPERIMENTER else b""
+        length = len(whose) + (self.size * 2 if masked else self.size)
+        return struct.pack("!HBB", self.oxm_class, self.number << 1 | masked, length) + whose
 
 
 OPENFLOW_BASIC: Final = 0x8000
 """The OXM class of the fields that every OpenFlow 1.3 switch may have."""
 _BASIC: Final = OPENFLOW_BASIC
 _NICIRA: Final = 0x0001  # Open vSwitch's class NXM_NX: what a packet has and OpenFlow 1.3 cannot say
+_EXPERIMENTER: Final = 0xFFFF
+_ONF: Final = bytes.fromhex("4f4e4600")
+"""The experimenter of the fields that OpenFlow got later, as Open vSwitch tells a switch of 1.3 about TCP flags (EXT-109)."""
 _ERICSSON: Final = 0x1000  # Open vSwitch's class for the two ND fields that OpenFlow lacks (seen on 3.1.0)
 
 _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
@@ -57,7 +62,7 @@ _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
     ("ipv4_dst", _BASIC, 12, 4, 0x00001004),
     ("tcp_src", _BASIC, 13, 2, 0),
     ("tcp_dst", _BASIC, 14, 2, 0),
-    ("tcp_flags", _NICIRA, 34, 2, 0),
+    ("tcp_flags", _EXPERIMENTER, 42, 2, 0),
     ("udp_src", _BASIC, 15, 2, 0),
     ("udp_dst", _BASIC, 16, 2, 0),
     ("icmpv4_type", _BASIC, 19, 1, 0),
@@ -78,8 +83,18 @@ _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
     ("nd_options_type", _ERICSSON, 2, 1, 0),
 )
 
+_ON_THE_WIRE: Final = (
+    "in_port", "eth_src", "eth_dst", "eth_type", "vlan_vid", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "arp_op",
+    "arp_spa", "arp_tpa", "arp_sha", "arp_tha", "nw_ttl", "ip_proto", "tcp_src", "tcp_dst", "tcp_flags", "udp_src",
+    "udp_dst", "icmpv4_type", "icmpv4_code", "icmpv6_type", "icmpv6_code", "ipv6_nd_target", "nd_reserved",
+    "nd_options_type", "ipv6_nd_sll", "ipv6_nd_tll", "metadata",
+)  # fmt: skip
+"""The order in which Open vSwitch writes fields, whichever it got them in, with prerequisites first as every switch wants
+them (7.2.3.8). A flow that was told in this order comes back byte for byte, so comparing a switch costs a fifth.
+"""
+
 FIELDS: Final = {
-    name: Field(name, order, oxm_class, number, size, nxm)
+    name: Field(name, order, _ON_THE_WIRE.index(name), oxm_class, number, size, nxm)
     for order, (name, oxm_class, number, size, nxm) in enumerate(_ROWS)
 }
 

@@ -44,7 +44,7 @@ def encode_actions(actions: tuple[Action, ...]) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _in_wire_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(names, key=lambda name: FIELDS[name].order))
+    return tuple(sorted(names, key=lambda name: FIELDS[name].place))
 
 
 def match(**fields: int | tuple[int, int]) -> Match:
@@ -185,9 +185,10 @@ class Flow:
 
 
 def show_match(rows: Match) -> str:
-    """A match as one comma-separated line."""
+    """A match as one comma-separated line, in the order in which people read it."""
     return ",".join(
-        f"{name}={show(name, value)}" + ("" if mask is None else f"/{show(name, mask)}") for name, value, mask in rows
+        f"{name}={show(name, value)}" + ("" if mask is None else f"/{show(name, mask)}")
+        for name, value, mask in sorted(rows, key=lambda row: FIELDS[row[0]].order)
     )
 
 

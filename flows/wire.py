@@ -37,6 +37,7 @@ _ANY: Final = 0xFFFFFFFF
 _NO_BUFFER: Final = 0xFFFFFFFF
 
 _HEADER = struct.Struct("!BBHI")
+_BUNDLE_HEAD = struct.Struct("!BBH4sIII2xH")
 _FLOW_FIXED = struct.Struct("!BBHIQQBBHHHIIIH2x")
 _EMPTY_MATCH: Final = b"\x00\x01\x00\x04\x00\x00\x00\x00"
 
@@ -152,11 +153,10 @@ def bundle_control(bundle: int, kind: int, xid: int) -> bytes:
 def bundle_add(bundle: int, message: bytes) -> bytes:
     """Wrap one message; outer and inner carry the same xid, so that an error names the message."""
     # The inner message is followed by nothing but padding to 8 bytes when properties follow; we send none.
-    return (
-        _HEADER.pack(VERSION, _EXPERIMENTER, 24 + len(message), int.from_bytes(message[4:8], "big"))
-        + struct.pack("!IIIHH", ONF_EXPERIMENTER, _BUNDLE_ADD, bundle, 0, _BUNDLE_ATOMIC_ORDERED)
-        + message
+    head = _BUNDLE_HEAD.pack(
+        VERSION, _EXPERIMENTER, 24 + len(message), message[4:8], ONF_EXPERIMENTER, _BUNDLE_ADD, bundle, _BUNDLE_ATOMIC_ORDERED
     )
+    return head + message
 
 
 def flow_stats_request(xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK) -> bytes:

@@ -38,8 +38,10 @@ def _dec_ttl(_: flow.DecTtl) -> bytes:
 
 def _set_field_frame(field: Field) -> tuple[bytes, int, bytes]:
     """What stands before the value, the value's size, and the padding behind it."""
-    length = (4 + 4 + field.size + 7) // 8 * 8
-    return struct.pack("!HH", 25, length) + field.header(), field.size, bytes(length - 8 - field.size)
+    header = field.header()
+    used = 4 + len(header) + field.size
+    length = (used + 7) // 8 * 8
+    return struct.pack("!HH", 25, length) + header, field.size, bytes(length - used)
 
 
 _SET_FIELD: Final = {name: _set_field_frame(field) for name, field in FIELDS.items()}

@@ -10,10 +10,17 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ryu_vmmob.bench import encode, evacuate
+from ryu_vmmob.bench import encode, evacuate, install, link_down, punt, reconcile
 from ryu_vmmob.bench.measure import Row
 
-BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {"encode": encode.run, "evacuate": evacuate.run}
+BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
+    "encode": encode.run,
+    "evacuate": evacuate.run,
+    "install": install.run,
+    "reconcile": reconcile.run,
+    "link_down": link_down.run,
+    "punt": punt.run,
+}
 
 
 def main(names: list[str]) -> int:

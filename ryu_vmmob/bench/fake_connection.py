@@ -116,6 +116,11 @@ class FakeSwitch:
         if self.connection is not None:
             self.connection.lose()
 
+    def say(self, data: bytes) -> None:
+        """Send bytes that nobody asked for, if there is a connection."""
+        if self.connection is not None:
+            self.connection.write(data)
+
     def restart(self) -> None:
         """Lose power: the connection and everything in the tables."""
         self.tables.clear()
@@ -162,7 +167,7 @@ class Connection(asyncio.Protocol):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._switch.connection = self
         self._switch.connections += 1
-        self._write(_HEADER.pack(self._switch.behaviour.version, HELLO, 8, 1))
+        self.write(_HEADER.pack(self._switch.behaviour.version, HELLO, 8, 1))
 
     def data_received(self, data: bytes) -> None:
         """Hear the controller."""
@@ -196,7 +201,7 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.pause_reading()
         while self._late and self._late[0][0] <= now:
-            self._write(self._late.popleft()[1])
+            self.write(self._late.popleft()[1])
         for kind, rate, make in (
             ("errors", behaviour.errors, self._error_flood),
             ("packets", behaviour.packet_ins, self._packet_in),
@@ -204,7 +209,7 @@ class Connection(asyncio.Protocol):
             self._owed[kind] = min(self._owed.get(kind, 0.0) + rate * TICK, rate)
             if (number := int(self._owed[kind])) and self._transport.get_write_buffer_size() < _MAX_UNSENT:
                 self._owed[kind] -= number
-                self._write(make() * number)
+                self.write(make() * number)
 
     # Inside
 
@@ -222,7 +227,8 @@ class Connection(asyncio.Protocol):
                 break
         del buffer[:offset]
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless it is over."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -235,7 +241,7 @@ class Connection(asyncio.Protocol):
             due = asyncio.get_running_loop().time() + behaviour.delay
             self._late.append((max(due, self._late[-1][0]) if self._late else due, data))
         else:
-            self._write(data)
+            self.write(data)
 
     def _refuse(self, message: bytes, why: Refused) -> None:
         self._answer(ERROR, int.from_bytes(message[4:8], "big"), struct.pack("!HH", why.type, why.code) + message[:64])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,13 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+def row(case: str, what: str, unit: str, values: Sequence[float], more_is_better: bool = False) -> Row:
+    """The median and both extremes of several runs."""
+    low, high = min(values), max(values)
+    best, worst = (high, low) if more_is_better else (low, high)
+    return Row(case, what, unit, statistics.median(values), best, worst, len(values))
 
 
 @dataclass(frozen=True, slots=True)

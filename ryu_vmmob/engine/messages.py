@@ -7,6 +7,7 @@ of it at once; without bundles the order itself keeps every packet served.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fault
@@ -31,7 +32,9 @@ def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
     for group in delta.groups_changed:
         yield Message(wire.group_modify(group, next_xid()), group)
     # Where a switch has no bundles: policies stand before the way to where they hold is open.
-    for flow in sorted(delta.flows, key=lambda flow: flow.table not in SHARED):
+    policies = [flow for flow in delta.flows if flow.table.id in _POLICY_TABLES]
+    others = (flow for flow in delta.flows if flow.table.id not in _POLICY_TABLES) if policies else delta.flows
+    for flow in chain(policies, others):
         yield Message(wire.flow_add(flow, next_xid()), flow)
 
 

@@ -144,8 +144,8 @@ def test_a_group_described_by_a_switch_compares_with_ours(number: int, kind: Gro
 
 @given(matches())
 def test_the_order_of_a_match_is_that_of_the_fields(rows: Match) -> None:
-    orders = [FIELDS[name].order for name, _, _ in rows]
-    assert orders == sorted(orders)
+    places = [FIELDS[name].place for name, _, _ in rows]
+    assert places == sorted(places)
     flow = Flow(TABLES[0], 1, rows)
     assert match_of(read(wire.flow_add(flow, 1)).match) == {name: (value, mask) for name, value, mask in rows}
 

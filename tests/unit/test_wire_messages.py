@@ -363,9 +363,9 @@ def test_a_meter_is_made_and_then_changed(meter: Meter) -> None:
 
 @pytest.mark.parametrize("name", ["nw_ttl", "tcp_flags"])
 def test_the_fields_of_open_vswitch_by_their_own_numbers(name: str) -> None:
-    """NXM_NX_IP_TTL and NXM_NX_TCP_FLAGS, as ovs-fields(7) has them."""
-    header = {"nw_ttl": 0x00013A01, "tcp_flags": 0x00014402}[name]
-    assert FIELDS[name].header() == header.to_bytes(4, "big")
+    """NXM_NX_IP_TTL and, as OpenFlow 1.3 has it, ONFOXM_ET_TCP_FLAGS (ovs-fields(7))."""
+    header = {"nw_ttl": "00013a01", "tcp_flags": "ffff5406 4f4e4600"}[name]
+    assert FIELDS[name].header() == bytes.fromhex(header)
 
 
 def test_requests_for_flows_and_groups() -> None:

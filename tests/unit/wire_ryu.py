@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -47,7 +48,7 @@ def field_name(name: str) -> str:
 
 def ryu_name(name: str) -> str:
     """Ryu's name of a field of ours."""
-    return "tcp_flags_nxm" if name == "tcp_flags" else name
+    return name
 
 
 def match_of(ryu_match: Any) -> dict[str, tuple[int, int | None]]:
@@ -158,8 +159,14 @@ def ryu_flow_mod(flow: Flow) -> Any:
     return PARSER.OFPFlowMod(
         DESC, cookie=flow.cookie, table_id=flow.table.id, command=OFP.OFPFC_ADD, priority=flow.priority,
         buffer_id=OFP.OFP_NO_BUFFER, out_port=OFP.OFPP_ANY, out_group=OFP.OFPG_ANY,
-        match=PARSER.OFPMatch(**rows), instructions=instructions,
+        match=in_this_order(rows), instructions=instructions,
     )  # fmt: skip
+
+
+def in_this_order(rows: Mapping[str, Any]) -> Any:
+    """A match of Ryu's with its fields as they stand here; by itself it sorts them by number."""
+    plain = PARSER.OFPMatch(**rows)
+    return PARSER.OFPMatch(_ordered_fields=[(name, plain[name]) for name in rows])
 
 
 def serialised(message: Any, xid: int) -> bytes:
