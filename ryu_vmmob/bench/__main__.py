@@ -10,10 +10,17 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ryu_vmmob.bench import encode, evacuate
+from ryu_vmmob.bench import encode, evacuate, loads, moves, storms
 from ryu_vmmob.bench.measure import Row
 
-BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {"encode": encode.run, "evacuate": evacuate.run}
+BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
+    "encode": encode.run,
+    "evacuate": evacuate.run,
+    "move": moves.move,
+    "move_wide": moves.move_wide,
+    "load": loads.load,
+    "storm": storms.storm,
+}
 
 
 def main(names: list[str]) -> int:

@@ -120,6 +120,10 @@ class Site:
         self.until_in_step()
         return time.monotonic() - began
 
+    def slowest_echo(self) -> float:
+        """Seconds that the slowest answer to a fake switch's echo request took, since they forgot the others."""
+        return max(row["echoes"]["slowest"] for row in self.fakes.state().values())
+
     def memory(self, what: str) -> int:
         """Bytes of the controller's memory: ``VmRSS`` now, ``VmHWM`` the most there ever was (proc_pid_status(5))."""
         text = Path(f"/proc/{self.controller.pid}/status").read_text()

@@ -1,0 +1,90 @@
+"""One move, seen from who asks for it: REST call to all switches having confirmed, and to ``committed``.
+
+`move`: three bridges of a real ``ovs-vswitchd``, and more and more VMs elsewhere in the fabric. `move_wide`: fake switches, and
+a CUG at more and more of them. The VM goes to another ToR where its CUG is; activation is requested as soon as it is prepared.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ryu_vmmob.bench import fabrics
+from ryu_vmmob.bench.fabrics import Crowd
+from ryu_vmmob.bench.measure import Row
+from ryu_vmmob.bench.site import SECONDS, Site
+
+SIZES: Final = (10, 1000, 5000, 10000, 100000)
+EDGES: Final = (10, 100, 1000)
+RUNS: Final = 50
+_TOGETHER: Final = 50
+_ROWS: Final = 2000
+
+
+class Times(NamedTuple):
+    """Seconds of one move since it was asked for, and how many switches had something to do for it before it was prepared."""
+
+    prepared: float
+    committed: float
+    switches: int
+
+
+def move(sizes: Sequence[int] = SIZES, runs: int = RUNS) -> Iterator[Row]:
+    """With so many VMs there, in one routing domain. Raises RuntimeError when a move does not come to its end."""
+    for vms in sizes:
+        crowd = Crowd(3, vms, min(vms, _TOGETHER), 3, routed=True)
+        with Site(fabrics.row_of_three(), real=True) as site:
+            site.load(crowd, _ROWS)
+            times = measured(site, crowd, runs)
+        what = "a VM moves among three bridges of a real Open vSwitch"
+        yield from rows(f"{vms:,} VMs", what, times)
+
+
+def move_wide(edges: Sequence[int] = EDGES, runs: int = RUNS) -> Iterator[Row]:
+    """A CUG of two VMs at each of so many edges, with fake switches."""
+    for tors in edges:
+        crowd = Crowd(tors, 2 * tors, 2 * tors, tors)
+        with Site(fabrics.leaf_spine(tors), real=False) as site:
+            site.load(crowd, _ROWS)
+            times = measured(site, crowd, runs)
+        what = "a VM moves whose CUG is at so many edges of fake switches"
+        yield from rows(f"{tors:,} edges", what, times)
+        each = [row.prepared / row.switches for row in times]
+        yield row(f"{tors:,} edges: prepared, for each switch concerned", what, each, "ms", 1e3)
+
+
+def measured(site: Site, crowd: Crowd, runs: int) -> list[Times]:
+    """Moves of VMs chosen by chance, one after another, each when all switches are in step again."""
+    chance = random.Random(1)  # noqa: S311 - a choice, no secret
+    site.until_in_step()
+    return [_one(site, crowd, number) for number in chance.choices(range(crowd.vms), k=runs)]
+
+
+def _one(site: Site, crowd: Crowd, number: int) -> Times:
+    vm = f"vm-{number}"
+    here = site.client.get(f"/v1/vms/{vm}")["server"]
+    to = next(name for name in (crowd.other(number), fabrics.server_name(*crowd.place(number))) if name != here)
+    began = time.perf_counter()
+    asked = site.client.post("/v1/migrations", {"vm": vm, "to": to, "activate_on": "request"}, wait=SECONDS)
+    prepared = time.perf_counter()
+    ended = site.client.post(f"/v1/migrations/{asked['id']}/activate", wait=SECONDS)
+    committed = time.perf_counter()
+    if (asked["state"], ended["state"]) != ("prepared", "committed"):
+        raise RuntimeError(f"the move of {vm} came to {asked['state']}, then to {ended['state']}")
+    site.until_in_step()
+    return Times(prepared - began, committed - began, len(asked["timeline"][0]["flow_mods"]))
+
+
+def rows(case: str, what: str, times: Sequence[Times]) -> Iterator[Row]:
+    """Milliseconds to both ends."""
+    yield row(f"{case}: prepared", what, [row.prepared for row in times], "ms", 1e3)
+    yield row(f"{case}: committed", what, [row.committed for row in times], "ms", 1e3)
+
+
+def row(case: str, what: str, values: Sequence[float], unit: str, scale: float = 1.0) -> Row:
+    """Values of several runs, the least of which is the best."""
+    scaled = [scale * value for value in values]
+    return Row(case, what, unit, statistics.median(scaled), min(scaled), max(scaled), len(scaled))
