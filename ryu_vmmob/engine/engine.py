@@ -21,7 +21,7 @@ from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
-from ryu_vmmob.engine.follow import FollowUps
+from ryu_vmmob.engine.follow import FollowUps, in_one_write
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
@@ -275,8 +275,11 @@ class Engine:
             self._store.look()
             while self._look_again:
                 self._look_again = False
-                for command in self._follow_ups.due(self.state, self.fleet, self._clock(), everything=everything):
-                    self._follow(command)
+                due = self._follow_ups.due(self.state, self.fleet, self._clock(), everything=everything)
+                for commands in in_one_write(due):
+                    if not self._follow(*commands) and len(commands) > 1:
+                        for command in commands:
+                            self._follow(command)
                 everything = False
                 for id_ in sorted(self._follow_ups.batches):
                     self._give_turns(id_)
@@ -285,9 +288,10 @@ class Engine:
             self._progressing = False
         self.on_progress()
 
-    def _follow(self, command: Command) -> None:
+    def _follow(self, *commands: Command) -> bool:
+        """Whether it could be done."""
         try:
-            self.execute(command)
+            self.execute(*commands)
         except Refusal:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False
@@ -296,6 +300,9 @@ class Engine:
             # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
             self._look_again = False
             self._follow_ups.failed()
+        else:
+            return True
+        return False
 
     def _give_turns(self, batch: str) -> None:
         try:

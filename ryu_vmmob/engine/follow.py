@@ -7,7 +7,7 @@ second or so all of them are looked at, for time passes by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
@@ -85,6 +85,16 @@ class FollowUps:
             self._touched.add(id_)
             for switch in row.switches:
                 self._of_switch.setdefault(switch, set()).add(id_)
+
+
+def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
+    """What is due, and of it together what switches are sent nothing for: migrations that are prepared.
+
+    Each write waits for the disk, and switches confirm many migrations at once. All others go by themselves, because the
+    messages that a change costs are told of each migration.
+    """
+    ready: list[Command] = [command for command in due if isinstance(command, Prepared)]
+    return [*([ready] if ready else []), *([command] for command in due if not isinstance(command, Prepared))]
 
 
 def pending(fleet: Fleet, names: Iterable[str], revision: int) -> list[str]:
