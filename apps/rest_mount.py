@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from ryu.app.wsgi import ControllerBase, WSGIApplication
 
 from ryu_vmmob.apps.event_socket import EventSocket
-from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.engine.events import Cursor
 from ryu_vmmob.rest.events import WEBSOCKET
-
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""They take little, and somebody looks at a clock or a screen meanwhile: they do not queue behind what is to be changed."""
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -23,8 +19,6 @@ def mount(server: WSGIApplication, application: WsgiApp) -> None:
 
     class Everything(ControllerBase):  # type: ignore[misc]
         def __call__(self, request: Any) -> Any:
-            if request.method not in _READS:
-                TURNS.take()
             cursors: list[Cursor] = []
             request.environ[WEBSOCKET] = cursors.append
             response = request.get_response(application)

@@ -19,6 +19,7 @@ from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
 from ryu_vmmob.flows.ports import tags_at
 from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
 from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
 from ryu_vmmob.model.state import Member, State
@@ -32,13 +33,14 @@ class Recompute:
     """One plan in the making: from the state ``before`` (None: nothing yet), where objects contribute as ``where`` says."""
 
     def __init__(
-        self, before: State | None, where: Callable[[Key], frozenset[str]], change: Change, plan: Plan
+        self, before: State | None, where: Callable[[Key], frozenset[str]], change: Change, plan: Plan, breath: Breath
     ) -> None:
         self.before = before
         self.state = change.state
         self.change = change
         self._where = where
         self._plan = plan
+        self._breath = breath
         self._vms = frozenset(name for name in change.vms if self._differs(name))
 
     def everything(self) -> None:
@@ -68,6 +70,7 @@ class Recompute:
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made
+        self._breath.worked()
 
     def _gone(self, key: Key, kept: Iterable[str] = ()) -> None:
         for switch in self._where(key) - frozenset(kept):

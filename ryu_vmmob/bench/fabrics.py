@@ -25,7 +25,10 @@ _BITS: Final = 11
 
 
 class Crowd(NamedTuple):
-    """``vms`` in CUGs of ``together`` each, every CUG on ``spread`` ToRs that follow each other; ``routed``: in one routing domain."""
+    """``vms`` in CUGs of ``together`` each, every CUG on ``spread`` ToRs that follow each other.
+
+    ``routed``: all in one routing domain.
+    """
 
     tors: int
     vms: int
@@ -39,7 +42,7 @@ class Crowd(NamedTuple):
         return (cug * self.spread + member % self.spread) % self.tors, (cug + member // self.spread) % SERVERS
 
     def other(self, number: int) -> str:
-        """A server for a VM to move to: at another ToR where its CUG is, if it is at several, and then at one where it is not."""
+        """A server for a VM to move to: at the next ToR, where its CUG is as well unless its VM is at the last one."""
         tor, server = self.place(number)
         return server_name((tor + 1) % self.tors, server)
 

@@ -85,7 +85,7 @@ class Behaviour:
 
 @dataclass(slots=True)
 class Echoes:
-    """How long answers to a switch's echo requests took, in seconds. A request that is still open counts with its age so far."""
+    """How long answers to a switch's echo requests took, in seconds. An open request counts with its age so far."""
 
     asked: float | None = None
     """When the open request was sent, by the loop's clock."""

@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 from ryu_vmmob.bench import fabrics
 from ryu_vmmob.client import Client
@@ -31,19 +31,20 @@ class FakeProcess:
     def __init__(self, port: int, count: int) -> None:
         command = [sys.executable, "-m", "ryu_vmmob.bench.fake_switch", "--connect", f"127.0.0.1:{port}", "--count", str(count)]
         command += ["--set", "remembers", "False", "--set", "echo", "1.0"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(  # noqa: S603 - a command of our own
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._in, self._out = cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
 
     def say(self, line: str) -> None:
         """See `fake_process`."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        self._in.write(line + "\n")
+        self._in.flush()
 
     def state(self) -> dict[str, Any]:
         """What each of them has, by its dpid as text. Raises RuntimeError when the process is gone."""
-        assert self._process.stdout is not None
         self.say("state")
-        line = self._process.stdout.readline()
+        line = self._out.readline()
         if not line:
             raise RuntimeError("the fake switches are gone")
         found: dict[str, Any] = json.loads(line)

@@ -10,8 +10,8 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
+from ryu_vmmob.model.breath import Breath, no_pause
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
     Activate,
@@ -107,6 +108,10 @@ class Engine:
         self.arrivals = Arrivals(self)
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
+        self.alone: AbstractContextManager[object] = nullcontext()
+        """Entered while a command is carried out; the same command may enter it again. Others wait here in its pauses."""
+        self.pause: Callable[[], None] = no_pause
+        """Called now and then while a long command is worked out, of which nothing stands yet."""
         self.on_question: Callable[[str], None] = lambda vm: None
         """Called to have a VM asked, at its placement, whether it is there (`punt.ask_vm`)."""
 
@@ -127,13 +132,17 @@ class Engine:
 
         Raises Refusal, or StoreError when the store did not take it; the state is then what it was.
         """
-        before = self.state
-        change = apply(before, *commands, now=self._clock())
+        with self.alone:
+            return self._execute(commands)
+
+    def _execute(self, commands: Sequence[Command]) -> Ticket:
+        before, breath = self.state, Breath(self.pause)
+        change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
             # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
             late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision)]
             return Ticket(before.revision, tuple(sorted(late)), before)
-        plan = self.desired.plan(change)
+        plan = self.desired.plan(change, breath)
         self._refuse_overcharge(plan, commands)
         change = self._with_acknowledgements(_with_counts(change, plan))
         plan.state = change.state
@@ -169,9 +178,11 @@ class Engine:
 
     def dry_run(self, *commands: Command) -> State:
         """The state that ``commands`` would make. Raises Refusal; changes nothing."""
-        change = apply(self.state, *commands, now=self._clock())
-        self._refuse_overcharge(self.desired.plan(change), commands)
-        return change.state
+        with self.alone:
+            breath = Breath(self.pause)
+            change = apply(self.state, *commands, now=self._clock(), breath=breath)
+            self._refuse_overcharge(self.desired.plan(change, breath), commands)
+            return change.state
 
     def fabric_replaced(self, fabric: Fabric) -> FabricReplaced:
         """The command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
@@ -320,7 +331,8 @@ class Engine:
     def links_seen(self, down: frozenset[str]) -> None:
         """The links that are down now, by name."""
         if down != self.state.links_down:
-            self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
+            with self.alone:
+                self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
             self.progress()
 
     def externals_seen(self, down: frozenset[str]) -> None:

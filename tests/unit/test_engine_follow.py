@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from ryu_vmmob.engine.engine import Ticket
 from ryu_vmmob.engine.fleet import Fault
-from ryu_vmmob.model.commands import Activate, Commit, DeleteVm
+from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.model.refusal import conflict
 from tests.unit.core_support import (
     LATER,
     LEFT_A,
@@ -36,6 +38,45 @@ def test_prepared_when_all_have_confirmed_and_not_before() -> None:
     made.take("tor-a")
     assert phase(made) is Phase.PREPARED
     assert made.engine.migration_switches(migration(made)).pending == []
+
+
+def test_what_becomes_prepared_together_is_one_write_and_each_is_told() -> None:
+    made = racks()
+    moves = [replace(MOVE, id=f"m{number}", vm=f"web{number}") for number in (1, 2)]
+    for move in moves:
+        made.engine.execute(move)
+    commits = made.store.commits
+    made.confirm()
+    assert [phase(made, move.id) for move in moves] == [Phase.PREPARED] * 2
+    assert made.store.commits == commits + 1
+    rows = [migration(made, move.id) for move in moves]
+    assert [row.timeline[-1].flow_mods for row in rows] == [{}, {}]
+    told = [row.event.data["id"] for row in made.engine.events.newest(["migration.prepared"], 10)]
+    assert sorted(told) == ["m1", "m2"]
+
+
+def test_one_that_cannot_go_on_keeps_no_other() -> None:
+    """Together they are refused; each by itself, only one is."""
+    made = racks()
+    moves = [replace(MOVE, id=f"m{number}", vm=f"web{number}") for number in (1, 2)]
+    for move in moves:
+        made.engine.execute(move)
+    execute, asked = made.engine.execute, []
+
+    def refuse(*commands: Command) -> Ticket:
+        asked.append([command.id for command in commands if isinstance(command, Prepared)])
+        if any(isinstance(command, Prepared) and command.id == "m1" for command in commands):
+            raise conflict("not this one")
+        return execute(*commands)
+
+    made.engine.execute = refuse  # type: ignore[method-assign]
+    made.take()
+    assert phase(made, "m2") is Phase.PREPARED
+    assert asked[:3] == [["m1", "m2"], ["m1"], ["m2"]]
+    assert phase(made, "m1") is Phase.PREPARING
+    made.engine.execute = execute  # type: ignore[method-assign]
+    made.engine.progress()
+    assert phase(made, "m1") is Phase.PREPARED
 
 
 def test_a_step_that_needs_no_switch_goes_on_at_once() -> None:
