@@ -123,7 +123,7 @@ class Site:
 
     def slowest_echo(self) -> float:
         """Seconds that the slowest answer to a fake switch's echo request took, since they forgot the others."""
-        return max(row["echoes"]["slowest"] for row in self.fakes.state().values())
+        return max(float(row["echoes"]["slowest"]) for row in self.fakes.state().values())
 
     def memory(self, what: str) -> int:
         """Bytes of the controller's memory: ``VmRSS`` now, ``VmHWM`` the most there ever was (proc_pid_status(5))."""

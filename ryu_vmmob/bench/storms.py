@@ -130,7 +130,7 @@ class Reader:
 
 
 def _read(url: str, paths: list[str], over: Any, results: Any) -> None:
-    client, times = Client(url, timeout=SECONDS), []
+    client, times = Client(url, timeout=SECONDS), list[float]()
     client.get(paths[0])
     results.put(None)
     number = 0

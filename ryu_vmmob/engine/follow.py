@@ -94,7 +94,8 @@ def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
     messages that a change costs are told of each migration.
     """
     ready: list[Command] = [command for command in due if isinstance(command, Prepared)]
-    return [*([ready] if ready else []), *([command] for command in due if not isinstance(command, Prepared))]
+    alone: list[list[Command]] = [[command] for command in due if not isinstance(command, Prepared)]
+    return [ready, *alone] if ready else alone
 
 
 def pending(fleet: Fleet, names: Iterable[str], revision: int) -> list[str]:

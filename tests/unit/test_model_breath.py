@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.breath import ENOUGH, Breath
+from ryu_vmmob.model.commands import Command
 from tests.unit.core_support import MOVE, cug, nic, racks, vm
 
 
@@ -25,7 +26,7 @@ def test_a_long_command_pauses_before_anything_stands() -> None:
     before, seen = made.engine.state, []
     made.engine.pause = lambda: seen.append((made.engine.state is before, made.engine.fleet.revision == before.revision))
     vms = [vm(f"m{n}", "a1", nic(n, "many", 9)) for n in range(2, 250)]
-    commands = [cug("many", 9), *vms, vm("far", "b1", nic(250, "many", 9))]
+    commands: list[Command] = [cug("many", 9), *vms, vm("far", "b1", nic(250, "many", 9))]
     made.engine.execute(*commands)
     assert len(seen) >= len(commands) * 3 // ENOUGH
     assert all(row == (True, True) for row in seen)
