@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob.bench import fabrics
 from ryu_vmmob.bench.fabrics import Crowd
 from ryu_vmmob.bench.measure import Row
-from ryu_vmmob.bench.site import SECONDS, Site
+from ryu_vmmob.bench.rig import SECONDS, Rig
 
 SIZES: Final = (10, 1000, 5000, 10000, 100000)
 EDGES: Final = (10, 100, 1000)
@@ -30,15 +30,17 @@ class Times(NamedTuple):
     prepared: float
     committed: float
     switches: int
+    processor: float
+    """Seconds of the controller's processor time, to ``committed``."""
 
 
 def move(sizes: Sequence[int] = SIZES, runs: int = RUNS) -> Iterator[Row]:
     """With so many VMs there, in one routing domain. Raises RuntimeError when a move does not come to its end."""
     for vms in sizes:
         crowd = Crowd(3, vms, min(vms, _TOGETHER), 3, routed=True)
-        with Site(fabrics.row_of_three(), real=True) as site:
-            site.load(crowd, _ROWS)
-            times = measured(site, crowd, runs)
+        with Rig(fabrics.row_of_three(), real=True) as rig:
+            rig.load(crowd, _ROWS)
+            times = measured(rig, crowd, runs)
         what = "a VM moves among three bridges of a real Open vSwitch"
         yield from rows(f"{vms:,} VMs", what, times)
 
@@ -47,42 +49,44 @@ def move_wide(edges: Sequence[int] = EDGES, runs: int = RUNS) -> Iterator[Row]:
     """A CUG of two VMs at each of so many edges, with fake switches."""
     for tors in edges:
         crowd = Crowd(tors, 2 * tors, 2 * tors, tors)
-        with Site(fabrics.leaf_spine(tors), real=False) as site:
-            site.load(crowd, _ROWS)
-            times = measured(site, crowd, runs)
+        with Rig(fabrics.leaf_spine(tors), real=False) as rig:
+            rig.load(crowd, _ROWS)
+            times = measured(rig, crowd, runs)
         what = "a VM moves whose CUG is at so many edges of fake switches"
         yield from rows(f"{tors:,} edges", what, times)
         each = [row.committed / row.switches for row in times]
         yield row(f"{tors:,} edges: committed, for each switch concerned", what, each, "ms", 1e3)
 
 
-def measured(site: Site, crowd: Crowd, runs: int) -> list[Times]:
+def measured(rig: Rig, crowd: Crowd, runs: int) -> list[Times]:
     """Moves of VMs chosen by chance, one after another, each when all switches are in step again."""
     chance = random.Random(1)  # noqa: S311 - a choice, no secret
-    site.until_in_step()
-    return [_one(site, crowd, number) for number in chance.choices(range(crowd.vms), k=runs)]
+    rig.until_in_step()
+    return [_one(rig, crowd, number) for number in chance.choices(range(crowd.vms), k=runs)]
 
 
-def _one(site: Site, crowd: Crowd, number: int) -> Times:
+def _one(rig: Rig, crowd: Crowd, number: int) -> Times:
     vm = f"vm-{number}"
-    here = site.client.get(f"/v1/vms/{vm}")["server"]
+    here = rig.client.get(f"/v1/vms/{vm}")["server"]
     to = next(name for name in (crowd.other(number), fabrics.server_name(*crowd.place(number))) if name != here)
-    began = time.perf_counter()
-    asked = site.client.post("/v1/migrations", {"vm": vm, "to": to, "activate_on": "request"}, wait=SECONDS)
+    used, began = rig.processor_time(), time.perf_counter()
+    asked = rig.client.post("/v1/migrations", {"vm": vm, "to": to, "activate_on": "request"}, wait=SECONDS)
     prepared = time.perf_counter()
-    ended = site.client.post(f"/v1/migrations/{asked['id']}/activate", wait=SECONDS)
+    ended = rig.client.post(f"/v1/migrations/{asked['id']}/activate", wait=SECONDS)
     committed = time.perf_counter()
+    used = rig.processor_time() - used
     if (asked["state"], ended["state"]) != ("prepared", "committed"):
         raise RuntimeError(f"the move of {vm} came to {asked['state']}, then to {ended['state']}")
-    site.until_in_step()
+    rig.until_in_step()
     concerned = {switch for entry in ended["timeline"] for switch in entry["flow_mods"]}
-    return Times(prepared - began, committed - began, len(concerned))
+    return Times(prepared - began, committed - began, len(concerned), used)
 
 
 def rows(case: str, what: str, times: Sequence[Times]) -> Iterator[Row]:
-    """Milliseconds to both ends."""
+    """Milliseconds to both ends, and of the controller's processor time."""
     yield row(f"{case}: prepared", what, [row.prepared for row in times], "ms", 1e3)
     yield row(f"{case}: committed", what, [row.committed for row in times], "ms", 1e3)
+    yield row(f"{case}: controller", "processor time of a move", [row.processor for row in times], "ms", 1e3)
 
 
 def row(case: str, what: str, values: Sequence[float], unit: str, scale: float = 1.0) -> Row:

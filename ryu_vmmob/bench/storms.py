@@ -17,7 +17,7 @@ from ryu_vmmob.bench import fabrics
 from ryu_vmmob.bench.fabrics import Crowd
 from ryu_vmmob.bench.measure import Row
 from ryu_vmmob.bench.moves import row
-from ryu_vmmob.bench.site import SECONDS, Site
+from ryu_vmmob.bench.rig import SECONDS, Rig
 from ryu_vmmob.client import Client
 
 CROWD: Final = Crowd(100, 100_000, 100, 10)
@@ -35,17 +35,17 @@ def storm(crowd: Crowd = CROWD, moves: int = MOVES, runs: int = RUNS) -> Iterato
     rates, prepared, reads, late = [], [], [], []
     chance = random.Random(1)  # noqa: S311 - a choice, no secret
     chosen = iter(chance.sample(range(crowd.vms), k=moves * runs))
-    with Site(fabrics.leaf_spine(crowd.tors), real=False) as site:
-        site.load(crowd, _ROWS)
+    with Rig(fabrics.leaf_spine(crowd.tors), real=False) as rig:
+        rig.load(crowd, _ROWS)
         for _ in range(runs):
             vms = [next(chosen) for _ in range(moves)]
-            site.fakes.say("all forget_echoes")
-            with Reader(site.client.url, [f"/v1/vms/vm-{number}" for number in vms]) as reader:
-                seconds, each = _one(site, crowd, vms)
+            rig.fakes.say("all forget_echoes")
+            with Reader(rig.client.url, [f"/v1/vms/vm-{number}" for number in vms]) as reader:
+                seconds, each = _one(rig, crowd, vms)
             rates.append(moves / seconds)
             prepared.append(percentile(each, 95))
             reads.append(percentile(reader.times, 95))
-            late.append(site.slowest_echo())
+            late.append(rig.slowest_echo())
     case = f"{moves:,} at once, {crowd.vms:,} VMs"
     what = f"migrations asked for over {CONNECTIONS} connections, {crowd.tors} fake switches"
     rate = row(f"{case}: rate", what, rates, "migrations per second prepared")
@@ -55,7 +55,7 @@ def storm(crowd: Crowd = CROWD, moves: int = MOVES, runs: int = RUNS) -> Iterato
     yield row(f"{case}: slowest echo reply", "each switch asks every second", late, "ms", 1e3)
 
 
-def _one(site: Site, crowd: Crowd, vms: Sequence[int]) -> tuple[float, list[float]]:
+def _one(rig: Rig, crowd: Crowd, vms: Sequence[int]) -> tuple[float, list[float]]:
     """Seconds until all are prepared, and those that each took since it was asked for."""
     asked: dict[str, float] = {}
     faults: list[Exception] = []
@@ -64,7 +64,7 @@ def _one(site: Site, crowd: Crowd, vms: Sequence[int]) -> tuple[float, list[floa
         waiting.put(number)
 
     def work() -> None:
-        client = Client(site.client.url, timeout=SECONDS)
+        client = Client(rig.client.url, timeout=SECONDS)
         try:
             while True:
                 number = waiting.get_nowait()
@@ -84,16 +84,16 @@ def _one(site: Site, crowd: Crowd, vms: Sequence[int]) -> tuple[float, list[floa
         thread.join()
     if faults:
         raise RuntimeError(f"a migration was not taken: {faults[0]}") from faults[0]
-    ready = _until_prepared(site, asked)
+    ready = _until_prepared(rig, asked)
     return max(ready.values()) - began, [ready[id_] - then for id_, then in asked.items()]
 
 
-def _until_prepared(site: Site, ids: dict[str, float]) -> dict[str, float]:
+def _until_prepared(rig: Rig, ids: dict[str, float]) -> dict[str, float]:
     """When each was prepared, in seconds since the epoch."""
     deadline = time.monotonic() + SECONDS
     while True:
-        site.until_in_step()
-        rows = {row["id"]: row for row in site.client.get("/v1/migrations")["items"] if row["id"] in ids}
+        rig.until_in_step()
+        rows = {row["id"]: row for row in rig.client.get("/v1/migrations")["items"] if row["id"] in ids}
         if states := {row["state"] for row in rows.values()} - {"prepared", "preparing"}:
             raise RuntimeError(f"migrations came to {', '.join(sorted(states))}")
         if all(row["state"] == "prepared" for row in rows.values()):

@@ -6,14 +6,15 @@ import pytest
 
 from ryu_vmmob.bench import fabrics, loads, moves, storms
 from ryu_vmmob.bench.fabrics import Crowd
-from ryu_vmmob.bench.site import Site
+from ryu_vmmob.bench.rig import Rig
 
 
 def test_moves_among_real_bridges() -> None:
     rows = list(moves.move(sizes=(6,), runs=2))
-    assert [row.case for row in rows] == ["6 VMs: prepared", "6 VMs: committed"]
-    prepared, committed = rows
+    assert [row.case for row in rows] == ["6 VMs: prepared", "6 VMs: committed", "6 VMs: controller"]
+    prepared, committed, controller = rows
     assert 0 < prepared.median < committed.median
+    assert 0 < controller.median < committed.median
     assert prepared.runs == 2
 
 
@@ -38,11 +39,11 @@ def test_a_storm() -> None:
 def test_a_site_holds_what_was_loaded() -> None:
     """41 ToRs: there is a core above the spines, and moves go over it."""
     crowd = Crowd(41, 82, 82, 41)
-    with Site(fabrics.leaf_spine(41), real=False) as site:
-        site.load(crowd, 20)
-        assert len(site.client.get("/v1/vms")["items"]) == 82
-        assert len(site.fakes.state()) == 44
-        (time,) = moves.measured(site, crowd, 1)
+    with Rig(fabrics.leaf_spine(41), real=False) as rig:
+        rig.load(crowd, 20)
+        assert len(rig.client.get("/v1/vms")["items"]) == 82
+        assert len(rig.fakes.state()) == 44
+        (time,) = moves.measured(rig, crowd, 1)
     assert time.switches == 44, "one CUG at all edges: every switch hears of the move"
 
 

@@ -56,8 +56,8 @@ class FakeProcess:
         self._process.communicate()
 
 
-class Site:
-    """A controller and its switches, all in step when the site stands. Use it as a context manager.
+class Rig:
+    """A controller and its switches, all in step when it stands. Use it as a context manager.
 
     ``real``: bridges of an Open vSwitch of our own. Raises RuntimeError where that is not possible.
     """
@@ -67,7 +67,7 @@ class Site:
         self._real = real
         self._stack = ExitStack()
 
-    def __enter__(self) -> Site:
+    def __enter__(self) -> Rig:
         with ExitStack() as stack:
             self._start(stack)
             self._stack = stack.pop_all()
@@ -124,6 +124,11 @@ class Site:
     def slowest_echo(self) -> float:
         """Seconds that the slowest answer to a fake switch's echo request took, since they forgot the others."""
         return max(float(row["echoes"]["slowest"]) for row in self.fakes.state().values())
+
+    def processor_time(self) -> float:
+        """Seconds for which the controller's threads have been running (``schedstat``, proc(5)): of nobody else."""
+        threads = Path(f"/proc/{self.controller.pid}/task").glob("*/schedstat")
+        return sum(int(file.read_text().split()[0]) for file in threads) / 1e9
 
     def memory(self, what: str) -> int:
         """Bytes of the controller's memory: ``VmRSS`` now, ``VmHWM`` the most there ever was (proc_pid_status(5))."""
