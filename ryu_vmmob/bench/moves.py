@@ -32,6 +32,8 @@ class Times(NamedTuple):
     switches: int
     processor: float
     """Seconds of the controller's processor time, to ``committed``."""
+    disk: float
+    """Seconds of one durable write, just before."""
 
 
 def move(sizes: Sequence[int] = SIZES, runs: int = RUNS) -> Iterator[Row]:
@@ -69,6 +71,7 @@ def _one(rig: Rig, crowd: Crowd, number: int) -> Times:
     vm = f"vm-{number}"
     here = rig.client.get(f"/v1/vms/{vm}")["server"]
     to = next(name for name in (crowd.other(number), fabrics.server_name(*crowd.place(number))) if name != here)
+    disk = rig.durable_write()
     used, began = rig.processor_time(), time.perf_counter()
     asked = rig.client.post("/v1/migrations", {"vm": vm, "to": to, "activate_on": "request"}, wait=SECONDS)
     prepared = time.perf_counter()
@@ -79,14 +82,15 @@ def _one(rig: Rig, crowd: Crowd, number: int) -> Times:
         raise RuntimeError(f"the move of {vm} came to {asked['state']}, then to {ended['state']}")
     rig.until_in_step()
     concerned = {switch for entry in ended["timeline"] for switch in entry["flow_mods"]}
-    return Times(prepared - began, committed - began, len(concerned), used)
+    return Times(prepared - began, committed - began, len(concerned), used, disk)
 
 
 def rows(case: str, what: str, times: Sequence[Times]) -> Iterator[Row]:
-    """Milliseconds to both ends, and of the controller's processor time."""
+    """Milliseconds to both ends, of the controller's processor time, and of the disk: a whole move has four writes."""
     yield row(f"{case}: prepared", what, [row.prepared for row in times], "ms", 1e3)
     yield row(f"{case}: committed", what, [row.committed for row in times], "ms", 1e3)
     yield row(f"{case}: controller", "processor time of a move", [row.processor for row in times], "ms", 1e3)
+    yield row(f"{case}: disk", "one durable write of 4 KiB, for comparison", [row.disk for row in times], "ms", 1e3)
 
 
 def row(case: str, what: str, values: Sequence[float], unit: str, scale: float = 1.0) -> Row:

@@ -6,6 +6,7 @@ Needs the source tree; bridges need Open vSwitch besides. Everything is started 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -129,6 +130,15 @@ class Rig:
         """Seconds for which the controller's threads have been running (``schedstat``, proc(5)): of nobody else."""
         threads = Path(f"/proc/{self.controller.pid}/task").glob("*/schedstat")
         return sum(int(file.read_text().split()[0]) for file in threads) / 1e9
+
+    def durable_write(self) -> float:
+        """Seconds that the disk takes for a block of 4 KiB beside the controller's store: no command can be done sooner."""
+        with (self.controller.directory / "block").open("ab") as file:
+            began = time.perf_counter()
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+            return time.perf_counter() - began
 
     def memory(self, what: str) -> int:
         """Bytes of the controller's memory: ``VmRSS`` now, ``VmHWM`` the most there ever was (proc_pid_status(5))."""

@@ -11,8 +11,8 @@ from ryu_vmmob.bench.rig import Rig
 
 def test_moves_among_real_bridges() -> None:
     rows = list(moves.move(sizes=(6,), runs=2))
-    assert [row.case for row in rows] == ["6 VMs: prepared", "6 VMs: committed", "6 VMs: controller"]
-    prepared, committed, controller = rows
+    assert [row.case for row in rows] == [f"6 VMs: {what}" for what in ("prepared", "committed", "controller", "disk")]
+    prepared, committed, controller, _ = rows
     assert 0 < prepared.median < committed.median
     assert 0 < controller.median < committed.median
     assert prepared.runs == 2
