@@ -87,7 +87,7 @@ class Rig:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vmmob-bench-")))
         path = fabrics.write(self._fabric, directory)
         openflow, rest = free_ports(2)
-        settings = {"audit_interval": "0"}
+        settings = {"audit_interval": "0", "rest_rate": "0"}
         self.controller = Controller(path, directory, openflow_port=openflow, rest_port=rest, settings=settings)
         stack.enter_context(self.controller)
         if self._real:
