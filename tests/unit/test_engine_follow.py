@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ryu_vmmob.bench.fabrics import leaf_spine, write
 from ryu_vmmob.engine.engine import Ticket
 from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.fabric import load
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import conflict
@@ -26,6 +30,8 @@ from tests.unit.core_support import (
     two_racks,
     vm,
 )
+
+Has = Callable[[str, int], bool]
 
 
 def test_prepared_when_all_have_confirmed_and_not_before() -> None:
@@ -77,6 +83,34 @@ def test_one_that_cannot_go_on_keeps_no_other() -> None:
     made.engine.execute = execute  # type: ignore[method-assign]
     made.engine.progress()
     assert phase(made, "m1") is Phase.PREPARED
+
+
+def test_a_wide_move_costs_as_much_for_each_switch_however_many_there_are(tmp_path: Path) -> None:
+    """When all switches of a CUG confirm one after another, not each confirmation looks at all of them."""
+    asked = {}
+    for tors in (10, 40):
+        fabric = load(write(leaf_spine(tors), tmp_path))
+        vms = [vm(f"vm{n}", f"srv-{n}-0", nic(n + 10)) for n in range(tors)]
+        made = Site(fabric, cug(v6=False), *vms, vm("mover", "srv-0-1", nic(200)))
+        has, calls = made.engine.fleet.has, []
+
+        def counted(name: str, revision: int, has: Has = has, calls: list[str] = calls) -> bool:
+            calls.append(name)
+            return has(name, revision)
+
+        made.engine.fleet.has = counted  # type: ignore[method-assign]
+        made.engine.execute(replace(MOVE, vm="mover", to="srv-1-1"))
+        made.confirm()
+        calls.clear()
+        made.engine.execute(Activate("m1", made.now))
+        for name in [*fabric.switches] * 4:
+            taken = made.engine.fleet.take(name)
+            if taken is not None:
+                made.engine.fleet.confirm(name, taken[0])
+                made.engine.progress(everything=False)
+        assert phase(made) is Phase.COMMITTED
+        asked[tors] = len(calls) / tors
+    assert asked[40] < 1.5 * asked[10], asked
 
 
 def test_a_step_that_needs_no_switch_goes_on_at_once() -> None:
