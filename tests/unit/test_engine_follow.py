@@ -92,7 +92,7 @@ def test_a_wide_move_costs_as_much_for_each_switch_however_many_there_are(tmp_pa
         fabric = load(write(leaf_spine(tors), tmp_path))
         vms = [vm(f"vm{n}", f"srv-{n}-0", nic(n + 10)) for n in range(tors)]
         made = Site(fabric, cug(v6=False), *vms, vm("mover", "srv-0-1", nic(200)))
-        has, calls = made.engine.fleet.has, []
+        has, calls = made.engine.fleet.has, list[str]()
 
         def counted(name: str, revision: int, has: Has = has, calls: list[str] = calls) -> bool:
             calls.append(name)
