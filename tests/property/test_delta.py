@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from ryu_vmmob.engine.messages import additions, deletions
 from ryu_vmmob.flows.delta import Clash, Delta, SwitchTables, compose, difference
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Output, ToGroup, match
-from ryu_vmmob.flows.pipeline import TABLES, Table
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.segment import Entry
 
 Contents = dict[str, tuple[Entry, ...]]
@@ -59,7 +60,7 @@ def tables(*states: Contents) -> SwitchTables:
 def show(made: SwitchTables) -> tuple[dict[bytes, bytes], dict[int, bytes]]:
     """Place -> content, group -> content; the index of places is right, and the count of each table."""
     assert {hash(flow.key): cookie for cookie, flow in made.flows.items()} == made.keys
-    assert made.sizes == [sum(flow.table is table for flow in made.flows.values()) for table in TABLES]
+    assert +made.by_table == Counter(flow.table for flow in made.flows.values())
     return {row.key: row.body for row in made.flows.values()}, {number: row.body for number, row in made.groups.items()}
 
 

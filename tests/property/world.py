@@ -74,7 +74,6 @@ class World:
         desired = self.engine.desired.tables[name]
         self.sent[name] += len(desired.flows.keys() ^ tables.flows.keys())
         tables.flows, tables.groups, tables.keys = dict(desired.flows), dict(desired.groups), dict(desired.keys)
-        tables.sizes = list(desired.sizes)
         self.engine.fleet.confirm(name, revision)
 
     def waiting(self) -> list[str]:
