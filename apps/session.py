@@ -20,6 +20,7 @@ from ryu.lib import hub
 
 from ryu_vmmob import logs
 from ryu_vmmob.apps import auditing
+from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import Fault
@@ -168,9 +169,11 @@ class Session:
                 if time.monotonic() >= count:
                     self._count_refusals()
                     count = time.monotonic() + COUNT_INTERVAL
+                self._turn()  # deltas that come meanwhile go with this one
                 while (taken := self.engine.fleet.take(self.name)) is not None:
                     revision, delta = taken
                     self.bring(revision, delta)
+                    self._turn()
                 if self.engine.fleet.is_leaving(self.name):
                     raise Lost("it is no longer in the fabric, and has given up what it had of ours")
         except (Lost, wire.MalformedReply) as lost:
@@ -182,6 +185,12 @@ class Session:
 
     def _is_over(self) -> bool:
         return not self._alive
+
+    def _turn(self) -> None:
+        """Let others have theirs first. Raises Lost when the connection has ended meanwhile: another one may stand."""
+        TURNS.take()
+        if self._is_over():
+            raise Lost("the connection has ended")
 
     def _send_packets(self) -> None:
         """A green thread of its own: packets wait for no bundle, and a slow switch holds up nobody else's."""
@@ -221,6 +230,7 @@ class Session:
             self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
             self.log.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
+        self._turn()
         self.engine.fleet.confirm(self.name, revision, faults, told)
         self.engine.progress(everything=False)
 

@@ -33,6 +33,7 @@ from ryu_vmmob.apps.reading import error_text, packet_in
 from ryu_vmmob.apps.rounds import Rounds
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.apps.supervisor import tell_ready
+from ryu_vmmob.apps.turns import TURNS, Alone
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
@@ -92,12 +93,15 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             store = TimedStore(open_store(self.settings.store), time.perf_counter, self.metrics.stored)
             with undisturbed():
                 self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
+            alone = self.engine.alone = Alone()
+            self.engine.pause = TURNS.take
             self.waiting = Waiting(self.engine)
             self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
                 self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
                 troubles=self.engine.troubles, reload=self._file.reload, origins=self.settings.api_origins,
                 rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics,
+                turn=alone.turn,
             )  # fmt: skip
             rest_server.install(self.CONF, self.settings.rest)
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:

@@ -28,6 +28,7 @@ from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.plan import Key, Plan
 from ryu_vmmob.flows.recompute import Recompute
 from ryu_vmmob.flows.segment import Entry
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change, everything
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence
@@ -52,16 +53,20 @@ class Compiler:
         self._owners: dict[str, Counter[int]] = {}
         """By switch, how many owners each shared flow has (`delta.SHARED`)."""
 
-    def plan(self, change: Change) -> Plan:
-        """What a change means for the switches; it names what was touched since the state adopted last. Pure."""
-        plan = Plan(change.state)
-        Recompute(self._state, self.where, change, plan).everything()
+    def plan(self, change: Change, breath: Breath | None = None) -> Plan:
+        """What a change means for the switches; it names what was touched since the state adopted last. Pure.
+
+        Nothing may be adopted in the pauses of ``breath``.
+        """
+        plan, breath = Plan(change.state), breath or Breath()
+        Recompute(self._state, self.where, change, plan, breath).everything()
         by_switch: dict[str, list[tuple[tuple[Entry, ...], tuple[Entry, ...]]]] = {}
         for (switch, key), entries in plan.contributions.items():
             before = self._contributions.get(switch, {}).get(key, ())
             if before != entries:
                 by_switch.setdefault(switch, []).append((before, entries))
         for switch, pairs in by_switch.items():
+            breath.worked(len(pairs))
             delta = difference(pairs, self._owners.get(switch))
             plan.shares[switch] = shares(pairs)
             if switch in self.tables:

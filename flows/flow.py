@@ -111,7 +111,7 @@ class Flow:
     There are millions of them, so only the wire form is kept; all else is read back from it when somebody asks.
     """
 
-    __slots__ = ("_instructions", "_match", "cookie", "owner", "priority", "table")
+    __slots__ = ("_instructions", "cookie", "key", "owner", "priority", "table")
 
     def __init__(
         self,
@@ -125,26 +125,22 @@ class Flow:
     ) -> None:
         self.table = table
         self.priority = priority
-        self._match = encode_match(match)
+        self.key = (table.id << 16 | priority).to_bytes(3, "big") + encode_match(match)
+        """What the switch takes for "the same flow": an ADD with this key overwrites."""
         # Often the very same object as that of other flows: what leads to one port or group is encoded once.
         self._instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
         self.cookie = COOKIE_MARK | int.from_bytes(blake2b(self.key + self._instructions, digest_size=7).digest(), "big")
         self.owner: tuple[str, ...] = ()
 
     @property
-    def key(self) -> bytes:
-        """What the switch takes for "the same flow": an ADD with this key overwrites."""
-        return (self.table.id << 16 | self.priority).to_bytes(3, "big") + self._match
-
-    @property
     def body(self) -> bytes:
         """Match and instructions, as they stand in a flow-mod."""
-        return self._match + self._instructions
+        return self.key[3:] + self._instructions
 
     @property
     def match(self) -> Match:
         """Fields in wire order."""
-        return decode.match(self._match)
+        return decode.match(self.key[3:])
 
     @property
     def actions(self) -> tuple[Action, ...]:

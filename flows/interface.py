@@ -15,6 +15,18 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence, Wire
 
 
+def elsewhere(
+    state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence
+) -> tuple[object, ...] | None:
+    """What the flows of an interface at a switch where it has no seat depend on, beside the interface; None where it has one.
+
+    Most switches say the same of a VM that is elsewhere, so its flows need to be made only once for all of them.
+    """
+    if any(state.fabric.servers[seat.server].switch == at for seat in seats):
+        return None
+    return found.local[at].edge, tuple(_remote(state, cug, seats, at, found)), state.fabric.switches[at].dialect
+
+
 def interface_flows(
     state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence
 ) -> Iterator[Flow]:
@@ -52,25 +64,27 @@ def _bridge(
 
     Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles).
     """
-    local = False
-    remote: dict[str | None, int] = {}
-    for seat in seats:
-        edge = state.fabric.servers[seat.server].switch
-        if not seat.receives:
-            continue
-        if edge == at:
-            local = True
-        else:
-            # Cut off (None), the next hop's group drops: so only groups change when links do.
-            remote.setdefault(found.way.next_hop(at, edge), next_hop_id(state, cug, edge))
+    local = any(seat.receives and state.fabric.servers[seat.server].switch == at for seat in seats)
+    remote = _remote(state, cug, seats, at, found)
     if local or remote:
         yield Flow(
             Table.BRIDGE,
             Priority.NORMAL,
             match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
-            tuple(ToGroup(number) for number in remote.values()),
+            tuple(map(ToGroup, remote)),
             Table.POLICY_IN if local else None,
         )
+
+
+def _remote(state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence) -> list[int]:
+    """The groups that lead to the interface's places elsewhere, one for each neighbour that is next."""
+    ways: dict[str | None, int] = {}
+    for seat in seats:
+        edge = state.fabric.servers[seat.server].switch
+        if seat.receives and edge != at:
+            # Cut off (None), the next hop's group drops: so only groups change when links do.
+            ways.setdefault(found.way.next_hop(at, edge), next_hop_id(state, cug, edge))
+    return list(ways.values())
 
 
 def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire], local: Local) -> Iterator[Flow]:

@@ -13,12 +13,13 @@ from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
-from ryu_vmmob.flows.interface import interface_flows
+from ryu_vmmob.flows.interface import elsewhere, interface_flows
 from ryu_vmmob.flows.plan import Key, Plan
 from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
 from ryu_vmmob.flows.ports import tags_at
 from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
 from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
 from ryu_vmmob.model.state import Member, State
@@ -32,13 +33,14 @@ class Recompute:
     """One plan in the making: from the state ``before`` (None: nothing yet), where objects contribute as ``where`` says."""
 
     def __init__(
-        self, before: State | None, where: Callable[[Key], frozenset[str]], change: Change, plan: Plan
+        self, before: State | None, where: Callable[[Key], frozenset[str]], change: Change, plan: Plan, breath: Breath
     ) -> None:
         self.before = before
         self.state = change.state
         self.change = change
         self._where = where
         self._plan = plan
+        self._breath = breath
         self._vms = frozenset(name for name in change.vms if self._differs(name))
 
     def everything(self) -> None:
@@ -68,6 +70,7 @@ class Recompute:
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made
+        self._breath.worked()
 
     def _gone(self, key: Key, kept: Iterable[str] = ()) -> None:
         for switch in self._where(key) - frozenset(kept):
@@ -239,8 +242,7 @@ class Recompute:
             if new is None:
                 continue
             moving = not same_tree and self.state.vms[member.vm].migration is not None
-            for switch in now if moving else changed:
-                self._interface(member, switch, new)
+            self._interface(member, now if moving else changed, new)
 
     def _tags(self, state: State | None, name: str, local: Local) -> list[tuple[str, tuple[int | None, ...]]]:
         """Local servers where frames of the CUG have several tags, and which: there its members are spoken to across tags."""
@@ -256,12 +258,20 @@ class Recompute:
         now = self.state.vlan_ids(name)
         return any(before.get(domain) != now.get(domain) for domain in domains if domain is not None)
 
-    def _interface(self, member: Member, switch: str, found: Presence) -> None:
+    def _interface(self, member: Member, switches: Iterable[str], found: Presence) -> None:
+        """An interface's flows at some switches of its CUG; where they are equal they are the same objects."""
         vm = self.state.vms[member.vm]
-        interface = vm.interfaces[member.number]
-        cug = self.state.cugs[interface.cug]
-        flows = interface_flows(self.state, cug, interface, self.state.seats_of(vm), switch, found)
-        self._put(switch, _vm_key(member), flows)
+        interface, key = vm.interfaces[member.number], _vm_key(member)
+        cug, seats = self.state.cugs[interface.cug], self.state.seats_of(vm)
+        made: dict[tuple[object, ...], tuple[Entry, ...]] = {}
+        for switch in switches:
+            alike = elsewhere(self.state, cug, seats, switch, found)
+            if alike is not None and alike in made:
+                self._plan.contributions[switch, key] = made[alike]
+                continue
+            self._put(switch, key, interface_flows(self.state, cug, interface, seats, switch, found))
+            if alike is not None:
+                made[alike] = self._plan.contributions[switch, key]
 
     def _routes(self, member: Member, at: frozenset[str] | None = None) -> None:
         """Host routes to an interface at the edges of its routing domain: at those named, or at all of them."""
@@ -285,8 +295,7 @@ class Recompute:
             member = Member(name, number)
             found = self.state.presences[interface.cug]
             self._gone(_vm_key(member), found.local)
-            for switch in found.local:
-                self._interface(member, switch, found)
+            self._interface(member, found.local, found)
             self._routes(member)
         old = self.before.vms.get(name) if self.before is not None else None
         for number in range(len(interfaces), len(old.interfaces) if old is not None else 0):

@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ryu_vmmob.bench import encode, evacuate, install, link_down, punt, reconcile
+from ryu_vmmob.bench import encode, evacuate, install, link_down, loads, moves, punt, reconcile, storms
 from ryu_vmmob.bench.measure import Row
 
 BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
@@ -18,6 +18,10 @@ BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
     "evacuate": evacuate.run,
     "install": install.run,
     "reconcile": reconcile.run,
+    "move": moves.move,
+    "move_wide": moves.move_wide,
+    "load": loads.load,
+    "storm": storms.storm,
     "link_down": link_down.run,
     "punt": punt.run,
 }

@@ -75,8 +75,31 @@ class Behaviour:
     table_features: tuple[bytes, ...] | None = None
     """What it tells of its tables, an entry each; None: that question is refused."""
     number_of_tables: int = 254
+    remembers: bool = True
+    """False: it says yes to every change and keeps none, so that thousands of switches cost little beside what is measured."""
+    echo: float = 0.0
+    """Seconds between two echo requests of its own; 0: none. How long the answers take is in `FakeSwitch.echoes`."""
     connects: bool = True
     """False: it does not connect (any more); a connection that stands is lost."""
+
+
+@dataclass(slots=True)
+class Echoes:
+    """How long answers to a switch's echo requests took, in seconds. An open request counts with its age so far."""
+
+    asked: float | None = None
+    """When the open request was sent, by the loop's clock."""
+    answered: int = 0
+    slowest: float = 0.0
+
+    def look(self, now: float) -> None:
+        """Let the open request count."""
+        if self.asked is not None:
+            self.slowest = max(self.slowest, now - self.asked)
+
+    def forget(self) -> None:
+        """Begin to count anew; an open request counts from its beginning."""
+        self.answered, self.slowest = 0, 0.0
 
 
 class FakeSwitch:
@@ -90,6 +113,7 @@ class FakeSwitch:
         self.behaviour = Behaviour()
         self.said: Counter[int] = Counter()
         """Messages of the controller by type, those in bundles apart (under their own type)."""
+        self.echoes = Echoes()
         self.connections = 0
         self.connection: Connection | None = None
         self.on_message: Callable[[bytes], None] = lambda message: None
@@ -157,6 +181,7 @@ class Connection(asyncio.Protocol):
         self._bundles: dict[int, _Bundle] = {}
         self._late: deque[tuple[float, bytes]] = deque()
         self._owed: dict[str, float] = {}
+        self._next_echo = 0.0
 
     # What asyncio calls
 
@@ -179,6 +204,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._switch.connection is self:
             self._switch.connection = None
+            self._switch.echoes.asked = None
         self.lost.set()
 
     # What its owner calls
@@ -202,6 +228,11 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         while self._late and self._late[0][0] <= now:
             self.write(self._late.popleft()[1])
+        echoes = self._switch.echoes
+        echoes.look(now)
+        if behaviour.echo and echoes.asked is None and now >= self._next_echo:
+            echoes.asked, self._next_echo = now, now + behaviour.echo
+            self.write(_HEADER.pack(4, ECHO_REQUEST, 8, 1))
         for kind, rate, make in (
             ("errors", behaviour.errors, self._error_flood),
             ("packets", behaviour.packet_ins, self._packet_in),
@@ -264,6 +295,11 @@ class Connection(asyncio.Protocol):
         match kind:
             case 2:
                 self._answer(ECHO_REPLY, xid, message[8:])
+            case 3:
+                now = asyncio.get_running_loop().time()
+                switch.echoes.look(now)
+                switch.echoes.answered += switch.echoes.asked is not None
+                switch.echoes.asked = None
             case 4:
                 self._experimenter(message)
             case 5:
@@ -272,7 +308,9 @@ class Connection(asyncio.Protocol):
             case 7:
                 self._answer(CONFIG_REPLY, xid, struct.pack("!HH", 0, 128))
             case 14 | 15 | 29:
-                why = self._judge(message) or switch.tables.apply(message)
+                why = self._judge(message)
+                if why is None and switch.behaviour.remembers:
+                    why = switch.tables.apply(message)
                 if why is not None:
                     self._refuse(message, why)
             case 18:
@@ -283,7 +321,7 @@ class Connection(asyncio.Protocol):
                 self._answer(ROLE_REPLY, xid, message[8:])
             case 26:
                 self._answer(ASYNC_REPLY, xid, struct.pack("!6I", 3, 0, 7, 7, 15, 0))
-            case 0 | 1 | 3 | 9 | 13 | 28:
+            case 0 | 1 | 9 | 13 | 28:
                 pass
             case _:
                 self._refuse(message, BAD_REQUEST_TYPE)
@@ -300,7 +338,8 @@ class Connection(asyncio.Protocol):
         kind, number, control, flags = struct.unpack_from("!IIHH", message, 12)
         if kind == 2301:
             bundle = self._bundles.setdefault(number, _Bundle())
-            bundle.messages.append(message[24:])
+            if behaviour.remembers or behaviour.refuses is not None:
+                bundle.messages.append(message[24:])
             switch.said[message[25]] += 1
             if behaviour.lose_at == len(bundle.messages):
                 self._lose_once()
@@ -326,6 +365,8 @@ class Connection(asyncio.Protocol):
         self.lose()
 
     def _commit(self, bundle: _Bundle, message: bytes) -> bool:
+        if not self._switch.behaviour.remembers and self._switch.behaviour.refuses is None:
+            return True
         before = self._switch.tables
         after = before.copy() if len(bundle.messages) > 1 else before
         for inner in bundle.messages:

@@ -7,6 +7,7 @@ Its owner changes how they behave by lines on standard input, one change a line.
     SWITCH refuse all|nothing
     SWITCH restart              it comes back empty
     SWITCH lose                 its connection
+    SWITCH forget_echoes        how long echo replies took so far
     state                       prints a JSON object with what each switch has
 
 It ends with the end of its input, unless ``--forever``.
@@ -72,6 +73,8 @@ def _obey_one(fleet: FakeFleet, name: str, what: str, value: str) -> None:
         fleet.restart(name)
     elif what == "lose":
         fleet.lose(name)
+    elif what == "forget_echoes":
+        fleet.do(fleet.switches[name].echoes.forget)
     elif what == "refuse_table":
         fleet.change(name, refuses=refuse_table(int(value, 0)))
     elif what == "refuse":
@@ -100,6 +103,7 @@ def _state(switch: FakeSwitch) -> dict[str, object]:
         "groups": len(tables.groups),
         "meters": len(tables.meters),
         "messages": sum(switch.said.values()),
+        "echoes": {"answered": switch.echoes.answered, "slowest": switch.echoes.slowest},
     }
 
 

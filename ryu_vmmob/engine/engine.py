@@ -10,8 +10,8 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
-from ryu_vmmob.engine.follow import FollowUps
+from ryu_vmmob.engine.follow import FollowUps, in_one_write
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
@@ -36,6 +36,7 @@ from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
+from ryu_vmmob.model.breath import Breath, no_pause
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
     Activate,
@@ -107,6 +108,10 @@ class Engine:
         self.arrivals = Arrivals(self)
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
+        self.alone: AbstractContextManager[object] = nullcontext()
+        """Entered while a command is carried out; the same command may enter it again. Others wait here in its pauses."""
+        self.pause: Callable[[], None] = no_pause
+        """Called now and then while a long command is worked out, of which nothing stands yet."""
         self.on_question: Callable[[str], None] = lambda vm: None
         """Called to have a VM asked, at its placement, whether it is there (`punt.ask_vm`)."""
 
@@ -127,13 +132,17 @@ class Engine:
 
         Raises Refusal, or StoreError when the store did not take it; the state is then what it was.
         """
-        before = self.state
-        change = apply(before, *commands, now=self._clock())
+        with self.alone:
+            return self._execute(commands)
+
+    def _execute(self, commands: Sequence[Command]) -> Ticket:
+        before, breath = self.state, Breath(self.pause)
+        change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
             # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
             late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision)]
             return Ticket(before.revision, tuple(sorted(late)), before)
-        plan = self.desired.plan(change)
+        plan = self.desired.plan(change, breath)
         self._refuse_overcharge(plan, commands)
         change = self._with_acknowledgements(_with_counts(change, plan))
         plan.state = change.state
@@ -169,9 +178,11 @@ class Engine:
 
     def dry_run(self, *commands: Command) -> State:
         """The state that ``commands`` would make. Raises Refusal; changes nothing."""
-        change = apply(self.state, *commands, now=self._clock())
-        self._refuse_overcharge(self.desired.plan(change), commands)
-        return change.state
+        with self.alone:
+            breath = Breath(self.pause)
+            change = apply(self.state, *commands, now=self._clock(), breath=breath)
+            self._refuse_overcharge(self.desired.plan(change, breath), commands)
+            return change.state
 
     def fabric_replaced(self, fabric: Fabric) -> FabricReplaced:
         """The command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
@@ -275,8 +286,11 @@ class Engine:
             self._store.look()
             while self._look_again:
                 self._look_again = False
-                for command in self._follow_ups.due(self.state, self.fleet, self._clock(), everything=everything):
-                    self._follow(command)
+                due = self._follow_ups.due(self.state, self.fleet, self._clock(), everything=everything)
+                for commands in in_one_write(due):
+                    if not self._follow(*commands) and len(commands) > 1:
+                        for command in commands:
+                            self._follow(command)
                 everything = False
                 for id_ in sorted(self._follow_ups.batches):
                     self._give_turns(id_)
@@ -285,9 +299,10 @@ class Engine:
             self._progressing = False
         self.on_progress()
 
-    def _follow(self, command: Command) -> None:
+    def _follow(self, *commands: Command) -> bool:
+        """Whether it could be done."""
         try:
-            self.execute(command)
+            self.execute(*commands)
         except Refusal:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False
@@ -296,6 +311,9 @@ class Engine:
             # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
             self._look_again = False
             self._follow_ups.failed()
+        else:
+            return True
+        return False
 
     def _give_turns(self, batch: str) -> None:
         try:
@@ -313,7 +331,8 @@ class Engine:
     def links_seen(self, down: frozenset[str]) -> None:
         """The links that are down now, by name."""
         if down != self.state.links_down:
-            self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
+            with self.alone:
+                self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
             self.progress()
 
     def externals_seen(self, down: frozenset[str]) -> None:

@@ -76,6 +76,11 @@ class Fleet:
                 place.leaving = True
                 self._places[name] = place
 
+    def has_place(self, name: str) -> bool:
+        """Whether a switch is in the fabric."""
+        place = self._places.get(name)
+        return place is not None and not place.leaving
+
     def is_leaving(self, name: str) -> bool:
         """Whether a switch is gone from the fabric, and its session is to end once nothing is pending."""
         place = self._places.get(name)

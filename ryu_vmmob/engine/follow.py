@@ -7,7 +7,7 @@ second or so all of them are looked at, for time passes by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
@@ -26,6 +26,9 @@ class FollowUps:
         """Migration that is not finished -> its switches."""
         self._of_switch: dict[str, set[str]] = {}
         self._touched: set[str] = set()
+        self._changed: set[str] = set()
+        self._late: dict[str, str] = {}
+        """Migration -> a switch that had not confirmed at the last look: until it does, the others need not be looked at."""
         self._failed = False
         self.batches = {row.id for row in state.batches.values() if row.is_waiting}
         """Batches that wait for room."""
@@ -50,6 +53,7 @@ class FollowUps:
     def switch_changed(self, switch: str) -> None:
         """A switch came, went, or confirmed or refused something."""
         self._touched.update(self._of_switch.get(switch, ()))
+        self._changed.add(switch)
 
     def failed(self) -> None:
         """Something that was due was not carried out: the next look is at everything."""
@@ -63,8 +67,17 @@ class FollowUps:
         """The steps that are due, each by itself; of ``everything``, or of what has changed since the last look."""
         everything, self._failed = everything or self._failed, False
         ids, self._touched = self._active.keys() if everything else self._touched & self._active.keys(), set()
-        found = (self._seen.get(id_) or next_step(state, fleet, state.migrations[id_], now) for id_ in sorted(ids))
-        due = [command for command in found if command is not None]
+        changed, self._changed = self._changed, set()
+        refused = any(fleet.is_connected(name) and fleet.faults(name) for name in changed)
+        due: list[Command] = []
+        for id_ in sorted(ids):
+            row = state.migrations[id_]
+            if everything or refused or id_ in self._seen or not self._still_late(fleet, row):
+                command = self._seen.get(id_) or next_step(state, fleet, row, now)
+                if command is not None:
+                    due.append(command)
+                else:
+                    self._note_late(fleet, row)
         # Trees grow again only when nobody is left who might still forward along an edge that was taken out.
         if not state.trees_settled and all(
             fleet.has(name, state.trees_shrunk) for name in fleet.names if fleet.is_connected(name)
@@ -74,7 +87,20 @@ class FollowUps:
             due.append(EndQuarantines(now, self._quarantine, fleet.confirmed()))
         return due
 
+    def _still_late(self, fleet: Fleet, row: Migration) -> bool:
+        late = self._late.get(row.id)
+        return late is not None and _awaited(fleet, row, late)
+
+    def _note_late(self, fleet: Fleet, row: Migration) -> None:
+        # The last one: switches confirm about in the order in which they were told.
+        late = next((name for name in reversed(row.switches) if _awaited(fleet, row, name)), None)
+        if late is None:
+            self._late.pop(row.id, None)
+        else:
+            self._late[row.id] = late
+
     def _note(self, id_: str, row: Migration | None) -> None:
+        self._late.pop(id_, None)
         for switch in self._active.pop(id_, ()):
             ids = self._of_switch[switch]
             ids.discard(id_)
@@ -85,6 +111,23 @@ class FollowUps:
             self._touched.add(id_)
             for switch in row.switches:
                 self._of_switch.setdefault(switch, set()).add(id_)
+
+
+def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
+    """What is due, and of it together what switches are sent nothing for: migrations that are prepared.
+
+    Each write waits for the disk, and switches confirm many migrations at once. All others go by themselves, because the
+    messages that a change costs are told of each migration.
+    """
+    ready: list[Command] = [command for command in due if isinstance(command, Prepared)]
+    alone: list[list[Command]] = [[command] for command in due if not isinstance(command, Prepared)]
+    return [ready, *alone] if ready else alone
+
+
+def _awaited(fleet: Fleet, row: Migration, switch: str) -> bool:
+    """Whether the step of a migration cannot be over because of this switch."""
+    there = row.phase is not Phase.ACTIVATED or fleet.is_connected(switch)
+    return there and fleet.has_place(switch) and not fleet.has(switch, row.step_revision)
 
 
 def pending(fleet: Fleet, names: Iterable[str], revision: int) -> list[str]:

@@ -26,12 +26,13 @@ def reload(engine: Engine, examination: Examination, *, dry_run: bool = False) -
     fabric = examination.fabric
     if fabric is None:
         raise FabricError(examination.findings)
-    difference = compare(engine.state.fabric, fabric)
-    command = engine.fabric_replaced(fabric)
-    if dry_run:
-        engine.dry_run(command)
-        return Reloaded(difference, examination, None)
-    return Reloaded(difference, examination, engine.execute(command))
+    with engine.alone:  # what the command says of the switches holds until it is carried out
+        difference = compare(engine.state.fabric, fabric)
+        command = engine.fabric_replaced(fabric)
+        if dry_run:
+            engine.dry_run(command)
+            return Reloaded(difference, examination, None)
+        return Reloaded(difference, examination, engine.execute(command))
 
 
 def tell_refused(engine: Engine, error: Exception) -> None:

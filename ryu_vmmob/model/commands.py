@@ -21,6 +21,7 @@ from ryu_vmmob.model.batches import (
     batch_pass,
     start_batch,
 )
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
@@ -209,7 +210,7 @@ ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration, BatchMove, FabricR
 """Commands that want something new of the switches, and can be refused when one of them cannot carry it."""
 
 
-def apply(state: State, *commands: Command, now: float = 0.0) -> Change:
+def apply(state: State, *commands: Command, now: float = 0.0, breath: Breath | None = None) -> Change:
     """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed."""
     now = max([now, *(getattr(command, "now", 0.0) for command in commands)])
     draft = Draft(state, now)
@@ -219,6 +220,8 @@ def apply(state: State, *commands: Command, now: float = 0.0) -> Change:
         except Refusal as refusal:
             refusal.command = number
             raise
+        if breath is not None:
+            breath.worked()
     try:
         return draft.finish()
     except Refusal as refusal:

@@ -16,6 +16,7 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
+from ryu_vmmob.model.breath import no_pause
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import (
     batches,
@@ -49,6 +50,10 @@ _LOG = logging.getLogger(__name__)
 
 _ROUTE: Final = "vmmob.route"
 """Key of the WSGI environment with the pattern of the route that answers, once it is found."""
+
+_READS: Final = frozenset({"GET", "HEAD"})
+"""They take little, and somebody waits for the answer: they do not queue behind what is to be changed."""
+
 MAX_BODY: Final = 16 * 2**20
 """Bytes. A bulk body with 50 thousand VMs fits."""
 
@@ -75,7 +80,8 @@ class RestApp:
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
     migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
-    ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. Raises TokenFileError.
+    ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. ``turn`` is called right before
+    something is changed, with the request read: it returns when nothing else is being changed. Raises TokenFileError.
     """
 
     def __init__(
@@ -93,12 +99,14 @@ class RestApp:
         routes: Iterable[Route] = ROUTES,
         rates: Rates | None = None,
         metrics: Metrics | None = None,
+        turn: Callable[[], None] = no_pause,
     ) -> None:
         self.metrics = Metrics(clock) if metrics is None else metrics
         self.metrics.watch(engine)
         self._services = Services(engine, clock, ids, wait, troubles, reload, self.metrics)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
+        self._turn = turn
         self.router = Router(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -141,6 +149,8 @@ class RestApp:
         media_type = "" if route.media else formats.wanted(request)
         query = _query(request, route)
         body = self._body(request, route)
+        if route.method not in _READS:
+            self._turn()
         answer = route.handler(Call(self._services, request, names, query, body))
         return _response(answer, media_type)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from itertools import pairwise
 
@@ -57,8 +58,9 @@ def tables(*states: Contents) -> SwitchTables:
 
 
 def show(made: SwitchTables) -> tuple[dict[bytes, bytes], dict[int, bytes]]:
-    """Place -> content, group -> content; the index of places is right."""
+    """Place -> content, group -> content; the index of places is right, and the count of each table."""
     assert {hash(flow.key): cookie for cookie, flow in made.flows.items()} == made.keys
+    assert +made.by_table == Counter(flow.table for flow in made.flows.values())
     return {row.key: row.body for row in made.flows.values()}, {number: row.body for number, row in made.groups.items()}
 
 

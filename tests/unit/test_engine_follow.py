@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ryu_vmmob.bench.fabrics import leaf_spine, write
+from ryu_vmmob.engine.engine import Ticket
 from ryu_vmmob.engine.fleet import Fault
-from ryu_vmmob.model.commands import Activate, Commit, DeleteVm
+from ryu_vmmob.fabric import load
+from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.model.refusal import conflict
 from tests.unit.core_support import (
     LATER,
     LEFT_A,
@@ -25,6 +31,8 @@ from tests.unit.core_support import (
     vm,
 )
 
+Has = Callable[[str, int], bool]
+
 
 def test_prepared_when_all_have_confirmed_and_not_before() -> None:
     made = racks()
@@ -36,6 +44,73 @@ def test_prepared_when_all_have_confirmed_and_not_before() -> None:
     made.take("tor-a")
     assert phase(made) is Phase.PREPARED
     assert made.engine.migration_switches(migration(made)).pending == []
+
+
+def test_what_becomes_prepared_together_is_one_write_and_each_is_told() -> None:
+    made = racks()
+    moves = [replace(MOVE, id=f"m{number}", vm=f"web{number}") for number in (1, 2)]
+    for move in moves:
+        made.engine.execute(move)
+    commits = made.store.commits
+    made.confirm()
+    assert [phase(made, move.id) for move in moves] == [Phase.PREPARED] * 2
+    assert made.store.commits == commits + 1
+    rows = [migration(made, move.id) for move in moves]
+    assert [row.timeline[-1].flow_mods for row in rows] == [{}, {}]
+    told = [row.event.data["id"] for row in made.engine.events.newest(["migration.prepared"], 10)]
+    assert sorted(told) == ["m1", "m2"]
+
+
+def test_one_that_cannot_go_on_keeps_no_other() -> None:
+    """Together they are refused; each by itself, only one is."""
+    made = racks()
+    moves = [replace(MOVE, id=f"m{number}", vm=f"web{number}") for number in (1, 2)]
+    for move in moves:
+        made.engine.execute(move)
+    execute, asked = made.engine.execute, []
+
+    def refuse(*commands: Command) -> Ticket:
+        asked.append([command.id for command in commands if isinstance(command, Prepared)])
+        if any(isinstance(command, Prepared) and command.id == "m1" for command in commands):
+            raise conflict("not this one")
+        return execute(*commands)
+
+    made.engine.execute = refuse  # type: ignore[method-assign]
+    made.take()
+    assert phase(made, "m2") is Phase.PREPARED
+    assert asked[:3] == [["m1", "m2"], ["m1"], ["m2"]]
+    assert phase(made, "m1") is Phase.PREPARING
+    made.engine.execute = execute  # type: ignore[method-assign]
+    made.engine.progress()
+    assert phase(made, "m1") is Phase.PREPARED
+
+
+def test_a_wide_move_costs_as_much_for_each_switch_however_many_there_are(tmp_path: Path) -> None:
+    """When all switches of a CUG confirm one after another, not each confirmation looks at all of them."""
+    asked = {}
+    for tors in (10, 40):
+        fabric = load(write(leaf_spine(tors), tmp_path))
+        vms = [vm(f"vm{n}", f"srv-{n}-0", nic(n + 10)) for n in range(tors)]
+        made = Site(fabric, cug(v6=False), *vms, vm("mover", "srv-0-1", nic(200)))
+        has, calls = made.engine.fleet.has, list[str]()
+
+        def counted(name: str, revision: int, has: Has = has, calls: list[str] = calls) -> bool:
+            calls.append(name)
+            return has(name, revision)
+
+        made.engine.fleet.has = counted  # type: ignore[method-assign]
+        made.engine.execute(replace(MOVE, vm="mover", to="srv-1-1"))
+        made.confirm()
+        calls.clear()
+        made.engine.execute(Activate("m1", made.now))
+        for name in [*fabric.switches] * 4:
+            taken = made.engine.fleet.take(name)
+            if taken is not None:
+                made.engine.fleet.confirm(name, taken[0])
+                made.engine.progress(everything=False)
+        assert phase(made) is Phase.COMMITTED
+        asked[tors] = len(calls) / tors
+    assert asked[40] < 1.5 * asked[10], asked
 
 
 def test_a_step_that_needs_no_switch_goes_on_at_once() -> None:

@@ -1,0 +1,89 @@
+"""Whose turn it is. Green threads share one processor, and each keeps it until it waits for something: a hundred requests that
+came together would all be worked off before anybody else's answer, or a sign of life to a switch, goes out.
+
+Who is about to do a piece of work that may wait takes a turn first. Within one round of the hub only a few milliseconds of such
+work are begun; who comes too late waits for the next round, and in between everybody else has been served.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from ryu.lib import hub
+
+SLICE: Final = 0.005
+"""Seconds of work that may begin in one round."""
+
+
+class Turns:
+    """``sleep`` lets everybody else work for one round; ``clock`` in seconds."""
+
+    def __init__(self, clock: Callable[[], float], sleep: Callable[[], None], slice_: float = SLICE) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._slice = slice_
+        self._began = -slice_
+        self._waiting: deque[Any] = deque()
+        """Who is first waits for the next round, all others for their being first."""
+
+    def take(self) -> None:
+        """Return when there is time for a piece of work: at once, or after others had theirs; first come, first served."""
+        if not self._waiting and not self._is_over():
+            return
+        me = hub.Event()
+        self._waiting.append(me)
+        try:
+            while self._waiting[0] is not me:
+                me.wait()
+            if self._is_over():
+                self._sleep()
+                self._began = self._clock()
+        finally:
+            self._waiting.remove(me)
+            if self._waiting:
+                self._waiting[0].set()
+
+    def _is_over(self) -> bool:
+        return self._clock() - self._began >= self._slice
+
+
+TURNS: Final = Turns(time.monotonic, lambda: hub.sleep(0))
+"""One for the process, as the hub is."""
+
+
+class Alone:
+    """One green thread at a time; the one that is inside may enter again (a context manager)."""
+
+    def __init__(self) -> None:
+        self._free = hub.Semaphore(1)
+        self._owner: Any = None
+        self._depth = 0
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else is inside."""
+        return self._owner is not None and self._owner is not hub.getcurrent()
+
+    def __enter__(self) -> None:
+        me = hub.getcurrent()
+        if self._owner is not me:
+            self._free.acquire()
+            self._owner = me
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._owner = None
+            self._free.release()
+
+    def turn(self) -> None:
+        """Take a turn, at a time when nobody is inside: whoever looks and then acts finds what it saw."""
+        TURNS.take()
+        while self.is_taken:
+            with self:
+                pass
+            TURNS.take()
