@@ -197,7 +197,7 @@ def test_a_domain_that_cannot_take_a_cug_says_so_before_anything_moves() -> None
 def refused(site: RoutedSite, name: str, to: str, why: str) -> None:
     """Assert that a move is refused with this reason, in a dry run too, and that all is as it was."""
     before, tables, records = site.engine.state, site.tables(), dict(site.store.records)
-    move = StartMigration("m", name, to, now=site.now)
+    move = StartMigration("m", name, to, activate_on="request", now=site.now)
     for attempt in (site.engine.dry_run, site.do):
         with pytest.raises(Refusal, match=why) as caught:
             attempt(move)
@@ -231,7 +231,7 @@ def test_an_edge_without_room_for_the_policies_takes_no_vm(to: str) -> None:
 
     def flows(*policies: PutPolicy) -> int:
         site = with_members(FABRIC, *policies)
-        site.do(StartMigration("m", "srv-c1/0", to, now=site.now))
+        site.do(StartMigration("m", "srv-c1/0", to, activate_on="request", now=site.now))
         site.settle()
         return len(site.installed["tor-a"].flows)
 
