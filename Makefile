@@ -3,16 +3,18 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-pythons conformance lint demo bench dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-pythons conformance lint demo lab bench docs dist lock clean
 
 help:
 	@echo 'make demo           set up, then the demonstration: a VM moves between racks and data centres under traffic (root)'
 	@echo 'make test           set up, then all tests: lint, unit, property, conformance, ovs, browser, mininet'
 	@echo 'make test-TIER      one tier of them: unit, property, conformance, ovs, browser, mininet; ARGS="-k name" goes to pytest'
+	@echo 'make lab            a network to work with by hand, its dashboard on port 8080 (root); FABRIC=... is the fabric file'
 	@echo 'make conformance    runs the tests of the requirements R1 to R49 and writes docs/conformance.md (root for all of them)'
 	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
 	@echo 'make lint           ruff and mypy'
 	@echo 'make bench          benchmarks: JSON lines on standard output, a table on standard error'
+	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
 	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
 	@echo 'make dist           a wheel in dist/'
 	@echo 'make clean          removes the environment and everything built'
@@ -39,8 +41,14 @@ demo: setup
 	@test "$$(id -u)" = 0 || { echo 'make demo builds networks and needs root' >&2; exit 1; }
 	@$(PYTHON_IN_VENV) -m mininet_topos.demo $(ARGS)
 
+lab: setup
+	@$(PYTHON_IN_VENV) -m mininet_topos.live $(or $(FABRIC),etc/two-dcs.yaml) $(ARGS)
+
 bench: setup
 	@$(PYTHON_IN_VENV) -m ryu_vmmob.bench $(ARGS)
+
+docs: setup
+	@$(PYTHON_IN_VENV) -m sphinx -b html -W --keep-going -q docs build/docs && echo build/docs/index.html
 
 dist: setup
 	@PIP_BUILD_CONSTRAINT=build-constraints.txt $(PYTHON_IN_VENV) -m pip wheel -q --no-deps --wheel-dir dist .

@@ -1,0 +1,147 @@
+"""docs/tutorial.md is true: its commands do what it shows, one after another, in a laboratory of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mininet.conftest import ROOT
+
+READY_SECONDS = 120.0
+SHOWN_PORT = "8080"
+ASIDE = "<!-- runs beside the others -->"
+ACTIVATE = ". .venv/bin/activate"
+DONE = "-- done --"
+
+
+def examples(page: Path) -> list[tuple[bool, str, list[str]]]:
+    """(whether it runs beside the others, command, lines shown) of each example on a page."""
+    found = []
+    text = page.read_text(encoding="utf-8")
+    for mark, block in re.findall(rf"^({re.escape(ASIDE)}\n\n)?```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *shown = part.replace("\\\n", " ").splitlines()
+            if command != ACTIVATE:
+                found.append((bool(mark), command, shown))
+    return found
+
+
+def plain(line: str) -> str:
+    """A line without what is another at each run: ids, times, widths of columns."""
+    for pattern in (
+        r"\b[mb]-[0-9a-f]{12}\b", r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?", r"time[= ][\d.]+ ?ms", r"^rtt .*", r"^revision +\d+$",
+    ):  # fmt: skip
+        line = re.sub(pattern, "*", line)
+    return " ".join(line.split())
+
+
+def missing(shown: list[str], said: list[str]) -> str | None:
+    """The first line of ``shown`` that ``said`` has not, in order; None when it has all."""
+    rest = iter([plain(line) for line in said])
+    for line in shown:
+        if line.strip() and not any(plain(line) == other for other in rest):
+            return line
+    return None
+
+
+class Terminal:
+    """A shell in which one command is typed after another."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self._shell = subprocess.Popen(
+            ["bash"], cwd=directory, env=environment, text=True, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def type(self, command: str) -> list[str]:
+        """What the command prints, both streams."""
+        assert self._shell.stdin is not None and self._shell.stdout is not None
+        self._shell.stdin.write(f"{command}\nprintf '\\n%s\\n' '{DONE}'\n")
+        self._shell.stdin.flush()
+        said = []
+        for line in self._shell.stdout:
+            if line.rstrip("\n") == DONE:
+                return said
+            said.append(line.rstrip("\n"))
+        raise AssertionError(f"the shell ended at {command!r}: {said}")
+
+    def close(self) -> None:
+        """End it and whatever it has begun."""
+        os.killpg(self._shell.pid, signal.SIGKILL)
+        self._shell.communicate()
+
+
+class Page:
+    """The commands of one page, run in a directory that looks like a checkout. ``port`` stands for the one that it names."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self._port = str(port)
+        for name in ("etc", "mininet_topos"):
+            (directory / name).symlink_to(ROOT / name)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._environment = os.environ | {
+            "PATH": path, "PYTHONPATH": str(ROOT), "VMMOB_URL": f"http://127.0.0.1:{port}", "COLUMNS": "200",
+        }  # fmt: skip
+        self._directory = directory
+        self._aside: subprocess.Popen[str] | None = None
+        self._terminal = Terminal(directory, self._environment)
+
+    def run(self, aside: bool, command: str) -> list[str]:
+        """What a command says; of one that runs beside the others, what it says until it is ready."""
+        if not aside:
+            lines = self._terminal.type(command)
+            return [line.replace(self._port, SHOWN_PORT) for line in lines]
+        self._aside = subprocess.Popen(
+            [*command.split(), "--port", self._port], cwd=self._directory, env=self._environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        said: list[str] = []
+        assert self._aside.stdout is not None
+        for line in self._aside.stdout:
+            said.append(line.rstrip("\n").replace(self._port, SHOWN_PORT))
+            if "dashboard" in line:
+                break
+        return said
+
+    def end(self) -> int | None:
+        """Press Ctrl-C where something runs beside the others; its exit status."""
+        if self._aside is None:
+            return None
+        self._aside.send_signal(signal.SIGINT)
+        self._aside.communicate(timeout=READY_SECONDS)
+        status, self._aside = self._aside.returncode, None
+        return status
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._terminal.close()
+        if self._aside is not None:
+            self._aside.terminate()
+            self._aside.communicate()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    from mininet_topos.controller import free_ports
+
+    running = Page(tmp_path, free_ports(1)[0])
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize("name", ["docs/tutorial.md"])
+def test_every_command_says_what_the_page_shows(page: Page, name: str) -> None:
+    tried = examples(ROOT / name)
+    assert len(tried) > 5
+    for aside, command, shown in tried:
+        said = page.run(aside, command)
+        lacking = missing(shown, said)
+        assert lacking is None, f"{command}\nshows not: {lacking}\nbut:\n" + "\n".join(said)
+    assert page.end() == 0
