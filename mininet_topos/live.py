@@ -1,7 +1,7 @@
 """A laboratory to work with by hand: the network of a fabric file, its controller, and servers that do what REST says.
 
-``python -m mininet_topos.live FABRIC`` as root (``make lab``) runs until Ctrl-C. The dashboard and REST are on port 8080 of this
-machine's loopback, as with a real network; ``python -m mininet_topos.live exec VM COMMAND`` runs a command inside a VM. Exit
+``python -m mininet_topos.live FABRIC`` as root (``make lab``) runs until Ctrl-C. The dashboard and REST are on port 8080 of
+this machine's loopback, as with a real network; ``python -m mininet_topos.live exec VM COMMAND`` runs a command inside a VM. Exit
 status: 0 after Ctrl-C; 2 when it cannot be run here.
 """
 
@@ -125,7 +125,7 @@ def record(lab: Lab) -> None:
 
 
 def execute(words: Sequence[str]) -> int:
-    """``VM COMMAND ...``: the command inside the VM; does not return when it can be run. 2: there is no such VM."""
+    """``VM COMMAND ...``: become that command inside the VM. Returns only when it cannot: 2, there is no such VM."""
     if len(words) < 2:
         print("usage: python -m mininet_topos.live exec VM COMMAND ...", file=sys.stderr)
         return 2
@@ -135,10 +135,10 @@ def execute(words: Sequence[str]) -> int:
         file = Path(one.run_dir) / VMS_FILE
         if one.alive and file.exists():
             known |= json.loads(file.read_text())
-    if name not in known:
-        print(f"no VM {name!r} runs here; there are: {', '.join(sorted(known)) or 'none'}", file=sys.stderr)
-        return 2
-    os.execvp("mnexec", ["mnexec", "-a", str(known[name]), *command])
+    if name in known:
+        os.execvp("mnexec", ["mnexec", "-a", str(known[name]), *command])
+    print(f"no VM {name!r} runs here; there are: {', '.join(sorted(known)) or 'none'}", file=sys.stderr)
+    return 2
 
 
 def _say(text: str) -> None:

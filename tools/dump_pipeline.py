@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Rewrites the marked blocks of docs/pipeline.md and docs/architecture.md from the code, so that they cannot go stale.
+"""Rewrites the marked blocks of docs/{pipeline,architecture,fabric}.md from the code, so that they cannot go stale.
 
     .venv/bin/python tools/dump_pipeline.py            rewrite
     .venv/bin/python tools/dump_pipeline.py --check    say what is stale; exit status 1 if anything is
 
 A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The samples are those of
-tools/pipeline_sample.py.
+tools/pipeline_sample.py, the keys of the fabric file those of tools/fabric_keys.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
+from fabric_keys import rows as fabric_rows
 from pipeline_sample import BORDER, LAG_SHOWN, OUTSIDE_NAME, ROOT, SHOWN, STEPS, Sample, in_order, interface
 
 from ryu_vmmob.fabric.loader import load
@@ -354,7 +355,13 @@ _ROUTED = (Table.POLICY_OUT, Table.GATEWAY, Table.ROUTE, Table.POLICY_IN)
 """Tables whose dumps are those of the network with routing."""
 
 Blocks = Mapping[str, Callable[[Sample], str]]
+def fabric_keys(_: Sample) -> str:
+    """The keys of the fabric file."""
+    return rows(("object", "key", "required", "default", "value"), fabric_rows())
+
+
 FILES: Mapping[str, Blocks] = {
+    "docs/fabric.md": {"keys": fabric_keys},
     "docs/pipeline.md": {
         "tables": lambda _: tables(),
         "metadata": lambda _: metadata(),

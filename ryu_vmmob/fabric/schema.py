@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ryu_vmmob.fabric.findings import Path, Report, quote
@@ -18,6 +18,7 @@ from ryu_vmmob.fabric.rules import Rule
 from ryu_vmmob.fabric.source import Value
 
 FORMAT_VERSION = 1
+_TEXT = "text"
 
 
 class _Shape(BaseModel):
@@ -35,17 +36,25 @@ def _empty_if_null(value: object) -> object:
 class DataCenterDoc(_Shape):
     """A site."""
 
-    description: str = ""
+    description: str = Field("", description=_TEXT)
 
 
 class L2DomainDoc(_Shape):
     """One VLAN-ID space; ``vlan_ids`` as in ``"100-199,300"``."""
 
-    vlan_ids: int | str
-    data_center: str | None = None
-    translate_guest_tags: bool = False
-    unannounced_moves: Literal["refuse", "accept"] = "refuse"
-    description: str = ""
+    vlan_ids: int | str = Field(description='VLAN-IDs that may be allocated there, `"100-199,300"`, within 1 to 4094')
+    data_center: str | None = Field(None, description="the site; none for a domain between sites")
+    translate_guest_tags: bool = Field(
+        False,
+        description="`true`: an edge port of this domain may translate a guest's own VLAN tag to the domain's VLAN-ID of "
+        "the user group, and back (R24, R25, R27); `false`: it may not",
+    )
+    unannounced_moves: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="`refuse` or `accept`: whether a VM that speaks at a server of a switch in this domain without having"
+        " been announced may have moved there",
+    )
+    description: str = Field("", description=_TEXT)
 
 
 class SwitchDoc(_Shape):
@@ -55,45 +64,63 @@ class SwitchDoc(_Shape):
     of its port extenders, as in ``"1001-1048,2001-2048"``.
     """
 
-    dpid: int | str
-    role: Literal["tor", "spine", "border"]
-    l2_domain: str
-    data_center: str | None = None
-    ports: int | None = None
-    extender_ports: int | str | None = None
-    dialect: Literal["openvswitch", "openflow13"] = "openvswitch"
-    max_flows: int | None = None
-    description: str = ""
+    dpid: int | str = Field(
+        description='64-bit datapath id: a number, `"0x0a"`, or the 16 hexadecimal digits that Open vSwitch prints',
+    )
+    role: Literal["tor", "spine", "border"] = Field(
+        description="`tor`, `spine` or `border`; `tor` and `border` are edges",
+    )
+    l2_domain: str = Field(description="the domain of its server ports")
+    data_center: str | None = Field(None, description="the site")
+    ports: int | None = Field(None, description="how many ports it has; higher port numbers are then refused")
+    extender_ports: int | str | None = Field(
+        None,
+        description='ports of its port extenders, `"1001-1048,2001-2048"`, above `ports`; on a `tor` only',
+    )
+    dialect: Literal["openvswitch", "openflow13"] = Field(
+        "openvswitch",
+        description="`openvswitch`, or `openflow13` for plain OpenFlow 1.3",
+    )
+    max_flows: int | None = Field(
+        None,
+        description="how many flows it takes in all tables together, 1 to 4294967295; none: no limit is known",
+    )
+    description: str = Field("", description=_TEXT)
 
 
 class LinkDoc(_Shape):
     """A cable between the ports ``a`` and ``b``."""
 
-    a: str
-    b: str
-    l2_domain: str
-    description: str = ""
+    a: str = Field(description="one end, `SWITCH:PORT`")
+    b: str = Field(description="the other end")
+    l2_domain: str = Field(description="whose VLAN-IDs are on the wire")
+    description: str = Field("", description=_TEXT)
 
 
 class ServerDoc(_Shape):
     """A hypervisor and the ports it hangs on."""
 
-    attach: Annotated[list[str], BeforeValidator(_listed)]
-    tagging: Literal["tagged", "untagged"] = "tagged"
-    bond: Literal["lag"] | None = None
-    description: str = ""
+    attach: Annotated[list[str], BeforeValidator(_listed)] = Field(
+        description="a port, or a list of ports that form one LAG",
+    )
+    tagging: Literal["tagged", "untagged"] = Field(
+        "tagged",
+        description="`tagged`: VLAN-IDs of the switch's domain; `untagged`: a trivial L2 domain, no VLAN-IDs",
+    )
+    bond: Literal["lag"] | None = Field(None, description="`lag`; required with several ports, refused with one")
+    description: str = Field("", description=_TEXT)
 
 
 class ExternalDoc(_Shape):
     """A network outside."""
 
-    attach: str
-    routing_domain: str
-    addresses: list[str]
-    prefixes: list[str] = []
-    next_hops: list[str] = []
-    vlan_id: int | None = None
-    description: str = ""
+    attach: str = Field(description="an edge port")
+    routing_domain: str = Field(description="the routing domain that reaches this network")
+    addresses: list[str] = Field(description="the fabric's own addresses there, with prefix length")
+    prefixes: list[str] = Field([], description="what is reached through `next_hops`; connected subnets need no entry")
+    next_hops: list[str] = Field([], description="routers there, inside the subnets of `addresses`")
+    vlan_id: int | None = Field(None, description="the tag on the port; none: untagged")
+    description: str = Field("", description=_TEXT)
 
 
 _Section = Annotated[dict[str, Any], BeforeValidator(_empty_if_null)]
@@ -102,16 +129,19 @@ _Section = Annotated[dict[str, Any], BeforeValidator(_empty_if_null)]
 class _Top(_Shape):
     """The top of the file; its sections are checked entry by entry."""
 
-    version: int
-    fabric: str
-    gateway_mac: str
-    description: str = ""
-    l2_domains: _Section
-    switches: _Section
-    data_centers: _Section = {}
-    links: Annotated[list[Any], BeforeValidator(lambda value: [] if value is None else value)] = []
-    servers: _Section = {}
-    externals: _Section = {}
+    version: int = Field(description=str(FORMAT_VERSION))
+    fabric: str = Field(description="name of the fabric")
+    gateway_mac: str = Field(description="unicast MAC address: the anycast gateway of every user group, on every edge")
+    description: str = Field("", description=_TEXT)
+    l2_domains: _Section = Field(description="L2 physical domains, by name: one VLAN-ID space each")
+    switches: _Section = Field(description="OpenFlow switches, by name")
+    data_centers: _Section = Field({}, description="sites, by name")
+    links: Annotated[list[Any], BeforeValidator(lambda value: [] if value is None else value)] = Field(
+        [],
+        description="list of cables between switches",
+    )
+    servers: _Section = Field({}, description="hypervisors, by name")
+    externals: _Section = Field({}, description="networks outside, by name")
 
 
 @dataclass

@@ -62,7 +62,8 @@ class Terminal:
 
     def type(self, command: str) -> list[str]:
         """What the command prints, both streams."""
-        assert self._shell.stdin is not None and self._shell.stdout is not None
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
         self._shell.stdin.write(f"{command}\nprintf '\\n%s\\n' '{DONE}'\n")
         self._shell.stdin.flush()
         said = []

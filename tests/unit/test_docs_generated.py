@@ -1,4 +1,4 @@
-"""The marked blocks of docs/pipeline.md and docs/architecture.md are what the code says now."""
+"""The marked blocks of docs/pipeline.md, docs/architecture.md and docs/fabric.md are what the code says now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ryu_vmmob.flows.pipeline import TABLES
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "dump_pipeline.py"
-FILES = ("docs/pipeline.md", "docs/architecture.md")
+FILES = ("docs/pipeline.md", "docs/architecture.md", "docs/fabric.md")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +22,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A folder with copies of the two files."""
+    """A folder with copies of the files."""
     (tmp_path / "docs").mkdir()
     for name in FILES:
         shutil.copy(ROOT / name, tmp_path / name)

@@ -50,4 +50,5 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     (pages / "index.md").write_text("# Here\n\n[there](there.md) and [down](#down)\n", encoding="utf-8")
     done = build(pages, tmp_path / "site")
     assert done.returncode != 0
-    assert "there" in done.stderr and "down" in done.stderr
+    assert "there" in done.stderr
+    assert "down" in done.stderr

@@ -64,3 +64,13 @@ def test_document_lists_exactly_the_keys_of_the_schema() -> None:
     }
     assert len(rows) == len(set(rows))
     assert set(rows) == expected
+
+
+def test_every_value_that_a_key_may_have_is_told() -> None:
+    told = 0
+    for model in (schema.L2DomainDoc, schema.SwitchDoc, schema.ServerDoc):
+        for info in model.model_fields.values():
+            for value in re.findall(r"'(\w+)'", str(info.annotation)) if "Literal" in str(info.annotation) else ():
+                assert f"`{value}`" in str(info.description)
+                told += 1
+    assert told >= 10
