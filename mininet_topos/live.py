@@ -1,8 +1,8 @@
 """A laboratory to work with by hand: the network of a fabric file, its controller, and servers that do what REST says.
 
 ``python -m mininet_topos.live FABRIC`` as root (``make lab``) runs until Ctrl-C. The dashboard and REST are on port 8080 of
-this machine's loopback, as with a real network; ``python -m mininet_topos.live exec VM COMMAND`` runs a command inside a VM. Exit
-status: 0 after Ctrl-C; 2 when it cannot be run here.
+this machine's loopback, as with a real network; ``python -m mininet_topos.live exec VM COMMAND`` runs a command inside a VM.
+Exit status: 0 after Ctrl-C; 2 when it cannot be run here.
 """
 
 from __future__ import annotations

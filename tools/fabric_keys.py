@@ -10,7 +10,6 @@ from pydantic_core import PydanticUndefined
 
 from ryu_vmmob.fabric import schema
 
-
 SECTIONS: dict[str, type[BaseModel]] = {
     "(top)": schema._Top,
     "`data_centers`": schema.DataCenterDoc,

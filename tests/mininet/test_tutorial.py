@@ -66,7 +66,7 @@ class Terminal:
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{command}\nprintf '\\n%s\\n' '{DONE}'\n")
         self._shell.stdin.flush()
-        said = []
+        said: list[str] = []
         for line in self._shell.stdout:
             if line.rstrip("\n") == DONE:
                 return said
