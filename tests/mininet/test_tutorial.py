@@ -1,4 +1,4 @@
-"""docs/tutorial.md is true: its commands do what it shows, one after another, in a laboratory of its own."""
+"""docs/tutorial.md and the section "See it move" of README.md are true: their commands do what they show, in order."""
 
 from __future__ import annotations
 
@@ -145,4 +145,19 @@ def test_every_command_says_what_the_page_shows(page: Page, name: str) -> None:
         said = page.run(aside, command)
         lacking = missing(shown, said)
         assert lacking is None, f"{command}\nshows not: {lacking}\nbut:\n" + "\n".join(said)
+    assert page.end() == 0
+
+
+def test_the_readme_leads_to_a_move(page: Page) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## See it move")[2].partition("\n## ")[0]
+    assert "    make lab\n" in section
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lab = re.search(r"^lab: setup\n\t@\$\(PYTHON_IN_VENV\) (-m mininet_topos\.live) ", makefile, re.MULTILINE)
+    assert lab is not None
+    page.run(True, f"python {lab[1]} etc/two-dcs.yaml")
+    block = re.search(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    said = {command: page.run(False, command) for command in block[1].splitlines() if command != ACTIVATE}
+    assert "0% packet loss" in "\n".join(said["wait; tail -n 2 ping.txt"])
+    assert any(plain(line) == "state committed" for line in said["vmmob move web1 srv-c1 --wait"])
     assert page.end() == 0
