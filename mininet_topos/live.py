@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         print("a laboratory builds network namespaces and needs root", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has started us with Ctrl-C ignored
+        signal.signal(number, _interrupted)
     try:
         return _run(given)
     except KeyboardInterrupt:
