@@ -89,6 +89,7 @@ def config(token: str, phases: Mapping[str, int | None]) -> SchemathesisConfig:
             "positive_data_acceptance": {"expected-statuses": ["2xx", 404, 409, 412, 422]},
             # It asks again without a token at every call, which is soon too often (429). Another test asks everything once.
             "ignored_auth": {"enabled": False},
+            "missing_required_header": {"expected-statuses": [401, 429]},
         },
     })  # fmt: skip
 

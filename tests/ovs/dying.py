@@ -166,7 +166,7 @@ def switches(reaper: Reaper) -> None:
         original(self, message)
 
     for name, around in (
-        ("_bring", bring), ("_in_bundle", in_bundle), ("_barrier", barrier), ("_send", send), ("reply", reply),
+        ("bring", bring), ("_in_bundle", in_bundle), ("_barrier", barrier), ("_send", send), ("reply", reply),
     ):  # fmt: skip
         wrap(Session, name, around)
 
