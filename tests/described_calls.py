@@ -87,9 +87,9 @@ def config(token: str, phases: Mapping[str, int | None]) -> SchemathesisConfig:
         "checks": {
             # What holds beside other objects no schema can say: it is a 404, 409, 412 or 422, and never a 400.
             "positive_data_acceptance": {"expected-statuses": ["2xx", 404, 409, 412, 422]},
-            # It asks again without a token at every call, which is soon too often (429). Another test asks everything once.
+            # They ask again without a token at every call, which is soon too often (429). Another test asks everything once.
             "ignored_auth": {"enabled": False},
-            "missing_required_header": {"expected-statuses": [401, 429]},
+            "missing_required_header": {"enabled": False},
         },
     })  # fmt: skip
 
