@@ -6,8 +6,8 @@ import pytest
 
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
+from tests.unit.cli_support import Shell, shell
 from tests.unit.rest_support import vm
-from tests.unit.test_cli_client import Shell, shell
 
 __all__ = ["shell"]
 

@@ -3,171 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from ryu_vmmob.cli.main import app
 from ryu_vmmob.client import Client, ClientError, RefusedError, path, read_token
-from tests.unit.rest_support import TOKEN, WEB, Service, vm
+from tests.unit.cli_support import WEB1, Shell, serving
+from tests.unit.cli_support import pair as pair
+from tests.unit.cli_support import shell as shell
+from tests.unit.rest_support import TOKEN, WEB, vm
 
-FOLLOWING = "ryu_vmmob.cli.following"
 MIGRATION = "ryu_vmmob.cli.migration"
-WEB1 = "cug=web,mac=02:00:00:00:00:0b,ip=10.1.0.11,ip=2001:db8:1::b"
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(application: Any) -> Iterator[str]:
-    """The address where a WSGI application answers."""
-    with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class Shell:
-    """A command line with the controller's address and token in its environment."""
-
-    def __init__(self, service: Service, url: str, token_file: Path) -> None:
-        self.service = service
-        self.environment = {"VMMOB_URL": url, "VMMOB_TOKEN_FILE": str(token_file)}
-
-    def run(self, *words: str, status: int = 0, stdin: str | None = None, **environment: str) -> Result:
-        result = CliRunner().invoke(app, list(words), input=stdin, env={**self.environment, **environment})
-        assert result.exit_code == status, (result.stdout, result.stderr, result.exception)
-        return result
-
-    def json(self, *words: str, status: int = 0) -> Any:
-        return json.loads(self.run(*words, "--json", status=status).stdout)
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    service = Service()
-    service.connect()
-    service.while_waiting = service.confirm
-    token_file = tmp_path / "token"
-    token_file.write_text(f"# the one token\n\n{TOKEN}\n")
-    token_file.chmod(0o600)
-    monkeypatch.setattr("ryu_vmmob.client.settings.SYSTEM_FILE", tmp_path / "none")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
-    with serving(service.app) as url:
-        yield Shell(service, url, token_file)
-
-
-@pytest.fixture
-def pair(shell: Shell) -> Shell:
-    """web1 on srv-a1 and web2 on srv-c1."""
-    shell.service.with_web().put("/v1/vms/web2", vm("srv-c1", 12))
-    shell.service.confirm()
-    return shell
-
-
-# trace
-
-
-def test_trace_shows_hops_and_tables_and_the_verdict_last(pair: Shell) -> None:
-    lines = pair.run("trace", "web1", "10.1.0.12", "--protocol", "tcp", "--port", "80").stdout.splitlines()
-    found = pair.json("trace", "web1", "10.1.0.12", "--protocol", "tcp", "--port", "80")
-    assert lines[0].split() == ["switch", "port", "VLAN-ID", "TTL", "table", "priority", "match", "actions", "whose"]
-    rest = iter(lines[1:-1])
-    for hop in found["hops"]:
-        for number, row in enumerate(hop["tables"]):
-            line = next(rest)
-            assert line.startswith(hop["switch"] if number == 0 else " ")
-            assert (f"in {hop['in_port']} " in line, f" {hop['vlan_id']} " in line, " 64 " in line) == (number == 0,) * 3
-            assert f" {row['table']} " in line
-            assert row["actions"] in line
-        for out in hop["outputs"]:
-            line = next(rest)
-            assert line.split() == ["out", str(out["port"]), str(out["vlan_id"]), "64", "to", out["to"]]
-    assert list(rest) == []
-    assert lines[-1] == "delivered: it reaches web2 at srv-c1 (tor-c:1), VLAN-ID 500"
-
-
-def test_trace_asks_for_what_the_options_say(pair: Shell) -> None:
-    assert "ip_proto=6" in pair.json("trace", "web1", "10.1.0.12", "--protocol", "6")["packet"]
-    assert "udp_dst=53" in pair.json("trace", "web1", "10.1.0.12", "--protocol", "udp", "--port", "53")["packet"]
-    assert pair.json("trace", "web1", "10.1.0.12", "--protocol", "arp")["verdict"] == "answered"
-    assert pair.json("trace", "web1", "02-00-00-00-00-0c")["verdict"] == "delivered"
-    assert pair.json("trace", "web1", "2001:db8:1::c", "--at", "srv-a1", "--interface", "0")["verdict"] == "delivered"
-
-
-def test_trace_of_a_forger_is_a_no(pair: Shell) -> None:
-    result = pair.run("trace", "web1", "10.1.0.12", "--as-ip", "10.1.0.77", status=1)
-    assert result.stdout.splitlines()[-1] == "dropped: tor-a, table admit: no flow admits this source (anti-spoofing)"
-    assert pair.json("trace", "web1", "10.1.0.12", "--as-mac", "02:00:00:00:00:77", status=1)["verdict"] == "dropped"
-
-
-def test_trace_from_outside_and_between_cugs(shell: Shell) -> None:
-    for number, (name, server) in enumerate((("app", "srv-a1"), ("db", "srv-c1")), 1):
-        shell.run("cug", "put", name, "--subnet", f"10.{number}.0.0/24", "--routing-domain", "red")
-        interface = f"cug={name},mac=02:00:00:00:0{number}:01,ip=10.{number}.0.11"
-        shell.run("vm", "put", f"{name}1", "--server", server, "--interface", interface)
-    tcp = ("10.2.0.11", "--protocol", "tcp", "--port", "80")
-    assert shell.run("trace", "app1", *tcp, status=1).stdout.splitlines()[-1].startswith("denied: tor-a, table policy_out: ")
-    selectors = ("--action", "allow", "--from", "any", "--to", "cug=db")
-    shell.run("policy", "put", "http", *selectors, "--protocol", "tcp", "--port", "80", "--replies", "--wait", "5")
-    lines = shell.run("trace", "app1", *tcp).stdout.splitlines()
-    assert lines[-1].endswith("routed by tor-a, then tor-c; allowed by policy http")
-    assert [line.split()[2:4] for line in lines if " out " in line][-1] == ["500", "62"]
-    assert "time_exceeded" in shell.run("trace", "app1", *tcp, "--ttl", "1", status=1).stdout.splitlines()[-2]
-    outside = ("internet-1", *tcp, "--external", "--as-ip", "192.0.2.9", "--as-mac", "02:00:00:00:00:99")
-    found = shell.json("trace", *outside)
-    assert (found["verdict"], found["from"]["external"]) == ("delivered", "internet-1")
-    assert "eth_src=02:00:00:00:00:99" in found["packet"]
-    back = ("db1", "10.1.0.11", "--protocol", "tcp", "--source-port", "80", "--port", "9")
-    assert shell.json("trace", *back, "--tcp-flag", "ack", "--tcp-flag", "psh")["verdict"] == "delivered"
-    assert shell.json("trace", *back, status=1)["verdict"] == "denied"
-    assert "from.interface: an external network has none" in shell.run(
-        "trace", "internet-1", "10.2.0.11", "--external", "--interface", "0", status=2
-    ).stderr
-
-
-def test_trace_says_when_switches_are_behind(pair: Shell) -> None:
-    pair.service.put("/v1/vms/web3", vm("srv-a2", 13))
-    lines = pair.run("trace", "web1", "10.1.0.13").stdout.splitlines()
-    assert lines[-2] == "not in step yet, so they may do otherwise: tor-a"
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["nobody", "10.1.0.12"], "vmmob: invalid input (422): from.vm: there is no VM 'nobody'\n"),
-        (["web1", "10.1.0"], 'vmmob: invalid input (422): to.ip: "10.1.0" is no IPv4 or IPv6 address\n'),
-        (["web1", "10.1.0.12", "--interface", "4"], "VM 'web1' has 1 interface, counted from 0\n"),
-        (["web1", "10.1.0.12", "--protocol", "x"], "protocol: must be one of tcp, udp, icmp, arp, rs, a number"),
-    ],
-)
-def test_trace_of_nonsense(pair: Shell, words: list[str], said: str) -> None:
-    result = pair.run("trace", *words, status=2)
-    assert result.stdout == ""
-    assert said in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-# The other commands
+FOLLOWING = "ryu_vmmob.cli.following"
 
 
 def test_flows(pair: Shell) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from ryu_vmmob.cli.main import app
 from ryu_vmmob.client import DEFAULT_URL
-from tests.unit.test_cli_client import Shell, shell
+from tests.unit.cli_support import Shell, shell
 
 __all__ = ["shell"]
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from ryu_vmmob.cli import following
 from ryu_vmmob.cli.main import app
+from tests.unit.cli_support import Shell, serving, shell
 from tests.unit.event_server import EventServer, serving_events
 from tests.unit.rest_support import TOKEN, WEB, Service, vm
-from tests.unit.test_cli_client import Shell, serving, shell
 
 __all__ = ["shell"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.cli_support import serving
 from tests.unit.rest_support import TOKEN, Service
-from tests.unit.test_cli_client import serving
 
 HOOK = Path(__file__).parents[2] / "etc" / "libvirt" / "qemu"
 UUID = "6ad9a4c1-3c1c-4a3e-9d0a-2f0b8f1d7a11"
