@@ -21,7 +21,7 @@ from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
-from ryu_vmmob.engine.follow import FollowUps, in_one_write
+from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
@@ -135,7 +135,7 @@ class Engine:
         with self.alone:
             return self._execute(commands)
 
-    def _execute(self, commands: Sequence[Command]) -> Ticket:
+    def _execute(self, commands: Sequence[Command], *, sync: bool = True) -> Ticket:
         before, breath = self.state, Breath(self.pause)
         change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
@@ -146,7 +146,7 @@ class Engine:
         self._refuse_overcharge(plan, commands)
         change = self._with_acknowledgements(_with_counts(change, plan))
         plan.state = change.state
-        self._store.commit(change.state.revision, list(writes(before, change)))
+        self._store.commit(change.state.revision, list(writes(before, change)), sync=sync)
         self._adopt(change, plan)
         return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state)
 
@@ -302,7 +302,8 @@ class Engine:
     def _follow(self, *commands: Command) -> bool:
         """Whether it could be done."""
         try:
-            self.execute(*commands)
+            with self.alone:
+                self._execute(commands, sync=not all(isinstance(row, FOLLOWS_AGAIN) for row in commands))
         except Refusal:
             # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
             self._look_again = False

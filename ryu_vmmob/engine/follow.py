@@ -8,6 +8,7 @@ second or so all of them are looked at, for time passes by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
@@ -15,6 +16,9 @@ from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.migration_steps import Fail, Returned
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.state import State
+
+FOLLOWS_AGAIN: Final = (Prepared, Commit, Returned, SettleTrees, EndQuarantines)
+"""Due steps that the same look would find again if they were forgotten: nobody was promised them, so they wait for no disk."""
 
 
 class FollowUps:

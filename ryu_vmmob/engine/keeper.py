@@ -34,10 +34,10 @@ class Keeper:
         """Every record."""
         return self._store.load()
 
-    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         """All or nothing."""
         try:
-            self._store.commit(revision, writes)
+            self._store.commit(revision, writes, sync=sync)
         except StoreError as error:
             self._failed(str(error))
             raise

@@ -42,9 +42,11 @@ class Store(Protocol):
     def load(self) -> Iterable[Record]:
         """Every record, by kind and name; StoreError when one cannot be read."""
 
-    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         """Carry out all writes or none, durable on return; StoreError when not.
 
+        ``sync`` False does not wait for the disk: the end of the process loses nothing all the same; a failure of power may
+        lose this commit and those after it, until one that is waited for. Only for what would follow again by itself.
         Revisions never fall. Of several writes to one object the last counts.
         """
 

@@ -1,8 +1,8 @@
 """The default store: one SQLite file, held exclusively by one controller.
 
-Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it returns, and a process or machine that dies in
-the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does not notice
-damage inside a row.
+Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it returns, unless nobody waits for it, and a process
+or machine that dies in the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does
+not notice damage inside a row.
 
 While it is open the file says so (table `life`), and after a crash still. So a file that was not closed and has no log beside
 it has lost the log, and with it perhaps what was acknowledged last: refused as well. And a file or log that is taken away
@@ -73,6 +73,7 @@ class SqliteStore:
         self._revision = 0
         self._label = "store in memory" if path is None else f"store {path}"
         self._places: dict[str, tuple[int, int]] = {}
+        self._waits = True
         if path is not None:
             self._provide(path)
         with self._translated():
@@ -93,13 +94,15 @@ class SqliteStore:
         """Read everything."""
         return [Record(kind, name, json.loads(text)) for kind, name, text in self._rows()]
 
-    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         """Write all or nothing."""
         if revision < self._revision:
             raise StoreError(f"{self._label}: revision {revision} is older than {self._revision}, which it has")
         # Encoded first: what is no JSON must not leave half a transaction.
         rows = [(write.kind, write.name, *_encoded(write, revision)) for write in writes]
         self._check_places()
+        with self._translated():
+            self._wait_for_disk(sync)
         with self._translated(), self._transaction():
             for kind, name, text, checksum in rows:
                 if text is None:
@@ -109,6 +112,12 @@ class SqliteStore:
                     self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", row)
             self._db.execute("UPDATE head SET revision = ?", (revision,))
         self._revision = revision
+
+    def _wait_for_disk(self, sync: bool) -> None:
+        """Whether commits do, from now on. With NORMAL the log is only written; the next one with FULL synchronises it."""
+        if sync is not self._waits:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
+            self._waits = sync
 
     def close(self) -> None:
         """Close the file; the log is folded into it."""

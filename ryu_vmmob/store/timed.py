@@ -24,11 +24,11 @@ class TimedStore:
         """Every record."""
         return self._store.load()
 
-    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         """All or nothing."""
         began = self._clock()
         try:
-            self._store.commit(revision, writes)
+            self._store.commit(revision, writes, sync=sync)
         except StoreError:
             self._told(self._clock() - began, False)
             raise

@@ -84,16 +84,16 @@ def core(reaper: Reaper) -> None:
     from ryu_vmmob.rest.app import RestApp
     from ryu_vmmob.store.sqlite import SqliteStore
 
-    def execute(original: Any, self: Any, *commands: Any) -> Any:
+    def execute(original: Any, self: Any, commands: Any, **options: Any) -> Any:
         reaper.doing.append(" ".join(type(command).__name__ for command in commands))
         try:
-            return original(self, *commands)
+            return original(self, commands, **options)
         finally:
             reaper.doing.pop()
 
-    def commit(original: Any, self: Any, *args: Any) -> None:
+    def commit(original: Any, self: Any, *args: Any, **options: Any) -> None:
         reaper.at("before the store")
-        original(self, *args)
+        original(self, *args, **options)
         reaper.at("stored")
 
     transaction = SqliteStore._transaction
@@ -117,7 +117,7 @@ def core(reaper: Reaper) -> None:
         reaper.passes(f"{request.method} answered")
         return answer
 
-    wrap(Engine, "execute", execute)
+    wrap(Engine, "_execute", execute)
     wrap(Engine, "_adopt", adopt)
     wrap(Keeper, "commit", commit)
     wrap(Fleet, "confirm", confirm)

@@ -36,7 +36,7 @@ class MemoryStore:
     def load(self) -> Iterable[Record]:
         return list(self.records.values())
 
-    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         self.revision = revision
         for kind, name, body in writes:
             if body is None:

@@ -140,15 +140,18 @@ class MemoryStore:
         self.records: dict[tuple[str, str], Record] = {}
         self.full = False
         self.commits = 0
+        self.synced: list[bool] = []
+        """Of each commit, whether it waits for the disk."""
 
     def load(self) -> Iterable[Record]:
         return list(self.records.values())
 
-    def commit(self, revision: int, writes: Iterable[Write]) -> None:
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         if self.full:
             raise StoreError("the disk is full")
         assert revision >= self.revision
         self.commits += 1
+        self.synced.append(sync)
         self.revision = revision
         for kind, name, body in writes:
             if body is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,20 +67,20 @@ def test_one_that_cannot_go_on_keeps_no_other() -> None:
     moves = [replace(MOVE, id=f"m{number}", vm=f"web{number}") for number in (1, 2)]
     for move in moves:
         made.engine.execute(move)
-    execute, asked = made.engine.execute, []
+    execute, asked = made.engine._execute, []
 
-    def refuse(*commands: Command) -> Ticket:
+    def refuse(commands: Sequence[Command], *, sync: bool = True) -> Ticket:
         asked.append([command.id for command in commands if isinstance(command, Prepared)])
         if any(isinstance(command, Prepared) and command.id == "m1" for command in commands):
             raise conflict("not this one")
-        return execute(*commands)
+        return execute(commands, sync=sync)
 
-    made.engine.execute = refuse  # type: ignore[method-assign]
+    made.engine._execute = refuse  # type: ignore[method-assign]
     made.take()
     assert phase(made, "m2") is Phase.PREPARED
     assert asked[:3] == [["m1", "m2"], ["m1"], ["m2"]]
     assert phase(made, "m1") is Phase.PREPARING
-    made.engine.execute = execute  # type: ignore[method-assign]
+    made.engine._execute = execute  # type: ignore[method-assign]
     made.engine.progress()
     assert phase(made, "m1") is Phase.PREPARED
 

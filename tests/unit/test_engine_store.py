@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import ip_network
 
 import pytest
@@ -14,7 +15,7 @@ from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
-from ryu_vmmob.store.base import Record, StoreError
+from ryu_vmmob.store.base import Record, StoreError, Write
 from tests.unit.core_support import (
     LATER,
     MOVE,
@@ -110,6 +111,23 @@ def test_an_announcement_that_could_not_be_stored_is_not_forgotten() -> None:
     assert (phase(made), migration(made).reason) == (Phase.COMMITTED, "seen at tor-b:1")
 
 
+def test_what_would_follow_again_waits_for_no_disk() -> None:
+    """Begun and activated are promised to somebody; prepared and committed are found again by whoever looks."""
+    made = racks(MOVE)
+    made.confirm()
+    made.engine.execute(Activate("m1", 1000.0))
+    made.confirm()
+    assert phase(made) is Phase.COMMITTED
+    assert made.store.synced[-4:] == [True, False, True, False]
+
+
+def test_what_is_asked_for_waits_for_the_disk_whatever_it_is() -> None:
+    made = racks(LATER, Activate("m1", 1000.0))
+    made.confirm()
+    made.engine.execute(Commit("m1", 1000.0))
+    assert made.store.synced[-1] is True
+
+
 def test_a_command_is_done_although_what_follows_it_cannot_be_stored() -> None:
     """web1 is aborted by time-out in the look that follows another command: that failing is nobody's failure."""
     made = racks(MOVE)
@@ -117,10 +135,10 @@ def test_a_command_is_done_although_what_follows_it_cannot_be_stored() -> None:
     commit = made.store.commit
     calls = []
 
-    def full_after_one(revision: int, writes: object) -> None:
+    def full_after_one(revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         calls.append(revision)
         made.store.full = len(calls) > 1
-        commit(revision, writes)  # type: ignore[arg-type]
+        commit(revision, writes, sync=sync)
 
     made.store.commit = full_after_one  # type: ignore[method-assign]
     ticket = made.engine.execute(cug("db", 2))

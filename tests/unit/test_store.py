@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -316,6 +317,23 @@ def test_what_is_acknowledged_is_on_the_disk(path: Path) -> None:
     """As far as SQLite can be asked: FULL syncs the log at each commit."""
     store = SqliteStore(str(path))
     assert [store._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == ["wal", 2]
+    store.close()
+
+
+def test_a_commit_that_waits_for_no_disk_is_followed_by_one_that_does(path: Path) -> None:
+    """And the end of the process loses neither: a copy of the file and its log has both."""
+    store = SqliteStore(str(path))
+    done: list[str] = []
+    store._db.set_trace_callback(done.append)
+    store.commit(1, [Write("vm", "a", {})])
+    store.commit(2, [Write("vm", "b", {})], sync=False)
+    store.commit(3, [Write("vm", "c", {})])
+    store._db.set_trace_callback(None)
+    told = [row for row in done if row.startswith(("PRAGMA", "COMMIT"))]
+    assert told == ["COMMIT", "PRAGMA synchronous = NORMAL", "COMMIT", "PRAGMA synchronous = FULL", "COMMIT"]
+    crashed(path.with_name("other.db"), "store.commit(1, [Write('vm', 'a', {})], sync=False); os._exit(9)")
+    with contextlib.closing(SqliteStore(str(path.with_name("other.db")))) as again:
+        assert [row.name for row in again.load()] == ["a"]
     store.close()
 
 
