@@ -30,7 +30,7 @@ class StartBatch:
     switch: str | None = None
     to: tuple[str, ...] | None = None
     mode: str = "hot"
-    delivery: str | None = None
+    delivery: str = "early"
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0
@@ -90,9 +90,8 @@ def start_batch(draft: Draft, command: StartBatch) -> None:
     for name in command.to or ():
         if name in busy:
             raise conflict(f"server {name!r} is being evacuated itself (batch {busy[name]})")
-    delivery = steps.delivery_of(command.mode, command.delivery)
     batch = Batch(
-        command.id, servers, command.switch, command.to, command.mode, delivery, command.activate_on,
+        command.id, servers, command.switch, command.to, command.mode, command.delivery, command.activate_on,
         command.commit, command.timeout, command.parallel, started=command.now,
     )  # fmt: skip
     rows = tuple(plan(state, batch, command.now))

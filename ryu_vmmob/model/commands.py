@@ -84,15 +84,14 @@ class DeleteVm:
 class StartMigration:
     """Prepare a move. ``timeout`` in seconds until it must be activated.
 
-    ``delivery`` None: `early` when ``mode`` is hot; `on_activation` when it is cold, because a VM that does not run needs no
-    copy of anything. ``seen``: where the VM spoke, of a move that nobody announced.
+    ``seen``: where the VM spoke, of a move that nobody announced.
     """
 
     id: str
     vm: str
     to: str
     mode: str = "hot"
-    delivery: str | None = None
+    delivery: str = "early"
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0
@@ -337,11 +336,10 @@ def _unannounced(seen: str | None) -> str | None:
 
 
 def _start_migration(draft: Draft, command: StartMigration) -> None:
-    delivery = steps.delivery_of(command.mode, command.delivery)
     steps.start(
         draft,
         Migration(
-            command.id, command.vm, "", command.to, command.mode, delivery, command.activate_on, command.commit,
+            command.id, command.vm, "", command.to, command.mode, command.delivery, command.activate_on, command.commit,
             command.timeout, started=command.now, seen=command.seen, reason=_unannounced(command.seen),
         ),
     )  # fmt: skip

@@ -112,11 +112,6 @@ def verdict(at: Stage, step: Step) -> Stage | Verdict:
     return dict(zip(Step, _ROWS[at], strict=True))[step]
 
 
-def delivery_of(mode: str, wanted: str | None) -> str:
-    """The delivery that is wanted, or else that of the mode: a VM that does not run meanwhile needs no copy of anything."""
-    return wanted or ("on_activation" if mode == "cold" else "early")
-
-
 def start(draft: Draft, wanted: Migration) -> None:
     """Begin to prepare: the target counts as a place of the VM from now on. Raises Refusal."""
     state = draft.state

@@ -203,8 +203,8 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     activated, returning source: sends, receives  target: the same (`early`) or closed
     ==================== ======================== ==========================================
 
-    A VM that moves cold (`cold`, `on_activation`) does not run meanwhile: nothing is copied to its target, but what it says
-    first when it starts there is let through.
+    A VM that moves cold does not run at both: also with `on_activation`, where nothing is copied to its target, what it says
+    first when it starts there is let through, and what it asks is answered.
     """
     if migration is None or migration.phase.is_final:
         return (Seat(vm.server, True, True),)

@@ -130,10 +130,10 @@ class VmBody(Body):
 
 
 class MoveOptions(Body):
-    """How a VM moves; ``timeout`` in seconds. ``delivery``: none given, as ``mode`` wants it."""
+    """How a VM moves; ``timeout`` in seconds."""
 
     mode: Literal["hot", "cold"] = "hot"
-    delivery: Literal["early", "on_activation"] | None = None
+    delivery: Literal["early", "on_activation"] = "early"
     activate_on: Literal["announcement", "request"] = "announcement"
     commit: Literal["automatic", "request"] = "automatic"
     timeout: Annotated[float, Field(gt=0, le=86400)] = 300.0

@@ -170,8 +170,7 @@ def test_a_cold_move_lets_the_vm_speak_first_and_copies_nothing(site: Site, tmp_
     """The DHCP request by which it starts reaches its peer. Nothing for it came to its target before."""
     populate(site)
     mine, tags = nic_mac("web", 13), site.rest.get("/v1/vms/w1")["interfaces"][0]["vlan_id"]
-    begun = site.move("w3", "srv-a2", mode="cold")
-    assert begun["delivery"] == "on_activation"
+    begun = site.move("w3", "srv-a2", mode="cold", delivery="on_activation")
     at_peer, at_target = tmp_path / "peer.pcap", tmp_path / "target.pcap"
     peer, target = Wire(site, "tor-a:1", at_peer), Wire(site, "tor-a:2", at_target)
     to_it = make.udp(mine, MAC, nic_ip("web", 13), IP).with_vlans(tags)

@@ -47,7 +47,7 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
                     draw.draw(st.sampled_from(vms)),
                     draw.draw(st.sampled_from(servers)),
                     mode=draw.draw(st.sampled_from(["hot", "hot", "cold"])),
-                    delivery=draw.draw(st.sampled_from([None, "early", "on_activation"])),
+                    delivery=draw.draw(st.sampled_from(["early", "early", "on_activation"])),
                     activate_on=draw.draw(st.sampled_from(["announcement", "request"])),
                     commit=draw.draw(st.sampled_from(["automatic", "request"])),
                     now=world.now,

@@ -68,13 +68,16 @@ def tag(made: Site, interface: Interface, server: str) -> tuple[int, ...]:
     return () if own is None else (own,)
 
 
+COLD: dict[str, Any] = {"mode": "cold", "delivery": "on_activation"}
+
+
 @pytest.mark.parametrize("mode", ["hot", "cold", "strict"])
 @pytest.mark.parametrize("guest", [None, OWN], ids=["plain", "guest tag"])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("what", FRAMES)
 def test_the_first_frame_activates_whatever_it_is(what: str, target: str, guest: int | None, mode: str) -> None:
     interface = replace(NIC, guest_vlan_id=guest)
-    options = {"delivery": "on_activation"} if mode == "strict" else {"mode": mode}
+    options = {"hot": {}, "cold": COLD, "strict": {"delivery": "on_activation"}}[mode]
     made = site(interface, to=TARGETS[target], **options)
     assert phase(made) is Phase.PREPARED
     tags = tag(made, interface, TARGETS[target])
@@ -101,7 +104,7 @@ def test_announcements_by_others_or_under_other_tags_do_not_activate(what: str, 
     assert phase(made) is Phase.PREPARED
 
 
-@pytest.mark.parametrize("options", [{}, {"mode": "cold"}, {"delivery": "on_activation"}], ids=["hot", "cold", "strict"])
+@pytest.mark.parametrize("options", [{}, COLD, {"delivery": "on_activation"}], ids=["hot", "cold", "strict"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_where_activation_waits_for_a_request_an_announcement_is_told_and_changes_nothing(
     target: str, options: dict[str, Any]
@@ -126,7 +129,7 @@ def test_where_activation_waits_for_a_request_an_announcement_is_told_and_change
 
 def test_a_cold_vm_gets_nothing_at_its_target_but_may_speak_there() -> None:
     """Nothing is copied while it does not run; what it says first goes to its peers."""
-    hot, cold = site(mode="hot"), site(mode="cold")
+    hot, cold = site(mode="hot"), site(**COLD)
     peer = make.udp(MAC, nic(12).mac, IP, int(nic(12).ips[0])).with_vlans(100)
     ports = {name: {str(row.port) for row in send(made, PortRef("tor-a", 2), peer).deliveries} for name, made in
              (("hot", hot), ("cold", cold))}  # fmt: skip

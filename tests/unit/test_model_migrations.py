@@ -124,20 +124,6 @@ def test_seats_of_each_stage(mode: str, delivery: str, activate_on: str) -> None
         assert undone.seats_of(vm_of(undone)) == (Seat("a1", True, True),)
 
 
-@pytest.mark.parametrize(
-    ("mode", "given", "taken"),
-    [
-        ("hot", None, "early"),
-        ("cold", None, "on_activation"),
-        ("hot", "on_activation", "on_activation"),
-        ("cold", "early", "early"),
-    ],
-)
-def test_the_mode_says_the_delivery_unless_it_is_given(mode: str, given: str | None, taken: str) -> None:
-    state = start(two_racks(), cug(), vm(), replace(MOVE, mode=mode, delivery=given))
-    assert state.migrations["m1"].delivery == taken
-
-
 @pytest.mark.requirement("R35", "R37")
 def test_presence_extends_and_is_pruned() -> None:
     """R35, R37: both places while it moves, afterwards the new one alone."""

@@ -357,7 +357,7 @@ def test_a_fault_of_the_controller_is_logged_and_not_told(
 
 
 def test_a_store_that_does_not_take_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise StoreError("store /x: the disk is full")
 
     with monkeypatch.context() as patch:
