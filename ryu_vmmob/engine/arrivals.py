@@ -13,6 +13,7 @@ time comes in; the host carries out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -197,10 +198,8 @@ class Arrivals:
         self._host.emit(Event("refused.move", {**row.data, "reason": reason}))
 
     def _done(self, vm: str, now: float) -> None:
-        try:
+        with suppress(StoreError):  # the store's keeper tells of it, and the next look tries again
             self._host.execute(EndQuestion(vm, now))
-        except StoreError as error:  # the next look tries again
-            self._host.emit(Event("store.failed", {"reason": str(error)}))
 
 
 def recent(state: State, vm: str, now: float) -> int:
