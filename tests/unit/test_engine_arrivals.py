@@ -289,3 +289,17 @@ def test_a_store_that_is_full_loses_no_question() -> None:
     assert not made.state.questioned
     assert made.state.vms["web1"].server == "a1"
 
+
+
+def test_a_store_that_is_full_is_told_of_once_a_second_however_often_it_is_tried() -> None:
+    made = Lab()
+    made.speak()
+    made.store.full = True
+    made.engine.arrivals.heard("web1", made.now)
+    for _ in range(5):
+        made.engine.progress()
+    assert "web1" in made.state.questioned
+    assert len(made.events("store.failed")) == 1
+    made.store.full = False
+    made.engine.progress()
+    assert "web1" not in made.state.questioned
