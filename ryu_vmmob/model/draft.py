@@ -14,6 +14,7 @@ from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
 from ryu_vmmob.model.guests import refuse_wires
+from ryu_vmmob.model.local_switching import refuse_separated
 from ryu_vmmob.model.news import Event as Event
 from ryu_vmmob.model.news import freed_news, objects_news, presence_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
@@ -281,6 +282,7 @@ class Draft:
             self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
         for name, server in sorted(self._entered):
             refuse_wires(self.state, name, server)
+        refuse_separated(self.before, self.state, sorted(self._entered), sorted(self.policies), sorted(self.cugs))
 
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""
