@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ryu_vmmob.flows.admission import admitted, recognised
-from ryu_vmmob.flows.answers import answers, own_announcements
+from ryu_vmmob.flows.answers import answers, own_announcements, unanswered
 from ryu_vmmob.flows.flow import IN_PORT, Flow, Match, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, Priority, Table, metadata
 from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_server
@@ -48,9 +48,10 @@ def interface_flows(
         server = servers[wire.server]
         if seat.sends or seat.awaited:
             vlan_id = state.wire_vlan_id(cug.name, wire)
-            yield from recognised(interface, seat, server, vlan_id, into_from(state, cug, local, server.name, vlan_id))
-        if seat.sends:
-            yield from admitted(interface, server, came_from(state, cug, local, wire))
+            yield from recognised(interface, server, vlan_id, into_from(state, cug, local, server.name, vlan_id))
+            yield from admitted(interface, seat, server, came_from(state, cug, local, wire))
+        if seat.receives and local.edge:
+            yield from unanswered(cug, interface, server, came_from(state, cug, local, wire))
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
     if local.edge:

@@ -32,7 +32,7 @@ from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
+from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
@@ -355,12 +355,12 @@ class Engine:
     def frame_seen(self, switch: str, cookie: int) -> None:
         """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
 
-        Only of flows by which an interface comes in, and that ask for a copy: whatever else a switch sends is no news of a VM.
+        Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
         """
         flow = self.flow_met(switch, cookie)
-        if flow is None or flow.table is not Table.INGRESS or flow.owner[0] != "vm":
+        if flow is None or flow.table is not Table.ADMIT or flow.owner[0] != "vm":
             return
-        if not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
+        if not any(map(tells_controller, flow.actions)):
             return
         fields = {name: value for name, value, _ in flow.match}
         port = PortRef(switch, fields["in_port"])

@@ -75,7 +75,7 @@ def peers(state: State, server: str, vm: str) -> Iterator[tuple[int, Member]]:
 
 
 def _is_trusted(state: State, server: str) -> bool:
-    return state.fabric.servers[server].local_switching_trusted
+    return state.fabric.servers[server].trusts_local_switching
 
 
 def separated(state: State, one: Interface, other: Interface) -> Policy | None:
