@@ -35,7 +35,8 @@ from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table
 
 __all__ = [
     "CONTROLLER", "IN_PORT", "Action", "Bucket", "Copy", "DecTtl", "Flow", "Group", "GroupType", "Match", "Move", "Output",
-    "PopVlan", "PushVlan", "SetField", "ToGroup", "group_name", "match", "show_match", "tells_controller",
+    "PopVlan", "PushVlan", "SetField", "ToGroup", "encode_actions", "group_name", "match", "show_match",
+    "tells_controller",
 ]  # fmt: skip
 
 
