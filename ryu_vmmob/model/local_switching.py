@@ -227,7 +227,10 @@ def met(state: State, server: str) -> Iterator[tuple[Member, Member]]:
         cug = None if kind is Tagging.UNTAGGED else interface.cug
         if kind is Tagging.PER_INTERFACE and interface.guest_vlan_id is None:
             continue
-        by_wire.setdefault((cug, state.wire_vlan_id(interface.cug, state.wire(interface, server))), []).append(row)
+        tag = interface.guest_vlan_id
+        if kind is Tagging.PER_CUG:
+            tag = state.wire_vlan_id(interface.cug, state.wire(interface, server))
+        by_wire.setdefault((cug, tag), []).append(row)
     for there in by_wire.values():
         for one, other in combinations(there, 2):
             if one.vm != other.vm:

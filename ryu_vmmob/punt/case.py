@@ -85,9 +85,8 @@ def is_behind(case: Case, vm: Vm, number: int) -> bool:
     state, server = case.state, case.state.fabric.server_at.get(PortRef(case.switch, case.punted.in_port))
     if server is None or not any(seat.server == server.name and seat.receives for seat in state.seats_of(vm)):
         return False
-    interface, under = vm.interfaces[number], WIRE.read(case.punted.metadata)
     # 0 where frames of its CUG have one tag there, or none.
-    return under in (0, state.wire_vlan_id(interface.cug, state.wire(interface, server.name)))
+    return WIRE.read(case.punted.metadata) in (0, state.vnic_vlan_id(vm, number, server.name))
 
 
 def address_of(value: int, version: int) -> Address:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Final, NamedTuple
 
-from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.model.commands import Activate, Command, StartMigration
 from ryu_vmmob.model.policy import TCP, UDP
@@ -68,7 +68,7 @@ def fabric(*externals: External) -> Fabric:
         ),
         {
             "a1": Server("a1", (P("tor-a", 1),), "rack-a"),
-            "a2": Server("a2", (P("tor-a", 2),), None, Tagging.UNTAGGED),
+            "a2": Server("a2", (P("tor-a", 2),), None),
             "b1": Server("b1", (P("tor-b", 1),), "rack-b"),
             "b2": Server("b2", (P("tor-b", 2), P("tor-b", 3)), "rack-b"),
         },

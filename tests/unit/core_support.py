@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric import load
-from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.model.commands import Command, PutCug, PutVm, StartMigration, apply
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Interface, Migration, Phase
@@ -45,9 +45,9 @@ def two_racks(
         {
             "a1": Server("a1", (p("tor-a", 1),), "rack-a"),
             "a2": Server("a2", (p("tor-a", 2),), "rack-a"),
-            "a3": Server("a3", (p("tor-a", 3),), None, Tagging.UNTAGGED),
+            "a3": Server("a3", (p("tor-a", 3),), None),
             "b1": Server("b1", (p("tor-b", 1),), "rack-b"),
-            "b2": Server("b2", (p("tor-b", 2),), None, Tagging.UNTAGGED),
+            "b2": Server("b2", (p("tor-b", 2),), None),
             "b3": Server("b3", (p("tor-b", 3), p("tor-b", 4)), "rack-b"),
         },
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_interface, ip_network
 
-from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.pipeline import Table
@@ -75,9 +75,9 @@ def two_borders() -> Fabric:
         ),
         {
             "a1": Server("a1", (P("tor-a", 1),), "rack-a"),
-            "a2": Server("a2", (P("tor-a", 2),), None, Tagging.UNTAGGED),
+            "a2": Server("a2", (P("tor-a", 2),), None),
             "b1": Server("b1", (P("tor-b", 1),), "rack-b"),
-            "b2": Server("b2", (P("tor-b", 2),), None, Tagging.UNTAGGED),
+            "b2": Server("b2", (P("tor-b", 2),), None),
         },
         {row.name: row for row in EXTERNALS},
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.fields import (
     ETH_ARP,
     ETH_IPV4,
@@ -63,7 +63,7 @@ FABRIC = Fabric(
     links=(LINK_A, LINK_B),
     servers={
         "a1": Server("a1", (P("tor-a", 1),), "rack-a"),
-        "a2": Server("a2", (P("tor-a", 2),), None, Tagging.UNTAGGED),
+        "a2": Server("a2", (P("tor-a", 2),), None),
         "a3": Server("a3", (P("tor-a", 3),), "rack-a"),
         "b1": Server("b1", (P("tor-b", 1), P("tor-b", 2)), "rack-b"),
         "b2": Server("b2", (P("tor-b", 3),), "rack-b"),

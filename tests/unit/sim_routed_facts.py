@@ -14,7 +14,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
-from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6
 from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector
 from ryu_vmmob.sim.view import Seat
@@ -69,9 +69,9 @@ FABRIC = Fabric(
     links=tuple(LINKS.values()),
     servers={
         "a1": Server("a1", (P("tor-a", 1),), "rack-a"),
-        "a2": Server("a2", (P("tor-a", 2),), None, Tagging.UNTAGGED),
+        "a2": Server("a2", (P("tor-a", 2),), None),
         "b1": Server("b1", (P("tor-b", 1),), "rack-b"),
-        "b2": Server("b2", (P("tor-b", 2),), None, Tagging.UNTAGGED),
+        "b2": Server("b2", (P("tor-b", 2),), None),
     },
     externals={row.name: External(row.name, row.port, "red", row.addresses, row.prefixes, (), row.vlan_id)
                for row in EXTERNALS},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob import fabric
-from ryu_vmmob.fabric.model import DataCenter, Dialect, External, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import DataCenter, Dialect, External, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.fabric.source import MAX_BYTES
 from tests.unit.fabric_examples import EXAMPLE, complete
 
@@ -36,7 +36,7 @@ def test_example_loads_as_the_contract_describes_it() -> None:
     assert len(two_dcs.links) == 4
     assert two_dcs.servers == {
         "srv-a1": Server("srv-a1", (PortRef("tor-a", 1),), "rack-a"),
-        "srv-a2": Server("srv-a2", (PortRef("tor-a", 2),), None, Tagging.UNTAGGED),
+        "srv-a2": Server("srv-a2", (PortRef("tor-a", 2),), None),
         "srv-b1": Server("srv-b1", (PortRef("tor-b", 1), PortRef("tor-b", 2)), "rack-b"),
         "srv-c1": Server("srv-c1", (PortRef("tor-c", 1),), "rack-c"),
     }
