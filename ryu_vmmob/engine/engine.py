@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
 from ryu_vmmob.engine.batches import give_turns
+from ryu_vmmob.engine.conflicts import Conflicts
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
@@ -106,6 +107,7 @@ class Engine:
         self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
         """Called when another fabric has been adopted, before anything is handed out on it."""
         self.arrivals = Arrivals(self)
+        self.conflicts = Conflicts(self)
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
         self.alone: AbstractContextManager[object] = nullcontext()
@@ -390,8 +392,10 @@ class Engine:
 
     def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
         """A switch shows a frame that it refused at a server's port."""
-        now = self._clock()
-        event = self.refusals.seen(self.state, PortRef(switch, in_port), metadata, frame, now)
+        now, port = self._clock(), PortRef(switch, in_port)
+        if self.conflicts.seen(port, metadata, frame, now):
+            return
+        event = self.refusals.seen(self.state, port, metadata, frame, now)
         if event is not None and event.kind == "refused.move":
             event = self.arrivals.seen(event, metadata, frame, now)
         if event is not None:

@@ -33,7 +33,7 @@ def to_controller(journey: Journey) -> list[Copied]:
         (visit.switch, step.flow.cookie)
         for visit in journey.visits
         for step in visit.result.path
-        if step.table is Table.ADMIT and step.flow is not None
+        if step.table is Table.ADMIT and step.flow is not None and step.flow.goto is not None
     }
     return [copied for copied in journey.controller if (copied.switch, copied.cookie) not in entered]
 
