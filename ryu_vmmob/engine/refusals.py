@@ -81,7 +81,7 @@ class Refusals:
 
 
 def speaker(state: State, port: PortRef, metadata: int, frame: Frame) -> str | None:
-    """The VM that a refused frame is of, by MAC and CUG; None: of no VM, or the frame claims an address that is not the VM's."""
+    """The VM that a refused frame is of, by MAC and CUG; None: of no VM, or it claims an address that is not the VM's."""
     server = state.fabric.server_at.get(port)
     cug = _cug_of(state, server, metadata, frame) if server is not None else None
     vm = state.vms.get(state.macs.get((cug, frame.src), "")) if cug is not None else None
