@@ -50,7 +50,7 @@ def packets(state: State, one: Interface, other: Interface) -> Iterator[Decision
     for a, b in ((one, other), (other, one)):
         for source in a.addresses if a.cug == b.cug else a.ips:
             for target in b.addresses if a.cug == b.cug else b.ips:
-                if source.version != target.version or (source.version == 4 and 58 in NUMBERS and source.is_multicast):
+                if source.version != target.version:
                     continue
                 for number in NUMBERS:
                     for port in EDGES if number in (6, 17) else (None,):
