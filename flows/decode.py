@@ -19,7 +19,7 @@ _BY_NXM: Final = {field.nxm: field.name for field in FIELDS.values() if field.nx
 
 
 _COPY: Final = b"\x00\x00\x23\x20\x00\x25" + bytes(6)
-_COPY_PROPERTIES: Final = b"\x00\x00\x00\x06" + bytes(2) + b"\x00\x05\x00\x08"
+_COPY_PROPERTIES: Final = b"\x00\x00\x00\x08" + bytes(2) + b"\x00\x05\x00\x08"
 """NXAST_CONTROLLER2 with a length and a meter, and nothing else: what stands around both."""
 
 

@@ -18,7 +18,7 @@ _NICIRA: Final = 0x00002320
 _REG_MOVE: Final = 6
 _CONTROLLER2: Final = 37
 _MAX_LEN, _METER_ID = 0, 5
-"""Properties of NXAST_CONTROLLER2 (NXAC2PT_*)."""
+"""Properties of NXAST_CONTROLLER2 (NXAC2PT_*). The length of each counts its padding, as Open vSwitch writes it."""
 
 
 def _output(action: flow.Output) -> bytes:
@@ -27,7 +27,7 @@ def _output(action: flow.Output) -> bytes:
 
 def _copy(action: flow.Copy) -> bytes:
     head = struct.pack("!HHIH6x", 0xFFFF, 32, _NICIRA, _CONTROLLER2)
-    return head + struct.pack("!HHH2xHHI", _MAX_LEN, 6, action.max_len, _METER_ID, 8, action.meter)
+    return head + struct.pack("!HHH2xHHI", _MAX_LEN, 8, action.max_len, _METER_ID, 8, action.meter)
 
 
 def _group(action: flow.ToGroup) -> bytes:

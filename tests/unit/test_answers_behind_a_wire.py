@@ -148,11 +148,13 @@ def test_while_it_moves_it_is_answered_for_where_it_is_not() -> None:
         "activated": (move, Activate("m1", 1.0)),
         "early": (replace(move, delivery="early"),),
     }
-    answered = {}
+    answered: dict[str, list[bool]] = {}
     for name, rows in steps.items():
         state = start(fabric(), cug(), vm("web1", "a1", A), *peers, *rows)
-        found = [send(state, asker, at, questions(card(host), A)[0]) for asker, at, host in (("p", "a1", 14), ("q", "b1", 15))]
-        answered[name] = [A.mac in [mac for _, mac in back(row, state, at)] for row, at in zip(found, ("a1", "b1"), strict=True)]
+        answered[name] = []
+        for asker, at, host in (("p", "a1", 14), ("q", "b1", 15)):
+            heard = back(send(state, asker, at, questions(card(host), A)[0]), state, at)
+            answered[name].append(A.mac in [mac for _, mac in heard])
     source, target = [False, True], [True, False]
     assert answered == {"prepared": source, "delivered": target, "activated": target, "early": [False, False]}
 

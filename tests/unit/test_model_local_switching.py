@@ -1,4 +1,4 @@
-"""Policies that a server's own switch cannot keep: refused where they would be needed, by placement and by policy (R45, R46)."""
+"""Policies that a server's own switch cannot keep: refused where they would be needed, placement or policy (R45, R46)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.batches import StartBatch
-from ryu_vmmob.model.commands import Command, DeletePolicy, PutPolicy, StartMigration, apply
+from ryu_vmmob.model.commands import Command, StartMigration, apply
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.local_switching import meetings, peers, separated, together
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.placement import placements
+from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import Member, State
