@@ -13,7 +13,7 @@ import pytest
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import stage
@@ -102,7 +102,7 @@ def cookie_of_arrival(made: Site) -> int:
     return next(
         row.cookie
         for row in other.engine.desired.flows("tor-b")
-        if row.table is Table.INGRESS and any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)
+        if row.table is Table.ADMIT and any(map(tells_controller, row.actions))
     )
 
 

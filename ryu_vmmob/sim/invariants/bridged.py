@@ -25,6 +25,7 @@ from ryu_vmmob.sim.invariants.judging import (
     unheard,
     unshown,
 )
+from ryu_vmmob.sim.invariants.neighbours import behind, misled
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.policy import verdict
@@ -168,10 +169,14 @@ def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> It
 
 
 def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
-    """A question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it."""
+    """A question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it.
+
+    Not where the member is behind the asker's own wire: there it answers itself.
+    """
     yield from judge(view, seat, journey, answer)
+    yield from misled(view, seat, journey, asked)
     answers = sum(packet.same_frame(answer) for _, packet in journey.deliveries)
-    sure = seat.sends and seat.receives and any(other.receives for other in asked)
+    sure = seat.sends and seat.receives and any(other.receives for other in asked) and not behind(seat, asked)
     if answers > 1 or (answers and answers != len(journey.deliveries)):
         yield Violation(DELIVERY, f"the question of {seat} for {asked[0].vm} is answered and does more", journey)
     elif not answers and sure and seat.cug in view.cugs and seat.switch not in view.plain_edges:

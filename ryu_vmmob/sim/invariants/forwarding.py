@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.facts import ExternalFacts, routed_segment
 from ryu_vmmob.sim.invariants.judging import (
@@ -96,7 +96,7 @@ def _sends_on(step: Step) -> bool:
     flow = step.flow
     if step.table is not Table.ROUTE or flow is None:
         return False
-    return flow.goto is not None or any(not (isinstance(a, Output) and a.port == CONTROLLER) for a in flow.actions)
+    return flow.goto is not None or not all(map(tells_controller, flow.actions))
 
 
 def _arrivals(view: View, origin: Origin, journey: Journey, where: Whereabouts) -> Iterator[Violation]:
