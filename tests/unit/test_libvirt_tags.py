@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import WEB, vm
 from tests.unit.test_libvirt_hook import HOOK, XML, Hypervisor, Site, site
 
 __all__ = ["site"]
@@ -168,10 +167,9 @@ def test_a_tag_that_cannot_be_set_stops_the_guest(site: Site, policy: str) -> No
 
 def test_a_guest_with_a_tag_of_its_own_keeps_its_trunk(site: Site) -> None:
     site.service.ask("DELETE", "/v1/vms/web1")
-    site.service.put("/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": 150}})
-    body = vm()
-    body["interfaces"][0]["guest_vlan_id"] = 150
-    site.service.put("/v1/vms/web1", body)
+    site.service.put("/v1/cugs/shop", {"subnets": ["10.9.0.0/24"], "vlan_ids": {"rack-a": 150}})
+    interface = {"cug": "shop", "mac": MAC, "ips": ["10.9.0.11"], "guest_vlan_id": 150}
+    site.service.put("/v1/vms/web1", {"server": "srv-a1", "interfaces": [interface]})
     there = site.hypervisor("srv-a2")
     assert there.receives_xml(with_tag(42)) == with_tag(42)
     assert there.receives_xml(with_tag(None)) == with_tag(None)

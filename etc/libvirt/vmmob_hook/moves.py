@@ -141,8 +141,8 @@ class Call:
         return self.tagged(wanted(vm["interfaces"]))
 
     def started(self):
-        """libvirt says this of an incoming guest as soon as its process waits for the memory, while the guest still runs at its
-        old place. So only a cold move is activated here; a hot one is when the guest is heard, or when its old place is done with it.
+        """Of an incoming guest libvirt says this as soon as its process waits for the memory, while the guest still runs at its
+        old place. So only a cold move is activated here; a hot one is when the guest is heard, or its old place is done.
         """
         vm = self.controller.vm(self.vm)
         if vm is None:

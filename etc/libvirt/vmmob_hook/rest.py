@@ -17,6 +17,7 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
     """The token is for the configured address only."""
 
     def redirect_request(self, *_):
+        """No request at all."""
         return None
 
 

@@ -16,7 +16,7 @@ class Bad(Exception):
 class Part:
     """An element that is open: where it begins, and whether it has anything in it."""
 
-    __slots__ = ("name", "start", "filled")
+    __slots__ = ("filled", "name", "start")
 
     def __init__(self, name, start):
         self.name, self.start, self.filled = name, start, False
