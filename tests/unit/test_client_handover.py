@@ -62,7 +62,7 @@ def test_frames_are_never_sent_twice_and_deliver_is(monkeypatch: pytest.MonkeyPa
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    move = {
+    move: dict[str, Any] = {
         "id": "m-1", "vm": "web1", "from": "srv-a1", "to": "srv-c1", "state": "prepared", "reason": None,
         "switches": {"acknowledged": ["tor-c"], "pending": []}, "interfaces": [],
     }  # fmt: skip

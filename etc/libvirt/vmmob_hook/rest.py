@@ -18,7 +18,6 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_):
         """No request at all."""
-        return None
 
 
 class Controller:
