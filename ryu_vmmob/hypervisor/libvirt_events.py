@@ -62,8 +62,8 @@ def load() -> tuple[Any, Any]:
 class Libvirt:
     """The connection to this host's libvirt, which is opened again whenever it is lost.
 
-    ``report`` is called with each `Happened`, in the thread of libvirt's loop: it must not wait. ``opened`` is called when there
-    is a new connection. Raises HostError when libvirt-python is not installed.
+    ``report`` is called with each `Happened`, in the thread of libvirt's loop: it must not wait. ``opened`` is called when
+    there is a new connection. Raises HostError when libvirt-python is not installed.
     """
 
     def __init__(self, uri: str, report: Callable[[Happened], None], opened: Callable[[], None] = lambda: None) -> None:

@@ -175,10 +175,10 @@ class Service:
             self._begin(vm, event["migration"])
         elif kind in ("migration.committed", "migration.aborted", "migration.failed"):
             departure = self.departures.get(vm)
-            if departure is not None and departure.id == event["migration"]:
-                # After a commit what came to the old place is still sent on; the controller says when that is over.
-                if kind != "migration.committed" or not departure.has_paused:
-                    departure.close()
+            # After a commit what came to the old place is still sent on; the controller says when that is over.
+            sends_on = departure is not None and kind == "migration.committed" and departure.has_paused
+            if departure is not None and departure.id == event["migration"] and not sends_on:
+                departure.close()
 
     def _begin(self, vm: str, id_: str) -> None:
         self._lanes.put(vm, lambda: self._prepare(id_))

@@ -1,7 +1,7 @@
 """The last frames that reached a paused VM's taps: which of them the VM has not read. Pure; time comes in.
 
-The VM has read what reached a tap before it stopped, and nothing of what came later. So frames are kept for a short while, until
-it is known when it stopped, and those that are older than that are forgotten.
+The VM has read what reached a tap before it stopped, and nothing of what came later. So frames are kept for a short while,
+until it is known when it stopped, and those that are older than that are forgotten.
 """
 
 from __future__ import annotations
