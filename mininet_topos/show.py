@@ -118,7 +118,6 @@ def values(report: Report) -> dict[str, Any]:
         "frames_heard_by_other_cugs_listeners": dict(report.heard),
         "machine_drops": dict(report.machine_drops),
         "flip": dict(report.move.flip),
-        "copies": dict(report.card),
         "timeline": list(report.move.migration["timeline"]),
         "faults": report.faults,
     }

@@ -41,7 +41,10 @@ class Qmp:
         return self._socket.fileno()
 
     def ask(self, command: str, seconds: float = ANSWER_SECONDS, **arguments: Any) -> Any:
-        """One command; what it returned. An underscore in a name of an argument stands for a hyphen. Raises QmpError, or TimeoutError for silence."""
+        """One command; what it returned. An underscore in an argument's name stands for a hyphen.
+
+        Raises QmpError, or TimeoutError for silence.
+        """
         body = {"execute": command, "arguments": {key.replace("_", "-"): value for key, value in arguments.items()}}
         try:
             self._socket.sendall(json.dumps(body).encode() + b"\n")
@@ -57,7 +60,10 @@ class Qmp:
             self._keep(said)
 
     def until(self, wanted: Callable[[Event], bool], seconds: float) -> Event:
-        """The first event that is wanted, those that wait already included; it is taken out. Raises QmpError, or TimeoutError for silence."""
+        """The first event that is wanted, those that wait already included; it is taken out.
+
+        Raises QmpError, or TimeoutError for silence.
+        """
         deadline = time.monotonic() + seconds
         while True:
             for event in self.events:
