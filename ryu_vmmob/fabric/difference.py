@@ -12,6 +12,8 @@ KINDS: Final = ("data_centers", "l2_domains", "switches", "links", "servers", "e
 """The sections of the fabric file."""
 
 _Row = DataCenter | L2Domain | Switch | Link | Server | External
+_KEYS: Final = {"trusts_local_switching": "local_switching"}
+"""Keys of the file whose fields have another name."""
 _TOP: Final = {"name": "fabric", "gateway_mac": "gateway_mac", "description": "description"}
 
 
@@ -65,7 +67,8 @@ def _keys(old: _Row, new: _Row) -> Iterator[str]:
             continue
         if isinstance(old, Link) and field.name in ("a", "b"):
             continue  # the same cable, written from the other end
-        if isinstance(old, Server) and isinstance(new, Server) and field.name == "l2_domain" and old.tagged != new.tagged:
-            yield "tagging"
-        else:
-            yield field.name
+        if isinstance(old, Server) and isinstance(new, Server) and old.tagging is not new.tagging:
+            # What follows from the tagging is no difference of its own.
+            if field.name in ("l2_domain", "vlan_ids"):
+                continue
+        yield _KEYS.get(field.name, field.name)

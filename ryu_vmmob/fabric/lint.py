@@ -7,11 +7,17 @@ one run shows all faults. The rules of topology stand in ``lint_topology``, thos
 
 from __future__ import annotations
 
+from typing import Final
+
 from ryu_vmmob.fabric import lint_extenders, lint_external, lint_topology
 from ryu_vmmob.fabric.findings import Path, Report, quote
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.fabric.resolve import Resolved
 from ryu_vmmob.fabric.rules import Rule
+
+
+MAX_PER_INTERFACE_PORT: Final = 0xFFFF
+"""Groups of vNICs have 16 bits for the port."""
 
 
 def lint(fabric: Resolved, report: Report) -> None:
@@ -21,6 +27,7 @@ def lint(fabric: Resolved, report: Report) -> None:
         ports_used_once,
         attached_to_edges,
         bonds,
+        tagging,
         lags,
         *lint_topology.RULES,
         *lint_extenders.RULES,
@@ -78,6 +85,23 @@ def bonds(fabric: Resolved, report: Report) -> None:
             report.add(Rule.BOND_MISSING, (*place, "attach"), said)
         elif len(server.attach) == 1 and server.bond is not None:
             report.add(Rule.BOND_SINGLE_PORT, (*place, "bond"), f"bond: {server.bond} needs several ports, here is one")
+
+
+def tagging(fabric: Resolved, report: Report) -> None:
+    """Keys that mean something with one kind of tagging stand with that kind only."""
+    for name, server in fabric.servers():
+        place = ("servers", name)
+        own = server.tagging == "per_interface"
+        if server.vlan_ids is not None and not own:
+            said = f"tagging is {server.tagging}, so the server has no VLAN-IDs of its own: take vlan_ids away"
+            report.add(Rule.SERVER_VLAN_IDS, (*place, "vlan_ids"), said)
+        if server.local_switching is not None and own:
+            said = "tagging is per_interface, so the ToR switches between all VMs here: take local_switching away"
+            report.add(Rule.LOCAL_SWITCHING, (*place, "local_switching"), said)
+        for position, port in enumerate(fabric.server_ports[name] if own else ()):
+            if port is not None and port.port > MAX_PER_INTERFACE_PORT:
+                said = f"port {port} is above {MAX_PER_INTERFACE_PORT}, and groups of vNICs are numbered by port"
+                report.add(Rule.PER_INTERFACE_PORT, (*place, "attach", position), said)
 
 
 def lags(fabric: Resolved, report: Report) -> None:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ryu_vmmob.fabric import source
 from ryu_vmmob.fabric.findings import NAME, FabricError, Finding, Report
 from ryu_vmmob.fabric.lint import lint
-from ryu_vmmob.fabric.model import DataCenter, Dialect, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.model import (
+    DataCenter,
+    Dialect,
+    External,
+    Fabric,
+    L2Domain,
+    Link,
+    PortRef,
+    Role,
+    Server,
+    Switch,
+    Tagging,
+)
 from ryu_vmmob.fabric.resolve import ExternalValues, Resolved, resolve
 from ryu_vmmob.fabric.rules import Rule
 from ryu_vmmob.fabric.schema import ExternalDoc, read
@@ -163,12 +175,24 @@ def build(resolved: Resolved) -> Fabric:
     )
 
 
+VNIC_VLAN_IDS: Final = tuple(range(2, 4095))
+"""What vNICs may get on a server's cable unless the file says otherwise: all but 1, the native VLAN of many switches."""
+
+
 def _servers(resolved: Resolved, switches: Mapping[str, Switch]) -> dict[str, Server]:
     servers = {}
     for name, server in resolved.servers():
         attach: tuple[PortRef, ...] = tuple(_sure(port) for port in resolved.server_ports[name])
-        domain = switches[attach[0].switch].l2_domain if server.tagging == "tagged" else None
-        servers[name] = Server(name, attach=attach, l2_domain=domain, description=server.description)
+        tagging = Tagging.PER_CUG if server.tagging == "tagged" else Tagging(server.tagging)
+        servers[name] = Server(
+            name,
+            attach=attach,
+            l2_domain=switches[attach[0].switch].l2_domain if tagging is Tagging.PER_CUG else None,
+            tagging=tagging,
+            vlan_ids=resolved.server_vlan_ids.get(name, VNIC_VLAN_IDS) if tagging is Tagging.PER_INTERFACE else (),
+            trusts_local_switching=server.local_switching == "trusted",
+            description=server.description,
+        )
     return servers
 
 

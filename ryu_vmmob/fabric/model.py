@@ -38,6 +38,19 @@ class Dialect(StrEnum):
     OPENFLOW13 = "openflow13"
 
 
+class Tagging(StrEnum):
+    """How a server's frames say whose they are on its cable.
+
+    ``per_interface``: the server is a trivial L2 domain, and each vNIC has a VLAN-ID of its own on the cable. ``per_cug``:
+    the ToR's L2 domain reaches into the server, and a CUG has one VLAN-ID there (R21). ``untagged``: a trivial L2 domain
+    without VLAN-IDs (R23).
+    """
+
+    PER_INTERFACE = "per_interface"
+    PER_CUG = "per_cug"
+    UNTAGGED = "untagged"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PortRef:
     """One OpenFlow port of one switch, written ``tor-a:49`` in the fabric file."""
@@ -127,18 +140,28 @@ class Link:
 class Server:
     """A hypervisor and the ports it hangs on (several ports: one LAG inside one L2 domain, R14).
 
-    ``l2_domain`` is None for an untagged server: a trivial L2 domain of its own, without VLAN-IDs (R12, R23).
+    ``l2_domain`` is the domain whose VLAN-IDs are on its cable; None where the server is a trivial L2 domain of its own
+    (R12, R23). ``vlan_ids`` (ascending, within 1 to 4094) are those that vNICs may get on its cable; empty unless
+    ``per_interface``. ``trusts_local_switching``: policies between VMs that its own switch joins need not be enforced.
     """
 
     name: str
     attach: tuple[PortRef, ...]
     l2_domain: str | None
+    tagging: Tagging = Tagging.PER_CUG
+    vlan_ids: tuple[int, ...] = ()
+    trusts_local_switching: bool = False
     description: str = ""
 
     @property
     def tagged(self) -> bool:
         """Whether its frames carry VLAN-IDs."""
-        return self.l2_domain is not None
+        return self.tagging is not Tagging.UNTAGGED
+
+    @property
+    def per_interface(self) -> bool:
+        """Whether each vNIC has a VLAN-ID of its own on the cable."""
+        return self.tagging is Tagging.PER_INTERFACE
 
     @property
     def switch(self) -> str:

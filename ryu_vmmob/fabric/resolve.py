@@ -38,6 +38,7 @@ class Resolved:
     extender_ports: dict[str, tuple[range, ...]] = field(default_factory=dict)
     link_ends: list[tuple[PortRef | None, PortRef | None]] = field(default_factory=list)
     server_ports: dict[str, tuple[PortRef | None, ...]] = field(default_factory=dict)
+    server_vlan_ids: dict[str, tuple[int, ...]] = field(default_factory=dict)
     externals: dict[str, ExternalValues] = field(default_factory=dict)
 
     def switches(self) -> Iterator[tuple[str, SwitchDoc]]:
@@ -112,6 +113,8 @@ class _Resolver:
                 found.server_ports[name] = tuple(
                     self._port(text, ("servers", name, "attach", position)) for position, text in enumerate(server.attach)
                 )
+                if server.vlan_ids is not None:
+                    found.server_vlan_ids[name] = self._vlan_ids(server.vlan_ids, ("servers", name, "vlan_ids"))
         for name, external in doc.externals.items():
             if external is not None:
                 found.externals[name] = self._external(external, ("externals", name))

@@ -103,9 +103,19 @@ class ServerDoc(_Shape):
     attach: Annotated[list[str], BeforeValidator(_listed)] = Field(
         description="a port, or a list of ports that form one LAG",
     )
-    tagging: Literal["tagged", "untagged"] = Field(
-        "tagged",
-        description="`tagged`: VLAN-IDs of the switch's domain; `untagged`: a trivial L2 domain, no VLAN-IDs",
+    tagging: Literal["per_interface", "per_cug", "untagged", "tagged"] = Field(
+        "per_cug",
+        description="`per_interface`: a trivial L2 domain in which each vNIC has a VLAN-ID of its own; `per_cug` (or `tagged`, its"
+        " older name): VLAN-IDs of the switch's domain, one for each user group; `untagged`: a trivial L2 domain, no VLAN-IDs",
+    )
+    vlan_ids: int | str | None = Field(
+        None,
+        description='VLAN-IDs that vNICs may get on this server\'s cable, `"2-4094"` unless said otherwise; `per_interface` only',
+    )
+    local_switching: Literal["trusted"] | None = Field(
+        None,
+        description="`trusted`: policies between VMs that the server's own switch joins need not be enforced; not with"
+        " `per_interface`, where the ToR enforces them",
     )
     bond: Literal["lag"] | None = Field(None, description="`lag`; required with several ports, refused with one")
     description: str = Field("", description=_TEXT)

@@ -15,6 +15,8 @@ from ryu_vmmob.paths.presence import links_of
 from ryu_vmmob.paths.trees import Trees
 
 _SHOWN = 5
+_HARMLESS = ("description", "vlan_ids", "local_switching")
+"""Keys of a server that may change under its VMs, or that a rule of their own judges."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ def _servers(step: Step) -> Iterator[Fault]:
             yield Fault(f"servers.{name}", f"server {name!r} cannot be taken away: {_vms(state, name)} there")
     for name in difference.altered("servers"):
         if name in state.server_vms:
-            keys = [key for key in difference.changed["servers"][name] if key != "description"]
+            keys = [key for key in difference.changed["servers"][name] if key not in _HARMLESS]
+            if not keys:
+                continue
             said = f"{' and '.join(keys)} of server {name!r} cannot change: {_vms(state, name)} there"
             yield Fault(f"servers.{name}.{keys[0]}", said)
 

@@ -60,7 +60,7 @@ class Server(TypedDict):
 
     name: str
     attach: list[str]
-    tagging: Literal["tagged", "untagged"]
+    tagging: Literal["per_interface", "per_cug", "untagged"]
     l2_domain: str | None
     data_center: str | None
     description: str

@@ -91,7 +91,7 @@ def _server(fabric: Fabric, server: Server) -> View:
     return {
         "name": server.name,
         "attach": [str(port) for port in server.attach],
-        "tagging": "tagged" if server.tagged else "untagged",
+        "tagging": server.tagging.value,
         "l2_domain": server.l2_domain,
         "data_center": fabric.switches[server.switch].data_center,
         "description": server.description,
