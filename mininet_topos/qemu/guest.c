@@ -38,7 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STREAMS = 64, RUNS = 16384, PACKET = 52, LINE = 4096, SPACE = 8 << 20, BLOCK = 32768 };
+enum { INLETS = 8, STREAMS = 64, RUNS = 16384, PACKET = 52, LINE = 4096, SPACE = 8 << 20, BLOCK = 32768 };
 
 struct source { uint32_t id; int fd; struct sockaddr_storage to; socklen_t length; double rate; uint64_t number, refused; };
 struct run { uint64_t first, last; };
@@ -47,8 +47,8 @@ struct sink { uint32_t id; uint64_t packets; size_t runs; struct run run[RUNS]; 
 static struct source sources[STREAMS];
 static struct sink *sinks[STREAMS];
 static size_t source_count, sink_count;
-static int inlets[2], timer, line, sending, connection = -1;
-static uint64_t begun, overflow[2], written;
+static int inlets[INLETS], inlet_count, timer, line, sending, connection = -1;
+static uint64_t begun, overflow[INLETS], written;
 static char block[BLOCK];
 
 static uint64_t now(clockid_t clock)
@@ -197,9 +197,10 @@ static void clear(void)
 static void report(int whole)
 {
     char text[64];
+    unsigned long long lost = 0;
+    for (int i = 0; i < inlet_count; i++) lost += overflow[i];
     say("ok", 2);
-    if (whole)
-        say(text, (size_t)snprintf(text, sizeof text, " %llu", (unsigned long long)(overflow[0] + overflow[1])));
+    if (whole) say(text, (size_t)snprintf(text, sizeof text, " %llu", lost));
     for (size_t i = 0; i < sink_count; i++) {
         struct sink *k = sinks[i];
         say(text, (size_t)snprintf(text, sizeof text, " %u:", k->id));
@@ -295,42 +296,40 @@ static void obey(char *order)
     } else answer("error unknown order");
 }
 
-static int inlet(const char *any, int port)
+/* "4:PORT" or "6:PORT" */
+static int inlet(const char *text)
 {
     struct sockaddr_storage own; socklen_t length;
-    int family = address(any, port, &own, &length), one = 1, space = SPACE;
+    int family = address(text[0] == '6' ? "::" : "0.0.0.0", atoi(text + 2), &own, &length), one = 1, space = SPACE;
     int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &space, sizeof space);
     setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&own, length)) { perror("inlet"); exit(1); }
+    if (fd < 0 || bind(fd, (struct sockaddr *)&own, length)) { perror(text); exit(1); }
     return fd;
 }
 
 int main(int count, char **argument)
 {
     char order[LINE]; size_t filled = 0; struct termios raw;
-    if (count != 4) { fprintf(stderr, "usage: guest SERIAL-LINE PORT4 PORT6\n"); return 2; }
+    if (count < 3 || count - 2 > INLETS) { fprintf(stderr, "usage: guest SERIAL-LINE 4:PORT 6:PORT ...\n"); return 2; }
     line = open(argument[1], O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (line < 0 || tcgetattr(line, &raw)) { perror(argument[1]); return 1; }
     cfmakeraw(&raw);
     cfsetspeed(&raw, B115200);
     tcsetattr(line, TCSANOW, &raw);
-    inlets[0] = inlet("0.0.0.0", atoi(argument[2]));
-    inlets[1] = inlet("::", atoi(argument[3]));
+    for (inlet_count = 0; inlet_count < count - 2; inlet_count++) inlets[inlet_count] = inlet(argument[inlet_count + 2]);
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     mlockall(MCL_CURRENT);
     answer("ok ready");
     for (;;) {
-        struct pollfd ready[5] = {
-            {inlets[0], POLLIN, 0}, {inlets[1], POLLIN, 0}, {timer, POLLIN, 0}, {line, POLLIN, 0}, {connection, POLLOUT, 0},
-        };
-        if (poll(ready, 5, -1) < 0) continue;
-        if (ready[2].revents) send_due();
-        if (ready[0].revents) receive(0);
-        if (ready[1].revents) receive(1);
-        if (ready[4].revents && connection >= 0) feed();
-        if (!(ready[3].revents & POLLIN)) continue;
+        struct pollfd ready[INLETS + 3] = {{timer, POLLIN, 0}, {line, POLLIN, 0}, {connection, POLLOUT, 0}};
+        for (int i = 0; i < inlet_count; i++) ready[i + 3] = (struct pollfd){inlets[i], POLLIN, 0};
+        if (poll(ready, (nfds_t)inlet_count + 3, -1) < 0) continue;
+        if (ready[0].revents) send_due();
+        for (int i = 0; i < inlet_count; i++) if (ready[i + 3].revents) receive(i);
+        if (ready[2].revents && connection >= 0) feed();
+        if (!(ready[1].revents & POLLIN)) continue;
         ssize_t got = read(line, order + filled, sizeof order - 1 - filled);
         if (got <= 0) continue;
         filled += (size_t)got;

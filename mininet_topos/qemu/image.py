@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mininet_topos.qemu import cpio
+from mininet_topos.traffic import FORBIDDEN_PORT, PORT
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "guest"
 SOURCE = Path(__file__).resolve().parent / "guest.c"
@@ -28,7 +29,8 @@ META_PACKAGE = "linux-image-cloud-amd64"
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cc": "gcc and libc6-dev"}
 APT = {"apt-get": "apt", "apt-cache": "apt", "dpkg-deb": "dpkg"}
 DRIVERS = ("virtio_pci", "virtio_net")
-PORTS = (5004, 5006)  # where the guest receives, IPv4 and IPv6: `mininet_topos.traffic.PORT` plus the version
+PORTS = tuple(f"{version}:{port + version}" for port in (PORT, FORBIDDEN_PORT) for version in (4, 6))
+"""Where the guest receives: IP version and UDP port."""
 SERIAL_LINE = "/dev/ttyS1"
 
 INIT = """#!/bin/sh
@@ -119,7 +121,7 @@ def _entries(tree: Path, busybox: Path) -> Iterator[cpio.Entry]:
     yield cpio.program("bin/guest", _compiled())
     for name in order:
         yield cpio.program(f"lib/{name}.ko", found[name])
-    init = INIT.format(modules=" ".join(order), line=SERIAL_LINE, ports=" ".join(map(str, PORTS)))
+    init = INIT.format(modules=" ".join(order), line=SERIAL_LINE, ports=" ".join(PORTS))
     yield cpio.program("init", init.encode())
 
 

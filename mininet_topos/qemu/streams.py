@@ -17,9 +17,10 @@ from mininet_topos.observers import TCP_PORT
 from mininet_topos.processes import PROBES, ChildError, JsonChild
 from mininet_topos.qemu import account
 from mininet_topos.qemu.vm import Pause, QemuVm
-from mininet_topos.traffic import PORT
+from mininet_topos.traffic import FORBIDDEN_PORT, PORT
 
 FROM_GUEST = 100  # numbers of streams from the guest begin here, those to it with 0
+FORBIDDEN = 200  # and those to it to a port that no policy allows
 FLOWING_SECONDS = 30.0
 ARRIVAL_SECONDS = 15.0  # how long the last packets may take before they count as lost
 QUIET_SECONDS = 0.7  # without any arrival
@@ -28,7 +29,7 @@ LOOK_EVERY = 0.1
 
 @dataclass(frozen=True)
 class Sent:
-    """A stream from the guest, as its peer counted."""
+    """A stream from the guest, as its peer counted; or a forbidden one to it, as the guest counted."""
 
     name: str
     sent: int
@@ -68,18 +69,29 @@ class Outcome:
 
     to_guest: tuple[account.Received, ...]
     from_guest: tuple[Sent, ...]
+    forbidden: tuple[Sent, ...]
     tcp: Tcp | None
     machine_drops: dict[str, int]
 
 
 class GuestTraffic:
-    """Both ways between a guest and each peer. ``peers``: ends and IP versions; ``rate``: packets a second and stream."""
+    """Both ways between a guest and each peer. ``peers``: ends and IP versions; ``rate``: packets a second and stream.
+
+    ``forbidden``: who sends to the guest's forbidden port as well; nothing of that is waited for.
+    """
 
     def __init__(
-        self, vm: QemuVm, peers: Sequence[tuple[Endpoint, int]], rate: float, tcp_peer: Endpoint | None = None
+        self,
+        vm: QemuVm,
+        peers: Sequence[tuple[Endpoint, int]],
+        rate: float,
+        *,
+        forbidden: Sequence[tuple[Endpoint, int]] = (),
+        tcp_peer: Endpoint | None = None,
     ) -> None:
         self._vm = vm
         self._peers = list(peers)
+        self._forbidden = list(forbidden)
         self._rate = rate
         self._tcp_peer = tcp_peer
         self._senders: list[JsonChild] = []
@@ -109,10 +121,10 @@ class GuestTraffic:
         for number, (peer, version) in enumerate(self._peers):
             own = peer.address(version=version)
             self._receivers.append(JsonChild(PROBES / "udp_receive.py", own, str(PORT + version), netns_pid=peer.pid))
-            stream = {"id": number, "from": own, "to": self._vm.address(version=version), "port": PORT + version}
-            plan = json.dumps({"rate": self._rate, "stamps": True, "streams": [stream]})
-            self._senders.append(JsonChild(PROBES / "udp_send.py", plan, netns_pid=peer.pid))
+            self._senders.append(self._sender(number, peer, version, PORT))
             order(f"send {FROM_GUEST + number} {self._vm.address(version=version)} {own} {PORT + version} {self._rate:g}")
+        for number, (peer, version) in enumerate(self._forbidden, start=FORBIDDEN):
+            self._senders.append(self._sender(number, peer, version, FORBIDDEN_PORT))
         if self._tcp_peer is not None:
             own = self._tcp_peer.address()
             self._sink = JsonChild(PROBES / "tcp_sink.py", own, str(TCP_PORT), netns_pid=self._tcp_peer.pid)
@@ -125,6 +137,12 @@ class GuestTraffic:
         for sender in self._senders:
             sender.tell({"op": "start"})
         self._until_flowing()
+
+    def _sender(self, number: int, peer: Endpoint, version: int, port: int) -> JsonChild:
+        ends = {"from": peer.address(version=version), "to": self._vm.address(version=version)}
+        stream = {"id": number, **ends, "port": port + version}
+        plan = json.dumps({"rate": self._rate, "stamps": True, "streams": [stream]})
+        return JsonChild(PROBES / "udp_send.py", plan, netns_pid=peer.pid)
 
     def _until_flowing(self) -> None:
         deadline = time.monotonic() + FLOWING_SECONDS
@@ -164,6 +182,7 @@ class GuestTraffic:
         if told.pop("refused") != "0":
             raise ChildError(f"the guest's kernel refused packets of its sender: {told}")
         sent = [int(told[str(FROM_GUEST + number)]) for number in range(len(self._peers))]
+        stamps, never = stamps[: len(self._peers)], stamps[len(self._peers) :]
         self._until_quiet(sum(map(len, stamps)) + sum(sent))
         lost_inside, *reports = order("report").split()
         drops = {} if self._before is None else machine.sample().since(self._before)
@@ -175,7 +194,12 @@ class GuestTraffic:
             account.received(self._name(number, to_guest=True), at, account.runs(arrived.get(str(number), "")), away)
             for number, at in enumerate(stamps)
         )
-        return Outcome(to_guest, tuple(self._at_peers(sent)), tcp, drops)
+        forbidden = []
+        for number, at in enumerate(never):
+            peer, version = self._forbidden[number]
+            came = sum(last - first + 1 for first, last in account.runs(arrived.get(str(FORBIDDEN + number), "")))
+            forbidden.append(Sent(f"{peer.name} > {self._vm.name} (IPv{version}, forbidden)", len(at), came, 0, 0.0))
+        return Outcome(to_guest, tuple(self._at_peers(sent)), tuple(forbidden), tcp, drops)
 
     def _at_peers(self, sent: Sequence[int]) -> list[Sent]:
         found = []

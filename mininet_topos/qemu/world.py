@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from mininet_topos import routed_world, world
 from mininet_topos.endpoint import Endpoint
 from mininet_topos.lab import Lab
+from mininet_topos.observers import look_at_wires
 from mininet_topos.orchestrator import STEP_SECONDS, Orchestrator
 from mininet_topos.processes import ChildError
 from mininet_topos.qemu import plain
@@ -34,6 +35,7 @@ from mininet_topos.qemu.image import Image
 from mininet_topos.qemu.machine import MachineError
 from mininet_topos.qemu.streams import GuestTraffic, Outcome
 from mininet_topos.qemu.vm import Pause, QemuVm
+from mininet_topos.scenario import WIRE_RATE, WIRE_SECONDS, Hops
 from mininet_topos.switchover import Rest
 
 GUEST, HOME, AWAY, NEXT_RACK = "web-1", "srv-a1", "srv-c1", "srv-b2"
@@ -53,6 +55,8 @@ class Record:
     pause: Pause
     outcome: Outcome
     migration: Mapping[str, Any] | None
+    hops_before: Hops
+    hops_after: Hops
 
 
 class GuestWorld(Protocol):
@@ -61,22 +65,38 @@ class GuestWorld(Protocol):
     kind: str
     vm: QemuVm
     peers: Sequence[tuple[Endpoint, int]]
+    forbidden: Sequence[tuple[Endpoint, int]]
 
     def move(self, to: str, *, send_on: bool = True, **options: Any) -> tuple[Pause, Mapping[str, Any] | None]:
         """One live migration, to its end; ``send_on``: whether late frames are given to the network."""
 
 
 def measured(
-    where: GuestWorld, to: str, rate: float, *, tcp: bool = False, send_on: bool = True, **options: Any
+    where: GuestWorld, to: str, rate: float, *, tcp: bool = False, wires: bool = False, send_on: bool = True, **options: Any
 ) -> Record:
-    """Move the guest under traffic. ``tcp``: with a connection to the first peer as well, at full speed."""
+    """Move the guest under traffic.
+
+    ``tcp``: with a connection to the first peer as well, at full speed. ``wires``: look at the cables before and after.
+    ``options`` go into the migration.
+    """
     source = where.vm.server
-    with GuestTraffic(where.vm, where.peers, rate, where.peers[0][0] if tcp else None) as traffic:
+    before = hops(where) if wires else {}
+    tcp_peer = where.peers[0][0] if tcp else None
+    with GuestTraffic(where.vm, where.peers, rate, forbidden=where.forbidden, tcp_peer=tcp_peer) as traffic:
         time.sleep(BEFORE_SECONDS)
         pause, migration = where.move(to, send_on=send_on, **options)
         time.sleep(AFTER_SECONDS)
         outcome = traffic.stop(pause)
-    return Record(where.kind, source, to, pause, outcome, migration)
+    return Record(where.kind, source, to, pause, outcome, migration, before, hops(where) if wires else {})
+
+
+def hops(where: GuestWorld) -> Hops:
+    """VLAN-IDs on every cable with packets of the guest, while a few packets of each stream are sent."""
+    own = {interface.mac for interface in where.vm.interfaces}
+    own |= {where.vm.address(version=version) for _, version in where.peers}
+    with GuestTraffic(where.vm, where.peers, WIRE_RATE):
+        found = look_at_wires(where.vm.lab, WIRE_SECONDS).vlan_ids(own)
+    return {link: sorted(vlan_ids, key=lambda v: (v is not None, v)) for link, vlan_ids in sorted(found.items())}
 
 
 class _Unheard(Rest):
@@ -94,6 +114,7 @@ class Product:
     orchestrator: Orchestrator
     vm: QemuVm
     peers: Sequence[tuple[Endpoint, int]]
+    forbidden: Sequence[tuple[Endpoint, int]] = ()
     kind: str = "product"
 
     def move(self, to: str, *, send_on: bool = True, **options: Any) -> tuple[Pause, Mapping[str, Any]]:
@@ -121,6 +142,7 @@ class Plain:
 
     vm: QemuVm
     peers: Sequence[tuple[Endpoint, int]]
+    forbidden: Sequence[tuple[Endpoint, int]] = ()
     kind: str = "plain"
 
     def move(self, to: str, *, send_on: bool = True, **options: Any) -> tuple[Pause, None]:
@@ -154,7 +176,7 @@ def product(image: Image, directory: Path | None = None, fabric: Path = world.FA
             vm.start(server, [one["vlan_id"] for one in answer["interfaces"]])
             peers = [(live.vms[name], version) for name, version in PEERS]
             _acquaint(vm, peers)
-            yield Product(live.orchestrator, vm, peers)
+            yield Product(live.orchestrator, vm, peers, [peer for peer in peers if peer[0].name.startswith("db-")])
         finally:
             vm.stop()
 
