@@ -200,10 +200,25 @@ def _others(pairs: Pairs, owners: Mapping[int, int]) -> set[int]:
 
 def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group]) -> None:
     """Groups by content; those that others chain to come first when added and last when taken away."""
-    added = [group for number, group in after.items() if number not in before]
-    delta.groups = sorted(added, key=lambda group: bool(group.refers_to))
-    delta.groups_changed = sorted(
-        (group for number, group in after.items() if number in before and before[number] != group.body),
-        key=lambda group: bool(group.refers_to),
+    delta.groups = _referred_first(group for number, group in after.items() if number not in before)
+    delta.groups_changed = _referred_first(
+        group for number, group in after.items() if number in before and before[number] != group.body
     )
     delta.groups_gone = sorted(number for number in before if number not in after)
+
+
+def _referred_first(groups: Iterable[Group]) -> list[Group]:
+    """The groups in an order in which each comes after those of them that it chains to."""
+    rows = {group.id: group for group in groups}
+    done: dict[int, Group] = {}
+
+    def visit(group: Group) -> None:
+        # Chains are as deep as the tree of a cable (`horizon`) at most, and never circles.
+        for number in group.refers_to:
+            if number in rows and number not in done:
+                visit(rows[number])
+        done.setdefault(group.id, group)
+
+    for group in rows.values():
+        visit(group)
+    return list(done.values())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
+from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted, recognised
 from ryu_vmmob.flows.answers import answers, own_announcements
-from ryu_vmmob.flows.flow import IN_PORT, Flow, Match, ToGroup, match
-from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, Priority, Table, metadata
-from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_server
-from ryu_vmmob.flows.segment import came_from, came_under, into_from, next_hop_id
-from ryu_vmmob.model.objects import Cug, Interface, Seat
+from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, ToGroup, match
+from ryu_vmmob.flows.passing import Passing, passing
+from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, WIRE, Priority, Table, metadata
+from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_vnic
+from ryu_vmmob.flows.segment import came_from, came_under, into, into_from, next_hop_id
+from ryu_vmmob.model.objects import Cug, Interface, Seat, Vm
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Local, Presence, Wire
+from ryu_vmmob.paths.presence import Local, Presence
 
 
 def elsewhere(
@@ -24,56 +27,67 @@ def elsewhere(
     """
     if any(state.fabric.servers[seat.server].switch == at for seat in seats):
         return None
-    return found.local[at].edge, tuple(_remote(state, cug, seats, at, found)), state.fabric.switches[at].dialect
+    ways = tuple(_remote(state, cug, seats, at, found))
+    return found.local[at].edge, ways, passing(state, seats, at, found), state.fabric.switches[at].dialect
 
 
 def interface_flows(
-    state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence
+    state: State, cug: Cug, vm: Vm, number: int, seats: Sequence[Seat], at: str, found: Presence
 ) -> Iterator[Flow]:
-    """Everything switch ``at`` needs to know of one interface."""
-    servers = state.fabric.servers
+    """Everything switch ``at`` needs to know of interface ``number`` of ``vm``."""
+    servers, interface = state.fabric.servers, vm.interfaces[number]
     here = [
-        (seat, wire)
+        (seat, Place(servers[seat.server], state.vnic_vlan_id(vm, number, seat.server)))
         for seat in seats
-        if servers[seat.server].switch == at
-        and state.speaks(cug.name, wire := Wire(seat.server, interface.guest_vlan_id))
+        if servers[seat.server].switch == at and state.speaks(cug.name, state.wire(interface, seat.server))
     ]
     yield from _bridge(state, cug, interface, seats, at, found)
     local = found.local[at]
-    yield from _deliver(state, cug, interface, [wire for seat, wire in here if seat.receives], local)
-    for seat, wire in here:
+    yield from _deliver(state, cug, vm, number, here, local)
+    for seat, place in here:
         if seat.sends and not seat.receives:
-            yield from _answered(state, cug, interface, wire)
-    for seat, wire in here:
-        server = servers[wire.server]
+            yield from _answered(cug, interface, place)
+    for seat, (server, tag) in here:
+        came = came_under(cug, tag) if server.per_interface else came_from(state, cug, local, state.wire(interface, server.name))
         if seat.sends or seat.awaited:
-            vlan_id = state.wire_vlan_id(cug.name, wire)
-            yield from recognised(interface, seat, server, vlan_id, into_from(state, cug, local, server.name, vlan_id))
+            own = metadata(cug=into(state, cug), wire=WIRE.of(tag or 0))
+            goes = own if server.per_interface else into_from(state, cug, local, server.name, tag)
+            yield from recognised(interface, seat, server, tag, goes)
         if seat.sends:
-            yield from admitted(interface, server, came_from(state, cug, local, wire))
+            yield from admitted(interface, server, came)
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
     if local.edge:
         yield from answers(cug, interface)
 
 
+class Place(NamedTuple):
+    """Where an interface has a seat at this switch, and the tag of its frames there (None: none)."""
+
+    server: Server
+    tag: int | None
+
+
 def _bridge(
     state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence
 ) -> Iterator[Flow]:
-    """(segment, MAC) to every place that receives: during a move that is a multicast on the tree to two of them.
+    """(segment, MAC) to every place that receives: of an early delivery that is a multicast on the tree to two of them.
 
-    Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles).
+    Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles). Frames that pass
+    by towards a place that does not receive go on (`passing`).
     """
     local = any(seat.receives and state.fabric.servers[seat.server].switch == at for seat in seats)
     remote = _remote(state, cug, seats, at, found)
+    where: dict[str, Any] = {"metadata": SEGMENT.of(cug.key), "eth_dst": interface.mac}
     if local or remote:
-        yield Flow(
-            Table.BRIDGE,
-            Priority.NORMAL,
-            match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
-            tuple(map(ToGroup, remote)),
-            Table.POLICY_IN if local else None,
-        )
+        to_here = Table.POLICY_IN if local else None
+        yield Flow(Table.BRIDGE, Priority.NORMAL, match(**where), tuple(map(ToGroup, remote)), to_here)
+    match passing(state, seats, at, found):
+        case Passing(ports, edge):
+            onwards = () if edge is None else (ToGroup(next_hop_id(state, cug, edge)),)
+            for port in ports:
+                came = match(in_port=port, **where)
+                yield Flow(Table.BRIDGE, Priority.SPECIAL, came, onwards, Table.POLICY_IN if edge is None else None)
 
 
 def _remote(state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence) -> list[int]:
@@ -87,50 +101,74 @@ def _remote(state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Prese
     return list(ways.values())
 
 
-def _deliver(state: State, cug: Cug, interface: Interface, wires: Sequence[Wire], local: Local) -> Iterator[Flow]:
-    """Out of the port of each server that receives, under the guest's own tag if it has one.
+def _deliver(
+    state: State, cug: Cug, vm: Vm, number: int, here: Sequence[tuple[Seat, Place]], local: Local
+) -> Iterator[Flow]:
+    """Out of the port of each server that receives, under the tag of the interface there.
 
-    An answer goes back where the request came from, and so does what a guest there says under another tag. What is routed may
-    have to go back there too, and to the VM's other place as well.
+    An answer goes back where the request came from, and so does what a neighbour says under another tag. What is routed may
+    have to go back there too, and to the VM's other place as well. Where the VM only used to be, or is yet to be, what has been
+    sent there all the same is carried to the end.
     """
-    if not wires:
+    interface = vm.interfaces[number]
+    receiving = [place for seat, place in here if seat.receives]
+    places = receiving or [place for seat, place in here if seat.passing]
+    if not places:
         return
-    ways = [to_server(state, cug, wire) for wire in wires]
+    ways = [to_vnic(state, cug, vm, number, place.server) for place in places]
     yield Flow(
         Table.DELIVER,
         Priority.NORMAL,
         match(metadata=SEGMENT.of(cug.key), eth_dst=interface.mac),
         one_after_another(ways),
     )
-    for wire in wires:
-        yield from _answered(state, cug, interface, wire)
-        others = [actions for other, actions in zip(wires, ways, strict=True) if other is not wire]
-        ports = state.fabric.servers[wire.server].attach
-        for port in ports:
+    for place in receiving:
+        yield from _answered(cug, interface, place)
+        server, own = place
+        others = [actions for other, actions in zip(places, ways, strict=True) if other is not place]
+        for port in server.attach:
             if others:
-                back = out(IN_PORT, state.wire_vlan_id(cug.name, wire))
                 came = metadata(segment=SEGMENT.of(cug.key), hairpin=HAIRPIN.of(1), routed=ROUTED.of(1))
                 routed = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
-                yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, one_after_another([*others, back]))
-            if len(ports) > 1:
+                yield Flow(Table.DELIVER, Priority.EXCEPTION, routed, one_after_another([*others, out(IN_PORT, own)]))
+            if server.per_interface:
+                yield from _neighbours(cug, interface, port.port, own, others)
+            elif len(server.attach) > 1:
                 # The switch leaves out the port a frame came from, but not the other ports of its LAG.
                 question = _from_port(cug, interface, port.port, hairpin=False)
                 yield Flow(Table.DELIVER, Priority.SPECIAL, question, one_after_another(others))
-        own = state.wire_vlan_id(cug.name, wire)
-        for tag in tags_at(state, cug.name, local, wire.server):
-            for port in ports if tag != own else ():
+        for tag in tags_at(state, cug.name, local, server.name):
+            for port in server.attach if tag != own else ():
                 came = metadata(segment=came_under(cug, tag), hairpin=HAIRPIN.of(0))
                 neighbour = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
                 yield Flow(Table.DELIVER, Priority.EXCEPTION, neighbour, one_after_another([*others, out(IN_PORT, own)]))
 
 
-def _answered(state: State, cug: Cug, interface: Interface, wire: Wire) -> Iterator[Flow]:
-    """Where an interface may speak and gets nothing yet (a cold move), what it asks is answered all the same: the answer goes
-    back out of the port that the question came by.
+def _neighbours(
+    cug: Cug, interface: Interface, port: int, own: int | None, others: Sequence[tuple[Action, ...]]
+) -> Iterator[Flow]:
+    """What other vNICs of the cable say to this one goes back there, under its number; what has its own number does not.
+
+    Guests that send the same tag themselves have one number, and have met inside the server.
     """
-    for port in state.fabric.servers[wire.server].attach:
+    yield Flow(
+        Table.DELIVER,
+        Priority.SPECIAL,
+        _from_port(cug, interface, port, hairpin=False),
+        one_after_another([*others, out(IN_PORT, own)]),
+    )
+    itself = metadata(segment=came_under(cug, own), hairpin=HAIRPIN.of(0))
+    came = match(in_port=port, metadata=itself, eth_dst=interface.mac)
+    yield Flow(Table.DELIVER, Priority.EXCEPTION, came, one_after_another(others))
+
+
+def _answered(cug: Cug, interface: Interface, place: Place) -> Iterator[Flow]:
+    """Where an interface may speak and gets nothing yet (a place that is prepared), what it asks is answered all the same: the
+    answer goes back out of the port that the question came by.
+    """
+    for port in place.server.attach:
         answer = _from_port(cug, interface, port.port, hairpin=True)
-        yield Flow(Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, state.wire_vlan_id(cug.name, wire)))
+        yield Flow(Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, place.tag))
 
 
 def _from_port(cug: Cug, interface: Interface, port: int, *, hairpin: bool) -> Match:

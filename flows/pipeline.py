@@ -174,8 +174,9 @@ Written at INGRESS, valid to the end of the pipeline."""
 
 
 WIRE: Final = Meta(48, 12)
-"""The tag under which a frame came in from a server (0: none), where frames of its CUG have several there because guests tag
-them. Written at INGRESS, read where a source is admitted and where a frame may go back to that server under another tag."""
+"""The tag under which a frame came in from a server (0: none), where frames of its CUG may have several there: because each vNIC
+has a number of its own, or because guests tag them. Written at INGRESS, read where a source is admitted and where a frame may
+go back to that server under another tag."""
 
 
 def metadata(**fields: tuple[int, int]) -> tuple[int, int]:
@@ -206,15 +207,31 @@ METER_RATES: Final = {Meter.ANSWERS: 200, Meter.REFUSALS: 20}
 
 
 class GroupKind(IntEnum):
-    """The top 4 bits of a group id. Below stand 16 bits of segment key and 12 bits of index."""
+    """The top 4 bits of a group id. Below stand 16 bits of segment key, or (`PORT_KINDS`) of port, and 12 bits of index."""
 
     NEXT_HOP = 1  # index: key of the remote edge
     FLOOD = 2  # index: 0, or 1 + the ordinal of the LAG the frame came from
     TRUNK = 3  # index: key of the neighbour, where several parallel links lead to it
     LAG = 4  # index: ordinal of the LAG on this switch
+    CABLE = 5  # index: ordinal of the server on this switch
+    BELOW = 6  # port; index: place in the tree of VLAN-IDs (`horizon`)
+    BESIDE = 7  # port; index: the same
+    OTHERS = 8  # port; index: VLAN-ID
 
 
+PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS)
+"""Kinds of groups that belong to a server's port: the VLAN-ID says the segment there."""
+VNIC_BITS: Final = 12
 MAX_GROUP_INDEX: Final = (1 << 12) - 1
+MAX_VNIC_PORT: Final = 0xFFFF
+"""The highest port that can have a server with tagging per interface."""
+
+
+def vnic_group_id(kind: GroupKind, port: int, index: int) -> int:
+    """The stable id of a group of `PORT_KINDS`; ValueError when the port does not fit its bits."""
+    if not 0 < port <= MAX_VNIC_PORT:
+        raise ValueError(f"port {port} is not in 1..{MAX_VNIC_PORT}")
+    return kind << 28 | port << 12 | index
 
 
 def group_id(kind: GroupKind, segment: int, index: int) -> int:
@@ -227,7 +244,7 @@ def group_id(kind: GroupKind, segment: int, index: int) -> int:
 
 
 def group_parts(number: int) -> tuple[GroupKind, int, int] | None:
-    """(kind, segment key, index) of one of our group ids, None for a foreign one."""
+    """(kind, segment key or port, index) of one of our group ids, None for a foreign one."""
     try:
         kind = GroupKind(number >> 28)
     except ValueError:

@@ -8,7 +8,7 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PopVlan, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
-from ryu_vmmob.model.objects import Cug, Segment
+from ryu_vmmob.model.objects import Cug, Segment, Vm
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Wire
 from ryu_vmmob.paths.trees import adjacency
@@ -54,17 +54,39 @@ def lag_group(state: State, cug: Cug, server: Server) -> Group:
     return first_alive(group_id(GroupKind.LAG, cug.key, lag_number(state, server)), buckets)
 
 
-def to_server(state: State, cug: Cug, wire: Wire) -> tuple[Action, ...]:
-    """Leave towards a local server, under the tag of this wire."""
-    server = state.fabric.servers[wire.server]
+def to_port(state: State, cug: Cug, server: Server, tag: int | None) -> tuple[Action, ...]:
+    """Leave towards a local server, under this tag or none."""
     last: Action = Output(server.attach[0].port)
     if len(server.attach) > 1:
         last = ToGroup(group_id(GroupKind.LAG, cug.key, lag_number(state, server)))
-    return tagged(state.wire_vlan_id(cug.name, wire), last)
+    return tagged(tag, last)
+
+
+def to_vnic(state: State, cug: Cug, vm: Vm, number: int, server: Server) -> tuple[Action, ...]:
+    """Leave towards one interface at a local server, under the tag of its frames there."""
+    return to_port(state, cug, server, state.vnic_vlan_id(vm, number, server.name))
+
+
+def to_wire(state: State, cug: Cug, wire: Wire) -> tuple[Action, ...]:
+    """Leave towards everybody on a wire of a local server: by their common tag, or one copy for each vNIC that hears."""
+    server = state.fabric.servers[wire.server]
+    if server.per_interface:
+        return (ToGroup(cable_id(state, cug, server)),)
+    return to_port(state, cug, server, state.wire_vlan_id(cug.name, wire))
+
+
+def cable_id(state: State, cug: Cug, server: Server) -> int:
+    """The group that brings a broadcast from elsewhere to every vNIC of a CUG on a server's cable."""
+    return group_id(GroupKind.CABLE, cug.key, lag_number(state, server))
 
 
 def tags_at(state: State, cug: str, local: Local, server: str) -> tuple[int | None, ...]:
-    """The tags (None: no tag) under which a CUG's frames go to and fro a local server: several where guests have their own."""
+    """The tags (None: no tag) under which a CUG's frames go to and fro a local server: several where guests have their own.
+
+    None of a server with tagging per interface: there they are told apart one by one (`cable`).
+    """
+    if state.fabric.servers[server].per_interface:
+        return ()
     tags = (
         state.wire_vlan_id(cug, wire) for wire in local.wires if wire.server == server and state.speaks(cug, wire)
     )

@@ -9,6 +9,7 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.base import base_flows, refusals
+from ryu_vmmob.flows.cable import cable_entries
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
@@ -41,6 +42,7 @@ class Recompute:
         self._where = where
         self._plan = plan
         self._breath = breath
+        self._cables: set[Key] = set()
         self._vms = frozenset(name for name in change.vms if self._differs(name))
 
     def everything(self) -> None:
@@ -54,6 +56,8 @@ class Recompute:
             self._routing_domain(name)
         for name in sorted(self._vms):
             self._vm(name)
+        for cug, server in self._cables_touched():
+            self._cable(cug, server)
         for name, edges in self._policies_touched().items():
             self._policy(name, edges)
 
@@ -63,7 +67,9 @@ class Recompute:
         if before is None or name not in before.vms or name not in state.vms:
             return True
         old, new = before.vms[name], state.vms[name]
-        return old.interfaces != new.interfaces or before.seats_of(old) != state.seats_of(new)
+        if (old.interfaces, old.vlan_ids) != (new.interfaces, new.vlan_ids):
+            return True
+        return before.seats_of(old) != state.seats_of(new)
 
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
         made = tuple(spoken(self.state.fabric.switches[switch].dialect, entries))
@@ -123,6 +129,8 @@ class Recompute:
             for switch, local in now.items():
                 if before.get(switch) != local or not same:
                     self._put(switch, ("cug", name), self._segment(cug, switch, local))
+                    for server in local.servers:
+                        self._cable(name, server)
         same_tree = old is not None and new is not None and old.way == new.way
         self._hops(name, cug, old, new, same_tree and same)
         self._members(name, old, new, same_tree)
@@ -135,6 +143,26 @@ class Recompute:
         yield from segment_entries(self.state, cug, switch, local)
         if local.edge:
             yield from gateway_on_link(self.state, cug)
+
+    def _cables_touched(self) -> Iterable[tuple[str, str]]:
+        """(CUG, server) of every cable on which a vNIC came, went, or changed."""
+        vms = [state.vms.get(name) for name in self._vms for state in (self.before, self.state) if state is not None]
+        return sorted(
+            {(interface.cug, server) for vm in vms if vm is not None for server in vm.vlan_ids for interface in vm.interfaces}
+        )
+
+    def _cable(self, name: str, server: str) -> None:
+        """A CUG on the cable of a server with tagging per interface; nothing where it has no vNIC there."""
+        key = ("cable", name, server)
+        if key in self._cables:
+            return
+        self._cables.add(key)
+        if (name, server) not in self.state.vnics:
+            self._gone(key)
+            return
+        where = self.state.fabric.servers[server]
+        local = self.state.presences[name].local[where.switch]
+        self._put(where.switch, key, cable_entries(self.state, self.state.cugs[name], where, local))
 
     def _gateway(self, name: str, *, again: bool) -> None:
         """A CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
@@ -269,7 +297,7 @@ class Recompute:
             if alike is not None and alike in made:
                 self._plan.contributions[switch, key] = made[alike]
                 continue
-            self._put(switch, key, interface_flows(self.state, cug, interface, seats, switch, found))
+            self._put(switch, key, interface_flows(self.state, cug, vm, member.number, seats, switch, found))
             if alike is not None:
                 made[alike] = self._plan.contributions[switch, key]
 

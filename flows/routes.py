@@ -32,7 +32,7 @@ from ryu_vmmob.flows.segment import next_hop_id, trunks_in
 from ryu_vmmob.model.objects import Interface, RoutingDomain, Seat
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
-from ryu_vmmob.paths.presence import Local, Presence, Wire
+from ryu_vmmob.paths.presence import Local, Presence
 
 
 def routing_entries(state: State, domain: RoutingDomain, at: str, local: Local, found: Presence) -> Iterator[Flow]:
@@ -99,17 +99,16 @@ def interface_routes(
 ) -> Iterator[Flow]:
     """Host routes to one interface at an edge of its routing domain.
 
-    While the VM is prepared to move it has two places, and a packet goes to both; from the routed segment only to the
-    interface here, since the edge that sent it has sent a copy to the other place as well.
+    With early delivery a VM that is prepared to move has two places, and a packet goes to both; from the routed segment only
+    to the interface here, since the edge that sent it has sent a copy to the other place as well. What comes over the routed
+    segment to a place that does not receive any more, or does not yet, was sent by an edge that has it so: it ends here.
     """
     servers, cug = state.fabric.servers, state.cugs[interface.cug]
-    places = [
-        servers[seat.server]
-        for seat in seats
-        if seat.receives and state.speaks(cug.name, Wire(seat.server, interface.guest_vlan_id))
-    ]
-    here = any(server.switch == at for server in places)
-    away = sorted({server.switch for server in places} - {at})
+    open_seats = [seat for seat in seats if state.speaks(cug.name, state.wire(interface, seat.server))]
+    edges = {servers[seat.server].switch for seat in open_seats if seat.receives}
+    passed = {servers[seat.server].switch for seat in open_seats if seat.passing}
+    here, ends_here = at in edges, at in edges | passed
+    away = sorted(edges - {at})
     copies = tuple(action for edge in away for action in to_edge(state, domain, at, edge))
     onto_link = (SetField("eth_src", mac(state.fabric.gateway_mac)), SetField("eth_dst", interface.mac))
     arrived = metadata(segment=SEGMENT.of(cug.key), routed=ROUTED.of(1), hairpin=HAIRPIN.of(1))
@@ -123,6 +122,6 @@ def interface_routes(
             first = match(metadata=metadata(scope=scope, via=VIA.of(0)), **dst)
             then = (Table.POLICY_IN, arrived) if here else (None, None)
             yield Flow(Table.ROUTE, priority, first, (DecTtl(), *copies, *(onto_link if here else ())), *then)
-        if here:
+        if ends_here:
             last = match(metadata=metadata(scope=scope, via=VIA.of(1)) if away else scope, **dst)
             yield Flow(Table.ROUTE, priority, last, (DecTtl(), *onto_link), Table.POLICY_IN, arrived)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
 from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, WIRE, GroupKind, Priority, Table, group_id, metadata
-from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, one_after_another, out, tags_at, to_server, trunk_buckets
+from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, one_after_another, out, tags_at, to_wire, trunk_buckets
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence, Wire
@@ -114,7 +115,7 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
         else:
             buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
     wires = [wire for wire in local.wires if state.speaks(cug.name, wire)]
-    copies = ((wire.server, Bucket(to_server(state, cug, wire))) for wire in wires if wire in local.flooded)
+    copies = ((wire.server, Bucket(to_wire(state, cug, wire))) for wire in wires if wire in local.flooded)
     # A guest's own tag may be the domain's VLAN-ID as well: one copy is for both.
     buckets.extend(dict.fromkeys(copies))
     lags = [server for name in local.servers if len((server := state.fabric.servers[name]).attach) > 1]
@@ -127,10 +128,20 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
         ports = [port.port for port in server.attach]
         yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
     for name in local.servers:
-        lag = state.fabric.servers[name] in lags
-        anybody = any(not lag or owner != name for owner, _ in buckets)
-        index = 1 + lag_number(state, state.fabric.servers[name]) if lag else 0
-        yield from _back(state, cug, local, name, (ToGroup(group_id(GroupKind.FLOOD, cug.key, index)),) if anybody else ())
+        yield from _back(state, cug, local, name, flood_from(state, cug, local, state.fabric.servers[name]))
+
+
+def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Action, ...]:
+    """What brings a broadcast that came from a local server to everybody elsewhere; nothing where there is nobody."""
+    lag = len(server.attach) > 1
+    around = any(
+        state.vlan_id(cug.name, link.l2_domain) is not None
+        for neighbour in local.neighbours
+        for link in state.fabric.links_between[adjacency(server.switch, neighbour)]
+    )
+    if not around and not any((not lag or wire.server != server.name) and state.speaks(cug.name, wire) for wire in local.flooded):
+        return ()
+    return (ToGroup(group_id(GroupKind.FLOOD, cug.key, 1 + lag_number(state, server) if lag else 0)),)
 
 
 def _back(state: State, cug: Cug, local: Local, name: str, others: tuple[Action, ...]) -> Iterator[Flow]:

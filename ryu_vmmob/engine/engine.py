@@ -371,7 +371,8 @@ class Engine:
             self.arrivals.heard(vm.name, self._clock())
             return
         migration = self.state.migration_of(vm)
-        if migration is None or migration.phase not in (Phase.PREPARING, Phase.PREPARED) or server.name != migration.target:
+        waits = migration is not None and migration.phase in (Phase.PREPARING, Phase.PREPARED) and not migration.is_returning
+        if migration is None or not waits or server.name != migration.target:
             return
         if migration.activate_on == "announcement":
             command = Activate(migration.id, self._clock(), f"seen at {port}")

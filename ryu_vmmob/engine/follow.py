@@ -87,7 +87,8 @@ class FollowUps:
             fleet.has(name, state.trees_shrunk) for name in fleet.names if fleet.is_connected(name)
         ):
             due.append(SettleTrees(now))
-        if everything and any(now - row.since >= self._quarantine for row in state.quarantine.values()):
+        rows = (*state.quarantine.values(), *state.resting.values()) if everything else ()
+        if any(now - row.since >= self._quarantine for row in rows):
             due.append(EndQuarantines(now, self._quarantine, fleet.confirmed()))
         return due
 
@@ -130,7 +131,7 @@ def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
 
 def _awaited(fleet: Fleet, row: Migration, switch: str) -> bool:
     """Whether the step of a migration cannot be over because of this switch."""
-    there = row.phase is not Phase.ACTIVATED or fleet.is_connected(switch)
+    there = (row.phase is not Phase.ACTIVATED and not row.is_returning) or fleet.is_connected(switch)
     return there and fleet.has_place(switch) and not fleet.has(switch, row.step_revision)
 
 
@@ -141,7 +142,7 @@ def pending(fleet: Fleet, names: Iterable[str], revision: int) -> list[str]:
 
 def next_step(state: State, fleet: Fleet, migration: Migration, now: float) -> Command | None:
     """The step that a migration's phase and its switches' confirmations lead to, or None."""
-    if migration.phase is Phase.ACTIVATED:
+    if migration.phase is Phase.ACTIVATED or migration.is_returning:
         return _after_activation(state, fleet, migration, now)
     late = pending(fleet, _switches(state, migration), migration.step_revision)
     if migration.phase is Phase.PREPARING:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from immutables import Map
 
-from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.fabric.model import Fabric, Tagging
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.draft import Change
@@ -16,7 +16,7 @@ from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
-from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, with_fabric
+from ryu_vmmob.model.state import Resting, State, index_policy, index_vm, route_cug, seat_vm, with_fabric
 from ryu_vmmob.paths.presence import presence, routed_presence
 from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write
@@ -51,6 +51,10 @@ def writes(before: State, change: Change) -> Iterator[Write]:
         for pair in sorted({*before.quarantine, *after.quarantine}):
             if before.quarantine.get(pair) != after.quarantine.get(pair):
                 yield pair_write("quarantine", pair, after.quarantine.get(pair))
+    if before.resting is not after.resting:
+        for pair in sorted({*before.resting, *after.resting}):
+            if before.resting.get(pair) != after.resting.get(pair):
+                yield pair_write("resting", pair, after.resting.get(pair))
     if before.switch_keys is not after.switch_keys:
         yield from switch_key_writes(before.switch_keys, after.switch_keys)
     if before.last_segment_key != after.last_segment_key:
@@ -148,6 +152,7 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
     state = replace(
         state, allocations=Map(allocations), holders=Map(holders), quarantine=Map(quarantine)  # type: ignore[arg-type]
     )
+    state = _with_resting(state, found.get("resting", {}))
     state = _with_outside(state, found.get("neighbour", {}), meta.get("externals_down", []))
     presences = {name: presence(state, name) for name in state.occupancy}
     for name, row in state.routing_domains.items():
@@ -163,6 +168,19 @@ def _with_batches(state: State, batches: Mapping[str, object], rows: Mapping[str
             found[row.batch] = found.get(row.batch, Map()).set(row.number, row)
     kept = {row.id: row for row in batches.values() if isinstance(row, Batch)}
     return replace(state, batches=Map(kept), batch_vms=Map({id_: found.get(id_, Map()) for id_ in kept}))
+
+
+def _with_resting(state: State, rows: Mapping[str, object]) -> State:
+    """VLAN-IDs at rest on cables that the fabric file still has."""
+    resting: dict[tuple[str, int], Resting] = {}
+    rested: dict[tuple[str, str, str], int] = {}
+    for name, row in rows.items():
+        server, vlan_id = pair_of(name)
+        found = state.fabric.servers.get(server)
+        if isinstance(row, Resting) and found is not None and found.per_interface:
+            resting[server, vlan_id] = row
+            rested[server, row.vm, row.cug] = vlan_id
+    return replace(state, resting=Map(resting), rested=Map(rested))
 
 
 def _with_outside(state: State, neighbours: Mapping[str, object], down: object) -> State:
@@ -196,6 +214,13 @@ def _with_vm(state: State, vm: Vm) -> State:
     state = index_vm(replace(state, vms=state.vms.set(vm.name, vm)), vm)
     for seat in state.seats_of(vm):
         _require(seat.server in state.fabric.servers, f"VM {vm.name!r} has a place on server {seat.server!r}")
+        own, now = seat.server in vm.vlan_ids, state.fabric.servers[seat.server].tagging
+        if own != (now is Tagging.PER_INTERFACE):
+            then = Tagging.PER_INTERFACE.value if own else f"{Tagging.PER_CUG} or {Tagging.UNTAGGED}"
+            raise StoreError(
+                f"server {seat.server!r} had tagging {then} when VM {vm.name!r} came to it, and the fabric file says {now} now: "
+                "what tags the VM's frames would not follow; put the old tagging back, and change it when the server is empty"
+            )
         state = seat_vm(state, vm, seat, +1)
     return state
 

@@ -62,13 +62,13 @@ def _section(fabric: Fabric, kind: str) -> Mapping[str, _Row]:
 
 
 def _keys(old: _Row, new: _Row) -> Iterator[str]:
+    follows: tuple[str, ...] = ()
+    if isinstance(old, Server) and isinstance(new, Server) and old.tagging is not new.tagging:
+        follows = ("l2_domain", "vlan_ids")
+        yield "tagging"
     for field in fields(old):
-        if getattr(old, field.name) == getattr(new, field.name):
+        if getattr(old, field.name) == getattr(new, field.name) or field.name in follows:
             continue
         if isinstance(old, Link) and field.name in ("a", "b"):
             continue  # the same cable, written from the other end
-        if isinstance(old, Server) and isinstance(new, Server) and old.tagging is not new.tagging:
-            # What follows from the tagging is no difference of its own.
-            if field.name in ("l2_domain", "vlan_ids"):
-                continue
         yield _KEYS.get(field.name, field.name)

@@ -17,7 +17,7 @@ from ryu_vmmob.fabric.rules import Rule
 
 
 MAX_PER_INTERFACE_PORT: Final = 0xFFFF
-"""Groups of vNICs have 16 bits for the port."""
+"""Groups of vNICs have 16 bits for the port (`flows.pipeline.MAX_VNIC_PORT`)."""
 
 
 def lint(fabric: Resolved, report: Report) -> None:

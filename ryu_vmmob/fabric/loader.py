@@ -188,7 +188,6 @@ def _servers(resolved: Resolved, switches: Mapping[str, Switch]) -> dict[str, Se
             name,
             attach=attach,
             l2_domain=switches[attach[0].switch].l2_domain if tagging is Tagging.PER_CUG else None,
-            tagging=tagging,
             vlan_ids=resolved.server_vlan_ids.get(name, VNIC_VLAN_IDS) if tagging is Tagging.PER_INTERFACE else (),
             trusts_local_switching=server.local_switching == "trusted",
             description=server.description,

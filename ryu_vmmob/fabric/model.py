@@ -148,20 +148,26 @@ class Server:
     name: str
     attach: tuple[PortRef, ...]
     l2_domain: str | None
-    tagging: Tagging = Tagging.PER_CUG
     vlan_ids: tuple[int, ...] = ()
     trusts_local_switching: bool = False
     description: str = ""
 
     @property
+    def tagging(self) -> Tagging:
+        """How its frames say whose they are."""
+        if self.vlan_ids:
+            return Tagging.PER_INTERFACE
+        return Tagging.UNTAGGED if self.l2_domain is None else Tagging.PER_CUG
+
+    @property
     def tagged(self) -> bool:
         """Whether its frames carry VLAN-IDs."""
-        return self.tagging is not Tagging.UNTAGGED
+        return self.l2_domain is not None or bool(self.vlan_ids)
 
     @property
     def per_interface(self) -> bool:
         """Whether each vNIC has a VLAN-ID of its own on the cable."""
-        return self.tagging is Tagging.PER_INTERFACE
+        return bool(self.vlan_ids)
 
     @property
     def switch(self) -> str:

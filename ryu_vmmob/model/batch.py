@@ -55,7 +55,7 @@ class Batch:
     switch: str | None = None
     targets: tuple[str, ...] | None = None
     mode: str = "hot"
-    delivery: str = "early"
+    delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0

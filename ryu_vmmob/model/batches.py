@@ -30,7 +30,7 @@ class StartBatch:
     switch: str | None = None
     to: tuple[str, ...] | None = None
     mode: str = "hot"
-    delivery: str = "early"
+    delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0

@@ -22,10 +22,11 @@ from ryu_vmmob.model.batches import (
     start_batch,
 )
 from ryu_vmmob.model.breath import Breath
+from ryu_vmmob.model.cables import wake
 from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
-from ryu_vmmob.model.migration_steps import Fail, Returned, fail, returned
+from ryu_vmmob.model.migration_steps import Deliver, Fail, Returned, deliver, fail, returned
 from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
 from ryu_vmmob.model.questions import EndQuestion, Question, end_question, question
@@ -91,7 +92,7 @@ class StartMigration:
     vm: str
     to: str
     mode: str = "hot"
-    delivery: str = "early"
+    delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0
@@ -184,6 +185,7 @@ Command = (
     | DeletePolicy
     | StartMigration
     | Prepared
+    | Deliver
     | Activate
     | Commit
     | Abort
@@ -390,7 +392,8 @@ def _fabric_loaded(draft: Draft, command: FabricLoaded) -> None:
 
 def _end_quarantines(draft: Draft, command: EndQuarantines) -> None:
     before = draft.state
-    draft.state = release(before, command.now, command.seconds, command.acknowledged)
+    rested = wake(before, command.now, command.seconds, command.acknowledged)
+    draft.state = release(rested, command.now, command.seconds, command.acknowledged)
     if draft.state is not before and before.starved:
         draft.strict = False
         for name, _ in before.starved:
@@ -410,6 +413,7 @@ _HANDLERS: Final[dict[type, Callable[..., None]]] = {
     DeletePolicy: delete_policy,
     StartMigration: _start_migration,
     Prepared: _prepared,
+    Deliver: deliver,
     Activate: _activate,
     Commit: _commit,
     Abort: _abort,

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
+from ryu_vmmob.model.cables import number, refuse_other_tag
 from ryu_vmmob.model.guests import refuse_wires
 from ryu_vmmob.model.news import Event as Event
-from ryu_vmmob.model.news import freed_news, objects_news, presence_news
+from ryu_vmmob.model.news import freed_news, objects_news, presence_news, vnic_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
-from ryu_vmmob.paths.presence import Presence, Wire, domains, presence, routed_presence
+from ryu_vmmob.paths.presence import Presence, domains, presence, routed_presence
 
 
 class Change(NamedTuple):
@@ -168,11 +169,11 @@ class Draft:
         """Write a VM that is new, and seat it."""
         self.put_vm(vm)
         self.state = index_vm(self.state, vm)
-        self.reseat(vm, (), self.state.seats_of(vm))
+        self.reseat(vm.name, (), self.state.seats_of(vm))
 
     def drop_vm(self, vm: Vm) -> None:
         """Delete a VM, unseated."""
-        self.reseat(vm, self.state.seats_of(vm), ())
+        self.reseat(vm.name, self.state.seats_of(vm), ())
         self.state = unindex_vm(self.state, vm)
         self.state = replace(self.state, vms=self.state.vms.delete(vm.name))
         self.vms.add(vm.name)
@@ -183,15 +184,22 @@ class Draft:
         before = self.state.seats_of(self.state.vms[vm.name])
         self.put_migration(migration)
         self.put_vm(vm)
-        self.reseat(vm, before, self.state.seats_of(vm))
+        self.reseat(vm.name, before, self.state.seats_of(vm))
 
-    def reseat(self, vm: Vm, before: tuple[Seat, ...], after: tuple[Seat, ...]) -> None:
-        """Count a VM out of its seats and into others; every CUG that this can concern is touched."""
+    def reseat(self, name: str, before: tuple[Seat, ...], after: tuple[Seat, ...]) -> None:
+        """Count a VM out of its seats and into others, with VLAN-IDs on their cables; every CUG that this can concern is touched.
+
+        Raises Refusal 409 when a cable has no VLAN-ID for it.
+        """
+        vm = self.state.vms[name]
         for seat in before:
             self._seat(vm, seat, -1)
+        self.state, numbered = number(self.state, vm, frozenset(seat.server for seat in after), self.now)
+        if numbered is not vm:
+            self.state = replace(self.state, vms=self.state.vms.set(name, numbered))
         for seat in after:
-            self._seat(vm, seat, +1)
-        self._entered.update((vm.name, seat.server) for seat in after if seat.server not in {old.server for old in before})
+            self._seat(numbered, seat, +1)
+        self._entered.update((name, seat.server) for seat in after if seat.server not in {old.server for old in before})
 
     def _seat(self, vm: Vm, seat: Seat, by: int) -> None:
         self.state = seat_vm(self.state, vm, seat, by)
@@ -203,7 +211,7 @@ class Draft:
                 self.routing_domains.add(routing_domain)
             if not server.tagged:
                 # Whether broadcasts can be told apart there is a matter of all whose frames look the same.
-                self.cugs.update(self.state.wires.get(Wire(seat.server, interface.guest_vlan_id), ()))
+                self.cugs.update(self.state.wires.get(self.state.wire(interface, seat.server), ()))
         if by < 0 and any(interface.guest_vlan_id is not None for interface in vm.interfaces):
             # A number that was kept from a CUG beside the guest may be its own now.
             self.cugs.update(
@@ -265,6 +273,7 @@ class Draft:
             *objects_news(before, after, self.cugs, self.vms, self.policies, self.routing_domains),
             *self.events,
             *presence_news(before, after, self.cugs, self.routing_domains),
+            *vnic_news(before, after, self.vms),
             *freed_news(before, after),
         )
 
@@ -281,6 +290,9 @@ class Draft:
             self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
         for name, server in sorted(self._entered):
             refuse_wires(self.state, name, server)
+            vm = self.state.vms.get(name)
+            if vm is not None and any(seat.server == server for seat in self.state.seats_of(vm)):
+                refuse_other_tag(self.state, vm, server)
 
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""
@@ -318,13 +330,14 @@ class Draft:
         if migration.legs or migration.phase.is_final:
             return
         state = self.state
+        vm = state.vms[migration.vm]
         legs = tuple(
             Leg(
                 interface.cug,
-                state.added_vlan_id(interface, migration.source),
-                state.added_vlan_id(interface, migration.target),
+                state.added_vlan_id(vm, position, migration.source),
+                state.added_vlan_id(vm, position, migration.target),
             )
-            for interface in state.vms[migration.vm].interfaces
+            for position, interface in enumerate(vm.interfaces)
         )
         switches = sorted({switch for leg in legs for switch in _carriers(state, leg.cug)})
         self.put_migration(replace(migration, legs=legs, switches=tuple(switches)))

@@ -68,7 +68,7 @@ def offer(state: State, batch: Batch, vm: Vm, attempt: Callable[[str], _T], firs
     reasons: dict[str, None] = {}
     for name in names:
         server = state.fabric.servers[name]
-        place = server.l2_domain or f"untagged at {server.switch}"
+        place = server.l2_domain or f"{server.tagging} at {server.switch}"
         if refused[place] >= REFUSALS:
             continue
         try:

@@ -78,6 +78,10 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
     for (domain, key), row in state.quarantine.items():
         if domain not in new.l2_domains or row.vlan_id not in new.l2_domains[domain].vlan_ids:
             quarantine, holders = quarantine.delete((domain, key)), holders.delete((domain, row.vlan_id))
+    resting, rested = state.resting, state.rested
+    for (name, vlan_id), claim in state.resting.items():
+        if name not in new.servers or not new.servers[name].per_interface:
+            resting, rested = resting.delete((name, vlan_id)), rested.delete((name, claim.vm, claim.cug))
     neighbours = state.neighbours
     for external, address in state.neighbours:
         found = new.externals.get(external)
@@ -91,6 +95,8 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
         neighbours=neighbours,
         quarantine=quarantine,
         holders=holders,
+        resting=resting,
+        rested=rested,
         switch_keys=with_keys(state.switch_keys, new),
     )
 
@@ -135,11 +141,11 @@ def _over(state: State, pairs: Collection[Adjacency]) -> Iterator[str]:
 
 
 def _renumbered(before: State, after: State) -> Iterator[str]:
-    """CUGs at a LAG that has another number now, because servers came or went at its switch."""
+    """CUGs at a server whose groups have another number now, because servers came or went at its switch."""
     moved = {
         name
         for name, server in before.fabric.servers.items()
-        if len(server.attach) > 1
+        if (len(server.attach) > 1 or server.per_interface)
         and name in before.server_vms
         and before.fabric.servers_of[server.switch].index(server)
         != next(number for number, row in enumerate(after.fabric.servers_of[server.switch]) if row.name == name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ryu_vmmob.fabric.difference import Difference
@@ -10,11 +10,12 @@ from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
-from ryu_vmmob.model.state import State
+from ryu_vmmob.model.state import Claim, State
 from ryu_vmmob.paths.presence import links_of
 from ryu_vmmob.paths.trees import Trees
 
 _SHOWN = 5
+_NO_CLAIMS: Mapping[int, Claim] = {}
 _HARMLESS = ("description", "vlan_ids", "local_switching")
 """Keys of a server that may change under its VMs, or that a rule of their own judges."""
 
@@ -37,7 +38,7 @@ class Step:
 def refusals(step: Step) -> list[Fault]:
     """Every reason why the new fabric cannot take the old one's place; empty when it can."""
     found: list[Fault] = []
-    for rule in (_top, _switches, _servers, _externals, _domains, _links):
+    for rule in (_top, _switches, _servers, _cables, _externals, _domains, _links):
         found.extend(rule(step))
     return found
 
@@ -100,6 +101,19 @@ def _servers(step: Step) -> Iterator[Fault]:
                 continue
             said = f"{' and '.join(keys)} of server {name!r} cannot change: {_vms(state, name)} there"
             yield Fault(f"servers.{name}.{keys[0]}", said)
+
+
+def _cables(step: Step) -> Iterator[Fault]:
+    """No VLAN-ID that a vNIC has on a server's cable may be taken from those it may get there."""
+    for name in step.difference.altered("servers", "vlan_ids"):
+        kept = frozenset(step.after.fabric.servers[name].vlan_ids)
+        lost = sorted(
+            vlan_id for vlan_id, claim in step.state.cables.get(name, _NO_CLAIMS).items() if not claim.guests and vlan_id not in kept
+        )
+        if lost:
+            numbers = _some([str(vlan_id) for vlan_id in lost])
+            said = f"server {name!r} cannot lose VLAN-IDs that vNICs have on its cable: {numbers}"
+            yield Fault(f"servers.{name}.vlan_ids", said)
 
 
 def _vms(state: State, server: str) -> str:

@@ -59,7 +59,7 @@ def refuse_wires(state: State, vm: str, server: str) -> None:
     if found is None or domain is None or all(seat.server != server for seat in state.seats_of(found)):
         return
     for interface in found.interfaces:
-        wire = Wire(server, interface.guest_vlan_id)
+        wire = state.wire(interface, server)
         tag = state.wire_vlan_id(interface.cug, wire)
         if tag is None:
             continue

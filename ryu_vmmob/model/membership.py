@@ -30,6 +30,8 @@ def check_interfaces(
             faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is no unicast address"))
         if interface.mac == mac(state.fabric.gateway_mac):
             faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is the gateways' MAC"))
+        if interface.vlan_id is not None and interface.guest_vlan_id is not None:
+            faults.append((f"{here}.vlan_id", "R24, R27: the guest sends its own tag, so none is added that could be pinned"))
         if cug is None:
             faults.append((f"{here}.cug", f"there is no CUG {interface.cug!r}"))
         else:

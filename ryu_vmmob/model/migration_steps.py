@@ -1,17 +1,21 @@
 r"""The migration machine: which step leads from which stage to which, and what it does to the state (design 5).
 
-    stage \ step   PREPARED    ACTIVATE    COMMIT      ABORT       RETURNED    FAIL
-    ------------   ---------   ---------   ---------   ---------   ---------   ---------
-    preparing      prepared    activated   refused     aborted     (nothing)   failed
-    prepared       (nothing)   activated   refused     aborted     (nothing)   (nothing)
-    activated      (nothing)   (nothing)   committed   returning   (nothing)   (nothing)
-    returning      (nothing)   refused     refused     (nothing)   aborted     failed
-    committed      (nothing)   (nothing)   (nothing)   refused     (nothing)   (nothing)
-    aborted        (nothing)   refused     refused     (nothing)   (nothing)   (nothing)
-    failed         (nothing)   refused     refused     (nothing)   (nothing)   (nothing)
+    stage \ step   PREPARED    DELIVER     ACTIVATE    COMMIT      ABORT       RETURNED    FAIL
+    ------------   ---------   ---------   ---------   ---------   ---------   ---------   ---------
+    preparing      prepared    refused     activated   refused     aborted     (nothing)   failed
+    prepared       (nothing)   delivered   activated   refused     aborted     (nothing)   (nothing)
+    delivered      (nothing)   (nothing)   activated   refused     returning   (nothing)   (nothing)
+    activated      (nothing)   (nothing)   (nothing)   committed   returning   (nothing)   (nothing)
+    returning      (nothing)   refused     refused     refused     (nothing)   aborted     failed
+    committed      (nothing)   (nothing)   (nothing)   (nothing)   refused     (nothing)   (nothing)
+    aborted        (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)
+    failed         (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)
 
-A stage is a phase, but for `returning`: there the phase is still `activated`, and an abort is under way. The VM belongs to its
+A stage is a phase, but for two. `delivered`: the phase is still `prepared`, and the VM's traffic goes to the target, because the
+source has paused. `returning`: the phase is still what it was, and an abort is under way. The VM belongs to its
 source again, which has to be open everywhere before the target goes; the switches' word for that is RETURNED.
+
+DELIVER waits for `prepared`: before, a switch may not know the new place, and what it were sent for it would be lost.
 
 A VM seen at its target while the preparation is still under way *is* there, so `preparing` admits activation. A time-out is an
 ABORT that nobody had to ask for; FAIL is a switch that refuses what the move cannot do without. Once `prepared` was said, a
@@ -46,6 +50,14 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Deliver:
+    """The source has paused: the VM's traffic goes to the target from now on, each frame to one place only."""
+
+    id: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """A switch refuses what a migration cannot do without: undo it; ``reason`` has the switch's words."""
 
@@ -59,27 +71,35 @@ class Stage(StrEnum):
 
     PREPARING = "preparing"
     PREPARED = "prepared"
+    DELIVERED = "delivered"
     ACTIVATED = "activated"
     RETURNING = "returning"
     COMMITTED = "committed"
     ABORTED = "aborted"
     FAILED = "failed"
 
-    @property
-    def phase(self) -> Phase:
-        """What is told of it (contract 3)."""
-        return Phase.ACTIVATED if self is Stage.RETURNING else Phase(self.value)
-
 
 def stage(migration: Migration) -> Stage:
     """Where a migration stands."""
-    return Stage.RETURNING if migration.is_returning else Stage(migration.phase.value)
+    if migration.is_returning:
+        return Stage.RETURNING
+    if migration.is_delivered and migration.phase is Phase.PREPARED:
+        return Stage.DELIVERED
+    return Stage(migration.phase.value)
+
+
+def _phase(migration: Migration, found: Stage) -> Phase:
+    """What is told of a stage that a migration comes to (contract 3)."""
+    if found is Stage.RETURNING:
+        return migration.phase
+    return Phase.PREPARED if found is Stage.DELIVERED else Phase(found.value)
 
 
 class Step(StrEnum):
     """What can happen to a migration. ``PREPARED``, ``RETURNED``: every switch that counts has confirmed the stage."""
 
     PREPARED = "prepared"
+    DELIVER = "deliver"
     ACTIVATE = "activate"
     COMMIT = "commit"
     ABORT = "abort"
@@ -97,13 +117,14 @@ class Verdict(Enum):
 _NOTHING, _REFUSED = Verdict.NOTHING, Verdict.REFUSED
 _ROWS: Final[dict[Stage, tuple[Stage | Verdict, ...]]] = {
     # in the order of the steps
-    Stage.PREPARING: (Stage.PREPARED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, Stage.FAILED),
-    Stage.PREPARED: (_NOTHING, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, _NOTHING),
-    Stage.ACTIVATED: (_NOTHING, _NOTHING, Stage.COMMITTED, Stage.RETURNING, _NOTHING, _NOTHING),
-    Stage.RETURNING: (_NOTHING, _REFUSED, _REFUSED, _NOTHING, Stage.ABORTED, Stage.FAILED),
-    Stage.COMMITTED: (_NOTHING, _NOTHING, _NOTHING, _REFUSED, _NOTHING, _NOTHING),
-    Stage.ABORTED: (_NOTHING, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
-    Stage.FAILED: (_NOTHING, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
+    Stage.PREPARING: (Stage.PREPARED, _REFUSED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, Stage.FAILED),
+    Stage.PREPARED: (_NOTHING, Stage.DELIVERED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, _NOTHING),
+    Stage.DELIVERED: (_NOTHING, _NOTHING, Stage.ACTIVATED, _REFUSED, Stage.RETURNING, _NOTHING, _NOTHING),
+    Stage.ACTIVATED: (_NOTHING, _NOTHING, _NOTHING, Stage.COMMITTED, Stage.RETURNING, _NOTHING, _NOTHING),
+    Stage.RETURNING: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, Stage.ABORTED, Stage.FAILED),
+    Stage.COMMITTED: (_NOTHING, _NOTHING, _NOTHING, _NOTHING, _REFUSED, _NOTHING, _NOTHING),
+    Stage.ABORTED: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
+    Stage.FAILED: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
 }
 
 
@@ -144,7 +165,7 @@ def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
         raise conflict(f"migration {migration.id} is {stage(migration).value}, which does not admit {step.value!r}")
     if isinstance(found, Verdict):
         return
-    phase = found.phase
+    phase = _phase(migration, found)
     vm = draft.state.vms[migration.vm]
     if found is Stage.ACTIVATED:
         vm = replace(vm, server=migration.target)
@@ -152,15 +173,17 @@ def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
         vm = replace(vm, server=migration.source)
     elif phase.is_final:
         vm = replace(vm, migration=None)
+    told = Phase.DELIVERED if found is Stage.DELIVERED else phase
     draft.step(
         vm,
         replace(
             migration,
             phase=phase,
             is_returning=found is Stage.RETURNING,
+            is_delivered=migration.is_delivered or found is Stage.DELIVERED,
             reason=reason or migration.reason,
             step_revision=draft.state.revision,
-            timeline=(*migration.timeline, TimelineEntry(phase, draft.now, {})),
+            timeline=(*migration.timeline, TimelineEntry(told, draft.now, {})),
         ),
     )
     if phase.is_final:
@@ -172,6 +195,11 @@ def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
 def returned(draft: Draft, command: Returned) -> None:
     """The last step of an abort after activation."""
     enter(draft, command.id, Step.RETURNED, None)
+
+
+def deliver(draft: Draft, command: Deliver) -> None:
+    """The switch-over of a move whose source has paused."""
+    enter(draft, command.id, Step.DELIVER, None)
 
 
 def fail(draft: Draft, command: Fail) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ryu_vmmob.model.objects import routed_segment
+from ryu_vmmob.model.objects import Vm, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence, domains
+
+
+_EMPTY: Mapping[int, object] = {}
 
 
 class Event(NamedTuple):
@@ -88,8 +91,33 @@ def _places(state: State, found: Presence | None) -> dict[str, frozenset[str]]:
     }
 
 
+def vnic_news(before: State, after: State, vms: Collection[str]) -> Iterator[Event]:
+    """VLAN-IDs that vNICs got, or gave back, on the cables of servers with tagging per interface."""
+    for name in sorted(vms):
+        old, new = (_numbers(state.vms.get(name)) for state in (before, after))
+        for word, rows, others in (("released", old, new), ("allocated", new, old)):
+            for cug, server in sorted(pair for pair, vlan_id in rows.items() if others.get(pair) != vlan_id):
+                yield Event(f"vlan_id.{word}", {"vm": name, "cug": cug, "server": server, "vlan_id": rows[cug, server]})
+
+
+def _numbers(vm: Vm | None) -> dict[tuple[str, str], int]:
+    """(CUG, server) -> the number of that interface of a VM; a guest's own tag is none of ours."""
+    if vm is None:
+        return {}
+    return {
+        (interface.cug, server): vlan_id
+        for server, row in vm.vlan_ids.items()
+        for interface, vlan_id in zip(vm.interfaces, row, strict=True)
+        if interface.guest_vlan_id is None
+    }
+
+
 def freed_news(before: State, after: State) -> Iterator[Event]:
     """VLAN-IDs whose quarantine has ended: others may have them now."""
+    if before.resting is not after.resting:
+        for server, vlan_id in sorted(frozenset(before.resting) - frozenset(after.resting)):
+            if vlan_id not in after.cables.get(server, _EMPTY):
+                yield Event("vlan_id.free", {"server": server, "vlan_id": vlan_id})
     if before.quarantine is after.quarantine:
         return
     for (domain, key), row in sorted(before.quarantine.items()):

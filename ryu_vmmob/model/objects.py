@@ -80,13 +80,15 @@ class Interface:
     """A vNIC: one CUG, one MAC (an integer), its addresses (R10).
 
     ``guest_vlan_id`` (1 to 4094) is the VLAN-ID that the guest itself sends and expects: part of the VM's state, the same
-    wherever it goes (R24). None: the guest sends no tag.
+    wherever it goes (R24). None: the guest sends no tag. ``vlan_id`` (1 to 4094) is pinned: what its server's virtual switch
+    tags it with has to be this number at every server (R27). None: any.
     """
 
     cug: str
     mac: int
     ips: tuple[Address, ...]
     guest_vlan_id: int | None = None
+    vlan_id: int | None = None
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -99,20 +101,27 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Vm:
-    """A virtual machine. ``server`` is its placement: where it runs now. ``migration``: the id of the one under way."""
+    """A virtual machine. ``server`` is its placement: where it runs now. ``migration``: the id of the one under way.
+
+    ``vlan_ids``: at each server with tagging per interface where it has a seat, the VLAN-ID of each interface on the cable.
+    """
 
     name: str
     server: str
     interfaces: tuple[Interface, ...]
     migration: str | None = None
     revision: int = 0
+    vlan_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Phase(StrEnum):
-    """The states of a migration. The last three are final."""
+    """The states of a migration. The last three are final. ``DELIVERED`` is no state: it stands in timelines only, for the
+    moment in which the VM's traffic went over to the new place while the migration was prepared.
+    """
 
     PREPARING = "preparing"
     PREPARED = "prepared"
+    DELIVERED = "delivered"
     ACTIVATED = "activated"
     COMMITTED = "committed"
     ABORTED = "aborted"
@@ -159,7 +168,7 @@ class Migration:
     source: str
     target: str
     mode: str = "hot"
-    delivery: str = "early"
+    delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
     timeout: float = 300.0
@@ -175,14 +184,22 @@ class Migration:
     """The batch that it belongs to."""
     is_returning: bool = False
     seen: str | None = None
+    is_delivered: bool = False
+    """The VM's traffic went to the target before it was activated: its source has paused."""
 
 
 class Seat(NamedTuple):
-    """A place where a VM's interfaces are, or may come to be, and what is open for it there."""
+    """A place where a VM's interfaces are, or may come to be, and what is open for it there.
+
+    ``receives``: frames for the VM are sent to this place. ``hears``: so are its CUG's broadcasts. ``passing``: frames that some
+    switch, a step behind or ahead, has sent towards this place are carried to the end, although this switch sends none here.
+    """
 
     server: str
     sends: bool
     receives: bool
+    hears: bool
+    passing: bool = False
     awaited: bool = False
     """A copy of its frames goes to the controller: the first one says that the VM has arrived."""
     watched: bool = False
@@ -194,27 +211,41 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
 
     Each phase is an ordinary desired state:
 
-    ==================== ======================== ==========================================
-    phase                placement                the other place
-    ==================== ======================== ==========================================
-    none or final        sends, receives          (none)
-    preparing, prepared  source: sends, receives  target: the same (`early`) or only awaited
-    activated            target: sends, receives  source: closed, its segments still extended
-    activated, returning source: sends, receives  target: the same (`early`) or closed
-    ==================== ======================== ==========================================
+    ==================== ================================= ==========================================
+    phase                placement                         the other place
+    ==================== ================================= ==========================================
+    none or final        sends, receives                   (none)
+    preparing, prepared  source: sends, receives           target: sends, awaited, passing
+    prepared, delivered  source: sends, hears, passing     target: sends, receives, awaited
+    activated            target: sends, receives           source: passing
+    returning            source: sends, receives           target: passing
+    ==================== ================================= ==========================================
 
-    A VM that moves cold does not run at both: also with `on_activation`, where nothing is copied to its target, what it says
-    first when it starts there is let through, and what it asks is answered.
+    So a frame is sent to one place only, and each place gets what was on its way there when that changed. Two kinds of delivery
+    differ. `on_activation`: the target may not send before it is activated, unless the VM moves cold; it then starts there, what it
+    says first is let through, and what it asks is answered. `early`: from the preparation to the activation, and on the way
+    back, both places receive, and so there are no frames in passing.
     """
     if migration is None or migration.phase.is_final:
-        return (Seat(vm.server, True, True),)
+        return (_open(vm.server),)
     early = migration.delivery == "early"
     if migration.is_returning:
-        return (Seat(migration.source, True, True), Seat(migration.target, early, early))
+        return (_open(migration.source), Seat(migration.target, early, early, early, passing=not early))
     if migration.phase is Phase.ACTIVATED:
-        return (Seat(migration.target, True, True), Seat(migration.source, False, False))
-    sends = early or migration.mode == "cold"
+        return (_open(migration.target), Seat(migration.source, False, False, False, passing=not early))
+    sends = migration.delivery != "on_activation" or migration.mode == "cold"
     awaited = migration.activate_on == "announcement"
     # Where it may not speak, what it says is refused, and shown as such.
     watched = sends and not awaited and migration.seen is None
-    return (Seat(migration.source, True, True), Seat(migration.target, sends, early, awaited, watched))
+    target = Seat(migration.target, sends, early, early, not early, awaited, watched)
+    if not migration.is_delivered or early:
+        return (_open(migration.source), target)
+    # The source hears on: it has paused, and goes on without a gap if it turns out that it has not moved.
+    return (
+        Seat(migration.source, True, False, hears=True, passing=True),
+        target._replace(receives=True, hears=True, passing=False),
+    )
+
+
+def _open(server: str) -> Seat:
+    return Seat(server, True, True, hears=True)

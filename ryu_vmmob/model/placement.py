@@ -13,7 +13,6 @@ from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal, not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
 
 _TRIED = "dry-run"
 
@@ -60,5 +59,5 @@ def placements(state: State, vm: str, dry_run: Callable[[Command], State]) -> li
 
 def _placed(there: State, interface: Interface, server: str) -> PlacedInterface:
     leg = next(leg for leg in there.migrations[_TRIED].legs if leg.cug == interface.cug)
-    translated = there.translated(interface.cug, Wire(server, interface.guest_vlan_id))
+    translated = there.translated(interface.cug, there.wire(interface, server))
     return PlacedInterface(*leg, interface.guest_vlan_id, translated)

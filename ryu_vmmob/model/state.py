@@ -38,6 +38,26 @@ class Quarantined(NamedTuple):
     revision: int
 
 
+class Claim(NamedTuple):
+    """Who has a VLAN-ID on the cable of a server with tagging per interface: ``seats`` of one CUG.
+
+    It is one interface, or (``guests``) all those of a CUG whose guests send this tag themselves.
+    """
+
+    cug: str
+    seats: int
+    guests: bool
+
+
+class Resting(NamedTuple):
+    """A VLAN-ID that an interface has given back on a cable, kept from others: ``since`` in seconds, ``revision`` of the release."""
+
+    vm: str
+    cug: str
+    since: float
+    revision: int
+
+
 class Member(NamedTuple):
     """One interface of one VM, as a member of its CUG."""
 
@@ -77,6 +97,8 @@ class State:
     """Segment key -> domain -> VLAN-ID in use."""
     quarantine: Map[tuple[str, int], Quarantined] = Map()
     """(domain, segment key) -> the VLAN-ID it had there last."""
+    resting: Map[tuple[str, int], Resting] = Map()
+    """(server, VLAN-ID) -> the interface that had it last on the server's cable."""
     starved: frozenset[tuple[str, str]] = frozenset()
     """(segment, domain) that found no free VLAN-ID when a link failed; tried again whenever one is freed."""
     switch_keys: Map[str, int] = Map()
@@ -98,6 +120,18 @@ class State:
     """Wire -> CUG -> seats on it."""
     guest_tags: Map[tuple[str, int], Map[str, int]] = Map()
     """(domain, VLAN-ID) -> CUG -> seats of guests that use the VLAN-ID as their own tag at a server there."""
+    cables: Map[str, Map[int, Claim]] = Map()
+    """Server with tagging per interface -> VLAN-ID -> who has it on its cable."""
+    vnics: Map[tuple[str, str], Map[int, int]] = Map()
+    """(CUG, such a server) -> VLAN-ID -> seats under it that hear broadcasts; 0 where it only sends."""
+    vnic_counts: Map[int, int] = Map()
+    """VLAN-ID -> interfaces that have it as a number of their own, on whatever cable."""
+    vnics_in_all: int = 0
+    """The sum of ``vnic_counts``."""
+    reserved: Map[int, int] = Map()
+    """VLAN-ID -> interfaces whose guests tag with it, or that are pinned to it."""
+    rested: Map[tuple[str, str, str], int] = Map()
+    """(server, VM, CUG) -> the VLAN-ID that rests there for the interface."""
     server_vms: Map[str, Map[str, None]] = Map()
     """Server -> VMs with a seat there."""
     macs: Map[tuple[str, int], str] = Map()
@@ -158,14 +192,20 @@ class State:
         """What the virtual switch of ``server`` tags the frames of guests without a tag with; None: untagged."""
         return self.vlan_id(cug, self.fabric.servers[server].l2_domain)
 
-    def added_vlan_id(self, interface: Interface, server: str) -> int | None:
+    def added_vlan_id(self, vm: Vm, number: int, server: str) -> int | None:
         """What the virtual switch of ``server`` adds to the interface's frames; None: nothing, they are tagged or stay bare."""
-        return self.server_vlan_id(interface.cug, server) if interface.guest_vlan_id is None else None
+        return self.vnic_vlan_id(vm, number, server) if vm.interfaces[number].guest_vlan_id is None else None
 
-    @staticmethod
-    def wire(interface: Interface, server: str) -> Wire:
-        """The wire on which an interface's frames are at a server."""
-        return Wire(server, interface.guest_vlan_id)
+    def vnic_vlan_id(self, vm: Vm, number: int, server: str) -> int | None:
+        """The tag of an interface's frames on the cable of a server where it has a seat; None: untagged, or starved."""
+        if self.fabric.servers[server].per_interface:
+            return vm.vlan_ids[server][number]
+        interface = vm.interfaces[number]
+        return self.wire_vlan_id(interface.cug, self.wire(interface, server))
+
+    def wire(self, interface: Interface, server: str) -> Wire:
+        """The wire on which an interface's frames are at a server. With tagging per interface all of a CUG there count as one."""
+        return Wire(server, None if self.fabric.servers[server].per_interface else interface.guest_vlan_id)
 
     def wire_vlan_id(self, cug: str, wire: Wire) -> int | None:
         """The tag of the CUG's frames on a wire: the guest's, or else the domain's; None: untagged, or starved."""
@@ -233,10 +273,10 @@ def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
     occupancy, receivers, wires, routed_seats = state.occupancy, state.receivers, state.wires, state.routed_seats
     guest_tags, domain = state.guest_tags, state.fabric.servers[seat.server].l2_domain
     for interface in vm.interfaces:
-        wire = Wire(seat.server, interface.guest_vlan_id)
+        wire = state.wire(interface, seat.server)
         occupancy = _bump(occupancy, interface.cug, wire, by)
         wires = _bump(wires, wire, interface.cug, by)
-        if seat.receives:
+        if seat.hears:
             receivers = _bump(receivers, interface.cug, wire, by)
         if domain is not None and wire.guest_vlan_id is not None:
             guest_tags = _bump(guest_tags, (domain, wire.guest_vlan_id), interface.cug, by)
@@ -246,10 +286,38 @@ def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
     names = state.server_vms.get(seat.server, Map())
     names = names.set(vm.name, None) if by > 0 else names.delete(vm.name)
     server_vms = state.server_vms.set(seat.server, names) if names else state.server_vms.delete(seat.server)
-    return replace(
+    state = replace(
         state, occupancy=occupancy, receivers=receivers, wires=wires, guest_tags=guest_tags, server_vms=server_vms,
         routed_seats=routed_seats,
     )  # fmt: skip
+    return _plug(state, vm, seat, by) if state.fabric.servers[seat.server].per_interface else state
+
+
+def _plug(state: State, vm: Vm, seat: Seat, by: int) -> State:
+    """Count a VM's vNICs on the cable of a server where each has a VLAN-ID of its own, or out."""
+    cable, vnics, counts = state.cables.get(seat.server, Map()), state.vnics, state.vnic_counts
+    in_all = state.vnics_in_all
+    for interface, vlan_id in zip(vm.interfaces, vm.vlan_ids[seat.server], strict=True):
+        own = interface.guest_vlan_id is None
+        claim = cable.get(vlan_id, Claim(interface.cug, 0, not own))
+        seats = claim.seats + by
+        cable = cable.set(vlan_id, claim._replace(seats=seats)) if seats else cable.delete(vlan_id)
+        pair = interface.cug, seat.server
+        row = vnics.get(pair, Map())
+        hearing = row.get(vlan_id, 0) + (by if seat.hears else 0)
+        row = row.set(vlan_id, hearing) if seats else row.delete(vlan_id)
+        vnics = vnics.set(pair, row) if row else vnics.delete(pair)
+        if own:
+            counts = _count(counts, vlan_id, by)
+            in_all += by
+    cables = state.cables.set(seat.server, cable) if cable else state.cables.delete(seat.server)
+    return replace(state, cables=cables, vnics=vnics, vnic_counts=counts, vnics_in_all=in_all)
+
+
+def _count(counts: Map[int, int], number: int, by: int) -> Map[int, int]:
+    """A counter with zeroes removed."""
+    count = counts.get(number, 0) + by
+    return counts.set(number, count) if count else counts.delete(number)
 
 
 def route_cug(state: State, cug: Cug, by: int) -> State:
@@ -268,26 +336,30 @@ def route_cug(state: State, cug: Cug, by: int) -> State:
 
 def index_vm(state: State, vm: Vm) -> State:
     """Enter a VM's interfaces into the indexes that do not depend on its place."""
-    members, macs, ips = state.members, state.macs, state.ips
+    members, macs, ips, reserved = state.members, state.macs, state.ips, state.reserved
     for number, interface in enumerate(vm.interfaces):
+        if (fixed := interface.guest_vlan_id or interface.vlan_id) is not None:
+            reserved = _count(reserved, fixed, +1)
         row = members.get(interface.cug, Map())
         members = members.set(interface.cug, row.set(Member(vm.name, number), None))
         macs = macs.set((interface.cug, interface.mac), vm.name)
         for ip in interface.addresses:
             ips = ips.set((interface.cug, ip), vm.name)
-    return replace(state, members=members, macs=macs, ips=ips)
+    return replace(state, members=members, macs=macs, ips=ips, reserved=reserved)
 
 
 def unindex_vm(state: State, vm: Vm) -> State:
     """The inverse of `index_vm`."""
-    members, macs, ips = state.members, state.macs, state.ips
+    members, macs, ips, reserved = state.members, state.macs, state.ips, state.reserved
     for number, interface in enumerate(vm.interfaces):
+        if (fixed := interface.guest_vlan_id or interface.vlan_id) is not None:
+            reserved = _count(reserved, fixed, -1)
         row = members[interface.cug].delete(Member(vm.name, number))
         members = members.set(interface.cug, row) if row else members.delete(interface.cug)
         macs = macs.delete((interface.cug, interface.mac))
         for ip in interface.addresses:
             ips = ips.delete((interface.cug, ip))
-    return replace(state, members=members, macs=macs, ips=ips)
+    return replace(state, members=members, macs=macs, ips=ips, reserved=reserved)
 
 
 def policy_keys(policy: Policy) -> frozenset[tuple[str, str]]:

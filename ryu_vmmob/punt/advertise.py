@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ryu_vmmob.flows.fields import eui64_link_local, mac
-from ryu_vmmob.flows.ports import to_server
+from ryu_vmmob.flows.ports import to_wire
 from ryu_vmmob.frames.arp_nd import router_advertisement
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.state import State
@@ -43,7 +43,7 @@ def advertisements(state: State, switch: str) -> Iterator[PacketOut]:
         if not any(ip.version == 6 for ip in cug.gateways):
             continue
         wires = [wire for wire in local.wires if state.speaks(name, wire)]
-        for actions in dict.fromkeys(to_server(state, cug, wire) for wire in wires if wire in local.flooded):
+        for actions in dict.fromkeys(to_wire(state, cug, wire) for wire in wires if wire in local.flooded):
             yield PacketOut(switch, actions, router_advertisement_of(state, cug))
         for wire in wires:
             if wire not in local.flooded:
@@ -56,10 +56,10 @@ def _to_each(state: State, cug: Cug, wire: Wire) -> Iterator[PacketOut]:
         vm = state.vms[vm_name]
         if not any(seat.receives and seat.server == server.name for seat in state.seats_of(vm)):
             continue
-        for interface in vm.interfaces:
-            if (interface.cug, interface.guest_vlan_id) == (cug.name, wire.guest_vlan_id) and any(
+        for number, interface in enumerate(vm.interfaces):
+            if (interface.cug, state.wire(interface, server.name)) == (cug.name, wire) and any(
                 ip.version == 6 for ip in interface.ips
             ):
                 to_ip = eui64_link_local(interface.mac)
                 frame = router_advertisement_of(state, cug, interface.mac, to_ip)
-                yield way_to(state, cug, interface, server).carry(frame)
+                yield way_to(state, cug, vm, number, server).carry(frame)

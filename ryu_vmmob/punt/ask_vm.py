@@ -22,9 +22,9 @@ def ask_vm(state: State, name: str) -> Iterator[PacketOut]:
         return
     asker = mac(state.fabric.gateway_mac)
     server = state.fabric.servers[vm.server]
-    for interface in vm.interfaces:
+    for number, interface in enumerate(vm.interfaces):
         cug = state.cugs[interface.cug]
-        way = way_to(state, cug, interface, server)
+        way = way_to(state, cug, vm, number, server)
         for address in interface.ips:
             if address.version == 4:
                 gateway = gateway_of(cug, 4)

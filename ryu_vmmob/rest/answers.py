@@ -18,7 +18,7 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, UTC."""
 VlanTag = Annotated[int, Field(ge=1, le=4094)]
 Mode = Literal["hot", "cold"]
-Delivery = Literal["early", "on_activation"]
+Delivery = Literal["at_pause", "early", "on_activation"]
 ActivateOn = Literal["announcement", "request"]
 Ending = Literal["automatic", "request"]
 

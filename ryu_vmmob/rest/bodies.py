@@ -133,7 +133,7 @@ class MoveOptions(Body):
     """How a VM moves; ``timeout`` in seconds."""
 
     mode: Literal["hot", "cold"] = "hot"
-    delivery: Literal["early", "on_activation"] = "early"
+    delivery: Literal["at_pause", "early", "on_activation"] = "at_pause"
     activate_on: Literal["announcement", "request"] = "announcement"
     commit: Literal["automatic", "request"] = "automatic"
     timeout: Annotated[float, Field(gt=0, le=86400)] = 300.0

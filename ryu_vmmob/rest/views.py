@@ -68,9 +68,9 @@ def vm_view(state: State, vm: Vm) -> View:
                 "mac": mac_text(interface.mac),
                 "ips": [str(ip) for ip in interface.ips],
                 "guest_vlan_id": interface.guest_vlan_id,
-                "vlan_id": state.added_vlan_id(interface, vm.server),
+                "vlan_id": state.added_vlan_id(vm, number, vm.server),
             }
-            for interface in vm.interfaces
+            for number, interface in enumerate(vm.interfaces)
         ],
         "migration": vm.migration,
         "revision": vm.revision,

@@ -14,6 +14,7 @@ batch          id                            Batch
 batch_vm       ``batch/number``              BatchVm
 routing_domain name                          RoutingDomain
 quarantine     ``domain/segment key``        Quarantined
+resting        ``server/VLAN-ID``            Resting
 allocation     ``domain/segment key``        VLAN-ID
 switch_key     switch                        key
 neighbour      ``external network/address``  MAC, an integer
@@ -32,10 +33,10 @@ from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.objects import Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
-from ryu_vmmob.model.state import Quarantined
+from ryu_vmmob.model.state import Quarantined, Resting
 from ryu_vmmob.store.base import Body, StoreError, Write
 
-Stored = Cug | Vm | Migration | RoutingDomain | Policy | Batch | BatchVm | Quarantined
+Stored = Cug | Vm | Migration | RoutingDomain | Policy | Batch | BatchVm | Quarantined | Resting
 
 
 def _with_prefixes(body: Any) -> Any:
@@ -53,7 +54,7 @@ def _prefix(selector: Any) -> Any:
 
 _TYPES: Final[dict[str, type[Any]]] = {
     "cug": Cug, "vm": Vm, "migration": Migration, "policy": Policy, "routing_domain": RoutingDomain,
-    "quarantine": Quarantined, "batch": Batch, "batch_vm": BatchVm,
+    "quarantine": Quarantined, "resting": Resting, "batch": Batch, "batch_vm": BatchVm,
 }  # fmt: skip
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
     **{kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()},
@@ -92,7 +93,7 @@ def write(value: Cug | Vm | Migration | RoutingDomain | Policy | Batch) -> Write
     return Write(_KINDS[type(value)], value.id if isinstance(value, (Migration, Batch)) else value.name, encode(value))
 
 
-def pair_write(kind: str, pair: tuple[str, int], value: Quarantined | BatchVm | int | None) -> Write:
+def pair_write(kind: str, pair: tuple[str, int], value: Quarantined | Resting | BatchVm | int | None) -> Write:
     """The write that stores what belongs to a name and a number (``quarantine``, say); None deletes it."""
     return Write(kind, pair_name(*pair), None if value is None else encode(value))
 

@@ -54,7 +54,7 @@ def test_a_domain_gets_the_guests_number_also_where_ports_would_translate() -> N
         assert numbers(state) == {"rack-a": 107}
         assert state.vms["web1"].interfaces[0].guest_vlan_id == 107
         assert state.server_vlan_id("web", "a1") == 107
-        assert state.added_vlan_id(state.vms["web1"].interfaces[0], "a1") is None
+        assert state.added_vlan_id(state.vms["web1"], 0, "a1") is None
 
 
 def test_the_transit_domain_is_no_matter_of_the_guest() -> None:

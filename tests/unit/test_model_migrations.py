@@ -10,7 +10,7 @@ import pytest
 
 from ryu_vmmob.model import migration_steps
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
-from ryu_vmmob.model.migration_steps import KEPT, Fail, Returned, Stage, Step, Verdict, stage, verdict
+from ryu_vmmob.model.migration_steps import KEPT, Deliver, Fail, Returned, Stage, Step, Verdict, stage, verdict
 from ryu_vmmob.model.objects import Phase, Seat, Vm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
@@ -18,6 +18,7 @@ from tests.unit.core_support import Site, cug, do, nic, start, two_racks, vm
 
 COMMANDS: dict[Step, Command] = {
     Step.PREPARED: Prepared("m1", 50.0),
+    Step.DELIVER: Deliver("m1", 50.0),
     Step.ACTIVATE: Activate("m1", 50.0, "seen"),
     Step.COMMIT: Commit("m1", 50.0),
     Step.ABORT: Abort("m1", 50.0, "why not"),
@@ -28,6 +29,7 @@ MOVE = StartMigration("m1", "web1", "b1", now=10.0)
 ROAD: dict[Stage, tuple[Command, ...]] = {
     Stage.PREPARING: (),
     Stage.PREPARED: (Prepared("m1", 20.0),),
+    Stage.DELIVERED: (Prepared("m1", 20.0), Deliver("m1", 25.0)),
     Stage.ACTIVATED: (Prepared("m1", 20.0), Activate("m1", 30.0)),
     Stage.RETURNING: (Prepared("m1", 20.0), Activate("m1", 30.0), Abort("m1", 40.0)),
     Stage.COMMITTED: (Prepared("m1", 20.0), Activate("m1", 30.0), Commit("m1", 40.0)),
@@ -74,7 +76,8 @@ def test_every_stage_with_every_step(at: Stage, step: Step) -> None:
         change = apply(before, COMMANDS[step])
         row = change.state.migrations["m1"]
         assert stage(row) is found
-        assert row.timeline[-1][:2] == (found.phase, 50.0)
+        told = {Stage.RETURNING: before.migrations["m1"].phase}.get(found, found)
+        assert row.timeline[-1][:2] == (told, 50.0)
         assert len(row.timeline) == len(before.migrations["m1"].timeline) + 1
         assert row.step_revision == row.revision == change.state.revision
         assert [event.kind for event in change.events if event.kind.startswith("migration.")] == [f"migration.{cell}"]
@@ -90,6 +93,7 @@ def vm_of(state: State) -> Vm:
     [
         (Stage.PREPARING, "a1", True),
         (Stage.PREPARED, "a1", True),
+        (Stage.DELIVERED, "a1", True),
         (Stage.ACTIVATED, "b1", True),
         (Stage.RETURNING, "a1", True),
         (Stage.COMMITTED, "b1", False),
@@ -104,24 +108,30 @@ def test_placement_changes_with_the_activation_and_its_abort(at: Stage, server: 
 
 
 @pytest.mark.parametrize("mode", ["hot", "cold"])
-@pytest.mark.parametrize("delivery", ["early", "on_activation"])
+@pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
 @pytest.mark.parametrize("activate_on", ["announcement", "request"])
 def test_seats_of_each_stage(mode: str, delivery: str, activate_on: str) -> None:
     early, awaited = delivery == "early", activate_on == "announcement"
-    speaks = early or mode == "cold"
+    speaks = delivery != "on_activation" or mode == "cold"
     state = start(two_racks(), cug(), vm(), replace(MOVE, mode=mode, delivery=delivery, activate_on=activate_on))
-    coming = (Seat("a1", True, True), Seat("b1", speaks, early, awaited, speaks and not awaited))
+    at_source, at_target = (Seat(server, True, True, hears=True) for server in ("a1", "b1"))
+    prepared = Seat("b1", speaks, early, early, not early, awaited, speaks and not awaited)
+    coming = (at_source, prepared)
     assert state.seats_of(vm_of(state)) == coming
     state = apply(state, Prepared("m1", 20.0)).state
     assert state.seats_of(vm_of(state)) == coming
-    moved = apply(state, Activate("m1", 30.0)).state
-    assert moved.seats_of(vm_of(moved)) == (Seat("b1", True, True), Seat("a1", False, False))
+    delivered = apply(state, Deliver("m1", 25.0)).state
+    paused = Seat("a1", True, False, hears=True, passing=True)
+    served = prepared._replace(receives=True, hears=True, passing=False)
+    assert delivered.seats_of(vm_of(delivered)) == (coming if early else (paused, served))
+    moved = apply(delivered if awaited else state, Activate("m1", 30.0)).state
+    assert moved.seats_of(vm_of(moved)) == (at_target, Seat("a1", False, False, False, passing=not early))
     done = apply(moved, Commit("m1", 40.0)).state
-    assert done.seats_of(vm_of(done)) == (Seat("b1", True, True),)
+    assert done.seats_of(vm_of(done)) == (at_target,)
     back = apply(moved, Abort("m1", 40.0)).state
-    assert back.seats_of(vm_of(back)) == (Seat("a1", True, True), Seat("b1", early, early))
+    assert back.seats_of(vm_of(back)) == (at_source, Seat("b1", early, early, early, passing=not early))
     for undone in (apply(state, Abort("m1", 40.0)).state, apply(back, Returned("m1", 50.0)).state):
-        assert undone.seats_of(vm_of(undone)) == (Seat("a1", True, True),)
+        assert undone.seats_of(vm_of(undone)) == (at_source,)
 
 
 @pytest.mark.requirement("R35", "R37")

@@ -58,7 +58,7 @@ export function vmPanel(site, name, show) {
 }
 
 const OPTIONS = {
-  mode: ["hot", "cold"], delivery: ["early", "on_activation"], activate_on: ["announcement", "request"], commit: ["automatic", "request"],
+  mode: ["hot", "cold"], delivery: ["at_pause", "early", "on_activation"], activate_on: ["announcement", "request"], commit: ["automatic", "request"],
 };
 
 function moveForm(site, name) {

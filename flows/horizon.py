@@ -1,0 +1,111 @@
+"""Split horizon on one cable: a broadcast of one vNIC goes to all others of its CUG there, and never back to its sender.
+
+All of them hang on the same port, so the switch's own rule (never out of the port it came in by) cannot tell them apart, and
+OpenFlow has no action that asks who has sent. So each sender has a group of its own, ``OTHERS``. A list of all others in each
+would make every vNIC that comes cost a message for each that is there. Instead they share the nodes of a binary tree over the
+12 bits of the VLAN-ID, of which only those exist that part two vNICs:
+
+- ``BELOW`` a node: everybody in its two halves;
+- ``BESIDE`` a node: everybody outside it, that is the other half of its parent, and what is beside the parent;
+- ``OTHERS`` of a vNIC: the same for a leaf.
+
+So one that comes or goes costs a handful of messages, however many there are. A node is numbered by its place in the tree, so
+groups never refer to each other in a circle, whichever of them have been changed already. A switch of plain OpenFlow 1.3, which
+may not follow groups that deep, gets lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from ryu_vmmob.flows.flow import IN_PORT, Bucket, Group, GroupType, ToGroup
+from ryu_vmmob.flows.pipeline import VNIC_BITS, GroupKind, vnic_group_id
+from ryu_vmmob.flows.ports import out
+
+_ROOT = 1
+
+
+class Cable(NamedTuple):
+    """A server's cable at a switch: the port by which its groups are numbered (the first of a LAG), and its name."""
+
+    server: str
+    port: int
+
+
+def lists(cable: Cable, tags: Sequence[int]) -> Iterator[Group]:
+    """``OTHERS`` of each of ``tags``, as a list."""
+    for tag in tags:
+        yield Group(others_id(cable, tag), GroupType.ALL, tuple(back(other) for other in tags if other != tag))
+
+
+def tree(cable: Cable, tags: Sequence[int]) -> Iterator[Group]:
+    """``OTHERS`` of each of ``tags`` (ascending, at least two), and the nodes that they share."""
+    yield from _part(cable, tags, (), VNIC_BITS - 1, _ROOT)
+
+
+def everybody(cable: Cable, tags: Sequence[int]) -> Bucket:
+    """A bucket for all of ``tags`` (ascending, not empty) by the groups of `tree`."""
+    return _below(cable, tags, VNIC_BITS - 1, _ROOT)
+
+
+def others_id(cable: Cable, tag: int) -> int:
+    """The group of everybody on a cable but the one with this tag."""
+    return vnic_group_id(GroupKind.OTHERS, cable.port, tag)
+
+
+def _part(cable: Cable, tags: Sequence[int], beside: tuple[Bucket, ...], bit: int, node: int) -> Iterator[Group]:
+    """The groups of a subtree with ``tags``, outside of which ``beside`` are. ``bit`` is the highest in which they may differ."""
+    if len(tags) == 1:
+        yield _all(cable, others_id(cable, tags[0]), beside)
+        return
+    bit, node, middle = _fork(tags, bit, node)
+    low, high = tags[:middle], tags[middle:]
+    into = (2 * node, 2 * node + 1)
+    yield _all(
+        cable, vnic_group_id(GroupKind.BELOW, cable.port, node), (_below(cable, low, bit - 1, into[0]), _below(cable, high, bit - 1, into[1]))
+    )
+    outside: tuple[Bucket, ...] = ()
+    if beside:
+        number = vnic_group_id(GroupKind.BESIDE, cable.port, node)
+        yield _all(cable, number, beside)
+        outside = (Bucket((ToGroup(number),)),)
+    yield from _part(cable, low, (_below(cable, high, bit - 1, into[1]), *outside), bit - 1, into[0])
+    yield from _part(cable, high, (_below(cable, low, bit - 1, into[0]), *outside), bit - 1, into[1])
+
+
+def _below(cable: Cable, tags: Sequence[int], bit: int, node: int) -> Bucket:
+    if len(tags) == 1:
+        return back(tags[0])
+    _, node, _ = _fork(tags, bit, node)
+    return Bucket((ToGroup(vnic_group_id(GroupKind.BELOW, cable.port, node)),))
+
+
+def _fork(tags: Sequence[int], bit: int, node: int) -> tuple[int, int, int]:
+    """Where ascending ``tags`` part: the bit, the node's number in a full tree, and the index of the first of the upper half."""
+    while True:
+        if not tags[0] >> bit & 1 and tags[-1] >> bit & 1:
+            return bit, node, _first(tags, lambda tag: bool(tag >> bit & 1))
+        node = 2 * node + (tags[0] >> bit & 1)
+        bit -= 1
+
+
+def _first(tags: Sequence[int], upper: Callable[[int], bool]) -> int:
+    low, high = 0, len(tags)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if upper(tags[middle]) else (middle + 1, high)
+    return low
+
+
+@lru_cache(maxsize=1 << 13)
+def back(tag: int) -> Bucket:
+    """To the vNIC with this tag, on the cable that the frame came by."""
+    return Bucket(out(IN_PORT, tag))
+
+
+@lru_cache(maxsize=1 << 15)
+def _all(cable: Cable, number: int, buckets: tuple[Bucket, ...]) -> Group:
+    """Nodes that stay are the same objects: their wire form is made once. (A group has an owner, so each cable has its own.)"""
+    return Group(number, GroupType.ALL, buckets)

@@ -1,0 +1,39 @@
+"""Frames in passing: how a VM's traffic goes over to another place without a gap, whatever mixture of switches there is.
+
+While a VM has two seats and only one of them receives, each frame is sent to one place, and which one is decided once: by the
+first switch on the way between the two that it comes to. From there it goes on in that direction, past switches that would
+decide otherwise. They know it by the port that it comes in by: a frame for the VM that comes *from* the side of the receiving
+place can only be on its way to the other one. Without this it would meet a switch that wants to send it back where it came
+from, which no switch does (OpenFlow 1.3.5, 7.2.5), and be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ryu_vmmob.model.objects import Seat
+from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Presence
+from ryu_vmmob.paths.trees import adjacency
+
+
+class Passing(NamedTuple):
+    """Frames that come in by these ports go on to ``edge`` (None: it is this switch)."""
+
+    ports: tuple[int, ...]
+    edge: str | None
+
+
+def passing(state: State, seats: Sequence[Seat], at: str, found: Presence) -> Passing | None:
+    """What passes by switch ``at`` towards a place that does not receive; None where nothing does."""
+    servers = state.fabric.servers
+    gets = next((servers[seat.server].switch for seat in seats if seat.receives), None)
+    passed = next((servers[seat.server].switch for seat in seats if seat.passing), None)
+    if gets is None or passed is None or at == gets or passed == gets:
+        return None
+    towards = found.way.next_hop(at, gets)
+    if towards is None or (passed != at and found.way.next_hop(at, passed) == towards):
+        return None
+    links = state.fabric.links_between[adjacency(at, towards)]
+    return Passing(tuple(link.end_at(at).port for link in links), None if passed == at else passed)
