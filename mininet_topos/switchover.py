@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mininet_topos.lab import Lab
-from mininet_topos.servers import Vm
+if TYPE_CHECKING:
+    from mininet_topos.lab import Lab
+    from mininet_topos.servers import Vm
 
 FRAMES_A_CALL = 500  # half of what the controller takes
 BYTES_A_CALL = 1 << 20
