@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -130,6 +130,14 @@ class Session:
         else:
             self.engine.tally.sent[self.name, "packet"] += 1
             self._outbox.put(wire.packet_out(actions, frame, _PACKET_XID))
+
+    def packets_out(self, actions: tuple[Action, ...], frames: Sequence[bytes]) -> bool:
+        """Let the switch send frames one after another, soon: all of them, or none (False) where too many wait."""
+        if self._outbox.qsize() >= MAX_PACKETS:
+            return False
+        self.engine.tally.sent[self.name, "packet"] += len(frames)
+        self._outbox.put(b"".join(wire.packet_out(actions, frame, _PACKET_XID) for frame in frames))
+        return True
 
     def error(self, xid: int, text: str) -> None:
         """The switch refused the message with this transaction id."""

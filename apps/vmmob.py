@@ -38,6 +38,7 @@ from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.sent_on import Frames
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.fabric.model import Fabric, Switch
 from ryu_vmmob.model.draft import Event
@@ -118,6 +119,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
         self._packets = Packets(self.engine, self._send_packet)
         self.engine.on_question = self._ask_vm
+        self.engine.on_frames = self._send_frames
         compat.raw_multipart(True, self._wants_raw)
         compat.drop_unwanted(self._unwanted)
         self._freezer = Freezer(self.engine)
@@ -188,6 +190,11 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     def _ask_vm(self, vm: str) -> None:
         for packet in ask_vm(self.engine.state, vm):
             self._send_packet(packet)
+
+    def _send_frames(self, frames: Frames) -> bool:
+        """Hand frames to their switch; whether it takes them."""
+        taken = [row.packets_out(frames.actions, frames.frames) for row in self._sessions.values() if row.name == frames.switch]
+        return any(taken)
 
     def _links_changed(self) -> None:
         now = time.monotonic()

@@ -16,7 +16,8 @@ may not follow groups that deep, gets lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -56,23 +57,22 @@ def others_id(cable: Cable, tag: int) -> int:
 
 
 def _part(cable: Cable, tags: Sequence[int], beside: tuple[Bucket, ...], bit: int, node: int) -> Iterator[Group]:
-    """The groups of a subtree with ``tags``, outside of which ``beside`` are. ``bit`` is the highest in which they may differ."""
+    """The groups of a subtree with ``tags``; ``beside`` are outside of it. ``bit``: the highest in which tags may differ."""
     if len(tags) == 1:
         yield _all(cable, others_id(cable, tags[0]), beside)
         return
     bit, node, middle = _fork(tags, bit, node)
     low, high = tags[:middle], tags[middle:]
     into = (2 * node, 2 * node + 1)
-    yield _all(
-        cable, vnic_group_id(GroupKind.BELOW, cable.port, node), (_below(cable, low, bit - 1, into[0]), _below(cable, high, bit - 1, into[1]))
-    )
+    halves = _below(cable, low, bit - 1, into[0]), _below(cable, high, bit - 1, into[1])
+    yield _all(cable, vnic_group_id(GroupKind.BELOW, cable.port, node), halves)
     outside: tuple[Bucket, ...] = ()
     if beside:
         number = vnic_group_id(GroupKind.BESIDE, cable.port, node)
         yield _all(cable, number, beside)
         outside = (Bucket((ToGroup(number),)),)
-    yield from _part(cable, low, (_below(cable, high, bit - 1, into[1]), *outside), bit - 1, into[0])
-    yield from _part(cable, high, (_below(cable, low, bit - 1, into[0]), *outside), bit - 1, into[1])
+    yield from _part(cable, low, (halves[1], *outside), bit - 1, into[0])
+    yield from _part(cable, high, (halves[0], *outside), bit - 1, into[1])
 
 
 def _below(cable: Cable, tags: Sequence[int], bit: int, node: int) -> Bucket:
@@ -83,20 +83,12 @@ def _below(cable: Cable, tags: Sequence[int], bit: int, node: int) -> Bucket:
 
 
 def _fork(tags: Sequence[int], bit: int, node: int) -> tuple[int, int, int]:
-    """Where ascending ``tags`` part: the bit, the node's number in a full tree, and the index of the first of the upper half."""
+    """Where ascending ``tags`` part: the bit, the node's number in a full tree, and where the upper half begins."""
     while True:
         if not tags[0] >> bit & 1 and tags[-1] >> bit & 1:
-            return bit, node, _first(tags, lambda tag: bool(tag >> bit & 1))
+            return bit, node, bisect_left(tags, (tags[-1] >> bit) << bit)
         node = 2 * node + (tags[0] >> bit & 1)
         bit -= 1
-
-
-def _first(tags: Sequence[int], upper: Callable[[int], bool]) -> int:
-    low, high = 0, len(tags)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if upper(tags[middle]) else (middle + 1, high)
-    return low
 
 
 @lru_cache(maxsize=1 << 13)

@@ -48,7 +48,8 @@ def interface_flows(
         if seat.sends and not seat.receives:
             yield from _answered(cug, interface, place)
     for seat, (server, tag) in here:
-        came = came_under(cug, tag) if server.per_interface else came_from(state, cug, local, state.wire(interface, server.name))
+        wire = state.wire(interface, server.name)
+        came = came_under(cug, tag) if server.per_interface else came_from(state, cug, local, wire)
         if seat.sends or seat.awaited:
             own = metadata(cug=into(state, cug), wire=WIRE.of(tag or 0))
             goes = own if server.per_interface else into_from(state, cug, local, server.name, tag)

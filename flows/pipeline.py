@@ -174,9 +174,9 @@ Written at INGRESS, valid to the end of the pipeline."""
 
 
 WIRE: Final = Meta(48, 12)
-"""The tag under which a frame came in from a server (0: none), where frames of its CUG may have several there: because each vNIC
-has a number of its own, or because guests tag them. Written at INGRESS, read where a source is admitted and where a frame may
-go back to that server under another tag."""
+"""The tag under which a frame came in from a server (0: none), where frames of its CUG may have several there: because each
+vNIC has a number of its own, or because guests tag them. Written at INGRESS, read where a source is admitted and where a frame
+may go back to that server under another tag."""
 
 
 def metadata(**fields: tuple[int, int]) -> tuple[int, int]:

@@ -139,7 +139,8 @@ def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Ac
         for neighbour in local.neighbours
         for link in state.fabric.links_between[adjacency(server.switch, neighbour)]
     )
-    if not around and not any((not lag or wire.server != server.name) and state.speaks(cug.name, wire) for wire in local.flooded):
+    others = (wire for wire in local.flooded if not lag or wire.server != server.name)
+    if not around and not any(state.speaks(cug.name, wire) for wire in others):
         return ()
     return (ToGroup(group_id(GroupKind.FLOOD, cug.key, 1 + lag_number(state, server) if lag else 0)),)
 

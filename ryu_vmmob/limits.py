@@ -12,14 +12,14 @@ class TokenBucket:
         self._tokens = burst
         self._filled: float | None = None
 
-    def take(self, now: float) -> bool:
-        """Whether it may be done once more; ``now`` in seconds of a steady clock."""
+    def take(self, now: float, times: int = 1) -> bool:
+        """Whether it may be done ``times`` (0 at least) more, all or none; ``now`` in seconds of a steady clock."""
         if self._filled is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._filled) * self._rate)
         self._filled = now
-        if self._tokens < 1:
+        if self._tokens < times:
             return False
-        self._tokens -= 1
+        self._tokens -= times
         return True
 
     def seconds_to_next(self) -> float:

@@ -183,6 +183,12 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     GroupKind.FLOOD: ("0, or 1 + the LAG the frame came from", "ALL", "broadcast and multicast of the segment"),
     GroupKind.TRUNK: ("key of the neighbour", "FAST_FAILOVER", "parallel links to one neighbour, inside a flood group"),
     GroupKind.LAG: ("ordinal of the server on its switch", "FAST_FAILOVER", "the ports of a server's LAG"),
+    GroupKind.CABLE: (
+        "ordinal of the server on its switch", "ALL", "a broadcast from elsewhere, to each vNIC on a server's cable"
+    ),
+    GroupKind.BELOW: ("place in the tree of VLAN-IDs", "ALL", "the vNICs below a node of the tree, on the port's cable"),
+    GroupKind.BESIDE: ("place in the tree of VLAN-IDs", "ALL", "the vNICs of the segment that are not below the node"),
+    GroupKind.OTHERS: ("VLAN-ID", "ALL", "the vNICs of the segment but the one with this VLAN-ID"),
 }
 
 

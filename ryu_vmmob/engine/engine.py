@@ -26,6 +26,7 @@ from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.engine.repairs import Repairs
+from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
 from ryu_vmmob.fabric.model import Fabric, PortRef
@@ -93,6 +94,9 @@ class Engine:
         self._standing = Standing()
         self._acknowledgements = Acknowledgements(self.state.migrations.values())
         self.fleet.on_change = lambda switch: self._follow_ups.switch_changed(switch)
+        self.sent_on = SentOn()
+        self.on_frames: Callable[[Frames], bool] = lambda frames: True
+        """Called to have a switch send frames (`send_on`); whether it takes them."""
         self._follow_ups = FollowUps(self.state, quarantine)
         self._progressing = False
         self._look_again = False
@@ -164,6 +168,7 @@ class Engine:
                 self._acknowledgements.begin(row)
                 self.on_step(row)
         self._acknowledgements.stored(change.migrations, change.state.migrations)
+        self.sent_on.stored(change.migrations)
         self._follow_ups.adopted(change)
         self.fleet.decide(change.state.revision, plan.deltas)
         for event in change.events:
@@ -217,15 +222,27 @@ class Engine:
 
     def with_acknowledgements(self, migration: Migration) -> Migration:
         """A migration whose timeline says when its switches confirmed, also what is not stored yet."""
-        return self._acknowledgements.filled(migration)
+        return self.sent_on.filled(self._acknowledgements.filled(migration))
+
+    def send_on(self, migration: Migration, interface: int, frames: Sequence[bytes]) -> int:
+        """Have the target's switch send frames that reached the source after its pause; how many.
+
+        Raises Refusal (`SentOn.judge`), and 503 when the switch is not connected or has too much to send already.
+        """
+        found = self.sent_on.judge(self.state, migration, interface, frames, self._clock())
+        if not self.on_frames(found):
+            raise Refusal(503, "the switch is away", f"switch {found.switch!r}, on which the target hangs, takes no frames now")
+        self.sent_on.count(migration.id, len(frames))
+        self.tally.sent_on += len(frames)
+        return len(frames)
 
     def _with_acknowledgements(self, change: Change) -> Change:
         """Confirmations noted in the timelines of the migrations that this change writes, and of those that no step will."""
-        ids = change.migrations | self._acknowledgements.unstored()
+        ids = change.migrations | self._acknowledgements.unstored() | self.sent_on.unstored()
         rows = change.state.migrations
         for id_ in ids:
             row = rows.get(id_)
-            if row is not None and (filled := self._acknowledgements.filled(row)) is not row:
+            if row is not None and (filled := self.with_acknowledgements(row)) is not row:
                 rows = rows.set(id_, filled)
         return change._replace(state=replace(change.state, migrations=rows), migrations=ids)
 
@@ -399,8 +416,9 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the store. Confirmations that are in memory only are written down, if it takes them."""
-        rows = (self.state.migrations.get(id_) for id_ in sorted(self._acknowledgements.unwritten()))
-        late = [write(self._acknowledgements.filled(row)) for row in rows if row is not None]
+        ids = self._acknowledgements.unwritten() | self.sent_on.unstored()
+        rows = (self.state.migrations.get(id_) for id_ in sorted(ids))
+        late = [write(self.with_acknowledgements(row)) for row in rows if row is not None]
         # Nobody was promised these, so a store that does not take them is no reason to end in disorder.
         with suppress(StoreError):
             if late:

@@ -218,7 +218,7 @@ def _with_vm(state: State, vm: Vm) -> State:
         if own != (now is Tagging.PER_INTERFACE):
             then = Tagging.PER_INTERFACE.value if own else f"{Tagging.PER_CUG} or {Tagging.UNTAGGED}"
             raise StoreError(
-                f"server {seat.server!r} had tagging {then} when VM {vm.name!r} came to it, and the fabric file says {now} now: "
+                f"server {seat.server!r} had tagging {then} when VM {vm.name!r} came to it, and the fabric file says {now}: "
                 "what tags the VM's frames would not follow; put the old tagging back, and change it when the server is empty"
             )
         state = seat_vm(state, vm, seat, +1)

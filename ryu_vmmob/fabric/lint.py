@@ -15,7 +15,6 @@ from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.fabric.resolve import Resolved
 from ryu_vmmob.fabric.rules import Rule
 
-
 MAX_PER_INTERFACE_PORT: Final = 0xFFFF
 """Groups of vNICs have 16 bits for the port (`flows.pipeline.MAX_VNIC_PORT`)."""
 

@@ -105,12 +105,12 @@ class ServerDoc(_Shape):
     )
     tagging: Literal["per_interface", "per_cug", "untagged", "tagged"] = Field(
         "per_cug",
-        description="`per_interface`: a trivial L2 domain in which each vNIC has a VLAN-ID of its own; `per_cug` (or `tagged`, its"
-        " older name): VLAN-IDs of the switch's domain, one for each user group; `untagged`: a trivial L2 domain, no VLAN-IDs",
+        description="`per_interface`: a trivial L2 domain in which each vNIC has a VLAN-ID of its own; `per_cug` (or `tagged`,"
+        " its older name): VLAN-IDs of the switch's domain, one for each user group; `untagged`: a trivial domain without any",
     )
     vlan_ids: int | str | None = Field(
         None,
-        description='VLAN-IDs that vNICs may get on this server\'s cable, `"2-4094"` unless said otherwise; `per_interface` only',
+        description='VLAN-IDs that vNICs may get on the server\'s cable; none: `"2-4094"`; `per_interface` only',
     )
     local_switching: Literal["trusted"] | None = Field(
         None,

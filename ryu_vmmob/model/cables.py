@@ -68,9 +68,9 @@ def _woken(state: State, server: str, vm: str, interface: Interface) -> State:
 def _choose(state: State, vm: Vm, position: int, server: Server, taken: list[int]) -> int:
     interface = vm.interfaces[position]
     if interface.guest_vlan_id is not None:
-        return _guests_own(state, vm, interface, server, taken)
+        return _guests_own(state, vm, interface, interface.guest_vlan_id, server, taken)
     if interface.vlan_id is not None:
-        return _pinned(state, vm, interface, server, taken)
+        return _pinned(state, vm, interface, interface.vlan_id, server, taken)
     for wanted in _familiar(state, vm, position, server.name):
         if _may_get(server, wanted) and wanted not in taken and is_free(state, server.name, wanted, vm.name, interface.cug):
             return wanted
@@ -131,12 +131,10 @@ def _rare(state: State, vm: str, cug: str, server: Server, taken: list[int]) -> 
     return common or reserved
 
 
-def _guests_own(state: State, vm: Vm, interface: Interface, server: Server, taken: list[int]) -> int:
+def _guests_own(state: State, vm: Vm, interface: Interface, tag: int, server: Server, taken: list[int]) -> int:
     """The tag that a guest sends itself: it may be that of other guests of its CUG there, and nobody else's (R24, R28)."""
-    tag = interface.guest_vlan_id
-    assert tag is not None
     claim = state.cables.get(server.name, _NOBODY).get(tag)
-    whose = f"VLAN-ID {tag} is the own tag of the guest of VM {vm.name!r} in CUG {interface.cug!r}, but at server {server.name!r}"
+    whose = f"VLAN-ID {tag} is the own tag of VM {vm.name!r} in CUG {interface.cug!r}, but at server {server.name!r}"
     if claim is not None and (claim.cug != interface.cug or not claim.guests):
         raise conflict(f"R24, R28: {whose} a vNIC in CUG {claim.cug!r} has it", "a guest's own tag")
     if tag in taken:
@@ -144,9 +142,7 @@ def _guests_own(state: State, vm: Vm, interface: Interface, server: Server, take
     return tag
 
 
-def _pinned(state: State, vm: Vm, interface: Interface, server: Server, taken: list[int]) -> int:
-    pin = interface.vlan_id
-    assert pin is not None
+def _pinned(state: State, vm: Vm, interface: Interface, pin: int, server: Server, taken: list[int]) -> int:
     whose = f"VM {vm.name!r} is pinned to VLAN-ID {pin} in CUG {interface.cug!r}, but at server {server.name!r}"
     if not _may_get(server, pin):
         raise conflict(f"R27: {whose} it is not among those that vNICs may get", "a pinned VLAN-ID")

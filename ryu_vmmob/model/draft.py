@@ -187,7 +187,7 @@ class Draft:
         self.reseat(vm.name, before, self.state.seats_of(vm))
 
     def reseat(self, name: str, before: tuple[Seat, ...], after: tuple[Seat, ...]) -> None:
-        """Count a VM out of its seats and into others, with VLAN-IDs on their cables; every CUG that this can concern is touched.
+        """Count a VM out of its seats and into others, with VLAN-IDs on their cables; every CUG that this concerns is touched.
 
         Raises Refusal 409 when a cable has no VLAN-ID for it.
         """

@@ -107,9 +107,8 @@ def _cables(step: Step) -> Iterator[Fault]:
     """No VLAN-ID that a vNIC has on a server's cable may be taken from those it may get there."""
     for name in step.difference.altered("servers", "vlan_ids"):
         kept = frozenset(step.after.fabric.servers[name].vlan_ids)
-        lost = sorted(
-            vlan_id for vlan_id, claim in step.state.cables.get(name, _NO_CLAIMS).items() if not claim.guests and vlan_id not in kept
-        )
+        claims = step.state.cables.get(name, _NO_CLAIMS)
+        lost = sorted(vlan_id for vlan_id, claim in claims.items() if not claim.guests and vlan_id not in kept)
         if lost:
             numbers = _some([str(vlan_id) for vlan_id in lost])
             said = f"server {name!r} cannot lose VLAN-IDs that vNICs have on its cable: {numbers}"

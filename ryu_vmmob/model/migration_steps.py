@@ -11,8 +11,8 @@ r"""The migration machine: which step leads from which stage to which, and what 
     aborted        (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)
     failed         (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)
 
-A stage is a phase, but for two. `delivered`: the phase is still `prepared`, and the VM's traffic goes to the target, because the
-source has paused. `returning`: the phase is still what it was, and an abort is under way. The VM belongs to its
+A stage is a phase, but for two. `delivered`: the phase is still `prepared`, and the VM's traffic goes to the target, because
+the source has paused. `returning`: the phase is still what it was, and an abort is under way. The VM belongs to its
 source again, which has to be open everywhere before the target goes; the switches' word for that is RETURNED.
 
 DELIVER waits for `prepared`: before, a switch may not know the new place, and what it were sent for it would be lost.

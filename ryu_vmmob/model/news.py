@@ -12,7 +12,6 @@ from ryu_vmmob.model.objects import Vm, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Presence, domains
 
-
 _EMPTY: Mapping[int, object] = {}
 
 

@@ -144,13 +144,15 @@ class Leg(NamedTuple):
 class TimelineEntry(NamedTuple):
     """When (seconds since the epoch) a migration entered a phase, what the switches were sent for it, and when they had it.
 
-    ``acknowledged`` has the switches of ``flow_mods`` that have confirmed, as far as it is known and written.
+    ``acknowledged`` has the switches of ``flow_mods`` that have confirmed, as far as it is known and written. ``frames``: how
+    many frames were sent on to the new place since, that had reached the old one after its pause.
     """
 
     phase: Phase
     time: float
     flow_mods: Mapping[str, int]
     acknowledged: Mapping[str, float] = {}
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +193,8 @@ class Migration:
 class Seat(NamedTuple):
     """A place where a VM's interfaces are, or may come to be, and what is open for it there.
 
-    ``receives``: frames for the VM are sent to this place. ``hears``: so are its CUG's broadcasts. ``passing``: frames that some
-    switch, a step behind or ahead, has sent towards this place are carried to the end, although this switch sends none here.
+    ``receives``: frames for the VM are sent to this place. ``hears``: so are its CUG's broadcasts. ``passing``: frames that
+    some switch, a step behind or ahead, has sent towards this place are carried to the end, although none is sent here now.
     """
 
     server: str
@@ -222,9 +224,9 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     ==================== ================================= ==========================================
 
     So a frame is sent to one place only, and each place gets what was on its way there when that changed. Two kinds of delivery
-    differ. `on_activation`: the target may not send before it is activated, unless the VM moves cold; it then starts there, what it
-    says first is let through, and what it asks is answered. `early`: from the preparation to the activation, and on the way
-    back, both places receive, and so there are no frames in passing.
+    differ. `on_activation`: the target may not send before it is activated, unless the VM moves cold; it then starts there,
+    what it says first is let through, and what it asks is answered. `early`: from the preparation to the activation, and on
+    the way back, both places receive, and so there are no frames in passing.
     """
     if migration is None or migration.phase.is_final:
         return (_open(vm.server),)

@@ -50,7 +50,7 @@ class Claim(NamedTuple):
 
 
 class Resting(NamedTuple):
-    """A VLAN-ID that an interface has given back on a cable, kept from others: ``since`` in seconds, ``revision`` of the release."""
+    """A VLAN-ID that an interface gave back on a cable, kept from others: ``since`` in seconds, ``revision`` of the release."""
 
     vm: str
     cug: str
@@ -204,7 +204,7 @@ class State:
         return self.wire_vlan_id(interface.cug, self.wire(interface, server))
 
     def wire(self, interface: Interface, server: str) -> Wire:
-        """The wire on which an interface's frames are at a server. With tagging per interface all of a CUG there count as one."""
+        """The wire on which an interface's frames are at a server. With tagging per interface all of a CUG count as one."""
         return Wire(server, None if self.fabric.servers[server].per_interface else interface.guest_vlan_id)
 
     def wire_vlan_id(self, cug: str, wire: Wire) -> int | None:

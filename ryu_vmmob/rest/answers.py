@@ -188,6 +188,7 @@ class Step(TypedDict):
     time: Time
     flow_mods: dict[str, int]
     acknowledged: dict[str, Time | None]
+    frames: Annotated[int, Field(ge=0, description="Frames sent on to the new place since.")]
     complete: Time | None
 
 
@@ -204,6 +205,7 @@ class _MoveOptions(TypedDict):
 
 class _Migration(_Move, _MoveOptions):
     state: Phase
+    delivered: bool
     returning: bool
     reason: str | None
     batch: str | None
@@ -211,6 +213,12 @@ class _Migration(_Move, _MoveOptions):
     switches: Acknowledged
     timeline: list[Step]
     gap: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
+
+
+class SentOn(TypedDict):
+    """How many frames were sent on."""
+
+    sent: int
 
 
 class Migration(_Migration):

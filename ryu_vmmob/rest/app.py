@@ -42,7 +42,7 @@ from ryu_vmmob.rest.metrics import NO_ROUTE, Metrics
 from ryu_vmmob.rest.metrics import ROUTES as METRICS
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.rates import Rates
-from ryu_vmmob.rest.routing import SMALL_BODY, Route, Router
+from ryu_vmmob.rest.routing import LARGE_BODY, Route, Router
 from ryu_vmmob.rest.tokens import TokenFile
 from ryu_vmmob.store.base import StoreError
 
@@ -53,9 +53,6 @@ _ROUTE: Final = "vmmob.route"
 
 _READS: Final = frozenset({"GET", "HEAD"})
 """They take little, and somebody waits for the answer: they do not queue behind what is to be changed."""
-
-MAX_BODY: Final = 16 * 2**20
-"""Bytes. A bulk body with 50 thousand VMs fits."""
 
 ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
@@ -95,7 +92,7 @@ class RestApp:
         troubles: Callable[[], Sequence[str]] = no_troubles,
         reload: Callable[[bool], Reloaded] = no_file,
         origins: Iterable[str] = (),
-        max_body: int = MAX_BODY,
+        max_body: int = LARGE_BODY,
         routes: Iterable[Route] = ROUTES,
         rates: Rates | None = None,
         metrics: Metrics | None = None,
@@ -157,7 +154,7 @@ class RestApp:
     def _body(self, request: Request, route: Route) -> bodies.Body | None:
         if route.body is None:
             return None
-        data = formats.read_body(request, self._max_body if route.large else min(self._max_body, SMALL_BODY))
+        data = formats.read_body(request, min(self._max_body, route.max_body))
         if not data and not route.body_required:
             return bodies.read(route.body, {})
         return bodies.read(route.body, formats.decode(request, data))

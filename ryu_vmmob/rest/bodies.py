@@ -6,6 +6,7 @@ is for the commands.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
@@ -71,6 +72,21 @@ Subnet = Annotated[Network, PlainValidator(from_text(_subnet)), text_schema("10.
 VlanId = Annotated[int, Field(ge=values.MIN_VLAN_ID, le=values.MAX_VLAN_ID)]
 
 
+def _frame(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return b64decode(value, validate=True)
+        except ValueError:
+            pass
+    raise PydanticCustomError("frame", "must be bytes, in JSON as Base64 text")
+
+
+_BASE64: Final = {"type": "string", "contentEncoding": "base64", "contentMediaType": "application/octet-stream"}
+FrameBytes = Annotated[bytes, PlainValidator(_frame), WithJsonSchema(_BASE64)]
+
+
 def _one_per_family(found: list[_Versioned]) -> list[_Versioned]:
     if len({item.version for item in found}) != len(found):
         raise PydanticCustomError("families", "R9: one per address family")
@@ -112,10 +128,11 @@ class InterfaceBody(Body):
     mac: Mac
     ips: list[Ip]
     guest_vlan_id: VlanId | None = None
+    vlan_id: VlanId | None = None
 
     def interface(self) -> Interface:
         """As a model object."""
-        return Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id)
+        return Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, self.vlan_id)
 
 
 class VmBody(Body):
@@ -150,6 +167,13 @@ class MigrationBody(MoveOptions):
         return StartMigration(
             id_, self.vm, self.to, self.mode, self.delivery, self.activate_on, self.commit, float(self.timeout), now
         )
+
+
+class FramesBody(Body):
+    """``POST /v1/migrations/{id}/frames``: Ethernet frames as the guest would have got them; in JSON as Base64 text."""
+
+    interface: Annotated[int, Field(ge=0)]
+    frames: list[FrameBytes]
 
 
 class AbortBody(Body):

@@ -13,7 +13,7 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.bodies import Body, CugBody, Name, VmBody
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.policy_bodies import PolicyBody
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routing import LARGE_BODY, Route
 
 _Put = PutCug | PutVm | PutPolicy
 
@@ -68,4 +68,4 @@ def _located(command: _Put, refusal: Refusal) -> Refusal:
     return Refusal(refusal.status, refusal.title, f"{where}: {refusal.detail}", faults)
 
 
-ROUTES = (Route("POST", "/v1/bulk", put_all, frozenset({"wait"}), BulkBody, large=True),)
+ROUTES = (Route("POST", "/v1/bulk", put_all, frozenset({"wait"}), BulkBody, max_body=LARGE_BODY),)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ryu_vmmob.engine.engine import Ticket
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import not_found
-from ryu_vmmob.rest.bodies import AbortBody, Empty, MigrationBody
+from ryu_vmmob.rest.bodies import AbortBody, Empty, FramesBody, MigrationBody
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routing import Route
@@ -16,8 +19,9 @@ from ryu_vmmob.rest.views import migration_view, planned_view
 def list_migrations(call: Call) -> Answer:
     """Migrations in the order they began: all, those in ``?state``, those of ``?vm``."""
     phase, vm = call.query.get("state"), call.query.get("vm")
-    if phase is not None and phase not in {row.value for row in Phase}:
-        raise bad_query("state", f"must be one of {', '.join(row.value for row in Phase)}")
+    states = [row.value for row in Phase if row is not Phase.DELIVERED]
+    if phase is not None and phase not in states:
+        raise bad_query("state", f"must be one of {', '.join(states)}")
     rows = sorted(call.engine.state.migrations.values(), key=lambda row: (row.started, row.id))
     wanted = [row for row in rows if phase in (None, row.phase.value) and vm in (None, row.vm)]
     return Answer(200, {"items": [migration_view(call.engine, row) for row in wanted]})
@@ -37,6 +41,16 @@ def start_migration(call: Call) -> Answer:
         return Answer(200, planned_view(call.engine.dry_run(command).migrations[id_]))
     ticket = call.engine.execute(command)
     return _after(call, 201, id_, ticket, seconds)._replace(location=f"/v1/migrations/{id_}")
+
+
+def deliver(call: Call) -> Answer:
+    """The source has paused: the VM's traffic goes to the target from now on."""
+    return _step(call, Deliver(call.names["id"], call.now()))
+
+
+def send_frames(call: Call) -> Answer:
+    """Frames that reached the source after its pause: the target's switch sends them on to the new place."""
+    return Answer(200, {"sent": call.engine.send_on(_named(call), call.body.interface, call.body.frames)})
 
 
 def activate(call: Call) -> Answer:
@@ -79,11 +93,15 @@ def _answer(call: Call, status: int, migration: Migration) -> Answer:
     return Answer(status, migration_view(call.engine, migration), migration.revision)
 
 
+FRAMES_BODY: Final = 3 * 2**20
+"""Bytes: as many frames as one request may have, in Base64 too."""
 _WAIT = frozenset({"wait"})
 ROUTES = (
     Route("GET", "/v1/migrations", list_migrations, frozenset({"state", "vm"})),
     Route("POST", "/v1/migrations", start_migration, frozenset({"wait", "dry_run"}), MigrationBody),
     Route("GET", "/v1/migrations/{id}", get_migration),
+    Route("POST", "/v1/migrations/{id}/deliver", deliver, _WAIT, Empty, body_required=False),
+    Route("POST", "/v1/migrations/{id}/frames", send_frames, body=FramesBody, max_body=FRAMES_BODY),
     Route("POST", "/v1/migrations/{id}/activate", activate, _WAIT, Empty, body_required=False),
     Route("POST", "/v1/migrations/{id}/commit", commit, _WAIT, Empty, body_required=False),
     Route("POST", "/v1/migrations/{id}/abort", abort, _WAIT, AbortBody, body_required=False),

@@ -88,7 +88,7 @@ def _evacuation(id_: str) -> Operation:
 
 
 _MOVE_LINKS: Final = {
-    name: (f"{name}_migration", "id", "$response.body#/id") for name in ("get", "activate", "commit", "abort")
+    name: (f"{name}_migration", "id", "$response.body#/id") for name in ("get", "deliver", "activate", "commit", "abort")
 }
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
@@ -111,6 +111,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         located=(201,), example={"vm": "web1", "to": "srv-c1", "timeout": 300}, links={201: _MOVE_LINKS},
     ),
     ("GET", "/v1/migrations/{id}"): _get("get_migration", "Migrations", a.Migration),
+    ("POST", "/v1/migrations/{id}/deliver"): _step("deliver_migration"),
+    ("POST", "/v1/migrations/{id}/frames"): Operation(
+        "send_frames", "Migrations", {200: a.SentOn}, (409, 429, 503), example={"interface": 0, "frames": []}
+    ),
     ("POST", "/v1/migrations/{id}/activate"): _step("activate_migration"),
     ("POST", "/v1/migrations/{id}/commit"): _step("commit_migration"),
     ("POST", "/v1/migrations/{id}/abort"): _step("abort_migration", example={"reason": "the guest does not migrate"}),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SMALL_BODY: Final = 2**20
 """Bytes; the body of one object is far smaller. A byte of MessagePack can become a list of 56 bytes in memory."""
+LARGE_BODY: Final = 16 * 2**20
+"""Bytes. A bulk body with 50 thousand VMs fits."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,7 @@ class Route:
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
     the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
-    ``question``: a POST that changes nothing, so that a reader may ask it. ``large``: its body may
-    be larger than `SMALL_BODY`.
+    ``question``: a POST that changes nothing, so that a reader may ask it. ``max_body``: bytes of its body at most.
     ``media``: its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack, as that wants.
     """
 
@@ -40,7 +41,7 @@ class Route:
     body_required: bool = True
     open: bool = False
     question: bool = False
-    large: bool = False
+    max_body: int = SMALL_BODY
     media: tuple[str, ...] = ()
 
     @property

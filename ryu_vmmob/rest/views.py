@@ -112,6 +112,7 @@ def _migration(migration: Migration, switches: Switches) -> View:
         "commit": migration.commit,
         "timeout": migration.timeout,
         "state": migration.phase.value,
+        "delivered": migration.is_delivered,
         "returning": migration.is_returning,
         "reason": migration.reason,
         "batch": migration.batch,
@@ -132,6 +133,7 @@ def _entry_view(entry: TimelineEntry) -> View:
         "acknowledged": {
             name: time_text(entry.acknowledged[name]) if name in entry.acknowledged else None for name in entry.flow_mods
         },
+        "frames": entry.frames,
         "complete": None if complete is None else time_text(complete),
     }
 

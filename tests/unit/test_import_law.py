@@ -24,7 +24,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "frames": frozenset({"flows"}),
     "punt": frozenset({"fabric", "model", "paths", "flows", "frames"}),
     "store": frozenset({"fabric", "model"}),
-    "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store"}),
+    "engine": frozenset({"fabric", "paths", "model", "flows", "frames", "store", "limits"}),
     "trace": frozenset({"fabric", "paths", "model", "flows", "sim", "punt"}),
     "rest": frozenset({"fabric", "model", "flows", "engine", "store", "sim", "trace", "limits", "logs", "__version__"}),
     "sim": frozenset({"fabric", "flows"}),

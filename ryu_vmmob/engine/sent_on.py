@@ -1,0 +1,130 @@
+"""Frames that reached the source of a move after it had paused: judged, counted, and sent on to the new place.
+
+The guest has seen everything that came before its pause, and nothing that came after; so these frames are neither lost nor
+doubled if the target's switch hands them out there. They have been through every table on their way to the source. How many
+there were is kept here until the migration is written anyway.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from ryu_vmmob.flows.fields import mac_text
+from ryu_vmmob.flows.flow import Action
+from ryu_vmmob.flows.ports import to_vnic
+from ryu_vmmob.limits import TokenBucket
+from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.refusal import Refusal, conflict, invalid
+from ryu_vmmob.model.state import State
+
+MAX_FRAMES: Final = 1000
+"""Frames of one request."""
+MAX_BYTES: Final = 2 * 2**20
+"""Bytes of all frames of one request together."""
+FRAME_BYTES: Final = (14, 9216)
+"""Bytes of a frame: an Ethernet header at least."""
+FRAMES_A_SECOND: Final = 5000
+"""Of one migration; so many may also come at once."""
+AFTER_ACTIVATION: Final = 5.0
+"""Seconds for which frames are taken after the activation."""
+_VLAN_TYPE: Final = b"\x81\x00"
+
+
+class Frames(NamedTuple):
+    """Frames for a switch to send by ``actions``."""
+
+    switch: str
+    actions: tuple[Action, ...]
+    frames: tuple[bytes, ...]
+
+
+class SentOn:
+    """How many frames were sent on for each migration, and how often that may be done."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        """Not stored yet."""
+        self._buckets: dict[str, TokenBucket] = {}
+        self._latest = 0.0
+
+    def judge(
+        self, state: State, migration: Migration, number: int, frames: Sequence[bytes], now: float
+    ) -> Frames:
+        """What the target's switch is to send. ``now`` in seconds since the epoch.
+
+        Raises Refusal: 409 where the migration takes none now, 422 for frames that are not this interface's, 429 for too many.
+        """
+        vm = state.vms.get(migration.vm)
+        if vm is None or not _takes_frames(migration, now) or migration.target not in state.fabric.servers:
+            raise conflict(
+                f"migration {migration.id} takes no frames now: only from the delivery, or the activation, until "
+                f"{AFTER_ACTIVATION:g} s after the activation"
+            )
+        if vm.server not in (migration.source, migration.target):
+            raise conflict(f"VM {vm.name!r} has moved on to {vm.server!r} since")
+        if number >= len(vm.interfaces):
+            raise invalid(("interface", f"VM {vm.name!r} has {len(vm.interfaces)} interfaces, counted from 0"))
+        _check(frames, vm.interfaces[number].mac)
+        bucket = self._buckets.setdefault(migration.id, TokenBucket(FRAMES_A_SECOND, FRAMES_A_SECOND))
+        self._latest = max(self._latest, now)  # a clock that is set back is no reason to wait
+        if not bucket.take(self._latest, len(frames)):
+            raise Refusal(429, "too many frames", f"a migration may have {FRAMES_A_SECOND} frames a second sent on")
+        interface, server = vm.interfaces[number], state.fabric.servers[migration.target]
+        bare = tuple(_bare(frame, interface.guest_vlan_id) for frame in frames)
+        return Frames(server.switch, to_vnic(state, state.cugs[interface.cug], vm, number, server), bare)
+
+    def count(self, migration: str, frames: int) -> None:
+        """So many were handed to the switch."""
+        self._counts[migration] += frames
+
+    def filled(self, row: Migration) -> Migration:
+        """The migration with the number of frames in its timeline: where it was delivered, or else activated."""
+        count = self._counts.get(row.id, 0)
+        if not count:
+            return row
+        places = [at for at, entry in enumerate(row.timeline) if entry.phase in (Phase.DELIVERED, Phase.ACTIVATED)]
+        timeline = list(row.timeline)
+        timeline[places[0]] = timeline[places[0]]._replace(frames=timeline[places[0]].frames + count)
+        return replace(row, timeline=tuple(timeline))
+
+    def unstored(self) -> frozenset[str]:
+        """Migrations whose counts wait for something to be written."""
+        return frozenset(self._counts)
+
+    def stored(self, migrations: Iterable[str]) -> None:
+        """These migrations were written as `filled` gives them, or forgotten."""
+        for id_ in migrations:
+            self._counts.pop(id_, None)
+            self._buckets.pop(id_, None)
+
+
+def _takes_frames(migration: Migration, now: float) -> bool:
+    if migration.is_returning or migration.phase in (Phase.ABORTED, Phase.FAILED):
+        return False
+    activated = next((entry.time for entry in migration.timeline if entry.phase is Phase.ACTIVATED), None)
+    return migration.is_delivered if activated is None else now <= activated + AFTER_ACTIVATION
+
+
+def _bare(frame: bytes, guest_vlan_id: int | None) -> bytes:
+    """A frame without the guest's own tag, which the way to the interface puts on."""
+    if guest_vlan_id is None or frame[12:14] != _VLAN_TYPE or int.from_bytes(frame[14:16], "big") & 0xFFF != guest_vlan_id:
+        return frame
+    return frame[:12] + frame[16:]
+
+
+def _check(frames: Sequence[bytes], mac: int) -> None:
+    """Raise a 422 that names the first frame that is none of this interface's."""
+    if len(frames) > MAX_FRAMES:
+        raise invalid(("frames", f"there are {len(frames)}, and a request may have {MAX_FRAMES}"))
+    if sum(map(len, frames)) > MAX_BYTES:
+        raise invalid(("frames", f"all together have more than {MAX_BYTES} bytes"))
+    wanted = mac.to_bytes(6, "big")
+    for number, frame in enumerate(frames):
+        if not FRAME_BYTES[0] <= len(frame) <= FRAME_BYTES[1]:
+            raise invalid((f"frames[{number}]", f"it has {len(frame)} bytes, not {FRAME_BYTES[0]} to {FRAME_BYTES[1]}"))
+        if frame[:6] != wanted:
+            to = mac_text(int.from_bytes(frame[:6], "big"))
+            raise invalid((f"frames[{number}]", f"it is for {to}, and the interface is {mac_text(mac)}"))
