@@ -219,7 +219,7 @@ class GroupKind(IntEnum):
     TRUNK = 3  # index: key of the neighbour, where several parallel links lead to it
     LAG = 4  # index: ordinal of the LAG on this switch
     CABLE = 5  # index: ordinal of the server on this switch
-    BELOW = 6  # port; index: place in the tree of VLAN-IDs (`horizon`)
+    BELOW = 6  # port; index: the VLAN-ID that numbers a node (`horizon`)
     BESIDE = 7  # port; index: the same
     OTHERS = 8  # port; index: VLAN-ID
 

@@ -15,13 +15,17 @@ from mininet_topos.lab import Lab, LabError
 from mininet_topos.ovs import OvsError
 from mininet_topos.processes import ChildError
 from mininet_topos.servers import Interface, Vm
+from mininet_topos.switchover import Network, Rest, switch_over
 from ryu_vmmob.client import Client
 
 LINK_LOCAL_PREFIX = 64
 
 
 class Follower:
-    """``copy_seconds``: how long the memory of a VM takes to its target. ``say`` is told a sentence of each thing done."""
+    """``copy_seconds``: how long the memory of a VM takes to its target. ``say`` gets a sentence for each thing done.
+
+    ``client`` speaks msgpack: frames are bytes.
+    """
 
     def __init__(
         self,
@@ -59,7 +63,7 @@ class Follower:
         try:
             wait = self._one(row, interfaces_of(row, cugs))
         except (LabError, OvsError, ChildError, KeyError) as error:
-            text = f"no server {error} in this laboratory: start it anew" if isinstance(error, KeyError) else str(error)
+            text = f"no server {error} in this laboratory: start it again" if isinstance(error, KeyError) else str(error)
             if self._failed.get(name) != text:
                 self._say(f"VM {name}: {text}")
             self._failed[name] = text
@@ -106,12 +110,16 @@ class Follower:
             left = self._copying.setdefault(migration["id"], self._clock()) + self._copy_seconds - self._clock()
             if left > 0:
                 return left
-            self._run_at(vm, target)
+            at_pause = migration["delivery"] == "at_pause"
+            self._run_at(vm, target, Rest(migration["id"], self._post) if at_pause else None)
         return None
 
-    def _run_at(self, vm: Vm, server: str) -> None:
+    def _post(self, path: str, body: Any) -> Any:
+        return self._client.post(path, body, again=body is None)
+
+    def _run_at(self, vm: Vm, server: str, network: Network | None = None) -> None:
         if vm.server != server:
-            self._lab.flip(vm, server)
+            switch_over(self._lab, vm, server, network)
             self._say(f"VM {vm.name} runs on {server} now")
 
 

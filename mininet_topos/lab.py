@@ -27,14 +27,13 @@ from mininet.net import Mininet
 from mininet.node import Host
 
 from mininet_topos import registry
-from mininet_topos.hypervisor import Plug
-from mininet_topos.names import bridge_name, device_name, port_name, uplink_name
+from mininet_topos.names import bond_name, bridge_name, device_name, port_name, uplink_name
 from mininet_topos.namespace import own_network
-from mininet_topos.nodes import PlainController
+from mininet_topos.nodes import PlainController, bond_flows
 from mininet_topos.outside import Outside
 from mininet_topos.ovs import PrivateOvs
 from mininet_topos.processes import JsonChild, run_inside
-from mininet_topos.servers import NIC, Interface, Server, Vm
+from mininet_topos.servers import GUEST_QUEUE, NIC, Interface, Server, Vm
 from mininet_topos.topo import FabricTopo, outside_name
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric, PortRef
@@ -60,7 +59,6 @@ class Lab:
         self.outside: dict[str, Outside] = {}
         self._net: Any = None
         self._taps = 0
-        self._cug_keys: dict[tuple[str, int | None], int] = {}
         self._undo = ExitStack()
 
     # life
@@ -95,8 +93,10 @@ class Lab:
             self._net.addController("c0", controller=PlainController, ip=address, port=port)
         self._net.start()
         for name, server in self.fabric.servers.items():
-            ports = range(1, len(server.attach) + 1)
-            self.servers[name] = Server(name, bridge_name(name), ports, server.tagged, self.ovs)
+            self.servers[name] = Server(name, bridge_name(name), self.ovs)
+            if len(server.attach) > 1:
+                flows = "\n".join(bond_flows(len(server.attach))) + "\n"
+                self.ovs.ofctl("add-flows", bond_name(name), "-", stdin=flows)
         for number, name in enumerate(self.fabric.externals, start=1):
             self._open_outside(name, number)
 
@@ -147,8 +147,7 @@ class Lab:
             vm.nic.ask({"op": "guest", "interface": index, **guest})
             taps.append(tap)
         vm.configure(taps)
-        self._plug(vm, server, vlan_ids, moving=False)
-        self.servers[server].apply()
+        self._plug_card(vm, server, vlan_ids)
         return vm
 
     def remove_vm(self, vm: Vm) -> None:
@@ -160,19 +159,14 @@ class Lab:
         self._net.delHost(vm.host)
 
     def prepare_server(self, vm: Vm, server: str, vlan_ids: Sequence[int | None]) -> None:
-        """Plug the VM to a second server. Nothing reaches it from there, and it sends nothing there, until the flip."""
+        """Plug the VM to a second server. It reads nothing there and sends nothing there until the flip."""
         if server in vm.places:
             raise LabError(f"{vm.name} is plugged to {server} already")
-        self._plug(vm, server, vlan_ids, moving=True)
-        self.servers[vm.server].set_moving(vm.name, True)
-        for name in (server, vm.server):
-            self.servers[name].apply()
+        self._plug_card(vm, server, vlan_ids)
 
-    def flip(
-        self, vm: Vm, server: str, *, pick: str = "quiet", patience: float = 1.0, announce: bool = True
-    ) -> Mapping[str, Any]:
-        """The VM stops running on its server and runs on the other, in one step (see `mininet_topos.nic`)."""
-        done = vm.nic.ask({"op": "flip", "to": server, "pick": pick, "patience": patience, "announce": announce})
+    def flip(self, vm: Vm, server: str, *, announce: bool = True) -> Mapping[str, Any]:
+        """The VM stops running on its server, if it has not yet, and runs on the other (see `mininet_topos.nic`)."""
+        done = vm.nic.ask({"op": "flip", "to": server, "announce": announce})
         vm.server = server
         return done
 
@@ -181,8 +175,28 @@ class Lab:
         if server == vm.server:
             raise LabError(f"{vm.name} runs on {server}")
         self._unplug(vm, server)
-        self.servers[vm.server].set_moving(vm.name, False)
-        self.servers[vm.server].apply()
+
+    # devices of servers, for any kind of VM
+
+    def plug(
+        self, name: str, server: str, interfaces: Sequence[Interface], vlan_ids: Sequence[int | None], queue: int = GUEST_QUEUE
+    ) -> list[str]:
+        """Devices on a server's switch for all interfaces of a VM. ``queue``: frames that each holds while nobody reads.
+
+        Raises LabError, OvsError.
+        """
+        self.reserve(server, len(interfaces))
+        there = self.servers[server]
+        devices = []
+        for index, (interface, vlan_id) in enumerate(zip(interfaces, vlan_ids, strict=True)):
+            device = there.plug(name, index, vlan_id, interface.guest_vlan_id)
+            run_inside(None, "ip", "link", "set", device, "txqueuelen", str(queue))
+            devices.append(device)
+        return devices
+
+    def unplug(self, name: str, server: str) -> None:
+        """Take a VM off a server's switch."""
+        self.servers[server].unplug(name)
 
     def reserve(self, server: str, count: int) -> None:
         """Have that many free devices on a server's bridge, so that plugging a VM later is no work for the switch daemon.
@@ -197,22 +211,17 @@ class Lab:
         tap = self._next_tap("t")
         run_inside(None, "ip", "tuntap", "add", "dev", tap, "mode", "tap")
         Path(f"/proc/sys/net/ipv6/conf/{tap}/disable_ipv6").write_text("1")
-        run_inside(None, "ip", "link", "set", tap, "txqueuelen", "10000", "up")
+        run_inside(None, "ip", "link", "set", tap, "up")
         server.add_device(tap)
 
-    def _plug(self, vm: Vm, server: str, vlan_ids: Sequence[int | None], moving: bool) -> None:
-        self.reserve(server, len(vm.interfaces))
-        for index, (interface, vlan_id) in enumerate(zip(vm.interfaces, vlan_ids, strict=True)):
-            tag = interface.guest_vlan_id if vlan_id is None else vlan_id
-            key = self._cug_keys.setdefault((interface.cug, tag), len(self._cug_keys) + 1)
-            plug = Plug(key, interface.mac, 0, tag, interface.guest_vlan_id, moving)
-            tap = self.servers[server].plug(vm.name, index, plug)
+    def _plug_card(self, vm: Vm, server: str, vlan_ids: Sequence[int | None]) -> None:
+        for index, tap in enumerate(self.plug(vm.name, server, vm.interfaces, vlan_ids)):
             vm.nic.ask({"op": "plug", "interface": index, "place": server, "tap": tap})
         vm.places.append(server)
 
     def _unplug(self, vm: Vm, server: str) -> None:
-        self.servers[server].unplug(vm.name)
         vm.nic.ask({"op": "unplug", "place": server})
+        self.unplug(vm.name, server)
         vm.places.remove(server)
 
     def _next_tap(self, letter: str) -> str:

@@ -89,7 +89,7 @@ def _follow(lab: Lab, rest: str, copy_seconds: float) -> NoReturn:
     from mininet_topos.follower import Follower
     from ryu_vmmob.client import Client, ClientError
 
-    follower = Follower(lab, Client(rest), copy_seconds, _say)
+    follower = Follower(lab, Client(rest, format="msgpack"), copy_seconds, _say)
     changed = threading.Event()
     threading.Thread(target=_listen, args=(rest, changed), name="events", daemon=True).start()
     while True:

@@ -31,3 +31,13 @@ def port_name(switch: str, port: int) -> str:
 def uplink_name(server: str, index: int) -> str:
     """The device with which a server, or an external network, hangs on its edge; ``index`` counts the members of a LAG."""
     return device_name(server, f"-u{index}")
+
+
+def bond_name(server: str) -> str:
+    """The bonding driver of a server with several cables."""
+    return device_name(server, "-bond")
+
+
+def bond_port_name(server: str, end: int) -> str:
+    """The device between a server's bonding driver (0) and its bridge (1)."""
+    return device_name(server, f"-b{end}")

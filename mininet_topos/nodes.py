@@ -21,15 +21,37 @@ class FabricSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
 
 
 class ServerSwitch(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
-    """The virtual switch of a hypervisor. It has no controller; its flows are programmed by the hypervisor."""
+    """The virtual switch of a hypervisor: it has no controller and learns."""
+
+    def __init__(self, name: str, **params: Any) -> None:
+        super().__init__(name, failMode="standalone", datapath="user", **params)
+
+    def start(self, controllers: list[Any]) -> None:
+        """Start the bridge without any controller."""
+        super().start([])
+
+
+class BondDriver(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
+    """A server's static LAG as Linux's bonding driver makes it, below the virtual switch: no learning, one member a sender.
+
+    The kernel need not have that driver. Open vSwitch's own bonds drop what comes by another member, unless LACP was spoken.
+    """
 
     def __init__(self, name: str, **params: Any) -> None:
         params.setdefault("protocols", "OpenFlow13")
         super().__init__(name, failMode="secure", datapath="user", **params)
 
     def start(self, controllers: list[Any]) -> None:
-        """Start the bridge without any controller."""
+        """Start the bridge without any controller; `Lab` gives it `bond_flows`."""
         super().start([])
+
+
+def bond_flows(members: int) -> list[str]:
+    """The flows of a bonding driver: ports 1 to ``members`` are cables, the next one leads to the server's switch."""
+    inner = members + 1
+    ports = ",".join(map(str, range(1, inner)))
+    flows = [f"in_port={port},actions=output:{inner}" for port in range(1, inner)]
+    return [*flows, f"in_port={inner},actions=bundle(eth_src,0,hrw,ofport,members:{ports})"]
 
 
 class ExternalHost(Host):  # type: ignore[misc]  # Mininet has no types

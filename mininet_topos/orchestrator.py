@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgpack  # type: ignore[import-untyped]
 import requests
 
 from mininet_topos.lab import Lab
 from mininet_topos.servers import Interface, Vm
+from mininet_topos.switchover import Rest, switch_over
 
 FINAL = ("committed", "aborted", "failed")
 STEP_SECONDS = 30.0
 POLL_SECONDS = 0.05
+PAUSE_SECONDS = 0.1  # of an imitated VM; real ones are away 50 to 500 ms
 
 
 class OrchestratorError(RuntimeError):
@@ -122,11 +125,16 @@ class Orchestrator:
             self.lab.release_server(vm, server)
         return answer
 
-    def move(self, vm: Vm, server: str, *, pick: str = "quiet", announce: bool = True, **options: Any) -> Move:
-        """A whole hot move: prepare, flip, wait for the commit, unplug the old place. ``options`` go into the migration."""
+    def move(
+        self, vm: Vm, server: str, *, announce: bool = True, pause: float = PAUSE_SECONDS, **options: Any
+    ) -> Move:
+        """A whole hot move: prepare, switch over, wait for the commit, unplug the old place.
+
+        ``pause``: how long the VM stands still, in seconds. ``options`` go into the migration.
+        """
         source = vm.server
         prepared = self.prepare(vm, server, **options)
-        flip = self.lab.flip(vm, server, pick=pick, announce=announce)
+        flip = switch_over(self.lab, vm, server, self.network(prepared), pause=pause, announce=announce)
         if prepared["activate_on"] == "request":
             self.call("POST", f"/v1/migrations/{prepared['id']}/activate")
         if prepared["commit"] == "request":
@@ -135,6 +143,22 @@ class Orchestrator:
         done = self.until_state(prepared["id"], "committed")
         self.lab.release_server(vm, source)
         return Move(vm.name, source, server, done, flip)
+
+    def network(self, migration: Mapping[str, Any]) -> Rest | None:
+        """What a hypervisor tells of a switch-over; None where the migration's kind of delivery wants nothing."""
+        return Rest(migration["id"], self.post) if migration["delivery"] == "at_pause" else None
+
+    def post(self, path: str, body: Any) -> Any:
+        """A call in msgpack, waited for; the answer's body. Raises OrchestratorError."""
+        headers = {"Content-Type": "application/msgpack", "Accept": "application/json"}
+        data = None if body is None else msgpack.packb(body)
+        answer = self._session.post(
+            self._rest + path, data=data, params={"wait": STEP_SECONDS} if body is None else {},
+            headers=headers if body is not None else {}, timeout=STEP_SECONDS + 10,
+        )  # fmt: skip
+        if not answer.ok:
+            raise OrchestratorError(f"POST {path}: {answer.status_code} {answer.text.strip()}", answer.status_code)
+        return answer.json()
 
     def until_state(self, id_: str, wanted: str, seconds: float = STEP_SECONDS) -> dict[str, Any]:
         """Wait until a migration is in a state and the switches have acknowledged it. Raises OrchestratorError."""

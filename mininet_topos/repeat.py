@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1000.0, help="packets a second and stream (default: 1000)")
-    parser.add_argument("--pick", choices=("quiet", "now"), default="quiet", help="when the card flips (see nic.py)")
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds for which the VM stands still (default: 0.1)")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         print("a laboratory needs root", file=sys.stderr)
@@ -40,7 +40,7 @@ def main() -> int:
         for run in range(1, arguments.runs + 1):
             report = live.scenario.move(
                 mover, AWAY, live.everyone(*PEERS), tcp_peer=live.vms[PEERS[0]], listeners=live.everyone(*LISTENERS),
-                pick=arguments.pick,
+                pause=arguments.pause,
             )  # fmt: skip
             kept += not report.faults
             lost += report.lost

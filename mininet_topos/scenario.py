@@ -32,7 +32,6 @@ class Report:
 
     ``results`` are of the streams that should arrive, ``forbidden`` of those that should not. ``hops``: VLAN-IDs on every
     cable with packets of the VM, before and after. ``foreign``: what listeners of other CUGs heard and should not have.
-    ``card``: copies of frames as the VM's card counted them in both places.
     """
 
     move: Move
@@ -44,7 +43,6 @@ class Report:
     heard: Mapping[str, int]
     hops_before: Hops
     hops_after: Hops
-    card: Mapping[str, Any]
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -135,9 +133,7 @@ class Scenario:
                 stack.callback(tcp.end)
             traffic = stack.enter_context(Traffic(self.lab, streams, self.rate))
             time.sleep(BEFORE_SECONDS)
-            before = vm.card()
             move = self.orchestrator.move(vm, to, **options)
-            after = vm.card()
             time.sleep(AFTER_SECONDS)
             accounts = list(zip(streams, traffic.stop(), strict=True))
             tcp_account = tcp.stop() if tcp else {}
@@ -156,7 +152,6 @@ class Scenario:
             heard={name: sum(sniff.total().values()) for name, sniff in sniffs.items()},
             hops_before=hops_before,
             hops_after=self.hops(vm, allowed) if wires else {},
-            card={**{key: after[key] for key in ("pairs", "repeated")}, "settled": after["settled"] - before["settled"]},
         )
         report.faults.extend(self._faults(report))
         if wires:

@@ -1,21 +1,19 @@
-"""Servers and virtual machines of the laboratory, as they are on the machine (see `mininet_topos.hypervisor` for the flows)."""
+"""Servers and virtual machines of the laboratory, as they are on the machine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
-from mininet_topos import hypervisor
-from mininet_topos.hypervisor import Plug
-from mininet_topos.ovs import OvsError, PrivateOvs
+from mininet_topos.ovs import PrivateOvs
 from mininet_topos.processes import ChildError, JsonChild, run_inside
 
 NIC = Path(__file__).resolve().parent / "nic.py"
 GUEST_QUEUE = 10000  # frames; so that a pause of the machine is no loss
-FIRST_PORT = 100  # OpenFlow port numbers of guests' devices begin here
+CLOSED = ("vlan_mode=trunk", "tag=[]", "trunks=4095")  # a VLAN-ID that no frame may have
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,18 @@ class Interface:
 
 
 class Server:
-    """A hypervisor: a bridge with uplinks, and the interfaces plugged there."""
+    """A hypervisor: an Open vSwitch bridge that learns, as a stranger's would, and the interfaces plugged there.
 
-    def __init__(self, name: str, bridge: str, uplinks: Sequence[int], tagged: bool, ovs: PrivateOvs) -> None:
+    A port of the bridge is an access port with the VLAN-ID that REST reports; without one (an untagged server) it has no tag;
+    of a guest that tags itself it passes that tag alone. Nothing else is set: the bridge floods, learns and forwards.
+    """
+
+    def __init__(self, name: str, bridge: str, ovs: PrivateOvs) -> None:
         self.name = name
         self.bridge = bridge
-        self.uplinks = tuple(uplinks)
-        self.tagged = tagged
         self._ovs = ovs
-        self._plugs: dict[tuple[str, int], Plug] = {}
-        self._devices: dict[int, str] = {}
-        self._spare: list[int] = []
-        self._next_port = FIRST_PORT
+        self._plugs: dict[tuple[str, int], str] = {}
+        self._spare: list[str] = []
 
     @property
     def spare(self) -> int:
@@ -54,43 +52,38 @@ class Server:
         return len(self._spare)
 
     def add_device(self, device: str) -> None:
-        """Add a (persistent) tap device to the bridge, spare for now; its port number is chosen here. Raises OvsError."""
-        number, self._next_port = self._next_port, self._next_port + 1
-        setting = ("--", "set", "Interface", device, f"ofport_request={number}")
-        self._ovs.vsctl("add-port", self.bridge, device, *setting)
-        got = self._ovs.vsctl("get", "Interface", device, "ofport").strip()
-        if got != str(number):
-            raise OvsError(f"{self.bridge}: {device} got port {got} instead of {number}")
-        self._devices[number] = device
-        self._spare.append(number)
+        """Add a (persistent) tap device to the bridge, spare for now: nothing passes it. Raises OvsError."""
+        self._ovs.vsctl("add-port", self.bridge, device, "--", "set", "Port", device, *CLOSED)
+        self._spare.append(device)
 
-    def plug(self, vm: str, index: int, plug: Plug) -> str:
-        """Give an interface one of the spare devices; its name. `apply` opens it. Raises IndexError without a spare one."""
-        number = self._spare.pop()
-        self._plugs[vm, index] = replace(plug, port=number)
-        return self._devices[number]
+    def plug(self, vm: str, index: int, vlan_id: int | None, guest_vlan_id: int | None = None) -> str:
+        """Give an interface one of the spare devices; its name. Raises IndexError without a spare one, ValueError, OvsError."""
+        settings = port_settings(vlan_id, guest_vlan_id)
+        device = self._spare.pop()
+        self._plugs[vm, index] = device
+        self._ovs.vsctl("set", "Port", device, *settings)
+        return device
 
     def device(self, vm: str, index: int = 0) -> str:
         """The device of a plugged interface: frames are there as the guest sends and gets them. Raises KeyError."""
-        return self._devices[self._plugs[vm, index].port]
+        return self._plugs[vm, index]
 
     def unplug(self, vm: str) -> None:
-        """Take all interfaces of a VM off; their devices are spare then."""
-        gone = [key for key in self._plugs if key[0] == vm]
-        freed = [self._plugs.pop(key).port for key in gone]
-        self.apply()
-        self._spare += freed
+        """Take all interfaces of a VM off; their devices are spare then, and the bridge forgets what it learned behind them."""
+        for key in [key for key in self._plugs if key[0] == vm]:
+            device = self._plugs.pop(key)
+            self._ovs.vsctl("set", "Port", device, *CLOSED)
+            self._spare.append(device)
 
-    def set_moving(self, vm: str, moving: bool) -> None:
-        """Say whether a VM is on the move; `apply` makes it so."""
-        for key, plug in self._plugs.items():
-            if key[0] == vm:
-                self._plugs[key] = replace(plug, moving=moving)
 
-    def apply(self) -> None:
-        """Make the bridge's flow table what it should be, in one bundle."""
-        wanted = hypervisor.flows(list(self._plugs.values()), self.uplinks, self.tagged)
-        self._ovs.ofctl("--bundle", "replace-flows", self.bridge, "-", stdin="\n".join(wanted) + "\n")
+def port_settings(vlan_id: int | None, guest_vlan_id: int | None = None) -> tuple[str, ...]:
+    """What is set for a vNIC's port: the columns of Open vSwitch's table Port. Raises ValueError for two tags at once."""
+    if guest_vlan_id is None:
+        return ("vlan_mode=access", f"tag={vlan_id or 0}", "trunks=[]")
+    if vlan_id is not None:
+        raise ValueError(f"the guest tags with {guest_vlan_id} itself, and the server cannot tag with {vlan_id} as well")
+    # what has no tag is of the hypervisor, which announces the guest and knows nothing of its tags
+    return ("vlan_mode=native-tagged", f"tag={guest_vlan_id}", f"trunks={guest_vlan_id}")
 
 
 @dataclass

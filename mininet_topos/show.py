@@ -23,7 +23,7 @@ def tables(console: Console, reports: Sequence[Report]) -> None:
     console.print(_packets(reports))
     for report in reports:
         if report.hops_before or report.hops_after:
-            console.print(_hops(report))
+            console.print(hops_table(_title(report), report.hops_before, report.hops_after))
 
 
 def _title(report: Report) -> str:
@@ -81,12 +81,13 @@ def _bad(count: int) -> str:
     return f"[bold red]{count}[/]" if count else "0"
 
 
-def _hops(report: Report) -> Table:
-    table = Table(title=f"VLAN-IDs on the cables\n{_title(report)}")
+def hops_table(title: str, before: Hops, after: Hops) -> Table:
+    """VLAN-IDs on the cables before and after a move."""
+    table = Table(title=f"VLAN-IDs on the cables\n{title}")
     for column in ("cable", "before", "after"):
         table.add_column(column)
-    for link in sorted({*report.hops_before, *report.hops_after}):
-        table.add_row(link, _cell(report.hops_before, link), _cell(report.hops_after, link))
+    for link in sorted({*before, *after}):
+        table.add_row(link, _cell(before, link), _cell(after, link))
     return table
 
 
@@ -118,7 +119,6 @@ def values(report: Report) -> dict[str, Any]:
         "frames_heard_by_other_cugs_listeners": dict(report.heard),
         "machine_drops": dict(report.machine_drops),
         "flip": dict(report.move.flip),
-        "copies": dict(report.card),
         "timeline": list(report.move.migration["timeline"]),
         "faults": report.faults,
     }

@@ -11,8 +11,8 @@ from typing import Any
 
 from mininet.topo import Topo
 
-from mininet_topos.names import bridge_name, device_name, port_name, uplink_name
-from mininet_topos.nodes import Cable, ExternalHost, FabricSwitch, ServerSwitch
+from mininet_topos.names import bond_name, bond_port_name, bridge_name, device_name, port_name, uplink_name
+from mininet_topos.nodes import BondDriver, Cable, ExternalHost, FabricSwitch, ServerSwitch
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric, PortRef
 
@@ -42,8 +42,20 @@ class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
         for number, (name, server) in enumerate(self.fabric.servers.items(), start=1):
             node = bridge_name(name)
             self.addSwitch(node, cls=ServerSwitch, dpid=f"{(ordinal + number) % 2**48:016x}")
+            if len(server.attach) > 1:
+                node = self._bond(name, node, len(server.attach), (ordinal + len(self.fabric.servers) + number) % 2**48)
             for index, port in enumerate(server.attach, start=1):
                 self._cable(port, node, index, uplink_name(name, index))
+
+    def _bond(self, server: str, bridge: str, members: int, dpid: int) -> str:
+        """The bonding driver between a server's cables and its switch."""
+        node = bond_name(server)
+        self.addSwitch(node, cls=BondDriver, dpid=f"{dpid:016x}")
+        self.addLink(
+            node, bridge, port1=members + 1, port2=1,
+            intfName1=bond_port_name(server, 0), intfName2=bond_port_name(server, 1), cls=Cable,
+        )  # fmt: skip
+        return node
 
     def _add_externals(self) -> None:
         """One host for all external networks of a routing domain: there is one world outside."""

@@ -15,12 +15,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mininet_topos import machine
 from mininet_topos.endpoint import Endpoint
-from mininet_topos.lab import Lab
 from mininet_topos.processes import PROBES, ChildError, JsonChild
+
+if TYPE_CHECKING:
+    from mininet_topos.lab import Lab
 
 PORT = 5000  # plus the IP version
 FORBIDDEN_PORT = 5900  # the same, for streams that no policy allows

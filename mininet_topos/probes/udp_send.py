@@ -1,7 +1,8 @@
 """Sends numbered UDP packets at a steady rate: ``udp_send.py '{"rate": 1000, "streams": [{"id", "from", "to", "port"}]}'``.
 
 Says ``{"ready": true}`` at once; starts with the order ``{"op": "start"}``; ends with ``{"op": "stop"}``, answering how many
-were sent, how often the kernel refused one, and how late the sender itself was (the machine's doing, not the network's).
+were sent, how often the kernel refused one, and how late the sender itself was (the machine's doing, not the network's); with
+``"stamps": true`` in the plan, also when each number was sent, in ns since the epoch.
 Each packet: stream number (32 bits), sequence number (64), time of sending in ns since the epoch (64), padding to 52 bytes.
 """
 
@@ -44,6 +45,7 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(30))
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()
+    stamps: list[int] | None = [] if plan.get("stamps") else None
     padding = bytes(SIZE - FORMAT.size)
     refused, late, latest, last, number = 0, 0, 0.0, 0.0, 0
     longest_pause = 0.0
@@ -60,6 +62,8 @@ def main() -> None:
         now = time.monotonic()
         longest_pause = max(longest_pause, now - last if last else 0.0)
         last = now
+        if stamps is not None:
+            stamps.append(time.time_ns())
         for ident, out, address in streams:
             try:
                 out.sendto(FORMAT.pack(ident, number, time.time_ns()) + padding, address)
@@ -74,6 +78,7 @@ def main() -> None:
         "late": late,
         "latest_ms": latest * 1e3,
         "longest_pause_ms": longest_pause * 1e3,
+        "stamps": stamps,
     }
     print(json.dumps(answer), flush=True)
 

@@ -218,7 +218,7 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     ==================== ================================= ==========================================
     none or final        sends, receives                   (none)
     preparing, prepared  source: sends, receives           target: sends, awaited, passing
-    prepared, delivered  source: sends, hears, passing     target: sends, receives, awaited
+    prepared, delivered  source: sends, passing            target: sends, receives, awaited
     activated            target: sends, receives           source: passing
     returning            source: sends, receives           target: passing
     ==================== ================================= ==========================================
@@ -242,9 +242,10 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     target = Seat(migration.target, sends, early, early, not early, awaited, watched)
     if not migration.is_delivered or early:
         return (_open(migration.source), target)
-    # The source hears on: it has paused, and goes on without a gap if it turns out that it has not moved.
+    # The source hears nothing more: what the VM says at the target would teach the source's switch that it is behind the cable,
+    # and a VM that comes back with the same VLAN-ID would lose its pause to that.
     return (
-        Seat(migration.source, True, False, hears=True, passing=True),
+        Seat(migration.source, True, False, hears=False, passing=True),
         target._replace(receives=True, hears=True, passing=False),
     )
 

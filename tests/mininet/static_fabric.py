@@ -38,13 +38,24 @@ def _toward(switch: str, target: str, came_from: str | None = None) -> str | Non
     return None
 
 
+def _distance(switch: str, target: str, came_from: str | None = None) -> int:
+    """Cables between two switches of the tree."""
+    if switch == target:
+        return 0
+    ways = (_distance(n, target, switch) for n in TREE[switch] if n != came_from)
+    return 1 + min(ways, default=len(TREE))
+
+
 def _tagged(vlan_id: int, port: int) -> str:
     return f"set_field:{vlan_id | 0x1000}->vlan_vid,output:{port}"
 
 
-def install(lab: Lab, places: Mapping[str, set[str]]) -> None:
-    """Program all switches: ``places`` says at which servers each MAC is to be reached (two: a copy to each)."""
-    for switch, neighbours in TREE.items():
+def install(lab: Lab, places: Mapping[str, set[str]], last: str = "tor-d") -> None:
+    """Program all switches: ``places`` says at which servers each MAC is to be reached (two: a copy to each).
+
+    ``last``: the switch that a VM leaves; the others know the new place before it sends anything there.
+    """
+    for switch, neighbours in sorted(TREE.items(), key=lambda row: -_distance(row[0], last)):
         table = []
         for mac, servers in places.items():
             actions, onward = [], set()

@@ -16,6 +16,7 @@ if TYPE_CHECKING or not MISSING:
     from mininet_topos import registry
 
 END_SECONDS = 120.0
+DEMO = (sys.executable, "-m", "mininet_topos.demo", "--imitated")
 
 
 def _processes_of(run_dir: str) -> list[str]:
@@ -31,12 +32,11 @@ def _processes_of(run_dir: str) -> list[str]:
 
 
 def test_demo() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "mininet_topos.demo"], cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS
-    )
+    done = subprocess.run(DEMO, cwd=ROOT, capture_output=True, text=True, timeout=END_SECONDS)
     print(done.stdout, done.stderr)
     said = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, said["held"], said["faults"]) == (0, True, [])
+    assert said["real_vms"] is False
     assert (said["packets_lost"], said["packets_doubled"]) == (0, 0)
     assert said["forbidden_packets_sent"] > 1000
     assert said["forbidden_packets_delivered"] == 0
@@ -51,9 +51,7 @@ def test_demo() -> None:
 
 
 def test_an_interrupted_demo_leaves_nothing() -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "mininet_topos.demo"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen(DEMO, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     for line in child.stderr:
         if line.startswith("web-1 moves"):

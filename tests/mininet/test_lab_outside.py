@@ -177,11 +177,13 @@ def test_forbidden_streams_are_sent_and_not_waited_for(lab: Lab, web: Vm) -> Non
     assert never.sent > 50
 
 
-def test_a_guest_that_tags_is_seen_with_its_tag_behind_its_server_only(lab: Lab, web: Vm) -> None:
+def test_a_guest_that_tags_is_seen_with_its_tag(lab: Lab, web: Vm) -> None:
     plain, tagged = (
         Interface("tags", f"02:00:00:00:09:{n:02x}", (f"10.9.0.{n}/24",), guest_vlan_id=tag) for n, tag in ((1, None), (2, 300))
     )
-    pair = [lab.add_vm(f"tags-{n}", "srv-a2", [one], [120]) for n, one in enumerate((plain, tagged), start=1)]
+    pair = [
+        lab.add_vm(f"tags-{n}", "srv-a2", [one], [tag]) for n, (one, tag) in enumerate(((plain, 300), (tagged, None)), start=1)
+    ]
     server = lab.servers["srv-a2"]
     devices = {vm.name: server.device(vm.name) for vm in pair}
     try:
@@ -190,7 +192,7 @@ def test_a_guest_that_tags_is_seen_with_its_tag_behind_its_server_only(lab: Lab,
             pair[1].run("sh", "-c", "ping -c 1 -W 1 10.9.0.99 || true")  # a broadcast, so also to the fabric
         assert seen.vlan_ids() == {"tags-1": {None}, "tags-2": {300}}
         assert {row.direction for row in seen.frames["tags-2"]} == {"in", "out"}
-        assert cables.vlan_ids([tagged.mac]).get("tor-a:2=srv-a2") == {120}
+        assert cables.vlan_ids([tagged.mac]).get("tor-a:2=srv-a2") == {300}
         assert pair[1].card()["wrong_tags"] == 0
     finally:
         for vm in pair:

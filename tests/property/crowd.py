@@ -186,7 +186,7 @@ def _start(crowd: Crowd) -> None:
     crowd.made += 1
     move = StartMigration(
         f"m{crowd.made}", one.name, draw.choice(crowd.servers), draw.choice(["hot", "cold"]),
-        draw.choice(["early", "on_activation"]), draw.choice(["announcement", "request"]),
+        draw.choice(["at_pause", "early", "on_activation"]), draw.choice(["announcement", "request"]),
         draw.choice(["automatic", "automatic", "request"]), TIMEOUT, crowd.now,
     )  # fmt: skip
     refusal = crowd.attempt("start", move)

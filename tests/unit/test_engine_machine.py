@@ -223,7 +223,7 @@ def test_the_next_attempt_succeeds_at_once(ending: str, to: str) -> None:
     assert made.state.presences == straight.state.presences
 
 
-@pytest.mark.parametrize("delivery", ["early", "on_activation"])
+@pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
 def test_the_way_back_first_adds_and_then_takes_away(delivery: str) -> None:
     """With a copy at both places nothing is taken from the target before the source is open everywhere."""
     made = racks(replace(LATER, delivery=delivery), Activate("m1", 1000.0))

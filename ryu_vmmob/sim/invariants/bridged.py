@@ -35,16 +35,30 @@ Tags = tuple[int, ...]
 
 
 def allocation(view: View) -> Iterator[Violation]:
-    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it, unless the tag is the guest's."""
+    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it, unless the tag is the guest's.
+
+    On the cable of a server with tagging per interface, one for each vNIC.
+    """
     owner: dict[tuple[str, int], str] = {}
+    seats: dict[tuple[str, int | None], Seat] = {}
     for (domain, segment), vlan_id in view.vlan_ids.items():
         other = owner.setdefault((domain, vlan_id), segment)
         if other != segment:
             yield Violation(VLAN_IDS, f"VLAN-ID {vlan_id} of {domain} means {other} and {segment}")
     for seat in view.seats:
-        where = view.fabric.servers[seat.server].l2_domain
+        server = view.fabric.servers[seat.server]
+        if server.per_interface:
+            if (other := seats.setdefault((server.name, seat.vlan_id), seat)) is not seat and not _may_share(seat, other):
+                yield Violation(VLAN_IDS, f"{seat} and {other} both have VLAN-ID {seat.vlan_id} on one cable")
+            continue
+        where = server.l2_domain
         if not seat.guest and view.wire_tags(where, seat.cug) != seat.tags:
             yield Violation(VLAN_IDS, f"{seat} is tagged with {seat.vlan_id}, which is not {seat.cug} in {where}")
+
+
+def _may_share(one: Seat, other: Seat) -> bool:
+    """Whether two vNICs may have one tag on a cable: guests of one CUG that tag alike."""
+    return one.guest and other.guest and one.cug == other.cug
 
 
 def traffic(view: View) -> Iterator[Violation]:
@@ -214,10 +228,10 @@ def _expect(
             wanted.setdefault((other.server, other.tags), []).append(other)
     for place, there in wanted.items():
         sure = bool(seat.sends) and allowed is True and view.connected(seat, there[0])
-        must = sure and any(o.receives for o in there)
-        may = any(o.receives is not False for o in there)
+        must = sure and any(o.hears if group else o.receives for o in there)
+        may = any((o.hears if group else o.receives) is not False for o in there)
         if group and (place[0], there[0].vlan_id) in view.shared:
-            must = sure and any(o.receives for o in asked if (o.server, o.tags) == place)
+            must = sure and any(o.hears for o in asked if (o.server, o.tags) == place)
         if must and not copies[place]:
             yield Violation(DELIVERY, f"a frame of {seat} does not reach {there[0]}", journey)
         if copies[place] and not may:
@@ -229,3 +243,9 @@ def _expect(
             yield Violation(PRUNING, f"a frame of {seat} is delivered at {place[0]}, for which it is not", journey)
         if number > 1:
             yield Violation(DELIVERY, f"{number} copies of one frame of {seat} are delivered at {place[0]}", journey)
+    shifting = [other for other in receivers if other.shifts and other.owner != seat.owner] if not group else []
+    if shifting and bool(seat.sends) and allowed is True and all(view.connected(seat, other) for other in shifting):
+        number = sum(copies[place] for place in {(other.server, other.tags) for other in shifting})
+        if number != 1 and own not in {(other.server, other.tags) for other in shifting}:
+            text = f"{number} copies of one frame of {seat} are delivered to {shifting[0].vm}, whose place is changing, not one"
+            yield Violation(DELIVERY, text, journey)

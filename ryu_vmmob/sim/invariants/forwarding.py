@@ -143,6 +143,11 @@ def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, pr
             yield Violation(PRUNING, f"a packet of {origin} reaches {seat}, which is closed", journey)
         if number > 1:
             yield Violation(DELIVERY, f"{number} copies of one packet of {origin} are delivered to {seat}", journey)
+    shifting = [seat for seat in where.seats if seat.shifts]
+    reached = all(view.joined(origin.switch, seat.switch) and view.live_ports(seat) for seat in shifting)
+    if shifting and promised and reached and (number := sum(copies[str(seat)] for seat in shifting)) != 1:
+        text = f"{number} copies of a packet of {origin} are delivered to {shifting[0].vm}, whose place is changing, not one"
+        yield Violation(DELIVERY, text, journey)
     leaving = sum(copies[str(one)] for one in where.exits)
     if leaving > 1:
         yield Violation(DELIVERY, f"{leaving} copies of one packet of {origin} leave the fabric", journey)

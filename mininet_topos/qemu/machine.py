@@ -1,0 +1,167 @@
+"""One QEMU process: a guest that runs, or waits for its memory to come (``incoming``)."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mininet_topos.qemu.image import Image
+from mininet_topos.qemu.qmp import Qmp, QmpError
+
+QEMU = "qemu-system-x86_64"
+MEMORY_MIB = 96
+BOOT_SECONDS = 120.0  # a few on a quiet machine; an emulated processor on a busy one takes its time
+ANSWER_SECONDS = 60.0
+END_SECONDS = 10.0
+OFFLOADS = (  # what a tap and Open vSwitch's userspace datapath do not pass on
+    "csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "host_tso4", "host_tso6",
+    "host_ecn", "host_ufo",
+)  # fmt: skip
+
+
+class MachineError(RuntimeError):
+    """The guest or its QEMU did not do what it was to do; the text has what it said."""
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A network card: the guest's MAC, and the (persistent) tap device on a server's switch."""
+
+    mac: str
+    tap: str
+
+
+class Machine:
+    """A QEMU process with its monitor and the guest's serial line. ``directory``: for sockets and logs, of its own.
+
+    The kernel ends it with our thread, so even ``kill -9`` of us leaves no QEMU behind.
+    """
+
+    def __init__(self, directory: Path, image: Image, nics: Sequence[Nic], *, incoming: bool = False) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._unread = b""
+        self._line: socket.socket | None = None
+        self._log = directory / "qemu.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self._command(image, nics, incoming)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        try:
+            self.qmp = Qmp(directory / "qmp")
+        except QmpError as error:
+            said = self._log.read_text(errors="replace")
+            self._end()
+            raise MachineError(f"QEMU did not start: {error}\n{said}") from error
+
+    def _command(self, image: Image, nics: Sequence[Nic], incoming: bool) -> list[str]:
+        here = self._directory
+        command = [
+            shutil.which(QEMU) or QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-machine", "pc,accel=tcg,usb=off", "-m", str(MEMORY_MIB), "-smp", "1",
+            "-kernel", str(image.kernel), "-initrd", str(image.initramfs),
+            "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
+            "-serial", f"file:{here / 'console.log'}",
+            "-serial", f"unix:{here / 'line'},server=on,wait=off",
+            "-qmp", f"unix:{here / 'qmp'},server=on,wait=off",
+        ]  # fmt: skip
+        for index, nic in enumerate(nics):
+            command += ["-netdev", f"tap,id=net{index},ifname={nic.tap},script=no,downscript=no,vhost=off"]
+            without = ",".join(f"{name}=off" for name in OFFLOADS)
+            command += ["-device", f"virtio-net-pci,netdev=net{index},mac={nic.mac},romfile=,{without}"]
+        return [*command, "-incoming", f"unix:{here / 'incoming'}"] if incoming else command
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    @property
+    def incoming(self) -> str:
+        """The address to which the source's QEMU sends the memory."""
+        return f"unix:{self._directory / 'incoming'}"
+
+    # the guest's program
+
+    def until_booted(self, seconds: float = BOOT_SECONDS) -> None:
+        """Return when the guest's program takes orders. Raises MachineError with the guest's console."""
+        try:
+            said = self._answer(seconds)
+            if said != "ok ready":
+                raise MachineError(f"the guest began with {said!r}")
+        except MachineError as error:
+            console = self._directory / "console.log"
+            said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
+            raise MachineError(f"the guest did not boot: {error}\n{said}") from error
+
+    def order(self, text: str, seconds: float = ANSWER_SECONDS) -> str:
+        """An order to the guest's program (see guest.c); what came after "ok". Raises MachineError."""
+        self._serial().sendall(text.encode() + b"\n")
+        said = self._answer(seconds)
+        word, _, rest = said.partition(" ")
+        if word != "ok":
+            raise MachineError(f"{text!r}: the guest said {said!r}")
+        return rest
+
+    def shell(self, command: str, seconds: float = ANSWER_SECONDS) -> str:
+        """Run a command in the guest; what it printed. Raises MachineError when its exit status is not 0."""
+        status, _, output = self.order(f"sh {command} 2>&1", seconds).partition(" ")
+        text = bytes.fromhex(output).decode(errors="replace")
+        if status != "0":
+            raise MachineError(f"{command!r} in the guest: exit {status}: {text.strip()}")
+        return text
+
+    def _serial(self) -> socket.socket:
+        if self._line is None:
+            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            line.connect(str(self._directory / "line"))
+            self._line = line
+        return self._line
+
+    def _answer(self, seconds: float) -> str:
+        line = self._serial()
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            line.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                data = line.recv(65536)
+            except OSError as error:
+                raise MachineError(f"no answer in {seconds:g} s: {error}") from error
+            if not data:
+                raise MachineError(f"QEMU is gone: {self._log.read_text(errors='replace').strip()}")
+            self._unread += data
+        said, self._unread = self._unread.split(b"\n", 1)
+        return said.decode(errors="replace").strip("\r")
+
+    # its end
+
+    def stop(self) -> None:
+        """End QEMU, by force if it does not end when asked; also twice."""
+        if self.running:
+            try:
+                self.qmp.ask("quit", seconds=END_SECONDS)
+                self._process.wait(END_SECONDS)
+            except (QmpError, TimeoutError, subprocess.TimeoutExpired):
+                self._process.kill()
+        self._end()
+
+    def _end(self) -> None:
+        if self.running:
+            self._process.kill()
+        self._process.wait()
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        if hasattr(self, "qmp"):
+            self.qmp.close()
