@@ -26,7 +26,7 @@ from tests.ovs.frames import to_bytes
 
 MAC, IP, FALSE_IP = nic_mac("web", 11), nic_ip("web", 11), nic_ip("web", 99)
 EVERYBODY = (1 << 48) - 1
-FRAMES, AT_ONCE = 20_000, 500
+FRAMES, AT_ONCE = 20_000, 100
 ODD = Packet({"eth_dst": EVERYBODY, "eth_src": MAC, "eth_type": 0x9999})
 FORGED = {"RARP": make.rarp(MAC), "an announcement": make.gratuitous_arp(MAC, IP), "a packet": make.broadcast(MAC, IP)}
 """What only the VM itself may say, and a neighbour behind the same wire can feign."""
@@ -158,5 +158,12 @@ def test_what_the_meter_drops_is_the_copy_and_not_the_frame(bridge: MakeBridge, 
         most = METER_RATES[meter] * (time.monotonic() - began + 2)
     assert 0 < len(shown) <= most
     assert {struct.unpack_from("!HBBQ", message.body, 4)[3] for message in shown} == {flow.cookie}
-    counts = made.ovs.ofctl("dump-ports", made.name, "2")
-    assert int(re.search(r"tx pkts=(\d+)", counts)[1]) == FRAMES // AT_ONCE * AT_ONCE  # type: ignore[index]
+    until(lambda: packets(made.ovs, made.name, 2, "tx") == packets(made.ovs, made.name, 1, "rx"))
+    assert packets(made.ovs, made.name, 2, "tx") > 10 * len(shown)
+
+
+def packets(ovs: PrivateOvs, bridge: str, port: int, way: str) -> int:
+    """How many a port has received or sent; a dummy device drops what it is given faster than the switch takes it."""
+    found = re.search(rf"{way} pkts=(\d+)", ovs.ofctl("dump-ports", bridge, str(port)))
+    assert found is not None
+    return int(found[1])
