@@ -2,8 +2,8 @@
 
 Time stamps tell most of them: what was put into the tap's queue after QEMU stopped the guest. A few came just before, and
 QEMU had not read them yet. They are told by counting: the kernel counts a tap's packets as sent when they are read, so what was
-captured and not read is in the queue. After it has stopped, QEMU reads one more and keeps it (``net/queue.c`` appends, since the
-guest does not run, and the tap is not polled again); that one the guest does not get either.
+captured and not read is in the queue. After it has stopped, QEMU reads one more and keeps it (``net/queue.c`` appends, since
+the guest does not run, and the tap is not polled again); that one the guest does not get either.
 """
 
 from __future__ import annotations

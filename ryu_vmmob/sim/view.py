@@ -25,9 +25,8 @@ class Seat:
 
     ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or with ``guest`` the
     guest itself; None without. ``sends`` and ``receives``: True
-    it must be able to, False it must not, None while that is changing (both are right). ``paused``: it gets broadcasts all
-    the same where it receives nothing else. ``shifts``: what is for the interface goes over from one of its seats to another
-    just now: exactly one of them gets each frame.
+    it must be able to, False it must not, None while that is changing (both are right). ``shifts``: what is for the
+    interface goes over from one of its seats to another just now: exactly one of them gets each frame.
     """
 
     vm: str
@@ -41,13 +40,7 @@ class Seat:
     sends: bool | None = True
     receives: bool | None = True
     guest: bool = False
-    paused: bool | None = False
     shifts: bool = False
-
-    @property
-    def hears(self) -> bool | None:
-        """Whether broadcasts reach it, as ``receives``."""
-        return self.receives if self.paused is False else self.paused
 
     @property
     def owner(self) -> Owner:

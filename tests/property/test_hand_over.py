@@ -1,4 +1,4 @@
-"""Deliveries that change at the pause: in every mixture of switches each frame for the VM goes to one of its places, and one only."""
+"""Deliveries that change at the pause: each frame for the VM goes to one of its places, in every mixture of switches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def one_by_one(data: st.DataObject, world: World) -> None:
         world.check()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(fabrics(), st.data())
 def test_each_frame_goes_to_one_place(fabric: Fabric, data: st.DataObject) -> None:
     world = World(fabric)

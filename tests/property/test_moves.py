@@ -32,7 +32,10 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
     moving = sorted(row.id for row in state.migrations.values() if not row.phase.is_final)
     choice = draw.draw(
         st.sampled_from(
-            ["add", "add", "move", "move", "deliver", "activate", "commit", "abort", "delete", "question", "policy", "link", "time"]
+            [
+                "add", "add", "move", "move", "deliver", "activate", "commit", "abort", "delete", "question", "policy", "link",
+                "time",
+            ]
         )
     )
     before = world.engine.state

@@ -195,7 +195,6 @@ class World:
                 sends=_agreed([place.sends for place in sure]) if whole else None,
                 receives=_agreed([place.receives for place in sure]) if whole else None,
                 guest=interface.guest_vlan_id is not None,
-                paused=_agreed([place.hears and not place.receives for place in sure]) if whole else None,
                 shifts=whole and self.shifts(name),
             )
 

@@ -112,7 +112,7 @@ copiers = st.builds(
 
 @given(lengths, meter_ids)
 def test_a_copy_is_written_as_open_vswitch_writes_it(length: int, meter: int) -> None:
-    """nicira-ext.h of Open vSwitch: struct nx_action_controller2, then NXAC2PT_MAX_LEN (0), NXAC2PT_METER_ID (5), 8 bytes each."""
+    """nicira-ext.h: struct nx_action_controller2, then NXAC2PT_MAX_LEN (0) and NXAC2PT_METER_ID (5), 8 bytes each."""
     head = bytes.fromhex("ffff 0020 00002320 0025 000000000000")
     properties = bytes.fromhex("0000 0008") + length.to_bytes(2, "big") + bytes(2) + bytes.fromhex("0005 0008")
     assert encode_actions((Copy(length, meter),)) == head + properties + meter.to_bytes(4, "big")

@@ -40,7 +40,7 @@ def allocation(view: View) -> Iterator[Violation]:
     On the cable of a server with tagging per interface, one for each vNIC.
     """
     owner: dict[tuple[str, int], str] = {}
-    seats: dict[tuple[str, int | None], Seat] = {}
+    cables: dict[tuple[str, int | None], Seat] = {}
     for (domain, segment), vlan_id in view.vlan_ids.items():
         other = owner.setdefault((domain, vlan_id), segment)
         if other != segment:
@@ -48,8 +48,8 @@ def allocation(view: View) -> Iterator[Violation]:
     for seat in view.seats:
         server = view.fabric.servers[seat.server]
         if server.per_interface:
-            if (other := seats.setdefault((server.name, seat.vlan_id), seat)) is not seat and not _may_share(seat, other):
-                yield Violation(VLAN_IDS, f"{seat} and {other} both have VLAN-ID {seat.vlan_id} on one cable")
+            if (first := cables.setdefault((server.name, seat.vlan_id), seat)) is not seat and not _may_share(seat, first):
+                yield Violation(VLAN_IDS, f"{seat} and {first} both have VLAN-ID {seat.vlan_id} on one cable")
             continue
         where = server.l2_domain
         if not seat.guest and view.wire_tags(where, seat.cug) != seat.tags:
@@ -228,10 +228,10 @@ def _expect(
             wanted.setdefault((other.server, other.tags), []).append(other)
     for place, there in wanted.items():
         sure = bool(seat.sends) and allowed is True and view.connected(seat, there[0])
-        must = sure and any(o.hears if group else o.receives for o in there)
-        may = any((o.hears if group else o.receives) is not False for o in there)
+        must = sure and any(o.receives for o in there)
+        may = any(o.receives is not False for o in there)
         if group and (place[0], there[0].vlan_id) in view.shared:
-            must = sure and any(o.hears for o in asked if (o.server, o.tags) == place)
+            must = sure and any(o.receives for o in asked if (o.server, o.tags) == place)
         if must and not copies[place]:
             yield Violation(DELIVERY, f"a frame of {seat} does not reach {there[0]}", journey)
         if copies[place] and not may:
