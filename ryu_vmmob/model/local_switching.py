@@ -91,13 +91,14 @@ def separated(state: State, one: Interface, other: Interface) -> Policy | None:
         return None  # no policy is asked there
     for a, b in ((one, other), (other, one)):
         for source, target in _parties(state, a, b):
-            known = [row for row in candidates(state, source, target) if is_end(row.source, source) and is_end(row.target, target)]
+            found = candidates(state, source, target)
+            known = [row for row in found if is_end(row.source, source) and is_end(row.target, target)]
             if all(policy.allow for policy in known):
                 continue
             for traffic in _samples(known, source.address):
-                found = decide(state, source, target, traffic)
-                if not found.allowed and found.policy is not None:
-                    return state.policies[found.policy]
+                decision = decide(state, source, target, traffic)
+                if not decision.allowed and decision.policy is not None:
+                    return state.policies[decision.policy]
     return None
 
 
