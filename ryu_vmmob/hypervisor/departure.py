@@ -152,7 +152,8 @@ class Departure:
     def _read_tap(self, selector: selectors.BaseSelector, capture: Capture, interface: int) -> None:
         try:
             found = capture.read()
-        except OSError:  # the device is gone
+        except OSError as error:
+            LOG.info("%s: tap %s is read no more: %s", self.id, capture.device, error.strerror or error)
             selector.unregister(capture)
             with self._news:
                 self._captures.remove(capture)
