@@ -137,6 +137,7 @@ def values(record: Record) -> dict[str, Any]:
         "packets_sent_in_pause": in_pause(record),
         "delivered_after_ms": None if delivered is None else round(delivered, 3),
         "frames_late": record.pause.late,
+        "frames_late_before_the_pause": record.pause.unread,
         "frames_sent_on": record.pause.sent_on,
         "packets_sent": sum(one.sent for one in outcome.to_guest) + sum(one.sent for one in outcome.from_guest),
         "packets_lost": lost(record) + lost_from_guest(record),

@@ -11,17 +11,17 @@ from ipaddress import ip_interface
 from pathlib import Path
 
 from mininet_topos.lab import Lab
-from mininet_topos.qemu.capture import Capture, Frame
 from mininet_topos.qemu.image import Image
+from mininet_topos.qemu.late import Late, Tap
 from mininet_topos.qemu.machine import Machine, MachineError, Nic
 from mininet_topos.qemu.qmp import Event
 from mininet_topos.servers import Interface
-from mininet_topos.switchover import QUIET_SECONDS, Network
+from mininet_topos.switchover import Network
 
 TAP_QUEUE = 1000  # frames; the kernel's default
 COPY_SECONDS = 120.0
 LOOK_EVERY = 0.005
-KEEP_NS = 2_000_000_000  # frames this long before the pause are of no interest
+COUNT_EVERY = 0.05
 AFTERWARDS_SECONDS = 0.3  # after the guest went on, for frames that were under way to its old place
 
 
@@ -30,13 +30,15 @@ class Pause:
     """A live migration's switch-over. Times in ns since the epoch, by the clock of the host on which both QEMUs run.
 
     ``stopped`` and ``resumed`` are QEMU's own; ``delivered``: when the network had confirmed, None: it was told nothing.
-    ``late``: frames for the guest that came to its old tap after it stopped; ``sent_on``: those that the network took.
+    ``late``: frames for the guest that came to its old tap and that it did not get, ``unread`` of them before it stopped;
+    ``sent_on``: those that the network took.
     """
 
     stopped: int
     resumed: int
     delivered: int | None
     late: int
+    unread: int
     sent_on: int
 
     @property
@@ -131,11 +133,11 @@ class QemuVm:
         """
         source, target, old = self.machine, self._machines[server], self.server
         with ExitStack() as stack:
-            captures = []
+            taps = []
             for index in range(len(self.interfaces)):
-                captures.append(Capture(self.lab.servers[old].device(self.name, index)))
-                stack.callback(captures[-1].close)
-            late = _Late(captures, [bytes.fromhex(i.mac.replace(":", "")) for i in self.interfaces], network)
+                taps.append(Tap(self.lab.servers[old].device(self.name, index)))
+                stack.callback(taps[-1].close)
+            late = Late(taps, [interface.mac for interface in self.interfaces], network)
             source.qmp.ask("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])
             source.qmp.ask("migrate", uri=target.incoming)
             stopped = self._until_stopped(source, late)
@@ -153,16 +155,16 @@ class QemuVm:
                     raise MachineError(f"{self.name} did not go on at {server} in {COPY_SECONDS:g} s")
                 time.sleep(LOOK_EVERY)
             self.server = server
-            if dropped := sum(capture.dropped() for capture in captures):
+            if dropped := sum(tap.dropped() for tap in taps):
                 raise MachineError(f"{dropped} frames to {self.name} were not captured: this machine is too slow")
-        return Pause(stopped.time, resumed.time, delivered, late.seen, late.sent)
+        return Pause(stopped.time, resumed.time, delivered, late.seen, late.before, late.sent)
 
     @staticmethod
-    def _until_stopped(source: Machine, late: _Late) -> Event:
+    def _until_stopped(source: Machine, late: Late) -> Event:
         deadline = time.monotonic() + COPY_SECONDS
         while True:
             try:
-                return source.qmp.until_named("STOP", QUIET_SECONDS)
+                return source.qmp.until_named("STOP", COUNT_EVERY)
             except TimeoutError:
                 late.look()
             status = source.qmp.ask("query-migrate").get("status")
@@ -175,30 +177,3 @@ class QemuVm:
             raise MachineError(f"{self.name} runs on {server}")
         self._machines.pop(server).stop()
         self.lab.unplug(self.name, server)
-
-
-class _Late:
-    """Frames for a guest that came to its old place after it stopped."""
-
-    def __init__(self, captures: Sequence[Capture], macs: Sequence[bytes], network: Network | None) -> None:
-        self._captures = captures
-        self._macs = macs
-        self._network = network
-        self._early: list[list[Frame]] = [[] for _ in captures]
-        self.seen = 0
-        self.sent = 0
-
-    def look(self) -> None:
-        """Take what was captured; the pause has not begun, as far as is known."""
-        oldest = time.time_ns() - KEEP_NS
-        for kept, capture in zip(self._early, self._captures, strict=True):
-            kept[:] = [frame for frame in (*kept, *capture.read()) if frame.time > oldest]
-
-    def send_on(self, stopped: int) -> None:
-        """Give the network what came since the guest stopped. To groups no frame is sent on: each host repeats those."""
-        for index, (kept, capture, mac) in enumerate(zip(self._early, self._captures, self._macs, strict=True)):
-            frames = [f.data for f in (*kept, *capture.read()) if f.time > stopped and f.data[:6] == mac]
-            kept.clear()
-            self.seen += len(frames)
-            if frames and self._network is not None:
-                self.sent += self._network.send_on(index, frames)

@@ -100,7 +100,7 @@ def test_an_abort_after_the_pause_gives_the_traffic_back(live: world.Product) ->
     assert aborted["state"] == "aborted"
     vm.leave("srv-c1")
     with GuestTraffic(vm, live.peers, RATE) as traffic:
-        outcome = traffic.stop(Pause(0, 0, None, 0, 0))
+        outcome = traffic.stop(Pause(0, 0, None, 0, 0, 0))
     assert [(one.lost, one.doubled) for one in outcome.to_guest] == [(0, 0)] * len(world.PEERS)
     assert [(one.lost, one.doubled) for one in outcome.from_guest] == [(0, 0)] * len(world.PEERS)
     assert orchestrator.call("GET", f"/v1/vms/{vm.name}")["server"] == world.HOME

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mininet_topos.qemu import account, cpio
+from mininet_topos.qemu.capture import Frame
 from mininet_topos.qemu.image import ImageError, module_order
+from mininet_topos.qemu.late import missed
 from mininet_topos.servers import port_settings
 from mininet_topos.switchover import BYTES_A_CALL, FRAMES_A_CALL, Rest, batches
 
@@ -73,6 +75,28 @@ def test_modules_come_after_those_they_need() -> None:
     assert module_order(found, ("virtio_net", "virtio")) == ["failover", "net_failover", "virtio", "virtio_net"]
     with pytest.raises(ImageError, match="no module virtio_pci"):
         module_order(found, ("virtio_pci",))
+
+
+def _frames(*times: int) -> list[Frame]:
+    return [Frame(at * MS, bytes([at % 256])) for at in times]
+
+
+@pytest.mark.parametrize(
+    ("times", "unread", "expected"),
+    [
+        ((), 0, ()),
+        ((900, 996), 0, ()),  # all read before the stop
+        ((996, 1004, 1008), 2, (996, 1004, 1008)),  # one read too late, two in the queue
+        ((992, 996, 1004, 1008), 2, (996, 1004, 1008)),
+        ((992, 996, 1004, 1008), 3, (992, 996, 1004, 1008)),
+        ((996, 1004), 0, (1004,)),  # read after the stop: the guest did not get it
+        ((996, 1004, 1008), 1, (1004, 1008)),
+        ((500, 996, 1004), 2, (1004,)),  # nothing waits that long: the stamps are believed
+        ((996, 1004), 7, (1004,)),
+    ],
+)
+def test_which_frames_the_guest_missed(times: tuple[int, ...], unread: int, expected: tuple[int, ...]) -> None:
+    assert missed(_frames(*times), unread, 1000 * MS) == _frames(*expected)
 
 
 def test_ports_of_vnics() -> None:
