@@ -1,9 +1,9 @@
-"""Process 1 of a hypervisor in namespaces of its own: its directories are put in place, libvirtd is started, and orphans are reaped.
+"""Process 1 of a hypervisor in namespaces of its own: it puts directories in place, starts libvirtd and reaps orphans.
 
     python libvirt_init.py NAME DIRECTORY
 
-Without a process 1 that reaps, libvirt waits for ever while it asks QEMU what it can do. When this process ends, the kernel ends
-all others of its namespace.
+Without a process 1 that reaps, libvirt waits for ever while it asks QEMU what it can do. When this process ends, the kernel
+ends all others of its namespace.
 """
 
 import ctypes
@@ -39,7 +39,8 @@ def main(name: str, directory: str) -> int:
         mount(f"{directory}/{part}", place, _MS_BIND)
     socket.sethostname(name)
     with open(f"{directory}/libvirtd.log", "ab") as log:
-        libvirtd = subprocess.Popen(["libvirtd", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file", "/run/libvirt/libvirtd.pid"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        command = ["libvirtd", "--config", "/etc/libvirt/libvirtd.conf", "--pid-file", "/run/libvirt/libvirtd.pid"]
+        libvirtd = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     signal.signal(signal.SIGTERM, lambda *_: libvirtd.terminate())
     while True:
         try:

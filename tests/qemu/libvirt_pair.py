@@ -1,8 +1,8 @@
 """Real libvirtds on one machine, each a hypervisor of the laboratory, and a guest that they migrate to each other.
 
-Each has its own mount, host name and process namespace, its own host UUID and directories; the network namespace is the laboratory's.
-The guest's interface is of a libvirt network with the same name everywhere, which is the server's bridge: so plain ``virsh migrate
---live`` is enough, as between hypervisors whose bridges have the same name.
+Each has its own mount, host name and process namespace, its own host UUID and directories; the network namespace is the
+laboratory's. The guest's interface is of a libvirt network of one name everywhere, which is the server's bridge: so plain
+``virsh migrate --live`` is enough, as between hypervisors whose bridges have the same name.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class VirshError(RuntimeError):
 
 
 class Libvirtd:
-    """One hypervisor: libvirtd, the hook and, once `serve` is called, vmmob-hypervisor. ``directory``: its path must be short."""
+    """One hypervisor: libvirtd, the hook and, after `serve`, vmmob-hypervisor. ``directory``: its path must be short."""
 
     def __init__(self, lab: Lab, name: str, directory: Path, url: str, hook: dict[str, str] | None = None) -> None:
         self.name = name
