@@ -156,18 +156,26 @@ class Libvirtd:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return int(children[0])
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether vmmob-hypervisor runs."""
+        return self._service is not None
+
     def serve(self, *options: str) -> None:
         """Start vmmob-hypervisor."""
         command = [sys.executable, "-m", "ryu_vmmob.hypervisor.main", "--url", self.url, "--interval", "1", *options]
-        with (self.directory / "service.log").open("ab") as log:
+        log_file = self.directory / "service.log"
+        log_file.touch()
+        size = log_file.stat().st_size
+        with log_file.open("ab") as log:
             self._service = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *self.inside(*command)], env={**self._lab.ovs.env, "no_proxy": "*"},
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        until(lambda: "listening to libvirt" in self.log, lambda: self.log)
+        until(lambda: b"listening to libvirt" in log_file.read_bytes()[size:], lambda: self.log)
 
     def stop_serving(self) -> int:
-        """End vmmob-hypervisor in order; its exit status."""
+        """End vmmob-hypervisor in order; its exit status, 0 when there is none."""
         service, self._service = self._service, None
         if service is None:
             return 0
