@@ -28,6 +28,11 @@ tcpdump      tcpdump
 ping         iputils-ping
 openssl      openssl
 chromium     chromium
+qemu-system-x86_64 qemu-system-x86
+busybox      busybox-static
+cc           gcc
+libvirtd     libvirt-daemon-system
+virsh        libvirt-clients
 '
 
 suits() { "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -49,6 +54,7 @@ missing_packages() {
     echo "$TOOLS" | while read -r tool package; do
         [ -z "$tool" ] || PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || echo "$package"
     done | sort -u
+    [ ! -x /usr/sbin/libvirtd ] || [ -f /usr/lib/python3/dist-packages/libvirt.py ] || echo python3-libvirt
     if [ ! -x $VENV/bin/python ]; then
         chosen=$(choose_python || true)
         if [ -z "$chosen" ]; then
@@ -132,6 +138,22 @@ link_mininet() {
     ln -sfn $source "$place/mininet"
 }
 
+# libvirt's module for Python is compiled: only an interpreter of the same version can load Debian's. Linked as Mininet is.
+link_libvirt() {
+    [ -x $VENV/bin/python ] || return 0
+    place=$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    suffix=$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+    source=/usr/lib/python3/dist-packages
+    if [ -e "$place/libvirt.py" ] || [ ! -f $source/libvirt.py ] || [ ! -f "$source/libvirtmod$suffix" ]; then
+        [ -e "$place/libvirt.py" ] || say "no libvirt-python for this interpreter: tests with real libvirtds are not possible"
+        return 0
+    fi
+    say "linking Debian's libvirt-python into the virtual environment"
+    for file in libvirt.py libvirt_qemu.py "libvirtmod$suffix" "libvirtmod_qemu$suffix"; do
+        ln -sfn "$source/$file" "$place/$file"
+    done
+}
+
 what=${1:-all}
 case $what in
 all | system | venv) ;;
@@ -141,4 +163,5 @@ esac
 if [ "$what" != system ]; then
     virtual_environment
     link_mininet
+    link_libvirt
 fi

@@ -1,4 +1,8 @@
-"""What the host sends to a guest, read at its tap: an AF_PACKET socket with a filter and time stamps of the kernel."""
+"""What the host sends to a guest, read at its tap: an AF_PACKET socket with a filter and time stamps of the kernel.
+
+The tap's own counter of sent packets says how many of them QEMU has read: the kernel counts them when they are read (tun.c),
+not when they are queued. Frames of all kinds are counted here for that, and those for the guest's MAC are copied.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ _PACKET_STATISTICS, _PACKET_AUXDATA, _PACKET_VNET_HDR = 6, 8, 15
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 26, 33, 35
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _PACKET_OUTGOING: Final = 4
+_HEADER_ONLY: Final = 13
+"""Bytes that are taken of a frame for another MAC: fewer than any frame has."""
 _RECEIVE_BYTES: Final = 16 * 2**20
 """Of the socket: what comes while this process does not run. The kernel lets root have it."""
 _LARGEST: Final = 2**16 + 64
@@ -23,16 +29,17 @@ _ANCILLARY: Final = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(20)
 
 
 def outgoing_to(mac: bytes) -> bytes:
-    """A filter program (BPF, `struct sock_filter`): frames that the host sends to this MAC; no other is copied."""
+    """A filter program (BPF, `struct sock_filter`): frames that the host sends to this MAC whole, of others the header."""
     high, low = int.from_bytes(mac[:4]), int.from_bytes(mac[4:])
     program = (
         (0x28, 0, 0, 0xFFFFF004),  # load half word: the packet's type, an extension of Linux
-        (0x15, 0, 5, _PACKET_OUTGOING),
+        (0x15, 0, 6, _PACKET_OUTGOING),
         (0x20, 0, 0, 0),  # load word: the destination's first four bytes
         (0x15, 0, 3, high),
         (0x28, 0, 0, 4),
         (0x15, 0, 1, low),
         (0x06, 0, 0, 0xFFFFFFFF),  # take all of it
+        (0x06, 0, 0, _HEADER_ONLY),
         (0x06, 0, 0, 0),  # take nothing
     )
     return b"".join(struct.pack("=HBBI", *row) for row in program)
@@ -45,6 +52,9 @@ class Capture:
         self.device = device
         self.spoiled = 0
         """Frames that could not be finished (segments of a kind that is not cut)."""
+        self.counted = 0
+        """Frames of all kinds that the host has sent to the guest since this began."""
+        self._offset: int | None = None
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
             self._prepare(bytes.fromhex(mac.replace(":", "")))
@@ -68,18 +78,24 @@ class Capture:
         """For a selector: readable when frames are there, or the device is gone."""
         return self._socket.fileno()
 
-    def read(self, most: int = 256) -> list[tuple[int, bytes]]:
-        """(nanoseconds since the epoch, frame) of what is there, at most so many. Raises OSError when the device is gone."""
-        found: list[tuple[int, bytes]] = []
+    def read(self, most: int = 256) -> list[tuple[int, int, bytes]]:
+        """(its number, nanoseconds since the epoch, frame) of what is there for the MAC, at most so many of all frames.
+
+        Raises OSError when the device is gone.
+        """
+        found: list[tuple[int, int, bytes]] = []
         for _ in range(most):
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(_LARGEST + HEADER_BYTES, _ANCILLARY)
             except BlockingIOError:
                 break
+            self.counted += 1
+            if len(data) <= HEADER_BYTES + _HEADER_ONLY:
+                continue
             time, tag = _told(ancillary)
             try:
                 offload, frame = split(data)
-                found.extend((time, _tagged(row, tag)) for row in finished(offload, frame))
+                found.extend((self.counted, time, _tagged(row, tag)) for row in finished(offload, frame))
             except ValueError:
                 self.spoiled += 1
         return found
@@ -87,11 +103,44 @@ class Capture:
     def missed(self) -> int:
         """Frames that found the socket's buffer full since the last call."""
         _, dropped = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        self.counted += dropped
         return int(dropped)
+
+    def compare(self) -> list[tuple[int, int, bytes]]:
+        """`read` all that is there, and learn how the tap's counter and the numbers here belong together.
+
+        The counter is read first. What comes in between makes the difference larger, as does what is still queued; the smallest
+        difference seen is the right one.
+        """
+        read = taken(self.device)
+        self.missed()
+        found: list[tuple[int, int, bytes]] = []
+        while rows := self.read():
+            found += rows
+        if read is not None:
+            offset = self.counted - read
+            self._offset = offset if self._offset is None else min(self._offset, offset)
+        return found
+
+    def last_read(self) -> int | None:
+        """The number of the last frame that QEMU has read, now; None while that is not known."""
+        read = taken(self.device)
+        return None if read is None or self._offset is None else read + self._offset
 
     def close(self) -> None:
         """End it."""
         self._socket.close()
+
+
+def taken(device: str) -> int | None:
+    """Packets of a tap that its reader has taken, or the tap has dropped; None when there is no such device."""
+    with open("/proc/self/net/dev", encoding="ascii") as file:
+        for line in file:
+            name, colon, rest = line.partition(":")
+            if colon and name.strip() == device:
+                columns = rest.split()
+                return int(columns[9]) + int(columns[11])
+    return None
 
 
 def _told(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:

@@ -25,6 +25,8 @@ LINGER_SECONDS: Final = 60.0
 """How long a tap is read after the pause at most; the controller ends it five seconds after the activation."""
 GATHER_SECONDS: Final = 0.005
 """How long frames are gathered for one request."""
+COMPARE_SECONDS: Final = 0.05
+"""How often, before the pause, it is looked how far the VM has read, at least."""
 DELIVER_SECONDS: Final = 30.0
 """How long it is tried to tell a controller that does not answer of the pause."""
 
@@ -69,6 +71,7 @@ class Departure:
         self._news = threading.Condition(self._lock)
         self._over = False
         self._captures: list[Capture] = []
+        self._interfaces = {tap.device: tap.interface for tap in self.taps}
         self._wake, self._woken = socket.socketpair()
         self._reader = threading.Thread(target=self._read, name=f"taps of {self.vm}", daemon=True)
         self._teller = threading.Thread(target=self._tell, name=f"pause of {self.vm}", daemon=True)
@@ -90,10 +93,14 @@ class Departure:
         with self._news:
             if self._over or self._tail.paused_at is not None:
                 return
-            self._tail.pause(at)
+            read: dict[int, int] = {}
             for capture in self._captures:
+                last = capture.last_read()
+                if last is not None:
+                    read[self._interfaces[capture.device]] = last
                 capture.missed()  # what was missed before the pause is no loss
                 capture.spoiled = 0
+            self._tail.pause(at, read)
             started, self._tell_started = self._tell_started, True
         if not started:
             self._teller.start()
@@ -135,24 +142,29 @@ class Departure:
     # The taps
 
     def _read(self) -> None:
-        interfaces = {tap.device: tap.interface for tap in self.taps}
         with selectors.DefaultSelector() as selector:
             selector.register(self._woken, selectors.EVENT_READ)
             for capture in self._captures:
                 selector.register(capture, selectors.EVENT_READ)
+            look = 0.0
             while not self._over:
-                for key, _ in selector.select():
-                    if isinstance(key.fileobj, Capture):
-                        self._read_tap(selector, key.fileobj, interfaces[key.fileobj.device])
+                ready = {key.fileobj for key, _ in selector.select(COMPARE_SECONDS)}
+                if not self.has_paused and monotonic() >= look:
+                    look = monotonic() + COMPARE_SECONDS
+                    ready.update(self._captures)
+                for capture in [row for row in self._captures if row in ready]:
+                    self._read_tap(selector, capture)
         for capture in self._captures:
             capture.close()
         self._wake.close()
         self._woken.close()
 
-    def _read_tap(self, selector: selectors.BaseSelector, capture: Capture, interface: int) -> None:
+    def _read_tap(self, selector: selectors.BaseSelector, capture: Capture) -> None:
+        interface = self._interfaces[capture.device]
         try:
-            found = capture.read()
-        except OSError:  # the device is gone
+            found = capture.read() if self.has_paused else capture.compare()
+        except OSError as error:
+            LOG.info("%s: tap %s is read no more: %s", self.id, capture.device, error.strerror or error)
             selector.unregister(capture)
             with self._news:
                 self._captures.remove(capture)
@@ -160,8 +172,8 @@ class Departure:
             capture.close()
             return
         with self._news:
-            for time, frame in found:
-                self._tail.add(Arrival(interface, time, frame))
+            for number, time, frame in found:
+                self._tail.add(Arrival(interface, time, frame, number))
             if found and self._tail.paused_at is not None:
                 self._tail.lost += capture.missed() + capture.spoiled
                 capture.spoiled = 0

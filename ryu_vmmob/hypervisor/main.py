@@ -121,3 +121,7 @@ def _serve(settings: ServiceSettings, uri: str, connect: Any, claims: str, ovs_v
 def main() -> None:
     """The entry point."""
     _app()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ until it is known when it stopped, and those that are older than that are forgot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 BEFORE_SECONDS: Final = 2.0
@@ -22,11 +22,12 @@ BATCH_BYTES: Final = 2**21 - 2**16
 
 
 class Arrival(NamedTuple):
-    """A frame as it reached a tap: the VM's interface (its number, from 0) and nanoseconds since the epoch."""
+    """A frame as it reached a tap: the VM's interface (from 0), nanoseconds since the epoch, and its number at this tap."""
 
     interface: int
     time: int
     frame: bytes
+    number: int = 0
 
 
 class Tail:
@@ -38,13 +39,14 @@ class Tail:
         self._limits = (before_bytes, after_bytes)
         self.paused_at: int | None = None
         self.lost = 0
+        self._read: Mapping[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._frames)
 
     def add(self, arrival: Arrival) -> None:
         """A frame that has reached a tap."""
-        if self.paused_at is not None and arrival.time <= self.paused_at:
+        if self.paused_at is not None and self._was_read(arrival, self.paused_at):
             return
         if not SMALLEST <= len(arrival.frame) <= LARGEST:
             self.lost += self.paused_at is not None
@@ -58,10 +60,14 @@ class Tail:
             horizon = arrival.time - int(BEFORE_SECONDS * 1e9)
             self._forget(lambda first: first.time < horizon or self._bytes > self._limits[0])
 
-    def pause(self, at: int) -> None:
-        """The VM stopped at ``at``, nanoseconds since the epoch; what reached its taps until then it has read."""
-        self.paused_at = at
-        kept = [row for row in self._frames if row.time > at]
+    def pause(self, at: int, read: Mapping[int, int] | None = None) -> None:
+        """The VM stopped at ``at``, nanoseconds since the epoch; what reached its taps until then it has read.
+
+        ``read``: for each interface the number of the last frame that it really read, as far as it is known. What was still
+        queued when it stopped has a higher one.
+        """
+        self.paused_at, self._read = at, dict(read or {})
+        kept = [row for row in self._frames if not self._was_read(row, at)]
         self._frames = deque(kept)
         self._bytes = sum(len(row.frame) for row in kept)
 
@@ -85,6 +91,10 @@ class Tail:
             size += len(first.frame) + 8
             self._bytes -= len(first.frame)
         return interface, batch
+
+    def _was_read(self, arrival: Arrival, at: int) -> bool:
+        last = self._read.get(arrival.interface)
+        return arrival.time <= at and (last is None or arrival.number <= last)
 
     def _forget(self, is_old: Callable[[Arrival], bool]) -> None:
         while self._frames and is_old(self._frames[0]):

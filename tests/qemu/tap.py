@@ -32,6 +32,10 @@ class TapDevice:
         for frame in frames:
             self._host.sendall(frame)
 
+    def read(self) -> bytes:
+        """What the guest reads next."""
+        return os.read(self._device, 65536)
+
     def from_guest(self, frame: bytes) -> None:
         """What the guest sends."""
         os.write(self._device, frame)

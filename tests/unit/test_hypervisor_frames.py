@@ -103,6 +103,19 @@ def test_only_what_came_after_the_pause_is_sent_on() -> None:
     assert (tail.take(), tail.lost) == (None, 0)
 
 
+def test_what_was_queued_at_the_pause_was_not_read() -> None:
+    tail = Tail()
+    for number in range(1, 11):
+        tail.add(Arrival(number % 2, number, frame(number), number))
+    tail.pause(9, {0: 4})
+    tail.add(Arrival(0, 8, frame(3), 3))
+    tail.add(Arrival(0, 8, frame(8), 8))
+    found = []
+    while (batch := tail.take()) is not None:
+        found += batch[1]
+    assert found == [frame(n) for n in (6, 8, 10, 8)], "of interface 1 only the time is known"
+
+
 def test_what_is_old_is_forgotten_before_the_pause() -> None:
     tail = Tail(before_bytes=600)
     for number in range(100):
