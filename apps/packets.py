@@ -61,7 +61,7 @@ class Packets:
             tally.drops[switch, "stale"] += 1
             return
         tally.packets[switch, flow.table.label] += 1
-        if flow.table is Table.INGRESS:
+        if flow.table is Table.ADMIT and flow.owner[0] == "vm":
             self._awaited(switch, packet.cookie)
         elif len(packet.frame) > MAX_FRAME:
             tally.drops[switch, "size"] += 1

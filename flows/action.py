@@ -26,6 +26,20 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """Show at most ``max_len`` bytes (1 to 65534) to the controller, unless ``meter`` drops that copy. The frame goes on.
+
+    Open vSwitch's NXAST_CONTROLLER2 (ovs-actions(7), ``controller(max_len=,meter_id=)``).
+    """
+
+    max_len: int
+    meter: int
+
+    def __str__(self) -> str:
+        return f"controller:{self.max_len}(meter:{self.meter})"
+
+
+@dataclass(frozen=True, slots=True)
 class ToGroup:
     """Hand a copy to a group."""
 
@@ -81,7 +95,12 @@ class DecTtl:
         return "dec_ttl"
 
 
-Action = Output | ToGroup | SetField | Move | PushVlan | PopVlan | DecTtl
+Action = Output | Copy | ToGroup | SetField | Move | PushVlan | PopVlan | DecTtl
+
+
+def tells_controller(action: Action) -> bool:
+    """Whether an action shows the packet to the controller."""
+    return isinstance(action, Copy) or (isinstance(action, Output) and action.port == CONTROLLER)
 
 
 def group_name(number: int) -> str:

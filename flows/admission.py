@@ -11,8 +11,8 @@ from typing import Any
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, MAC_MULTICAST_BIT, eui64_link_local, vid
-from ryu_vmmob.flows.flow import CONTROLLER, Action, Flow, Output, PopVlan, match
-from ryu_vmmob.flows.pipeline import Priority, Table
+from ryu_vmmob.flows.flow import Action, Copy, Flow, PopVlan, match
+from ryu_vmmob.flows.pipeline import Meter, Priority, Table
 from ryu_vmmob.model.objects import Interface, Seat
 
 UDP = 17
@@ -24,8 +24,15 @@ COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited or watched: its Ethernet header would do."""
 
 
-def admitted(interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
-    """What one interface may send at one place where it may send; ``came`` is the metadata that its frames have there."""
+def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
+    """What one interface may send at one place where it may send; ``came`` is the metadata that its frames have there.
+
+    While the VM is awaited there, the controller sees what is allowed, and no more (`Meter.AWAITED`): so no frame that
+    admission refuses makes a VM arrive. Where it may not send yet, the controller sees what will be allowed. Where a VM is
+    only watched, it sees what the VM says to everybody, as any announcement is: a VM may be watched for long.
+    """
+    copy: tuple[Action, ...] = (Copy(COPIED, Meter.AWAITED),) if seat.awaited else ()
+    onwards = Table.ANSWER if seat.sends else Table.REFUSE
     for port in server.attach:
         common: dict[str, Any] = {
             "in_port": port.port,
@@ -33,28 +40,25 @@ def admitted(interface: Interface, server: Server, came: tuple[int, int]) -> Ite
             "eth_src": interface.mac,
         }
         for priority, rule, allowed in _rules(interface):
-            yield Flow(Table.ADMIT, priority, match(**common, **rule), (), Table.ANSWER if allowed else Table.REFUSE)
+            if not allowed:
+                yield Flow(Table.ADMIT, priority, match(**common, **rule), (), Table.REFUSE)
+                continue
+            yield Flow(Table.ADMIT, priority, match(**common, **rule), copy, onwards)
+            if seat.watched:
+                to_all = match(**common, **rule, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
+                yield Flow(Table.ADMIT, priority + 1, to_all, (Copy(COPIED, Meter.WATCHED),), onwards)
 
 
-def recognised(
-    interface: Interface, seat: Seat, server: Server, vlan_id: int | None, into: tuple[int, int]
-) -> Iterator[Flow]:
-    """How the switch knows an interface by its source MAC: always on an untagged port, where nothing else tells its segment
-    (R23); on a tagged one while the VM is awaited there, for a copy of its first frames to the controller. Where it is only
-    watched, copied is what it says to everybody, as any announcement is: it may be there for long. ``vlan_id`` is the
-    tag of its frames there, ``into`` the metadata of its CUG.
+def recognised(interface: Interface, server: Server, vlan_id: int | None, into: tuple[int, int]) -> Iterator[Flow]:
+    """How the switch knows an interface on an untagged port: by its source MAC, because nothing else tells its segment (R23).
+
+    ``vlan_id`` is its guest's own tag, ``into`` the metadata of its CUG.
     """
     pop: tuple[Action, ...] = () if vlan_id is None else (PopVlan(),)
-    copy: tuple[Action, ...] = (Output(CONTROLLER, COPIED),)
-    for port in server.attach:
+    for port in server.attach if not server.tagged else ():
         tag = 0 if vlan_id is None else vid(vlan_id)
-        fields: dict[str, Any] = {"in_port": port.port, "vlan_vid": tag, "eth_src": interface.mac}
-        if seat.awaited or not server.tagged:
-            priority = Priority.SPECIAL if server.tagged else Priority.NORMAL
-            yield Flow(Table.INGRESS, priority, match(**fields), (*(copy if seat.awaited else ()), *pop), Table.ADMIT, into)
-        if seat.watched:
-            to_all = match(**fields, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
-            yield Flow(Table.INGRESS, Priority.EXCEPTION, to_all, (*copy, *pop), Table.ADMIT, into)
+        fields = match(in_port=port.port, vlan_vid=tag, eth_src=interface.mac)
+        yield Flow(Table.INGRESS, Priority.NORMAL, fields, pop, Table.ADMIT, into)
 
 
 _Rule = tuple[Priority, dict[str, Any], bool]

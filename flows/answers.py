@@ -1,13 +1,18 @@
 """ARP and neighbour solicitations for members answered by the edge the asker hangs on.
 
 Only multicast requests are answered: a unicast probe of a known neighbour asks whether it is alive, and that only it can say.
+And none is answered out of the port and the wire behind which the member itself is: an answer bears the member's MAC as its
+source, and a server's switch that learns from it would look for the member at the wrong end of its cable.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from ryu_vmmob.flows.fields import ETH_ARP, MAC_BROADCAST, eui64_link_local
+from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST, eui64_link_local
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
 from ryu_vmmob.flows.reply import HAIRPINNED, advertisement, arp_reply
@@ -22,9 +27,35 @@ def answers(cug: Cug, interface: Interface) -> Iterator[Flow]:
     for ip in interface.ips:
         if ip.version == 4:
             yield arp_reply({**where, "eth_dst": MAC_BROADCAST}, interface.mac, int(ip), HAIRPINNED)
-    v6 = {int(ip) for ip in interface.ips if ip.version == 6}
-    for target in sorted(v6 | {eui64_link_local(interface.mac)}) if v6 else ():
+    for target in solicited(interface):
         yield from advertisement(where, ND_MULTICAST, interface.mac, target, HAIRPINNED)
+
+
+def unanswered(cug: Cug, interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
+    """Requests for an interface from the very port and wire behind which it is: they go on to everybody else.
+
+    The member has heard the request inside its server, and answers itself. It goes on, because the VM may be at its other place
+    at this moment, and hears it there. ``came`` is the metadata of frames of that wire. The plain dialect has the same flows:
+    they are above those that hand requests to the controller, which so is not asked.
+    """
+    for port in server.attach:
+        for ip in interface.ips:
+            if ip.version == 4:
+                asks: dict[str, Any] = {"eth_dst": MAC_BROADCAST, "eth_type": ETH_ARP, "arp_op": 1, "arp_tpa": int(ip)}
+                yield _onwards(port.port, came, asks)
+        for target in solicited(interface):
+            icmp = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+            yield _onwards(port.port, came, {"eth_dst": ND_MULTICAST, **icmp, "ipv6_nd_target": target})
+
+
+def _onwards(port: int, came: tuple[int, int], asks: dict[str, Any]) -> Flow:
+    return Flow(Table.ANSWER, Priority.BEHIND, match(in_port=port, metadata=came, **asks), goto=Table.POLICY_OUT)
+
+
+def solicited(interface: Interface) -> list[int]:
+    """IPv6 addresses for which solicitations are answered, the link-local one that is made of the MAC included."""
+    v6 = {int(ip) for ip in interface.ips if ip.version == 6}
+    return sorted(v6 | {eui64_link_local(interface.mac)}) if v6 else []
 
 
 def own_announcements(cug: Cug, interface: Interface) -> Iterator[Flow]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ryu_vmmob.flows.action import Action, DecTtl, Move, Output, PopVlan, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.action import Action, Copy, DecTtl, Move, Output, PopVlan, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.fields import FIELDS
 
 Match = tuple[tuple[str, int, "int | None"], ...]
@@ -16,6 +16,11 @@ Match = tuple[tuple[str, int, "int | None"], ...]
 
 _BY_HEADER: Final = {field.header(masked): (field, masked) for field in FIELDS.values() for masked in (False, True)}
 _BY_NXM: Final = {field.nxm: field.name for field in FIELDS.values() if field.nxm}
+
+
+_COPY: Final = b"\x00\x00\x23\x20\x00\x25" + bytes(6)
+_COPY_PROPERTIES: Final = b"\x00\x00\x00\x08" + bytes(2) + b"\x00\x05\x00\x08"
+"""NXAST_CONTROLLER2 with a length and a meter, and nothing else: what stands around both."""
 
 
 class Unknown(ValueError):
@@ -119,6 +124,8 @@ def _action(kind: int, body: bytes) -> Action:
             source, target = (_BY_NXM.get(int.from_bytes(body[at : at + 4], "big")) for at in (12, 16))
             if source is not None and target is not None and body[6:12] == _whole(source):
                 return Move(source, target)
+        case 0xFFFF, 28 if body[:12] == _COPY and body[12:16] + body[18:20] + body[20:24] == _COPY_PROPERTIES:
+            return Copy(int.from_bytes(body[16:18], "big"), int.from_bytes(body[24:28], "big"))
     raise Unknown(f"action of type {kind}: {body.hex()}")
 
 

@@ -200,15 +200,18 @@ def _others(pairs: Pairs, owners: Mapping[int, int]) -> set[int]:
 
 def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group]) -> None:
     """Groups by content; those that others chain to come first when added and last when taken away."""
-    delta.groups = _referred_first(group for number, group in after.items() if number not in before)
-    delta.groups_changed = _referred_first(
+    delta.groups = referred_first(group for number, group in after.items() if number not in before)
+    delta.groups_changed = referred_first(
         group for number, group in after.items() if number in before and before[number] != group.body
     )
     delta.groups_gone = sorted(number for number in before if number not in after)
 
 
-def _referred_first(groups: Iterable[Group]) -> list[Group]:
-    """The groups in an order in which each comes after those of them that it chains to."""
+def referred_first(groups: Iterable[Group]) -> list[Group]:
+    """The groups in an order in which each comes after those of them that it chains to.
+
+    Sent in this order, a group that has changed already leads to none that has not; so no circle can come about meanwhile.
+    """
     rows = {group.id: group for group in groups}
     done: dict[int, Group] = {}
 

@@ -2,6 +2,7 @@
 
 - A reply made by field moves becomes a copy to the controller, which answers in the switch's place.
 - A match on the TTL is left out: such a switch hands over a packet whose TTL it may not count down (OFPR_INVALID_TTL).
+- A copy to the controller that a meter limits is one without a limit.
 - Nothing stands in for TCP flags: `lacking` names them.
 """
 
@@ -13,7 +14,7 @@ from typing import Final
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.base import WHOLE
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Move, Output, SetField
+from ryu_vmmob.flows.flow import CONTROLLER, Copy, Flow, Move, Output, SetField
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.segment import Entry
 
@@ -29,6 +30,10 @@ def spoken(dialect: Dialect, entries: Iterable[Entry]) -> Iterator[Entry]:
             continue
         elif any(_is_extension(action) for action in entry.actions):
             yield Flow(entry.table, entry.priority, entry.match, (Output(CONTROLLER, WHOLE),))
+        elif any(isinstance(action, Copy) for action in entry.actions):
+            # Such a switch has no meter for a copy alone: the controller's own limits stand for it (`apps.intake`).
+            actions = tuple(Output(CONTROLLER, row.max_len) if isinstance(row, Copy) else row for row in entry.actions)
+            yield Flow(entry.table, entry.priority, entry.match, actions, entry.goto, entry.metadata)
         elif entry.meter is not None:
             # Meters are optional, and the controller limits what it answers as well.
             yield Flow(entry.table, entry.priority, entry.match, entry.actions, entry.goto, entry.metadata)

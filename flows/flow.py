@@ -18,6 +18,7 @@ from ryu_vmmob.flows.action import (
     CONTROLLER,
     IN_PORT,
     Action,
+    Copy,
     DecTtl,
     Move,
     Output,
@@ -26,14 +27,16 @@ from ryu_vmmob.flows.action import (
     SetField,
     ToGroup,
     group_name,
+    tells_controller,
 )
 from ryu_vmmob.flows.decode import Match
 from ryu_vmmob.flows.fields import FIELDS, show
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table
 
 __all__ = [
-    "CONTROLLER", "IN_PORT", "Action", "Bucket", "DecTtl", "Flow", "Group", "GroupType", "Match", "Move", "Output", "PopVlan",
-    "PushVlan", "SetField", "ToGroup", "group_name", "match", "show_match",
+    "CONTROLLER", "IN_PORT", "Action", "Bucket", "Copy", "DecTtl", "Flow", "Group", "GroupType", "Match", "Move", "Output",
+    "PopVlan", "PushVlan", "SetField", "ToGroup", "encode_actions", "group_name", "match", "show_match",
+    "tells_controller",
 ]  # fmt: skip
 
 

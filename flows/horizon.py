@@ -3,15 +3,15 @@
 All of them hang on the same port, so the switch's own rule (never out of the port it came in by) cannot tell them apart, and
 OpenFlow has no action that asks who has sent. So each sender has a group of its own, ``OTHERS``. A list of all others in each
 would make every vNIC that comes cost a message for each that is there. Instead they share the nodes of a binary tree over the
-12 bits of the VLAN-ID, of which only those exist that part two vNICs:
+12 bits of the VLAN-ID, of which only those exist that part two vNICs of the CUG:
 
 - ``BELOW`` a node: everybody in its two halves;
 - ``BESIDE`` a node: everybody outside it, that is the other half of its parent, and what is beside the parent;
 - ``OTHERS`` of a vNIC: the same for a leaf.
 
-So one that comes or goes costs a handful of messages, however many there are. A node is numbered by its place in the tree, so
-groups never refer to each other in a circle, whichever of them have been changed already. A switch of plain OpenFlow 1.3, which
-may not follow groups that deep, gets lists.
+So one that comes or goes costs a handful of messages, however many there are. A node is numbered by the least VLAN-ID of its
+upper half: each VLAN-ID is that of one node at most, and on the cable it belongs to one CUG, so no two trees meet. A switch of
+plain OpenFlow 1.3, which may not follow groups that deep, gets lists.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from typing import NamedTuple
 from ryu_vmmob.flows.flow import IN_PORT, Bucket, Group, GroupType, ToGroup
 from ryu_vmmob.flows.pipeline import VNIC_BITS, GroupKind, vnic_group_id
 from ryu_vmmob.flows.ports import out
-
-_ROOT = 1
 
 
 class Cable(NamedTuple):
@@ -43,12 +41,12 @@ def lists(cable: Cable, tags: Sequence[int]) -> Iterator[Group]:
 
 def tree(cable: Cable, tags: Sequence[int]) -> Iterator[Group]:
     """``OTHERS`` of each of ``tags`` (ascending, at least two), and the nodes that they share."""
-    yield from _part(cable, tags, (), VNIC_BITS - 1, _ROOT)
+    yield from _part(cable, tags, (), VNIC_BITS - 1)
 
 
 def everybody(cable: Cable, tags: Sequence[int]) -> Bucket:
     """A bucket for all of ``tags`` (ascending, not empty) by the groups of `tree`."""
-    return _below(cable, tags, VNIC_BITS - 1, _ROOT)
+    return _below(cable, tags, VNIC_BITS - 1)
 
 
 def others_id(cable: Cable, tag: int) -> int:
@@ -56,39 +54,36 @@ def others_id(cable: Cable, tag: int) -> int:
     return vnic_group_id(GroupKind.OTHERS, cable.port, tag)
 
 
-def _part(cable: Cable, tags: Sequence[int], beside: tuple[Bucket, ...], bit: int, node: int) -> Iterator[Group]:
+def _part(cable: Cable, tags: Sequence[int], beside: tuple[Bucket, ...], bit: int) -> Iterator[Group]:
     """The groups of a subtree with ``tags``; ``beside`` are outside of it. ``bit``: the highest in which tags may differ."""
     if len(tags) == 1:
         yield _all(cable, others_id(cable, tags[0]), beside)
         return
-    bit, node, middle = _fork(tags, bit, node)
-    low, high = tags[:middle], tags[middle:]
-    into = (2 * node, 2 * node + 1)
-    halves = _below(cable, low, bit - 1, into[0]), _below(cable, high, bit - 1, into[1])
+    bit, middle = _fork(tags, bit)
+    low, high, node = tags[:middle], tags[middle:], tags[middle]
+    halves = _below(cable, low, bit - 1), _below(cable, high, bit - 1)
     yield _all(cable, vnic_group_id(GroupKind.BELOW, cable.port, node), halves)
     outside: tuple[Bucket, ...] = ()
     if beside:
         number = vnic_group_id(GroupKind.BESIDE, cable.port, node)
         yield _all(cable, number, beside)
         outside = (Bucket((ToGroup(number),)),)
-    yield from _part(cable, low, (halves[1], *outside), bit - 1, into[0])
-    yield from _part(cable, high, (halves[0], *outside), bit - 1, into[1])
+    yield from _part(cable, low, (halves[1], *outside), bit - 1)
+    yield from _part(cable, high, (halves[0], *outside), bit - 1)
 
 
-def _below(cable: Cable, tags: Sequence[int], bit: int, node: int) -> Bucket:
+def _below(cable: Cable, tags: Sequence[int], bit: int) -> Bucket:
     if len(tags) == 1:
         return back(tags[0])
-    _, node, _ = _fork(tags, bit, node)
-    return Bucket((ToGroup(vnic_group_id(GroupKind.BELOW, cable.port, node)),))
+    _, middle = _fork(tags, bit)
+    return Bucket((ToGroup(vnic_group_id(GroupKind.BELOW, cable.port, tags[middle])),))
 
 
-def _fork(tags: Sequence[int], bit: int, node: int) -> tuple[int, int, int]:
-    """Where ascending ``tags`` part: the bit, the node's number in a full tree, and where the upper half begins."""
-    while True:
-        if not tags[0] >> bit & 1 and tags[-1] >> bit & 1:
-            return bit, node, bisect_left(tags, (tags[-1] >> bit) << bit)
-        node = 2 * node + (tags[0] >> bit & 1)
+def _fork(tags: Sequence[int], bit: int) -> tuple[int, int]:
+    """Where ascending ``tags`` part: the highest bit in which they differ, and the place of the first of the upper half."""
+    while tags[0] >> bit == tags[-1] >> bit:
         bit -= 1
+    return bit, bisect_left(tags, (tags[-1] >> bit) << bit)
 
 
 @lru_cache(maxsize=1 << 13)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.admission import admitted, recognised
-from ryu_vmmob.flows.answers import answers, own_announcements
+from ryu_vmmob.flows.answers import answers, own_announcements, unanswered
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Match, ToGroup, match
 from ryu_vmmob.flows.passing import Passing, passing
 from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, WIRE, Priority, Table, metadata
@@ -53,9 +53,10 @@ def interface_flows(
         if seat.sends or seat.awaited:
             own = metadata(cug=into(state, cug), wire=WIRE.of(tag or 0))
             goes = own if server.per_interface else into_from(state, cug, local, server.name, tag)
-            yield from recognised(interface, seat, server, tag, goes)
-        if seat.sends:
-            yield from admitted(interface, server, came)
+            yield from recognised(interface, server, tag, goes)
+            yield from admitted(interface, seat, server, came)
+        if seat.receives and local.edge:
+            yield from unanswered(cug, interface, server, came)
     if any(seat.sends for seat, _ in here):
         yield from own_announcements(cug, interface)
     if local.edge:

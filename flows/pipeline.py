@@ -105,12 +105,15 @@ TABLES: Final = tuple(Table)
 
 
 class Priority(IntEnum):
-    """The ladder of priorities. To ROUTE a prefix length is added, to POLICY what `policy_priority` says, to others nothing."""
+    """The ladder of priorities. To ROUTE a prefix length is added, to POLICY what `policy_priority` says, to others nothing but
+    1 for a watched interface's flow in ADMIT (`admission.admitted`).
+    """
 
     MISS = 0
     FALLBACK = 100
     ROUTE = 500
     NORMAL = 1000
+    BEHIND = 1500
     SPECIAL = 2000
     EXCEPTION = 3000
     POLICY = 10000
@@ -201,9 +204,11 @@ class Meter(IntEnum):
 
     ANSWERS = 1  # packets that somebody wants an answer to
     REFUSALS = 2  # frames refused at a server's port
+    AWAITED = 3  # copies of what awaited VMs say: the first says that one has arrived
+    WATCHED = 4  # copies of what watched VMs say to everybody
 
 
-METER_RATES: Final = {Meter.ANSWERS: 200, Meter.REFUSALS: 20}
+METER_RATES: Final = {Meter.ANSWERS: 200, Meter.REFUSALS: 20, Meter.AWAITED: 50, Meter.WATCHED: 10}
 
 
 class GroupKind(IntEnum):
@@ -214,7 +219,7 @@ class GroupKind(IntEnum):
     TRUNK = 3  # index: key of the neighbour, where several parallel links lead to it
     LAG = 4  # index: ordinal of the LAG on this switch
     CABLE = 5  # index: ordinal of the server on this switch
-    BELOW = 6  # port; index: place in the tree of VLAN-IDs (`horizon`)
+    BELOW = 6  # port; index: the VLAN-ID that numbers a node (`horizon`)
     BESIDE = 7  # port; index: the same
     OTHERS = 8  # port; index: VLAN-ID
 

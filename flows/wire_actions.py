@@ -1,4 +1,6 @@
-"""Wire form of actions (OpenFlow 1.3.5, 7.2.4; NXAST_REG_MOVE as Open vSwitch documents it in ovs-actions(7))."""
+"""Wire form of actions (OpenFlow 1.3.5, 7.2.4; NXAST_REG_MOVE and NXAST_CONTROLLER2 as Open vSwitch
+documents them in ovs-actions(7)).
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,18 @@ if TYPE_CHECKING:
 
 _NICIRA: Final = 0x00002320
 _REG_MOVE: Final = 6
+_CONTROLLER2: Final = 37
+_MAX_LEN, _METER_ID = 0, 5
+"""Properties of NXAST_CONTROLLER2 (NXAC2PT_*). The length of each counts its padding, as Open vSwitch writes it."""
 
 
 def _output(action: flow.Output) -> bytes:
     return struct.pack("!HHIH6x", 0, 16, action.port, action.max_len)
+
+
+def _copy(action: flow.Copy) -> bytes:
+    head = struct.pack("!HHIH6x", 0xFFFF, 32, _NICIRA, _CONTROLLER2)
+    return head + struct.pack("!HHH2xHHI", _MAX_LEN, 8, action.max_len, _METER_ID, 8, action.meter)
 
 
 def _group(action: flow.ToGroup) -> bytes:
@@ -66,6 +76,7 @@ def _move(action: flow.Move) -> bytes:
 
 _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {
     "Output": _output,
+    "Copy": _copy,
     "ToGroup": _group,
     "PushVlan": _push_vlan,
     "PopVlan": _pop_vlan,

@@ -186,8 +186,8 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     GroupKind.CABLE: (
         "ordinal of the server on its switch", "ALL", "a broadcast from elsewhere, to each vNIC on a server's cable"
     ),
-    GroupKind.BELOW: ("place in the tree of VLAN-IDs", "ALL", "the vNICs below a node of the tree, on the port's cable"),
-    GroupKind.BESIDE: ("place in the tree of VLAN-IDs", "ALL", "the vNICs of the segment that are not below the node"),
+    GroupKind.BELOW: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below a node of the tree, on the port's cable"),
+    GroupKind.BESIDE: ("VLAN-ID of a node of their tree", "ALL", "the vNICs of the segment that are not below the node"),
     GroupKind.OTHERS: ("VLAN-ID", "ALL", "the vNICs of the segment but the one with this VLAN-ID"),
 }
 

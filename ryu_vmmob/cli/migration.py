@@ -16,7 +16,9 @@ from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="migration", help="Migrations.", no_args_is_help=True)
 Mode = Annotated[str | None, typer.Option(help="hot (default) or cold.")]
-Delivery = Annotated[str | None, typer.Option(help="early or on_activation; default: early when hot, on_activation when cold.")]
+Delivery = Annotated[
+    str | None, typer.Option(help="at_pause (default), early or on_activation: when the new place gets the VM's traffic.")
+]
 ActivateOn = Annotated[str | None, typer.Option(help="announcement (default) or request.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds until it must be activated; 300 by default.")]
 
@@ -70,6 +72,13 @@ def start(
     """Begin to prepare the move of a VM to a server."""
     body = _body(vm, server, mode, delivery, activate_on, commit, timeout)
     ask.answer(ask.client.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None), _show)
+
+
+@_app.command()
+@asking()
+def deliver(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
+    """Say that the VM has paused at its source: its traffic goes to the target from now on."""
+    _step(ask, id_, "deliver", None, wait)
 
 
 @_app.command()

@@ -15,7 +15,12 @@ class UnreachableError(ClientError):
 
 
 class RefusedError(ClientError):
-    """The controller says no: ``status`` is HTTP's, ``problem`` the error document (RFC 9457), empty when there is none."""
+    """The controller says no: ``status`` is HTTP's, ``problem`` the error document (RFC 9457), empty when there is none.
+
+    ``retry_after``: seconds after which the controller says that it will do (RFC 9110, 10.2.3), None when it says nothing.
+    """
+
+    retry_after: float | None = None
 
     def __init__(self, status: int, text: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(text)

@@ -83,9 +83,11 @@ class Connection:
         """Create or replace; with ``revision`` only an object that is at that revision (412 otherwise)."""
         return self.ask("PUT", path, body, query, revision=revision)
 
-    def post(self, path: str, body: object = None, *, again: bool = False, **query: object) -> Any:
-        """Start or do something; ``again``: doing it twice comes to the same."""
-        return self.ask("POST", path, body, query, again=again)
+    def post(
+        self, path: str, body: object = None, *, again: bool = False, packed: bool = False, **query: object
+    ) -> Any:
+        """Start or do something; ``again``: doing it twice comes to the same; ``packed``: the body goes as MessagePack."""
+        return self.ask("POST", path, body, query, again=again, packed=packed)
 
     def delete(self, path: str, *, revision: int | None = None, **query: object) -> Any:
         """Delete; None when there is nothing to say about it."""
@@ -101,18 +103,19 @@ class Connection:
         revision: int | None = None,
         again: bool | None = None,
         also: tuple[int, ...] = (),
+        packed: bool = False,
     ) -> Any:
         """One request; query parameters that are None are left out. Redirections are not followed: the token is for here.
 
         ``again``: whether it may be sent twice; by default what the method says. ``also``: statuses of 300 and above that are
-        an answer as good as others.
+        an answer as good as others. ``packed``: the body goes as MessagePack whatever the format, because it holds bytes.
         """
         if again is None:
             again = method in _IDEMPOTENT and revision is None
         seconds = FIRST_PAUSE
         for left in range(self._retries if again else 0, -1, -1):
             try:
-                answer = self._send(method, path, body, query, revision)
+                answer = self._send(method, path, body, query, revision, "msgpack" if packed else self._format)
             except UnreachableError as error:
                 if not left or isinstance(error, _LateError):
                     raise
@@ -124,14 +127,20 @@ class Connection:
         raise AssertionError("the last attempt ends here")
 
     def _send(
-        self, method: str, path: str, body: object, query: Mapping[str, object] | None, revision: int | None
+        self,
+        method: str,
+        path: str,
+        body: object,
+        query: Mapping[str, object] | None,
+        revision: int | None,
+        form: Format,
     ) -> requests.Response:
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
         headers = {} if revision is None else {"If-Match": f'"{revision}"'}
         data: bytes | None = None
         if body is not None:
-            data = msgpack.packb(body) if self._format == "msgpack" else json.dumps(body).encode()
-            headers["Content-Type"] = _TYPES[self._format]
+            data = msgpack.packb(body) if form == "msgpack" else json.dumps(body).encode()
+            headers["Content-Type"] = _TYPES[form]
         try:
             return self._session.request(
                 method,
@@ -156,7 +165,9 @@ class Connection:
 
     def _read(self, answer: requests.Response, also: tuple[int, ...]) -> Any:
         if answer.status_code >= 300 and answer.status_code not in also:
-            raise refused(answer.status_code, answer.reason, document(answer.content))
+            error = refused(answer.status_code, answer.reason, document(answer.content))
+            error.retry_after = _seconds(answer.headers.get("Retry-After"))
+            raise error
         if not answer.content:
             return None
         if answer.headers.get("Content-Type", "").partition(";")[0] == _TYPES["msgpack"]:
@@ -172,6 +183,11 @@ class Connection:
 
 class _LateError(UnreachableError):
     """The request was sent and the answer is late: sending it again would only take as long again."""
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds; the form with a date is not ours."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
 
 
 def _of_tls(error: BaseException) -> str:

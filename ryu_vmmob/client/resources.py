@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +73,20 @@ class Migrations(_Part):
         """
         body = {"vm": vm, "to": to} | {name: value for name, value in options.items() if value is not None}
         return self._ask.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None)
+
+    def deliver(self, id: str, *, wait: float | None = None) -> Any:
+        """The VM has paused at its source: what is for it goes to the target from now on."""
+        return self._ask.post(path("migrations", id, "deliver"), again=True, wait=wait)
+
+    def frames(self, id: str, interface: int, frames: Sequence[bytes]) -> int:
+        """Ethernet frames that reached interface ``interface`` (from 0) at the source after `deliver`: sent on to the target.
+
+        At most 1000 frames of 14 to 9216 bytes each, 2 MiB in all, in the order in which they came. Returns how many were sent.
+        Never sent twice: they would be doubled. RefusedError 409: not between `deliver` and five seconds after the activation;
+        429: too many, ``retry_after`` says for how long.
+        """
+        body = {"interface": interface, "frames": list(frames)}
+        return int(self._ask.post(path("migrations", id, "frames"), body, packed=True)["sent"])
 
     def activate(self, id: str, *, wait: float | None = None) -> Any:
         """The VM runs at its target now."""

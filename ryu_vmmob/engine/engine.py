@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
 from ryu_vmmob.engine.batches import give_turns
+from ryu_vmmob.engine.conflicts import Conflicts
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
@@ -33,7 +34,7 @@ from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
+from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
@@ -110,6 +111,7 @@ class Engine:
         self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
         """Called when another fabric has been adopted, before anything is handed out on it."""
         self.arrivals = Arrivals(self)
+        self.conflicts = Conflicts(self)
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
         self.alone: AbstractContextManager[object] = nullcontext()
@@ -372,12 +374,12 @@ class Engine:
     def frame_seen(self, switch: str, cookie: int) -> None:
         """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
 
-        Only of flows by which an interface comes in, and that ask for a copy: whatever else a switch sends is no news of a VM.
+        Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
         """
         flow = self.flow_met(switch, cookie)
-        if flow is None or flow.table is not Table.INGRESS or flow.owner[0] != "vm":
+        if flow is None or flow.table is not Table.ADMIT or flow.owner[0] != "vm":
             return
-        if not any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions):
+        if not any(map(tells_controller, flow.actions)):
             return
         fields = {name: value for name, value, _ in flow.match}
         port = PortRef(switch, fields["in_port"])
@@ -407,8 +409,10 @@ class Engine:
 
     def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
         """A switch shows a frame that it refused at a server's port."""
-        now = self._clock()
-        event = self.refusals.seen(self.state, PortRef(switch, in_port), metadata, frame, now)
+        now, port = self._clock(), PortRef(switch, in_port)
+        if self.conflicts.seen(port, metadata, frame, now):
+            return
+        event = self.refusals.seen(self.state, port, metadata, frame, now)
         if event is not None and event.kind == "refused.move":
             event = self.arrivals.seen(event, metadata, frame, now)
         if event is not None:

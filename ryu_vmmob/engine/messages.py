@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.delta import SHARED, Delta
+from ryu_vmmob.flows.delta import SHARED, Delta, referred_first
 from ryu_vmmob.flows.flow import Flow, Group, group_name
 
 _POLICY_TABLES = frozenset(table.id for table in SHARED)
@@ -27,10 +27,10 @@ class Message(NamedTuple):
 
 def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
     """What must stand before anything is taken away."""
-    for group in delta.groups:
-        yield Message(wire.group_add(group, next_xid()), group)
-    for group in delta.groups_changed:
-        yield Message(wire.group_modify(group, next_xid()), group)
+    changed = {group.id for group in delta.groups_changed}
+    for group in referred_first((*delta.groups, *delta.groups_changed)):
+        send = wire.group_modify if group.id in changed else wire.group_add
+        yield Message(send(group, next_xid()), group)
     # Where a switch has no bundles: policies stand before the way to where they hold is open.
     policies = [flow for flow in delta.flows if flow.table.id in _POLICY_TABLES]
     others = (flow for flow in delta.flows if flow.table.id not in _POLICY_TABLES) if policies else delta.flows

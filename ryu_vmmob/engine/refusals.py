@@ -80,6 +80,14 @@ class Refusals:
         return self._untold.pop(offender, 0)
 
 
+def speaker(state: State, port: PortRef, metadata: int, frame: Frame) -> str | None:
+    """The VM that a refused frame is of, by MAC and CUG; None: of no VM, or it claims an address that is not the VM's."""
+    server = state.fabric.server_at.get(port)
+    cug = _cug_of(state, server, metadata, frame) if server is not None else None
+    vm = state.vms.get(state.macs.get((cug, frame.src), "")) if cug is not None else None
+    return vm.name if vm is not None and truthful(state, vm, frame) else None
+
+
 def _judged(state: State, vm: Vm, server: Server, frame: Frame, data: dict[str, Any]) -> Event | None:
     """What a refused frame with a VM's MAC is."""
     migration = state.migration_of(vm)

@@ -104,7 +104,7 @@ class ServerDoc(_Shape):
         description="a port, or a list of ports that form one LAG",
     )
     tagging: Literal["per_interface", "per_cug", "untagged", "tagged"] = Field(
-        "per_cug",
+        "per_interface",
         description="`per_interface`: a trivial L2 domain in which each vNIC has a VLAN-ID of its own; `per_cug` (or `tagged`,"
         " its older name): VLAN-IDs of the switch's domain, one for each user group; `untagged`: a trivial domain without any",
     )

@@ -99,14 +99,14 @@ def decide(state: State, source: Party, target: Party, traffic: Traffic) -> Deci
         return Decision(False, None)
     if traffic.protocol == ICMPV6 and traffic.icmp_type in ND_TYPES:
         return Decision(True, None)
-    found = [policy for policy in _candidates(state, source, target) if matches(policy, source, target, traffic)]
+    found = [policy for policy in candidates(state, source, target) if matches(policy, source, target, traffic)]
     if not found:
         return Decision(inside, None)
     first = min(found, key=lambda policy: (-policy.priority, policy.allow, policy.name))
     return Decision(first.allow, first.name)
 
 
-def _candidates(state: State, source: Party, target: Party) -> list[Policy]:
+def candidates(state: State, source: Party, target: Party) -> list[Policy]:
     """Every policy that can match, each once: one end at least is a party's CUG or VM, or no end names any."""
     keys = [("any", "")]
     for party in (source, target):
@@ -119,14 +119,14 @@ def matches(policy: Policy, source: Party, target: Party, traffic: Traffic) -> b
     """Whether a policy matches a packet between parties of one scope, as what it is about or as a reply to that."""
     if not _is_protocol(policy.protocol, source.address, traffic.protocol):
         return False
-    if _is(policy.source, source) and _is(policy.target, target) and _is_port(policy, traffic, traffic.target_port):
+    if is_end(policy.source, source) and is_end(policy.target, target) and _is_port(policy, traffic, traffic.target_port):
         return True
     return (
         policy.replies
         and traffic.protocol == TCP
         and bool(traffic.tcp_flags & (TCP_ACK | TCP_RST))
-        and _is(policy.source, target)
-        and _is(policy.target, source)
+        and is_end(policy.source, target)
+        and is_end(policy.target, source)
         and _is_port(policy, traffic, traffic.source_port)
     )
 
@@ -137,7 +137,8 @@ def _is_protocol(wanted: Protocol | None, address: Address, protocol: int) -> bo
     return wanted is None or wanted == protocol
 
 
-def _is(selector: Selector, party: Party) -> bool:
+def is_end(selector: Selector, party: Party) -> bool:
+    """Whether an end of a policy stands for a party."""
     if selector.kind == "cug":
         return party.cug == selector.value
     if selector.kind == "vm":

@@ -15,6 +15,7 @@ from immutables import Map
 from ryu_vmmob.model.allocation import allocate, free_segment_key
 from ryu_vmmob.model.cables import number, refuse_other_tag
 from ryu_vmmob.model.guests import refuse_wires
+from ryu_vmmob.model.local_switching import refuse_separated
 from ryu_vmmob.model.news import Event as Event
 from ryu_vmmob.model.news import freed_news, objects_news, presence_news, vnic_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
@@ -293,6 +294,7 @@ class Draft:
             vm = self.state.vms.get(name)
             if vm is not None and any(seat.server == server for seat in self.state.seats_of(vm)):
                 refuse_other_tag(self.state, vm, server)
+        refuse_separated(self.before, self.state, sorted(self._entered), sorted(self.policies), sorted(self.cugs))
 
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""

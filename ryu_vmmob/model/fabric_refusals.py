@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from ryu_vmmob.fabric.difference import Difference
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
+from ryu_vmmob.model.local_switching import meetings
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
@@ -38,7 +40,7 @@ class Step:
 def refusals(step: Step) -> list[Fault]:
     """Every reason why the new fabric cannot take the old one's place; empty when it can."""
     found: list[Fault] = []
-    for rule in (_top, _switches, _servers, _cables, _externals, _domains, _links):
+    for rule in (_top, _switches, _servers, _cables, _local_switching, _externals, _domains, _links):
         found.extend(rule(step))
     return found
 
@@ -101,6 +103,16 @@ def _servers(step: Step) -> Iterator[Fault]:
                 continue
             said = f"{' and '.join(keys)} of server {name!r} cannot change: {_vms(state, name)} there"
             yield Fault(f"servers.{name}.{keys[0]}", said)
+
+
+def _local_switching(step: Step) -> Iterator[Fault]:
+    """Trust in a server's own switch may not go while a policy leans on it (R45, R46)."""
+    for name in step.difference.altered("servers", "local_switching"):
+        if step.after.fabric.servers[name].trusts_local_switching:
+            continue
+        for meeting in islice(meetings(step.after, name), 1):
+            said = f"R45: local_switching of server {name!r} must stay trusted: {meeting}"
+            yield Fault(f"servers.{name}.local_switching", said)
 
 
 def _cables(step: Step) -> Iterator[Fault]:

@@ -193,14 +193,13 @@ class Migration:
 class Seat(NamedTuple):
     """A place where a VM's interfaces are, or may come to be, and what is open for it there.
 
-    ``receives``: frames for the VM are sent to this place. ``hears``: so are its CUG's broadcasts. ``passing``: frames that
-    some switch, a step behind or ahead, has sent towards this place are carried to the end, although none is sent here now.
+    ``receives``: frames for the VM, and its CUG's broadcasts, are sent to this place. ``passing``: frames for the VM that some
+    switch, a step behind or ahead, has sent towards this place are carried to the end, although none is sent here now.
     """
 
     server: str
     sends: bool
     receives: bool
-    hears: bool
     passing: bool = False
     awaited: bool = False
     """A copy of its frames goes to the controller: the first one says that the VM has arrived."""
@@ -232,23 +231,20 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
         return (_open(vm.server),)
     early = migration.delivery == "early"
     if migration.is_returning:
-        return (_open(migration.source), Seat(migration.target, early, early, early, passing=not early))
+        return (_open(migration.source), Seat(migration.target, early, early, passing=not early))
     if migration.phase is Phase.ACTIVATED:
-        return (_open(migration.target), Seat(migration.source, False, False, False, passing=not early))
+        return (_open(migration.target), Seat(migration.source, False, False, passing=not early))
     sends = migration.delivery != "on_activation" or migration.mode == "cold"
     awaited = migration.activate_on == "announcement"
     # Where it may not speak, what it says is refused, and shown as such.
     watched = sends and not awaited and migration.seen is None
-    target = Seat(migration.target, sends, early, early, not early, awaited, watched)
+    target = Seat(migration.target, sends, early, not early, awaited, watched)
     if not migration.is_delivered or early:
         return (_open(migration.source), target)
-    # The source hears nothing more: what the VM says at the target would teach the source's switch that it is behind the cable,
-    # and a VM that comes back with the same VLAN-ID would lose its pause to that.
-    return (
-        Seat(migration.source, True, False, hears=False, passing=True),
-        target._replace(receives=True, hears=True, passing=False),
-    )
+    # The source gets no broadcasts either: what the VM says at the target would teach the source's switch that it is behind the
+    # cable, and a VM that comes back with the same VLAN-ID would lose its pause to that.
+    return (Seat(migration.source, True, False, passing=True), target._replace(receives=True, passing=False))
 
 
 def _open(server: str) -> Seat:
-    return Seat(server, True, True, hears=True)
+    return Seat(server, True, True)

@@ -276,7 +276,7 @@ def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
         wire = state.wire(interface, seat.server)
         occupancy = _bump(occupancy, interface.cug, wire, by)
         wires = _bump(wires, wire, interface.cug, by)
-        if seat.hears:
+        if seat.receives:
             receivers = _bump(receivers, interface.cug, wire, by)
         if domain is not None and wire.guest_vlan_id is not None:
             guest_tags = _bump(guest_tags, (domain, wire.guest_vlan_id), interface.cug, by)
@@ -304,7 +304,7 @@ def _plug(state: State, vm: Vm, seat: Seat, by: int) -> State:
         cable = cable.set(vlan_id, claim._replace(seats=seats)) if seats else cable.delete(vlan_id)
         pair = interface.cug, seat.server
         row = vnics.get(pair, Map())
-        hearing = row.get(vlan_id, 0) + (by if seat.hears else 0)
+        hearing = row.get(vlan_id, 0) + (by if seat.receives else 0)
         row = row.set(vlan_id, hearing) if seats else row.delete(vlan_id)
         vnics = vnics.set(pair, row) if row else vnics.delete(pair)
         if own:

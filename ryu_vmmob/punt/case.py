@@ -8,10 +8,10 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ryu_vmmob.fabric.model import External, PortRef
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT
-from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA
+from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, WIRE
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.frames.parse import parse
-from ryu_vmmob.model.objects import Address, Cug, RoutingDomain
+from ryu_vmmob.model.objects import Address, Cug, RoutingDomain, Vm
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
 from ryu_vmmob.punt.values import Punted
@@ -78,6 +78,15 @@ def read(state: State, punted: Punted) -> Case | None:
     if cug is None and external is None and not via:
         return None
     return Case(state, punted, frame, cug, external, via, domain)
+
+
+def is_behind(case: Case, vm: Vm, number: int) -> bool:
+    """Whether interface ``number`` of a VM receives behind the very port and wire that the packet came in by."""
+    state, server = case.state, case.state.fabric.server_at.get(PortRef(case.switch, case.punted.in_port))
+    if server is None or not any(seat.server == server.name and seat.receives for seat in state.seats_of(vm)):
+        return False
+    # 0 where frames of its CUG have one tag there, or none.
+    return WIRE.read(case.punted.metadata) in (0, state.vnic_vlan_id(vm, number, server.name))
 
 
 def address_of(value: int, version: int) -> Address:

@@ -22,7 +22,7 @@ from ryu_vmmob.frames.icmp import echo_reply
 from ryu_vmmob.model.objects import Address, Cug
 from ryu_vmmob.model.state import State
 from ryu_vmmob.punt.advertise import router_advertisement_of
-from ryu_vmmob.punt.case import Case, address_of
+from ryu_vmmob.punt.case import Case, address_of, is_behind
 from ryu_vmmob.punt.values import Outcome
 from ryu_vmmob.punt.ways import ways_back
 
@@ -83,9 +83,10 @@ def _owner(case: Case, address: Address) -> _Owner | None:
     if _is_gateway(state, case.cug, address):
         return _Owner(mac(state.fabric.gateway_mac), True)
     vm = state.ips.get((case.cug.name, address))
-    for interface in state.vms[vm].interfaces if vm is not None else ():
+    for number, interface in enumerate(state.vms[vm].interfaces if vm is not None else ()):
         if interface.cug == case.cug.name and address in interface.addresses:
-            return _Owner(interface.mac, False)
+            # An answer there would bear its MAC to where it is itself (`flows.answers.unanswered`).
+            return None if is_behind(case, state.vms[str(vm)], number) else _Owner(interface.mac, False)
     return None
 
 

@@ -314,6 +314,13 @@ class Hop(TypedDict):
     dropped: str | None
 
 
+class LocalSwitching(TypedDict):
+    """Whom the packet reaches only by the own switch of the sender's server, which decides; no switch of the fabric sees it."""
+
+    server: str
+    vms: list[str]
+
+
 _From = TypedDict("_From", {"from": TraceVm | TraceExternal})
 
 
@@ -327,6 +334,7 @@ class Trace(_From):
     routers: list[TraceRouter]
     deliveries: list[Delivery]
     hops: list[Hop]
+    local_switching: LocalSwitching | None
     copies_to_controller: int
     not_in_step: list[str]
     revision: Revision

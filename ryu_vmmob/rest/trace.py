@@ -43,6 +43,7 @@ def trace_view(engine: Engine, found: Trace) -> View:
             for row in found.arrivals
         ],
         "hops": [_hop(found.network, hop) for hop in found.hops],
+        "local_switching": _local_switching(found),
         "copies_to_controller": len(found.journey.controller) if found.journey is not None else 0,
         "not_in_step": [name for name in names if not engine.switch_status(name).in_step],
         "revision": engine.state.revision,
@@ -60,6 +61,12 @@ def _source(source: Source) -> View:
         "server": source.seat.server,
         **where,
     }
+
+
+def _local_switching(found: Trace) -> View | None:
+    if not found.neighbours or not isinstance(found.source, VmSource):
+        return None
+    return {"server": found.source.seat.server, "vms": list(found.neighbours)}
 
 
 def _policy(found: Opinion | None) -> View | None:

@@ -18,6 +18,7 @@ from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
     Action,
+    Copy,
     DecTtl,
     Flow,
     Group,
@@ -213,6 +214,8 @@ class _Run:
             match action:
                 case Output(port=port):
                     self.output(frame, port)
+                case Copy():
+                    self.output(frame, CONTROLLER)
                 case ToGroup(group=number):
                     self.group(frame, self.groups[number])
                 case SetField(name=name, value=value):

@@ -25,7 +25,8 @@ class Seat:
 
     ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or with ``guest`` the
     guest itself; None without. ``sends`` and ``receives``: True
-    it must be able to, False it must not, None while that is changing (both are right).
+    it must be able to, False it must not, None while that is changing (both are right). ``shifts``: what is for the
+    interface goes over from one of its seats to another just now: exactly one of them gets each frame.
     """
 
     vm: str
@@ -39,6 +40,7 @@ class Seat:
     sends: bool | None = True
     receives: bool | None = True
     guest: bool = False
+    shifts: bool = False
 
     @property
     def owner(self) -> Owner:

@@ -15,6 +15,7 @@ from ryu_vmmob.sim.trace import LazyTables, ScannedTables
 from ryu_vmmob.trace.case import Case, case_of
 from ryu_vmmob.trace.endings import ending
 from ryu_vmmob.trace.hops import routed, router, segment_of
+from ryu_vmmob.trace.inside import decided_inside, neighbours, with_neighbours
 from ryu_vmmob.trace.opinion import opinion
 from ryu_vmmob.trace.packet import sent_by
 from ryu_vmmob.trace.question import Question
@@ -39,6 +40,8 @@ class Trace:
     arrivals: Sequence[Arrival] = field(default=())
     routers: Sequence[Router] = field(default=())
     policy: Opinion | None = None
+    neighbours: Sequence[str] = ()
+    """VMs behind the sender's own wire to which its server's own switch can bring the packet."""
 
 
 def trace(state: State, desired: Mapping[str, SwitchTables], question: Question) -> Trace:
@@ -48,9 +51,13 @@ def trace(state: State, desired: Mapping[str, SwitchTables], question: Question)
     source = source_of(state, network, question)
     packet, unresolved = sent_by(state, source, question)
 
-    def ended(kind: Kind, reason: str) -> Trace:
-        return Trace(source, packet, Verdict(kind, reason), network)
+    near = neighbours(state, source, packet)
 
+    def ended(kind: Kind, reason: str) -> Trace:
+        return Trace(source, packet, Verdict(kind, reason), network, neighbours=near)
+
+    if near and isinstance(source, VmSource) and not packet.is_group_addressed:
+        return ended(*decided_inside(source, near))
     closed = _closed(state, source)
     if closed is not None or source.port is None:
         return ended("dropped", closed or "")
@@ -66,7 +73,8 @@ def trace(state: State, desired: Mapping[str, SwitchTables], question: Question)
     found = with_opinion(verdict(case, journey, arrivals, hops, routers), said)
     if unresolved and found.kind in ("delivered", "dropped", "astray") and not _refused(journey):
         found = Verdict("unresolved", unresolved)
-    return Trace(source, packet, found, network, journey, hops, arrivals, routers, said)
+    found = with_neighbours(found, source, near)
+    return Trace(source, packet, found, network, journey, hops, arrivals, routers, said, near)
 
 
 def _tables(desired: Mapping[str, SwitchTables]) -> LazyTables:
@@ -80,7 +88,7 @@ def _closed(state: State, source: Source) -> str | None:
         return None if source.port else f"the cable of external network {external.name} ({external.attach}) is down"
     server = state.fabric.servers[source.seat.server]
     cug = source.interface.cug
-    if server.tagged and state.server_vlan_id(cug, server.name) is None:
+    if server.l2_domain is not None and state.server_vlan_id(cug, server.name) is None:
         return f"CUG {cug} has no VLAN-ID in L2 domain {server.l2_domain}, so {server.name} cannot tag the frame"
     if not state.speaks(cug, state.wire(source.interface, server.name)):
         return f"L2 domain {server.l2_domain} does not translate the guest's own tag {source.vlan_id}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output, ToGroup
+from ryu_vmmob.flows.flow import Flow, Output, ToGroup, tells_controller
 from ryu_vmmob.flows.pipeline import OUTSIDE, SEGMENT, VIA, Meta, Table, group_parts
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.state import State
@@ -21,7 +21,7 @@ def flow_in(visit: Visit, table: Table) -> Flow | None:
 
 def asks_controller(flow: Flow | None) -> bool:
     """Whether a flow hands a copy to the controller."""
-    return flow is not None and any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
+    return flow is not None and any(map(tells_controller, flow.actions))
 
 
 def came_via(visit: Visit) -> bool:

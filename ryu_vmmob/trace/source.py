@@ -63,5 +63,5 @@ def _vm(state: State, network: Network, name: str, question: Question) -> VmSour
         raise invalid(("from.at", f"VM {name!r} has no place at {at!r}; it is at {', '.join(seats)}"))
     interface = vm.interfaces[question.interface]
     port = next((port for port in state.fabric.servers[at].attach if network.port_up(port)), None)
-    tag = state.wire_vlan_id(interface.cug, state.wire(interface, at))
+    tag = state.vnic_vlan_id(vm, question.interface, at)
     return VmSource(name, question.interface, interface, seats[at], port, tag)

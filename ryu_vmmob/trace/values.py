@@ -11,7 +11,7 @@ from ryu_vmmob.sim.packet import Packet
 
 Kind = Literal[
     "delivered", "answered", "denied", "unreachable", "time_exceeded", "controller", "unresolved", "astray", "dropped",
-    "loop", "undefined",
+    "local_switching", "loop", "undefined",
 ]  # fmt: skip
 
 

@@ -30,8 +30,8 @@ def arrival(case: Case, port: PortRef, packet: Packet) -> Arrival:
         return Arrival(port, None, external.name if external is not None else None, packet, ())
     takers = []
     for vm in sorted(state.server_vms.get(server.name, ())):
-        for interface in state.vms[vm].interfaces:
-            same_wire = state.wire_vlan_id(interface.cug, state.wire(interface, server.name)) == vlan_id(packet)
+        for number, interface in enumerate(state.vms[vm].interfaces):
+            same_wire = state.vnic_vlan_id(state.vms[vm], number, server.name) == vlan_id(packet)
             another = not isinstance(case.source, VmSource) or (vm, server.name) != (case.source.vm, case.source.seat.server)
             if same_wire and (packet["eth_dst"] == interface.mac or (packet.is_group_addressed and another)):
                 takers.append(vm)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ryu_vmmob.fabric.model import Dialect
-from ryu_vmmob.flows.action import Action, DecTtl, Move, Output, PopVlan, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.action import Action, Copy, DecTtl, Move, Output, PopVlan, PushVlan, SetField, ToGroup, tells_controller
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Group, GroupType
+from ryu_vmmob.flows.flow import Flow, Group, GroupType
 from ryu_vmmob.flows.pipeline import TABLES, Priority
 from ryu_vmmob.whitebox.features import Able, Portrait, TableAbility
 from ryu_vmmob.whitebox.sample import ROLES, Told
@@ -164,6 +164,10 @@ def _action_lacks(action: Action, able: Able, extensions: bool) -> Iterator[str]
         if not extensions:
             yield f"cannot copy {action.source} to {action.target}"
         return
+    if isinstance(action, Copy):
+        if not extensions:
+            yield "cannot limit copies to the controller by a meter"
+        return
     number, words = _ACTIONS[type(action)]
     if number not in able.actions:
         yield f"cannot {words}"
@@ -223,7 +227,7 @@ def punted(plain: Mapping[str, Told], whole: Mapping[str, Told]) -> dict[str, in
 
 
 def _to_controller(action: Action) -> bool:
-    return isinstance(action, Output) and action.port == CONTROLLER
+    return tells_controller(action)
 
 
 def room(portrait: Portrait) -> int | None:

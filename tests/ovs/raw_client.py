@@ -130,9 +130,13 @@ class RawClient:
 
     def cookies(self) -> list[int]:
         """Cookies of every flow of ours in the switch."""
+        return [cookie for body in self.flow_stats() for cookie in wire.flow_stats_cookies(body)]
+
+    def flow_stats(self) -> list[bytes]:
+        """The bodies of the replies that have every flow of ours in the switch."""
         xid = self.xid()
         self.send(wire.flow_stats_request(xid))
-        return [cookie for body in self._multipart(xid, wire.MULTIPART_FLOW) for cookie in wire.flow_stats_cookies(body)]
+        return list(self._multipart(xid, wire.MULTIPART_FLOW))
 
     def groups(self) -> dict[int, bytes]:
         """Content of every group in the switch."""

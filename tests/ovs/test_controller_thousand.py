@@ -51,7 +51,7 @@ class Movers:
         draw = self.draw
         body = {
             "vm": name, "to": draw.choice(self.servers), "mode": draw.choice(["hot", "cold"]),
-            "delivery": draw.choice(["early", "early", "on_activation"]),
+            "delivery": draw.choice(["at_pause", "at_pause", "early", "on_activation"]),
             "activate_on": draw.choice(["announcement", "request"]),
             "commit": draw.choice(["automatic", "automatic", "automatic", "request"]),
         }  # fmt: skip

@@ -54,7 +54,8 @@ class Hand:
             body = {"server": pick(servers), "interfaces": [nic(cug, self._count) for cug in cugs]}
             self._ask("PUT", f"/v1/vms/v{self._count}", body)
         elif kind == "move":
-            body = {"vm": pick(vms), "to": pick(servers), "commit": "request", "delivery": pick(["early", "on_activation"])}
+            delivery = pick(["at_pause", "early", "on_activation"])
+            body = {"vm": pick(vms), "to": pick(servers), "commit": "request", "delivery": delivery}
             self._ask("POST", "/v1/migrations", body)
         elif kind == "delete":
             self._ask("DELETE", f"/v1/vms/{pick(vms)}")

@@ -144,7 +144,7 @@ def test_elsewhere_it_is_refused_and_no_switch_is_told(site: Site) -> None:
     assert site.rest.get("/v1/vms/w1")["server"] == "srv-a1"
 
 
-@pytest.mark.parametrize("delivery", ["early", "on_activation"])
+@pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
 def test_an_early_announcement_is_told_and_changes_nothing(site: Site, delivery: str) -> None:
     populate(site)
     begun = site.move("w1", "srv-c1", activate_on="request", delivery=delivery)

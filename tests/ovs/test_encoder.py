@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.audit import Habits, Reading
 from ryu_vmmob.flows.fields import ETH_ARP, vid
 from ryu_vmmob.flows.flow import (
     Bucket,
+    Copy,
     DecTtl,
     Flow,
     Group,
@@ -20,7 +22,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
     match,
 )
-from ryu_vmmob.flows.pipeline import SEGMENT, Table
+from ryu_vmmob.flows.pipeline import SEGMENT, Meter, Table
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
 from tests.ovs.conftest import MakeBridge
@@ -36,6 +38,26 @@ def test_everything_in_one_bundle_and_back_again(bridge: MakeBridge) -> None:
         assert switch.install(FLOWS.values(), FIRST.values()) == []
         assert sorted(switch.cookies()) == sorted(flow.cookie for flow in FLOWS.values())
         assert switch.groups() == {group.id: group.body for group in FIRST.values()}
+
+
+def test_a_copy_through_a_meter_comes_back_byte_for_byte(bridge: MakeBridge) -> None:
+    """In front of a next table, alone, behind other actions; the switch reads in it what we meant."""
+    rows = [
+        Flow(Table.ADMIT, 1, match(eth_src=1), (Copy(128, Meter.AWAITED),), Table.ANSWER),
+        Flow(Table.ADMIT, 1, match(eth_src=2), (Copy(65534, Meter.WATCHED),)),
+        Flow(Table.ADMIT, 1, match(eth_src=3, vlan_vid=vid(7)), (PopVlan(), Copy(14, Meter.AWAITED), Output(2)), Table.ANSWER),
+    ]
+    made = bridge("copy", *PORTS)
+    with made.client() as switch:
+        assert switch.install(rows) == []
+        reading = Reading(Habits())
+        for body in switch.flow_stats():
+            reading.take_flows(body, {flow.cookie: flow for flow in rows})
+        assert reading.right == {flow.cookie for flow in rows}
+        assert not reading.odd
+    shown = made.ovs.ofctl("dump-flows", made.name)
+    for length, meter in ((128, 3), (65534, 4), (14, 3)):
+        assert f"controller(max_len={length},meter_id={meter})" in shown
 
 
 def test_what_the_switch_took_the_simulator_takes() -> None:

@@ -13,6 +13,7 @@ from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
     Bucket,
+    Copy,
     DecTtl,
     Flow,
     Group,
@@ -25,7 +26,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
     match,
 )
-from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Table
+from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Meter, Table
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.packet import Packet
@@ -156,6 +157,20 @@ def test_fast_failover_by_the_liveness_of_ports(bridge: MakeBridge) -> None:
     assert trace(made, frame, 1).outputs == []
     made.set_link(2, up=True)
     assert_agrees(made, tables, frame, 1, frozenset({3}))
+
+
+def test_a_copy_through_a_meter_and_the_frame_goes_on(bridge: MakeBridge) -> None:
+    flows = [
+        Flow(Table.INGRESS, 1, match(eth_src=A), (Copy(128, Meter.AWAITED),), Table.ADMIT),
+        Flow(Table.ADMIT, 1, (), (Output(2),)),
+    ]
+    made = bridge("copied", 1, 2)
+    tables = tried(made, flows)
+    asked = make.arp_request(A, IP_A, IP_B)
+    assert_agrees(made, tables, asked, 1)
+    assert trace(made, asked, 1).controller == [(flows[0].cookie, asked)]
+    assert trace(made, asked, 1).outputs == [(2, asked)]
+    assert_agrees(made, tables, make.rarp(B), 1)
 
 
 def test_arp_answered_with_a_copy_to_the_controller(bridge: MakeBridge) -> None:

@@ -100,6 +100,10 @@ def _carry_out(bridge: Bridge, state: _State, actions: str, traced: Traced) -> N
             case "clone":
                 copy = _State(dict(state.fields), list(state.vlans), state.payload)
                 _carry_out(bridge, copy, arguments, traced)
+            case "sample":  # a copy to the controller with a meter of its own: what the meter drops is that copy
+                inner = re.fullmatch(r"sample=100\.0%,actions\((.*)\)", arguments)
+                assert inner, arguments
+                _carry_out(bridge, _State(dict(state.fields), list(state.vlans), state.payload), inner[1], traced)
             case "userspace":
                 if f"reason={_INVALID_TTL}," in arguments:
                     continue  # made for every TTL that is used up, and given only to a controller that asked for it

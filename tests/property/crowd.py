@@ -186,7 +186,7 @@ def _start(crowd: Crowd) -> None:
     crowd.made += 1
     move = StartMigration(
         f"m{crowd.made}", one.name, draw.choice(crowd.servers), draw.choice(["hot", "cold"]),
-        draw.choice(["early", "on_activation"]), draw.choice(["announcement", "request"]),
+        draw.choice(["at_pause", "early", "on_activation"]), draw.choice(["announcement", "request"]),
         draw.choice(["automatic", "automatic", "request"]), TIMEOUT, crowd.now,
     )  # fmt: skip
     refusal = crowd.attempt("start", move)
@@ -211,7 +211,7 @@ def _step(kind: type[Activate | Commit | Abort]) -> Callable[[Crowd], None]:
 def _frame(crowd: Crowd) -> None:
     """A frame met a flow of some VM in some switch: at its place, at its target, or where it was a moment ago."""
     name = crowd.draw.choice(crowd.here() or list(crowd.fabric.switches))
-    flows = [row for row in crowd.installed[name].flows.values() if row.table is Table.INGRESS and row.owner[0] == "vm"]
+    flows = [row for row in crowd.installed[name].flows.values() if row.table is Table.ADMIT and row.owner[0] == "vm"]
     if flows:
         flow = crowd.draw.choice(sorted(flows, key=lambda row: row.cookie))
         before = crowd.state
@@ -230,7 +230,7 @@ def _frame_at_target(crowd: Crowd) -> None:
         row = crowd.draw.choice(awaited)
         name = crowd.fabric.servers[row.target].switch
         for flow in list(crowd.installed[name].flows.values()):
-            if flow.table is Table.INGRESS and flow.owner[:2] == ("vm", row.vm):
+            if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", row.vm):
                 crowd.engine.frame_seen(name, flow.cookie)
         crowd.tally["frame at the target"] += 1
         crowd._note()

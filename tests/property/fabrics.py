@@ -74,6 +74,8 @@ def fabrics(draw: st.DrawFn) -> Fabric:
 
 
 def _server(draw: st.DrawFn, servers: dict[str, Server], name: str, tor: str, l2_domain: str, port: object) -> None:
-    kind = draw(st.sampled_from(["tagged", "tagged", "untagged", "lag"]))
-    attach = tuple(port(tor) for _ in range(2 if kind == "lag" else 1))  # type: ignore[operator]
-    servers[name] = Server(name, attach, None if kind == "untagged" else l2_domain)
+    kind = draw(st.sampled_from(["per_interface", "per_interface", "per_cug", "untagged"]))
+    attach = tuple(port(tor) for _ in range(draw(st.sampled_from([1, 1, 1, 2]))))  # type: ignore[operator]
+    # Few numbers, so that vNICs meet on a cable, and with the guests' own tags.
+    own = tuple(range(96, 96 + draw(st.integers(6, 12)))) if kind == "per_interface" else ()
+    servers[name] = Server(name, attach, l2_domain if kind == "per_cug" else None, own)

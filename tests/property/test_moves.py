@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMigration
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.questions import Question
@@ -31,7 +32,10 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
     moving = sorted(row.id for row in state.migrations.values() if not row.phase.is_final)
     choice = draw.draw(
         st.sampled_from(
-            ["add", "add", "move", "move", "activate", "commit", "abort", "delete", "question", "policy", "link", "time"]
+            [
+                "add", "add", "move", "move", "deliver", "activate", "commit", "abort", "delete", "question", "policy", "link",
+                "time",
+            ]
         )
     )
     before = world.engine.state
@@ -47,14 +51,14 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
                     draw.draw(st.sampled_from(vms)),
                     draw.draw(st.sampled_from(servers)),
                     mode=draw.draw(st.sampled_from(["hot", "hot", "cold"])),
-                    delivery=draw.draw(st.sampled_from(["early", "early", "on_activation"])),
+                    delivery=draw.draw(st.sampled_from(["at_pause", "at_pause", "early", "on_activation"])),
                     activate_on=draw.draw(st.sampled_from(["announcement", "request"])),
                     commit=draw.draw(st.sampled_from(["automatic", "request"])),
                     now=world.now,
                 )
             )
-        elif choice in ("activate", "commit", "abort") and moving:
-            command = {"activate": Activate, "commit": Commit, "abort": Abort}[choice]
+        elif choice in ("deliver", "activate", "commit", "abort") and moving:
+            command = {"deliver": Deliver, "activate": Activate, "commit": Commit, "abort": Abort}[choice]
             world.do(command(draw.draw(st.sampled_from(moving)), world.now))
         elif choice == "question" and vms:
             world.do(Question(draw.draw(st.sampled_from(vms)), world.now))

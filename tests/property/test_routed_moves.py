@@ -54,7 +54,7 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
         rows = [interface(number, count + 2, number % 2 == 0, data.draw(GUEST_TAGS)) for number in groups]
         return vm(f"vm{count}", data.draw(servers), *rows)
     if choice == "move" and vms:
-        delivery = data.draw(st.sampled_from(["early", "on_activation"]))
+        delivery = data.draw(st.sampled_from(["at_pause", "early", "on_activation"]))
         return StartMigration(
             f"m{count}", data.draw(st.sampled_from(vms)), data.draw(servers), delivery=delivery, commit="request", now=now
         )

@@ -53,7 +53,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         "m1",
         "vm0",
         target,
-        delivery=draw(st.sampled_from(["early", "on_activation"])),
+        delivery=draw(st.sampled_from(["at_pause", "early", "on_activation"])),
         activate_on=draw(st.sampled_from(["announcement", "request"])),
         commit="request",
         timeout=1e9,

@@ -51,7 +51,7 @@ policies = st.builds(
 moves = st.builds(
     lambda to, delivery: StartMigration("m-1", "v20", to, "hot", delivery, "announcement", "automatic", 300.0, 0.0),
     servers,
-    st.sampled_from(["early", "on_activation"]),
+    st.sampled_from(["at_pause", "early", "on_activation"]),
 )
 vms = st.lists(st.builds(a_vm, st.sampled_from(HOSTS), servers, st.sampled_from(sorted(NUMBERS))), max_size=4)
 outside = st.lists(st.sampled_from(HEARD), max_size=3).flatmap(

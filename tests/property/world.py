@@ -168,17 +168,21 @@ class World:
     def _seats(self, vlan_ids: dict[tuple[str, str], int]) -> Iterable[Seat]:
         calm = len({(state.trees, state.ways, self._cables(state)) for state in self.window}) == 1
         places: dict[tuple[str, Interface, str], list[Place | None]] = {}
+        tags: dict[tuple[str, Interface, str], int | None] = {}
         for number, state in enumerate(self.window):
             for vm in state.vms.values():
-                for interface in vm.interfaces:
+                for position, interface in enumerate(vm.interfaces):
                     for place in state.seats_of(vm):
-                        row = places.setdefault((vm.name, interface, place.server), [])
+                        key = vm.name, interface, place.server
+                        row = places.setdefault(key, [])
                         row.extend([None] * (number - len(row)))
                         row.append(place)
+                        tag = state.vnic_vlan_id(vm, position, place.server)
+                        domain = self.fabric.servers[place.server].l2_domain
+                        tags[key] = tag if domain is None else _wire_tag(interface, vlan_ids[domain, interface.cug])
         for (name, interface, server), found in places.items():
             whole = calm and len(found) == len(self.window) and None not in found
             sure = [place for place in found if place is not None]
-            domain = self.fabric.servers[server].l2_domain
             yield Seat(
                 name,
                 0,
@@ -187,12 +191,20 @@ class World:
                 interface.ips,
                 server,
                 self.fabric.servers[server].attach,
-                _wire_tag(interface, None if domain is None else vlan_ids[domain, interface.cug]),
+                tags[name, interface, server],
                 sends=_agreed([place.sends for place in sure]) if whole else None,
                 receives=_agreed([place.receives for place in sure]) if whole else None,
                 guest=interface.guest_vlan_id is not None,
+                shifts=whole and self.shifts(name),
             )
 
+    def shifts(self, vm: str) -> bool:
+        """Whether in every state of the window a frame for the VM goes to one of its two seats, and passes to the other."""
+        for state in self.window:
+            seats = state.seats_of(state.vms[vm])
+            if sorted((seat.receives, seat.passing) for seat in seats) != [(False, True), (True, False)]:
+                return False
+        return True
 
     def _cables(self, state: State) -> frozenset[str]:
         """Links between switches that are neighbours in every state of the window: where they change, frames may be lost."""

@@ -151,8 +151,10 @@ def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
     if one.v6:
         asks = match(**where, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=133)
         yield Flow(Table.ANSWER, 1000, asks, (Output(CONTROLLER, 128),))
+    # Whoever is behind the same wire answers by itself.
+    here = {peer.owner for peer in seats if (peer.server, peer.tags) == (one.server, one.tags) and peer.receives is not False}
     for peer in seats:
-        if peer.cug == one.cug:
+        if peer.cug == one.cug and peer.owner not in here:
             local = [ip_address(eui64_link_local(peer.mac))] if peer.v6 else []
             for ip in (*peer.ips, *local):
                 if ip.version == 4 and peer.owner == one.owner:

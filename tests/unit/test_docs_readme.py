@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.fabric import load
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.rest.app import ROUTES
 from tests.unit import rest_support
 
@@ -62,11 +62,11 @@ def plain(value: Any) -> Any:
 
 def arrive(service: rest_support.Service, switch: str) -> None:
     """A VM that is awaited at ``switch`` sends its first frame there."""
-    (flow,) = [
+    flow = next(
         flow
         for flow in service.engine.desired.flows(switch)
-        if flow.owner[0] == "vm" and any(isinstance(row, Output) and row.port == CONTROLLER for row in flow.actions)
-    ]
+        if flow.owner[0] == "vm" and any(map(tells_controller, flow.actions))
+    )
     service.engine.frame_seen(switch, flow.cookie)
     service.confirm()
 

@@ -10,7 +10,7 @@ import pytest
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.frames.content import Arp, NeighbourSolicitation
 from ryu_vmmob.frames.parse import parse
@@ -70,7 +70,7 @@ def listening(made: Site, switch: str) -> list[int]:
     flows = made.engine.desired.flows(switch)
     return [
         row.cookie for row in flows
-        if row.table is Table.INGRESS and any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)
+        if row.table is Table.ADMIT and any(map(tells_controller, row.actions))
     ]  # fmt: skip
 
 

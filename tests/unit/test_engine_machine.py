@@ -13,7 +13,7 @@ import pytest
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import stage
@@ -102,7 +102,7 @@ def cookie_of_arrival(made: Site) -> int:
     return next(
         row.cookie
         for row in other.engine.desired.flows("tor-b")
-        if row.table is Table.INGRESS and any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)
+        if row.table is Table.ADMIT and any(map(tells_controller, row.actions))
     )
 
 
@@ -223,7 +223,7 @@ def test_the_next_attempt_succeeds_at_once(ending: str, to: str) -> None:
     assert made.state.presences == straight.state.presences
 
 
-@pytest.mark.parametrize("delivery", ["early", "on_activation"])
+@pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
 def test_the_way_back_first_adds_and_then_takes_away(delivery: str) -> None:
     """With a copy at both places nothing is taken from the target before the source is open everywhere."""
     made = racks(replace(LATER, delivery=delivery), Activate("m1", 1000.0))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Output
+from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
@@ -26,13 +26,13 @@ from tests.unit.core_support import (
 
 def awaited(made: Site, switch: str) -> list[int]:
     """Cookies of the flows by which a VM that is awaited says that it has arrived."""
-    return [row.cookie for row in shown(made, switch) if row.table is Table.INGRESS and row.owner[0] == "vm"]
+    return [row.cookie for row in shown(made, switch) if row.table is Table.ADMIT and row.owner[0] == "vm"]
 
 
 def shown(made: Site, switch: str) -> list[Flow]:
     """The flows that send a copy to the controller, whosever they are."""
     flows = made.engine.desired.flows(switch)
-    return [row for row in flows if any(isinstance(a, Output) and a.port == CONTROLLER for a in row.actions)]
+    return [row for row in flows if any(map(tells_controller, row.actions))]
 
 
 @pytest.mark.parametrize("target", ["a2", "b1", "b2", "b3", "a3"])
@@ -40,14 +40,17 @@ def test_the_first_frame_at_the_target_activates(target: str) -> None:
     made = Site(two_racks(), cug(), vm(), replace(LATER, to=target))
     edge = made.fabric.servers[target].switch
     cookies = awaited(made, edge)
-    assert len(cookies) == len(made.fabric.servers[target].attach)
-    made.engine.frame_seen(edge, cookies[-1])
+    rows = [row for row in shown(made, edge) if row.cookie in cookies]
+    ports = [next(value for name, value, _ in row.match if name == "in_port") for row in rows]
+    assert set(ports) == {port.port for port in made.fabric.servers[target].attach}
     port = made.fabric.servers[target].attach[-1]
+    last = cookies[ports.index(port.port)]
+    made.engine.frame_seen(edge, last)
     assert phase(made) is Phase.ACTIVATED
     assert migration(made).reason == f"seen at {port}"
     assert not awaited(made, edge)
     before = made.state
-    made.engine.frame_seen(edge, cookies[-1])
+    made.engine.frame_seen(edge, last)
     assert made.state is before
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Phase
@@ -96,7 +96,7 @@ def test_an_announcement_that_could_not_be_stored_is_not_forgotten() -> None:
     made = racks(MOVE)
     flow = next(
         row for row in made.engine.desired.tables["tor-b"].flows.values()
-        if row.table is Table.INGRESS and any(isinstance(act, Output) and act.port == CONTROLLER for act in row.actions)
+        if row.table is Table.ADMIT and any(map(tells_controller, row.actions))
     )  # fmt: skip
     made.store.full = True
     with pytest.raises(StoreError):

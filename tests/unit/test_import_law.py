@@ -35,6 +35,7 @@ LAYERS: dict[str, frozenset[str]] = {
     "manager": frozenset({"compat"}),
     "client": frozenset(),
     "cli": frozenset({"fabric", "client", "whitebox", "__version__"}),
+    "hypervisor": frozenset({"client", "logs"}),
     "whitebox": frozenset({"fabric", "model", "flows"}),
     "apps": frozenset(
         {"compat", "logs", "options", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store", "limits"}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,18 +43,30 @@ class Hypervisor:
         self.config = directory / f"{name}.conf"
         rows = {"url": url, "token_file": str(token), "server": name, **settings}
         self.config.write_text("[vmmob]\n" + "".join(f"{key} = {value}\n" for key, value in rows.items()))
+        self.running = directory / f"{name}.run"
+        self.running.mkdir(exist_ok=True)
+        self.environment = {"VMMOB_HOOK_CONF": str(self.config), "VMMOB_HOOK_RUN": str(self.running)}
+        self.printed = ""
 
-    def calls(self, operation: str, sub: str, extra: str = "-", *, status: int = 0, guest: str = "web1") -> str:
-        """What the hook says when libvirt calls it."""
+    def calls(
+        self, operation: str, sub: str, extra: str = "-", *, status: int = 0, guest: str = "web1", xml: str = XML
+    ) -> str:
+        """What the hook says when libvirt calls it; what it prints is kept as ``printed``."""
         # -S and -I: a bare hypervisor has no packages of ours
         done = subprocess.run(
             [sys.executable, "-S", "-I", str(HOOK), guest, operation, sub, extra],
-            input=XML, capture_output=True, text=True, check=False, env={"VMMOB_HOOK_CONF": str(self.config)},
+            input=xml, capture_output=True, text=True, check=False, env=self.environment,
         )  # fmt: skip
-        assert done.stdout == "", "this would be taken for the guest's XML"
         assert done.returncode == status, done.stderr
         assert done.stderr.count("\n") <= 1, done.stderr
+        assert done.stdout == "" or (status == 0 and operation in ("migrate", "restore")), "libvirt would take this for XML"
+        self.printed = done.stdout
         return done.stderr
+
+    def receives_xml(self, xml: str) -> str:
+        """The XML that libvirt takes for a guest that comes."""
+        self.calls("migrate", "begin", xml=xml)
+        return self.printed or xml
 
     def receives(self) -> None:
         """What libvirt calls at the target until the guest's process waits for its memory."""
@@ -63,10 +76,11 @@ class Hypervisor:
 
 
 class Site:
-    """web1 on srv-a1; the hook there and at srv-c1."""
+    """web1 on srv-a1; the hook there and at srv-c1. ``swift``: the switches confirm every request as soon as it is answered."""
 
     def __init__(self, service: Service, url: str, directory: Path) -> None:
         self.service, self.url, self.directory = service, url, directory
+        self.swift = False
         self.source = self.hypervisor("srv-a1")
         self.target = self.hypervisor("srv-c1")
 
@@ -87,8 +101,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
     service = Service().with_web()
     service.connect()
     service.while_waiting = service.confirm
-    with serving(service.app) as url:
-        yield Site(service, url, tmp_path)
+    made: list[Site] = []
+
+    def application(environ: Any, start: Any) -> Any:
+        answer = service.app(environ, start)
+        if made[0].swift:
+            service.confirm()
+        return answer
+
+    with serving(application) as url:
+        made.append(Site(service, url, tmp_path))
+        yield made[0]
 
 
 def test_a_live_migration(site: Site) -> None:
@@ -165,9 +188,9 @@ def test_switches_that_are_not_ready_in_time(site: Site) -> None:
 def test_no_controller(tmp_path: Path, policy: str, status: int) -> None:
     alone = Hypervisor(tmp_path, "http://127.0.0.1:1", "srv-c1", on_failure=policy)
     assert "http://127.0.0.1:1 cannot be asked: [Errno 111]" in alone.calls("migrate", "begin", status=status)
-    for operation, sub in (("started", "begin"), ("release", "end")):
+    for operation, sub in (("started", "begin"), ("release", "end"), ("restore", "begin")):
         assert "cannot be asked" in alone.calls(operation, sub), "it must not end a guest"
-    for operation, sub in (("stopped", "end"), ("start", "begin"), ("reconnect", "begin"), ("restore", "begin")):
+    for operation, sub in (("stopped", "end"), ("start", "begin"), ("reconnect", "begin"), ("attach", "begin")):
         assert alone.calls(operation, sub) == ""
 
 

@@ -142,7 +142,7 @@ def test_indexes_go_back_to_what_they_were() -> None:
     state = start(two_racks(), cug(), cug("db", 2), vm())
     made = Vm("both", "a3", (nic(12, ips=["10.1.0.12", "2001:db8:1::c"]), nic(12, "db", 2)))
     entered = index_vm(state, made)
-    places = (Seat("a3", True, True, hears=True), Seat("b3", False, False, hears=False))
+    places = (Seat("a3", True, True), Seat("b3", False, False))
     for seat in places:
         entered = seat_vm(entered, made, seat, +1)
     assert dict(entered.occupancy["web"]) == dict.fromkeys(bare("a1", "a3", "b3"), 1)

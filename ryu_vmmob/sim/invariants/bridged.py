@@ -25,6 +25,7 @@ from ryu_vmmob.sim.invariants.judging import (
     unheard,
     unshown,
 )
+from ryu_vmmob.sim.invariants.neighbours import behind, misled
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.policy import verdict
@@ -34,16 +35,30 @@ Tags = tuple[int, ...]
 
 
 def allocation(view: View) -> Iterator[Violation]:
-    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it, unless the tag is the guest's."""
+    """Invariant 3 on paper: one VLAN-ID per segment and domain, and seats that agree with it, unless the tag is the guest's.
+
+    On the cable of a server with tagging per interface, one for each vNIC.
+    """
     owner: dict[tuple[str, int], str] = {}
+    cables: dict[tuple[str, int | None], Seat] = {}
     for (domain, segment), vlan_id in view.vlan_ids.items():
         other = owner.setdefault((domain, vlan_id), segment)
         if other != segment:
             yield Violation(VLAN_IDS, f"VLAN-ID {vlan_id} of {domain} means {other} and {segment}")
     for seat in view.seats:
-        where = view.fabric.servers[seat.server].l2_domain
+        server = view.fabric.servers[seat.server]
+        if server.per_interface:
+            if (first := cables.setdefault((server.name, seat.vlan_id), seat)) is not seat and not _may_share(seat, first):
+                yield Violation(VLAN_IDS, f"{seat} and {first} both have VLAN-ID {seat.vlan_id} on one cable")
+            continue
+        where = server.l2_domain
         if not seat.guest and view.wire_tags(where, seat.cug) != seat.tags:
             yield Violation(VLAN_IDS, f"{seat} is tagged with {seat.vlan_id}, which is not {seat.cug} in {where}")
+
+
+def _may_share(one: Seat, other: Seat) -> bool:
+    """Whether two vNICs may have one tag on a cable: guests of one CUG that tag alike."""
+    return one.guest and other.guest and one.cug == other.cug
 
 
 def traffic(view: View) -> Iterator[Violation]:
@@ -154,10 +169,14 @@ def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> It
 
 
 def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
-    """A question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it."""
+    """A question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it.
+
+    Not where the member is behind the asker's own wire: there it answers itself.
+    """
     yield from judge(view, seat, journey, answer)
+    yield from misled(view, seat, journey, asked)
     answers = sum(packet.same_frame(answer) for _, packet in journey.deliveries)
-    sure = seat.sends and seat.receives and any(other.receives for other in asked)
+    sure = seat.sends and seat.receives and any(other.receives for other in asked) and not behind(seat, asked)
     if answers > 1 or (answers and answers != len(journey.deliveries)):
         yield Violation(DELIVERY, f"the question of {seat} for {asked[0].vm} is answered and does more", journey)
     elif not answers and sure and seat.cug in view.cugs and seat.switch not in view.plain_edges:
@@ -224,3 +243,9 @@ def _expect(
             yield Violation(PRUNING, f"a frame of {seat} is delivered at {place[0]}, for which it is not", journey)
         if number > 1:
             yield Violation(DELIVERY, f"{number} copies of one frame of {seat} are delivered at {place[0]}", journey)
+    shifting = [other for other in receivers if other.shifts and other.owner != seat.owner] if not group else []
+    if shifting and bool(seat.sends) and allowed is True and all(view.connected(seat, other) for other in shifting):
+        number = sum(copies[place] for place in {(other.server, other.tags) for other in shifting})
+        if number != 1 and own not in {(other.server, other.tags) for other in shifting}:
+            text = f"{number} copies of one frame of {seat} are delivered to {shifting[0].vm}, whose place is changing, not one"
+            yield Violation(DELIVERY, text, journey)

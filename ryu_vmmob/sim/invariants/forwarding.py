@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.flow import CONTROLLER, Output
+from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.facts import ExternalFacts, routed_segment
 from ryu_vmmob.sim.invariants.judging import (
@@ -96,7 +96,7 @@ def _sends_on(step: Step) -> bool:
     flow = step.flow
     if step.table is not Table.ROUTE or flow is None:
         return False
-    return flow.goto is not None or any(not (isinstance(a, Output) and a.port == CONTROLLER) for a in flow.actions)
+    return flow.goto is not None or not all(map(tells_controller, flow.actions))
 
 
 def _arrivals(view: View, origin: Origin, journey: Journey, where: Whereabouts) -> Iterator[Violation]:
@@ -143,6 +143,11 @@ def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, pr
             yield Violation(PRUNING, f"a packet of {origin} reaches {seat}, which is closed", journey)
         if number > 1:
             yield Violation(DELIVERY, f"{number} copies of one packet of {origin} are delivered to {seat}", journey)
+    shifting = [seat for seat in where.seats if seat.shifts]
+    reached = all(view.joined(origin.switch, seat.switch) and view.live_ports(seat) for seat in shifting)
+    if shifting and promised and reached and (number := sum(copies[str(seat)] for seat in shifting)) != 1:
+        text = f"{number} copies of a packet of {origin} are delivered to {shifting[0].vm}, whose place is changing, not one"
+        yield Violation(DELIVERY, text, journey)
     leaving = sum(copies[str(one)] for one in where.exits)
     if leaving > 1:
         yield Violation(DELIVERY, f"{leaving} copies of one packet of {origin} leave the fabric", journey)

@@ -28,12 +28,12 @@ def inject(view: View, origin: Seat | ExternalFacts, port: PortRef, packet: Pack
 
 
 def to_controller(journey: Journey) -> list[Copied]:
-    """Copies for the controller, without those made where a frame enters: these only tell that an awaited VM speaks."""
+    """Copies for the controller, without those made where a frame is admitted: these only tell that an awaited VM speaks."""
     entered = {
         (visit.switch, step.flow.cookie)
         for visit in journey.visits
         for step in visit.result.path
-        if step.table is Table.INGRESS and step.flow is not None
+        if step.table is Table.ADMIT and step.flow is not None and step.flow.goto is not None
     }
     return [copied for copied in journey.controller if (copied.switch, copied.cookie) not in entered]
 

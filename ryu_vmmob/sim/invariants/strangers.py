@@ -33,14 +33,14 @@ def strangers(view: View) -> Iterator[Violation]:
 
 def _on_link(view: View, link: Link) -> Iterator[_Strange]:
     welcome = {name for name, links in view.allowed_links.items() if link.name in links}
-    yield from _strange(view, link.l2_domain, welcome, set())
+    yield from _strange(view, link.l2_domain, welcome, set(), tagged=True)
 
 
 def _at_server(view: View, server: Server) -> Iterator[_Strange]:
     here = view.seats_at[server.name]
     tags = {seat.tags for seat in here}
     welcome = {seat.cug for seat in here if seat.tags == view.wire_tags(server.l2_domain, seat.cug)}
-    yield from _strange(view, server.l2_domain, welcome, {tag for row in tags for tag in row})
+    yield from _strange(view, server.l2_domain, welcome, {tag for row in tags for tag in row}, tagged=server.tagged)
     if not server.tagged:
         for seat in here:
             for tag in [(4094,), *sorted({(number,) for number in view.vlan_ids.values()})[:2]]:
@@ -55,22 +55,22 @@ def _at_server(view: View, server: Server) -> Iterator[_Strange]:
                         yield f"{seat.mac:#x}, unknown there,", ISOLATION, own, packet
 
 
-def _strange(view: View, domain: str | None, welcome: set[str], guests: set[int]) -> Iterator[_Strange]:
-    """Frames that a port in ``domain`` must refuse: these segments are behind it, and tags of guests."""
-    used = {vlan_id for (where, _), vlan_id in view.vlan_ids.items() if where == domain} | guests
+def _strange(view: View, domain: str | None, welcome: set[str], own: set[int], *, tagged: bool) -> Iterator[_Strange]:
+    """Frames that a port in ``domain`` must refuse: these segments are behind it, and tags of guests or vNICs."""
+    used = {vlan_id for (where, _), vlan_id in view.vlan_ids.items() if where == domain} | own
     foreign = {vlan_id for (where, _), vlan_id in view.vlan_ids.items() if where != domain} - used
     free = next(number for number in range(4094, 0, -1) if number not in used | foreign)
     for cug, members in view.members.items():
         seat = next(iter(members.values()))[0]
         at_gateway = [make.udp(view.gateway_mac, seat.mac, probes.STRANGER_V4, ip).with_fields(nw_ttl=1) for ip in seat.v4[:1]]
         for packet in (*probes.own(seat), *at_gateway):
-            if domain is not None:
+            if tagged:
                 yield "an untagged frame", ISOLATION, (), packet
             for vlan_id in (free, *sorted(foreign)[:2]):
                 yield f"VLAN-ID {vlan_id}, unknown there,", ISOLATION, (vlan_id,), packet
-            own = view.wire_tags(domain, cug)
-            if domain is not None and own and cug not in welcome:
-                yield f"{cug}, which is not needed there,", PRUNING, own, packet
+            its = view.wire_tags(domain, cug)
+            if domain is not None and its and cug not in welcome:
+                yield f"{cug}, which is not needed there,", PRUNING, its, packet
     if domain is not None:
         yield from _routed(view, domain, welcome)
 

@@ -1,0 +1,112 @@
+"""What the host sends to a guest, read at its tap: an AF_PACKET socket with a filter and time stamps of the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from contextlib import suppress
+from typing import Final
+
+from ryu_vmmob.hypervisor.offload import HEADER_BYTES, finished, split
+
+_ETH_P_ALL: Final = 0x0003
+_SOL_PACKET: Final = 263
+_PACKET_STATISTICS, _PACKET_AUXDATA, _PACKET_VNET_HDR = 6, 8, 15
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 26, 33, 35
+_VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
+_PACKET_OUTGOING: Final = 4
+_RECEIVE_BYTES: Final = 16 * 2**20
+"""Of the socket: what comes while this process does not run. The kernel lets root have it."""
+_LARGEST: Final = 2**16 + 64
+_ANCILLARY: Final = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(20)
+
+
+def outgoing_to(mac: bytes) -> bytes:
+    """A filter program (BPF, `struct sock_filter`): frames that the host sends to this MAC; no other is copied."""
+    high, low = int.from_bytes(mac[:4]), int.from_bytes(mac[4:])
+    program = (
+        (0x28, 0, 0, 0xFFFFF004),  # load half word: the packet's type, an extension of Linux
+        (0x15, 0, 5, _PACKET_OUTGOING),
+        (0x20, 0, 0, 0),  # load word: the destination's first four bytes
+        (0x15, 0, 3, high),
+        (0x28, 0, 0, 4),
+        (0x15, 0, 1, low),
+        (0x06, 0, 0, 0xFFFFFFFF),  # take all of it
+        (0x06, 0, 0, 0),  # take nothing
+    )
+    return b"".join(struct.pack("=HBBI", *row) for row in program)
+
+
+class Capture:
+    """The frames that reach one tap for one MAC. Needs CAP_NET_RAW. Raises OSError when there is no such device."""
+
+    def __init__(self, device: str, mac: str) -> None:
+        self.device = device
+        self.spoiled = 0
+        """Frames that could not be finished (segments of a kind that is not cut)."""
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            self._prepare(bytes.fromhex(mac.replace(":", "")))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _prepare(self, mac: bytes) -> None:
+        self._socket.setblocking(False)
+        program = ctypes.create_string_buffer(outgoing_to(mac))
+        attached = struct.pack("HL", len(program.raw) // 8, ctypes.addressof(program))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
+        with suppress(OSError):  # without the right the system's limit holds
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+        self._socket.bind((self.device, _ETH_P_ALL))
+
+    def fileno(self) -> int:
+        """For a selector: readable when frames are there, or the device is gone."""
+        return self._socket.fileno()
+
+    def read(self, most: int = 256) -> list[tuple[int, bytes]]:
+        """(nanoseconds since the epoch, frame) of what is there, at most so many. Raises OSError when the device is gone."""
+        found: list[tuple[int, bytes]] = []
+        for _ in range(most):
+            try:
+                data, ancillary, _, _ = self._socket.recvmsg(_LARGEST + HEADER_BYTES, _ANCILLARY)
+            except BlockingIOError:
+                break
+            time, tag = _told(ancillary)
+            try:
+                offload, frame = split(data)
+                found.extend((time, _tagged(row, tag)) for row in finished(offload, frame))
+            except ValueError:
+                self.spoiled += 1
+        return found
+
+    def missed(self) -> int:
+        """Frames that found the socket's buffer full since the last call."""
+        _, dropped = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        return int(dropped)
+
+    def close(self) -> None:
+        """End it."""
+        self._socket.close()
+
+
+def _told(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:
+    """The kernel's time stamp in nanoseconds, and the tag that it keeps beside the frame (empty: none)."""
+    time, tag = 0, b""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = struct.unpack_from("=qq", data)
+            time = seconds * 1_000_000_000 + nanoseconds
+        elif level == _SOL_PACKET and kind == _PACKET_AUXDATA:
+            status, _, _, _, _, tci, tpid = struct.unpack_from("=IIIHHHH", data)
+            if status & _VLAN_VALID:
+                tag = struct.pack("!HH", tpid if status & _TPID_VALID else 0x8100, tci)
+    return time, tag
+
+
+def _tagged(frame: bytes, tag: bytes) -> bytes:
+    return frame[:12] + tag + frame[12:] if tag else frame

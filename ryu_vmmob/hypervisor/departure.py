@@ -1,0 +1,255 @@
+"""One VM that is about to leave this hypervisor: its taps are read, and when it pauses the controller is told.
+
+What reached the taps after the pause is sent on.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final, NamedTuple, Protocol
+
+from ryu_vmmob.client import ClientError, RefusedError, UnreachableError
+from ryu_vmmob.hypervisor.capture import Capture
+from ryu_vmmob.hypervisor.handover import GOING_ON
+from ryu_vmmob.hypervisor.patience import pauses
+from ryu_vmmob.hypervisor.tail import Arrival, Tail
+
+LOG: Final = logging.getLogger("vmmob.hypervisor")
+LINGER_SECONDS: Final = 60.0
+"""How long a tap is read after the pause at most; the controller ends it five seconds after the activation."""
+GATHER_SECONDS: Final = 0.005
+"""How long frames are gathered for one request."""
+DELIVER_SECONDS: Final = 30.0
+"""How long it is tried to tell a controller that does not answer of the pause."""
+
+
+class Tap(NamedTuple):
+    """One interface of a VM here: its number in the VM's list at the controller, its MAC and its device."""
+
+    interface: int
+    mac: str
+    device: str
+
+
+class Moves(Protocol):
+    """What is asked of a client's ``migrations``."""
+
+    def get(self, id: str) -> Any:
+        """One migration."""
+
+    def deliver(self, id: str) -> Any:
+        """The VM has paused."""
+
+    def frames(self, id: str, interface: int, frames: Sequence[bytes]) -> int:
+        """Frames to be sent on."""
+
+
+class Departure:
+    """From `start` until `close`, or until there is nothing left to be sent on after a pause; threads of its own do the work.
+
+    ``migrations`` belongs to this departure alone: its connection is opened beforehand, so the call at the pause is one round
+    trip.
+    """
+
+    def __init__(self, move: Mapping[str, Any], taps: Sequence[Tap], migrations: Moves) -> None:
+        self.id: str = move["id"]
+        self.vm: str = move["vm"]
+        self.taps = tuple(taps)
+        self.sent = 0
+        self.delivered = threading.Event()
+        self._migrations = migrations
+        self._tail = Tail()
+        self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)
+        self._over = False
+        self._captures: list[Capture] = []
+        self._wake, self._woken = socket.socketpair()
+        self._reader = threading.Thread(target=self._read, name=f"taps of {self.vm}", daemon=True)
+        self._teller = threading.Thread(target=self._tell, name=f"pause of {self.vm}", daemon=True)
+        self._tell_started = False
+
+    def start(self) -> None:
+        """Open the taps and read them. A tap that cannot be opened is told of in the log, and its frames are not sent on."""
+        for tap in self.taps:
+            try:
+                self._captures.append(Capture(tap.device, tap.mac))
+            except OSError as error:
+                LOG.warning("%s: tap %s of VM %s cannot be read: %s", self.id, tap.device, self.vm, error.strerror or error)
+        self._reader.start()
+        with suppress(ClientError):  # opens the connection; at the pause it is asked again
+            self._migrations.get(self.id)
+
+    def paused(self, at: int) -> None:
+        """The VM stopped at ``at``, nanoseconds since the epoch: tell the controller, and send on. Returns at once."""
+        with self._news:
+            if self._over or self._tail.paused_at is not None:
+                return
+            self._tail.pause(at)
+            for capture in self._captures:
+                capture.missed()  # what was missed before the pause is no loss
+                capture.spoiled = 0
+            started, self._tell_started = self._tell_started, True
+        if not started:
+            self._teller.start()
+
+    def resumed(self) -> None:
+        """The VM goes on here: nothing more is sent on."""
+        with self._news:
+            self._tail.resume()
+        self.close()
+
+    def close(self) -> None:
+        """End it; what was not sent on yet stays so."""
+        with self._news:
+            if self._over:
+                return
+            self._over = True
+            self._news.notify_all()
+        with suppress(OSError):
+            self._wake.sendall(b"x")
+
+    def join(self, seconds: float) -> bool:
+        """Wait until its threads have ended; whether they have."""
+        deadline = monotonic() + seconds
+        for thread in (self._reader, *((self._teller,) if self._tell_started else ())):
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - monotonic()))
+        return not (self._reader.is_alive() or self._teller.is_alive())
+
+    @property
+    def has_paused(self) -> bool:
+        """Whether the VM has stopped here to go on elsewhere."""
+        return self._tail.paused_at is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has been closed, or has sent on all there was."""
+        return self._over
+
+    # The taps
+
+    def _read(self) -> None:
+        interfaces = {tap.device: tap.interface for tap in self.taps}
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken, selectors.EVENT_READ)
+            for capture in self._captures:
+                selector.register(capture, selectors.EVENT_READ)
+            while not self._over:
+                for key, _ in selector.select():
+                    if isinstance(key.fileobj, Capture):
+                        self._read_tap(selector, key.fileobj, interfaces[key.fileobj.device])
+        for capture in self._captures:
+            capture.close()
+        self._wake.close()
+        self._woken.close()
+
+    def _read_tap(self, selector: selectors.BaseSelector, capture: Capture, interface: int) -> None:
+        try:
+            found = capture.read()
+        except OSError:  # the device is gone
+            selector.unregister(capture)
+            with self._news:
+                self._captures.remove(capture)
+                self._news.notify_all()
+            capture.close()
+            return
+        with self._news:
+            for time, frame in found:
+                self._tail.add(Arrival(interface, time, frame))
+            if found and self._tail.paused_at is not None:
+                self._tail.lost += capture.missed() + capture.spoiled
+                capture.spoiled = 0
+                self._news.notify_all()
+
+    # The controller
+
+    def _tell(self) -> None:
+        try:
+            if self._deliver():
+                self._send_on()
+        except Exception:
+            LOG.exception("%s: the frames of VM %s are not sent on any more", self.id, self.vm)
+        finally:
+            LOG.info("%s: %d frames of VM %s sent on, %d lost", self.id, self.sent, self.vm, self._tail.lost)
+            self.close()
+
+    def _deliver(self) -> bool:
+        """Tell the controller of the pause; whether it takes frames now."""
+        deadline = monotonic() + DELIVER_SECONDS
+        for seconds in pauses(0.05, 2.0):
+            try:
+                self._migrations.deliver(self.id)
+            except RefusedError as error:
+                if not error.is_for_now:
+                    LOG.warning("%s: VM %s has paused, and the controller does not switch: %s", self.id, self.vm, error)
+                    return False
+                problem: ClientError = error
+            except ClientError as error:
+                problem = error
+            else:
+                LOG.info("%s: VM %s has paused here, its traffic goes to its new place", self.id, self.vm)
+                self.delivered.set()
+                return True
+            if self._over or monotonic() > deadline:
+                LOG.warning("%s: the pause of VM %s could not be told: %s", self.id, self.vm, problem)
+                return False
+            self._rest(seconds)
+        raise AssertionError("pauses have no end")
+
+    def _send_on(self) -> None:
+        deadline = monotonic() + LINGER_SECONDS
+        while (batch := self._next(deadline)) is not None:
+            interface, frames = batch
+            try:
+                self.sent += self._sent(interface, frames)
+            except RefusedError as error:
+                self._tail.lost += len(frames)
+                if error.status == 409:  # it is over: the VM reads at its new place, and has for a while
+                    return
+                LOG.warning("%s: %d frames of VM %s are refused: %s", self.id, len(frames), self.vm, error)
+            except UnreachableError as error:
+                self._tail.lost += len(frames)  # perhaps they were sent on; sent again they might be doubled
+                LOG.warning("%s: whether %d frames of VM %s are sent on is not known: %s", self.id, len(frames), self.vm, error)
+                self._rest(0.1)
+
+    def _sent(self, interface: int, frames: Sequence[bytes]) -> int:
+        """Send a batch on; one that comes too fast waits. Raises ClientError."""
+        for seconds in pauses(0.1, 1.0):
+            try:
+                return self._migrations.frames(self.id, interface, frames)
+            except RefusedError as error:
+                if error.status != 429 or self._over:
+                    raise
+                self._rest(min(error.retry_after or seconds, 5.0))
+        raise AssertionError("pauses have no end")
+
+    def _next(self, deadline: float) -> tuple[int, list[bytes]] | None:
+        """The next batch, gathered for a moment; None when no more can come."""
+        with self._news:
+            while not self._over:
+                if len(self._tail):
+                    self._news.wait(GATHER_SECONDS)
+                    batch = self._tail.take()
+                    if batch is not None:
+                        return batch
+                elif not self._captures or monotonic() > deadline:
+                    return None
+                else:
+                    self._news.wait(max(0.0, deadline - monotonic()))
+        return None
+
+    def _rest(self, seconds: float) -> None:
+        with self._news:
+            if not self._over:
+                self._news.wait(seconds)
+
+
+def is_worth(move: Mapping[str, Any], here: str) -> bool:
+    """Whether a migration leads away from server ``here``, and its VM has not arrived anywhere yet."""
+    return bool(move["from"] == here and move["state"] in GOING_ON)

@@ -1,0 +1,252 @@
+"""What a server's own switch decides: interfaces that it brings together without their ToR, and policies that fail there (R46).
+
+A frame between two interfaces behind one wire (server and tag) does not reach the ToR, so no policy of the fabric is asked.
+Which interfaces these are depends on how the server tags (`fabric.model.Tagging`):
+
+============= =============================================================================
+per_interface none, but for guests of one CUG that send the same tag of their own
+per_cug       two of one CUG under the same tag, put on by the server's switch or the guest
+untagged      any two under the same guest tag or none, also of different CUGs
+============= =============================================================================
+
+A placement or a policy with which a policy would separate two such interfaces is refused (R45), unless the fabric file trusts
+the server's switch to do it (``local_switching: trusted``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, combinations
+from typing import Final, NamedTuple
+
+from immutables import Map
+
+from ryu_vmmob.fabric.model import Tagging
+from ryu_vmmob.model.decision import ICMP, ICMPV6, Party, Traffic, candidates, decide, is_end, member
+from ryu_vmmob.model.objects import Address, Interface
+from ryu_vmmob.model.policy import TCP, UDP, Policy
+from ryu_vmmob.model.refusal import conflict
+from ryu_vmmob.model.state import Member, State
+
+_ECHO_REQUEST_V6: Final = 128
+_PORTED: Final = (TCP, UDP)
+_NONE: Final[Map[str, None]] = Map()
+
+
+class Meeting(NamedTuple):
+    """Two members that a server's own switch brings together, and the policy that separates them."""
+
+    server: str
+    one: Member
+    other: Member
+    policy: Policy
+
+    def __str__(self) -> str:
+        return (
+            f"on server {self.server!r} VM {self.one.vm!r} and VM {self.other.vm!r} meet behind one wire, and policy "
+            f"{self.policy.name!r} separates them"
+        )
+
+
+def together(state: State, server: str, one: Interface, other: Interface) -> bool:
+    """Whether the own switch of ``server`` would bring frames of one interface to the other, if both were there."""
+    kind = state.fabric.servers[server].tagging
+    if kind is Tagging.UNTAGGED:
+        return one.guest_vlan_id == other.guest_vlan_id
+    if one.cug != other.cug:
+        return False
+    if kind is Tagging.PER_INTERFACE:
+        return one.guest_vlan_id is not None and one.guest_vlan_id == other.guest_vlan_id
+    # A guest's own tag may be the CUG's VLAN-ID as well.
+    return state.wire_vlan_id(one.cug, state.wire(one, server)) == state.wire_vlan_id(other.cug, state.wire(other, server))
+
+
+def peers(state: State, server: str, vm: str) -> Iterator[tuple[int, Member]]:
+    """(number of the VM's interface, member of another VM) for each pair that the server's own switch brings together.
+
+    Looks at the VMs with a place at ``server`` only.
+    """
+    mine = state.vms[vm].interfaces
+    for name in sorted(state.server_vms.get(server, _NONE)):
+        for number, interface in enumerate(state.vms[name].interfaces if name != vm else ()):
+            for own, row in enumerate(mine):
+                if together(state, server, row, interface):
+                    yield own, Member(name, number)
+
+
+def _is_trusted(state: State, server: str) -> bool:
+    return state.fabric.servers[server].trusts_local_switching
+
+
+def separated(state: State, one: Interface, other: Interface) -> Policy | None:
+    """The policy that denies a packet between two interfaces, in either direction; None: every packet is allowed, or no policy
+    denies it.
+
+    Judged are packets to one host. The packets tried stand for all: what a policy can tell apart (protocol, port) is tried
+    on both sides of each border that a policy draws.
+    """
+    if state.scope(state.cugs[one.cug]) != state.scope(state.cugs[other.cug]):
+        return None  # no policy is asked there
+    for a, b in ((one, other), (other, one)):
+        for source, target in _parties(state, a, b):
+            known = candidates(state, source, target)
+            if all(policy.allow for policy in known):
+                continue
+            for traffic in _samples(known, source.address):
+                found = decide(state, source, target, traffic)
+                if not found.allowed and found.policy is not None:
+                    return state.policies[found.policy]
+    return None
+
+
+def _parties(state: State, source: Interface, target: Interface) -> Iterator[tuple[Party, Party]]:
+    """Each pair of addresses of one family that can speak to each other."""
+    inside = source.cug == target.cug
+    theirs: tuple[Address, ...] = target.addresses if inside else target.ips
+    for address in source.addresses if inside else source.ips:
+        for to in theirs:
+            routed = inside or not (to.is_link_local or address.is_link_local)
+            if address.version == to.version and routed:
+                yield member(state, source.cug, address), member(state, target.cug, to)
+
+
+def _samples(policies: Collection[Policy], address: Address) -> Iterator[Traffic]:
+    """Packets of which at least one is decided by each policy that decides any.
+
+    None has a source port or a TCP flag: as a reply a policy only allows, and only what has a flag that others need not have.
+    """
+    icmp = ICMP if address.version == 4 else ICMPV6
+    named = {icmp if row.protocol == "icmp" else row.protocol for row in policies}
+    numbers = {number for number in named if isinstance(number, int)}
+    if None in named:
+        numbers.update(_PORTED)
+        numbers.update(next(([number] for number in range(256) if number not in numbers and number != ICMPV6), []))
+    ports = {edge for row in policies for low, high in row.ports for edge in (low, high + 1) if edge <= 0xFFFF}
+    for number in sorted(numbers):
+        kind = _ECHO_REQUEST_V6 if number == ICMPV6 else None
+        yield Traffic(number, icmp_type=kind)
+        for port in sorted(ports) if number in _PORTED else ():
+            yield Traffic(number, target_port=port)
+
+
+def refuse_separated(
+    before: State, state: State, entered: Iterable[tuple[str, str]], policies: Iterable[str], cugs: Iterable[str]
+) -> None:
+    """409 when a policy separates two members that a server's own switch brings together, and did not do so before.
+
+    ``entered``: (VM, server) of places that are new; ``policies``, ``cugs``: names of those that were put or deleted.
+    """
+    found = chain(_newly_placed(state, entered), _newly_separated(before, state, policies), _rerouted(before, state, cugs))
+    for meeting in found:
+        raise conflict(
+            f"R45: {meeting}; what they send to each other the server's own switch decides: choose another server, or "
+            f"tagging: per_interface, or trust that switch with local_switching: trusted"
+        )
+
+
+def _newly_placed(state: State, entered: Iterable[tuple[str, str]]) -> Iterator[Meeting]:
+    for vm, server in entered:
+        if _is_trusted(state, server) or vm not in state.vms:
+            continue
+        if all(seat.server != server for seat in state.seats_of(state.vms[vm])):
+            continue  # gone again
+        for number, peer in peers(state, server, vm):
+            yield from _meeting(state, server, Member(vm, number), peer)
+
+
+def _meeting(state: State, server: str, one: Member, other: Member) -> Iterator[Meeting]:
+    policy = separated(state, state.interface(one), state.interface(other))
+    if policy is not None:
+        yield Meeting(server, one, other, policy)
+
+
+def _newly_separated(before: State, state: State, policies: Iterable[str]) -> Iterator[Meeting]:
+    """Pairs that the change of a policy separates: one that denies now, or one that allowed and does so no more."""
+    for name in policies:
+        new, old = state.policies.get(name), before.policies.get(name)
+        versions = [row for row, wanted in ((new, False), (old, True)) if row is not None and row.allow is wanted]
+        for policy in versions:
+            for server in sorted(_servers_of(state, policy)):
+                for one, other in met(state, server):
+                    a, b = state.interface(one), state.interface(other)
+                    if _concerns(state, policy, a, b):
+                        for found in _meeting(state, server, one, other):
+                            if not _was_separated(before, server, one, other):
+                                yield found
+
+
+def _rerouted(before: State, state: State, cugs: Iterable[str]) -> Iterator[Meeting]:
+    """Pairs of two CUGs on untagged servers that policies separate since one of the CUGs changed its routing domain."""
+    for name in cugs:
+        new, old = state.cugs.get(name), before.cugs.get(name)
+        if new is None or old is None or new.routing_domain in (None, old.routing_domain):
+            continue
+        for server in sorted({wire.server for wire in state.occupancy.get(name, ())}):
+            if state.fabric.servers[server].tagging is Tagging.UNTAGGED and not _is_trusted(state, server):
+                for one, other in met(state, server):
+                    if name in (state.interface(one).cug, state.interface(other).cug):
+                        for found in _meeting(state, server, one, other):
+                            if not _was_separated(before, server, one, other):
+                                yield found
+
+
+def _was_separated(before: State, server: str, one: Member, other: Member) -> bool:
+    """Whether the two met there before the change, and a policy separated them already: it makes nothing worse."""
+    here = before.server_vms.get(server, _NONE)
+    if one.vm not in here or other.vm not in here:
+        return False
+    rows = [before.vms[row.vm].interfaces for row in (one, other)]
+    if one.number >= len(rows[0]) or other.number >= len(rows[1]):
+        return False
+    return separated(before, rows[0][one.number], rows[1][other.number]) is not None
+
+
+def _servers_of(state: State, policy: Policy) -> set[str]:
+    """Servers with local switching that is not trusted, where both ends of a policy can be."""
+    found = {name for name in state.server_vms if not _is_trusted(state, name)}
+    for end in (policy.source, policy.target):
+        if end.kind == "vm":
+            vm = state.vms.get(str(end.value))
+            found &= {seat.server for seat in state.seats_of(vm)} if vm is not None else set()
+        elif end.kind == "cug":
+            found &= {wire.server for wire in state.occupancy.get(str(end.value), ())}
+    return found
+
+
+def met(state: State, server: str) -> Iterator[tuple[Member, Member]]:
+    """All pairs of members of different VMs that a server's own switch brings together."""
+    rows = [
+        Member(name, number)
+        for name in sorted(state.server_vms.get(server, _NONE))
+        for number in range(len(state.vms[name].interfaces))
+    ]
+    by_wire: dict[tuple[str | None, int | None], list[Member]] = {}
+    kind = state.fabric.servers[server].tagging
+    for row in rows:
+        interface = state.interface(row)
+        cug = None if kind is Tagging.UNTAGGED else interface.cug
+        if kind is Tagging.PER_INTERFACE and interface.guest_vlan_id is None:
+            continue
+        tag = interface.guest_vlan_id
+        if kind is Tagging.PER_CUG:
+            tag = state.wire_vlan_id(interface.cug, state.wire(interface, server))
+        by_wire.setdefault((cug, tag), []).append(row)
+    for there in by_wire.values():
+        for one, other in combinations(there, 2):
+            if one.vm != other.vm:
+                yield one, other
+
+
+def _concerns(state: State, policy: Policy, a: Interface, b: Interface) -> bool:
+    """Whether a policy has one interface at each end."""
+    return any(
+        is_end(policy.source, source) and is_end(policy.target, target)
+        for one, other in ((a, b), (b, a))
+        for source, target in _parties(state, one, other)
+    )
+
+
+def meetings(state: State, server: str) -> Iterator[Meeting]:
+    """Every pair at a server that its own switch brings together and a policy separates, whether it is trusted or not."""
+    for one, other in met(state, server):
+        yield from _meeting(state, server, one, other)

@@ -1,0 +1,57 @@
+"""Deliveries that change at the pause: each frame for the VM goes to one of its places, in every mixture of switches."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, StartMigration
+from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.model.refusal import Refusal
+from tests.property.fabrics import fabrics
+from tests.property.world import World, cug, interface, vm
+
+NOW = 1000.0
+ROADS: dict[str, tuple[Command, ...]] = {
+    "delivered, activated": (Deliver("m", NOW), Activate("m", NOW), Commit("m", NOW)),
+    "delivered, aborted": (Deliver("m", NOW), Abort("m", NOW)),
+    "activated without a delivery": (Activate("m", NOW), Commit("m", NOW)),
+    "delivered, activated, aborted": (Deliver("m", NOW), Activate("m", NOW), Abort("m", NOW)),
+}
+
+
+def one_by_one(data: st.DataObject, world: World) -> None:
+    """Let switches take what is on its way in any order; after each of them every invariant is checked."""
+    while waiting := world.waiting():
+        world.update(data.draw(st.sampled_from(waiting)))
+        world.check()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(fabrics(), st.data())
+def test_each_frame_goes_to_one_place(fabric: Fabric, data: st.DataObject) -> None:
+    world = World(fabric)
+    servers = sorted(fabric.servers)
+    source = data.draw(st.sampled_from(servers))
+    target = data.draw(st.sampled_from([name for name in servers if name != source]))
+    world.do(cug(0, v6=True))
+    try:
+        world.do(vm("mover", source, interface(0, 2, True)))
+        for number, server in enumerate(data.draw(st.lists(st.sampled_from(servers), min_size=1, max_size=4))):
+            world.do(vm(f"peer{number}", server, interface(0, 3 + number, True)))
+        delivery = data.draw(st.sampled_from(["at_pause", "at_pause", "on_activation"]))
+        world.do(StartMigration("m", "mover", target, "hot", delivery, "request", "request", now=NOW))
+    except Refusal:
+        assume(False)
+    world.check()
+    one_by_one(data, world)
+    assert world.engine.state.migrations["m"].phase is Phase.PREPARED
+    for command in ROADS[data.draw(st.sampled_from(sorted(ROADS)))]:
+        world.do(command)
+        assert world.shifts("mover") or isinstance(command, Commit)
+        world.check()
+        one_by_one(data, world)
+    world.settle(checked=True)
+    world.check_oracles()
