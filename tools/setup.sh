@@ -28,6 +28,9 @@ tcpdump      tcpdump
 ping         iputils-ping
 openssl      openssl
 chromium     chromium
+qemu-system-x86_64 qemu-system-x86
+busybox      busybox-static
+cc           gcc
 '
 
 suits() { "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null; }
@@ -49,6 +52,8 @@ missing_packages() {
     echo "$TOOLS" | while read -r tool package; do
         [ -z "$tool" ] || PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || echo "$package"
     done | sort -u
+    set -- /usr/lib/*/libc.a  # the guest of the laboratory is linked statically
+    [ -e "$1" ] || echo libc6-dev
     if [ ! -x $VENV/bin/python ]; then
         chosen=$(choose_python || true)
         if [ -z "$chosen" ]; then
