@@ -134,7 +134,8 @@ class Recompute:
                         self._cable(name, server, None)
         same_tree = old is not None and new is not None and old.way == new.way
         self._hops(name, cug, old, new, same_tree and same)
-        self._members(name, old, new, same_tree)
+        # Frames in passing are known by their ports, so links that came or went between neighbours count as well.
+        self._members(name, old, new, same_tree and name not in self.change.anew)
         if not inside:
             for member in self.state.members.get(name, Map()):
                 if member.vm not in self._vms:
@@ -261,6 +262,7 @@ class Recompute:
         """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got new tags.
 
         A changed tree alone changes groups, not members: except for a VM that moves, whose two ways may now part elsewhere.
+        ``same_tree``: neither that nor the links between neighbours have changed.
         """
         before, now = _local(old), _local(new)
         left = before.keys() - now.keys()

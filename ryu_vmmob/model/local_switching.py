@@ -16,6 +16,7 @@ the server's switch to do it (``local_switching: trusted``).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import chain, combinations
 from typing import Final, NamedTuple
 
@@ -23,13 +24,14 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Tagging
 from ryu_vmmob.model.decision import ICMP, ICMPV6, Party, Traffic, candidates, decide, is_end, member
-from ryu_vmmob.model.objects import Address, Interface
+from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.policy import TCP, UDP, Policy, Selector
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Member, State
 
 _ECHO_REQUEST_V6: Final = 128
 _PORTED: Final = (TCP, UDP)
+_ON_LINK: Final = ip_network("fe80::/10")
 _NONE: Final[Map[str, None]] = Map()
 
 
@@ -61,15 +63,16 @@ def together(state: State, server: str, one: Interface, other: Interface) -> boo
     return state.wire_vlan_id(one.cug, state.wire(one, server)) == state.wire_vlan_id(other.cug, state.wire(other, server))
 
 
-def peers(state: State, server: str, vm: str) -> Iterator[tuple[int, Member]]:
+def peers(state: State, server: str, vm: str, among: Collection[str] | None = None) -> Iterator[tuple[int, Member]]:
     """(number of the VM's interface, member of another VM) for each pair that the server's own switch brings together.
 
-    Looks at the VMs with a place at ``server`` only.
+    Looks at the VMs with a place at ``server`` only, and of these (where it is given) at those ``among``.
     """
     mine = state.vms[vm].interfaces
     if state.fabric.servers[server].per_interface and all(row.guest_vlan_id is None for row in mine):
         return
-    for name in sorted(state.server_vms.get(server, _NONE)):
+    here = state.server_vms.get(server, _NONE)
+    for name in sorted(here if among is None else [name for name in among if name in here]):
         for number, interface in enumerate(state.vms[name].interfaces if name != vm else ()):
             for own, row in enumerate(mine):
                 if together(state, server, row, interface):
@@ -153,8 +156,52 @@ def _newly_placed(state: State, entered: Iterable[tuple[str, str]]) -> Iterator[
             continue
         if all(seat.server != server for seat in state.seats_of(state.vms[vm])):
             continue  # gone again
-        for number, peer in peers(state, server, vm):
+        for number, peer in peers(state, server, vm, _suspects(state, server, state.vms[vm])):
             yield from _meeting(state, server, Member(vm, number), peer)
+
+
+def _suspects(state: State, server: str, vm: Vm) -> Collection[str] | None:
+    """VMs at a server from which a policy can separate ``vm``; None: it could be any of them.
+
+    Where no policy denies anything between members, nothing is looked at one by one, however many VMs there are.
+    """
+    keys = [("any", ""), ("vm", vm.name), *(("cug", row.cug) for row in vm.interfaces)]
+    cugs = [state.cugs[row.cug] for row in vm.interfaces]
+    alone = state.fabric.servers[server].tagging is not Tagging.UNTAGGED
+    found = _named_by_denials(state, server)
+    for name in {name for key in keys for name in state.policies_of.get(key, _NONE)}:
+        policy = state.policies[name]
+        if policy.allow or (alone and not any(_is_inside(policy, cug) for cug in cugs)):
+            continue
+        others = [str(end.value) for end in (policy.source, policy.target) if end.kind == "vm" and end.value != vm.name]
+        if not others:
+            return None
+        found.update(others)
+    return found
+
+
+def _named_by_denials(state: State, server: str) -> set[str]:
+    """VMs at a server that a policy names which denies something; the shorter of both lists is gone through."""
+    here = state.server_vms.get(server, _NONE)
+    if len(here) < len(state.policies_of):
+        named: Iterable[str] = (name for name in here if ("vm", name) in state.policies_of)
+    else:
+        named = (name for kind, name in state.policies_of if kind == "vm" and name in here)
+    return {name for name in named if any(not state.policies[row].allow for row in state.policies_of["vm", name])}
+
+
+def _is_inside(policy: Policy, cug: Cug) -> bool:
+    """Whether both ends of a policy can be members of one CUG."""
+    return all(_can_be(end, cug) for end in (policy.source, policy.target))
+
+
+def _can_be(end: Selector, cug: Cug) -> bool:
+    if end.kind == "cug":
+        return end.value == cug.name
+    if end.kind == "prefix" and isinstance(end.value, IPv4Network | IPv6Network):
+        networks = (*cug.subnets, _ON_LINK)
+        return any(end.value.version == row.version and end.value.overlaps(row) for row in networks)  # type: ignore[arg-type]
+    return True
 
 
 def _meeting(state: State, server: str, one: Member, other: Member) -> Iterator[Meeting]:

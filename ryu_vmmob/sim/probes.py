@@ -22,6 +22,7 @@ _ETH_EXPERIMENT = 0x88B5  # IEEE 802, local experimental
 
 def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
     """From one interface to another, in every address family of the sender."""
+    yield make.rarp(seat.mac).with_fields(eth_dst=peer.mac)
     for source in seat.v4[:1]:
         target = (peer.v4 or seat.v4)[0]
         for ttl in _TTLS:

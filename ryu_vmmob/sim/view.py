@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, Rule
@@ -25,7 +26,8 @@ class Seat:
 
     ``vlan_id`` is the tag on the wire of the server's port: what the server's virtual switch puts on, or with ``guest`` the
     guest itself; None without. ``sends`` and ``receives``: True
-    it must be able to, False it must not, None while that is changing (both are right). ``shifts``: what is for the
+    it must be able to, False it must not, None while that is changing (both are right). ``told``: of which
+    of its frames the controller gets a copy because its VM is listened for; None: not known. ``shifts``: what is for the
     interface goes over from one of its seats to another just now: exactly one of them gets each frame.
     """
 
@@ -40,6 +42,7 @@ class Seat:
     sends: bool | None = True
     receives: bool | None = True
     guest: bool = False
+    told: Literal["all", "group", "none"] | None = None
     shifts: bool = False
 
     @property

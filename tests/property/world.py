@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from typing import Literal, TypeVar
 
 from ryu_vmmob.engine.engine import Engine, Ticket
 from ryu_vmmob.engine.persist import restore
@@ -24,6 +25,9 @@ from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View
 from ryu_vmmob.store.base import Record, Write
 from tests.property.facts import facts
+
+
+_T = TypeVar("_T")
 
 
 class MemoryStore:
@@ -195,6 +199,7 @@ class World:
                 sends=_agreed([place.sends for place in sure]) if whole else None,
                 receives=_agreed([place.receives for place in sure]) if whole else None,
                 guest=interface.guest_vlan_id is not None,
+                told=_agreed([_told(place) for place in sure]) if whole else None,
                 shifts=whole and self.shifts(name),
             )
 
@@ -216,7 +221,12 @@ def _wire_tag(interface: Interface, vlan_id: int | None) -> int | None:
     return vlan_id if interface.guest_vlan_id is None else interface.guest_vlan_id
 
 
-def _agreed(values: list[bool]) -> bool | None:
+def _told(place: Place) -> Literal["all", "group", "none"]:
+    """Of which frames of a place the controller gets a copy."""
+    return "all" if place.awaited else "group" if place.watched else "none"
+
+
+def _agreed(values: list[_T]) -> _T | None:
     return values[0] if len(set(values)) == 1 else None
 
 

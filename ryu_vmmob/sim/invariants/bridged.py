@@ -22,6 +22,7 @@ from ryu_vmmob.sim.invariants.judging import (
     shown,
     silence,
     to_controller,
+    told,
     unheard,
     unshown,
 )
@@ -90,6 +91,11 @@ def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None
         yield Violation(DELIVERY, f"a frame of {seat} loops", journey)
     if seat.sends:
         yield from unshown(journey, f"{seat} may send this")
+    if seat.sends and seat.told is not None:
+        wanted = int(seat.told == "all" or (seat.told == "group" and journey.packet.is_group_addressed))
+        if (number := told(journey)) != wanted:
+            text = f"the controller hears {number} times, not {wanted}, that {seat} speaks"
+            yield Violation(DELIVERY, text, journey)
     if to_controller(journey) and seat.switch not in view.plain_edges:
         yield Violation(DELIVERY, f"the controller is told of a bridged frame of {seat}", journey)
     allowed = view.allowed_links.get(seat.cug, frozenset())
@@ -182,7 +188,8 @@ def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple
     elif not answers and sure and seat.cug in view.cugs and seat.switch not in view.plain_edges:
         yield Violation(DELIVERY, f"the question of {seat} for {asked[0].vm} is not answered by {seat.switch}", journey)
     elif not answers:
-        yield from _expect(view, seat, journey, _others(view, seat), asked=asked)
+        # Who asks about itself, as from its other place, need not be reached.
+        yield from _expect(view, seat, journey, _others(view, seat), asked=tuple(o for o in asked if o.owner != seat.owner))
 
 
 def exchange(view: View, seat: Seat, port: PortRef, packet: Packet, peers: tuple[Seat, ...]) -> Iterator[Violation]:

@@ -29,13 +29,24 @@ def inject(view: View, origin: Seat | ExternalFacts, port: PortRef, packet: Pack
 
 def to_controller(journey: Journey) -> list[Copied]:
     """Copies for the controller, without those made where a frame is admitted: these only tell that an awaited VM speaks."""
-    entered = {
+    admitted = _admitted(journey)
+    return [copied for copied in journey.controller if (copied.switch, copied.cookie) not in admitted]
+
+
+def told(journey: Journey) -> int:
+    """How many copies tell the controller that a VM speaks."""
+    admitted = _admitted(journey)
+    return sum((copied.switch, copied.cookie) in admitted for copied in journey.controller)
+
+
+def _admitted(journey: Journey) -> set[tuple[str, int]]:
+    """(switch, cookie) of the flows that admitted the frame."""
+    return {
         (visit.switch, step.flow.cookie)
         for visit in journey.visits
         for step in visit.result.path
         if step.table is Table.ADMIT and step.flow is not None and step.flow.goto is not None
     }
-    return [copied for copied in journey.controller if (copied.switch, copied.cookie) not in entered]
 
 
 def nothing(journey: Journey, text: str, number: int = ISOLATION) -> Iterator[Violation]:
