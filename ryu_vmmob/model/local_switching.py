@@ -200,7 +200,7 @@ def _can_be(end: Selector, cug: Cug) -> bool:
         return end.value == cug.name
     if end.kind == "prefix" and isinstance(end.value, IPv4Network | IPv6Network):
         networks = (*cug.subnets, _ON_LINK)
-        return any(end.value.version == row.version and end.value.overlaps(row) for row in networks)  # type: ignore[arg-type]
+        return any(end.value.version == row.version and end.value.overlaps(row) for row in networks)
     return True
 
 
