@@ -3,12 +3,12 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-pythons conformance lint demo lab bench docs dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint demo lab bench docs dist lock clean
 
 help:
-	@echo 'make demo           set up, then the demonstration: a VM moves between racks and data centres under traffic (root)'
-	@echo 'make test           set up, then all tests: lint, unit, property, conformance, ovs, browser, mininet'
-	@echo 'make test-TIER      one tier of them: unit, property, conformance, ovs, browser, mininet; ARGS="-k name" goes to pytest'
+	@echo 'make demo           set up, then the demonstration: a real VM moves between racks and data centres (root); ARGS=--imitated'
+	@echo 'make test           set up, then all tests: lint, unit, property, conformance, ovs, browser, mininet, qemu'
+	@echo 'make test-TIER      one tier of them: unit, property, conformance, ovs, browser, mininet, qemu; ARGS="-k name" goes to pytest'
 	@echo 'make lab            a network to work with by hand, its dashboard on port 8080 (root); FABRIC=... is the fabric file'
 	@echo 'make conformance    runs the tests of the requirements R1 to R49 and writes docs/conformance.md (root for all of them)'
 	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
@@ -25,7 +25,7 @@ setup:
 test: setup
 	@tools/test.sh $(ARGS)
 
-test-unit test-property test-conformance test-ovs test-browser test-mininet: test-%: setup
+test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu: test-%: setup
 	@$(PYTEST) tests/$* $(ARGS)
 
 conformance: setup

@@ -1,12 +1,16 @@
-"""What a plan asks of a switch that it cannot give: too many flows, or a field it cannot match (R45, R47)."""
+"""What a plan asks of a switch that it cannot give: too many flows, a group too long, or a field it cannot match (R45, R47)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.dialect import lacking
 from ryu_vmmob.flows.plan import Plan
+
+LONGEST_GROUP: Final = 0xFFFF - 64
+"""Bytes of a group that fit into one message (OpenFlow 1.3.5, 7.1)."""
 
 
 def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
@@ -23,6 +27,10 @@ def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
             if field is not None:
                 whose = " ".join(flow.owner[:2])
                 return f"R45: switch {name!r} cannot match {field}, which {whose} needs there"
+        long = next((row for row in (*delta.groups, *delta.groups_changed) if len(row.body) > LONGEST_GROUP), None)
+        if long is not None:
+            whose = " ".join(long.owner[:2])
+            return f"R45: switch {name!r} cannot be told of a group with {len(long.buckets)} buckets, which {whose} needs there"
         if switch.max_flows is not None:
             before = len(tables[name].flows) if name in tables else 0
             after = before + growth(delta)

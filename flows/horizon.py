@@ -5,94 +5,116 @@ OpenFlow has no action that asks who has sent. So each sender has a group of its
 would make every vNIC that comes cost a message for each that is there. Instead they share the nodes of a binary tree over the
 12 bits of the VLAN-ID, of which only those exist that part two vNICs of the CUG:
 
-- ``BELOW`` a node: everybody in its two halves;
+- ``BELOW`` a node: everybody in its two halves, back out of the port that the frame came by;
+- ``DOWN`` a node: the same, for frames from elsewhere;
 - ``BESIDE`` a node: everybody outside it, that is the other half of its parent, and what is beside the parent;
 - ``OTHERS`` of a vNIC: the same for a leaf.
 
-So one that comes or goes costs a handful of messages, however many there are. A node is numbered by the least VLAN-ID of its
-upper half: each VLAN-ID is that of one node at most, and on the cable it belongs to one CUG, so no two trees meet. A switch of
-plain OpenFlow 1.3, which may not follow groups that deep, gets lists.
+So one that comes or goes costs a handful of messages and of work, however many there are. A node is numbered by the least
+VLAN-ID of its upper half: each VLAN-ID numbers one node at most, and on the cable it belongs to one CUG, so no two trees meet.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ryu_vmmob.flows.flow import IN_PORT, Bucket, Group, GroupType, ToGroup
-from ryu_vmmob.flows.pipeline import VNIC_BITS, GroupKind, vnic_group_id
+from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Group, GroupType, ToGroup
+from ryu_vmmob.flows.pipeline import GroupKind, vnic_group_id
 from ryu_vmmob.flows.ports import out
 
-
-class Cable(NamedTuple):
-    """A server's cable at a switch: the port by which its groups are numbered (the first of a LAG), and its name."""
-
-    server: str
-    port: int
+Way = Callable[[int], tuple[Action, ...]]
+"""What brings a frame from elsewhere to the vNIC with a VLAN-ID."""
 
 
-def lists(cable: Cable, tags: Sequence[int]) -> Iterator[Group]:
-    """``OTHERS`` of each of ``tags``, as a list."""
-    for tag in tags:
-        yield Group(others_id(cable, tag), GroupType.ALL, tuple(back(other) for other in tags if other != tag))
+class Node(NamedTuple):
+    """A node of the tree: its vNICs are ``tags[start:stop]``, and from ``middle`` on they are in its upper half.
+
+    ``parent`` is the number of the node above (None: it is the root).
+    """
+
+    start: int
+    middle: int
+    stop: int
+    parent: int | None
 
 
-def tree(cable: Cable, tags: Sequence[int]) -> Iterator[Group]:
-    """``OTHERS`` of each of ``tags`` (ascending, at least two), and the nodes that they share."""
-    yield from _part(cable, tags, (), VNIC_BITS - 1)
+def path(tags: Sequence[int], tag: int) -> Iterator[Node]:
+    """The nodes from the root to where ``tag`` is or would be, of the tree of ``tags`` (ascending)."""
+    start, stop, parent = 0, len(tags), None
+    while stop - start > 1:
+        node = _node(tags, start, stop, parent)
+        yield node
+        parent = tags[node.middle]
+        start, stop = (start, node.middle) if tag < parent else (node.middle, stop)
 
 
-def everybody(cable: Cable, tags: Sequence[int]) -> Bucket:
-    """A bucket for all of ``tags`` (ascending, not empty) by the groups of `tree`."""
-    return _below(cable, tags, VNIC_BITS - 1)
+def find(tags: Sequence[int], number: int) -> Node | None:
+    """The node with a number; None when there is none."""
+    return next((node for node in path(tags, number) if tags[node.middle] == number), None)
 
 
-def others_id(cable: Cable, tag: int) -> int:
+def touched(tags: Sequence[int], tag: int) -> Iterator[int]:
+    """Numbers of the nodes whose groups may differ when ``tag`` comes or goes: those on its path, and their halves."""
+    for node in path(tags, tag):
+        yield tags[node.middle]
+        for start, stop in ((node.start, node.middle), (node.middle, node.stop)):
+            if stop - start > 1:
+                yield tags[_node(tags, start, stop).middle]
+
+
+def groups(port: int, tags: Sequence[int], node: Node, way: Way) -> Iterator[Group]:
+    """The groups of a node, and those of what is beside its halves. ``port`` is the cable's, the first of a LAG."""
+    number = tags[node.middle]
+    low, high = (node.start, node.middle), (node.middle, node.stop)
+    back = [Bucket(_below(port, tags, *half)) for half in (low, high)]
+    down = [Bucket(_down(port, tags, *half, way)) for half in (low, high)]
+    yield Group(vnic_group_id(GroupKind.BELOW, port, number), GroupType.ALL, tuple(back))
+    yield Group(vnic_group_id(GroupKind.DOWN, port, number), GroupType.ALL, tuple(down))
+    above = () if node.parent is None else (Bucket((ToGroup(vnic_group_id(GroupKind.BESIDE, port, number)),)),)
+    for (start, stop), other in ((low, back[1]), (high, back[0])):
+        if stop - start == 1:
+            beside = others_id(port, tags[start])
+        else:
+            beside = vnic_group_id(GroupKind.BESIDE, port, tags[_node(tags, start, stop).middle])
+        yield Group(beside, GroupType.ALL, (other, *above))
+
+
+def everybody(port: int, tags: Sequence[int]) -> tuple[Action, ...]:
+    """To all of ``tags`` (ascending, not empty), back out of the port that the frame came by."""
+    return _below(port, tags, 0, len(tags))
+
+
+def downwards(port: int, tags: Sequence[int], way: Way) -> tuple[Action, ...]:
+    """To all of ``tags`` (ascending, not empty), for a frame from elsewhere."""
+    return _down(port, tags, 0, len(tags), way)
+
+
+def listed(port: int, tags: Iterable[int], tag: int) -> Group:
+    """``OTHERS`` of a vNIC as a list, for a switch that may not follow groups that deep."""
+    return Group(others_id(port, tag), GroupType.ALL, tuple(Bucket(out(IN_PORT, other)) for other in tags if other != tag))
+
+
+def others_id(port: int, tag: int) -> int:
     """The group of everybody on a cable but the one with this tag."""
-    return vnic_group_id(GroupKind.OTHERS, cable.port, tag)
+    return vnic_group_id(GroupKind.OTHERS, port, tag)
 
 
-def _part(cable: Cable, tags: Sequence[int], beside: tuple[Bucket, ...], bit: int) -> Iterator[Group]:
-    """The groups of a subtree with ``tags``; ``beside`` are outside of it. ``bit``: the highest in which tags may differ."""
-    if len(tags) == 1:
-        yield _all(cable, others_id(cable, tags[0]), beside)
-        return
-    bit, middle = _fork(tags, bit)
-    low, high, node = tags[:middle], tags[middle:], tags[middle]
-    halves = _below(cable, low, bit - 1), _below(cable, high, bit - 1)
-    yield _all(cable, vnic_group_id(GroupKind.BELOW, cable.port, node), halves)
-    outside: tuple[Bucket, ...] = ()
-    if beside:
-        number = vnic_group_id(GroupKind.BESIDE, cable.port, node)
-        yield _all(cable, number, beside)
-        outside = (Bucket((ToGroup(number),)),)
-    yield from _part(cable, low, (halves[1], *outside), bit - 1)
-    yield from _part(cable, high, (halves[0], *outside), bit - 1)
+def _node(tags: Sequence[int], start: int, stop: int, parent: int | None = None) -> Node:
+    """The node of ``tags[start:stop]``, two at least: it parts them by the highest bit in which they differ."""
+    last = tags[stop - 1]
+    bit = (tags[start] ^ last).bit_length() - 1
+    return Node(start, bisect_left(tags, last >> bit << bit, start, stop), stop, parent)
 
 
-def _below(cable: Cable, tags: Sequence[int], bit: int) -> Bucket:
-    if len(tags) == 1:
-        return back(tags[0])
-    _, middle = _fork(tags, bit)
-    return Bucket((ToGroup(vnic_group_id(GroupKind.BELOW, cable.port, tags[middle])),))
+def _below(port: int, tags: Sequence[int], start: int, stop: int) -> tuple[Action, ...]:
+    if stop - start == 1:
+        return out(IN_PORT, tags[start])
+    return (ToGroup(vnic_group_id(GroupKind.BELOW, port, tags[_node(tags, start, stop).middle])),)
 
 
-def _fork(tags: Sequence[int], bit: int) -> tuple[int, int]:
-    """Where ascending ``tags`` part: the highest bit in which they differ, and the place of the first of the upper half."""
-    while tags[0] >> bit == tags[-1] >> bit:
-        bit -= 1
-    return bit, bisect_left(tags, (tags[-1] >> bit) << bit)
-
-
-@lru_cache(maxsize=1 << 13)
-def back(tag: int) -> Bucket:
-    """To the vNIC with this tag, on the cable that the frame came by."""
-    return Bucket(out(IN_PORT, tag))
-
-
-@lru_cache(maxsize=1 << 15)
-def _all(cable: Cable, number: int, buckets: tuple[Bucket, ...]) -> Group:
-    """Nodes that stay are the same objects: their wire form is made once. (A group has an owner, so each cable has its own.)"""
-    return Group(number, GroupType.ALL, buckets)
+def _down(port: int, tags: Sequence[int], start: int, stop: int, way: Way) -> tuple[Action, ...]:
+    if stop - start == 1:
+        return way(tags[start])
+    return (ToGroup(vnic_group_id(GroupKind.DOWN, port, tags[_node(tags, start, stop).middle])),)

@@ -222,11 +222,11 @@ class GroupKind(IntEnum):
     BELOW = 6  # port; index: the VLAN-ID that numbers a node (`horizon`)
     BESIDE = 7  # port; index: the same
     OTHERS = 8  # port; index: VLAN-ID
+    DOWN = 9  # port; index: as BELOW
 
 
-PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS)
+PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS, GroupKind.DOWN)
 """Kinds of groups that belong to a server's port: the VLAN-ID says the segment there."""
-VNIC_BITS: Final = 12
 MAX_GROUP_INDEX: Final = (1 << 12) - 1
 MAX_VNIC_PORT: Final = 0xFFFF
 """The highest port that can have a server with tagging per interface."""

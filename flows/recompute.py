@@ -8,8 +8,8 @@ from functools import lru_cache
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.flows import cable
 from ryu_vmmob.flows.base import base_flows, refusals
-from ryu_vmmob.flows.cable import cable_entries
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
@@ -27,6 +27,7 @@ from ryu_vmmob.model.state import Member, State
 from ryu_vmmob.paths.presence import Local, Presence
 
 _NOWHERE: Mapping[str, Local] = {}
+_NO_VNICS: Map[int, int] = Map()
 _NO_EDGES: frozenset[str] = frozenset()
 
 
@@ -42,7 +43,7 @@ class Recompute:
         self._where = where
         self._plan = plan
         self._breath = breath
-        self._cables: set[Key] = set()
+        self._cables: set[tuple[str, str]] = set()
         self._vms = frozenset(name for name in change.vms if self._differs(name))
 
     def everything(self) -> None:
@@ -56,8 +57,8 @@ class Recompute:
             self._routing_domain(name)
         for name in sorted(self._vms):
             self._vm(name)
-        for cug, server in self._cables_touched():
-            self._cable(cug, server)
+        for (cug, server), tags in self._cables_touched().items():
+            self._cable(cug, server, tags)
         for name, edges in self._policies_touched().items():
             self._policy(name, edges)
 
@@ -130,7 +131,7 @@ class Recompute:
                 if before.get(switch) != local or not same:
                     self._put(switch, ("cug", name), self._segment(cug, switch, local))
                     for server in local.servers:
-                        self._cable(name, server)
+                        self._cable(name, server, None)
         same_tree = old is not None and new is not None and old.way == new.way
         self._hops(name, cug, old, new, same_tree and same)
         self._members(name, old, new, same_tree)
@@ -144,25 +145,39 @@ class Recompute:
         if local.edge:
             yield from gateway_on_link(self.state, cug)
 
-    def _cables_touched(self) -> Iterable[tuple[str, str]]:
-        """(CUG, server) of every cable on which a vNIC came, went, or changed."""
-        vms = [state.vms.get(name) for name in self._vms for state in (self.before, self.state) if state is not None]
-        return sorted(
-            {(interface.cug, server) for vm in vms if vm is not None for server in vm.vlan_ids for interface in vm.interfaces}
-        )
+    def _cables_touched(self) -> Mapping[tuple[str, str], set[int]]:
+        """(CUG, server) -> VLAN-IDs of every cable on which vNICs came, went, or changed."""
+        found: dict[tuple[str, str], set[int]] = {}
+        vms = [state.vms.get(name) for name in sorted(self._vms) for state in (self.before, self.state) if state is not None]
+        for vm in vms:
+            for server, row in vm.vlan_ids.items() if vm is not None else ():
+                for interface, tag in zip(vm.interfaces if vm is not None else (), row, strict=True):
+                    found.setdefault((interface.cug, server), set()).add(tag)
+        return found
 
-    def _cable(self, name: str, server: str) -> None:
-        """A CUG on the cable of a server with tagging per interface; nothing where it has no vNIC there."""
-        key = ("cable", name, server)
-        if key in self._cables:
+    def _cable(self, name: str, server: str, changed: set[int] | None) -> None:
+        """A CUG on the cable of a server with tagging per interface: what ``changed`` touches there, or (None) all of it."""
+        pair, key = (name, server), ("cable", name, server)
+        before = self.before.vnics.get(pair, _NO_VNICS) if self.before is not None else _NO_VNICS
+        now = self.state.vnics.get(pair, _NO_VNICS)
+        if pair in self._cables or (not before and not now):
             return
-        self._cables.add(key)
-        if (name, server) not in self.state.vnics:
-            self._gone(key)
+        tags, nodes = cable.touched(self.before, self.state, name, server, changed or set())
+        if changed is None:
+            self._cables.add(pair)
+            tags, nodes = {*before, *now}, {*before, *now}
+        where = self.state.fabric.servers.get(server)
+        if not now or where is None:
+            for part in (key, *(_vnic_key(key, tag) for tag in tags), *(_node_key(key, number) for number in nodes)):
+                self._gone(part)
             return
-        where = self.state.fabric.servers[server]
         local = self.state.presences[name].local[where.switch]
-        self._put(where.switch, key, cable_entries(self.state, self.state.cugs[name], where, local))
+        made = cable.Cable(self.state, self.state.cugs[name], where, local)
+        self._put(where.switch, key, made.whole())
+        for tag in sorted(tags):
+            self._put(where.switch, _vnic_key(key, tag), made.of_vnic(tag) if tag in now else ())
+        for number in sorted(nodes):
+            self._put(where.switch, _node_key(key, number), made.of_node(number))
 
     def _gateway(self, name: str, *, again: bool) -> None:
         """A CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
@@ -413,6 +428,14 @@ def _outside(state: State) -> object:
 @lru_cache(maxsize=4096)
 def _vm_key(member: Member) -> Key:
     return ("vm", member.vm, str(member.number))
+
+
+def _vnic_key(cable_key: Key, tag: int) -> Key:
+    return (*cable_key, "vnic", str(tag))
+
+
+def _node_key(cable_key: Key, number: int) -> Key:
+    return (*cable_key, "node", str(number))
 
 
 @lru_cache(maxsize=4096)

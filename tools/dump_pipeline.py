@@ -151,6 +151,7 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
     Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
     Priority.NORMAL: "the ordinary flow",
+    Priority.BEHIND: "questions for a member from the very wire behind which it is, which it answers itself",
     Priority.SPECIAL: "a rule that goes before the ordinary one",
     Priority.EXCEPTION: "a rule that goes before the special one",
     Priority.POLICY: (
@@ -169,6 +170,8 @@ def priorities() -> str:
 _METERS: Mapping[Meter, str] = {
     Meter.ANSWERS: "packets that want an answer: time exceeded, unreachable, router solicitations, neighbours outside",
     Meter.REFUSALS: "frames refused at servers' ports, of which the controller sees some",
+    Meter.AWAITED: "copies of what awaited VMs say: the first one says that a VM has arrived",
+    Meter.WATCHED: "copies of what a VM says to everybody at a target that waits to be activated by request",
 }
 
 
@@ -186,9 +189,10 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     GroupKind.CABLE: (
         "ordinal of the server on its switch", "ALL", "a broadcast from elsewhere, to each vNIC on a server's cable"
     ),
-    GroupKind.BELOW: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below a node of the tree, on the port's cable"),
+    GroupKind.BELOW: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, back to the port's cable"),
     GroupKind.BESIDE: ("VLAN-ID of a node of their tree", "ALL", "the vNICs of the segment that are not below the node"),
     GroupKind.OTHERS: ("VLAN-ID", "ALL", "the vNICs of the segment but the one with this VLAN-ID"),
+    GroupKind.DOWN: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, from elsewhere"),
 }
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# All test tiers in order: lint, unit, property, conformance, ovs, then browser and mininet. Exit status 0 only if every one of them
+# All test tiers in order: lint, unit, property, conformance, ovs, then browser, mininet and qemu. Exit status 0 only if every one of them
 # passed. pytest's own summaries come last; what a machine cannot run is skipped there with the reason.
 #
 # The first four share the machine's cores, a file of tests at a time. A browser and a network with traffic have it to themselves.
@@ -10,7 +10,7 @@ together='' alone=''
 for tier in unit property conformance ovs; do
     [ ! -d tests/$tier ] || together="$together tests/$tier"
 done
-for tier in browser mininet conformance/mininet; do
+for tier in browser mininet qemu conformance/mininet; do
     [ ! -d tests/$tier ] || alone="$alone tests/$tier"
 done
 workers='-n auto --maxprocesses 4 --dist loadfile'

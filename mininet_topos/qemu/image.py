@@ -11,6 +11,7 @@ import fcntl
 import gzip
 import hashlib
 import lzma
+import platform
 import re
 import shutil
 import subprocess
@@ -61,6 +62,8 @@ class Image:
 
 def missing() -> str | None:
     """Why guests cannot be had on this machine, in one sentence; None when all programs are there."""
+    if (machine := platform.machine()) != "x86_64":
+        return f"the guest is an x86-64 one, and its programs are made on this machine, which is {machine}"
     if not Path("/dev/net/tun").exists():
         return "no /dev/net/tun: the guests have no network cards"
     if absent := [f"{tool} (Debian package {package})" for tool, package in PROGRAMS.items() if not shutil.which(tool)]:

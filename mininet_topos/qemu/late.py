@@ -1,57 +1,56 @@
 """Frames for a guest that reached its old place and that it never got: which they are, and sending them on.
 
-Time stamps tell most of them: what was put into the tap's queue after QEMU stopped the guest. A few came just before, and
-QEMU had not read them yet. They are told by counting: the kernel counts a tap's packets as sent when they are read, so what was
-captured and not read is in the queue. After it has stopped, QEMU reads one more and keeps it (``net/queue.c`` appends, since
-the guest does not run, and the tap is not polled again); that one the guest does not get either.
+Time stamps tell most of them: what was put into the tap's queue after QEMU stopped the guest. A few may have come just before,
+and QEMU had not brought them to the guest yet; up to two of those it has even read, and keeps. They are told by counting: the
+index of the receive queue's used ring is the number of frames that the guest got; all others that were captured it did not.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from mininet_topos.qemu.capture import Capture, Frame
 from mininet_topos.switchover import Network
 
 KEEP_NS = 2_000_000_000  # frames this long before the pause are of no interest
 UNREAD_NS = 250_000_000  # what would have waited longer before the stop is no fact but a miscount
-DEVICES = Path("/proc/thread-self/net/dev")
-SENT_PACKETS = 9  # column after the name
+INDEX_SIZE = 1 << 16  # of a used ring's index
+SAMPLES = 20  # of the difference; frames that the card filters out are captured and never got, so old samples mean nothing
 
 
 class Tap:
-    """One tap device of the old place: what is captured there, and how much of it QEMU has read."""
+    """One tap device of the old place: what is captured there, and how much of it the guest got.
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    ``got``: the index of the used ring of the card's receive queue now.
+    """
+
+    def __init__(self, device: str, got: Callable[[], int]) -> None:
         self._capture = Capture(device)
-        self._read_before = packets_read(device)
-        self._captured = 0
-        self._least: int | None = None
+        self._got = got
+        self._index = got()
+        self._under_way = 0
+        """Frames that were captured and not got, but for a constant: what happened before the first call."""
+        self._samples: deque[int] = deque(maxlen=SAMPLES)
         self._frames: list[Frame] = []
         self._told = False
 
     def look(self) -> None:
         """Take what was captured; the guest still runs, as far as is known."""
-        read = packets_read(self._device) - self._read_before  # first: then what comes meanwhile looks unread, and never less
-        self._take()
-        unread = self._captured - read
-        self._least = unread if self._least is None else min(self._least, unread)
+        self._count()
+        self._samples.append(self._under_way)
         oldest = time.time_ns() - KEEP_NS
         self._frames = [frame for frame in self._frames if frame.time > oldest]
 
     def missed(self, stopped: int) -> list[Frame]:
         """Frames, not given before, that the guest did not get although they came here; it stopped at ``stopped``, in ns."""
-        read = packets_read(self._device) - self._read_before
-        self._take()
+        self._count()
         frames, self._frames = self._frames, []
         if self._told:
             return frames
         self._told = True
-        unread = self._captured - read - (self._least or 0)
-        return missed(frames, unread, stopped)
+        return missed(frames, self._under_way - min(self._samples, default=self._under_way), stopped)
 
     def dropped(self) -> int:
         """Frames that could not be captured since the last call."""
@@ -61,32 +60,24 @@ class Tap:
         """Stop capturing."""
         self._capture.close()
 
-    def _take(self) -> None:
+    def _count(self) -> None:
+        index = self._got()  # first: what comes meanwhile then looks as if it were under way, and nothing looks got too early
         found = self._capture.read()
-        self._captured += len(found)
+        self._under_way += len(found) - (index - self._index) % INDEX_SIZE
+        self._index = index
         self._frames += found
 
 
-def missed(frames: Sequence[Frame], unread: int, stopped: int) -> list[Frame]:
+def missed(frames: Sequence[Frame], under_way: int, stopped: int) -> list[Frame]:
     """Those of ``frames``, in the order of arrival, that a guest stopped at ``stopped`` did not get.
 
-    ``unread``: how many the tap's queue still holds. QEMU has read one more, if there was any.
+    ``under_way``: how many the guest had not got when it was stopped, or that came since.
     """
     after = sum(frame.time > stopped for frame in frames)
-    count = max(after, unread + 1 if unread > 0 else 0)
-    oldest = frames[-count] if 0 < count <= len(frames) else None
-    if oldest is None or stopped - oldest.time > UNREAD_NS:
+    count = max(after, under_way)
+    if count > len(frames) or (count and stopped - frames[-count].time > UNREAD_NS):
         count = after
     return list(frames[len(frames) - count :])
-
-
-def packets_read(device: str) -> int:
-    """Packets of a tap device that the process behind it has read, by the kernel's count. Raises LookupError."""
-    for line in DEVICES.read_text().splitlines():
-        name, _, numbers = line.partition(":")
-        if name.strip() == device:
-            return int(numbers.split()[SENT_PACKETS])
-    raise LookupError(f"no network device {device}")
 
 
 class Late:

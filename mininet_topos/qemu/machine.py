@@ -14,7 +14,9 @@ from mininet_topos.qemu.image import Image
 from mininet_topos.qemu.qmp import Qmp, QmpError
 
 QEMU = "qemu-system-x86_64"
-MEMORY_MIB = 96
+MEMORY_KIB = 96 * 1024 + 8
+"""No multiple of 256 KiB. For such sizes QEMU before 9.0 forgets what an emulated processor writes while memory is copied, and
+the guest goes on with torn memory: "physmem: Fix migration dirty bitmap coherency with TCG memory access", February 2024."""
 BOOT_SECONDS = 120.0  # a few on a quiet machine; an emulated processor on a busy one takes its time
 ANSWER_SECONDS = 60.0
 END_SECONDS = 10.0
@@ -64,7 +66,7 @@ class Machine:
         here = self._directory
         command = [
             shutil.which(QEMU) or QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-machine", "pc,accel=tcg,usb=off", "-m", str(MEMORY_MIB), "-smp", "1",
+            "-machine", "pc,accel=tcg,usb=off", "-m", f"{MEMORY_KIB}K", "-smp", "1",
             "-kernel", str(image.kernel), "-initrd", str(image.initramfs),
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable",
             "-serial", f"file:{here / 'console.log'}",
@@ -74,7 +76,7 @@ class Machine:
         for index, nic in enumerate(nics):
             command += ["-netdev", f"tap,id=net{index},ifname={nic.tap},script=no,downscript=no,vhost=off"]
             without = ",".join(f"{name}=off" for name in OFFLOADS)
-            command += ["-device", f"virtio-net-pci,netdev=net{index},mac={nic.mac},romfile=,{without}"]
+            command += ["-device", f"virtio-net-pci,id=nic{index},netdev=net{index},mac={nic.mac},romfile=,{without}"]
         return [*command, "-incoming", f"unix:{here / 'incoming'}"] if incoming else command
 
     @property
@@ -92,6 +94,11 @@ class Machine:
         """The address to which the source's QEMU sends the memory."""
         return f"unix:{self._directory / 'incoming'}"
 
+    def frames_got(self, nic: int) -> int:
+        """How many frames the guest got by a network card, modulo 65536: the index of its receive queue's used ring."""
+        path = f"/machine/peripheral/nic{nic}/virtio-backend"
+        return int(self.qmp.ask("x-query-virtio-queue-status", path=path, queue=0)["used-idx"])
+
     # the guest's program
 
     def until_booted(self, seconds: float = BOOT_SECONDS) -> None:
@@ -101,9 +108,7 @@ class Machine:
             if said != "ok ready":
                 raise MachineError(f"the guest began with {said!r}")
         except MachineError as error:
-            console = self._directory / "console.log"
-            said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
-            raise MachineError(f"the guest did not boot: {error}\n{said}") from error
+            raise MachineError(f"the guest did not boot: {error}; {self._last_words()}") from error
 
     def order(self, text: str, seconds: float = ANSWER_SECONDS) -> str:
         """An order to the guest's program (see guest.c); what came after "ok". Raises MachineError."""
@@ -125,7 +130,11 @@ class Machine:
     def _serial(self) -> socket.socket:
         if self._line is None:
             line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            line.connect(str(self._directory / "line"))
+            try:
+                line.connect(str(self._directory / "line"))
+            except OSError as error:
+                line.close()
+                raise MachineError(f"the guest's serial line cannot be opened: {error}; {self._last_words()}") from error
             self._line = line
         return self._line
 
@@ -139,10 +148,17 @@ class Machine:
             except OSError as error:
                 raise MachineError(f"no answer in {seconds:g} s: {error}") from error
             if not data:
-                raise MachineError(f"QEMU is gone: {self._log.read_text(errors='replace').strip()}")
+                raise MachineError(f"the guest's serial line was closed; {self._last_words()}")
             self._unread += data
         said, self._unread = self._unread.split(b"\n", 1)
         return said.decode(errors="replace").strip("\r")
+
+    def _last_words(self) -> str:
+        """How QEMU is, and the ends of its log and of the guest's console."""
+        status = self._process.poll()
+        files = (self._log, self._directory / "console.log")
+        texts = [file.read_text(errors="replace").strip()[-1500:] for file in files if file.exists()]
+        return "\n".join(["QEMU runs" if status is None else f"QEMU ended with status {status}", *texts])
 
     # its end
 

@@ -16,7 +16,6 @@ import sys
 from rich.console import Console
 
 NINE_OF_TEN = 0.9
-FEW = 2
 
 
 def main() -> int:
@@ -69,7 +68,7 @@ def main() -> int:
     report.table(Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 190), groups)
     records = [record for group in groups[:2] for record in group.records if record.kind == "product"]
     good = sum(map(report.flawless, records))
-    return 0 if good >= NINE_OF_TEN * len(records) and max(map(report.lost, records), default=0) <= FEW else 1
+    return 0 if good >= NINE_OF_TEN * len(records) and max(map(report.lost, records), default=0) <= report.FEW else 1
 
 
 if __name__ == "__main__":

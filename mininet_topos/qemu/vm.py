@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mininet_topos.switchover import Network
 TAP_QUEUE = 1000  # frames; the kernel's default
 COPY_SECONDS = 120.0
 LOOK_EVERY = 0.005
-COUNT_EVERY = 0.05
+COUNT_EVERY = 0.01
 AFTERWARDS_SECONDS = 0.3  # after the guest went on, for frames that were under way to its old place
 
 
@@ -135,7 +136,7 @@ class QemuVm:
         with ExitStack() as stack:
             taps = []
             for index in range(len(self.interfaces)):
-                taps.append(Tap(self.lab.servers[old].device(self.name, index)))
+                taps.append(Tap(self.lab.servers[old].device(self.name, index), partial(source.frames_got, index)))
                 stack.callback(taps[-1].close)
             late = Late(taps, [interface.mac for interface in self.interfaces], network)
             source.qmp.ask("migrate-set-capabilities", capabilities=[{"capability": "events", "state": True}])

@@ -10,7 +10,7 @@ db-1     srv-a1    another CUG, on the server web-1 leaves: routed, IPv4
 db-2     srv-c1    another CUG, on the server web-1 comes to: routed, IPv6
 =======  ========  =====================================================================
 
-Without a controller nobody routes: there all four are in the guest's subnets, in one VLAN.
+Without a controller there is no router: all four are in the guest's subnets, in one VLAN.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ PEERS = (("web-2", 4), ("web-3", 6), ("db-1", 4), ("db-2", 6))
 REACH_SECONDS = 30.0
 BEFORE_SECONDS = 0.5  # of traffic, then the move
 AFTER_SECONDS = 0.5
+STILL_SECONDS = 0.9
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,13 @@ def measured(
         time.sleep(AFTER_SECONDS)
         outcome = traffic.stop(pause)
     return Record(where.kind, source, to, pause, outcome, migration, before, hops(where) if wires else {})
+
+
+def still(where: GuestWorld, rate: float, seconds: float = STILL_SECONDS) -> Outcome:
+    """The same traffic without any move: what this machine does to it."""
+    with GuestTraffic(where.vm, where.peers, rate, forbidden=where.forbidden) as traffic:
+        time.sleep(seconds)
+        return traffic.stop(Pause(0, 0, None, 0, 0, 0))
 
 
 def hops(where: GuestWorld) -> Hops:

@@ -192,7 +192,7 @@ def _owners(state: State, migration: Migration) -> set[tuple[str, ...]]:
     """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
     found: set[tuple[str, ...]] = {("vm", migration.vm), ("route", migration.vm)}
     for leg in migration.legs:
-        found.update((kind, leg.cug) for kind in ("cug", "hop", "gateway"))
+        found.update((kind, leg.cug) for kind in ("cug", "cable", "hop", "gateway"))
         routing_domain = state.cugs[leg.cug].routing_domain
         if routing_domain is not None:
             found.update({("routing_domain", routing_domain), ("hop", routed_segment(routing_domain))})

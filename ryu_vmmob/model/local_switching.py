@@ -24,7 +24,7 @@ from immutables import Map
 from ryu_vmmob.fabric.model import Tagging
 from ryu_vmmob.model.decision import ICMP, ICMPV6, Party, Traffic, candidates, decide, is_end, member
 from ryu_vmmob.model.objects import Address, Interface
-from ryu_vmmob.model.policy import TCP, UDP, Policy
+from ryu_vmmob.model.policy import TCP, UDP, Policy, Selector
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Member, State
 
@@ -67,6 +67,8 @@ def peers(state: State, server: str, vm: str) -> Iterator[tuple[int, Member]]:
     Looks at the VMs with a place at ``server`` only.
     """
     mine = state.vms[vm].interfaces
+    if state.fabric.servers[server].per_interface and all(row.guest_vlan_id is None for row in mine):
+        return
     for name in sorted(state.server_vms.get(server, _NONE)):
         for number, interface in enumerate(state.vms[name].interfaces if name != vm else ()):
             for own, row in enumerate(mine):
@@ -89,13 +91,14 @@ def separated(state: State, one: Interface, other: Interface) -> Policy | None:
         return None  # no policy is asked there
     for a, b in ((one, other), (other, one)):
         for source, target in _parties(state, a, b):
-            known = candidates(state, source, target)
+            found = candidates(state, source, target)
+            known = [row for row in found if is_end(row.source, source) and is_end(row.target, target)]
             if all(policy.allow for policy in known):
                 continue
             for traffic in _samples(known, source.address):
-                found = decide(state, source, target, traffic)
-                if not found.allowed and found.policy is not None:
-                    return state.policies[found.policy]
+                decision = decide(state, source, target, traffic)
+                if not decision.allowed and decision.policy is not None:
+                    return state.policies[decision.policy]
     return None
 
 
@@ -167,12 +170,10 @@ def _newly_separated(before: State, state: State, policies: Iterable[str]) -> It
         versions = [row for row, wanted in ((new, False), (old, True)) if row is not None and row.allow is wanted]
         for policy in versions:
             for server in sorted(_servers_of(state, policy)):
-                for one, other in met(state, server):
-                    a, b = state.interface(one), state.interface(other)
-                    if _concerns(state, policy, a, b):
-                        for found in _meeting(state, server, one, other):
-                            if not _was_separated(before, server, one, other):
-                                yield found
+                for one, other in _between(state, server, policy):
+                    for found in _meeting(state, server, one, other):
+                        if not _was_separated(before, server, one, other):
+                            yield found
 
 
 def _rerouted(before: State, state: State, cugs: Iterable[str]) -> Iterator[Meeting]:
@@ -213,37 +214,53 @@ def _servers_of(state: State, policy: Policy) -> set[str]:
     return found
 
 
+def _wires(state: State, server: str) -> Iterator[list[Member]]:
+    """The members at a server, those together that its own switch brings together; without those that are alone."""
+    kind = state.fabric.servers[server].tagging
+    if kind is Tagging.PER_INTERFACE:
+        claims = state.cables.get(server)
+        if claims is None or not any(claim.guests and claim.seats > 1 for claim in claims.values()):
+            return
+    by_wire: dict[tuple[str | None, int | None], list[Member]] = {}
+    for name in sorted(state.server_vms.get(server, _NONE)):
+        for number, interface in enumerate(state.vms[name].interfaces):
+            tag = interface.guest_vlan_id
+            if kind is Tagging.PER_INTERFACE and tag is None:
+                continue
+            if kind is Tagging.PER_CUG:
+                tag = state.wire_vlan_id(interface.cug, state.wire(interface, server))
+            cug = None if kind is Tagging.UNTAGGED else interface.cug
+            by_wire.setdefault((cug, tag), []).append(Member(name, number))
+    yield from (there for there in by_wire.values() if len(there) > 1)
+
+
 def met(state: State, server: str) -> Iterator[tuple[Member, Member]]:
     """All pairs of members of different VMs that a server's own switch brings together."""
-    rows = [
-        Member(name, number)
-        for name in sorted(state.server_vms.get(server, _NONE))
-        for number in range(len(state.vms[name].interfaces))
-    ]
-    by_wire: dict[tuple[str | None, int | None], list[Member]] = {}
-    kind = state.fabric.servers[server].tagging
-    for row in rows:
-        interface = state.interface(row)
-        cug = None if kind is Tagging.UNTAGGED else interface.cug
-        if kind is Tagging.PER_INTERFACE and interface.guest_vlan_id is None:
-            continue
-        tag = interface.guest_vlan_id
-        if kind is Tagging.PER_CUG:
-            tag = state.wire_vlan_id(interface.cug, state.wire(interface, server))
-        by_wire.setdefault((cug, tag), []).append(row)
-    for there in by_wire.values():
+    for there in _wires(state, server):
         for one, other in combinations(there, 2):
             if one.vm != other.vm:
                 yield one, other
 
 
-def _concerns(state: State, policy: Policy, a: Interface, b: Interface) -> bool:
-    """Whether a policy has one interface at each end."""
-    return any(
-        is_end(policy.source, source) and is_end(policy.target, target)
-        for one, other in ((a, b), (b, a))
-        for source, target in _parties(state, one, other)
-    )
+def _between(state: State, server: str, policy: Policy) -> Iterator[tuple[Member, Member]]:
+    """Those pairs of `met` of which one can be each end of a policy."""
+    for there in _wires(state, server):
+        targets = [row for row in there if _stands_for(state, policy.target, row)]
+        for one in there if targets else ():
+            if _stands_for(state, policy.source, one):
+                for other in targets:
+                    if one.vm != other.vm:
+                        yield min(one, other), max(one, other)
+
+
+def _stands_for(state: State, selector: Selector, row: Member) -> bool:
+    """Whether an end of a policy stands for a member, with one of its addresses at least."""
+    if selector.kind == "vm":
+        return selector.value == row.vm
+    interface = state.interface(row)
+    if selector.kind == "cug":
+        return selector.value == interface.cug
+    return any(is_end(selector, member(state, interface.cug, address)) for address in interface.addresses)
 
 
 def meetings(state: State, server: str) -> Iterator[Meeting]:

@@ -25,7 +25,7 @@ def neighbours(state: State, source: Source, packet: Packet) -> tuple[str, ...]:
 
 
 def decided_inside(source: VmSource, vms: Sequence[str]) -> Verdict:
-    """What is to be said of a packet that goes to nobody but neighbours."""
+    """The verdict of a packet that goes to neighbours only."""
     return Verdict("local_switching", f"{_inside(source)}: {_named(vms)} on the same wire, and the ToR never sees the frame")
 
 

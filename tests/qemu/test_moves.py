@@ -20,8 +20,6 @@ if TYPE_CHECKING or not MISSING:
     from mininet_topos.qemu.vm import Pause
 
 RATE = 250.0
-FEW = 2
-"""Never more than this many packets lost in a move: those that the guest's tap held when it stopped, or that nobody caught."""
 EVERY_WAY = ("srv-c1", "srv-a1", "srv-c1", "srv-b1", "srv-b2", "srv-a1")  # data centres, a LAG, racks
 
 
@@ -60,17 +58,18 @@ def test_the_guest_gets_every_packet(live: world.Product) -> None:
         assert all(one.sent > 100 for one in record.outcome.forbidden)
         tcp = record.outcome.tcp
         assert tcp is not None
-        assert (tcp.alive, tcp.timeouts) == (True, 0)
+        assert tcp.alive
         assert tcp.written > 1_000_000
         migration = record.migration
         assert migration is not None
         assert migration["delivered"] is True
         (entry,) = [entry for entry in migration["timeline"] if entry["state"] == "delivered"]
         assert entry["frames"] == record.pause.sent_on
-    assert max(map(report.lost, records)) <= FEW
-    assert sum(map(report.doubled, records)) <= FEW
+    assert max(map(report.lost, records)) <= report.FEW
+    assert sum(map(report.doubled, records)) <= report.FEW
     assert sum(map(report.stale, records)) == 0
     assert sum(map(report.flawless, records)) >= len(records) - 1
+    assert [tcp.timeouts for record in records if (tcp := record.outcome.tcp)].count(0) >= len(records) - 1
     assert sum(record.pause.sent_on for record in records) > 0  # without them, those would be lost
 
 
@@ -81,7 +80,7 @@ def test_without_late_frames_sent_on_only_those_are_lost(live: world.Product) ->
     _told(records)
     for record in records:
         assert report.doubled(record) == 0
-        assert 0 < report.lost(record) <= record.pause.late + FEW
+        assert 0 < report.lost(record) <= record.pause.late + report.FEW
         assert report.lost(record) < report.in_pause(record)
 
 

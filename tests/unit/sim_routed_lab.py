@@ -151,7 +151,7 @@ def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
     if one.v6:
         asks = match(**where, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=133)
         yield Flow(Table.ANSWER, 1000, asks, (Output(CONTROLLER, 128),))
-    # Whoever is behind the same wire answers by itself.
+    # A member behind the same wire answers by itself.
     here = {peer.owner for peer in seats if (peer.server, peer.tags) == (one.server, one.tags) and peer.receives is not False}
     for peer in seats:
         if peer.cug == one.cug and peer.owner not in here:

@@ -108,7 +108,7 @@ def test_guests_with_one_tag_on_a_cable_per_interface_answer_themselves() -> Non
 
 
 @pytest.mark.parametrize("kind", PLACES)
-def test_nobody_is_answered_about_itself(kind: str) -> None:
+def test_no_interface_is_answered_about_itself(kind: str) -> None:
     server = PLACES[kind]
     state = site(server)
     for question in questions(A, A)[1:]:

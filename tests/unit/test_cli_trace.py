@@ -91,3 +91,15 @@ def test_trace_of_nonsense(pair: Shell, words: list[str], said: str) -> None:
 
 
 # The other commands
+
+
+def test_trace_says_where_a_servers_own_switch_decides(pair: Shell) -> None:
+    for number in (21, 22):
+        interface = f"cug=web,mac=02:00:00:00:00:{number},ip=10.1.0.{number}"
+        pair.run("vm", "put", f"near{number}", "--server", "srv-a2", "--interface", interface)
+    result = pair.run("trace", "near21", "10.1.0.22", status=1)
+    assert result.stdout.splitlines() == [
+        "local_switching: inside srv-a2 its own switch decides: VM near22 is on the same wire, and the ToR never sees the frame"
+    ]
+    found = pair.json("trace", "near21", "10.1.0.22", status=1)
+    assert found["local_switching"] == {"server": "srv-a2", "vms": ["near22"]}

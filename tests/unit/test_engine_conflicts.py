@@ -79,7 +79,7 @@ def test_an_automatic_commit_waits_for_silence() -> None:
 
 
 @pytest.mark.parametrize("why", ["no neighbour", "another CUG", "per interface", "by request"])
-def test_where_nobody_could_have_feigned_it_the_commit_does_not_wait(why: str) -> None:
+def test_where_no_neighbour_could_have_feigned_it_the_commit_does_not_wait(why: str) -> None:
     move = replace(MOVE, activate_on="request") if why == "by request" else MOVE
     fabric = per_interface(two_racks(), "b1") if why == "per interface" else two_racks()
     made = site(move, fabric, "a2" if why == "no neighbour" else "b1")
@@ -93,7 +93,7 @@ def test_where_nobody_could_have_feigned_it_the_commit_does_not_wait(why: str) -
     assert phase(made) is Phase.COMMITTED
 
 
-def test_where_nobody_could_have_feigned_it_the_old_copy_is_refused_as_ever() -> None:
+def test_where_no_neighbour_could_have_feigned_it_the_old_copy_is_refused_as_ever() -> None:
     made = site(replace(MOVE, commit="request"), per_interface(two_racks(), "b1"))
     arrive(made)
     speak(made)

@@ -82,7 +82,7 @@ def test_a_policy_between_two_that_are_together_is_refused() -> None:
 
 
 def test_what_allows_them_may_not_go() -> None:
-    """A policy that denies below one that allows separates nobody, until the one above goes or denies less."""
+    """A policy that denies below one that allows separates no pair until the one above goes or denies less."""
     state = apply(site(ALLOW, DENY), MOVE).state
     assert refused(state, DeletePolicy("but")).detail == SENTENCE.format("web1", "web2")
     assert refused(state, replace(ALLOW, priority=50)).status == 409

@@ -1,4 +1,4 @@
-"""Nobody is answered in a neighbour's name: no answer with a seat's MAC leaves by the wire behind which that seat is.
+"""No seat is answered in the name of a neighbour: no answer with a seat's MAC leaves by the wire behind which that seat is.
 
 A server's own switch that learns from each frame would look for the seat at the wrong end of its cable from then on.
 """
