@@ -137,7 +137,7 @@ class Service:
     # What the controller says
 
     def _watch(self) -> None:
-        """Follow the controller's migrations; after each gap they are read anew."""
+        """Follow the controller's migrations; after each gap all of them are read."""
         while not self._ending.is_set():
             for seconds in pauses(0.2, 10.0):
                 try:
@@ -152,7 +152,7 @@ class Service:
                     return
 
     def _listen(self) -> None:
-        """Raises ClientError; returns when it is to be begun anew at once."""
+        """Raises ClientError; returns when it is to begin again at once."""
         since = self._client.last_event()
         moves = [move for state in GOING_ON for move in self._client.migrations.list(state=state)]
         leaving = {move["id"]: move["vm"] for move in moves if is_worth(move, self._here)}
