@@ -72,6 +72,7 @@ class Machine:
             "-serial", f"file:{here / 'console.log'}",
             "-serial", f"unix:{here / 'line'},server=on,wait=off",
             "-qmp", f"unix:{here / 'qmp'},server=on,wait=off",
+            "-qmp", f"unix:{here / 'second-qmp'},server=on,wait=off",
         ]  # fmt: skip
         for index, nic in enumerate(nics):
             command += ["-netdev", f"tap,id=net{index},ifname={nic.tap},script=no,downscript=no,vhost=off"]
@@ -88,6 +89,11 @@ class Machine:
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process.poll() is None
+
+    @property
+    def second_monitor(self) -> Path:
+        """A QMP socket for another program: a monitor takes one client."""
+        return self._directory / "second-qmp"
 
     @property
     def incoming(self) -> str:

@@ -66,6 +66,10 @@ class QemuVm:
         """The QEMU in which it runs. Raises KeyError before it is started."""
         return self._machines[self.server]
 
+    def machine_at(self, server: str) -> Machine:
+        """The QEMU at a server. Raises KeyError where it is not plugged."""
+        return self._machines[server]
+
     @property
     def places(self) -> list[str]:
         """The servers to which it is plugged."""

@@ -78,7 +78,7 @@ class Departure:
         self._tell_started = False
 
     def start(self) -> None:
-        """Open the taps and read them. A tap that cannot be opened is told of in the log, and its frames are not sent on."""
+        """Open the taps and read them. The log names a tap that cannot be opened; its frames are not sent on."""
         for tap in self.taps:
             try:
                 self._captures.append(Capture(tap.device, tap.mac))

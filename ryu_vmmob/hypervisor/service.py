@@ -137,7 +137,7 @@ class Service:
     # What the controller says
 
     def _watch(self) -> None:
-        """Follow the controller's migrations; after each gap they are read anew."""
+        """Follow the controller's migrations; after each gap all of them are read."""
         while not self._ending.is_set():
             for seconds in pauses(0.2, 10.0):
                 try:
@@ -152,7 +152,7 @@ class Service:
                     return
 
     def _listen(self) -> None:
-        """Raises ClientError; returns when it is to be begun anew at once."""
+        """Raises ClientError; returns when it is to begin again at once."""
         since = self._client.last_event()
         moves = [move for state in GOING_ON for move in self._client.migrations.list(state=state)]
         leaving = {move["id"]: move["vm"] for move in moves if is_worth(move, self._here)}
@@ -194,9 +194,10 @@ class Service:
         if not is_worth(move, self._here):
             return None
         vm = move["vm"]
-        present = self.departures.get(vm)
+        with self._lock:
+            present = self._departures.get(vm)
         if present is not None and present.id == move["id"]:
-            return present
+            return None if present.is_over else present  # news that comes late does not begin it again
         domain = next((row for row in self._host.domains() if self.name_of(row.name, row.uuid) == vm), None)
         rows = () if domain is None else taps(domain, self._client.vms.get(vm))
         devices = [Tap(number, card.mac, card.device) for number, card in rows if card.device is not None]
@@ -206,6 +207,9 @@ class Service:
             self._departures = {name: row for name, row in self._departures.items() if not row.is_over} | {vm: departure}
         if present is not None:
             present.close()
+        if not is_worth(self._client.migrations.get(move["id"]), self._here):  # its end may have been told before it was there
+            departure.close()
+            return None
         LOG.info("%s: VM %s may leave for %s, %d taps are read", move["id"], vm, move["to"], len(devices))
         return departure
 

@@ -87,7 +87,7 @@ class Libvirtd:
         for part in ("etc/hooks", "etc/vmmob", "lib", "cache", "log", "run"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
         (etc / "libvirtd.conf").write_text(
-            f'host_uuid = "{uuid.uuid4()}"\nauth_unix_rw = "none"\nunix_sock_rw_perms = "0700"\nlog_outputs = "2:stderr"\n'
+            f'host_uuid = "{uuid.uuid4()}"\nauth_unix_rw = "none"\nunix_sock_rw_perms = "0700"\nlog_outputs = "4:stderr"\n'
         )
         (etc / "qemu.conf").write_text(
             'user = "root"\ngroup = "root"\nsecurity_driver = "none"\nnamespaces = []\ncgroup_controllers = []\n'
@@ -261,6 +261,7 @@ class Guest:
         script = ["ip link set eth0 up"]
         script += [f"ip address add {address} dev eth0" for address in self.interface.ips]
         self.shell(" && ".join(script))
+        until(lambda: "tentative" not in self.shell("ip address show dev eth0"))
 
     @property
     def place(self) -> str:

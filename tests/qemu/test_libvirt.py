@@ -1,7 +1,7 @@
 """Two real libvirtds migrate a real guest to each other with plain ``virsh migrate --live``: it has its network each time.
 
-srv-a1 gives each vNIC a VLAN-ID of its own, srv-c1 one for the CUG, in another data centre: so the tag that libvirt brings along is
-always the wrong one. Nobody helps: what is looked at is whether the guest answers, where it runs, and what the controller says.
+srv-a1 gives each vNIC a VLAN-ID of its own, srv-c1 in another data centre one for the CUG: so the tag that libvirt brings is
+always the wrong one. What is looked at is whether the guest answers, where it runs, and what the controller says.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ if TYPE_CHECKING or not MISSING:
 NO_LIBVIRT = None if MISSING else missing()
 pytestmark = pytest.mark.skipif(NO_LIBVIRT is not None, reason=f"no libvirtd: {NO_LIBVIRT}")
 
-RATE = 250.0
+RATE = 100.0
+"""Packets a second of a stream: an emulated processor on a busy machine must keep up."""
 FEW = 2
 """Never more than this many packets of a stream lost in a move."""
 GUEST, SOURCE, TARGET = "web-1", "srv-a1", "srv-c1"
@@ -51,6 +52,10 @@ class Site:
         return items
 
     @property
+    def moving(self) -> bool:
+        return any(row["state"] not in ("committed", "aborted") for row in self.migrations)
+
+    @property
     def placed(self) -> str:
         server: str = self.live.orchestrator.call("GET", f"/v1/vms/{GUEST}")["server"]
         return server
@@ -63,14 +68,14 @@ class Site:
     def until_at(self, host: Libvirtd) -> None:
         """Until the guest runs there, the controller knows, its port has the right tag, and both peers reach it."""
         assert self.guest.place == host.name
-        until(lambda: self.placed == host.name and all(row["state"] in ("committed", "aborted") for row in self.migrations), self.told)
+        until(lambda: self.placed == host.name and not self.moving, self.told)
         until(lambda: self.guest.tag() == self.wanted_tag(), self.told)
         for peer in self.peers:
             until(lambda: self.reaches(peer), self.told)  # noqa: B023
 
     def reaches(self, peer: Vm) -> bool:
         try:
-            peer.run("ping", "-c", "1", "-W", "1", self.guest.address())
+            peer.run("ping", "-c", "1", "-W", "3", self.guest.address())
         except ChildError:
             return False
         return True
@@ -119,6 +124,10 @@ class Moving:
         return self._said
 
 
+def card(number: int) -> Interface:
+    return Interface("web", f"02:00:00:00:01:{number:02x}", (f"10.1.0.{number}/24", f"2001:db8:1::{number}/64"))
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     kernel = image.ensure()
@@ -132,18 +141,14 @@ def site() -> Iterator[Site]:
         controller.mkdir()
         live = undo.enter_context(world.running(fabric, directory=controller))
         live.orchestrator.put_cug("web", ["10.1.0.0/24", "2001:db8:1::/64"])
-        peers = [
-            live.orchestrator.start_vm(name, server, [Interface("web", mac, (f"10.1.0.{number}/24", f"2001:db8:1::{number}/64"))])
-            for name, server, mac, number in (("near", "srv-b2", "02:00:00:00:01:98", 98), ("far", "srv-d1", "02:00:00:00:01:99", 99))
-        ]
-        card = Interface("web", "02:00:00:00:01:0b", ("10.1.0.11/24", "2001:db8:1::11/64"))
-        body = {"server": SOURCE, "interfaces": [card.body()]}
+        peers = [live.orchestrator.start_vm(*peer) for peer in (("near", "srv-b2", [card(98)]), ("far", "srv-d1", [card(99)]))]
+        body = {"server": SOURCE, "interfaces": [card(11).body()]}
         made = live.orchestrator.call("PUT", f"/v1/vms/{GUEST}", body, wait=30)
         hosts = []
         for name in (SOURCE, TARGET):
             hosts.append(Libvirtd(live.lab, name, scratch / name, live.controller.rest))
             undo.callback(hosts[-1].stop)
-        guest = Guest(GUEST, card, kernel, hosts)
+        guest = Guest(GUEST, card(11), kernel, hosts)
         undo.callback(guest.close)
         guest.start(hosts[0], made["interfaces"][0]["vlan_id"])
         found = Site(live, hosts, guest, peers)
@@ -158,18 +163,17 @@ def under_traffic(site: Site, source: Libvirtd, target: Libvirtd, *options: str)
     near, far = site.peers
     with GuestTraffic(site.guest, [(near, 4), (far, 6)], RATE) as traffic:  # type: ignore[arg-type]
         site.guest.migrate(source, target, *options)
-        site.until_at(target)
-        return traffic.stop(SimpleNamespace(stopped=0, resumed=1))  # type: ignore[arg-type]
+        outcome = traffic.stop(SimpleNamespace(stopped=0, resumed=1))  # type: ignore[arg-type]
+    site.until_at(target)
+    return outcome
 
 
 @pytest.mark.requirement("R1", "R33a")
 def test_there_and_back(site: Site) -> None:
     site.home()
     before, frames = len(site.migrations), 0
-    outcomes = [
-        under_traffic(site, *ends)
-        for ends in ((site.source, site.target), (site.target, site.source), (site.source, site.target), (site.target, site.source))
-    ]
+    there, back = (site.source, site.target), (site.target, site.source)
+    outcomes = [under_traffic(site, *ends) for ends in (there, back, there, back)]
     moves = site.migrations[before:]
     assert [(row["to"], row["state"], row["delivered"]) for row in moves] == [
         (TARGET, "committed", True), (SOURCE, "committed", True), (TARGET, "committed", True), (SOURCE, "committed", True),
@@ -230,19 +234,22 @@ def test_a_controller_that_is_away_and_closed(site: Site) -> None:
 
 
 def test_a_controller_that_is_away_and_open(site: Site) -> None:
-    """The guest comes with its old tag, and has its network when the controller is back: there, and back again."""
+    """The guest comes with its old tag, and has its network when the controller is back: there, and back again.
+
+    On the way back libvirt brings the tag of the guest's XML, which is that of the source: the port alone was mended.
+    """
     site.home()
+    home = site.guest.tag()
     for source, target in ((site.source, site.target), (site.target, site.source)):
         target.configure_hook(on_failure="open")
-        old = site.guest.tag()
         site.live.controller.kill()
         try:
             site.guest.migrate(source, target)
-            assert (site.guest.place, site.guest.tag()) == (target.name, old)
+            assert (site.guest.place, site.guest.tag()) == (target.name, home)
         finally:
             site.live.controller.start()
         site.until_at(target)
-        assert site.guest.tag() != old
+        assert (site.guest.tag() == home) is (target is site.source)
 
 
 def test_a_guest_comes_back_from_where_the_controller_does_not_know_it(site: Site) -> None:

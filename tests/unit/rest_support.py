@@ -15,6 +15,7 @@ from webob import Request, Response
 from ryu_vmmob.engine.engine import Engine, Ticket
 from ryu_vmmob.engine.reload import reload
 from ryu_vmmob.fabric import examine, load
+from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
@@ -24,6 +25,16 @@ TOKEN = "c2VjcmV0"
 EXAMPLE = Path(__file__).parents[2] / "etc" / "example.yaml"
 FABRIC = load(EXAMPLE)
 WEB = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"]}
+
+
+def per_cug(folder: Path) -> Fabric:
+    """The example with servers that have one VLAN-ID for each CUG, another in each L2 domain. ``folder`` takes its file."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for name, attach in (("srv-a1", '"tor-a:1"'), ("srv-c1", '"tor-c:1"')):
+        text = text.replace(f"{name}: {{attach: {attach}}}", f"{name}: {{attach: {attach}, tagging: per_cug}}")
+    file = folder / "per_cug.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load(file)
 
 
 def vm(server: str = "srv-a1", number: int = 11, cug: str = "web") -> dict[str, Any]:
@@ -45,11 +56,12 @@ class Service:
     troubles: list[str] = field(default_factory=list)
     while_waiting: Callable[[], None] = lambda: None
 
+    fabric: Fabric = FABRIC
     file: str = EXAMPLE.read_text(encoding="utf-8")
     """What the fabric file holds when it is read anew."""
 
     def __post_init__(self) -> None:
-        self.engine = Engine(FABRIC, self.store, lambda: self.time)
+        self.engine = Engine(self.fabric, self.store, lambda: self.time)
         self.ids = 0
         # It is read for every request, and goes with us.
         self.token_file = NamedTemporaryFile("w")  # noqa: SIM115

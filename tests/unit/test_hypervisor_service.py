@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import monotonic, sleep, time_ns
 from typing import Any
 
@@ -20,7 +21,7 @@ from ryu_vmmob.hypervisor.service import Settings
 from ryu_vmmob.hypervisor.steward import Steward
 from ryu_vmmob.hypervisor.vswitch import OpenVSwitch, SwitchError
 from tests.unit.event_server import SECONDS, EventServer, serving_events
-from tests.unit.rest_support import TOKEN, Service
+from tests.unit.rest_support import TOKEN, Service, per_cug
 
 MAC = "02:00:00:00:00:0b"
 UUID = "6ad9a4c1-3c1c-4a3e-9d0a-2f0b8f1d7a11"
@@ -126,9 +127,9 @@ class Side:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
     monkeypatch.setenv("no_proxy", "*")
-    service = Service().with_web()
+    service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
     service.while_waiting = service.confirm
     front = Front(service.app)

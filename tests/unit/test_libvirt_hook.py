@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.unit.cli_support import serving
-from tests.unit.rest_support import TOKEN, Service
+from tests.unit.rest_support import TOKEN, Service, per_cug
 
 HOOK = Path(__file__).parents[2] / "etc" / "libvirt" / "qemu"
 UUID = "6ad9a4c1-3c1c-4a3e-9d0a-2f0b8f1d7a11"
@@ -98,7 +98,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    service = Service().with_web()
+    service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
     service.while_waiting = service.confirm
     made: list[Site] = []
