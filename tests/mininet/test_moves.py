@@ -169,7 +169,8 @@ def test_prepared_means_that_nothing_comes_to_the_new_place(world: World, mover:
         world.scenario.acquaint(mover, peers)
         migration = world.orchestrator.prepare(mover, "srv-c1")
         device = world.lab.servers["srv-c1"].device(mover.name)
-        with sniffing({"target": device}) as seen, Traffic(world.lab, [Stream(peer, mover) for peer in peers], rate=200) as traffic:
+        streams = [Stream(peer, mover) for peer in peers]
+        with sniffing({"target": device}) as seen, Traffic(world.lab, streams, rate=200) as traffic:
             mover.run("sh", "-c", "ping -c 2 -i 0.2 -W 1 10.1.0.99 || true")
             time.sleep(0.5)
         switched = switch_over(world.lab, mover, "srv-c1", world.orchestrator.network(migration))
