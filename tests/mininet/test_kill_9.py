@@ -109,7 +109,7 @@ def test_killed_when_the_vm_is_there(world: World, undisturbed: list[Result], af
 
 def _check(results: list[Result], undisturbed: list[Result]) -> None:
     for r in results:
-        print(f"{r.name}: sent {r.sent}, lost {r.lost}, doubled {r.doubled}, gap {r.longest_gap:.1f} ms, missing {r.missing[:5]}")
+        print(f"{r.name}: sent {r.sent}, lost {r.lost} {r.missing[:5]}, doubled {r.doubled}, gap {r.longest_gap:.1f} ms")
     allowed = max(r.lost for r in undisturbed), max(r.doubled for r in undisturbed)
     print(f"without a kill: lost {allowed[0]}, doubled {allowed[1]}, gap {max(r.longest_gap for r in undisturbed):.1f} ms")
     assert all(r.lost <= allowed[0] and r.doubled <= allowed[1] for r in results)
