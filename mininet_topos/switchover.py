@@ -71,19 +71,20 @@ def switch_over(
     sent_on = 0
     if network is not None:
         network.deliver()
-        sent_on += _send_on(vm, network)
+        sent_on += send_on(vm, network)
     time.sleep(pause)
     done = lab.flip(vm, server, announce=announce)
     since = time.monotonic()
     while network is not None and time.monotonic() - since < QUIET_SECONDS:
         time.sleep(LOOK_EVERY)
-        if late := _send_on(vm, network):
+        if late := send_on(vm, network):
             sent_on += late
             since = time.monotonic()
     return {**done, "pause_ms": round((done["at"] - paused["at"]) * 1e3, 3), "sent_on": sent_on}
 
 
-def _send_on(vm: Vm, network: Network) -> int:
+def send_on(vm: Vm, network: Network) -> int:
+    """Give the network what came to the place where a VM paused, since it did or since the last call; how many it sent."""
     by_interface: dict[int, list[bytes]] = {}
     rescued: Mapping[str, Any] = vm.nic.ask({"op": "rescue"})
     for interface, frame in rescued["frames"]:

@@ -49,9 +49,10 @@ def run(rate: float, directory: Path | None, image: Image) -> int:
     out.print(f"longest gap without any move on this machine, from the guest: {_longest_gap(still):.1f} ms")
     if not faults:
         missed = sum(map(report.lost, product)) + sum(map(report.doubled, product))
+        but = f", but for {missed}" if missed else ""
         out.print(
-            f"[bold green]all promises held[/]: the guest got every packet once{f', but for {missed}' if missed else ''}; TCP had "
-            f"no time-out, nothing forbidden came through. Without the controller it lost {sum(map(report.lost, plain))}."
+            f"[bold green]all promises held[/]: the guest got every packet once{but}; TCP had no time-out, nothing "
+            f"forbidden came through. Without the controller it lost {sum(map(report.lost, plain))}."
         )
     gaps = {
         "longest_gap_ms": round(max(_longest_gap(record.outcome) for record in product), 3),

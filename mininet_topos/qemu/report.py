@@ -12,7 +12,6 @@ from rich.table import Table
 
 from mininet_topos.qemu.world import Record
 
-
 FEW = 2
 """Packets that a move may lose or double each way: in nine of ten moves there is none."""
 

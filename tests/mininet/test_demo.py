@@ -43,7 +43,7 @@ def test_demo() -> None:
     racks, centres = said["moves"]
     assert said["packets_sent"] == racks["packets_sent"] + centres["packets_sent"] > 8000
     for move in (racks, centres):
-        assert move["vlan_ids"]["before"] != move["vlan_ids"]["after"]
+        assert move["vlan_ids"]["before"] == move["vlan_ids"]["after"] is not None  # a vNIC keeps its number
         assert sum(move["flow_mods"].values()) > 0
         assert move["hops"]["before"] != move["hops"]["after"]
         assert len(move["streams"]) == 8

@@ -13,10 +13,11 @@ from tests.mininet import tables
 from tests.mininet.conftest import MISSING
 
 if TYPE_CHECKING or not MISSING:
-    from mininet_topos.observers import foreign, listening
+    from mininet_topos.observers import foreign, listening, sniffing
     from mininet_topos.orchestrator import OrchestratorError
     from mininet_topos.scenario import Report
     from mininet_topos.servers import Interface, Vm
+    from mininet_topos.switchover import switch_over
     from mininet_topos.traffic import Stream, Traffic
     from mininet_topos.world import World, populate, running
 
@@ -68,10 +69,6 @@ def _hot(world: World, vm: Vm, to: str, *peers: str, **options: Any) -> Report:
     return report
 
 
-def _domain(world: World, server: str) -> str | None:
-    return world.lab.fabric.servers[server].l2_domain
-
-
 @pytest.mark.requirement("R1", "R5a", "R16", "R17", "R22", "R26", "R30a", "R31", "R32b", "R33a", "R34b")
 def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
     """(a) a peer in the old rack, (b) one in a third place, (c) TCP lives on, (d) another CUG on both servers hears nothing."""
@@ -82,16 +79,14 @@ def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
     assert report.tcp["echoed"] > 100
     assert min(report.heard.values()) > 0
     before, after = report.move.vlan_ids
-    assert before in world.lab.fabric.l2_domains["rack-a"].vlan_ids
-    assert after in world.lab.fabric.l2_domains["pod-c"].vlan_ids
-    # every cable carries a VLAN-ID of its own domain, and just one
+    assert before == after is not None  # its number on the server's cable comes along
+    # every cable between switches carries a VLAN-ID of its own domain, and just one; a server's that of the vNIC there
     for hops in (report.hops_before, report.hops_after):
         for link, vlan_ids in hops.items():
-            known = world.lab.fabric.link_by_name.get(link)
-            domain = known.l2_domain if known else _domain(world, link.rsplit("=", 1)[1])
-            assert domain is not None
             assert len(vlan_ids) == 1
-            assert vlan_ids[0] in world.lab.fabric.l2_domains[domain].vlan_ids
+            known = world.lab.fabric.link_by_name.get(link)
+            if known is not None:
+                assert vlan_ids[0] in world.lab.fabric.l2_domains[known.l2_domain].vlan_ids
 
 
 @pytest.mark.requirement("R33a")
@@ -121,12 +116,10 @@ def test_ten_hot_moves_between_data_centres(world: World, mover: Vm) -> None:
 )
 def test_hot_moves(world: World, mover: Vm, way: tuple[str, ...], peers: tuple[str, ...]) -> None:
     for to in way:
-        same_domain = _domain(world, mover.server) is not None and _domain(world, mover.server) == _domain(world, to)
         report = _hot(world, mover, to, *peers, tcp_peer=world.vms[peers[1]])
         before, after = report.move.vlan_ids
-        assert (after is None) == (_domain(world, to) is None)
-        if same_domain:
-            assert before == after
+        assert (after is None) == (to == "srv-a3")  # untagged
+        assert before == after or None in (before, after)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +138,7 @@ def test_ways_to_activate_and_commit(world: World, mover: Vm, options: dict[str,
 def test_delivery_on_activation(world: World, mover: Vm) -> None:
     """The strict variant may lose packets while the new place opens; nothing is doubled, TCP lives, it ends well."""
     report = world.scenario.move(
-        mover, "srv-c1", world.everyone("web-2"), tcp_peer=world.vms["web-4"], wires=False, pick="now", delivery="on_activation"
+        mover, "srv-c1", world.everyone("web-2"), tcp_peer=world.vms["web-4"], wires=False, delivery="on_activation"
     )
     print(report.lost, report.longest_gap)
     assert report.doubled == 0
@@ -166,8 +159,8 @@ def test_abort_leaves_no_trace(world: World, mover: Vm) -> None:
     assert tables.groups(world.lab) == groups
 
 
-def test_prepared_means_one_copy_at_each_place(world: World, mover: Vm) -> None:
-    """Also from neighbours on both servers, and from a third place."""
+def test_prepared_means_that_nothing_comes_to_the_new_place(world: World, mover: Vm) -> None:
+    """Neither what neighbours on both servers and a third one send to it, nor what it says to all itself."""
     beside = [
         world.orchestrator.start_vm(f"beside-{n}", server, [_extra(40 + n)]) for n, server in enumerate(("srv-a1", "srv-c1"))
     ]
@@ -175,16 +168,17 @@ def test_prepared_means_one_copy_at_each_place(world: World, mover: Vm) -> None:
     try:
         world.scenario.acquaint(mover, peers)
         migration = world.orchestrator.prepare(mover, "srv-c1")
-        before = mover.card()
-        with Traffic(world.lab, [Stream(peer, mover) for peer in peers], rate=200) as traffic:
-            time.sleep(1.0)
-        time.sleep(0.5)  # longer than the card waits for a twin
-        after = mover.card()
-        world.orchestrator.abort(mover, "srv-c1", migration["id"])
+        device = world.lab.servers["srv-c1"].device(mover.name)
+        streams = [Stream(peer, mover) for peer in peers]
+        with sniffing({"target": device}) as seen, Traffic(world.lab, streams, rate=200) as traffic:
+            mover.run("sh", "-c", "ping -c 2 -i 0.2 -W 1 10.1.0.99 || true")
+            time.sleep(0.5)
+        switched = switch_over(world.lab, mover, "srv-c1", world.orchestrator.network(migration))
+        world.orchestrator.until_state(migration["id"], "committed")
+        world.lab.release_server(mover, "srv-a1")
         assert [(r.lost, r.doubled) for r in traffic.results] == [(0, 0)] * len(peers)
-        assert after["pairs"] - before["pairs"] == sum(r.sent for r in traffic.results)
-        assert after["alone"] == before["alone"]
-        assert after["repeated"] == before["repeated"]
+        assert seen.frames.get("target", []) == []
+        assert switched["from"] == "srv-a1"
     finally:
         for vm in beside:
             world.orchestrator.end_vm(vm)
@@ -205,8 +199,6 @@ def test_the_old_place_is_pruned(world: World, mover: Vm) -> None:
     world.orchestrator.move(lonely, "srv-a2")
     world.orchestrator.move(mover, "srv-b1")
     world.orchestrator.move(mover, "srv-c1")
-    from mininet_topos.observers import sniffing
-
     cables = {name: device for name, device in world.lab.link_devices().items() if "tor-b" in name}
     members = [vm.interfaces[0].mac for vm in world.vms.values() if vm.interfaces[0].cug == "web"]
     others = {name: device for name, device in world.lab.link_devices().items() if "tor-c:49" in name}

@@ -26,7 +26,6 @@ from ryu_vmmob.sim.view import Seat, View
 from ryu_vmmob.store.base import Record, Write
 from tests.property.facts import facts
 
-
 _T = TypeVar("_T")
 
 
