@@ -109,8 +109,9 @@ class Arrivals:
             said = f"moved {moves} times unannounced within {WITHIN:g} s"
             return Event("move.dampened", {**data, "reason": said})
         server = state.fabric.servers[data["server"]]
-        if not metadata & SEGMENT.mask and not rightly_tagged(state, data["cug"], server, frame):
-            reason: str | None = "its tag is not that of its user group here"
+        unplaced = server.per_interface or not metadata & SEGMENT.mask
+        if unplaced and not rightly_tagged(state, data["cug"], server, metadata, frame):
+            reason: str | None = "its tag is not the one that it would have here"
         else:
             reason = self._obstacle(vm, data, frame, now)
         if reason is None:
