@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from ryu_vmmob.fabric.model import PortRef, Server
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.flows.pipeline import SEGMENT, WIRE
+from ryu_vmmob.flows.pipeline import SEGMENT
 from ryu_vmmob.frames.content import Arp, Frame, Ipv4, Ipv6
-from ryu_vmmob.model.cables import would_have
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Address, Cug, Migration, Phase, Vm
 from ryu_vmmob.model.state import State
@@ -134,21 +133,22 @@ def _cug_of(state: State, server: Server, metadata: int, frame: Frame) -> str | 
     if metadata & SEGMENT.mask:
         return None
     named = [name for name in state.cugs if (name, frame.src) in state.macs]
-    right = [name for name in named if rightly_tagged(state, name, server, metadata, frame)]
+    right = [name for name in named if rightly_tagged(state, name, server, frame)]
     return right[0] if len(right) == 1 else named[0] if len(named) == 1 else None
 
 
-def rightly_tagged(state: State, cug: str, server: Server, metadata: int, frame: Frame) -> bool:
-    """Whether a frame that was refused has the tag that its interface in ``cug`` would have at a server.
+def rightly_tagged(state: State, cug: str, server: Server, frame: Frame) -> bool:
+    """Whether a frame that a switch could not place has the tag that its interface in ``cug`` would have at a server.
 
-    Where each vNIC has a tag of its own the switch may know it as another's, and has taken it off (`WIRE`).
+    With tagging per interface that is the one that the server's virtual switch has put on before: what it has at its placement,
+    where each vNIC has a VLAN-ID of its own, too.
     """
-    tag = frame.vlan_ids[0] if frame.vlan_ids else WIRE.read(metadata) or None
+    tag = frame.vlan_ids[0] if frame.vlan_ids else None
     vm = state.vms[state.macs[cug, frame.src]]
-    position = next(at for at, row in enumerate(vm.interfaces) if (row.cug, row.mac) == (cug, frame.src))
-    if server.per_interface:
-        return tag is not None and would_have(state, vm, position, server.name) == tag
-    own = vm.interfaces[position].guest_vlan_id
+    number = next(at for at, row in enumerate(vm.interfaces) if (row.cug, row.mac) == (cug, frame.src))
+    own = vm.interfaces[number].guest_vlan_id
+    if own is None and server.per_interface:
+        return tag is not None and tag == state.vnic_vlan_id(vm, number, vm.server)
     if own is not None or server.l2_domain is None:
         return tag == own
     return tag is not None and state.holders.get((server.l2_domain, tag)) == state.cugs[cug].key

@@ -16,7 +16,7 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.model.objects import Interface, Vm
-from ryu_vmmob.model.refusal import Refusal, conflict
+from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Claim, Resting, State
 
 _NOBODY: Map[int, Claim] = Map()
@@ -41,16 +41,6 @@ def number(state: State, vm: Vm, servers: frozenset[str], now: float) -> tuple[S
             state = _woken(state, name, vm.name, interface)
         kept[name] = tuple(row)
     return state, replace(vm, vlan_ids=kept)
-
-
-def would_have(state: State, vm: Vm, position: int, server: str) -> int | None:
-    """The number that an interface would get on a server's cable, as things are; None: none is left for it, or not its own."""
-    if server in vm.vlan_ids:
-        return vm.vlan_ids[server][position]
-    try:
-        return number(state, vm, frozenset((*vm.vlan_ids, server)), 0.0)[1].vlan_ids[server][position]
-    except Refusal:
-        return None
 
 
 def _rest(state: State, vm: Vm, server: str, now: float) -> State:

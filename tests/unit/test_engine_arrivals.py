@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.fabric.loader import VNIC_VLAN_IDS
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.flow import tells_controller
@@ -41,10 +42,10 @@ class Lab(Site):
         self.asked: list[str] = []
         self.engine.on_question = self.asked.append
 
-    def speak(self, port: PortRef = B1, tag: int | None = None) -> None:
-        """web1 says something there, under ``tag`` or the right one, and switches confirm whatever follows."""
+    def speak(self, port: PortRef = B1) -> None:
+        """web1 says something there, and switches confirm whatever follows."""
         tagged = self.fabric.server_at[port].tagged
-        send(self, port, RARP.with_vlans(*([tag or 100] if tagged else [])))
+        send(self, port, RARP.with_vlans(*([100] if tagged else [])))
         self.confirm()
 
     def wait(self, seconds: float) -> None:
@@ -92,45 +93,6 @@ def test_silence_at_the_old_place_makes_it_a_move(port: PortRef) -> None:
     assert made.reasons() == []
     assert not made.state.questioned
     made.right()
-
-
-def per_interface(*servers: str) -> Fabric:
-    """The fabric where these servers have a VLAN-ID for each vNIC."""
-    plan = accepting("rack-b")
-    rows = {name: replace(plan.servers[name], l2_domain=None, vlan_ids=tuple(range(2, 100))) for name in servers}
-    return replace(plan, servers={**plan.servers, **rows})
-
-
-def test_a_vnic_with_a_tag_of_its_own_brings_it_along() -> None:
-    made = Lab(fabric=per_interface("a1", "b1"))
-    (tag,) = made.state.vms["web1"].vlan_ids["a1"]
-    made.speak(tag=tag)
-    made.wait(1)
-    assert made.state.vms["web1"].server == "b1"
-    assert made.state.vms["web1"].vlan_ids == {"b1": (tag,)}
-    made.right()
-
-
-def test_under_another_tag_it_would_be_cut_off_there() -> None:
-    made = Lab(fabric=per_interface("a1", "b1"))
-    (tag,) = made.state.vms["web1"].vlan_ids["a1"]
-    made.speak(tag=tag + 1 if tag < 99 else tag - 1)
-    made.wait(2)
-    assert made.reasons() == ["its tag is not the one that it would have here"]
-    assert made.asked == []
-    assert made.state.vms["web1"].server == "a1"
-
-
-def test_where_another_has_its_number_it_cannot_have_come() -> None:
-    made = Lab(fabric=per_interface("a1", "b1"))
-    (tag,) = made.state.vms["web1"].vlan_ids["a1"]
-    made.engine.execute(vm("web9", "b1", replace(nic(19), vlan_id=tag)))
-    made.confirm()
-    made.speak(tag=tag)
-    made.wait(2)
-    assert made.reasons() == ["its tag is not the one that it would have here"]
-    assert made.asked == []
-    assert made.state.vms["web1"].server == "a1"
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.5])
@@ -217,7 +179,7 @@ def test_what_can_not_be_asked_or_can_not_go_is_refused() -> None:
     assert "R23" in str(two.reasons()[0])
     wrong = Lab()
     send(wrong, B1, RARP.with_vlans(104))
-    assert wrong.reasons() == ["its tag is not the one that it would have here"]
+    assert wrong.reasons() == ["its tag is not that of its user group here"]
     liar = Lab()
     send(liar, B1, make.gratuitous_arp(NIC.mac, 0x0A010063).with_vlans(100))
     assert liar.reasons() == ["it claims 10.1.0.99, which is not the VM's"]
@@ -342,3 +304,37 @@ def test_a_store_that_is_full_is_told_of_once_a_second_however_often_it_is_tried
     made.store.full = False
     made.engine.progress()
     assert "web1" not in made.state.questioned
+
+
+def cables(*servers: str) -> Fabric:
+    """Two racks that accept VMs unannounced, where these servers give each vNIC a VLAN-ID of its own."""
+    plan = accepting("rack-b")
+    own = {name: replace(plan.servers[name], l2_domain=None, vlan_ids=VNIC_VLAN_IDS) for name in servers}
+    return replace(plan, servers={**plan.servers, **own})
+
+
+def test_with_a_vlan_id_for_each_vnic_it_comes_with_the_one_it_has() -> None:
+    made = Lab(fabric=cables("a1", "b1"))
+    own = made.state.vms["web1"].vlan_ids["a1"][0]
+    send(made, B1, RARP.with_vlans(own))
+    made.confirm()
+    made.wait(1.5)
+    assert made.state.vms["web1"].server == "b1"
+    assert made.state.vms["web1"].vlan_ids == {"b1": (own,)}
+
+
+def test_a_vlan_id_that_it_cannot_keep_there_is_no_arrival() -> None:
+    """It would have no network: its server's switch tags it with a number that is another vNIC's on that cable."""
+    made = Lab(fabric=cables("a1", "b1"))
+    own = made.state.vms["web1"].vlan_ids["a1"][0]
+    made.engine.execute(vm("web4", "b1", replace(nic(14), vlan_id=own)))
+    made.confirm()
+    for tag in (own, own + 1, 100):
+        send(made, B1, RARP.with_vlans(tag))
+        made.confirm()
+        made.wait(1.5)
+    assert made.state.vms["web1"].server == "a1"
+    assert made.asked == []
+    first, *others = made.reasons()
+    assert str(first).startswith(f"it is tagged with VLAN-ID {own}, and would have VLAN-ID ")
+    assert set(others) == {"its tag is not that of its user group here"}
