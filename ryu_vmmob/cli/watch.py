@@ -13,7 +13,7 @@ from ryu_vmmob.cli.common import Asked, asking, usage
 from ryu_vmmob.client import followed
 
 _BAD: Final = (
-    "gap", "migration.aborted", "migration.failed", "migration.returning", "move.dampened", "refused",
+    "gap", "migration.aborted", "migration.conflict", "migration.failed", "migration.returning", "move.dampened", "refused",
     "switch.fault", "switch.out_of_step", "switch.held", "switch.disconnected", "switch.unknown", "switch.repaired",
     "switch.foreign_flows", "switch.floods", "link.down", "external.down", "neighbour.lost", "store.failed",
     "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
@@ -25,6 +25,8 @@ _SENTENCES: Final = {
     "migration.preparing": "{vm}: from {source} to {target} ({migration})",
     "migration.prepared": "{vm} may move ({migration})",
     "migration.activated": "{vm} runs at the new place: {reason} ({migration})",
+    "migration.delivered": "{vm} has paused, its traffic goes to the new place ({migration})",
+    "migration.conflict": "{vm} still speaks at {source} ({switch}:{port}), activation undone: {undone} ({migration})",
     "migration.committed": "{vm}: done ({migration})",
     "migration.aborted": "{vm}: {reason} ({migration})",
     "migration.failed": "{vm}: {reason} ({migration})",

@@ -13,7 +13,7 @@ KINDS: Final = (
     "fabric.refused", "fabric.reloaded",
     "link.down", "link.up",
     "migration.aborted", "migration.activated", "migration.announced", "migration.committed", "migration.confirmed",
-    "migration.conflict",
+    "migration.conflict", "migration.delivered",
     "migration.failed", "migration.prepared", "migration.preparing", "migration.returning",
     "move.dampened", "move.questioned",
     "neighbour.found", "neighbour.lost",
