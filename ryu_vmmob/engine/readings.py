@@ -63,7 +63,8 @@ class Readings:
         moving = [state.migrations[id_] for id_ in engine.under_way]
         stages = Counter(stage(row) for row in moving)
         yield Reading(
-            "vmmob_migrations", "gauge", "migrations under way, by state; `delivered`: its source has paused; `returning`: an abort is under way", ("state",),
+            "vmmob_migrations", "gauge",
+            "migrations under way, by state; `delivered`: its source has paused, `returning`: it is undone", ("state",),
             [((row.value,), stages[row]) for row in UNDER_WAY],
         )  # fmt: skip
         oldest = dict.fromkeys(UNDER_WAY, 0.0)
