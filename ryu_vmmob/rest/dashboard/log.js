@@ -9,8 +9,8 @@ const why = (row) => (row.reason ? `: ${REASONS[row.reason] ?? row.reason}` : ""
 const place = (row) => `${row.server ?? row.switch}${row.port ? ` (${row.switch}:${row.port})` : ""}`;
 const more = (row) => (row.more ? `, and ${row.more} more` : "");
 
-/** Whose VLAN-ID it is: one interface of a VM, or a segment. */
 const owner = (row) => (row.vm ? `${row.vm} in ${row.cug}` : row.cug ?? row.routing_domain);
+const where = (row) => (row.server ? `on the cable of ${row.server}` : `in ${row.l2_domain}`);
 
 const OBJECTS = { cug: "CUG", vm: "VM", policy: "policy", routing_domain: "routing domain" };
 const DONE = { created: "is there", changed: "was changed", deleted: "was deleted" };
@@ -18,8 +18,8 @@ const DONE = { created: "is there", changed: "was changed", deleted: "was delete
 const WORDS = {
   "migration.preparing": (row) => `${row.vm} begins to move${row.target ?? row.to ? ` from ${row.source ?? row.from} to ${row.target ?? row.to}` : ""}`,
   "migration.prepared": (row) => `${row.vm}: the new place is ready`,
-  "migration.delivered": (row) => `${row.vm} has paused, its traffic goes to the new place`,
-  "migration.conflict": (row) => `${row.vm} still speaks at ${row.source}${row.undone ? ", the activation is undone" : ""}`,
+  "migration.delivered": (row) => `${row.vm} has paused: its traffic goes to the new place`,
+  "migration.conflict": (row) => `${row.vm} still speaks at ${row.source}${row.undone ? ": its arrival is undone" : ""}`,
   "migration.activated": (row) => `${row.vm} has arrived${why(row)}`,
   "migration.committed": (row) => `${row.vm}: the old place is gone, the move is over`,
   "migration.aborted": (row) => `${row.vm}: the move was aborted${why(row)}`,
@@ -36,9 +36,9 @@ const WORDS = {
   "switch.fault": (row) => `${row.switch} refused ${row.cause ?? "a flow"}: ${row.error}`,
   "presence.extended": (row) => `${row.cug ?? row.routing_domain} came to ${places(row)}`,
   "presence.pruned": (row) => `${row.cug ?? row.routing_domain} left ${places(row)}`,
-  "vlan_id.allocated": (row) => `${owner(row)} has VLAN-ID ${row.vlan_id} ${row.server ? `at ${row.server}` : `in ${row.l2_domain}`}`,
-  "vlan_id.released": (row) => `${owner(row)} has given up VLAN-ID ${row.vlan_id} ${row.server ? `at ${row.server}` : `in ${row.l2_domain}`}`,
-  "vlan_id.free": (row) => `VLAN-ID ${row.vlan_id} is free again in ${row.l2_domain}`,
+  "vlan_id.allocated": (row) => `${owner(row)} has VLAN-ID ${row.vlan_id} ${where(row)}`,
+  "vlan_id.released": (row) => `${owner(row)} has given up VLAN-ID ${row.vlan_id} ${where(row)}`,
+  "vlan_id.free": (row) => `VLAN-ID ${row.vlan_id} is free again ${where(row)}`,
   "batch.started": (row) => `evacuation of ${row.servers.join(", ")} begins: ${row.vms} VMs${row.refused ? `, ${row.refused} of them have no place to go` : ""}`,
   "batch.passed": (row) => `${row.vm} is not moved${why(row)}`,
   "batch.aborting": (row) => `evacuation of ${row.servers.join(", ")}: no more moves begin${why(row)}`,
@@ -76,7 +76,7 @@ export function words(row) {
   return rest.map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 }
 
-const WARNINGS = new Set(["migration.aborted", "migration.announced", "migration.conflict", "batch.aborted", "batch.passed", "switch.fault", "switch.out_of_step",
+const WARNINGS = new Set(["migration.aborted", "migration.announced", "batch.aborted", "batch.passed", "switch.fault", "switch.out_of_step",
   "switch.unknown", "switch.repaired", "switch.foreign_flows", "switch.floods", "link.down", "external.down", "gap"]);
 
 /** "bad", "warn", "good" or "": how loud an event is. */
