@@ -181,6 +181,10 @@ class Leg(TypedDict):
     to_vlan_id: VlanTag | None
 
 
+State = Literal["preparing", "prepared", "activated", "committed", "aborted", "failed"]
+"""`STATES`, as a type."""
+
+
 class Step(TypedDict):
     """A state that a move entered: when, what each switch was sent for it, when each had it, and when all had."""
 
@@ -204,7 +208,7 @@ class _MoveOptions(TypedDict):
 
 
 class _Migration(_Move, _MoveOptions):
-    state: Phase
+    state: State
     delivered: bool
     returning: bool
     reason: str | None
