@@ -15,8 +15,9 @@ from mininet_topos.qemu.qmp import Qmp, QmpError
 
 QEMU = "qemu-system-x86_64"
 MEMORY_KIB = 96 * 1024 + 8
-"""No multiple of 256 KiB. For such sizes QEMU before 9.0 forgets what an emulated processor writes while memory is copied, and
-the guest goes on with torn memory: "physmem: Fix migration dirty bitmap coherency with TCG memory access", February 2024."""
+"""No multiple of 256 KiB: with such a size two guests were lost after a move. QEMU before 9.0 can forget there what an emulated
+processor writes while memory is copied, which is taken for the cause: "physmem: Fix migration dirty bitmap coherency with TCG
+memory access", February 2024."""
 BOOT_SECONDS = 120.0  # a few on a quiet machine; an emulated processor on a busy one takes its time
 ANSWER_SECONDS = 60.0
 END_SECONDS = 10.0

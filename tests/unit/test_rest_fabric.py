@@ -182,6 +182,23 @@ def test_flows_say_whose_they_are(service: Service) -> None:
     problem(service.ask("GET", "/v1/switches/tor-x/flows"), 404)
 
 
+def test_what_stands_for_vnics_on_a_cable_says_whose_it_is(service: Service) -> None:
+    service.with_web()
+    for number in (12, 13):
+        service.put(f"/v1/vms/web{number}", vm("srv-a1", number))
+    (interface,) = service.get("/v1/vms/web12")["interfaces"]
+    tag = interface["vlan_id"]
+    found = service.get("/v1/switches/tor-a/flows")
+    (entering,) = [row for row in found["items"] if row["table"] == "ingress" and f"vlan_vid={tag}" in row["match"].split(",")]
+    said = f"a vNIC of CUG web has VLAN-ID {tag} at server srv-a1"
+    assert entering["owner"] == {"kind": "cug", "name": "web", "reason": said}
+    owners = {row["name"].partition("/")[0]: row["owner"] for row in found["groups"]}
+    assert owners["cable"] == {"kind": "cug", "name": "web", "reason": "CUG web is on the cable of server srv-a1"}
+    for kind in ("below", "down", "others"):
+        assert owners[kind]["name"] == "web"
+        assert owners[kind]["reason"].startswith("broadcasts of CUG web between vNICs at server srv-a1, node ")
+
+
 @pytest.mark.parametrize(
     ("method", "url", "body", "message"),
     [
