@@ -238,6 +238,7 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
     for to in ("srv-c1", "srv-a1"):
         service.ask("POST", "/v1/migrations", {"vm": "web1", "to": to})
         service.confirm()
+        assert service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/deliver").status_int == 200
         service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/activate")
         service.confirm()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
@@ -268,4 +269,4 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
         assert row.keys() - {"id", "time", "event"} <= written[row["event"]], row
     seen = {row["event"] for row in rows}
     assert len(seen) >= 26, seen
-    assert {"batch.started", "batch.aborting", "batch.aborted"} <= seen
+    assert {"batch.started", "batch.aborting", "batch.aborted", "migration.delivered", "vlan_id.free"} <= seen

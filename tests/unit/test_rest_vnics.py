@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.fabric import loads
+from ryu_vmmob.store import open_store
 from tests.unit.fabric_examples import complete
 from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
 
@@ -171,8 +172,6 @@ def tag_of_a_new_vm(service: Service) -> int:
 
 
 def test_what_a_body_pins_survives_a_restart(tmp_path: Path) -> None:
-    from ryu_vmmob.store import open_store
-
     place = f"sqlite:///{tmp_path}/state.db"
     service = Service(store=open_store(place))
     service.put("/v1/cugs/web", WEB)
@@ -183,7 +182,6 @@ def test_what_a_body_pins_survives_a_restart(tmp_path: Path) -> None:
     again = Service(store=open_store(place))
     assert (tag(again), tag(again, "web2")) == tags
     again.connect()
-    service.put = again.put  # type: ignore[method-assign]
     problem(again.ask("PUT", "/v1/vms/web3", pinned(number=13)), 409)
     assert moves(again, "srv-a2") is not None
     again.engine.close()
