@@ -144,8 +144,8 @@ def metadata() -> str:
         (
             "`WIRE`",
             WIRE,
-            "the tag under which it came in from a server, where the CUG's frames may have several there (each vNIC its own, or "
-            "guests that tag); 0: none; written at `ingress`, read at `admit`, `answer`, `bridge` and `deliver`",
+            "the tag under which it came in from a server, where the CUG's frames may have several there (each vNIC its own, "
+            "or guests that tag); 0: none; written at `ingress`, read at `admit`, `answer`, `bridge` and `deliver`",
         ),
     )
     return rows(
