@@ -92,6 +92,8 @@ def _server(fabric: Fabric, server: Server) -> View:
         "name": server.name,
         "attach": [str(port) for port in server.attach],
         "tagging": server.tagging.value,
+        "vlan_ids": ranges(server.vlan_ids) or None,
+        "local_switching": "trusted" if server.trusts_local_switching else None,
         "l2_domain": server.l2_domain,
         "data_center": fabric.switches[server.switch].data_center,
         "description": server.description,

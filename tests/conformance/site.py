@@ -110,12 +110,17 @@ class Site(World):
         return next(row for row in self.engine.state.vms[name].interfaces if row.cug == f"cug{cug_number}")
 
     def tags(self, name: str, cug_number: int, at: str | None = None) -> tuple[int, ...]:
-        """The tag of a VM's frames of a CUG on the cable of its server, or of the server ``at`` where it has a seat as well."""
-        state = self.engine.state
-        vm = state.vms[name]
-        number = vm.interfaces.index(self.card(name, cug_number))
-        vlan_id = state.vnic_vlan_id(vm, number, at or vm.server)
-        return () if vlan_id is None else (vlan_id,)
+        """The tag of a VM's frames of a CUG on the cable of its server, or of the server ``at``, where it has a seat as well or had
+        one in a state that a switch may still be in.
+        """
+        number = self.engine.state.vms[name].interfaces.index(self.card(name, cug_number))
+        server = at or self.engine.state.vms[name].server
+        for state in (self.engine.state, *reversed(self.window)):
+            vm = state.vms[name]
+            if any(seat.server == server for seat in state.seats_of(vm)):
+                vlan_id = state.vnic_vlan_id(vm, number, server)
+                return () if vlan_id is None else (vlan_id,)
+        raise KeyError(server)
 
     def send(self, name: str, packet: Packet, cug_number: int) -> Journey:
         """A VM sends a frame, under the VLAN-ID that its server was told to use."""
