@@ -14,8 +14,6 @@ from ryu_vmmob.flows.flow import IN_PORT, Action, Group, Output, SetField, ToGro
 from ryu_vmmob.flows.pipeline import GroupKind, group_parts
 from ryu_vmmob.flows.ports import out
 
-pytestmark = pytest.mark.requirement("R17")
-
 PORT = 7
 DEPTH = 12
 """Bits of a VLAN-ID."""
