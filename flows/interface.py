@@ -125,8 +125,10 @@ def _deliver(
         one_after_another(ways),
     )
     for place in receiving:
-        yield from _answered(cug, interface, place)
         server, own = place
+        for port in server.attach:
+            back = _from_port(cug, interface, port.port, hairpin=True)
+            yield Flow(Table.DELIVER, Priority.SPECIAL, back, out(IN_PORT, own))
         others = [actions for other, actions in zip(places, ways, strict=True) if other is not place]
         for port in server.attach:
             if others:
@@ -166,10 +168,12 @@ def _neighbours(
 
 def _answered(cug: Cug, interface: Interface, place: Place) -> Iterator[Flow]:
     """Where an interface may speak and gets nothing yet (a place that is prepared), what it asks is answered all the same: the
-    answer goes back out of the port that the question came by.
+    answer goes back out of the port that the question came by. What a neighbour there says to it over the gateway is none: that
+    goes where the interface gets its packets.
     """
     for port in place.server.attach:
-        answer = _from_port(cug, interface, port.port, hairpin=True)
+        came = metadata(segment=SEGMENT.of(cug.key), hairpin=HAIRPIN.of(1), routed=ROUTED.of(0))
+        answer = match(in_port=port.port, metadata=came, eth_dst=interface.mac)
         yield Flow(Table.DELIVER, Priority.SPECIAL, answer, out(IN_PORT, place.tag))
 
 

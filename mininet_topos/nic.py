@@ -210,6 +210,8 @@ class Card:
         return max(0.0, self.agenda[0][0] - now) if self.agenda else None
 
     def _serve(self, fd: int, place: str | None, interface: int) -> None:
+        if place is None and self.active is None:
+            return  # the order to pause came with the same events: what the guest has sent waits in its device's queue
         for _ in range(FRAMES_IN_A_ROW):
             try:
                 frame = os.read(fd, FRAME_SPACE)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ryu_vmmob.flows.fields import eui64_link_local
 
@@ -131,6 +131,10 @@ class Phase(StrEnum):
     def is_final(self) -> bool:
         """Whether nothing follows any more."""
         return self in (Phase.COMMITTED, Phase.ABORTED, Phase.FAILED)
+
+
+STATES: Final = tuple(row for row in Phase if row is not Phase.DELIVERED)
+"""What a migration may be in."""
 
 
 class Leg(NamedTuple):

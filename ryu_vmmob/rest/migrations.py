@@ -7,7 +7,7 @@ from typing import Final
 from ryu_vmmob.engine.engine import Ticket
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit
 from ryu_vmmob.model.migration_steps import Deliver
-from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.objects import STATES, Migration
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.rest.bodies import AbortBody, Empty, FramesBody, MigrationBody
 from ryu_vmmob.rest.call import Answer, Call
@@ -19,7 +19,7 @@ from ryu_vmmob.rest.views import migration_view, planned_view
 def list_migrations(call: Call) -> Answer:
     """Migrations in the order they began: all, those in ``?state``, those of ``?vm``."""
     phase, vm = call.query.get("state"), call.query.get("vm")
-    states = [row.value for row in Phase if row is not Phase.DELIVERED]
+    states = [row.value for row in STATES]
     if phase is not None and phase not in states:
         raise bad_query("state", f"must be one of {', '.join(states)}")
     rows = sorted(call.engine.state.migrations.values(), key=lambda row: (row.started, row.id))

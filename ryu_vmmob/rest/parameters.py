@@ -7,7 +7,7 @@ from typing import Any, Final
 from ryu_vmmob.engine.events import FAMILIES, KEPT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.batch import BatchState
-from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.model.objects import STATES
 from ryu_vmmob.rest.bodies import NAME_SCHEMA
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.events import MAX_EVENT_ID, PAGE
@@ -50,7 +50,7 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
     ),
     "limit": ("At most so many in a page.", {"type": "integer", "minimum": 1, "maximum": KEPT, "default": PAGE}),
 }
-_STATES: Final = {"/v1/migrations": Phase, "/v1/batches": BatchState}
+_STATES: Final = {"/v1/migrations": STATES, "/v1/batches": tuple(BatchState)}
 
 
 def in_path(name: str) -> Json:

@@ -68,6 +68,10 @@ class RoutedSite(Site):
         seats = [seat.server for state in self.window for seat in state.seats_of(state.vms[name])]
         return list(dict.fromkeys([self.engine.state.vms[name].server, *seats]))
 
+    def receiving(self, name: str) -> set[str]:
+        """Servers at which a VM gets its packets in some state that a switch may still be in."""
+        return {seat.server for state in self.window for seat in state.seats_of(state.vms[name]) if seat.receives}
+
     def address(self, name: str, version: int) -> Address:
         """An address of a VM; of a network outside, that of somebody behind it."""
         if name in self.fabric.externals:
@@ -97,19 +101,28 @@ class RoutedSite(Site):
             tags = () if external.vlan_id is None else (external.vlan_id,)
             return self.network.inject(packet.with_vlans(*tags), external.attach)
         server = at or self.engine.state.vms[source].server
-        return self.inject(packet.with_vlans(*self.tags(server, _cug(source))), server)
+        return self.inject(packet.with_vlans(*self.tags(source, _cug(source), server)), server)
 
     def ask_gateway(self, name: str, server: str) -> Journey:
         """An ARP request of a VM for its gateway, from one of its places."""
         own, gateway = self.card(name, _cug(name)), self.engine.state.cugs[f"cug{_cug(name)}"].gateways[0]
         request = make.arp_request(own.mac, int(own.ips[0]), int(gateway))
-        return self.inject(request.with_vlans(*self.tags(server, _cug(name))), server)
+        return self.inject(request.with_vlans(*self.tags(name, _cug(name), server)), server)
 
     def arrival(self, journey: Journey, target: str) -> Delivery:
-        """The one copy that arrives where the target is; the rest can only be copies for its other place."""
+        """The one copy that arrives where the target gets its packets.
+
+        While a move with `early` delivery is under way a second one may come to its other place, in vain. In all others there
+        is one copy in every mixture of switches, at a place that receives before or after their updates.
+        """
         assert not journey.loop, str(journey)
         if target in self.fabric.externals:
             (found,) = journey.deliveries
+            return found
+        migration = self.engine.state.migration_of(self.engine.state.vms[target])
+        if migration is None or migration.phase.is_final or migration.delivery != "early":
+            (found,) = journey.deliveries
+            assert self.fabric.server_at[found.port].name in self.receiving(target), str(journey)
             return found
         running, *others = self.places(target)
         found, *doubles = [row for row in journey.deliveries if self.fabric.server_at[row.port].name == running]

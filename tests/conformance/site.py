@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.commands import Activate, Commit, PutVm, StartMigration
+from ryu_vmmob.model.commands import Activate, Command, Commit, PutVm, StartMigration
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Interface, Migration
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
@@ -17,6 +19,19 @@ from tests.property.world import World, cug, interface, vm
 
 FABRIC = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
 """dc1: tor-a (srv-a1, srv-a2, untagged srv-a3), tor-b (LAG srv-b1, srv-b2); dc2: tor-c and tor-d in one domain, pod-c."""
+"""Each vNIC has a VLAN-ID of its own on its server's cable, but on srv-a3."""
+
+
+def per_cug(fabric: Fabric) -> Fabric:
+    """The same fabric, where servers with tagging per interface have one VLAN-ID per CUG on their cables."""
+    servers = {
+        name: replace(row, l2_domain=fabric.switches[row.switch].l2_domain, vlan_ids=()) if row.per_interface else row
+        for name, row in fabric.servers.items()
+    }
+    return replace(fabric, servers=servers)
+
+
+PER_CUG = per_cug(FABRIC)
 ONE_PER_KIND = ("srv-a1", "srv-a3", "srv-b1", "srv-c1", "srv-d1")
 
 
@@ -44,31 +59,40 @@ class Site(World):
 
     def move(self, name: str, to: str) -> Migration:
         """A whole move, with every invariant checked after each switch's update."""
-        self.do(StartMigration("m", name, to, activate_on="request", commit="request", now=self.now))
-        self.settle(checked=True)
-        self.check()
-        for step in (Activate("m", self.now), Commit("m", self.now)):
+        for step in self._steps(name, to, "at_pause"):
             self.do(step)
             self.settle(checked=True)
-        self.check()
+            self.check()
         self.check_oracles()
         return self.engine.state.migrations["m"]
 
     def stages(
-        self, name: str, to: str, turn: Callable[[Sequence[str]], str] = lambda waiting: waiting[0]
+        self,
+        name: str,
+        to: str,
+        turn: Callable[[Sequence[str]], str] = lambda waiting: waiting[0],
+        delivery: str = "at_pause",
     ) -> Iterator[str]:
         """A whole move; gives the name of the step in every state of the network: before, after each switch's update, at rest.
 
-        ``turn`` says which of the switches that have an update on the way takes it next.
+        ``turn`` says which of the switches that have an update on the way takes it next. At rest after `Deliver` the name is
+        ``delivered``.
         """
         yield "before"
-        move = StartMigration("m", name, to, activate_on="request", commit="request", now=self.now)
-        for step in (move, Activate("m", self.now), Commit("m", self.now)):
+        for step in self._steps(name, to, delivery):
             self.do(step)
             yield type(step).__name__
             while waiting := self.waiting():
                 self.update(turn(waiting))
-                yield type(step).__name__ if self.waiting() else self.engine.state.migrations["m"].phase.value
+                at_rest = "delivered" if isinstance(step, Deliver) else self.engine.state.migrations["m"].phase.value
+                yield type(step).__name__ if self.waiting() else at_rest
+
+    def _steps(self, name: str, to: str, delivery: str) -> Iterator[Command]:
+        yield StartMigration("m", name, to, delivery=delivery, activate_on="request", commit="request", now=self.now)
+        if delivery == "at_pause":
+            yield Deliver("m", self.now)
+        yield Activate("m", self.now)
+        yield Commit("m", self.now)
 
     # Frames
 
@@ -85,15 +109,22 @@ class Site(World):
         """A VM's interface in a CUG."""
         return next(row for row in self.engine.state.vms[name].interfaces if row.cug == f"cug{cug_number}")
 
-    def tags(self, server: str, cug_number: int) -> tuple[int, ...]:
-        """What the server's virtual switch puts on frames of a CUG."""
-        vlan_id = self.engine.state.server_vlan_id(f"cug{cug_number}", server)
-        return () if vlan_id is None else (vlan_id,)
+    def tags(self, name: str, cug_number: int, at: str | None = None) -> tuple[int, ...]:
+        """The tag of a VM's frames of a CUG on the cable of its server, or of the server ``at``, where it has a seat as well or had
+        one in a state that a switch may still be in.
+        """
+        number = self.engine.state.vms[name].interfaces.index(self.card(name, cug_number))
+        server = at or self.engine.state.vms[name].server
+        for state in (self.engine.state, *reversed(self.window)):
+            vm = state.vms[name]
+            if any(seat.server == server for seat in state.seats_of(vm)):
+                vlan_id = state.vnic_vlan_id(vm, number, server)
+                return () if vlan_id is None else (vlan_id,)
+        raise KeyError(server)
 
     def send(self, name: str, packet: Packet, cug_number: int) -> Journey:
         """A VM sends a frame, under the VLAN-ID that its server was told to use."""
-        server = self.engine.state.vms[name].server
-        return self.inject(packet.with_vlans(*self.tags(server, cug_number)), server)
+        return self.inject(packet.with_vlans(*self.tags(name, cug_number)), self.engine.state.vms[name].server)
 
     def inject(self, packet: Packet, server: str) -> Journey:
         """A frame, as it is, from a server."""

@@ -13,7 +13,7 @@ from ryu_vmmob.model.placement import placements
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey
-from tests.conformance.site import FABRIC, Site
+from tests.conformance.site import FABRIC, PER_CUG, Site
 from tests.property.world import cug, interface, vm
 
 OWN = 160
@@ -24,12 +24,13 @@ PEERS = ("srv-a2", "srv-b2", "srv-c2")
 
 
 def fabric(*translating: str) -> Fabric:
-    """Two data centres; ports of the named domains may translate guests' tags."""
-    domains = {name: replace(row, translate_guest_tags=name in translating) for name, row in FABRIC.l2_domains.items()}
-    return replace(FABRIC, l2_domains=domains)
+    """Two data centres with VLAN-IDs per CUG; ports of the named domains may translate guests' tags."""
+    domains = {name: replace(row, translate_guest_tags=name in translating) for name, row in PER_CUG.l2_domains.items()}
+    return replace(PER_CUG, l2_domains=domains)
 
 
 EVERYWHERE = fabric("rack-a", "rack-b", "pod-c")
+KINDS = {"per_cug": EVERYWHERE, "per_interface": FABRIC}
 
 
 def tagger(server: str, *guests: int | None) -> PutVm:
@@ -39,8 +40,7 @@ def tagger(server: str, *guests: int | None) -> PutVm:
 
 def wire(site: Site, name: str, number: int) -> tuple[int, ...]:
     """The tag of a VM's frames between its server and the switch."""
-    card = site.card(name, number)
-    return site.tags(site.engine.state.vms[name].server, number) if card.guest_vlan_id is None else (card.guest_vlan_id,)
+    return site.tags(name, number)
 
 
 def said(site: Site, name: str, peer: str, number: int) -> Journey:
@@ -71,10 +71,11 @@ def refusal(site: Site, *commands: object) -> str:
 
 
 @pytest.mark.requirement("R24", "R25", "R22")
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("own", [OWN, ALIEN])
-def test_a_guests_tag_is_the_same_wherever_it_goes(own: int) -> None:
+def test_a_guests_tag_is_the_same_wherever_it_goes(own: int, kind: str) -> None:
     """Tagged, untagged, a LAG, another data centre and back; the peers, the domains and the ports between say other numbers."""
-    site = Site(EVERYWHERE)
+    site = Site(KINDS[kind])
     site.populate(0, PEERS)
     site.do(tagger("srv-a1", own))
     site.settle()
@@ -137,6 +138,23 @@ def test_where_the_port_translates_a_tag_collides_at_the_server_only() -> None:
     assert all(word in detail for word in ("R24", "R28", "'srv-b1'", "'cug0'", "'cug1'"))
 
 
+@pytest.mark.requirement("R24", "R27", "R28")
+def test_with_a_tag_per_interface_a_guests_tag_collides_with_one_vnic_and_nothing_else() -> None:
+    """The number that is another's is refused, and that vNIC is not numbered again under its owner."""
+    site = Site(FABRIC)
+    site.do(vm("pinned", "srv-b2", replace(interface(0, 98), vlan_id=OWN)))
+    site.do(vm("tagger", "srv-a1", interface(1, 99, guest=OWN)))
+    site.settle()
+    detail = refusal(site, StartMigration("n", "tagger", "srv-b2"))
+    assert detail.startswith("R24, R28: ")
+    assert all(word in detail for word in ("'tagger'", "'cug1'", "'srv-b2'", "'cug0'", str(OWN)))
+    detail = refusal(site, StartMigration("n", "pinned", "srv-a1"))
+    assert detail.startswith("R27, R28: ")
+    site.populate(1, ["srv-b2"])
+    site.move("tagger", "srv-b1")  # the same switch, and the same domain: each cable has numbers of its own
+    reach_each_other(site, "tagger", ["srv-b2/1"], 1)
+
+
 @pytest.mark.requirement("R28")
 def test_two_cugs_whose_guests_use_one_tag_are_apart_in_one_domain() -> None:
     site = Site(EVERYWHERE)
@@ -152,9 +170,10 @@ def test_two_cugs_whose_guests_use_one_tag_are_apart_in_one_domain() -> None:
 
 
 @pytest.mark.requirement("R8", "R10", "R24", "R25")
-def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole(kind: str) -> None:
     """One interface that the hypervisor tags, one whose guest's tag is the domain's, one that is translated."""
-    site = Site(EVERYWHERE, cugs=4)
+    site = Site(KINDS[kind], cugs=4)
     for number in range(4):
         site.populate(number, ["srv-b2"])
     site.do(tagger("srv-a1", None, OWN, ALIEN))
@@ -162,7 +181,7 @@ def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole() -> None:
     for to in ("srv-c1", "srv-a3", "srv-b1", "srv-a1"):
         migration = site.move("tagger", to)
         assert [leg.cug for leg in migration.legs] == ["cug0", "cug1", "cug2"]
-        assert [leg.to_vlan_id for leg in migration.legs] == [next(iter(site.tags(to, 0)), None), None, None]
+        assert [leg.to_vlan_id for leg in migration.legs] == [next(iter(site.tags("tagger", 0)), None), None, None]
         for number in range(3):
             reach_each_other(site, "tagger", [f"srv-b2/{number}"], number)
     before = site.engine.state
@@ -174,10 +193,11 @@ def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole() -> None:
 
 
 @pytest.mark.requirement("R25")
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("server", ["srv-a1", "srv-a3", "srv-b1"], ids=["tagged", "untagged", "lag"])
-def test_guests_of_one_cug_on_one_server_reach_each_other_under_different_tags(server: str) -> None:
+def test_guests_of_one_cug_on_one_server_reach_each_other_under_different_tags(server: str, kind: str) -> None:
     """To their virtual switch they are in different VLANs: the fabric carries their frames from one to the other."""
-    site = Site(EVERYWHERE)
+    site = Site(KINDS[kind])
     site.populate(0, ["srv-a2"])
     tags = (None, OWN, ALIEN)
     for host, own in enumerate(tags):
@@ -204,8 +224,9 @@ def test_guests_of_one_cug_on_one_server_reach_each_other_under_different_tags(s
         (fabric(), {"srv-a2", "srv-a3"}),
         (fabric("rack-b"), {"srv-a2", "srv-a3", "srv-b1"}),
         (EVERYWHERE, {"srv-a2", "srv-a3", "srv-b1", "srv-c1", "srv-c2", "srv-d1"}),
+        (FABRIC, {"srv-a2", "srv-a3", "srv-b1", "srv-b2", "srv-c1", "srv-c2", "srv-d1"}),
     ],
-    ids=["nobody translates", "rack-b does", "all do"],
+    ids=["nobody translates", "rack-b does", "all do", "per interface"],
 )
 def test_the_planner_names_exactly_the_servers_a_vm_can_move_to(plan: Fabric, possible: set[str]) -> None:
     """Where it says yes the move is carried out with every invariant in every step; where no, the reason is the move's own."""

@@ -18,7 +18,7 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import policy as oracle
 from ryu_vmmob.sim.policy import Talk
 from tests.conformance.routed_site import RoutedSite
-from tests.conformance.site import FABRIC
+from tests.conformance.site import FABRIC, PER_CUG
 from tests.property.world import cug, interface, vm
 from tests.unit.routed_support import allow, deny
 
@@ -45,6 +45,8 @@ MOVES = [
 ]  # fmt: skip
 """Within a domain, on one switch and between two; between domains and data centres; from and to tagged servers, untagged ones
 (trivial domains) and LAGs."""
+KINDS = {"trivial": FABRIC, "non-trivial": PER_CUG}
+"""What most servers are (R48): domains of their own, each vNIC with a VLAN-ID, or in the domain of their switch."""
 MOVER = "mover/0"
 PEERS = ("srv-b2/0", "srv-c2/0", "srv-a1/1", "srv-a3/1", "srv-b1/1", "srv-c1/1", *FABRIC.externals)
 
@@ -54,8 +56,8 @@ Decisions = dict[tuple[str, str, Talk], bool]
 class PolicedSite(RoutedSite):
     """VMs of cug0 and cug1 all over the place, under `POLICIES`; the mover is one of cug0."""
 
-    def __init__(self, server: str) -> None:
-        super().__init__(policies=())
+    def __init__(self, server: str, fabric: Fabric = FABRIC) -> None:
+        super().__init__(fabric, policies=())
         self.do(vm(MOVER, server, interface(0, 200, v6=True)))
         self.do(*(self.host(name[:-2], int(name[-1])) for name in PEERS if name not in self.fabric.externals))
         self.do(*POLICIES)
@@ -99,26 +101,26 @@ class PolicedSite(RoutedSite):
                     assert self.say(source, target, talk, at=place).deliveries == [], (target, talk, place)
 
 
-@pytest.mark.requirement("R46", "R48")
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.requirement("R46a", "R48a", "R48b")
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("source", "target"), MOVES)
-def test_every_decision_is_the_same_in_every_state_of_a_move(source: str, target: str, seed: int) -> None:
-    """All of them at rest, before, prepared, activated and after; the mover's after each switch's update, in some order."""
-    site = PolicedSite(source)
+def test_every_decision_is_the_same_in_every_state_of_a_move(source: str, target: str, kind: str) -> None:
+    """All of them at rest, before, prepared, delivered, activated and after; the mover's after each switch's update, in some order."""
+    site = PolicedSite(source, KINDS[kind])
     before = {version: site.decisions(version) for version in (4, 6)}
     assert before == {version: site.wanted(version) for version in (4, 6)}
     for version, rows in before.items():
         for group in (rows, {key: row for key, row in rows.items() if MOVER in key}):
             assert 20 < sum(group.values()) < len(group) - 20, version
-    for stage in site.stages(MOVER, target, Random(seed).choice):
+    for stage in site.stages(MOVER, target, Random(f"{source} {target} {kind}").choice):
         site.check_movers(before[4])
-        if stage in ("prepared", "activated"):
+        if stage in ("prepared", "delivered", "activated"):
             assert site.decisions() == before[4]
     assert {version: site.decisions(version) for version in (4, 6)} == before
     assert site.edge(MOVER) == FABRIC.servers[target].switch
 
 
-@pytest.mark.requirement("R46")
+@pytest.mark.requirement("R46a")
 @pytest.mark.parametrize("to", ["srv-a3", "srv-c1"])
 def test_a_move_that_is_given_up_changes_no_decision(to: str) -> None:
     site = PolicedSite("srv-b1")
@@ -136,12 +138,14 @@ def test_a_move_that_is_given_up_changes_no_decision(to: str) -> None:
 # What a domain does of its own
 
 
-@pytest.mark.requirement("R47", "R48")
+@pytest.mark.requirement("R47", "R48a", "R48b")
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("source", "target"), [("srv-a1", "srv-b1"), ("srv-b1", "srv-a3"), ("srv-a3", "srv-c1")])
-def test_what_others_have_in_a_domain_precludes_nothing(source: str, target: str) -> None:
+def test_what_others_have_in_a_domain_precludes_nothing(source: str, target: str, kind: str) -> None:
     """CUGs with the same addresses and every policy turned round, and other CUGs under the numbers of the mover's elsewhere."""
-    alone, site = PolicedSite(source), PolicedSite(source)
-    pins = {"rack-a": site.engine.state.vlan_ids("cug0")["rack-b"]}
+    alone, site = PolicedSite(source, KINDS[kind]), PolicedSite(source, KINDS[kind])
+    numbers = site.engine.state.vlan_ids("cug0")
+    pins = {"rack-a": numbers["rack-b"]} if kind == "non-trivial" else {"core-1": numbers["core-1"] + 50}
     site.do(
         *(replace(cug(n, v6=True), name=f"blue{n}", routing_domain="blue", pins=pins if n else {}) for n in (0, 1)),
         *(vm(f"blue{n}/{server}", server, _blue(n, host)) for n in (0, 1) for host, server in enumerate(BLUE, 2)),
@@ -174,8 +178,8 @@ def _blue_end(selector: Selector) -> Selector:
 @pytest.mark.requirement("R47")
 def test_a_domain_that_cannot_take_a_cug_says_so_before_anything_moves() -> None:
     """All its numbers are others', or the one that is asked for is: refused with the rule, and nothing has changed."""
-    small = replace(FABRIC.l2_domains["rack-b"], vlan_ids=(150, 151))
-    site = RoutedSite(replace(FABRIC, l2_domains={**FABRIC.l2_domains, "rack-b": small}), cugs=3)
+    small = replace(PER_CUG.l2_domains["rack-b"], vlan_ids=(150, 151))
+    site = RoutedSite(replace(PER_CUG, l2_domains={**PER_CUG.l2_domains, "rack-b": small}), cugs=3)
     site.do(replace(cug(0, v6=True), routing_domain="red", pins={"pod-c": 510}))
     site.populate(0, ["srv-a1"])
     site.populate(1, ["srv-b2"])
@@ -207,9 +211,10 @@ def refused(site: RoutedSite, name: str, to: str, why: str) -> None:
 
 
 def limited(**more: object) -> Fabric:
-    """tor-a has fewer abilities than others."""
+    """tor-a has fewer abilities than others. Its servers are of all kinds: srv-a1 is in its domain."""
     tor = replace(FABRIC.switches["tor-a"], **more)  # type: ignore[arg-type]
-    return replace(FABRIC, switches={**FABRIC.switches, "tor-a": tor})
+    servers = {**FABRIC.servers, "srv-a1": PER_CUG.servers["srv-a1"]}
+    return replace(FABRIC, switches={**FABRIC.switches, "tor-a": tor}, servers=servers)
 
 
 def with_members(fabric: Fabric, *policies: PutPolicy) -> RoutedSite:
@@ -219,18 +224,18 @@ def with_members(fabric: Fabric, *policies: PutPolicy) -> RoutedSite:
     return site
 
 
-TARGETS = ("srv-a2", "srv-a3")
-"""In a domain of several switches, and a trivial one."""
+TARGETS = ("srv-a1", "srv-a2", "srv-a3")
+"""In the domain of its switch, and trivial ones: with a VLAN-ID for each vNIC, and without any."""
 
 
-@pytest.mark.requirement("R45", "R48")
+@pytest.mark.requirement("R45", "R48a", "R48b")
 @pytest.mark.parametrize("to", TARGETS)
 def test_an_edge_without_room_for_the_policies_takes_no_vm(to: str) -> None:
     """Without the policies there would be room."""
     many = allow("many", "cug:cug0", "cug:cug1", protocol=make.TCP, ports=((1, 1000),))
 
     def flows(*policies: PutPolicy) -> int:
-        site = with_members(FABRIC, *policies)
+        site = with_members(limited(), *policies)
         site.do(StartMigration("m", "srv-c1/0", to, activate_on="request", now=site.now))
         site.settle()
         return len(site.installed["tor-a"].flows)
@@ -249,7 +254,7 @@ def test_an_edge_without_room_for_the_policies_takes_no_vm(to: str) -> None:
     with_members(limited(max_flows=needed), many).move("srv-c1/0", to)
 
 
-@pytest.mark.requirement("R45", "R48")
+@pytest.mark.requirement("R45", "R48a", "R48b")
 @pytest.mark.parametrize("to", TARGETS)
 def test_an_edge_that_lacks_an_ability_takes_no_vm_that_needs_it(to: str) -> None:
     """A switch of plain OpenFlow 1.3 cannot tell replies by TCP flags."""

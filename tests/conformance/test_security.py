@@ -38,10 +38,11 @@ def test_nobody_speaks_with_anothers_mac_or_address(site: Site) -> None:
 def test_a_frame_elsewhere_moves_nobody(site: Site) -> None:
     """Neither before a move is prepared nor when it is over; nor at a third place while one is under way."""
     card = site.card("srv-a1/0", 0)
+    tags = {server: site.tags(f"{server}/0", 0) for server in ONE_PER_KIND}
     announcements = (make.rarp(card.mac), make.gratuitous_arp(card.mac, int(card.ips[0])))
 
     def believed(server: str) -> bool:
-        journeys = [site.inject(packet.with_vlans(*site.tags(server, 0)), server) for packet in announcements]
+        journeys = [site.inject(packet.with_vlans(*tags[server]), server) for packet in announcements]
         results = {bool(journey.controller) for journey in journeys}
         assert len(results) == 1
         heard = {bool(journey.deliveries or journey.crossings) for journey in journeys}
@@ -52,6 +53,8 @@ def test_a_frame_elsewhere_moves_nobody(site: Site) -> None:
     assert not any(believed(server) for server in elsewhere)
     site.do(StartMigration("m", "srv-a1/0", "srv-c1", commit="request", now=site.now))
     site.settle()
+    assert not any(believed(server) for server in elsewhere)  # under the tag of a neighbour: it is not the VM
+    tags["srv-c1"] = site.tags("srv-a1/0", 0, "srv-c1")
     assert [server for server in elsewhere if believed(server)] == ["srv-c1"]
     site.do(Activate("m", site.now))
     site.settle()

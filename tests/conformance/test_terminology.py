@@ -14,7 +14,7 @@ from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.commands import DeleteVm, PutCug, StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
-from tests.conformance.site import FABRIC, ONE_PER_KIND, Site
+from tests.conformance.site import FABRIC, ONE_PER_KIND, PER_CUG, Site
 from tests.property.world import interface, vm
 from tests.unit.fabric_examples import complete
 
@@ -46,7 +46,8 @@ def test_several_tors_in_each_data_centre() -> None:
 def test_a_port_of_a_port_extender_is_a_port_of_its_tor() -> None:
     """802.1BR: the controlling bridge shows a switch's extended ports as logical ports of its own, with large numbers."""
     extended = {f"ext-{n}": Server(f"ext-{n}", (PortRef("tor-a", n << 16 | 1),), "rack-a") for n in (1, 2)}
-    assert fabric.check(complete('servers: {ext-1: {attach: "tor-a:65537"}, ext-2: {attach: "tor-a:131073"}}')) == ()
+    rows = ", ".join(f'ext-{n}: {{attach: "tor-a:{n << 16 | 1}", tagging: per_cug}}' for n in (1, 2))
+    assert fabric.check(complete(f"servers: {{{rows}}}")) == ()
     site = Site(replace(FABRIC, servers={**FABRIC.servers, **extended}))
     site.populate(0, ["ext-1", "srv-b2"])
     links, vlan_ids = site.carried(0), dict(site.engine.state.vlan_ids("cug0"))
@@ -84,7 +85,7 @@ def test_a_frame_inside_a_cug_arrives_as_it_was_sent() -> None:
         sent = site.frame(f"{one}/0", f"{other}/0", 0)
         journey = site.talk(f"{one}/0", f"{other}/0", 0)
         ((_, arrived),) = journey.deliveries
-        assert arrived == sent.with_vlans(*site.tags(other, 0))
+        assert arrived == sent.with_vlans(*site.tags(f"{other}/0", 0))
         assert all(crossing.packet.same_frame(sent) for crossing in journey.crossings)
         assert "route" not in {step.table.label for visit in journey.visits for step in visit.result.path}
         crossed |= {crossing.link.l2_domain for crossing in journey.crossings}
@@ -103,7 +104,7 @@ def test_a_vm_in_three_cugs_has_an_interface_in_each_and_moves_as_a_whole() -> N
     assert len({leg.to_vlan_id for leg in migration.legs}) == 3
     for number in range(3):
         ((port, arrived),) = site.talk(f"srv-b2/{number}", "three", number).deliveries
-        assert (port, arrived.vlans) == (PortRef("tor-c", 1), site.tags("srv-c1", number))
+        assert (port, arrived.vlans) == (PortRef("tor-c", 1), site.tags("three", number))
         assert site.servers(site.shout("three", number)) == ["srv-b2"]
     assert site.shout("srv-b2/3", 3).deliveries == []
 
@@ -140,7 +141,14 @@ def test_without_a_policy_nothing_crosses_from_one_cug_to_another() -> None:
     site.populate(0)
     site.populate(1)
 
+    tags: dict[str, set[tuple[int, ...]]] = {}
+    """On the cable of each server, those of cug0."""
+
     def silent() -> None:
+        for member in site.engine.state.vms.values():
+            if member.interfaces[0].cug == "cug0":
+                for seat in site.engine.state.seats_of(member):
+                    tags.setdefault(seat.server, set()).add(site.tags(member.name, 0, seat.server))
         for one in ONE_PER_KIND:
             card = site.card(f"{one}/0", 0)
             for other in ONE_PER_KIND:
@@ -150,7 +158,7 @@ def test_without_a_policy_nothing_crosses_from_one_cug_to_another() -> None:
                     assert site.send(f"{one}/0", packet, 0).deliveries == []
                 asks = make.arp_request(card.mac, int(card.ips[0]), int(target.ips[0]))
                 for port, packet in site.send(f"{one}/0", asks, 0).deliveries:
-                    assert packet.vlans == site.tags(site.fabric.server_at[port].name, 0)
+                    assert packet.vlans in tags[site.fabric.server_at[port].name]
                     assert packet == asks.with_vlans(*packet.vlans)  # heard by its own CUG, answered by nobody
 
     silent()
@@ -163,18 +171,38 @@ def test_without_a_policy_nothing_crosses_from_one_cug_to_another() -> None:
 
 @pytest.mark.requirement("R12", "R23")
 def test_a_trivial_domain_is_one_server_and_has_no_vlan_ids() -> None:
-    site = Site()
+    site = Site(PER_CUG)
     site.populate(0)
     trivial = FABRIC.servers["srv-a3"]
     assert trivial.l2_domain is None
-    assert all(FABRIC.servers[name].l2_domain in FABRIC.l2_domains for name in ONE_PER_KIND if name != "srv-a3")
+    assert all(PER_CUG.servers[name].l2_domain in FABRIC.l2_domains for name in ONE_PER_KIND if name != "srv-a3")
     for other in ("srv-a1", "srv-c1"):
         ((_, arrived),) = site.talk(f"{other}/0", "srv-a3/0", 0).deliveries
         assert arrived.vlans == ()
         ((_, arrived),) = site.talk("srv-a3/0", f"{other}/0", 0).deliveries
-        assert arrived.vlans == site.tags(other, 0) != ()
-    tagged = site.frame("srv-a3/0", "srv-a1/0", 0).with_vlans(*site.tags("srv-a1", 0))
+        assert arrived.vlans == site.tags(f"{other}/0", 0) != ()
+    tagged = site.frame("srv-a3/0", "srv-a1/0", 0).with_vlans(*site.tags("srv-a1/0", 0))
     assert site.inject(tagged, "srv-a3").deliveries == []  # no VLAN-ID means anything there
+
+
+@pytest.mark.requirement("R12", "R20", "R23")
+def test_a_server_with_a_tag_for_each_vnic_is_a_domain_of_its_own() -> None:
+    """The numbers say which vNIC, and nothing beyond the cable: the same one at another server is another vNIC, or none."""
+    site = Site()
+    site.do(*(vm(name, server, replace(interface(number, host), vlan_id=160)) for name, server, number, host in TWINS))
+    site.populate(0, ["srv-b2"])
+    site.populate(1, ["srv-b2"])
+    for name, server, number, _ in TWINS:
+        assert (FABRIC.servers[server].l2_domain, site.tags(name, number)) == (None, (160,))
+        ((port, arrived),) = site.talk(f"srv-b2/{number}", name, number).deliveries
+        assert (FABRIC.server_at[port].name, arrived.vlans) == (server, (160,))
+        assert site.servers(site.talk(name, f"srv-b2/{number}", number)) == ["srv-b2"]
+        assert site.servers(site.shout(name, number)) == ["srv-b2"]
+    site.check()
+
+
+TWINS = (("one", "srv-a1", 0, 90), ("other", "srv-a2", 1, 91))
+"""VMs of two CUGs whose vNICs have one number on their servers' cables."""
 
 
 @pytest.mark.requirement("R13", "R21")
@@ -182,14 +210,14 @@ def test_a_domain_of_two_switches_has_one_vlan_id_for_a_cug() -> None:
     assert FABRIC.switches_of_domain["pod-c"] == {"tor-c", "tor-d"}
     # Without the borders' cables the domain's own is the only way.
     up = tuple(link for link in FABRIC.links if "tor-d:49" not in link.name)
-    site = Site(replace(FABRIC, links=up))
+    site = Site(replace(PER_CUG, links=up))
     site.populate(0, ["srv-c1", "srv-c2", "srv-d1", "srv-a1"])
     seen = set()
     for one, other in permutations(("srv-c1", "srv-c2", "srv-d1"), 2):
         journey = site.talk(f"{one}/0", f"{other}/0", 0)
         assert {crossing.link.l2_domain for crossing in journey.crossings} <= {"pod-c"}
         seen |= {packet.vlans for _, _, packet in journey.crossings} | {packet.vlans for _, packet in journey.deliveries}
-        seen.add(site.tags(one, 0))
+        seen.add(site.tags(f"{one}/0", 0))
     from_outside = site.talk("srv-a1/0", "srv-d1/0", 0)
     seen |= {packet.vlans for link, _, packet in from_outside.crossings if link.l2_domain == "pod-c"}
     assert seen == {(site.engine.state.vlan_ids("cug0")["pod-c"],)}
@@ -198,8 +226,10 @@ def test_a_domain_of_two_switches_has_one_vlan_id_for_a_cug() -> None:
 @pytest.mark.requirement("R15")
 def test_there_is_no_third_kind_of_domain() -> None:
     """An access port is in a domain of the fabric or is a trivial one; the file knows no other word for it."""
-    assert {server.l2_domain for server in FABRIC.servers.values()} <= {None, *FABRIC.l2_domains}
-    assert {FABRIC.switches[s.switch].l2_domain for s in FABRIC.servers.values() if s.tagged} == {"rack-a", "rack-b", "pod-c"}
+    for plan in (FABRIC, PER_CUG):
+        assert {server.l2_domain for server in plan.servers.values()} <= {None, *plan.l2_domains}
+    assert {server.l2_domain for server in FABRIC.servers.values()} == {None}
+    assert {server.l2_domain for server in PER_CUG.servers.values()} == {None, "rack-a", "rack-b", "pod-c"}
     for other in ("access_domains: {a: {}}", "servers: {srv-c1: {access_domain: rack-a}}"):
         assert [finding.rule for finding in fabric.check(complete(other))] == ["unknown-key"]
 
@@ -209,13 +239,15 @@ def test_two_cugs_on_one_server_port_each_over_several_domains() -> None:
     site = Site()
     site.populate(0, ["srv-a1", "srv-a2", "srv-c1"])
     site.populate(1, ["srv-a1", "srv-b2", "srv-c1"])
-    assert site.tags("srv-a1", 0) != site.tags("srv-a1", 1)
+    assert site.tags("srv-a1/0", 0) != site.tags("srv-a1/1", 1)
     for number, others in ((0, ["srv-a2", "srv-c1"]), (1, ["srv-b2", "srv-c1"])):
         journey = site.shout(f"srv-a1/{number}", number)
         assert site.servers(journey) == others
-        assert all(p.vlans == site.tags(site.fabric.server_at[port].name, number) for port, p in journey.deliveries)
+        for port, packet in journey.deliveries:
+            assert packet.vlans == site.tags(f"{site.fabric.server_at[port].name}/{number}", number)
         # Under the other CUG's VLAN-ID the same frame is nobody's.
-        assert site.inject(journey.packet.with_vlans(*site.tags("srv-a1", 1 - number)), "srv-a1").deliveries == []
+        wrong = journey.packet.with_vlans(*site.tags(f"srv-a1/{1 - number}", 1 - number))
+        assert site.inject(wrong, "srv-a1").deliveries == []
     site.check()
 
 

@@ -96,7 +96,7 @@ def test_ten_hot_moves_under_routed_traffic(world: World, mover: Vm) -> None:
     assert counts.count(0) >= 9, counts
 
 
-@pytest.mark.requirement("R11a", "R45", "R46", "R48")
+@pytest.mark.requirement("R11a", "R45", "R46a", "R48b")
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("way", [("srv-b1", "srv-c1"), ("srv-a3", "srv-d1")], ids=["tagged", "by-a-server-without-vlans"])
 def test_forbidden_traffic_stays_forbidden_through_moves(world: World, mover: Vm, way: tuple[str, ...], version: int) -> None:

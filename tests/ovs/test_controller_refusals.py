@@ -82,7 +82,7 @@ def test_what_a_switch_refused_is_shown_with_its_owner_until_it_has_it(ovs: Priv
     with Site(ovs, tmp_path) as site:
         populate(site)
         limit(site, "tor-a", Table.BRIDGE, 1)
-        site.put_vm("w3", "srv-a1", nic("web", 13), nic("db", 13))  # two flows there, and room for one
+        site.put_vm("w3", "srv-a2", nic("web", 13), nic("db", 13))  # two flows there, and room for one
         row = until(lambda: _faulty(site, "tor-a"))
         (fault,) = row["faults"]
         assert "TABLE_FULL" in fault["error"]
@@ -93,7 +93,7 @@ def test_what_a_switch_refused_is_shown_with_its_owner_until_it_has_it(ovs: Priv
         assert lacking[0].removeprefix("tor-a lacks ") == fault["cause"]
         assert site.rest.ask("GET", "/readyz").status_code == 503
         # A change of the same VM that goes through does not make that good.
-        site.put_vm("w3", "srv-a1", {**nic("web", 13), "ips": ["10.1.0.99"]}, {**nic("db", 13), "ips": ["10.2.0.99"]})
+        site.put_vm("w3", "srv-a2", {**nic("web", 13), "ips": ["10.1.0.99"]}, {**nic("db", 13), "ips": ["10.2.0.99"]})
         assert [found["cause"] for found in site.switch("tor-a")["faults"]] == [fault["cause"]]
         assert site.differences() == lacking
         # Everybody else goes on, on that switch too.

@@ -102,8 +102,13 @@ def compare(site: Site, world: Restored, seed: int) -> int:
         for visit in view.network.inject(packet, port).visits
     }
     assert len(visits) > SAMPLE
-    sample = random.Random(seed).sample(sorted(visits, key=str), SAMPLE)
-    assert {name for name, _, _ in sample} >= {"tor-a", "tor-b"}
+    by_switch = {name: sorted((row for row in visits if row[0] == name), key=str) for name in site.bridges}
+    chance, sample = random.Random(seed), []
+    for rows in by_switch.values():  # of each as many, where it has them
+        sample += chance.sample(rows, min(len(rows), SAMPLE // len(by_switch)))
+    hosts = {seat.switch for seat in view.seats}
+    assert len(hosts) > 1
+    assert {name for name, _, _ in sample} > hosts
     for name, in_port, packet in sample:
         assert_agrees(site.bridges[name], view.tables[name], packet, in_port)
     return len(sample)

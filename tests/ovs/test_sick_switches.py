@@ -216,9 +216,7 @@ def test_a_switch_that_floods(site: FakeSite, flood: dict[str, object]) -> None:
 def test_a_flood_from_a_flow_that_awaits_a_vm(site: FakeSite) -> None:
     """The first of its frames moves the VM, the others change nothing."""
     begun = site.rest.post("/v1/migrations", {"vm": "w1", "to": "srv-c1"}, wait=SECONDS)
-    (awaited,) = [
-        row for row in site.flows(SICK).values() if row["table"] == "ingress" and "controller" in row["actions"]
-    ]  # fmt: skip
+    (awaited, *_) = [row for row in site.flows(SICK).values() if row["table"] == "admit" and "controller" in row["actions"]]
     site.be(SICK, packet_ins=5000.0, packet_cookie=int(awaited["cookie"], 16))
     site.until_state(begun["id"], "committed")
     until(lambda: site.switch(SICK)["dropped_messages"] > 1000)

@@ -94,7 +94,7 @@ KINDS = st.sampled_from(
 )  # fmt: skip
 
 
-@pytest.mark.requirement("R11a", "R11b", "R24", "R25", "R28", "R40", "R42", "R46", "R48")
+@pytest.mark.requirement("R11a", "R11b", "R24", "R25", "R28", "R40", "R42", "R46a", "R48a", "R48b")
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), fabrics())
 def test_every_intermediate_state_keeps_every_invariant_of_routing(data: st.DataObject, fabric: Fabric) -> None:

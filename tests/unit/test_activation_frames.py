@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.fabric.model import Fabric, PortRef, Server
-from ryu_vmmob.flows.pipeline import SEGMENT
+from ryu_vmmob.flows.pipeline import SEGMENT, WIRE
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Interface, Phase
@@ -66,8 +66,9 @@ def send(made: Site, port: PortRef, packet: Packet) -> Journey:
         assert frame is not None
         # A frame that the switch could place comes without its tag.
         placed = any(step.table.label == "admit" for visit in journey.visits for step in visit.result.path)
+        wire = WIRE.of(packet.vlans[0])[0] if made.fabric.server_at[port].per_interface and packet.vlans else 0
         made.engine.frame_refused(
-            port.switch, port.port, SEGMENT.of(made.state.cugs["web"].key)[0] if placed else 0,
+            port.switch, port.port, SEGMENT.of(made.state.cugs["web"].key)[0] | wire if placed else 0,
             replace(frame, vlan_ids=()) if placed else frame,
         )  # fmt: skip
     return journey

@@ -201,6 +201,7 @@ def test_a_move_that_nobody_finishes_is_not_waited_for_for_ever(pair: Shell, mon
         (["vm", "put", "web1", "--server", "s", "--interface", "cug=web,mac"], "write cug=C,mac=M,ip=A"),
         (["vm", "put", "web1", "--server", "s", "--interface", "cug=web,cug=db"], "each once"),
         (["vm", "put", "web1", "--server", "s", "--interface", "guest_vlan_id=x"], "guest_vlan_id is a number"),
+        (["vm", "put", "web1", "--server", "s", "--interface", "vlan_id=-1"], "vlan_id is a number"),
         (["vm", "put", "web1", "--file", "/nonexistent"], "/nonexistent cannot be read: No such file or directory"),
         (["vm", "put", "web1", "--wait", "-1"], "equal to 0"),
         (["trace", "web1"], "Missing argument"),

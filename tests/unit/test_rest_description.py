@@ -78,6 +78,15 @@ def test_parameters_are_those_of_the_routes() -> None:
         assert [row["name"] for row in rows if row["in"] == "path"] == re.findall(r"\{(\w+)\}", route.pattern)
 
 
+@pytest.mark.parametrize("path", ["/v1/migrations", "/v1/batches"])
+def test_every_state_that_may_be_asked_for_is_taken(path: str) -> None:
+    parameters = description()["paths"][path]["get"]["parameters"]
+    (states,) = [row["schema"]["enum"] for row in parameters if row["name"] == "state"]
+    service = Service()
+    assert len(states) > 3
+    assert {state: service.ask("GET", f"{path}?state={state}").status_int for state in states} == dict.fromkeys(states, 200)
+
+
 def test_every_body_has_an_example_that_is_good() -> None:
     for route in ROUTES:
         row = OPERATIONS[route.method, route.pattern]
