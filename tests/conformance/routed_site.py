@@ -112,8 +112,8 @@ class RoutedSite(Site):
     def arrival(self, journey: Journey, target: str) -> Delivery:
         """The one copy that arrives where the target gets its packets.
 
-        While a move with `early` delivery is under way a second one may come to its other place, in vain. In all others there is
-        one copy in every mixture of switches, at a place that receives before or after their updates.
+        While a move with `early` delivery is under way a second one may come to its other place, in vain. In all others there
+        is one copy in every mixture of switches, at a place that receives before or after their updates.
         """
         assert not journey.loop, str(journey)
         if target in self.fabric.externals:

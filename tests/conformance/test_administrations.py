@@ -15,6 +15,7 @@ from ryu_vmmob import fabric
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm, StartMigration
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Interface, Phase
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.sim import packet as make
@@ -50,12 +51,24 @@ class Shared(Administrations):
 
     def send(self, packet: Packet, server: str, cug_number: int = 3) -> Passage:
         """A frame of a guest, under the VLAN-ID that its server was told to use."""
-        return self.inject(packet.with_vlans(*self.sides[self.side_of(server)].tags(server, cug_number)), server)
+        (tags,) = self.tags(server, cug_number, packet["eth_src"])
+        return self.inject(packet.with_vlans(*tags), server)
 
-    def start(self, side: str, to: str) -> None:
+    def tags(self, server: str, cug_number: int, mac: int | None = None) -> set[tuple[int, ...]]:
+        """Those on a server's cable, of the vNICs of a CUG that have, or had a step ago, a seat there; of the one with a MAC."""
+        site, found = self.sides[self.side_of(server)], set()
+        for state in site.window:
+            for row in state.vms.values():
+                card = row.interfaces[0]
+                there = any(seat.server == server for seat in state.seats_of(row))
+                if there and card.cug == f"cug{cug_number}" and mac in (None, card.mac):
+                    found.add(site.tags(row.name, cug_number, server))
+        return found
+
+    def start(self, side: str, to: str, delivery: str = "early") -> None:
         """The mover's migration on one side."""
         site = self.sides[side]
-        site.do(StartMigration("m", "mover", self.seen_from(side, to), now=site.now))
+        site.do(StartMigration("m", "mover", self.seen_from(side, to), delivery=delivery, now=site.now))
 
     def phases(self) -> set[Phase]:
         """Those of the mover's migration on both sides."""
@@ -92,7 +105,8 @@ class Shared(Administrations):
     def check_copies(self, passage: Passage, sent: Packet) -> None:
         """Unchanged but for the tags; over the cable once, under the number agreed upon."""
         for server, packet in passage.arrivals:
-            assert packet == sent.with_vlans(*self.sides[self.side_of(server)].tags(server, 3)), str(passage)
+            assert packet == sent.with_vlans(*packet.vlans), str(passage)
+            assert packet.vlans in self.tags(server, 3), str(passage)
         assert len(passage.crossings) <= 1, str(passage)
         assert all(packet == sent.with_vlans(701) for _, packet in passage.crossings), str(passage)
 
@@ -173,6 +187,49 @@ def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int) ->
     pair.check()
     for side, site in pair.sides.items():
         assert site.engine.state.vms["mover"].server == pair.seen_from(side, target)
+        site.check()
+
+
+@pytest.mark.requirement("R1", "R6", "R35")
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("way", WAYS)
+def test_a_move_between_administrations_goes_over_at_the_pause(way: str, seed: int) -> None:
+    """First on the side to which it goes, then on the other: each frame for it comes to one of its places, whoever sends it."""
+    source, target = WAYS[way]
+    pair, chance = Shared(mover=source), Random(seed)
+
+    def step(side: str, command: Command) -> None:
+        pair.sides[side].do(command)
+        one_place()
+        while waiting := pair.waiting():
+            side, switch = chance.choice(waiting)
+            pair.sides[side].update(switch)
+            one_place()
+
+    def one_place() -> None:
+        for name in ("here", "there"):
+            for packet in probes_between(pair.cards[name], pair.cards["mover"]):
+                passage = pair.send(packet, pair.homes[name])
+                assert passage.servers in ([source], [target]), str(passage)
+                pair.check_copies(passage, packet)
+
+    for side in chance.sample(sorted(pair.sides), 2):
+        pair.start(side, target, "at_pause")
+    while waiting := pair.waiting():
+        side, switch = chance.choice(waiting)
+        pair.sides[side].update(switch)
+        one_place()
+    assert pair.phases() == {Phase.PREPARED}
+    pair.check()
+    for side in (pair.side_of(target), pair.side_of(source)):
+        step(side, Deliver("m", pair.sides[side].now))
+    pair.homes["mover"] = target
+    pair.hear(pair.send(make.rarp(pair.cards["mover"].mac), target))
+    assert pair.phases() == {Phase.ACTIVATED}
+    pair.settle()
+    assert pair.phases() == {Phase.COMMITTED}
+    pair.check()
+    for site in pair.sides.values():
         site.check()
 
 

@@ -105,7 +105,7 @@ class PolicedSite(RoutedSite):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("source", "target"), MOVES)
 def test_every_decision_is_the_same_in_every_state_of_a_move(source: str, target: str, kind: str) -> None:
-    """All of them at rest, before, prepared, delivered, activated and after; the mover's after each switch's update, in some order."""
+    """All of them at rest, in every state of the move; the mover's after each switch's update, in some order."""
     site = PolicedSite(source, KINDS[kind])
     before = {version: site.decisions(version) for version in (4, 6)}
     assert before == {version: site.wanted(version) for version in (4, 6)}

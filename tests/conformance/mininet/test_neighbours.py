@@ -15,7 +15,7 @@ from tests.mininet.forgeries import in_a_neighbours_name, in_its_own_name
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.observers import listening, send_frames
-    from mininet_topos.servers import Interface, Vm
+    from mininet_topos.servers import Interface
     from mininet_topos.traffic import PORT, Stream, Traffic
     from mininet_topos.world import World, running
 
@@ -44,11 +44,14 @@ def policy(source: str, target: str, version: int) -> dict[str, Any]:
     return {**ends, "action": "deny", "protocol": "udp", "ports": [str(PORT + version)], "priority": 200}
 
 
-def traced(world: World, source: Vm, target: Vm, version: int) -> str:
+def traced(world: World, source: str, target: str, version: int) -> str:
     """The trace's verdict on a packet of a stream."""
     body = {
-        "from": {"vm": source.name}, "to": {"ip": target.address(version=version)}, "protocol": "udp", "port": PORT + version,
-    }  # fmt: skip
+        "from": {"vm": source},
+        "to": {"ip": world.vms[target].address(version=version)},
+        "protocol": "udp",
+        "port": PORT + version,
+    }
     return str(world.orchestrator.call("POST", "/v1/trace", body)["verdict"])
 
 
@@ -71,11 +74,11 @@ def test_a_policy_put_while_packets_run_is_in_force_when_its_put_is_answered(wor
     denied = [number for number, pair in enumerate(pairs) if pair in DENIED]
     allowed = [number for number in range(len(pairs)) if number not in denied]
     with Traffic(world.lab, streams, RATE) as traffic:
-        assert {traced(world, s.source, s.target, version) for s in streams} == {"delivered"}
+        assert {traced(world, *pair, version=version) for pair in pairs} == {"delivered"}
         for a, b in DENIED:
             world.orchestrator.put_policy(f"{a}-{b}", **policy(a, b, version))
         before = until_more(traffic, allowed, 5)  # what was on a cable when the last answer came is there
-        verdicts = {pair: traced(world, *(world.vms[name] for name in pair), version) for pair in pairs}
+        verdicts = {pair: traced(world, *pair, version=version) for pair in pairs}
         assert verdicts == {pair: "denied" if pair in DENIED else "delivered" for pair in pairs}
         after = until_more(traffic, allowed, PACKETS)
         assert [after[number] - before[number] for number in denied] == [0] * len(DENIED)
