@@ -183,6 +183,8 @@ def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int) ->
     assert pair.phases() == {Phase.ACTIVATED}
     pair.check((source,))
     to_rest((source,))
+    pair.trust()
+    to_rest((source,))
     assert pair.phases() == {Phase.COMMITTED}
     pair.check()
     for side, site in pair.sides.items():
@@ -227,6 +229,8 @@ def test_a_move_between_administrations_goes_over_at_the_pause(way: str, seed: i
     pair.hear(pair.send(make.rarp(pair.cards["mover"].mac), target))
     assert pair.phases() == {Phase.ACTIVATED}
     pair.settle()
+    pair.trust()
+    pair.settle()
     assert pair.phases() == {Phase.COMMITTED}
     pair.check()
     for site in pair.sides.values():
@@ -256,6 +260,8 @@ def test_when_the_last_vm_has_left_a_side_nothing_is_on_the_cable() -> None:
     assert pair.send(make.broadcast(pair.cards["here"].mac, v4(pair.cards["here"])), "srv-s1").crossings
     pair.homes["mover"] = "srv-s2"
     pair.hear(pair.send(make.rarp(pair.cards["mover"].mac), "srv-s2"))
+    pair.settle()
+    pair.trust()
     pair.settle()
     assert pair.phases() == {Phase.COMMITTED}
     for name, card in pair.cards.items():
