@@ -55,7 +55,7 @@ class Shared(Administrations):
         return self.inject(packet.with_vlans(*tags), server)
 
     def tags(self, server: str, cug_number: int, mac: int | None = None) -> set[tuple[int, ...]]:
-        """Those on a server's cable, of the vNICs of a CUG that have, or had a step ago, a seat there; of the one with a MAC."""
+        """Those on a server's cable of vNICs of a CUG with a seat there, now or a step ago; of the one with a MAC."""
         site, found = self.sides[self.side_of(server)], set()
         for state in site.window:
             for row in state.vms.values():
