@@ -18,6 +18,7 @@ LEVELS: Final = {
     "migration.failed": logging.ERROR,
     "fabric.refused": logging.ERROR,
     "migration.aborted": logging.WARNING,
+    "migration.conflict": logging.WARNING,
     "migration.returning": logging.WARNING,
     "batch.passed": logging.WARNING,
     "batch.aborting": logging.WARNING,

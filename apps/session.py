@@ -136,7 +136,8 @@ class Session:
         if self._outbox.qsize() >= MAX_PACKETS:
             return False
         self.engine.tally.sent[self.name, "packet"] += len(frames)
-        self._outbox.put(b"".join(wire.packet_out(actions, frame, _PACKET_XID) for frame in frames))
+        if frames:
+            self._outbox.put(b"".join(wire.packet_out(actions, frame, _PACKET_XID) for frame in frames))
         return True
 
     def error(self, xid: int, text: str) -> None:

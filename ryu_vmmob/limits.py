@@ -22,6 +22,6 @@ class TokenBucket:
         self._tokens -= times
         return True
 
-    def seconds_to_next(self) -> float:
-        """How long after the last `take` the next one will be granted."""
-        return max(0.0, (1 - self._tokens) / self._rate)
+    def seconds_to_next(self, times: int = 1) -> float:
+        """How long after the last `take` one of so many ``times`` (the burst at most) will be granted."""
+        return max(0.0, (times - self._tokens) / self._rate)

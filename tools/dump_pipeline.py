@@ -35,11 +35,13 @@ from ryu_vmmob.flows.pipeline import (
     MAX_SEGMENT_KEY,
     METER_RATES,
     OUTSIDE,
+    PORT_KINDS,
     ROUTED,
     SCOPE,
     SEGMENT,
     TABLES,
     VIA,
+    WIRE,
     GroupKind,
     Meta,
     Meter,
@@ -139,6 +141,12 @@ def metadata() -> str:
             "where its addresses are unique: the key of the routing domain's segment, or the CUG's own where it has none; "
             "written at `ingress`, valid to the end",
         ),
+        (
+            "`WIRE`",
+            WIRE,
+            "the tag under which it came in from a server, where the CUG's frames may have several there (each vNIC its own, "
+            "or guests that tag); 0: none; written at `ingress`, read at `admit`, `answer`, `bridge` and `deliver`",
+        ),
     )
     return rows(
         ("field", "bits", "mask", "means"),
@@ -199,8 +207,11 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
 def group_ids() -> str:
     """The kinds of groups."""
     return rows(
-        ("kind (4 bits)", "name", "index (12 bits)", "type", "leads to"),
-        ((str(int(kind)), f"`{kind.name.lower()}`", *_GROUPS[kind]) for kind in GroupKind),
+        ("kind (4 bits)", "name", "16 bits", "index (12 bits)", "type", "leads to"),
+        (
+            (str(int(kind)), f"`{kind.name.lower()}`", "port" if kind in PORT_KINDS else "segment", *_GROUPS[kind])
+            for kind in GroupKind
+        ),
     )
 
 
@@ -330,6 +341,13 @@ def of_external(sample: Sample) -> str:
     return dump(flow for flow in sample.routed.flows(BORDER, *TABLES) if flow.owner == ("external", OUTSIDE_NAME))
 
 
+def of_cable(sample: Sample) -> str:
+    """All that tells the vNICs of a CUG on one cable apart."""
+    flows = sample.cable.flows(SHOWN, Table.INGRESS, Table.BRIDGE, Table.DELIVER)
+    mine = [flow for flow in flows if flow.owner[0] in ("vm", "cable") or flow.owner[:2] == ("cug", "app")]
+    return dump([*mine, *sample.cable.groups(SHOWN)])
+
+
 def of_lag(sample: Sample) -> str:
     """Bridging, delivery and groups of the switch with the LAG."""
     flows, groups = sample.prepared[LAG_SHOWN]
@@ -387,6 +405,7 @@ FILES: Mapping[str, Blocks] = {
         "routed-external": of_external,
         "dump-groups": lambda sample: dump(sample.prepared[SHOWN][1]),
         "dump-lag": of_lag,
+        "dump-cable": of_cable,
     },
     "docs/architecture.md": {
         "sizes": sizes,

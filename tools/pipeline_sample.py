@@ -1,4 +1,6 @@
-"""The sample networks shown by the docs (dump_pipeline.py), on etc/example.yaml: one where a VM moves, and one that routes."""
+"""The sample networks shown by the docs (dump_pipeline.py), on etc/example.yaml: one where a VM moves, one that routes, and one
+with several vNICs of a CUG on one cable.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.model.commands import Activate, Command, Commit, Prepared, PutCug, PutVm, StartMigration, apply
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import TCP, Selector
@@ -32,7 +35,7 @@ def interface(cug: str, number: int, *ips: str) -> Interface:
 
 
 def populate() -> list[Command]:
-    """Two CUGs, four VMs; web on a tagged and an untagged server, db beside it and on a LAG."""
+    """Two CUGs, four VMs; web on tagged and untagged servers, db beside it and on a LAG."""
     return [
         PutCug("web", (ip_network("10.1.0.0/24"), ip_network("2001:db8:1::/64"))),
         PutCug("db", (ip_network("10.2.0.0/24"),)),
@@ -58,9 +61,18 @@ def populate_routed() -> list[Command]:
     ]
 
 
+def populate_cable() -> list[Command]:
+    """A CUG with three VMs on one server with tagging per interface."""
+    return [
+        PutCug("app", (ip_network("10.5.0.0/24"),)),
+        *(PutVm(f"app{n}", "srv-a1", (interface("app", 0x50 + n, f"10.5.0.{50 + n}"),)) for n in (1, 2, 3)),
+    ]
+
+
 STEPS: tuple[tuple[str, Command], ...] = (
     ("preparing", StartMigration("m-1", "web1", "srv-a1")),
     ("prepared", Prepared("m-1", 1.0)),
+    ("delivered", Deliver("m-1", 1.5)),
     ("activated", Activate("m-1", 2.0, "seen at tor-a:1")),
     ("committed", Commit("m-1", 3.0)),
 )
@@ -72,10 +84,11 @@ def in_order(flow: Flow) -> tuple[int, int, str]:
 
 
 class Sample:
-    """The sample network, and the plan of each step of web1's move; and the network with routing, at rest."""
+    """The sample network, and the plan of each step of web1's move; and the other two networks, at rest."""
 
     def __init__(self) -> None:
-        self.routed = Routed()
+        self.routed = AtRest(populate_routed())
+        self.cable = AtRest(populate_cable())
         self._state: State = with_fabric(None, load(FABRIC))
         self._compiler = Compiler()
         self.seen: dict[str, dict[int, Flow]] = {name: {} for name in self._state.fabric.switches}
@@ -107,12 +120,12 @@ class Sample:
         return Counter({name: len(list(self._compiler.flows(name))) for name in sorted(self._state.fabric.switches)})
 
 
-class Routed:
-    """The sample network of what is routed."""
+class AtRest:
+    """A sample network in which nothing moves."""
 
-    def __init__(self) -> None:
+    def __init__(self, commands: list[Command]) -> None:
         state: State = with_fabric(None, load(FABRIC))
-        for command in populate_routed():
+        for command in commands:
             state = apply(state, command).state
         self.state = state
         self._compiler = full(state)

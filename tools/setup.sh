@@ -156,6 +156,14 @@ link_libvirt() {
     done
 }
 
+# The guest of the laboratory: its kernel is downloaded here, so that tests need no network. Without it they are skipped.
+guest_image() {
+    [ -x $VENV/bin/python ] && command -v qemu-system-x86_64 >/dev/null || return 0
+    ! $VENV/bin/python -c 'import sys; from mininet_topos.qemu.image import is_made; sys.exit(not is_made())' 2>/dev/null || return 0
+    say "the guest's kernel and its initial file system"
+    $VENV/bin/python -m mininet_topos.qemu.image >>"$LOG" 2>&1 || say "no guest: moves of real VMs are not possible (see $LOG)"
+}
+
 what=${1:-all}
 case $what in
 all | system | venv) ;;
@@ -166,4 +174,5 @@ if [ "$what" != system ]; then
     virtual_environment
     link_mininet
     link_libvirt
+    guest_image
 fi

@@ -75,6 +75,11 @@ def missing() -> str | None:
     return None
 
 
+def is_made(cache: Path = CACHE) -> bool:
+    """Whether a kernel and an initial file system are at hand."""
+    return _kernel_package_kept(cache) and any(cache.glob("initramfs-*.gz"))
+
+
 def ensure(cache: Path = CACHE) -> Image:
     """The image, made now if it is not there. Several processes may ask at once. Raises ImageError."""
     if why := missing():
@@ -151,7 +156,13 @@ def _kernel_tree(cache: Path) -> Path:
             return tree
     package = _kernel_package()
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        _run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=scratch)
+        fetch = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download")
+        try:
+            _run(*fetch, package, cwd=scratch)
+        except ImageError:  # lists that are old name a package that is not kept any more
+            _run("apt-get", "-q", "update")
+            package = _kernel_package()
+            _run(*fetch, package, cwd=scratch)
         (archive,) = Path(scratch).glob("*.deb")
         _run("dpkg-deb", "-x", str(archive), f"{scratch}/tree")
         target = cache / f"kernel-{package}"

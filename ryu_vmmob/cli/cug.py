@@ -88,6 +88,7 @@ def _show(cug: Any) -> None:
             ("VLAN-IDs", _vlan_ids(cug)),
             ("data centres", joined(presence["data_centers"])),
             ("edges", joined(presence["edges"])),
+            ("servers alone", joined(f"{name} ({row['interfaces']})" for name, row in presence["servers"].items())),
             ("revision", cug["revision"]),
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -45,7 +45,8 @@ def put(
     name: VmName,
     server: Annotated[str | None, typer.Option(help="Where it runs.", autocompletion=SERVERS)] = None,
     interface: Annotated[
-        list[str] | None, typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A][,guest_vlan_id=N]", help="Once for each interface.")
+        list[str] | None,
+        typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A][,vlan_id=N][,guest_vlan_id=N]", help="Once for each interface."),
     ] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
@@ -82,18 +83,21 @@ def _there(row: Any) -> str:
     return f"{row['cug']} {tag}{' (translated)' if row['translated'] else ''}"
 
 
+_NUMBERS: Final = ("vlan_id", "guest_vlan_id")
+
+
 def _parsed(text: str) -> dict[str, Any]:
-    """One ``--interface``: keys ``cug``, ``mac`` and ``guest_vlan_id`` once, ``ip`` once for each address."""
+    """One ``--interface``: keys ``cug``, ``mac``, ``vlan_id`` and ``guest_vlan_id`` once, ``ip`` once for each address."""
     found: dict[str, Any] = {"ips": []}
     for piece in text.split(","):
         key, _, value = piece.partition("=")
-        if not value or key not in ("cug", "mac", "ip", "guest_vlan_id") or key in found:
+        if not value or key not in ("cug", "mac", "ip", *_NUMBERS) or key in found:
             raise usage(f"--interface {text!r}: write cug=C,mac=M,ip=A, each once (ip as often as there are addresses)")
         if key == "ip":
             found["ips"].append(value)
-        elif key == "guest_vlan_id":
+        elif key in _NUMBERS:
             if not (value.isascii() and value.isdigit()):
-                raise usage(f"--interface {text!r}: guest_vlan_id is a number")
+                raise usage(f"--interface {text!r}: {key} is a number")
             found[key] = int(value)
         else:
             found[key] = value

@@ -13,7 +13,7 @@ from ryu_vmmob.cli.common import Asked, asking, usage
 from ryu_vmmob.client import followed
 
 _BAD: Final = (
-    "gap", "migration.aborted", "migration.failed", "migration.returning", "move.dampened", "refused",
+    "gap", "migration.aborted", "migration.conflict", "migration.failed", "migration.returning", "move.dampened", "refused",
     "switch.fault", "switch.out_of_step", "switch.held", "switch.disconnected", "switch.unknown", "switch.repaired",
     "switch.foreign_flows", "switch.floods", "link.down", "external.down", "neighbour.lost", "store.failed",
     "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
@@ -24,12 +24,14 @@ _SENTENCES: Final = {
     "gap": "events lost: {missed}",
     "migration.preparing": "{vm}: from {source} to {target} ({migration})",
     "migration.prepared": "{vm} may move ({migration})",
+    "migration.delivered": "{vm}: its traffic goes to the new place ({migration})",
     "migration.activated": "{vm} runs at the new place: {reason} ({migration})",
     "migration.committed": "{vm}: done ({migration})",
     "migration.aborted": "{vm}: {reason} ({migration})",
     "migration.failed": "{vm}: {reason} ({migration})",
     "migration.returning": "{vm} goes back to its old place: {reason} ({migration})",
     "migration.announced": "{vm} seen at {server} ({switch}:{port}): {reason} ({migration})",
+    "migration.conflict": "{vm} still speaks at {source} ({switch}:{port}): {reason} ({migration})",
     "migration.confirmed": "{vm}: every switch has it, {state} ({migration})",
     "batch.started": "{servers}: {vms} VMs to move, without a place to go: {refused} ({batch})",
     "batch.passed": "{vm} is not moved: {reason} ({batch})",

@@ -107,4 +107,4 @@ def _with_times(entry: TimelineEntry, times: Mapping[str, float]) -> TimelineEnt
 
 
 def _news(row: Migration) -> Event:
-    return Event("migration.confirmed", {"id": row.id, "vm": row.vm, "state": row.phase.value})
+    return Event("migration.confirmed", {"id": row.id, "vm": row.vm, "state": row.timeline[-1].phase.value})

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.engine.refusals import rightly_tagged, truthful
-from ryu_vmmob.flows.pipeline import SEGMENT
+from ryu_vmmob.flows.pipeline import SEGMENT, WIRE
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.draft import Event
@@ -112,15 +112,15 @@ class Arrivals:
         if not metadata & SEGMENT.mask and not rightly_tagged(state, data["cug"], server, frame):
             reason: str | None = "its tag is not that of its user group here"
         else:
-            reason = self._obstacle(vm, data, frame, now)
+            reason = self._obstacle(vm, data, _tag(metadata, frame), frame, now)
         if reason is None:
             reason = self._listen(vm, data, now)
         if reason is not None:
             return told._replace(data={**data, "reason": reason})
         return Event("move.questioned", {**data, "reason": f"asked for at {vm.server}, its place"})
 
-    def _obstacle(self, vm: Vm, data: Data, frame: Frame, now: float) -> str | None:
-        """Why a VM cannot have moved, or must not be asked; None: nothing stands in the way."""
+    def _obstacle(self, vm: Vm, data: Data, tag: int | None, frame: Frame, now: float) -> str | None:
+        """Why a VM cannot have moved, or must not be asked; None: nothing stands in the way. ``tag`` is that of its frame."""
         state = self._host.state
         edge = state.fabric.servers[vm.server].switch
         if not truthful(state, vm, frame):
@@ -132,10 +132,10 @@ class Arrivals:
         if not self._host.fleet.is_connected(edge):
             return f"the VM cannot be asked at its place: switch {edge} is away"
         try:
-            self._host.dry_run(_move(vm.name, data["server"], "", "", now))
+            there = self._host.dry_run(_move(vm.name, data["server"], "", "", now))
         except Refusal as refusal:
             return refusal.detail
-        return None
+        return _another_number(there, vm.name, data["server"], tag, frame)
 
     def _listen(self, vm: Vm, data: Data, now: float) -> str | None:
         try:
@@ -200,6 +200,24 @@ class Arrivals:
     def _done(self, vm: str, now: float) -> None:
         with suppress(StoreError):  # the store's keeper tells of it, and the next look tries again
             self._host.execute(EndQuestion(vm, now))
+
+
+def _tag(metadata: int, frame: Frame) -> int | None:
+    """The tag under which a frame came in, also where the switch has taken it off."""
+    return frame.vlan_ids[0] if frame.vlan_ids else WIRE.read(metadata) or None
+
+
+def _another_number(there: State, name: str, server: str, tag: int | None, frame: Frame) -> str | None:
+    """Why a VM would have no network at a server with tagging per interface: its VLAN-ID there would not be the one it has.
+
+    ``there`` is the state in which it moves there.
+    """
+    vm = there.vms[name]
+    for number, row in enumerate(vm.interfaces):
+        wanted = there.vnic_vlan_id(vm, number, server)
+        if there.fabric.servers[server].per_interface and row.mac == frame.src and tag != wanted:
+            return f"it is tagged with VLAN-ID {tag}, and would have VLAN-ID {wanted} there"
+    return None
 
 
 def recent(state: State, vm: str, now: float) -> int:

@@ -233,9 +233,10 @@ class Engine:
         """
         found = self.sent_on.judge(self.state, migration, interface, frames, self._clock())
         if not self.on_frames(found):
-            raise Refusal(503, "the switch is away", f"switch {found.switch!r}, on which the target hangs, takes no frames now")
+            said = f"switch {found.switch!r}, on which the target hangs, takes no frames now"
+            raise Refusal(503, "the switch is away", said, retry_after=1)
         self.sent_on.count(migration.id, len(frames))
-        self.tally.sent_on += len(frames)
+        self.tally.sent_on[found.switch] += len(frames)
         return len(frames)
 
     def _with_acknowledgements(self, change: Change) -> Change:

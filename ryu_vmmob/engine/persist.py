@@ -11,6 +11,7 @@ from immutables import Map
 from ryu_vmmob.fabric.model import Fabric, Tagging
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.batch import Batch, BatchVm
+from ryu_vmmob.model.cables import with_resting
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
@@ -173,14 +174,12 @@ def _with_batches(state: State, batches: Mapping[str, object], rows: Mapping[str
 def _with_resting(state: State, rows: Mapping[str, object]) -> State:
     """VLAN-IDs at rest on cables that the fabric file still has."""
     resting: dict[tuple[str, int], Resting] = {}
-    rested: dict[tuple[str, str, str], int] = {}
     for name, row in rows.items():
         server, vlan_id = pair_of(name)
         found = state.fabric.servers.get(server)
         if isinstance(row, Resting) and found is not None and found.per_interface:
             resting[server, vlan_id] = row
-            rested[server, row.vm, row.cug] = vlan_id
-    return replace(state, resting=Map(resting), rested=Map(rested))
+    return with_resting(state, Map(resting))
 
 
 def _with_outside(state: State, neighbours: Mapping[str, object], down: object) -> State:
@@ -220,6 +219,11 @@ def _with_vm(state: State, vm: Vm) -> State:
             raise StoreError(
                 f"server {seat.server!r} had tagging {then} when VM {vm.name!r} came to it, and the fabric file says {now}: "
                 "what tags the VM's frames would not follow; put the old tagging back, and change it when the server is empty"
+            )
+        for interface, vlan_id in zip(vm.interfaces, vm.vlan_ids.get(seat.server, ()), strict=False):
+            _require(
+                interface.guest_vlan_id is not None or vlan_id in state.fabric.servers[seat.server].vlan_ids,
+                f"VM {vm.name!r} has VLAN-ID {vlan_id} in CUG {interface.cug!r} on the cable of server {seat.server!r}",
             )
         state = seat_vm(state, vm, seat, +1)
     return state

@@ -18,7 +18,7 @@ from ryu_vmmob.engine.tally import DROPS, SENT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.migration_steps import Stage, stage
 
-UNDER_WAY: Final = (Stage.PREPARING, Stage.PREPARED, Stage.ACTIVATED, Stage.RETURNING)
+UNDER_WAY: Final = (Stage.PREPARING, Stage.PREPARED, Stage.DELIVERED, Stage.ACTIVATED, Stage.RETURNING)
 
 
 class Reading(NamedTuple):
@@ -63,8 +63,9 @@ class Readings:
         moving = [state.migrations[id_] for id_ in engine.under_way]
         stages = Counter(stage(row) for row in moving)
         yield Reading(
-            "vmmob_migrations", "gauge", "migrations under way, by state; `returning` is an abort after the activation",
-            ("state",), [((row.value,), stages[row]) for row in UNDER_WAY],
+            "vmmob_migrations", "gauge",
+            "migrations under way, by state; `delivered`: its source has paused, `returning`: it is undone", ("state",),
+            [((row.value,), stages[row]) for row in UNDER_WAY],
         )  # fmt: skip
         oldest = dict.fromkeys(UNDER_WAY, 0.0)
         for row in moving:
@@ -168,6 +169,11 @@ class Readings:
             "vmmob_messages_sent_total", "counter",
             "flow-mods, group-mods, meter-mods and packet-outs sent; those sent anew after a bundle was refused count again",
             ("switch", "kind"), [((name, kind), tally.sent[name, kind]) for name in names for kind in SENT],
+        )  # fmt: skip
+        yield Reading(
+            "vmmob_frames_sent_on_total", "counter",
+            "frames that reached the source of a move after its pause, by the switch that sent them on to the target",
+            ("switch",), [((name,), tally.sent_on[name]) for name in names],
         )  # fmt: skip
         yield Reading(
             "vmmob_packets_in_total", "counter", "packets handed up, by the table whose flow did (docs/pipeline.md)",

@@ -138,10 +138,17 @@ def _cug_of(state: State, server: Server, metadata: int, frame: Frame) -> str | 
 
 
 def rightly_tagged(state: State, cug: str, server: Server, frame: Frame) -> bool:
-    """Whether a frame that a switch could not place has the tag that its interface in ``cug`` would have at a server."""
+    """Whether a frame that a switch could not place has the tag that its interface in ``cug`` would have at a server.
+
+    With tagging per interface that is the one that the server's virtual switch has put on before: what it has at its placement,
+    where each vNIC has a VLAN-ID of its own, too.
+    """
     tag = frame.vlan_ids[0] if frame.vlan_ids else None
     vm = state.vms[state.macs[cug, frame.src]]
-    own = next(row.guest_vlan_id for row in vm.interfaces if (row.cug, row.mac) == (cug, frame.src))
+    number = next(at for at, row in enumerate(vm.interfaces) if (row.cug, row.mac) == (cug, frame.src))
+    own = vm.interfaces[number].guest_vlan_id
+    if own is None and server.per_interface:
+        return tag is not None and tag == state.vnic_vlan_id(vm, number, vm.server)
     if own is not None or server.l2_domain is None:
         return tag == own
     return tag is not None and state.holders.get((server.l2_domain, tag)) == state.cugs[cug].key

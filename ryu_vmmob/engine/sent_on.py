@@ -47,7 +47,8 @@ class SentOn:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         """Not stored yet."""
-        self._buckets: dict[str, TokenBucket] = {}
+        self._buckets: dict[str, tuple[TokenBucket, float]] = {}
+        """With the time of their last use: one that has rested is full, and need not be kept."""
         self._latest = 0.0
 
     def judge(
@@ -58,23 +59,35 @@ class SentOn:
         Raises Refusal: 409 where the migration takes none now, 422 for frames that are not this interface's, 429 for too many.
         """
         vm = state.vms.get(migration.vm)
+        if migration.delivery == "early":
+            raise conflict(f"migration {migration.id} is early: the new place has had a copy of each frame")
         if vm is None or not _takes_frames(migration, now) or migration.target not in state.fabric.servers:
             raise conflict(
                 f"migration {migration.id} takes no frames now: only from the delivery, or the activation, until "
                 f"{AFTER_ACTIVATION:g} s after the activation"
             )
-        if vm.server not in (migration.source, migration.target):
+        if vm.server != (migration.source if _activated(migration) is None else migration.target):
             raise conflict(f"VM {vm.name!r} has moved on to {vm.server!r} since")
         if number >= len(vm.interfaces):
             raise invalid(("interface", f"VM {vm.name!r} has {len(vm.interfaces)} interfaces, counted from 0"))
-        _check(frames, vm.interfaces[number].mac)
-        bucket = self._buckets.setdefault(migration.id, TokenBucket(FRAMES_A_SECOND, FRAMES_A_SECOND))
-        self._latest = max(self._latest, now)  # a clock that is set back is no reason to wait
-        if not bucket.take(self._latest, len(frames)):
-            raise Refusal(429, "too many frames", f"a migration may have {FRAMES_A_SECOND} frames a second sent on")
         interface, server = vm.interfaces[number], state.fabric.servers[migration.target]
+        _check(frames, interface.mac)
         bare = tuple(_bare(frame, interface.guest_vlan_id) for frame in frames)
+        _check_length(bare)
+        self._take(migration.id, len(frames), now)
         return Frames(server.switch, to_vnic(state, state.cugs[interface.cug], vm, number, server), bare)
+
+    def _take(self, migration: str, frames: int, now: float) -> None:
+        """Raise a 429 where that is more than the migration may have sent on."""
+        self._latest = max(self._latest, now)  # a clock that is set back is no reason to wait
+        rested = [id_ for id_, (_, used) in self._buckets.items() if self._latest - used > 1]
+        for id_ in rested:
+            del self._buckets[id_]
+        bucket, _ = self._buckets.get(migration, (TokenBucket(FRAMES_A_SECOND, FRAMES_A_SECOND), 0.0))
+        self._buckets[migration] = bucket, self._latest
+        if not bucket.take(self._latest, frames):
+            said = f"a migration may have {FRAMES_A_SECOND} frames a second sent on"
+            raise Refusal(429, "too many frames", said, retry_after=bucket.seconds_to_next(frames))
 
     def count(self, migration: str, frames: int) -> None:
         """So many were handed to the switch."""
@@ -98,14 +111,17 @@ class SentOn:
         """These migrations were written as `filled` gives them, or forgotten."""
         for id_ in migrations:
             self._counts.pop(id_, None)
-            self._buckets.pop(id_, None)
 
 
 def _takes_frames(migration: Migration, now: float) -> bool:
     if migration.is_returning or migration.phase in (Phase.ABORTED, Phase.FAILED):
         return False
-    activated = next((entry.time for entry in migration.timeline if entry.phase is Phase.ACTIVATED), None)
+    activated = _activated(migration)
     return migration.is_delivered if activated is None else now <= activated + AFTER_ACTIVATION
+
+
+def _activated(migration: Migration) -> float | None:
+    return next((entry.time for entry in migration.timeline if entry.phase is Phase.ACTIVATED), None)
 
 
 def _bare(frame: bytes, guest_vlan_id: int | None) -> bytes:
@@ -122,9 +138,14 @@ def _check(frames: Sequence[bytes], mac: int) -> None:
     if sum(map(len, frames)) > MAX_BYTES:
         raise invalid(("frames", f"all together have more than {MAX_BYTES} bytes"))
     wanted = mac.to_bytes(6, "big")
+    _check_length(frames)
     for number, frame in enumerate(frames):
-        if not FRAME_BYTES[0] <= len(frame) <= FRAME_BYTES[1]:
-            raise invalid((f"frames[{number}]", f"it has {len(frame)} bytes, not {FRAME_BYTES[0]} to {FRAME_BYTES[1]}"))
         if frame[:6] != wanted:
             to = mac_text(int.from_bytes(frame[:6], "big"))
             raise invalid((f"frames[{number}]", f"it is for {to}, and the interface is {mac_text(mac)}"))
+
+
+def _check_length(frames: Sequence[bytes]) -> None:
+    for number, frame in enumerate(frames):
+        if not FRAME_BYTES[0] <= len(frame) <= FRAME_BYTES[1]:
+            raise invalid((f"frames[{number}]", f"it has {len(frame)} bytes, not {FRAME_BYTES[0]} to {FRAME_BYTES[1]}"))

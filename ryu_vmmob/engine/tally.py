@@ -24,5 +24,5 @@ class Tally:
         self.packets: Counter[tuple[str, str]] = Counter()
         """Packets handed up, by switch and by the name of the table whose flow did."""
         self.drops: Counter[tuple[str, str]] = Counter()
-        self.sent_on = 0
-        """Frames that reached the source of a move after its pause, and were sent on to its target."""
+        self.sent_on: Counter[str] = Counter()
+        """Frames that reached the source of a move after its pause, by the switch that was to send them on to the target."""

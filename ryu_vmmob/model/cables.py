@@ -37,8 +37,9 @@ def number(state: State, vm: Vm, servers: frozenset[str], now: float) -> tuple[S
         server = state.fabric.servers[name]
         row: list[int] = []
         for position, interface in enumerate(vm.interfaces):
-            row.append(_choose(state, vm, position, server, row))
-            state = _woken(state, name, vm.name, interface)
+            chosen = _choose(state, vm, position, server, row)
+            row.append(chosen)
+            state = _woken(state, name, chosen, vm.name, interface.cug)
         kept[name] = tuple(row)
     return state, replace(vm, vlan_ids=kept)
 
@@ -49,20 +50,28 @@ def _rest(state: State, vm: Vm, server: str, now: float) -> State:
     for interface, vlan_id in zip(vm.interfaces, vm.vlan_ids[server], strict=True):
         if interface.guest_vlan_id is None:
             resting = resting.set((server, vlan_id), Resting(vm.name, interface.cug, now, state.revision))
-            rested = rested.set((server, vm.name, interface.cug), vlan_id)
+            key = server, vm.name, interface.cug
+            numbers = (*rested.get(key, ()), vlan_id)
+            rested = rested.set(key, tuple(sorted(numbers, key=lambda its: (resting[server, its].revision, its))))
     return replace(state, resting=resting, rested=rested)
 
 
-def _woken(state: State, server: str, vm: str, interface: Interface) -> State:
-    """An interface is back on a cable: whatever number rested for it there does not any more."""
-    before = state.rested.get((server, vm, interface.cug))
-    if before is None:
+def _woken(state: State, server: str, vlan_id: int, vm: str, cug: str) -> State:
+    """An interface has this number on a cable: it does not rest for it any more. Others that rest for it still do."""
+    if (server, vlan_id) not in state.resting:
         return state
-    return replace(
-        state,
-        resting=state.resting.delete((server, before)),
-        rested=state.rested.delete((server, vm, interface.cug)),
-    )
+    numbers = tuple(its for its in state.rested[server, vm, cug] if its != vlan_id)
+    key = server, vm, cug
+    rested = state.rested.set(key, numbers) if numbers else state.rested.delete(key)
+    return replace(state, resting=state.resting.delete((server, vlan_id)), rested=rested)
+
+
+def with_resting(state: State, resting: Map[tuple[str, int], Resting]) -> State:
+    """The state with exactly these numbers at rest."""
+    rested: dict[tuple[str, str, str], list[int]] = {}
+    for (server, vlan_id), row in sorted(resting.items(), key=lambda its: (its[1].revision, its[0])):
+        rested.setdefault((server, row.vm, row.cug), []).append(vlan_id)
+    return replace(state, resting=resting, rested=Map({key: tuple(numbers) for key, numbers in rested.items()}))
 
 
 def _choose(state: State, vm: Vm, position: int, server: Server, taken: list[int]) -> int:
@@ -93,17 +102,17 @@ def _may_get(server: Server, vlan_id: int) -> bool:
 
 def is_free(state: State, server: str, vlan_id: int, vm: str, cug: str) -> bool:
     """Whether an interface may have a number on a cable: it is nobody else's, and rests for nobody else."""
-    if vlan_id in state.cables.get(server, _NOBODY):
-        return False
+    return vlan_id not in state.cables.get(server, _NOBODY) and not _rests_for_another(state, server, vlan_id, vm, cug)
+
+
+def _rests_for_another(state: State, server: str, vlan_id: int, vm: str, cug: str) -> bool:
     resting = state.resting.get((server, vlan_id))
-    return resting is None or (resting.vm, resting.cug) == (vm, cug)
+    return resting is not None and (resting.vm, resting.cug) != (vm, cug)
 
 
 def _familiar(state: State, vm: Vm, position: int, server: str) -> Iterator[int]:
     """What the interface had on this cable a moment ago, and what it has where it is now."""
-    before = state.rested.get((server, vm.name, vm.interfaces[position].cug))
-    if before is not None:
-        yield before
+    yield from reversed(state.rested.get((server, vm.name, vm.interfaces[position].cug), ()))
     for name in (vm.server, *vm.vlan_ids):
         if name in vm.vlan_ids:
             yield vm.vlan_ids[name][position]
@@ -139,6 +148,8 @@ def _guests_own(state: State, vm: Vm, interface: Interface, tag: int, server: Se
         raise conflict(f"R24, R28: {whose} a vNIC in CUG {claim.cug!r} has it", "a guest's own tag")
     if tag in taken:
         raise conflict(f"R24, R28: {whose} another of its interfaces has it", "a guest's own tag")
+    if _rests_for_another(state, server.name, tag, vm.name, interface.cug):
+        raise conflict(f"R24, R28: {whose} another vNIC had it until a moment ago", "a guest's own tag")
     return tag
 
 
@@ -148,21 +159,20 @@ def _pinned(state: State, vm: Vm, interface: Interface, pin: int, server: Server
         raise conflict(f"R27: {whose} it is not among those that vNICs may get", "a pinned VLAN-ID")
     if pin in taken or pin in state.cables.get(server.name, _NOBODY):
         raise conflict(f"R27, R28: {whose} another vNIC has it", "a pinned VLAN-ID")
-    if not is_free(state, server.name, pin, vm.name, interface.cug):
+    if _rests_for_another(state, server.name, pin, vm.name, interface.cug):
         raise conflict(f"R27, R28: {whose} another vNIC had it until a moment ago", "a pinned VLAN-ID")
     return pin
 
 
 def wake(state: State, now: float, seconds: float, acknowledged: Mapping[str, int]) -> State:
     """End the rest of the numbers that have had ``seconds`` of it, where the server's switch is past their release."""
-    resting, rested = state.resting, state.rested
+    resting = state.resting
     for (server, vlan_id), row in state.resting.items():
         found = state.fabric.servers.get(server)
         if found is not None and (now - row.since < seconds or acknowledged.get(found.switch, -1) < row.revision):
             continue
         resting = resting.delete((server, vlan_id))
-        rested = rested.delete((server, row.vm, row.cug))
-    return state if resting is state.resting else replace(state, resting=resting, rested=rested)
+    return state if resting is state.resting else with_resting(state, resting)
 
 
 def refuse_other_tag(state: State, vm: Vm, server: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ryu_vmmob.fabric.difference import Difference, compare
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.cables import with_resting
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.fabric_refusals import Step, refusals
 from ryu_vmmob.model.objects import routed_segment
@@ -78,10 +79,12 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
     for (domain, key), row in state.quarantine.items():
         if domain not in new.l2_domains or row.vlan_id not in new.l2_domains[domain].vlan_ids:
             quarantine, holders = quarantine.delete((domain, key)), holders.delete((domain, row.vlan_id))
-    resting, rested = state.resting, state.rested
-    for (name, vlan_id), claim in state.resting.items():
+    resting = state.resting
+    for name, vlan_id in state.resting:
         if name not in new.servers or not new.servers[name].per_interface:
-            resting, rested = resting.delete((name, vlan_id)), rested.delete((name, claim.vm, claim.cug))
+            resting = resting.delete((name, vlan_id))
+    if resting is not state.resting:
+        state = with_resting(state, resting)
     neighbours = state.neighbours
     for external, address in state.neighbours:
         found = new.externals.get(external)
@@ -95,8 +98,6 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
         neighbours=neighbours,
         quarantine=quarantine,
         holders=holders,
-        resting=resting,
-        rested=rested,
         switch_keys=with_keys(state.switch_keys, new),
     )
 

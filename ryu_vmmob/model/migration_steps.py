@@ -147,7 +147,8 @@ def start(draft: Draft, wanted: Migration) -> None:
         raise conflict(f"VM {vm.name!r} is on server {vm.server!r} already")
     refuse_untagged_clash(state, vm, wanted.target)
     if not state.trees_settled:
-        raise Refusal(503, "links are changing", "a link went down or came back a moment ago: try again in a second")
+        said = "a link went down or came back a moment ago: try again in a second"
+        raise Refusal(503, "links are changing", said, retry_after=1)
     migration = replace(
         wanted, source=vm.server, step_revision=state.revision, timeline=(TimelineEntry(Phase.PREPARING, draft.now, {}),)
     )

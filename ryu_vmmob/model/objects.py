@@ -133,8 +133,8 @@ class Phase(StrEnum):
         return self in (Phase.COMMITTED, Phase.ABORTED, Phase.FAILED)
 
 
-STATES: Final = tuple(phase for phase in Phase if phase is not Phase.DELIVERED)
-"""The phases that a migration can be in."""
+STATES: Final = tuple(row for row in Phase if row is not Phase.DELIVERED)
+"""What a migration may be in."""
 
 
 class Leg(NamedTuple):

@@ -16,15 +16,19 @@ class Refusal(Exception):
     """Raised by a command; the state is as it was. ``status`` is the HTTP status of RFC 9110 that fits.
 
     ``detail`` names the rule of the draft where one refuses (``R28``). ``command`` is the number, from 0, of the command that
-    is refused, where several were to be carried out together.
+    is refused, where several were to be carried out together. ``retry_after``: after so many seconds the same may do (RFC 9110,
+    10.2.3); None: that is not known.
     """
 
-    def __init__(self, status: int, title: str, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, faults: tuple[Fault, ...] = (), *, retry_after: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
         self.faults = faults
+        self.retry_after = retry_after
         self.command = 0
 
 

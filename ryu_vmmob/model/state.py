@@ -130,8 +130,8 @@ class State:
     """The sum of ``vnic_counts``."""
     reserved: Map[int, int] = Map()
     """VLAN-ID -> interfaces whose guests tag with it, or that are pinned to it."""
-    rested: Map[tuple[str, str, str], int] = Map()
-    """(server, VM, CUG) -> the VLAN-ID that rests there for the interface."""
+    rested: Map[tuple[str, str, str], tuple[int, ...]] = Map()
+    """(server, VM, CUG) -> the VLAN-IDs that rest there for the interface, the last one given back at the end."""
     server_vms: Map[str, Map[str, None]] = Map()
     """Server -> VMs with a seat there."""
     macs: Map[tuple[str, int], str] = Map()

@@ -21,6 +21,7 @@ Mode = Literal["hot", "cold"]
 Delivery = Literal["at_pause", "early", "on_activation"]
 ActivateOn = Literal["announcement", "request"]
 Ending = Literal["automatic", "request"]
+MoveState = Literal["preparing", "prepared", "activated", "committed", "aborted", "failed"]
 
 
 class Fault(TypedDict):
@@ -65,12 +66,19 @@ class DomainPresence(TypedDict):
     interfaces: int
 
 
+class ServerPresence(TypedDict):
+    """A CUG on a server that is an L2 domain of its own."""
+
+    interfaces: int
+
+
 class Presence(TypedDict):
-    """Where a CUG is, or is about to be."""
+    """Where a CUG is, or is about to be. ``servers``: those that are L2 domains of their own, per interface or untagged."""
 
     data_centers: list[str]
     edges: list[str]
     l2_domains: dict[str, DomainPresence]
+    servers: dict[str, ServerPresence]
 
 
 class Cug(Written):
@@ -181,10 +189,6 @@ class Leg(TypedDict):
     to_vlan_id: VlanTag | None
 
 
-State = Literal["preparing", "prepared", "activated", "committed", "aborted", "failed"]
-"""`STATES`, as a type."""
-
-
 class Step(TypedDict):
     """A state that a move entered: when, what each switch was sent for it, when each had it, and when all had."""
 
@@ -208,8 +212,8 @@ class _MoveOptions(TypedDict):
 
 
 class _Migration(_Move, _MoveOptions):
-    state: State
-    delivered: bool
+    state: MoveState
+    delivered: Annotated[bool, Field(description="Its traffic went to the target before it was activated.")]
     returning: bool
     reason: str | None
     batch: str | None

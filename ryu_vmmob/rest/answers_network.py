@@ -56,11 +56,13 @@ class Link(TypedDict):
 
 
 class Server(TypedDict):
-    """A hypervisor."""
+    """A hypervisor. ``vlan_ids``: those that vNICs may get on its cable, with tagging per interface."""
 
     name: str
     attach: list[str]
     tagging: Literal["per_interface", "per_cug", "untagged"]
+    vlan_ids: str | None
+    local_switching: Literal["trusted"] | None
     l2_domain: str | None
     data_center: str | None
     description: str

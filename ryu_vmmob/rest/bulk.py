@@ -65,7 +65,7 @@ def _located(command: _Put, refusal: Refusal) -> Refusal:
     """The refusal with the name of the object that met it."""
     where = f"{_COLLECTIONS[type(command)]}.{command.name}"
     faults = tuple(Fault(f"{where}.{fault.path}" if fault.path else where, fault.message) for fault in refusal.faults)
-    return Refusal(refusal.status, refusal.title, f"{where}: {refusal.detail}", faults)
+    return Refusal(refusal.status, refusal.title, f"{where}: {refusal.detail}", faults, retry_after=refusal.retry_after)
 
 
 ROUTES = (Route("POST", "/v1/bulk", put_all, frozenset({"wait"}), BulkBody, max_body=LARGE_BODY),)

@@ -92,6 +92,8 @@ def _server(fabric: Fabric, server: Server) -> View:
         "name": server.name,
         "attach": [str(port) for port in server.attach],
         "tagging": server.tagging.value,
+        "vlan_ids": ranges(server.vlan_ids) or None,
+        "local_switching": "trusted" if server.trusts_local_switching else None,
         "l2_domain": server.l2_domain,
         "data_center": fabric.switches[server.switch].data_center,
         "description": server.description,
@@ -179,6 +181,13 @@ def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
             return {"kind": "vm", "name": name, "reason": f"packets for interface {number} of VM {name} are routed here"}
         case ("cug", name):
             return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
+        case ("cable", name, server):
+            return {"kind": "cug", "name": name, "reason": f"CUG {name} is on the cable of server {server}"}
+        case ("cable", name, server, "vnic", tag):
+            return {"kind": "cug", "name": name, "reason": f"a vNIC of CUG {name} has VLAN-ID {tag} at server {server}"}
+        case ("cable", name, server, _, number):
+            reason = f"broadcasts of CUG {name} between vNICs at server {server}, node {number} of their tree"
+            return {"kind": "cug", "name": name, "reason": reason}
         case ("gateway", name):
             return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and addresses there that nobody has"}
         case ("hop", segment, edge) if segment.startswith(_ROUTED):

@@ -125,7 +125,8 @@ class Metrics:
     # What happens
 
     def _step(self, migration: Migration) -> None:
-        phase = migration.phase
+        # The phase that it has come to: a delivery is a step within one that was entered before.
+        phase = migration.timeline[-1].phase
         if phase is Phase.PREPARING:
             self._begun.labels(migration.mode).inc()
         elif phase in _TIMED and not migration.is_returning:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
@@ -35,7 +36,8 @@ class Problem(Exception):
     @classmethod
     def of(cls, refusal: Refusal) -> Problem:
         """A command's refusal as a problem."""
-        return cls(refusal.status, refusal.detail, refusal.faults, title=refusal.title)
+        headers = {} if refusal.retry_after is None else retry_after(refusal.retry_after)
+        return cls(refusal.status, refusal.detail, refusal.faults, title=refusal.title, headers=headers)
 
     def response(self) -> Response:
         """The HTTP answer. ASCII, so that whatever a client sent can be quoted back."""
@@ -45,6 +47,11 @@ class Problem(Exception):
         response = Response(body=json.dumps(body).encode("ascii"), status=self.status, content_type=CONTENT_TYPE)
         response.headers.update(self.headers)
         return response
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """The header that says when to ask again: whole seconds (RFC 9110, 10.2.3), and never "at once"."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def invalid_input(faults: Iterable[Fault], status: int = 422) -> Problem:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 from ryu_vmmob.limits import TokenBucket
-from ryu_vmmob.rest.problems import Problem
+from ryu_vmmob.rest.problems import Problem, retry_after
 
 BURST: Final = 4.0
 """Seconds' worth of requests that may come at once."""
@@ -32,9 +31,8 @@ class _Buckets:
                 self._of.popitem(last=False)
         self._of.move_to_end(client)
         if not bucket.take(self._clock()):
-            # Whole seconds (RFC 9110, 10.2.3), and never "at once".
-            seconds = max(1, math.ceil(bucket.seconds_to_next()))
-            raise Problem(429, f"too many requests; ask again in {seconds} s", headers={"Retry-After": str(seconds)})
+            headers = retry_after(bucket.seconds_to_next())
+            raise Problem(429, f"too many requests; ask again in {headers['Retry-After']} s", headers=headers)
 
 
 class Rates:

@@ -39,13 +39,16 @@ def _presence(state: State, cug: str) -> View:
     fabric = state.fabric
     edges, centers = set(), set()
     interfaces: dict[str, int] = {}
+    alone: dict[str, int] = {}
     for wire, count in state.occupancy.get(cug, Map()).items():
         server = fabric.servers[wire.server]
         edges.add(server.switch)
         center = fabric.switches[server.switch].data_center
         if center is not None:
             centers.add(center)
-        if server.l2_domain is not None:
+        if server.l2_domain is None:
+            alone[server.name] = alone.get(server.name, 0) + count
+        else:
             interfaces[server.l2_domain] = interfaces.get(server.l2_domain, 0) + count
     return {
         "data_centers": sorted(centers),
@@ -54,6 +57,7 @@ def _presence(state: State, cug: str) -> View:
             domain: {"vlan_id": vlan_id, "interfaces": interfaces.get(domain, 0)}
             for domain, vlan_id in sorted(state.vlan_ids(cug).items())
         },
+        "servers": {name: {"interfaces": count} for name, count in sorted(alone.items())},
     }
 
 

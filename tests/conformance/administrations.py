@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from ryu_vmmob.engine.conflicts import SETTLING
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.sim.network import Journey
@@ -106,9 +105,3 @@ class Administrations:
         """Every switch takes all its updates."""
         for site in self.sides.values():
             site.settle()
-
-    def trust(self) -> None:
-        """So much time passes that an announcement over the cable, which a VM behind it could have feigned, is believed."""
-        for site in self.sides.values():
-            site.now += SETTLING + 1
-            site.engine.progress()

@@ -95,7 +95,7 @@ def test_vms_reach_hosts_outside_over_the_borders_and_are_reached(version: int) 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("to", MOVES)
 def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: str, order: str, delivery: str) -> None:
-    """With hosts outside and VMs of another CUG, both ways. Only `early` serves two places, and then one copy is in vain."""
+    """With hosts outside and VMs of another CUG, both ways. Only with `early` two places are served, one in vain."""
     doubled = 0
     for _ in site.stages(MOVER, to, ORDERS[order], delivery):
         for peer in PEERS:

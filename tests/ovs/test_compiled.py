@@ -190,7 +190,7 @@ def test_frames_in_passing_in_every_mixture_of_switches(
 
 
 def mixtures(twin: Twin, command: Command, order: Callable[[Iterable[str]], str]) -> int:
-    """Carry out a command one switch at a time; what is said to n10 meanwhile goes to one place. Gives the visits compared."""
+    """Carry out a command one switch at a time; what is said to n10 meanwhile goes to one place. Counts visits compared."""
     twin.world.do(command)
     compared = 0
     while waiting := twin.world.waiting():

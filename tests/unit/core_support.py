@@ -53,6 +53,16 @@ def two_racks(
     )
 
 
+def per_interface(fabric: Fabric, *names: str, vlan_ids: Iterable[int] = range(2, 4095)) -> Fabric:
+    """The fabric with tagging per interface at these servers (all of them when none is named)."""
+    numbers = tuple(vlan_ids)
+    servers = {
+        name: replace(row, l2_domain=None, vlan_ids=numbers) if not names or name in names else row
+        for name, row in fabric.servers.items()
+    }
+    return replace(fabric, servers=servers)
+
+
 LEFT_A, LEFT_B = "spine-1:1=tor-a:49", "spine-1:2=tor-b:49"
 
 

@@ -114,6 +114,13 @@ def place(out: PacketOut) -> str:
     raise AssertionError(f"{out} leaves nowhere")
 
 
+def at(state: State, name: str, server: str | None = None) -> str:
+    """Where what is for the first interface of a VM leaves, at its placement or at another server where it has a seat."""
+    found = state.fabric.servers[server or state.vms[name].server]
+    tag = state.vnic_vlan_id(state.vms[name], 0, found.name)
+    return f"{found.attach[0]}" if tag is None else f"{found.attach[0]}/{tag}"
+
+
 def mine(state: State, switch: str) -> int:
     """The router MAC of an edge."""
     return router_mac(state, switch)

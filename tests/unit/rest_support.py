@@ -30,8 +30,13 @@ WEB = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"]}
 def per_cug(folder: Path) -> Fabric:
     """The example with servers that have one VLAN-ID for each CUG, another in each L2 domain. ``folder`` takes its file."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    for name, attach in (("srv-a1", '"tor-a:1"'), ("srv-c1", '"tor-c:1"')):
-        text = text.replace(f"{name}: {{attach: {attach}}}", f"{name}: {{attach: {attach}, tagging: per_cug}}")
+    for name, keys in (
+        ("srv-a1", 'attach: "tor-a:1"'),
+        ("srv-b1", 'attach: ["tor-b:1", "tor-b:2"], bond: lag'),
+        ("srv-c1", 'attach: "tor-c:1"'),
+    ):
+        assert f"{name}: {{{keys}}}" in text
+        text = text.replace(f"{name}: {{{keys}}}", f"{name}: {{{keys}, tagging: per_cug}}")
     file = folder / "per_cug.yaml"
     file.write_text(text, encoding="utf-8")
     return load(file)

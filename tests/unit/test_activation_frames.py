@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.pipeline import SEGMENT
+from ryu_vmmob.fabric.model import Fabric, PortRef, Server
+from ryu_vmmob.flows.pipeline import SEGMENT, WIRE
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Interface, Phase
@@ -17,7 +17,7 @@ from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
 from tests.ovs.frames import to_bytes
-from tests.unit.core_support import MOVE, Site, cug, migration, nic, phase, two_racks, vm
+from tests.unit.core_support import MOVE, Site, cug, migration, nic, per_interface, phase, two_racks, vm
 
 NIC = nic(11, ips=["10.1.0.11", "2001:db8:1::b"])
 MAC, IP, IP6 = NIC.mac, int(NIC.ips[0]), int(NIC.ips[1])
@@ -34,15 +34,25 @@ FRAMES = {
     "a packet": make.udp(nic(12).mac, MAC, int(nic(12).ips[0]), IP),
     "an IPv6 packet": make.udp6(nic(12).mac, MAC, IP6 + 1, IP6),
 }
-TARGETS = {"tagged": "b1", "untagged": "b2", "LAG": "b3"}
+TARGETS = {"tagged": "b1", "untagged": "b2", "LAG": "b3", "per interface": "b4", "LAG per interface": "b5"}
 OWN = 105
 """A guest's own tag."""
+
+
+def fabric() -> Fabric:
+    """Two racks, where b4 and b5 (a LAG) tag per interface."""
+    racks = two_racks()
+    more = {
+        "b4": Server("b4", (PortRef("tor-b", 5),), None),
+        "b5": Server("b5", (PortRef("tor-b", 6), PortRef("tor-b", 7)), None),
+    }
+    return per_interface(replace(racks, servers={**racks.servers, **more}), *more)
 
 
 def site(interface: Interface = NIC, **options: object) -> Site:
     """web1 on a1 is about to move."""
     move = replace(MOVE, commit="request", **options)  # type: ignore[arg-type]
-    return Site(two_racks(), cug(), vm("web1", "a1", interface), vm("web2", "a2", nic(12)), move)
+    return Site(fabric(), cug(), vm("web1", "a1", interface), vm("web2", "a2", nic(12)), move)
 
 
 def send(made: Site, port: PortRef, packet: Packet) -> Journey:
@@ -56,15 +66,17 @@ def send(made: Site, port: PortRef, packet: Packet) -> Journey:
         assert frame is not None
         # A frame that the switch could place comes without its tag.
         placed = any(step.table.label == "admit" for visit in journey.visits for step in visit.result.path)
+        wire = WIRE.of(packet.vlans[0])[0] if made.fabric.server_at[port].per_interface and packet.vlans else 0
         made.engine.frame_refused(
-            port.switch, port.port, SEGMENT.of(made.state.cugs["web"].key)[0] if placed else 0,
+            port.switch, port.port, SEGMENT.of(made.state.cugs["web"].key)[0] | wire if placed else 0,
             replace(frame, vlan_ids=()) if placed else frame,
         )  # fmt: skip
     return journey
 
 
-def tag(made: Site, interface: Interface, server: str) -> tuple[int, ...]:
-    own = made.state.wire_vlan_id(interface.cug, made.state.wire(interface, server))
+def tag(made: Site, server: str) -> tuple[int, ...]:
+    """The tag of web1's frames at a server."""
+    own = made.state.vnic_vlan_id(made.state.vms["web1"], 0, server)
     return () if own is None else (own,)
 
 
@@ -80,8 +92,10 @@ def test_the_first_frame_activates_whatever_it_is(what: str, target: str, guest:
     options = {"hot": {}, "cold": COLD, "strict": {"delivery": "on_activation"}}[mode]
     made = site(interface, to=TARGETS[target], **options)
     assert phase(made) is Phase.PREPARED
-    tags = tag(made, interface, TARGETS[target])
-    assert tags == (() if target == "untagged" and guest is None else (guest or 100,))
+    tags = tag(made, TARGETS[target])
+    own = made.state.vms["web1"].vlan_ids.get(TARGETS[target])
+    assert (own is not None) is target.endswith("per interface")
+    assert tags == ((guest,) if guest is not None else own if own is not None else () if target == "untagged" else (100,))
     port = made.fabric.servers[TARGETS[target]].attach[-1]
     journey = send(made, port, FRAMES[what].with_vlans(*tags))
     assert phase(made) is Phase.ACTIVATED
@@ -95,7 +109,7 @@ def test_the_first_frame_activates_whatever_it_is(what: str, target: str, guest:
 @pytest.mark.parametrize("target", TARGETS)
 def test_announcements_by_others_or_under_other_tags_do_not_activate(what: str, target: str) -> None:
     made = site(to=TARGETS[target])
-    tags = tag(made, NIC, TARGETS[target])
+    tags = tag(made, TARGETS[target])
     port = made.fabric.servers[TARGETS[target]].attach[0]
     send(made, port, FRAMES[what].with_fields(eth_src=nic(12).mac).with_vlans(*tags))
     for wrong in ((107,), () if tags else (100,)):
@@ -113,14 +127,14 @@ def test_where_activation_waits_for_a_request_an_announcement_is_told_and_change
     before, commits = made.state, made.store.commits
     port = made.fabric.servers[TARGETS[target]].attach[0]
     for what in ("RARP", "gratuitous ARP, as a request", "gratuitous ARP, as a reply", "duplicate address detection"):
-        send(made, port, FRAMES[what].with_vlans(*tag(made, NIC, TARGETS[target])))
+        send(made, port, FRAMES[what].with_vlans(*tag(made, TARGETS[target])))
     assert made.state is before
     assert made.store.commits == commits
     assert not made.take()  # no switch has anything to be told
     (told,) = made.events("migration.announced")
     assert (told["id"], told["vm"], told["server"], told["port"]) == ("m1", "web1", TARGETS[target], port.port)
     made.now += 1
-    send(made, port, FRAMES["RARP"].with_vlans(*tag(made, NIC, TARGETS[target])))
+    send(made, port, FRAMES["RARP"].with_vlans(*tag(made, TARGETS[target])))
     assert made.events("migration.announced")[1]["more"] == 3
     assert made.events("refused.spoofing", "refused.move") == []
     made.engine.execute(Activate("m1", made.now))
@@ -128,12 +142,13 @@ def test_where_activation_waits_for_a_request_an_announcement_is_told_and_change
 
 
 def test_a_cold_vm_gets_nothing_at_its_target_but_may_speak_there() -> None:
-    """Nothing is copied while it does not run; what it says first goes to its peers."""
-    hot, cold = site(mode="hot"), site(**COLD)
+    """Nothing is copied while it does not run; what it says first goes to its peers. Only `early` copies to a place ahead."""
+    sites = {"at_pause": site(), "early": site(delivery="early"), "cold": (cold := site(**COLD))}
     peer = make.udp(MAC, nic(12).mac, IP, int(nic(12).ips[0])).with_vlans(100)
-    ports = {name: {str(row.port) for row in send(made, PortRef("tor-a", 2), peer).deliveries} for name, made in
-             (("hot", hot), ("cold", cold))}  # fmt: skip
-    assert ports == {"hot": {"tor-a:1", "tor-b:1"}, "cold": {"tor-a:1"}}
+    ports = {
+        name: {str(row.port) for row in send(made, PortRef("tor-a", 2), peer).deliveries} for name, made in sites.items()
+    }
+    assert ports == {"at_pause": {"tor-a:1"}, "early": {"tor-a:1", "tor-b:1"}, "cold": {"tor-a:1"}}
     first = send(cold, PortRef("tor-b", 1), make.arp_probe(MAC, IP).with_vlans(100))
     assert "tor-a:2" in {str(row.port) for row in first.deliveries}
     assert phase(cold) is Phase.ACTIVATED

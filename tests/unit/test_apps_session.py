@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.apps.session import MAX_PARTS, Lost, Session
+from ryu_vmmob.apps.session import MAX_PACKETS, MAX_PARTS, Lost, Session
+from ryu_vmmob.flows.flow import Output
 from ryu_vmmob.flows.wire import MULTIPART_FLOW, MalformedReply, flow_stats_cookies
 from tests.property.world import World
 from tests.unit.test_ring_while_moving import ring
@@ -83,3 +84,21 @@ def test_a_reply_without_an_end_that_nobody_reads_ends_the_session() -> None:
     assert session._inbox.qsize() == MAX_PARTS
     with pytest.raises(Lost):
         session._receive()
+
+
+def test_frames_to_be_sent_on_are_taken_all_or_none_and_in_order() -> None:
+    session, _, world = _session(b"")
+    frames = [bytes([number]) * 60 for number in range(3)]
+    assert session.packets_out((Output(1),), frames) is True
+    assert session.packets_out((Output(1),), []) is True
+    messages = session._outbox.get_nowait()
+    places = [messages.index(frame) for frame in frames]
+    assert places == sorted(places)
+    assert session._outbox.qsize() == 0
+    for number in range(MAX_PACKETS):
+        assert session.packets_out((Output(1),), frames) is True, number
+    assert session.packets_out((Output(1),), frames) is False
+    session._outbox.get_nowait()
+    assert session.packets_out((Output(1),), frames[:1]) is True
+    assert world.engine.tally.sent["ta", "packet"] == 3 * (MAX_PACKETS + 1) + 1
+    assert world.engine.tally.drops["ta", "queue"] == 0, "whoever asked was told"

@@ -25,10 +25,11 @@ def crowd(shell: Shell) -> Shell:
 
 
 def arriving(crowd: Shell, monkeypatch: pytest.MonkeyPatch, but: str = "") -> None:
-    """While the command sleeps, VMs arrive; one of them is given up instead."""
+    """While the command sleeps, time passes and VMs arrive; one of them is given up instead."""
 
-    def hypervisor(_: float) -> None:
+    def hypervisor(seconds: float) -> None:
         engine = crowd.service.engine
+        crowd.service.time += seconds
         crowd.service.confirm()
         for row in list(engine.state.migrations.values()):
             if row.phase is Phase.PREPARED:

@@ -44,17 +44,21 @@ def test_takeover(shell: Shell) -> None:
 
 
 def test_the_life_of_a_cug(shell: Shell) -> None:
-    options = ("--subnet", "10.1.0.0/24", "--subnet", "2001:db8:1::/64", "--vlan-id", "rack-a=110", "--routing-domain", "red")
+    options = ("--subnet", "10.1.0.0/24", "--subnet", "2001:db8:1::/64", "--vlan-id", "core-1=2110", "--routing-domain", "red")
     made = shell.json("cug", "put", "web", *options, "--gateway", "10.1.0.9")
-    assert (made["vlan_ids"], made["routing_domain"]) == ({"rack-a": 110}, "red")
+    assert (made["vlan_ids"], made["routing_domain"]) == ({"core-1": 2110}, "red")
     assert "10.1.0.9" in made["gateways"]
     assert shell.run("cug", "show", "web").stdout.splitlines()[0].split() == ["CUG", "web"]
     shell.service.put("/v1/vms/web1", vm())
     row = shell.run("cug", "list").stdout.splitlines()[1].split()
-    assert row == ["web", "10.1.0.0/24,", "2001:db8:1::/64", "red", "rack-a=110"]
+    assert row == ["web", "10.1.0.0/24,", "2001:db8:1::/64", "red", "-"]  # within one ToR there is no L2 domain to carry it
+    shell.service.put("/v1/vms/web2", vm("srv-b1", 12))
+    row = shell.run("cug", "list").stdout.splitlines()[1].split()
+    assert row == ["web", "10.1.0.0/24,", "2001:db8:1::/64", "red", "core-1=2110"]
     assert [row["name"] for row in shell.json("cug", "list")["items"]] == ["web"]
     assert "conflict (409)" in shell.run("cug", "delete", "web", status=1).stderr
-    shell.run("vm", "delete", "web1", "--wait", "5")
+    for name in ("web1", "web2"):
+        shell.run("vm", "delete", name, "--wait", "5")
     shell.run("cug", "delete", "web")
     assert "(404)" in shell.run("cug", "show", "web", status=1).stderr
 
@@ -138,9 +142,10 @@ def test_a_migration_step_by_step(pair: Shell) -> None:
 
 
 def test_move_prepares(pair: Shell) -> None:
+    kept = str(pair.json("vm", "show", "web1")["interfaces"][0]["vlan_id"])
     out = pair.run("move", "web1", "srv-c1").stdout
     assert "prepared" in out
-    assert out.splitlines()[-1].split() == ["web", "100", "500"]
+    assert out.splitlines()[-1].split() == ["web", kept, kept]
     assert "(409)" in pair.run("move", "web1", "srv-a2", status=1).stderr
 
 
@@ -196,6 +201,7 @@ def test_a_move_that_nobody_finishes_is_not_waited_for_for_ever(pair: Shell, mon
         (["vm", "put", "web1", "--server", "s", "--interface", "cug=web,mac"], "write cug=C,mac=M,ip=A"),
         (["vm", "put", "web1", "--server", "s", "--interface", "cug=web,cug=db"], "each once"),
         (["vm", "put", "web1", "--server", "s", "--interface", "guest_vlan_id=x"], "guest_vlan_id is a number"),
+        (["vm", "put", "web1", "--server", "s", "--interface", "vlan_id=-1"], "vlan_id is a number"),
         (["vm", "put", "web1", "--file", "/nonexistent"], "/nonexistent cannot be read: No such file or directory"),
         (["vm", "put", "web1", "--wait", "-1"], "equal to 0"),
         (["trace", "web1"], "Missing argument"),
@@ -311,7 +317,7 @@ def test_placements_say_where_a_vm_may_go_and_why_not_elsewhere(pair: Shell) -> 
     assert lines[0].split("  ")[0] == "server"
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in lines[1:]}
     assert rows["srv-a1"] == ["no", "VM 'web1' is on server 'srv-a1' already"]
-    assert rows["srv-c1"] == ["yes", "web 500"]
+    assert rows["srv-c1"] == ["yes", f"web {pair.json('vm', 'show', 'web1')['interfaces'][0]['vlan_id']}"]
     assert rows["srv-a2"] == ["yes", "web untagged"]
     assert pair.json("vm", "placements", "web1")["items"][0]["possible"] is False
 
@@ -319,7 +325,7 @@ def test_placements_say_where_a_vm_may_go_and_why_not_elsewhere(pair: Shell) -> 
 def test_fabric(shell: Shell) -> None:
     shown = shell.run("fabric", "show").stdout
     assert re.search(r"^L2 domains +core-1 \(2000-2999\), rack-a", shown, re.MULTILINE)
-    assert re.search(r"^srv-b1 +tor-b:1, tor-b:2 +tagged +rack-b +dc1 +-$", shown, re.MULTILINE)
+    assert re.search(r"^srv-b1 +tor-b:1, tor-b:2 +per_interface +- +dc1 +-$", shown, re.MULTILINE)
     file = shell.service.file
     shell.service.file = file.replace("  srv-a1: {", '  srv-a9: {attach: "tor-a:9"}\n  srv-a1: {description: x, ')
     rows = shell.run("fabric", "reload", "--dry-run").stdout.splitlines()

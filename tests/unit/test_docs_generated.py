@@ -37,11 +37,11 @@ def test_the_files_are_current() -> None:
 def test_a_stale_block_is_found_and_mended(copy: Path) -> None:
     page = copy / "docs/pipeline.md"
     good = page.read_text(encoding="utf-8")
-    page.write_text(good.replace("set_vlan_vid:101", "set_vlan_vid:102"), encoding="utf-8")
+    page.write_text(good.replace("set_vlan_vid:2763", "set_vlan_vid:2764"), encoding="utf-8")
     checked = run("--check", "--root", str(copy))
     assert checked.returncode == 1
     assert "-table=deliver" in checked.stdout
-    assert "set_vlan_vid:102" in page.read_text(encoding="utf-8")
+    assert "set_vlan_vid:2764" in page.read_text(encoding="utf-8")
     assert run("--root", str(copy)).returncode == 0
     assert page.read_text(encoding="utf-8") == good
 

@@ -71,14 +71,13 @@ def arrive(service: rest_support.Service, switch: str) -> None:
     service.confirm()
 
 
-def test_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_support, "FABRIC", load(ROOT / "etc" / "two-dcs.yaml"))
-    service = rest_support.Service()
+def test_the_calls() -> None:
+    service = rest_support.Service(fabric=load(ROOT / "etc" / "two-dcs.yaml"))
     service.connect()
     service.while_waiting = service.confirm
     ids: dict[str, str] = {}
     written = calls()
-    assert len(written) >= 8
+    assert len(written) >= 9
     for words, expected in written:
         method, url, body = request_of(words)
         if method == "GET" and url.startswith("/v1/migrations/"):

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.fabric.loader import VNIC_VLAN_IDS
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.flow import tells_controller
@@ -303,3 +304,37 @@ def test_a_store_that_is_full_is_told_of_once_a_second_however_often_it_is_tried
     made.store.full = False
     made.engine.progress()
     assert "web1" not in made.state.questioned
+
+
+def cables(*servers: str) -> Fabric:
+    """Two racks that accept VMs unannounced, where these servers give each vNIC a VLAN-ID of its own."""
+    plan = accepting("rack-b")
+    own = {name: replace(plan.servers[name], l2_domain=None, vlan_ids=VNIC_VLAN_IDS) for name in servers}
+    return replace(plan, servers={**plan.servers, **own})
+
+
+def test_with_a_vlan_id_for_each_vnic_it_comes_with_the_one_it_has() -> None:
+    made = Lab(fabric=cables("a1", "b1"))
+    own = made.state.vms["web1"].vlan_ids["a1"][0]
+    send(made, B1, RARP.with_vlans(own))
+    made.confirm()
+    made.wait(1.5)
+    assert made.state.vms["web1"].server == "b1"
+    assert made.state.vms["web1"].vlan_ids == {"b1": (own,)}
+
+
+def test_a_vlan_id_that_it_cannot_keep_there_is_no_arrival() -> None:
+    """It would have no network: its server's switch tags it with a number that is another vNIC's on that cable."""
+    made = Lab(fabric=cables("a1", "b1"))
+    own = made.state.vms["web1"].vlan_ids["a1"][0]
+    made.engine.execute(vm("web4", "b1", replace(nic(14), vlan_id=own)))
+    made.confirm()
+    for tag in (own, own + 1, 100):
+        send(made, B1, RARP.with_vlans(tag))
+        made.confirm()
+        made.wait(1.5)
+    assert made.state.vms["web1"].server == "a1"
+    assert made.asked == []
+    first, *others = made.reasons()
+    assert str(first).startswith(f"it is tagged with VLAN-ID {own}, and would have VLAN-ID ")
+    assert set(others) == {"its tag is not that of its user group here"}

@@ -14,13 +14,15 @@ from ryu_vmmob.model.batch_rows import KEPT
 from ryu_vmmob.model.batches import AbortBatch, StartBatch
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Interface, Phase
-from tests.unit.core_support import LEFT_A, Site, cug, nic, same, two_planes, two_racks, vm
+from tests.unit.core_support import LEFT_A, Site, cug, nic, per_interface, same, two_planes, two_racks, vm
+
+FABRIC = per_interface(two_racks())
 
 
 def crowd(number: int, server: str = "a1") -> Site:
     """So many VMs v000, v001, ... of CUGs c0 to c3 on one server, everything in step."""
     cugs: list[Command] = [cug(f"c{net}", net + 1) for net in range(4)]
-    return Site(two_racks(), *cugs, *(vm(f"v{row:03}", server, member(row)) for row in range(number)))
+    return Site(FABRIC, *cugs, *(vm(f"v{row:03}", server, member(row)) for row in range(number)))
 
 
 def member(number: int) -> Interface:
@@ -135,7 +137,7 @@ def test_one_that_times_out_or_is_aborted_makes_room_and_the_next_evacuation_tak
 
 
 def test_a_leg_that_a_switch_refuses_takes_back_all_legs() -> None:
-    site = Site(two_racks(), cug(), cug("db", 2), vm("v0", "a1", nic(11), nic(11, "db", 2)), vm("v1", "a1", nic(12)))
+    site = Site(FABRIC, cug(), cug("db", 2), vm("v0", "a1", nic(11), nic(11, "db", 2)), vm("v1", "a1", nic(12)))
     before = {name: dict(site.engine.desired.tables[name].flows) for name in site.engine.fleet.names}
     evacuate(site, to=("b1",), parallel=1)
     taken = {name: site.engine.fleet.take(name) for name in ("tor-a", "spine", "tor-b")}
@@ -200,7 +202,7 @@ def test_no_target_is_left() -> None:
 
 
 def test_while_links_change_the_next_waits() -> None:
-    fabric = two_planes()
+    fabric = per_interface(two_planes())
     site = Site(fabric, cug(), vm("v0", "a1", nic(11)), vm("v1", "a1", nic(12)))
     evacuate(site, parallel=1, to=("b1",))
     site.confirm()
@@ -260,7 +262,7 @@ def randomly(seed: int, vms: int, steps: int, *, aborts: bool, restarts: bool) -
     """Batches over four crowded servers, with switches that confirm in any order, VMs that arrive in any order, and worse."""
     chance = random.Random(seed)
     cugs: list[Command] = [cug(f"c{net}", net + 1) for net in range(4)]
-    site = Site(two_racks(), *cugs, *(vm(f"v{row:03}", PLACES[row % 2], member(row)) for row in range(vms)))
+    site = Site(FABRIC, *cugs, *(vm(f"v{row:03}", PLACES[row % 2], member(row)) for row in range(vms)))
     evacuate(site, "a1", id_="b-1", to=("b1",), parallel=chance.randint(1, 40))
     evacuate(site, "a2", id_="b-2", to=("b3",), parallel=chance.randint(1, 40))
     others = random.Random(seed + 1)

@@ -190,8 +190,16 @@ def test_external_vlan_id(number: str, expected: int) -> None:
     ],
 )
 def test_ports(attach: str, rule: str | None) -> None:
-    text = TEXT.replace('"tor-c:1"', f'"{attach}"')
+    text = TEXT.replace('"tor-c:1"', f'"{attach}", tagging: per_cug')
     assert [finding.rule for finding in fabric.check(text)] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize("attach", ['"tor-c:{}"', '["tor-c:{}", "tor-c:7"], bond: lag', '["tor-c:7", "tor-c:{}"], bond: lag'])
+def test_ports_of_a_server_with_tagging_per_interface(attach: str) -> None:
+    """Groups of its cable are numbered by the port, and have 16 bits for it."""
+    for port, found in ((65535, []), (65536, ["per-interface-port"]), (4294967039, ["per-interface-port"])):
+        text = TEXT.replace('"tor-c:1"', attach.format(port))
+        assert [finding.rule for finding in fabric.check(text)] == found
 
 
 @pytest.mark.parametrize("use", ["links", "servers", "externals"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob import fabric
-from ryu_vmmob.fabric.model import DataCenter, Dialect, External, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.model import DataCenter, Dialect, External, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
 from ryu_vmmob.fabric.source import MAX_BYTES
 from tests.unit.fabric_examples import EXAMPLE, complete
 
@@ -20,6 +20,9 @@ l2_domains: {rack: {vlan_ids: "200, 10 - 12"}}
 switches: {tor: {dpid: 0x10, role: tor, l2_domain: rack}}
 servers: {srv: {attach: "tor:1"}}
 """
+
+VNICS = tuple(range(2, 4095))
+"""VLAN-IDs of vNICs on the cable of a server of which the file says nothing."""
 
 
 def test_example_loads_as_the_contract_describes_it() -> None:
@@ -35,10 +38,10 @@ def test_example_loads_as_the_contract_describes_it() -> None:
     assert two_dcs.links[2] == Link(PortRef("border-1", 48), PortRef("border-2", 48), "wan")
     assert len(two_dcs.links) == 4
     assert two_dcs.servers == {
-        "srv-a1": Server("srv-a1", (PortRef("tor-a", 1),), "rack-a"),
+        "srv-a1": Server("srv-a1", (PortRef("tor-a", 1),), None, VNICS),
         "srv-a2": Server("srv-a2", (PortRef("tor-a", 2),), None),
-        "srv-b1": Server("srv-b1", (PortRef("tor-b", 1), PortRef("tor-b", 2)), "rack-b"),
-        "srv-c1": Server("srv-c1", (PortRef("tor-c", 1),), "rack-c"),
+        "srv-b1": Server("srv-b1", (PortRef("tor-b", 1), PortRef("tor-b", 2)), None, VNICS),
+        "srv-c1": Server("srv-c1", (PortRef("tor-c", 1),), None, VNICS),
     }
     assert two_dcs.externals == {
         "internet-1": External(
@@ -50,6 +53,29 @@ def test_example_loads_as_the_contract_describes_it() -> None:
             next_hops=(ip_address("192.0.2.254"), ip_address("2001:db8:ffff::fe")),
         )
     }
+
+
+@pytest.mark.requirement("R12")
+@pytest.mark.parametrize(
+    ("said", "tagging", "domain", "vlan_ids", "trusted"),
+    [
+        ("", Tagging.PER_INTERFACE, None, VNICS, False),
+        ("tagging: per_interface", Tagging.PER_INTERFACE, None, VNICS, False),
+        ('vlan_ids: "7-9, 1000, 4094"', Tagging.PER_INTERFACE, None, (7, 8, 9, 1000, 4094), False),
+        ('vlan_ids: "1"', Tagging.PER_INTERFACE, None, (1,), False),
+        ("tagging: per_cug", Tagging.PER_CUG, "rack", (), False),
+        ("tagging: tagged", Tagging.PER_CUG, "rack", (), False),
+        ("tagging: per_cug, local_switching: trusted", Tagging.PER_CUG, "rack", (), True),
+        ("tagging: untagged", Tagging.UNTAGGED, None, (), False),
+        ("tagging: untagged, local_switching: trusted", Tagging.UNTAGGED, None, (), True),
+    ],
+)
+def test_tagging(said: str, tagging: Tagging, domain: str | None, vlan_ids: tuple[int, ...], trusted: bool) -> None:
+    """Nothing said: each vNIC has a VLAN-ID of its own. The old word for one per CUG still stands for it."""
+    server = fabric.loads(SMALL.replace('"tor:1"', f'"tor:1", {said}' if said else '"tor:1"')).servers["srv"]
+    assert (server.tagging, server.l2_domain, server.vlan_ids, server.trusts_local_switching) == (
+        tagging, domain, vlan_ids, trusted,
+    )  # fmt: skip
 
 
 def test_values_are_normalised() -> None:
@@ -142,7 +168,9 @@ def test_what_a_switch_can_do_and_a_domain_may_do() -> None:
 @pytest.mark.requirement("R4")
 def test_extenders_of_one_tor_are_in_its_domain() -> None:
     tor = 'switches: {tor-c: {ports: 54, extender_ports: "1001-1048,2001-2048"}}\n'
-    found = fabric.loads(complete(tor + 'servers: {srv-x: {attach: "tor-c:1001"}, srv-y: {attach: "tor-c:2001"}}'))
+    extended = (("srv-c1", 1), ("srv-x", 1001), ("srv-y", 2001))
+    servers = ", ".join(f'{name}: {{attach: "tor-c:{port}", tagging: per_cug}}' for name, port in extended)
+    found = fabric.loads(complete(f"{tor}servers: {{{servers}}}"))
     assert {found.servers[name].l2_domain for name in ("srv-c1", "srv-x", "srv-y")} == {"rack-c"}
     assert found.port_domain(PortRef("tor-c", 1001)) == found.port_domain(PortRef("tor-c", 2001)) == "rack-c"
     assert [server.name for server in found.servers_of["tor-c"]] == ["srv-c1", "srv-x", "srv-y"]

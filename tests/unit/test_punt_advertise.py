@@ -10,10 +10,11 @@ from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 from scapy.layers.l2 import Ether
 
 from ryu_vmmob.flows.fields import eui64_link_local, mac_text
-from ryu_vmmob.model.commands import StartMigration
+from ryu_vmmob.model.commands import Prepared, StartMigration
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.state import State
 from ryu_vmmob.punt.advertise import advertisements
-from tests.unit.core_support import cug, start, two_racks, vm
+from tests.unit.core_support import cug, do, start, two_racks, vm
 from tests.unit.punt_support import GATEWAY_LOCAL, dcs, nic, place
 
 W1, W2, D1 = nic("web", 1, 11), nic("web", 1, 12), nic("db", 2, 11)
@@ -84,9 +85,15 @@ def test_a_cug_without_ipv6_is_silent() -> None:
 
 
 def test_a_place_that_is_closed_hears_nothing() -> None:
-    """A VM that is to come only when it is seen: nothing is delivered at its new place before."""
-    state = dcs(StartMigration("m1", "web1", "srv-a3", delivery="on_activation"))
-    assert [row for row in told(state, "tor-a") if row[0] == "tor-a:3"] == []
-    assert [row for row in told(dcs(StartMigration("m1", "web1", "srv-a3")), "tor-a") if row[0] == "tor-a:3"] == [
-        ("tor-a:3", ALL, "2001:db8:1::", 1800)
-    ]
+    """A VM that is to come: nothing is delivered at its new place before its pause, and after that only there."""
+
+    def heard(state: State) -> list[str]:
+        """Where web's advertisements leave; at srv-a1 they go to all its vNICs of the CUG."""
+        rows = [row for row in told(state, "tor-a") if row[2] == "2001:db8:1::"]
+        assert all((to, lifetime) == (ALL, 1800) for _, to, _, lifetime in rows)
+        return [row[0] for row in rows]
+
+    old, new = "tor-a:group:cable/1/0", "tor-a:3"
+    for delivery, places in (("on_activation", [old]), ("at_pause", [old]), ("early", [new, old])):
+        assert heard(dcs(StartMigration("m1", "web1", "srv-a3", delivery=delivery))) == places, delivery
+    assert heard(do(dcs(StartMigration("m1", "web1", "srv-a3")), Prepared("m1", 1.0), Deliver("m1", 2.0)).state) == [new]

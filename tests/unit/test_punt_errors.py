@@ -20,12 +20,13 @@ from scapy.packet import Raw
 
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.model.commands import StartMigration
+from ryu_vmmob.model.commands import Prepared, StartMigration
+from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing import ExternalsChanged
 from ryu_vmmob.model.state import State
 from ryu_vmmob.punt.values import Ask, PacketOut
-from tests.unit.core_support import cug
+from tests.unit.core_support import cug, do
 from tests.unit.punt_support import (
     DB1,
     DCS,
@@ -35,6 +36,7 @@ from tests.unit.punt_support import (
     LONE1,
     WEB1,
     ask,
+    at,
     dcs,
     ether,
     from_edge,
@@ -47,6 +49,7 @@ from tests.unit.punt_support import (
 
 FAR, FAR6 = "203.0.113.9", "2001:db8:9::9"
 STRANGER = 0x02BB00000001
+WEB1_AT, WEB2_AT, LONE1_AT = (at(dcs(), name) for name in ("web1", "web2", "lone1"))
 
 
 def udp(src: str, dst: str, ttl: int = 1) -> Any:
@@ -77,7 +80,7 @@ def unrouted(state: State, packet: Any, **more: Any) -> list[Any]:
 @pytest.mark.parametrize("target", ["10.2.0.11", "10.1.0.12", FAR])
 def test_a_members_first_hop_is_its_own_gateway(target: str) -> None:
     where, frame = sent(expired(dcs(), udp("10.1.0.11", target)))
-    assert where == "tor-a:1/100"
+    assert where == WEB1_AT
     assert (frame.dst, frame.src) == (mac_text(WEB1.mac), mac_text(GATEWAY_MAC))
     assert (frame[IP].src, frame[IP].dst) == ("10.1.0.1", "10.1.0.11")
     assert (frame[ICMP].type, frame[ICMP].code) == (11, 0)
@@ -86,7 +89,7 @@ def test_a_members_first_hop_is_its_own_gateway(target: str) -> None:
 
 def test_the_same_in_ipv6() -> None:
     where, frame = sent(expired(dcs(), udp6("2001:db8:1::11", FAR6)))
-    assert where == "tor-a:1/100"
+    assert where == WEB1_AT
     assert (frame[IPv6].src, frame[IPv6].dst) == ("2001:db8:1::1", "2001:db8:1::11")
     assert ICMPv6TimeExceeded in frame
     assert frame[IPerror6].dst == FAR6
@@ -96,7 +99,7 @@ def test_a_cug_without_routing_domain_has_a_first_hop_too() -> None:
     state = dcs()
     frame = ether(GATEWAY_MAC, LONE1.mac) / udp("10.3.0.11", FAR)
     where, told = sent(ask(state, "tor-a:2", from_member(state, "lone"), Table.GATEWAY, frame))
-    assert (where, told[IP].src) == ("tor-a:2/101", "10.3.0.1")
+    assert (where, told[IP].src) == (LONE1_AT, "10.3.0.1")
 
 
 def test_a_switch_that_may_not_count_down_says_so_itself() -> None:
@@ -114,7 +117,7 @@ def test_the_hosting_edge_speaks_as_the_gateway_of_the_target() -> None:
     """web1 to db1: the second hop is tor-b, which speaks as db's gateway; the answer goes straight to tor-a."""
     state = dcs()
     where, frame = sent(over(state, "tor-b", udp("10.1.0.11", "10.2.0.11")))
-    assert where == "tor-a:1/100"
+    assert where == WEB1_AT
     assert (frame.dst, frame.src) == (mac_text(WEB1.mac), mac_text(GATEWAY_MAC))
     assert (frame[IP].src, frame[IP].dst, frame[ICMP].type) == ("10.2.0.1", "10.1.0.11", 11)
 
@@ -122,9 +125,9 @@ def test_the_hosting_edge_speaks_as_the_gateway_of_the_target() -> None:
 def test_a_border_on_the_way_out_speaks_with_its_address_there() -> None:
     state = dcs()
     where, frame = sent(over(state, "border-1", udp("10.1.0.11", FAR)))
-    assert (where, frame[IP].src, frame[IP].dst) == ("tor-a:1/100", "192.0.2.1", "10.1.0.11")
+    assert (where, frame[IP].src, frame[IP].dst) == (WEB1_AT, "192.0.2.1", "10.1.0.11")
     where, frame = sent(over(state, "border-3", udp6("2001:db8:1::12", FAR6)))
-    assert (where, frame[IPv6].src) == ("tor-c:1/500", "2001:db8:fffe::1")
+    assert (where, frame[IPv6].src) == (WEB2_AT, "2001:db8:fffe::1")
 
 
 def test_behind_a_border_the_outside_hears_of_the_gateway_by_the_nearest_exit() -> None:
@@ -170,7 +173,7 @@ def test_an_external_network_with_a_tag_gets_it_back() -> None:
 
 def test_an_address_of_a_cug_that_is_nobodys() -> None:
     where, frame = sent(unrouted(dcs(), udp("10.1.0.11", "10.2.0.77", 64)))
-    assert (where, frame[IP].src) == ("tor-a:1/100", "10.1.0.1")
+    assert (where, frame[IP].src) == (WEB1_AT, "10.1.0.1")
     assert (frame[ICMP].type, frame[ICMP].code) == (3, 1)
     assert ICMPerror not in frame or frame[IPerror].dst == "10.2.0.77"
     _, frame = sent(unrouted(dcs(), udp6("2001:db8:1::11", "2001:db8:2::77", 64)))
@@ -223,7 +226,7 @@ def test_an_address_of_the_border_answers_pings_and_nothing_else(table: Table) -
     state = dcs()
     ping = IP(src="10.1.0.11", dst="192.0.2.1", ttl=1) / ICMP(id=7, seq=9) / Raw(b"abc")
     where, frame = sent(over(state, "border-1", ping, table))
-    assert (where, frame[IP].src, frame[IP].dst) == ("tor-a:1/100", "192.0.2.1", "10.1.0.11")
+    assert (where, frame[IP].src, frame[IP].dst) == (WEB1_AT, "192.0.2.1", "10.1.0.11")
     assert (frame[ICMP].type, frame[ICMP].id, frame[ICMP].seq, bytes(frame[Raw])) == (0, 7, 9, b"abc")
     assert frame.src == mac_text(GATEWAY_MAC)
     ping6 = IPv6(src="2001:db8:1::11", dst="2001:db8:ffff::1") / ICMPv6EchoRequest(id=7, seq=9, data=b"abc")
@@ -293,10 +296,16 @@ def test_a_lag_is_answered_through_its_group() -> None:
     assert where.startswith("tor-b:group:lag/")
 
 
-def test_while_a_vm_is_prepared_to_move_it_hears_where_it_speaks_or_at_both_places() -> None:
-    state = dcs(StartMigration("m1", "web1", "srv-d1"))
+@pytest.mark.parametrize("delivery", ["at_pause", "early"])
+def test_while_a_vm_is_prepared_to_move_it_hears_where_it_speaks_or_where_it_is_served(delivery: str) -> None:
+    state = dcs(StartMigration("m1", "web1", "srv-d1", delivery=delivery))
     assert state.migrations["m1"].phase is Phase.PREPARING
     new = ask(state, "tor-d:1", from_member(state, "web"), Table.GATEWAY, member(udp("10.1.0.11", FAR)))
-    assert sent(new)[0] == "tor-d:1/500"
-    both = over(state, "tor-b", udp("10.1.0.11", "10.2.0.11"))
-    assert [place(row) for row in both if isinstance(row, PacketOut)] == ["tor-a:1/100", "tor-d:1/500"]
+    assert sent(new)[0] == at(state, "web1", "srv-d1")
+    found = over(state, "tor-b", udp("10.1.0.11", "10.2.0.11"))
+    places = [WEB1_AT, at(state, "web1", "srv-d1")] if delivery == "early" else [WEB1_AT]
+    assert [place(row) for row in found if isinstance(row, PacketOut)] == places
+    delivered = do(state, Prepared("m1", 1.0), Deliver("m1", 2.0)).state
+    if delivery == "at_pause":
+        found = over(delivered, "tor-b", udp("10.1.0.11", "10.2.0.11"))
+        assert [place(row) for row in found if isinstance(row, PacketOut)] == [at(delivered, "web1", "srv-d1")]

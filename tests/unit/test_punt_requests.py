@@ -29,6 +29,7 @@ from tests.unit.punt_support import (
     WEB1,
     WEB2,
     ask,
+    at,
     dcs,
     ether,
     from_edge,
@@ -41,6 +42,7 @@ from tests.unit.punt_support import (
 )
 
 STRANGER = 0x02BB00000001
+WEB1_AT = at(dcs(), "web1")
 
 
 def v4(text: str) -> int:
@@ -108,10 +110,10 @@ def same(one: bytes, other: bytes) -> None:
 
 @pytest.mark.parametrize("name", FROM_MEMBER)
 def test_a_members_question(name: str) -> None:
-    packet = FROM_MEMBER[name].with_vlans(100)
+    packet = FROM_MEMBER[name].with_vlans(int(WEB1_AT.partition("/")[2]))
     where, frame = by_the_switch("tor-a", 1, packet)
     said_where, said = by_the_controller("tor-a", 1, packet, from_member(dcs(), "web"))
-    assert said_where == where == "tor-a:1/100"
+    assert said_where == where == WEB1_AT
     same(frame, said)
 
 
@@ -143,7 +145,7 @@ def test_a_router_solicitation_is_answered_to_the_asker() -> None:
     where, frame = sent(
         ask(state, "tor-a:1", from_member(state, "web"), Table.ANSWER, rs(str(IPv6Address(LOCAL_6))))
     )
-    assert where == "tor-a:1/100"
+    assert where == WEB1_AT
     assert (frame.dst, frame.src) == (mac_text(WEB1.mac), mac_text(GATEWAY_MAC))
     assert (frame[IPv6].src, frame[IPv6].dst, frame[IPv6].hlim) == (GATEWAY_LOCAL, str(IPv6Address(LOCAL_6)), 255)
     assert frame[ICMPv6ND_RA].routerlifetime == 1800

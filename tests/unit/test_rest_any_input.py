@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from base64 import b64encode
 from typing import Any
 
 from hypothesis import given, settings
@@ -23,8 +24,9 @@ POLICY = {
 }
 _BODIES = {
     "CugBody": WEB | {"gateways": ["10.1.0.1"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}},
-    "VmBody": vm(),
+    "VmBody": {"server": "srv-a1", "interfaces": [vm()["interfaces"][0] | {"guest_vlan_id": None, "vlan_id": None}]},
     "MigrationBody": {"vm": "web1", "to": "srv-b1", "mode": "hot", "timeout": 300},
+    "FramesBody": {"interface": 0, "frames": [b64encode(bytes.fromhex("02000000000b0200000000010800")).decode()]},
     "AbortBody": {"reason": "x"},
     "EvacuateBody": {"to": ["srv-b1"], "mode": "hot", "timeout": 300, "parallel": 8},
     "Empty": {},
@@ -68,10 +70,12 @@ def bodies(draw: st.DrawFn, name: str) -> Any:
 
 
 def a_moment() -> Service:
-    """A VM on its way, a server being evacuated, switches in step."""
+    """A VM on its way that has paused, a server being evacuated, switches in step."""
     service = Service().with_web()
     service.connect()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
+    service.confirm()
+    assert service.ask("POST", "/v1/migrations/m-000000000001/deliver").status_int == 200
     service.put("/v1/vms/web2", vm("srv-a2", 12))
     service.put("/v1/policies/p", POLICY)
     service.put("/v1/vms/web3", vm("srv-c1", 13))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import WEB, Service, problem, vm
+from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_the_life_of_a_cug(service: Service) -> None:
         "gateways": ["10.1.0.1", "2001:db8:1::1"],
         "routing_domain": "red",
         "vlan_ids": {"rack-a": 110},
-        "presence": {"data_centers": [], "edges": [], "l2_domains": {}},
+        "presence": {"data_centers": [], "edges": [], "l2_domains": {}, "servers": {}},
         "revision": 1,
     }
     assert service.get("/v1/cugs/web") == answer.json
@@ -52,7 +53,8 @@ def test_collections_are_sorted_by_name(service: Service) -> None:
 
 
 @pytest.mark.requirement("R18", "R19")
-def test_presence_follows_the_members(service: Service) -> None:
+def test_presence_follows_the_members(tmp_path: Path) -> None:
+    service = Service(fabric=per_cug(tmp_path))
     service.put("/v1/cugs/web", {**WEB, "vlan_ids": {"rack-a": 110}})
     service.put("/v1/vms/web1", vm("srv-a1", 11))
     service.put("/v1/vms/web2", vm("srv-a1", 12))
@@ -60,6 +62,7 @@ def test_presence_follows_the_members(service: Service) -> None:
         "data_centers": ["dc1"],
         "edges": ["tor-a"],
         "l2_domains": {"rack-a": {"vlan_id": 110, "interfaces": 2}},
+        "servers": {},
     }
     service.put("/v1/vms/web3", vm("srv-c1", 13))
     presence = service.get("/v1/cugs/web")["presence"]
@@ -71,12 +74,42 @@ def test_presence_follows_the_members(service: Service) -> None:
     assert service.get("/v1/cugs/web")["presence"]["l2_domains"] == {"rack-a": {"vlan_id": 110, "interfaces": 2}}
 
 
-@pytest.mark.requirement("R12")
-def test_an_untagged_server_makes_presence_without_a_domain(service: Service) -> None:
+@pytest.mark.requirement("R12", "R18")
+@pytest.mark.parametrize("server", ["srv-a1", "srv-a2"])
+def test_a_server_that_is_a_domain_of_its_own_makes_presence_by_itself(service: Service, server: str) -> None:
+    """With tagging per interface, or untagged."""
     service.put("/v1/cugs/web", WEB)
-    service.put("/v1/vms/web1", vm("srv-a2"))
+    for number in (11, 12, 13):
+        service.put(f"/v1/vms/web{number}", vm(server, number))
     presence = service.get("/v1/cugs/web")["presence"]
-    assert presence == {"data_centers": ["dc1"], "edges": ["tor-a"], "l2_domains": {}}
+    servers = {server: {"interfaces": 3}}
+    assert presence == {"data_centers": ["dc1"], "edges": ["tor-a"], "l2_domains": {}, "servers": servers}
+    assert service.get("/v1/cugs")["items"][0]["presence"] == presence
+    service.connect()
+    service.ask("POST", "/v1/migrations", {"vm": "web11", "to": "srv-c1", "activate_on": "request"})
+    presence = service.get("/v1/cugs/web")["presence"]
+    assert presence["servers"] == servers | {"srv-c1": {"interfaces": 1}}, "where it is about to be, too"
+    assert {row["interfaces"] for row in presence["l2_domains"].values()} == {0}, "domains on the way only pass it on"
+    service.confirm()
+    service.ask("POST", "/v1/migrations/m-000000000001/activate")
+    service.confirm()
+    assert service.get("/v1/cugs/web")["presence"]["servers"] == {server: {"interfaces": 2}, "srv-c1": {"interfaces": 1}}
+    for number in (11, 12, 13):
+        service.ask("DELETE", f"/v1/vms/web{number}")
+    assert service.get("/v1/cugs/web")["presence"] == {"data_centers": [], "edges": [], "l2_domains": {}, "servers": {}}
+
+
+@pytest.mark.requirement("R12", "R18")
+def test_each_interface_counts_where_it_is(tmp_path: Path) -> None:
+    service = Service(fabric=per_cug(tmp_path))
+    service.put("/v1/cugs/web", WEB)
+    for number, server in enumerate(("srv-a1", "srv-a2", "srv-a2", "srv-c1"), 11):
+        service.put(f"/v1/vms/web{number}", vm(server, number))
+    presence = service.get("/v1/cugs/web")["presence"]
+    assert presence["servers"] == {"srv-a2": {"interfaces": 2}}
+    assert {name: row["interfaces"] for name, row in presence["l2_domains"].items() if row["interfaces"]} == {
+        "rack-a": 1, "rack-c": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def service() -> Service:
 
 def test_a_page_of_the_newest(service: Service) -> None:
     page = service.get("/v1/events")
-    assert [row["event"] for row in page["items"]] == ["cug.created", "vm.created", "vlan_id.allocated", "presence.extended"]
+    assert [row["event"] for row in page["items"]] == ["cug.created", "vm.created", "presence.extended", "vlan_id.allocated"]
     assert page["items"][1] == {
         "id": BORN + 1, "time": "2023-11-14T22:13:20.250000Z", "event": "vm.created", "vm": "web1", "server": "srv-a1",
     }  # fmt: skip
@@ -46,7 +46,7 @@ def test_page_after_page(service: Service) -> None:
     while rows := service.get(f"/v1/events?since={since}&limit=1")["items"]:
         found.append(rows[0]["event"])
         since = rows[-1]["id"]
-    assert found == ["vm.created", "vlan_id.allocated", "presence.extended"]
+    assert found == ["vm.created", "presence.extended", "vlan_id.allocated"]
 
 
 def test_types_are_families_and_kinds(service: Service) -> None:
@@ -238,6 +238,7 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
     for to in ("srv-c1", "srv-a1"):
         service.ask("POST", "/v1/migrations", {"vm": "web1", "to": to})
         service.confirm()
+        assert service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/deliver").status_int == 200
         service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/activate")
         service.confirm()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
@@ -268,4 +269,4 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
         assert row.keys() - {"id", "time", "event"} <= written[row["event"]], row
     seen = {row["event"] for row in rows}
     assert len(seen) >= 26, seen
-    assert {"batch.started", "batch.aborting", "batch.aborted"} <= seen
+    assert {"batch.started", "batch.aborting", "batch.aborted", "migration.delivered", "vlan_id.free"} <= seen

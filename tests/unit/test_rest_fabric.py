@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.fabric import loads
 from ryu_vmmob.rest.fabric_views import fabric_view
 from tests.unit.fabric_examples import complete
-from tests.unit.rest_support import WEB, Service, problem, vm
+from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def test_bulk_is_all_or_nothing_and_names_the_object(service: Service) -> None:
     assert service.engine.state.revision == 0
 
 
-def test_bulk_names_the_object_with_which_a_domain_is_full(service: Service) -> None:
-    """rack-b has 101 VLAN-IDs; CUGs c000 to c101 go there one after another, and c050 has a second VM later on."""
+def crowd() -> dict[str, Any]:
+    """102 CUGs, c000 to c101, each with a VM on srv-b1, and a second one of c050 later on."""
     names = [f"c{number:03}" for number in range(102)]
     body: dict[str, Any] = {
         "cugs": {name: {"subnets": [f"10.{number}.0.0/24"]} for number, name in enumerate(names)},
@@ -76,6 +77,25 @@ def test_bulk_names_the_object_with_which_a_domain_is_full(service: Service) -> 
     }
     last = {"cug": "c050", "mac": "02:00:00:00:01:00", "ips": ["10.50.0.12"]}
     body["vms"]["v999"] = {"server": "srv-b1", "interfaces": [last]}
+    return body
+
+
+def test_bulk_names_the_object_with_which_a_cable_is_full() -> None:
+    """srv-b1 may give out 102 VLAN-IDs on its cable, and there are 103 interfaces."""
+    service = Service(fabric=loads(complete("servers: {srv-b1: {vlan_ids: '1000-1101'}}")))
+    body = crowd()
+    detail = problem(service.ask("POST", "/v1/bulk", body), 409)
+    assert detail.startswith("vms.v999: R28: server 'srv-b1' has no free VLAN-ID for VM 'v999' in CUG 'c050'")
+    del body["vms"]["v101"]
+    assert service.ask("POST", "/v1/bulk", body).status_int == 200
+    tags = {row["interfaces"][0]["vlan_id"] for row in service.get("/v1/vms")["items"]}
+    assert tags == set(range(1000, 1102))
+
+
+def test_bulk_names_the_object_with_which_a_domain_is_full(tmp_path: Path) -> None:
+    """rack-b has 101 VLAN-IDs."""
+    service = Service(fabric=per_cug(tmp_path))
+    body = crowd()
     detail = problem(service.ask("POST", "/v1/bulk", body), 409)
     assert detail.startswith("vms.v101: R28: L2 domain 'rack-b' has no free VLAN-ID for CUG 'c101'")
     del body["vms"]["v101"]
@@ -103,8 +123,9 @@ def test_the_fabric(service: Service) -> None:
     }
     servers = {row["name"]: row for row in fabric["servers"]}
     assert servers["srv-b1"]["attach"] == ["tor-b:1", "tor-b:2"]
-    assert (servers["srv-a1"]["l2_domain"], servers["srv-a1"]["tagging"]) == ("rack-a", "tagged")
-    assert (servers["srv-a2"]["l2_domain"], servers["srv-a2"]["tagging"]) == (None, "untagged")
+    keys = ("l2_domain", "tagging", "vlan_ids", "local_switching")
+    assert [servers["srv-a1"][key] for key in keys] == [None, "per_interface", "2-4094", None]
+    assert [servers["srv-a2"][key] for key in keys] == [None, "untagged", None, None]
     assert fabric["externals"][0]["next_hops"] == ["192.0.2.254", "2001:db8:ffff::fe"]
     assert {row["name"]: row["dpid"] for row in fabric["switches"]}["border-2"] == "0x0000000000000012"
     service.engine.links_seen(frozenset({"border-1:48=border-2:48"}))
@@ -124,6 +145,10 @@ def test_the_fabric_shows_what_switches_can_do_and_domains_may_do(service: Servi
     text = complete(f"l2_domains: {{rack-c: {{translate_guest_tags: true}}}}\nswitches: {{tor-c: {{{keys}}}}}")
     service.engine.state = replace(service.engine.state, fabric=loads(text))
     domain, switch = shown()
+    text = complete("servers: {srv-c1: {tagging: per_cug, local_switching: trusted}, srv-b1: {vlan_ids: '20-29,40'}}")
+    servers = {row["name"]: row for row in fabric_view(replace(service.engine.state, fabric=loads(text)))["servers"]}
+    assert [servers["srv-c1"][key] for key in ("l2_domain", "tagging", "local_switching")] == ["rack-c", "per_cug", "trusted"]
+    assert servers["srv-b1"]["vlan_ids"] == "20-29,40"
     assert domain["translate_guest_tags"] is True
     assert (switch["dialect"], switch["max_flows"], switch["extender_ports"]) == ("openflow13", 4000, "99,1001-1048,2001-2048")
 
@@ -168,8 +193,9 @@ def test_flows_say_whose_they_are(service: Service) -> None:
         ("server", "srv-a2"),
     }
     assert all(item["owner"]["reason"] for item in items)
+    tag = service.get("/v1/vms/web1")["interfaces"][0]["vlan_id"]
     delivery = [item for item in items if item["table"] == "deliver" and item["owner"]["name"] == "web1"]
-    assert any("eth_dst=02:00:00:00:00:0b" in item["match"] and "set_vlan_vid:100" in item["actions"] for item in delivery)
+    assert any("eth_dst=02:00:00:00:00:0b" in item["match"] and f"set_vlan_vid:{tag}" in item["actions"] for item in delivery)
     cookies = {f"0x{flow.cookie:016x}" for flow in service.engine.desired.flows("tor-a")}
     assert {item["cookie"] for item in items} == cookies
     tables = [item["table"] for item in items]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.rest.metrics import Metrics
 from ryu_vmmob.store import Record, StoreError, Write, open_store
 from ryu_vmmob.store.timed import TimedStore
-from tests.unit.rest_support import TOKEN, Service, problem, vm
+from tests.unit.rest_support import TOKEN, Service, per_cug, problem, vm
 from tests.unit.test_rest_events import documented
 
 Numbers = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -236,7 +237,8 @@ def test_packets_handed_up_and_dropped(service: Service) -> None:
     assert drops == {"stale": 1, "size": 1, "rate": 3, "unread": 5, "queue": 0}
 
 
-def test_links_externals_and_vlan_ids(service: Service) -> None:
+def test_links_externals_and_vlan_ids(tmp_path: Path) -> None:
+    service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
     link = service.engine.state.fabric.links[0]
     service.engine.links_seen(frozenset({link.name}))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import Service, problem, vm
+from tests.unit.rest_support import Service, per_cug, problem, vm
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def service() -> Service:
 def test_the_life_of_a_migration(service: Service) -> None:
     service.connect()
     service.with_web()
+    tag = service.get("/v1/vms/web1")["interfaces"][0]["vlan_id"]
     service.confirm()
     answer = service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1", "commit": "request"})
     assert answer.status_int == 201
@@ -34,17 +36,18 @@ def test_the_life_of_a_migration(service: Service) -> None:
         "from": "srv-a1",
         "to": "srv-c1",
         "mode": "hot",
-        "delivery": "early",
+        "delivery": "at_pause",
         "activate_on": "announcement",
         "commit": "request",
         "timeout": 300.0,
         "state": "preparing",
+        "delivered": False,
         "returning": False,
         "reason": None,
         "batch": None,
-        "interfaces": [{"cug": "web", "from_vlan_id": 100, "to_vlan_id": 500}],
+        "interfaces": [{"cug": "web", "from_vlan_id": tag, "to_vlan_id": tag}],
         "switches": {"acknowledged": [], "pending": ["border-1", "border-2", "tor-a", "tor-c"]},
-        "timeline": [{"state": "preparing", "time": "2023-11-14T22:13:20.250000Z", "complete": None}],
+        "timeline": [{"state": "preparing", "time": "2023-11-14T22:13:20.250000Z", "frames": 0, "complete": None}],
         "gap": None,
         "revision": 3,
     }
@@ -61,7 +64,7 @@ def test_the_life_of_a_migration(service: Service) -> None:
     one = service.ask("POST", "/v1/migrations/m-000000000001/activate").json
     assert (one["state"], one["reason"]) == ("activated", "requested")
     assert service.get("/v1/vms/web1")["server"] == "srv-c1"
-    assert service.get("/v1/vms/web1")["interfaces"][0]["vlan_id"] == 500
+    assert service.get("/v1/vms/web1")["interfaces"][0]["vlan_id"] == tag
     service.confirm()
     again = service.ask("POST", "/v1/migrations/m-000000000001/activate")
     assert (again.status_int, again.json["revision"]) == (200, one["revision"])
@@ -71,7 +74,8 @@ def test_the_life_of_a_migration(service: Service) -> None:
     assert one["timeline"][2]["time"] == "2023-11-14T22:13:21.250000Z"
     assert service.ask("POST", "/v1/migrations/m-000000000001/commit", {}).status_int == 200
     assert service.get("/v1/vms/web1")["migration"] is None
-    assert service.get("/v1/cugs/web")["presence"]["l2_domains"] == {"rack-c": {"vlan_id": 500, "interfaces": 1}}
+    presence = service.get("/v1/cugs/web")["presence"]
+    assert (presence["l2_domains"], presence["servers"]) == ({}, {"srv-c1": {"interfaces": 1}})
 
 
 def test_an_abort_after_the_activation_takes_the_vm_back(service: Service) -> None:
@@ -118,13 +122,32 @@ def test_waiting_for_a_migration_shows_where_it_came_to(service: Service) -> Non
     assert (answer.status_int, answer.json["state"]) == (200, "committed")
 
 
+@pytest.mark.requirement("R21")
+def test_between_servers_with_a_vlan_id_for_each_cug_the_number_changes(tmp_path: Path) -> None:
+    service = Service(fabric=per_cug(tmp_path))
+    service.connect()
+    service.with_web()
+    service.confirm()
+    legs = [{"cug": "web", "from_vlan_id": 100, "to_vlan_id": 500}]
+    for query in ("?dry_run=true", ""):
+        answer = service.ask("POST", f"/v1/migrations{query}", {"vm": "web1", "to": "srv-c1", "commit": "request"})
+        assert answer.json["interfaces"] == legs
+    service.confirm()
+    service.ask("POST", "/v1/migrations/m-000000000002/activate")
+    service.confirm()
+    assert service.get("/v1/vms/web1")["interfaces"][0]["vlan_id"] == 500
+    assert service.ask("POST", "/v1/migrations/m-000000000002/commit").json["interfaces"] == legs
+    assert service.get("/v1/cugs/web")["presence"]["l2_domains"] == {"rack-c": {"vlan_id": 500, "interfaces": 1}}
+
+
 def test_a_dry_run_changes_nothing(service: Service) -> None:
     service.with_web()
     before = service.engine.state
     answer = service.ask("POST", "/v1/migrations?dry_run=true", {"vm": "web1", "to": "srv-c1"})
     assert answer.status_int == 200
     assert answer.json["dry_run"] is True
-    assert answer.json["interfaces"] == [{"cug": "web", "from_vlan_id": 100, "to_vlan_id": 500}]
+    tag = service.get("/v1/vms/web1")["interfaces"][0]["vlan_id"]
+    assert answer.json["interfaces"] == [{"cug": "web", "from_vlan_id": tag, "to_vlan_id": tag}]
     assert answer.json["switches"] == {"acknowledged": [], "pending": ["border-1", "border-2", "tor-a", "tor-c"]}
     assert not {"id", "revision"} & set(answer.json)
     assert "Location" not in answer.headers
@@ -165,6 +188,8 @@ def test_migrations_that_are_refused(service: Service, change: dict[str, Any], s
     [
         {"mode": "cold"},
         {"delivery": "on_activation"},
+        {"delivery": "early"},
+        {"delivery": "at_pause"},
         {"activate_on": "request", "commit": "request"},
         {"timeout": 0.5},
         {"timeout": 86400},

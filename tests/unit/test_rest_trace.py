@@ -30,14 +30,15 @@ def trace(service: Service, to: Any = TO_WEB2, start: Any = None, **more: Any) -
 def test_the_whole_way(service: Service) -> None:
     found = trace(service, protocol="tcp", port=80)
     assert found["verdict"] == "delivered"
-    arrival = {"server": "srv-c1", "external": None, "port": "tor-c:1", "vlan_id": 500, "ttl": 64, "vms": ["web2"]}
+    from_tag, to_tag = (service.get(f"/v1/vms/{name}")["interfaces"][0]["vlan_id"] for name in ("web1", "web2"))
+    arrival = {"server": "srv-c1", "external": None, "port": "tor-c:1", "vlan_id": to_tag, "ttl": 64, "vms": ["web2"]}
     assert found["deliveries"] == [arrival]
     assert [(row["switch"], row["vlan_id"]) for row in found["hops"]] == [
-        ("tor-a", 100), ("border-1", 2000), ("border-2", 3000), ("tor-c", 500),
+        ("tor-a", from_tag), ("border-1", 2000), ("border-2", 3000), ("tor-c", 500),
     ]  # fmt: skip
     outputs = [row for hop in found["hops"] for row in hop["outputs"]]
     assert [(row["to"], row["l2_domain"], row["vlan_id"]) for row in outputs] == [
-        ("border-1", "core-1", 2000), ("border-2", "wan", 3000), ("tor-c", "rack-c", 500), ("srv-c1", "rack-c", 500),
+        ("border-1", "core-1", 2000), ("border-2", "wan", 3000), ("tor-c", "rack-c", 500), ("srv-c1", None, to_tag),
     ]  # fmt: skip
     assert outputs[0]["link"] == "border-1:1=tor-a:49"
     assert outputs[-1]["link"] is None
@@ -97,11 +98,25 @@ def test_links_that_are_down_are_respected(service: Service) -> None:
     assert hop["dropped"].startswith("tor-c, table deliver: port 1 is down")
 
 
-def test_a_move_sends_to_both_places_and_copies_to_the_controller(service: Service) -> None:
-    assert service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-a2"}).status_int == 201
+def reached(service: Service) -> list[str]:
+    """Servers at which a packet for web1 arrives."""
+    return sorted(row["server"] for row in trace(service, {"ip": "10.1.0.11"}, {"vm": "web2"})["deliveries"])
+
+
+def test_a_move_sends_to_one_place_and_from_the_pause_on_to_the_other(service: Service) -> None:
+    for step, server in (("", "srv-a1"), ("/deliver", "srv-a2"), ("/abort", "srv-a1")):
+        move = "/v1/migrations" + ("/m-000000000001" if step else "")
+        body = None if step else {"vm": "web1", "to": "srv-a2"}
+        assert service.ask("POST", move + step, body).status_int in (200, 201)
+        service.confirm()
+        assert reached(service) == [server], step
+
+
+def test_an_early_move_sends_to_both_places_and_copies_to_the_controller(service: Service) -> None:
+    body = {"vm": "web1", "to": "srv-a2", "delivery": "early"}
+    assert service.ask("POST", "/v1/migrations", body).status_int == 201
     service.confirm()
-    found = trace(service, {"ip": "10.1.0.11"}, {"vm": "web2"})
-    assert sorted(row["server"] for row in found["deliveries"]) == ["srv-a1", "srv-a2"]
+    assert reached(service) == ["srv-a1", "srv-a2"]
     found = trace(service, start={"vm": "web1", "at": "srv-a2"})
     assert (found["from"]["server"], found["from"]["vlan_id"], found["copies_to_controller"]) == ("srv-a2", None, 1)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import WEB, Service, problem, vm
+from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
 
 
 @pytest.fixture
@@ -19,6 +20,8 @@ def test_the_life_of_a_vm(service: Service) -> None:
     service.put("/v1/cugs/web", WEB)
     answer = service.ask("PUT", "/v1/vms/web1", vm())
     assert answer.status_int == 201
+    tag = answer.json["interfaces"][0]["vlan_id"]
+    assert 2 <= tag <= 4094
     assert answer.json == {
         "name": "web1",
         "server": "srv-a1",
@@ -28,7 +31,7 @@ def test_the_life_of_a_vm(service: Service) -> None:
                 "mac": "02:00:00:00:00:0b",
                 "ips": ["10.1.0.11", "2001:db8:1::b"],
                 "guest_vlan_id": None,
-                "vlan_id": 100,
+                "vlan_id": tag,
             }
         ],
         "migration": None,
@@ -46,7 +49,8 @@ def test_the_life_of_a_vm(service: Service) -> None:
 
 
 @pytest.mark.requirement("R8", "R23")
-def test_several_interfaces_and_an_untagged_server(service: Service) -> None:
+def test_several_interfaces_and_an_untagged_server(tmp_path: Path) -> None:
+    service = Service(fabric=per_cug(tmp_path))
     service.put("/v1/cugs/web", WEB)
     service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
     body = vm("srv-a1")
@@ -98,7 +102,11 @@ _INTERFACE = ["interfaces", 0]
         ([*_INTERFACE, "ips"], ["10.1.0.11/24"], "interfaces[0].ips[0]"),
         ([*_INTERFACE, "guest_vlan_id"], 4095, "interfaces[0].guest_vlan_id"),
         ([*_INTERFACE, "guest_vlan_id"], 0, "interfaces[0].guest_vlan_id"),
-        ([*_INTERFACE, "vlan_id"], 100, "interfaces[0].vlan_id"),
+        ([*_INTERFACE, "vlan_id"], 0, "interfaces[0].vlan_id"),
+        ([*_INTERFACE, "vlan_id"], 4095, "interfaces[0].vlan_id"),
+        ([*_INTERFACE, "vlan_id"], "100", "interfaces[0].vlan_id"),
+        ([*_INTERFACE, "vlan_id"], True, "interfaces[0].vlan_id"),
+        ([*_INTERFACE, "tag"], 100, "interfaces[0].tag"),
         (["migration"], None, "migration"),
     ],
 )
@@ -118,6 +126,9 @@ def test_vms_that_are_refused(service: Service, path: list[Any], value: Any, fau
         ([*_INTERFACE, "ips"], ["2001:db8:1::b", "fe80::b"]),
         ([*_INTERFACE, "guest_vlan_id"], None),
         ([*_INTERFACE, "guest_vlan_id"], 101),
+        ([*_INTERFACE, "vlan_id"], None),
+        ([*_INTERFACE, "vlan_id"], 2),
+        ([*_INTERFACE, "vlan_id"], 4094),
     ],
 )
 def test_vms_that_are_taken(service: Service, path: list[Any], value: Any) -> None:
@@ -205,8 +216,39 @@ def test_without_waiting_nothing_is_said_of_switches(service: Service) -> None:
     assert service.waited == []
 
 
+@pytest.mark.requirement("R8", "R28")
+def test_each_interface_has_a_number_of_its_own_on_the_cable(service: Service) -> None:
+    service.put("/v1/cugs/web", WEB)
+    service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
+    for number in range(11, 31):
+        body = vm("srv-a1", number)
+        body["interfaces"].append({"cug": "db", "mac": f"02:00:00:00:01:{number:02x}", "ips": [f"10.2.0.{number}"]})
+        service.put(f"/v1/vms/vm{number}", body)
+    tags = [row["vlan_id"] for item in service.get("/v1/vms")["items"] for row in item["interfaces"]]
+    assert len(tags) == len(set(tags)) == 40
+    assert all(2 <= tag <= 4094 for tag in tags)
+
+
 @pytest.mark.requirement("R24", "R27", "R28")
-def test_a_guests_tag_where_it_collides_names_the_rules_and_the_other_cug(service: Service) -> None:
+def test_a_guests_tag_on_a_cable_where_another_vnic_has_it(service: Service) -> None:
+    tag = service.with_web().get("/v1/vms/web1")["interfaces"][0]["vlan_id"]
+    service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
+    interface = {"cug": "db", "mac": "02:00:00:00:00:21", "ips": ["10.2.0.11"], "guest_vlan_id": tag}
+    detail = problem(service.ask("PUT", "/v1/vms/db1", {"server": "srv-a1", "interfaces": [interface]}), 409)
+    assert all(word in detail for word in ("R24", "R28", "CUG 'web'", str(tag), "'srv-a1'"))
+    service.put("/v1/vms/db1", {"server": "srv-c1", "interfaces": [interface]})
+    for query in ("", "?dry_run=true"):
+        assert problem(service.ask("POST", f"/v1/migrations{query}", {"vm": "db1", "to": "srv-a1"}), 409) == detail
+    rows = {row["server"]: row for row in service.get("/v1/vms/db1/placements")["items"]}
+    assert rows["srv-a1"] == {"server": "srv-a1", "possible": False, "reason": detail, "interfaces": []}
+    assert rows["srv-b1"]["interfaces"] == [
+        {"cug": "db", "from_vlan_id": None, "to_vlan_id": None, "guest_vlan_id": tag, "translated": False}
+    ]
+
+
+@pytest.mark.requirement("R24", "R27", "R28")
+def test_a_guests_tag_where_it_collides_names_the_rules_and_the_other_cug(tmp_path: Path) -> None:
+    service = Service(fabric=per_cug(tmp_path))
     service.with_web()
     service.put("/v1/cugs/db", {"subnets": ["10.2.0.0/24"]})
     interface = {"cug": "db", "mac": "02:00:00:00:00:21", "ips": ["10.2.0.11"], "guest_vlan_id": 500}

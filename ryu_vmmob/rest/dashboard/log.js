@@ -9,12 +9,17 @@ const why = (row) => (row.reason ? `: ${REASONS[row.reason] ?? row.reason}` : ""
 const place = (row) => `${row.server ?? row.switch}${row.port ? ` (${row.switch}:${row.port})` : ""}`;
 const more = (row) => (row.more ? `, and ${row.more} more` : "");
 
+const owner = (row) => (row.vm ? `${row.vm} in ${row.cug}` : row.cug ?? row.routing_domain);
+const where = (row) => (row.server ? `on the cable of ${row.server}` : `in ${row.l2_domain}`);
+
 const OBJECTS = { cug: "CUG", vm: "VM", policy: "policy", routing_domain: "routing domain" };
 const DONE = { created: "is there", changed: "was changed", deleted: "was deleted" };
 
 const WORDS = {
   "migration.preparing": (row) => `${row.vm} begins to move${row.target ?? row.to ? ` from ${row.source ?? row.from} to ${row.target ?? row.to}` : ""}`,
   "migration.prepared": (row) => `${row.vm}: the new place is ready`,
+  "migration.delivered": (row) => `${row.vm} has paused: its traffic goes to the new place`,
+  "migration.conflict": (row) => `${row.vm} still speaks at ${row.source}${row.undone ? ": its arrival is undone" : ""}`,
   "migration.activated": (row) => `${row.vm} has arrived${why(row)}`,
   "migration.committed": (row) => `${row.vm}: the old place is gone, the move is over`,
   "migration.aborted": (row) => `${row.vm}: the move was aborted${why(row)}`,
@@ -31,9 +36,9 @@ const WORDS = {
   "switch.fault": (row) => `${row.switch} refused ${row.cause ?? "a flow"}: ${row.error}`,
   "presence.extended": (row) => `${row.cug ?? row.routing_domain} came to ${places(row)}`,
   "presence.pruned": (row) => `${row.cug ?? row.routing_domain} left ${places(row)}`,
-  "vlan_id.allocated": (row) => `${row.cug ?? row.routing_domain} has VLAN-ID ${row.vlan_id} in ${row.l2_domain}`,
-  "vlan_id.released": (row) => `${row.cug ?? row.routing_domain} has given up VLAN-ID ${row.vlan_id} in ${row.l2_domain}`,
-  "vlan_id.free": (row) => `VLAN-ID ${row.vlan_id} is free again in ${row.l2_domain}`,
+  "vlan_id.allocated": (row) => `${owner(row)} has VLAN-ID ${row.vlan_id} ${where(row)}`,
+  "vlan_id.released": (row) => `${owner(row)} has given up VLAN-ID ${row.vlan_id} ${where(row)}`,
+  "vlan_id.free": (row) => `VLAN-ID ${row.vlan_id} is free again ${where(row)}`,
   "batch.started": (row) => `evacuation of ${row.servers.join(", ")} begins: ${row.vms} VMs${row.refused ? `, ${row.refused} of them have no place to go` : ""}`,
   "batch.passed": (row) => `${row.vm} is not moved${why(row)}`,
   "batch.aborting": (row) => `evacuation of ${row.servers.join(", ")}: no more moves begin${why(row)}`,

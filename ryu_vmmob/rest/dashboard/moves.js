@@ -4,12 +4,13 @@ import { ApiError, part, post } from "./api.js";
 import { clock, count, h, link, redraw, span, table } from "./dom.js";
 import { isFinal } from "./site.js";
 
-const STEPS = ["preparing", "prepared", "activated", "committed"];
+const STEPS = ["preparing", "prepared", "delivered", "activated", "committed"];
 const SHOWN = 30;
 const SIGN = { committed: "✓", aborted: "⚠", failed: "✕" };
 const MEANING = {
   preparing: "the switches make the new place ready",
-  prepared: "traffic goes to both places; waiting for the VM to appear at the new one",
+  prepared: "the new place is ready; waiting for the VM to pause, or to appear there",
+  delivered: "the VM has paused: its traffic goes to the new place; waiting for it to appear there",
   activated: "the VM runs at the new place; the old one is closed",
   committed: "over; nothing is left at the old place",
   aborted: "over; everything is as before",
@@ -19,9 +20,18 @@ const MEANING = {
 /** What may be done in each state: [step, words]. */
 const DOABLE = {
   preparing: [["abort", "Abort"]],
-  prepared: [["activate", "Activate"], ["abort", "Abort"]],
+  prepared: [["deliver", "Deliver"], ["activate", "Activate"], ["abort", "Abort"]],
+  delivered: [["activate", "Activate"], ["abort", "Abort"]],
   activated: [["commit", "Commit"], ["abort", "Abort"]],
 };
+
+/** The step that a move has come to: its state, or that its traffic goes to the new place already. */
+const stepOf = (row) => (row.state === "prepared" && row.delivered ? "delivered" : row.state);
+
+/** The steps that a move takes: only with delivery at the pause is there a moment of its own for it. */
+const stepsOf = (row) => STEPS.filter((step) => step !== "delivered" || row.delivery === "at_pause");
+
+const doable = (row) => (DOABLE[stepOf(row)] ?? []).filter(([step]) => step !== "deliver" || row.delivery === "at_pause");
 
 const since = (row, entry) => (Date.parse(entry.time) - Date.parse(row.timeline[0].time)) / 1000;
 
@@ -43,15 +53,16 @@ function moveRow(row, domains) {
     h("div.head", {},
       link("vm", row.vm),
       h("span", {}, `${row.from} → ${row.to}`),
-      h(`span.state.${row.state}`, { title: MEANING[row.state] ?? "" }, `${SIGN[row.state] ?? "⇄"} ${row.state}`)),
+      h(`span.state.${row.state}`, { title: MEANING[stepOf(row)] ?? "" }, `${SIGN[row.state] ?? "⇄"} ${row.state}`)),
     active ? steps(row) : null,
     active ? buttons(row) : null,
     moveDetails(row, domains, active));
 }
 
 function steps(row) {
-  const at = STEPS.indexOf(row.state);
-  return h("ol.steps", { "aria-label": `Step ${at + 1} of 4: ${row.state}` }, STEPS.map((step, number) => {
+  const steps = stepsOf(row);
+  const at = steps.indexOf(stepOf(row));
+  return h("ol.steps", { "aria-label": `Step ${at + 1} of ${steps.length}: ${stepOf(row)}` }, steps.map((step, number) => {
     const entry = row.timeline.find((each) => each.state === step);
     return h(`li.${number < at ? "done" : number === at ? "now" : "ahead"}`, {}, h("span", {}, step),
       h("small", {}, entry ? (number ? `+${span(since(row, entry))}` : clock(entry.time)) : "\u00a0"));
@@ -71,7 +82,7 @@ function buttons(row) {
   };
   const pending = row.switches.pending;
   return h("div.act", {},
-    (DOABLE[row.state] ?? []).map(([step, text]) => h(`button${step === "abort" ? ".danger" : ""}`, {
+    doable(row).map(([step, text]) => h(`button${step === "abort" ? ".danger" : ""}`, {
       type: "button", onclick: () => act(step), "data-key": `${row.id}/${step}`, "aria-label": `${text} the move of ${row.vm}` }, text)),
     h("span.quiet", {}, pending.length ? `waits for ${pending.join(", ")}` : `${count(row.switches.acknowledged.length, "switch", "switches")} confirmed`),
     said);
@@ -87,8 +98,8 @@ export function moveDetails(row, domains, open) {
       : "VLAN-IDs and timeline"),
     table("VLAN-IDs", ["CUG", "VLAN-ID before", "after"],
       row.interfaces.map((leg) => [leg.cug, tag(leg.from_vlan_id, row.from), tag(leg.to_vlan_id, row.to)])),
-    table("Timeline", ["State", "After", "Flow-mods", "Confirmed by"], row.timeline.map((entry) => [
-      entry.state, span(since(row, entry)), flowMods(entry), confirmations(row, entry)])),
+    table("Timeline", ["State", "After", "Flow-mods", "Sent on", "Confirmed by"], row.timeline.map((entry) => [
+      entry.state, span(since(row, entry)), flowMods(entry), entry.frames || "—", confirmations(row, entry)])),
     h("p.quiet", {}, gap === null ? "" : `Gap: ${span(gap)} from the activation until the last switch had confirmed. `,
       `${row.mode}, delivery ${row.delivery}, activated by ${row.activate_on}, commit ${row.commit} · ${row.id}`));
 }
