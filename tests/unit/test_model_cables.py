@@ -17,11 +17,11 @@ from ryu_vmmob.model.commands import (
     Commit,
     DeleteVm,
     EndQuarantines,
-    FabricReplaced,
     Prepared,
     StartMigration,
     apply,
 )
+from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import Claim, State
