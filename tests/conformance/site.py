@@ -110,8 +110,8 @@ class Site(World):
         return next(row for row in self.engine.state.vms[name].interfaces if row.cug == f"cug{cug_number}")
 
     def tags(self, name: str, cug_number: int, at: str | None = None) -> tuple[int, ...]:
-        """The tag of a VM's frames of a CUG on the cable of its server, or of the server ``at``, where it has a seat as well or had
-        one in a state that a switch may still be in.
+        """The tag of a VM's frames of a CUG on the cable of its server, or of the server ``at``, where it has a seat as well or
+        had one in a state that a switch may still be in.
         """
         number = self.engine.state.vms[name].interfaces.index(self.card(name, cug_number))
         server = at or self.engine.state.vms[name].server

@@ -105,7 +105,7 @@ class PolicedSite(RoutedSite):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("source", "target"), MOVES)
 def test_every_decision_is_the_same_in_every_state_of_a_move(source: str, target: str, kind: str) -> None:
-    """All of them at rest, before, prepared, delivered, activated and after; the mover's after each switch's update, in some order."""
+    """All of them at rest, in every state of the move; the mover's after each switch's update, in some order."""
     site = PolicedSite(source, KINDS[kind])
     before = {version: site.decisions(version) for version in (4, 6)}
     assert before == {version: site.wanted(version) for version in (4, 6)}
@@ -148,7 +148,7 @@ def test_what_others_have_in_a_domain_precludes_nothing(source: str, target: str
     pins = {"rack-a": numbers["rack-b"]} if kind == "non-trivial" else {"core-1": numbers["core-1"] + 50}
     site.do(
         *(replace(cug(n, v6=True), name=f"blue{n}", routing_domain="blue", pins=pins if n else {}) for n in (0, 1)),
-        *(vm(f"blue{n}/{server}", server, _blue(n, host)) for n in (0, 1) for host, server in enumerate(BLUE, 2)),
+        *(vm(f"blue{n}/{server}", server, _blue(n, host)) for n in (0, 1) for host, server in enumerate(BLUE[n:], 2)),
     )
     for policy in POLICIES:
         source_end, target_end = _blue_end(policy.source), _blue_end(policy.target)
@@ -163,7 +163,8 @@ def test_what_others_have_in_a_domain_precludes_nothing(source: str, target: str
     assert site.decisions() == before
 
 
-BLUE = ("srv-a1", "srv-a3", "srv-b1", "srv-c1")
+BLUE = ("srv-a3", "srv-a1", "srv-b1", "srv-c1")
+"""The first for one CUG only: its own switch joins all that are there, and policies between two CUGs would not hold (R45)."""
 
 
 def _blue(number: int, host: int) -> Interface:

@@ -42,6 +42,32 @@ def honest(liar: Vm, victim: Vm, other: Vm, gateway_mac: str) -> list[bytes]:
     return found
 
 
+def in_a_neighbours_name(liar: Vm, victim: Vm) -> list[bytes]:
+    """ARP, neighbour discovery and RARP that give the addresses of ``victim`` to ``liar``, or move its MAC to where that is."""
+    mac, theirs = liar.interfaces[0].mac, victim.interfaces[0].mac
+    found = []
+    for source_mac in (mac, theirs):
+        for operation in (1, 2):
+            for target_mac, target in ((EVERYBODY, victim.address()), (theirs, victim.address())):
+                found.append(_arp(operation, source_mac, source_mac, victim.address(), target_mac, target))
+        for target_mac, target in ((ALL_NODES_MAC, ALL_NODES), (theirs, victim.address(version=6))):
+            said = victim.address(version=6)
+            found.append(_advertisement(source_mac, said, source_mac, said, target_mac, target))
+    for body in (mac, theirs):
+        found.append(bytes(Ether(src=theirs, dst=EVERYBODY, type=0x8035) / ARP(op=3, hwsrc=body, hwdst=body)))
+    return found
+
+
+def in_its_own_name(vm: Vm) -> list[bytes]:
+    """The same kinds of frames, and true."""
+    mac, own, own6 = vm.interfaces[0].mac, vm.address(), vm.address(version=6)
+    return [
+        _arp(1, mac, mac, own, EVERYBODY, own),
+        _advertisement(mac, own6, mac, own6, ALL_NODES_MAC, ALL_NODES),
+        bytes(Ether(src=mac, dst=EVERYBODY, type=0x8035) / ARP(op=3, hwsrc=mac, hwdst=mac)),
+    ]
+
+
 def forgeries(liar: Vm, victim: Vm, witness: Vm, other: Vm, outside4: str, outside6: str, gateway_mac: str) -> list[bytes]:
     """Frames of ``liar`` in the name of ``witness``, the gateway or a host outside, to all the others."""
     mac, their_mac, to_mac = (vm.interfaces[0].mac for vm in (liar, witness, victim))

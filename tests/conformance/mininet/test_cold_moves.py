@@ -29,6 +29,7 @@ def test_a_cold_move_between_data_centres() -> None:
         )
         assert (migration["state"], migration["mode"]) == ("prepared", "cold")
         lab.remove_vm(old)
+        assert orchestrator.call("POST", f"/v1/migrations/{migration['id']}/deliver", wait=30)["delivered"]  # it has stopped
         assert all("0 received" in peer.run("sh", "-c", ping) for peer in peers)
         assert orchestrator.call("GET", "/v1/vms/web-1")["server"] == "srv-a1"
         new = lab.add_vm("web-1", "srv-c1", old.interfaces, [leg["to_vlan_id"] for leg in migration["interfaces"]])

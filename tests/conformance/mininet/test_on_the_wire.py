@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,15 +12,22 @@ from tests.mininet.conftest import MISSING
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.observers import listening, sniffing
-    from mininet_topos.world import interface, populate, running
+    from mininet_topos.world import FABRIC, interface, populate, running
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason=MISSING or "")]
 
 
 @pytest.mark.requirement("R7", "R21", "R28", "R36")
-def test_macs_and_vlan_ids_from_guest_to_guest() -> None:
-    """Both MACs as they were sent, up to the receiver; one VLAN-ID for the CUG in all of a domain, another for another CUG."""
-    with running() as world:
+def test_macs_and_vlan_ids_from_guest_to_guest(tmp_path: Path) -> None:
+    """Both MACs as they were sent, up to the receiver; one VLAN-ID for the CUG in all of a domain, another for another CUG.
+
+    The domains reach into the servers here, so that their cables are among those that must agree.
+    """
+    fabric = tmp_path / "per-cug.yaml"
+    text, changed = re.subn(r"(srv-\w+: \{attach: [^}]*?)\}", _per_cug, FABRIC.read_text(encoding="utf-8"))
+    assert changed == 8
+    fabric.write_text(text, encoding="utf-8")
+    with running(fabric) as world:
         populate(world)
         lab = world.lab
         more = (("web-5", "srv-c2", 15), ("db-3", "srv-a2", 23), ("db-4", "srv-d1", 24), ("db-5", "srv-b2", 25))
@@ -53,3 +62,8 @@ def test_macs_and_vlan_ids_from_guest_to_guest() -> None:
             assert set.union(*by_cug.values()) <= set(lab.fabric.l2_domains[domain].vlan_ids)
             assert len(by_cug) == 1 or by_cug["web"] != by_cug["db"], (domain, by_cug)
         assert sum(len(by_cug) == 2 for by_cug in used.values()) >= 5
+
+
+def _per_cug(row: re.Match[str]) -> str:
+    """A server's row with its tagging, where it says none."""
+    return row[0] if "tagging" in row[1] else f"{row[1]}, tagging: per_cug}}"
