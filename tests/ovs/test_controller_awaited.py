@@ -138,7 +138,7 @@ def test_a_flood_of_a_watched_vm_reaches_the_controller_in_drops(parts: tuple[Si
     site.put_vm("web6", "srv-c1", nic("web", 16))  # which this switch confirms behind all that it had to say before
     most = METER_RATES[Meter.WATCHED] * (time.monotonic() - began + 2)
     assert 0 < line.packet_ins - before <= most
-    assert said(site, "migration.announced") > 0
+    until(lambda: said(site, "migration.announced") > 0)
     assert site.migration(row["id"])["state"] == "prepared"
 
 
