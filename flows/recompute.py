@@ -149,10 +149,10 @@ class Recompute:
     def _cables_touched(self) -> Mapping[tuple[str, str], set[int]]:
         """(CUG, server) -> VLAN-IDs of every cable on which vNICs came, went, or changed."""
         found: dict[tuple[str, str], set[int]] = {}
-        vms = [state.vms.get(name) for name in sorted(self._vms) for state in (self.before, self.state) if state is not None]
-        for vm in vms:
-            for server, row in vm.vlan_ids.items() if vm is not None else ():
-                for interface, tag in zip(vm.interfaces if vm is not None else (), row, strict=True):
+        states = [state for state in (self.before, self.state) if state is not None]
+        for vm in [state.vms[name] for name in sorted(self._vms) for state in states if name in state.vms]:
+            for server, row in vm.vlan_ids.items():
+                for interface, tag in zip(vm.interfaces, row, strict=True):
                     found.setdefault((interface.cug, server), set()).add(tag)
         return found
 
