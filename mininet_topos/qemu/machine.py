@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mininet_topos.qemu.image import Image
 from mininet_topos.qemu.qmp import Qmp, QmpError
+from mininet_topos.qemu.serial import MachineError, Serial
 
 QEMU = "qemu-system-x86_64"
 MEMORY_KIB = 96 * 1024 + 8
@@ -19,16 +18,11 @@ MEMORY_KIB = 96 * 1024 + 8
 processor writes while memory is copied, which is taken for the cause: "physmem: Fix migration dirty bitmap coherency with TCG
 memory access", February 2024."""
 BOOT_SECONDS = 120.0  # a few on a quiet machine; an emulated processor on a busy one takes its time
-ANSWER_SECONDS = 60.0
 END_SECONDS = 10.0
 OFFLOADS = (  # what a tap and Open vSwitch's userspace datapath do not pass on
     "csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "host_tso4", "host_tso6",
     "host_ecn", "host_ufo",
 )  # fmt: skip
-
-
-class MachineError(RuntimeError):
-    """The guest or its QEMU did not do what it was to do; the text has what it said."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +33,16 @@ class Nic:
     tap: str
 
 
-class Machine:
+class Machine(Serial):
     """A QEMU process with its monitor and the guest's serial line. ``directory``: for sockets and logs, of its own.
 
     The kernel ends it with our thread, so even ``kill -9`` of us leaves no QEMU behind.
     """
 
     def __init__(self, directory: Path, image: Image, nics: Sequence[Nic], *, incoming: bool = False) -> None:
+        super().__init__()
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._unread = b""
-        self._line: socket.socket | None = None
         self._log = directory / "qemu.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -117,48 +110,8 @@ class Machine:
         except MachineError as error:
             raise MachineError(f"the guest did not boot: {error}; {self._last_words()}") from error
 
-    def order(self, text: str, seconds: float = ANSWER_SECONDS) -> str:
-        """An order to the guest's program (see guest.c); what came after "ok". Raises MachineError."""
-        self._serial().sendall(text.encode() + b"\n")
-        said = self._answer(seconds)
-        word, _, rest = said.partition(" ")
-        if word != "ok":
-            raise MachineError(f"{text!r}: the guest said {said!r}")
-        return rest
-
-    def shell(self, command: str, seconds: float = ANSWER_SECONDS) -> str:
-        """Run a command in the guest; what it printed. Raises MachineError when its exit status is not 0."""
-        status, _, output = self.order(f"sh {command} 2>&1", seconds).partition(" ")
-        text = bytes.fromhex(output).decode(errors="replace")
-        if status != "0":
-            raise MachineError(f"{command!r} in the guest: exit {status}: {text.strip()}")
-        return text
-
-    def _serial(self) -> socket.socket:
-        if self._line is None:
-            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                line.connect(str(self._directory / "line"))
-            except OSError as error:
-                line.close()
-                raise MachineError(f"the guest's serial line cannot be opened: {error}; {self._last_words()}") from error
-            self._line = line
-        return self._line
-
-    def _answer(self, seconds: float) -> str:
-        line = self._serial()
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
-            line.settimeout(max(0.001, deadline - time.monotonic()))
-            try:
-                data = line.recv(65536)
-            except OSError as error:
-                raise MachineError(f"no answer in {seconds:g} s: {error}") from error
-            if not data:
-                raise MachineError(f"the guest's serial line was closed; {self._last_words()}")
-            self._unread += data
-        said, self._unread = self._unread.split(b"\n", 1)
-        return said.decode(errors="replace").strip("\r")
+    def _path(self) -> Path:
+        return self._directory / "line"
 
     def _last_words(self) -> str:
         """How QEMU is, and the ends of its log and of the guest's console."""
@@ -183,8 +136,6 @@ class Machine:
         if self.running:
             self._process.kill()
         self._process.wait()
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        self.close()
         if hasattr(self, "qmp"):
             self.qmp.close()

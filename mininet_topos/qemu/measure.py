@@ -2,7 +2,8 @@
 
 Under the controller with late frames sent on, under it without, and on the same fabric without a controller; between data
 centres (srv-a1 and srv-c1) and between racks (srv-a1 and srv-b2), there and back. One JSON object a move on standard output,
-a table on standard error. Needs root. Exit status: 0 when every move of the first kind lost, doubled and delayed nothing in
+a table on standard error. ``--libvirt``: real libvirtds with our hook and service migrate it (``virsh migrate --live``), and
+nothing else is measured. Needs root. Exit status: 0 when every move of the first kind lost, doubled and delayed nothing in
 nine of ten moves and never lost more than two packets; 1 otherwise; 2 when it could not be run.
 """
 
@@ -25,14 +26,15 @@ def main() -> int:
     parser.add_argument("--racks", type=int, default=10, help="between racks, under the controller (default: 10)")
     parser.add_argument("--beside", type=int, help="of each other kind (default: half of these)")
     parser.add_argument("--rate", type=float, default=250.0, help="packets a second and stream (default: 250)")
+    parser.add_argument("--libvirt", action="store_true", help="with virsh migrate, our hook and vmmob-hypervisor")
     parser.add_argument("--no-tcp", action="store_true", help="without the TCP connection at full speed")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         print("a laboratory needs root", file=sys.stderr)
         return 2
-    from mininet_topos.qemu import image, report, world
+    from mininet_topos.qemu import image, libvirt_host, libvirt_world, report, world
 
-    if why := image.missing():
+    if why := image.missing() or (libvirt_host.missing() if arguments.libvirt else None):
         print(f"no QEMU guests here: {why}", file=sys.stderr)
         return 2
     said = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -54,17 +56,21 @@ def main() -> int:
                     f"lost {report.lost(record)}, doubled {report.doubled(record)}, stale {report.stale(record)}"
                 )
                 print(json.dumps({"group": f"{kind}, {name}", **report.values(record)}, separators=(",", ":")), flush=True)
-            if where.vm.server != world.HOME:
+            if number % 2:
                 where.move(world.HOME)
             if group:
                 groups.append(report.Group(f"{kind}, {name}", group))
 
     guest = image.ensure()
-    with world.product(guest) as live:
-        run(live, "product", beside=False)
-        run(live, "product, nothing sent on", beside=True, send_on=False)
-    with world.without_controller(guest) as learning:
-        run(learning, "no controller", beside=True)
+    if arguments.libvirt:
+        with libvirt_world.product(guest) as libvirt:
+            run(libvirt, "product with libvirt", beside=False)
+    else:
+        with world.product(guest) as live:
+            run(live, "product", beside=False)
+            run(live, "product, nothing sent on", beside=True, send_on=False)
+        with world.without_controller(guest) as learning:
+            run(learning, "no controller", beside=True)
     report.table(Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 190), groups)
     records = [record for group in groups[:2] for record in group.records if record.kind == "product"]
     good = sum(map(report.flawless, records))

@@ -14,8 +14,9 @@ from pathlib import Path
 from mininet_topos.lab import Lab
 from mininet_topos.qemu.image import Image
 from mininet_topos.qemu.late import Late, Tap
-from mininet_topos.qemu.machine import Machine, MachineError, Nic
+from mininet_topos.qemu.machine import Machine, Nic
 from mininet_topos.qemu.qmp import Event
+from mininet_topos.qemu.serial import MachineError
 from mininet_topos.servers import Interface
 from mininet_topos.switchover import Network
 

@@ -32,10 +32,12 @@ from mininet_topos.orchestrator import STEP_SECONDS, Orchestrator
 from mininet_topos.processes import ChildError
 from mininet_topos.qemu import plain
 from mininet_topos.qemu.image import Image
-from mininet_topos.qemu.machine import MachineError
+from mininet_topos.qemu.libvirt_guest import LibvirtGuest
+from mininet_topos.qemu.serial import MachineError
 from mininet_topos.qemu.streams import GuestTraffic, Outcome
 from mininet_topos.qemu.vm import Pause, QemuVm
 from mininet_topos.scenario import WIRE_RATE, WIRE_SECONDS, Hops
+from mininet_topos.servers import Interface
 from mininet_topos.switchover import Rest
 
 GUEST, HOME, AWAY, NEXT_RACK = "web-1", "srv-a1", "srv-c1", "srv-b2"
@@ -165,51 +167,56 @@ class Plain:
 @contextmanager
 def product(image: Image, directory: Path | None = None, fabric: Path = world.FABRIC) -> Iterator[Product]:
     """The laboratory, its controller, four peers and the guest, all of whom have reached each other."""
-    with _scratch() as scratch, world.running(fabric, directory=directory) as live:
-        for cug in ("web", "db"):
-            routing_domain, subnets = routed_world.CUGS[cug]
-            live.orchestrator.put_cug(cug, subnets, routing_domain=routing_domain)
-        for policy, body in routed_world.policies().items():
-            live.orchestrator.put_policy(policy, **body)
-        homes = {name: (server, cug, number) for name, server, cug, number in routed_world.VMS}
-        for name, _ in PEERS:
-            server, cug, number = homes[name]
-            routed_world.start_vm(live, name, server, routed_world.interface(cug, number))
-        server, cug, number = homes[GUEST]
-        interface = routed_world.interface(cug, number)
-        body = {"server": server, "interfaces": [interface.body()]}
+    with scratch() as place, world.running(fabric, directory=directory) as live:
+        interface = start_peers(live)
+        body = {"server": HOME, "interfaces": [interface.body()]}
         answer = live.orchestrator.call("PUT", f"/v1/vms/{GUEST}", body, wait=STEP_SECONDS)
-        vm = QemuVm(live.lab, GUEST, [interface], image, scratch)
+        vm = QemuVm(live.lab, GUEST, [interface], image, place)
         try:
-            vm.start(server, [one["vlan_id"] for one in answer["interfaces"]])
+            vm.start(HOME, [one["vlan_id"] for one in answer["interfaces"]])
             peers = [(live.vms[name], version) for name, version in PEERS]
-            _acquaint(vm, peers)
+            acquaint(vm, peers)
             yield Product(live.orchestrator, vm, peers, [peer for peer in peers if peer[0].name.startswith("db-")])
         finally:
             vm.stop()
 
 
+def start_peers(live: world.World) -> Interface:
+    """Create the CUGs, their policies and the guest's peers; the guest's interface."""
+    for cug in ("web", "db"):
+        routing_domain, subnets = routed_world.CUGS[cug]
+        live.orchestrator.put_cug(cug, subnets, routing_domain=routing_domain)
+    for policy, body in routed_world.policies().items():
+        live.orchestrator.put_policy(policy, **body)
+    homes = {name: (server, cug, number) for name, server, cug, number in routed_world.VMS}
+    for name, _ in PEERS:
+        server, cug, number = homes[name]
+        routed_world.start_vm(live, name, server, routed_world.interface(cug, number))
+    _, cug, number = homes[GUEST]
+    return routed_world.interface(cug, number)
+
+
 @contextmanager
 def without_controller(image: Image, fabric: Path = world.FABRIC) -> Iterator[Plain]:
     """The same fabric as learning switches, four peers in one VLAN, and the guest."""
-    with _scratch() as scratch, Lab(fabric) as lab:
+    with scratch() as place, Lab(fabric) as lab:
         plain.learn(lab)
         homes = {name: (server, number) for name, server, _, number in routed_world.VMS}
         for name, _ in PEERS:
             server, number = homes[name]
             lab.add_vm(name, server, [routed_world.interface("web", number)], [plain.VLAN_ID])
         server, number = homes[GUEST]
-        vm = QemuVm(lab, GUEST, [routed_world.interface("web", number)], image, scratch)
+        vm = QemuVm(lab, GUEST, [routed_world.interface("web", number)], image, place)
         try:
             vm.start(server, [plain.VLAN_ID])
             peers = [(lab.vms[name], version) for name, version in PEERS]
-            _acquaint(vm, peers)
+            acquaint(vm, peers)
             yield Plain(vm, peers)
         finally:
             vm.stop()
 
 
-def _acquaint(vm: QemuVm, peers: Sequence[tuple[Endpoint, int]]) -> None:
+def acquaint(vm: QemuVm | LibvirtGuest, peers: Sequence[tuple[Endpoint, int]]) -> None:
     """Let the guest reach each peer once. Raises MachineError."""
     deadline = time.monotonic() + REACH_SECONDS
     for peer, version in peers:
@@ -225,7 +232,8 @@ def _acquaint(vm: QemuVm, peers: Sequence[tuple[Endpoint, int]]) -> None:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """A directory with a short path, for sockets, that goes with the block."""
     path = Path(tempfile.mkdtemp(prefix="vmmob-"))
     try:
         yield path

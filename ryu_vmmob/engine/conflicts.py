@@ -79,7 +79,7 @@ class Conflicts:
                 host.execute(Abort(migration.id, now, _reason(migration)))
             except StoreError:
                 undone = False  # the next frame tries again
-        more = host.refusals.due(port, frame.src, now)
+        more = host.refusals.due("conflict", port, frame.src, now)
         if undone or more is not None:
             host.emit(Event("migration.conflict", {**_data(migration, port, frame), "undone": undone, "more": more or 0}))
         return True

@@ -402,7 +402,7 @@ class Engine:
                 self._follow_ups.announced(command)
                 raise
             return
-        more = self.refusals.due(port, fields["eth_src"], self._clock())
+        more = self.refusals.due("announced", port, fields["eth_src"], self._clock())
         if more is not None:
             mac = mac_text(fields["eth_src"])
             data = {"switch": switch, "port": port.port, "server": server.name, "mac": mac, "more": more}

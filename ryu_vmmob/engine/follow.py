@@ -12,6 +12,7 @@ from typing import Final
 
 from ryu_vmmob.engine.conflicts import settled
 from ryu_vmmob.engine.fleet import Fleet
+from ryu_vmmob.engine.sent_on import has_passed
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.migration_steps import Fail, Returned
@@ -169,7 +170,7 @@ def _after_activation(state: State, fleet: Fleet, migration: Migration, now: flo
     if state.fabric.servers[kept].switch not in here or pending(fleet, here, migration.step_revision):
         return None
     if not migration.is_returning:
-        return Commit(migration.id, now) if settled(state, migration, now) else None
+        return Commit(migration.id, now) if settled(state, migration, now) and has_passed(migration, now) else None
     refusal = _refusal_by_switch(state, fleet, migration)
     return Returned(migration.id, now) if refusal is None else Fail(migration.id, now, refusal)
 

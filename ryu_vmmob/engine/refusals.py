@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ryu_vmmob.fabric.model import PortRef, Server
 from ryu_vmmob.flows.fields import mac_text
@@ -22,8 +22,10 @@ REPORT_INTERVAL: Final = 1.0
 """Seconds between two reports about one offender."""
 _MAX_OFFENDERS: Final = 4096
 
-Offender = tuple[PortRef, int]
-"""A server's port, and the source MAC seen there."""
+News = Literal["refused", "conflict", "announced"]
+"""What a frame tells: it was refused, the VM still speaks at its old place, or it speaks already at its new one."""
+Offender = tuple[News, PortRef, int]
+"""What is told, the server's port, and the source MAC seen there."""
 
 
 class Refusals:
@@ -52,7 +54,7 @@ class Refusals:
         cug = _cug_of(state, server, metadata, frame)
         if cug is None and server.tagged and not metadata & SEGMENT.mask:
             return None  # under a VLAN-ID that is nobody's: servers say much that is not meant for us
-        more = self.due(port, frame.src, now)
+        more = self.due("refused", port, frame.src, now)
         if more is None:
             return None
         data = {
@@ -67,9 +69,12 @@ class Refusals:
         vm = state.vms.get(state.macs.get((cug, frame.src), "")) if cug is not None else None
         return _judged(state, vm, server, frame, data) if vm is not None else Event("refused.spoofing", data)
 
-    def due(self, port: PortRef, mac: int, now: float) -> int | None:
-        """How many frames of an offender were not told of since the last that was; None: it is not yet time for the next."""
-        offender = port, mac
+    def due(self, news: News, port: PortRef, mac: int, now: float) -> int | None:
+        """How many frames of an offender were not told of since the last that was; None: it is not yet time for the next.
+
+        Each kind of news has its own time: a frame refused a moment ago hides no announcement.
+        """
+        offender = news, port, mac
         if now - self._told.get(offender, -REPORT_INTERVAL) < REPORT_INTERVAL:
             self._untold[offender] += 1
             return None

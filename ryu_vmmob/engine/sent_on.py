@@ -30,6 +30,8 @@ FRAMES_A_SECOND: Final = 5000
 """Of one migration; so many may also come at once."""
 AFTER_ACTIVATION: Final = 5.0
 """Seconds for which frames are taken after the activation."""
+PASSING: Final = 0.5
+"""Seconds after a delivery in which switches may still hand frames to the old place: what was under way or in a cache of theirs."""
 _VLAN_TYPE: Final = b"\x81\x00"
 
 
@@ -111,6 +113,17 @@ class SentOn:
         """These migrations were written as `filled` gives them, or forgotten."""
         for id_ in migrations:
             self._counts.pop(id_, None)
+
+
+def has_passed(migration: Migration, now: float) -> bool:
+    """Whether nothing comes to the old place any more that could be sent on, so that it may be taken away.
+
+    A delivery changes the switches one by one, and Open vSwitch goes on for a moment with what its datapath has cached. What
+    arrives while the old place is there is captured and sent on; later it would be dropped. A clock that was set back makes no
+    migration wait.
+    """
+    delivered = next((entry.time for entry in migration.timeline if entry.phase is Phase.DELIVERED), None)
+    return delivered is None or not 0 <= now - delivered < PASSING
 
 
 def _takes_frames(migration: Migration, now: float) -> bool:

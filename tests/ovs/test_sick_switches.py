@@ -36,7 +36,7 @@ def site(tmp_path: Path) -> Iterator[FakeSite]:
 def move_beside(site: FakeSite) -> None:
     """A whole move that has nothing to do with the sick switch."""
     begun = site.move("d1", "srv-b1", activate_on="request")
-    assert begun["state"] == "prepared", begun
+    site.until_state(begun["id"], "prepared")
     site.rest.post(f"/v1/migrations/{begun['id']}/activate")
     ended = site.until_state(begun["id"], "committed")
     assert SICK not in ended["switches"]["acknowledged"]

@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.qemu.conftest import MISSING
-from tests.qemu.libvirt_pair import Guest, Libvirtd, VirshError, missing, until
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos import world
     from mininet_topos.processes import ChildError
-    from mininet_topos.qemu import image
+    from mininet_topos.qemu import image, libvirt_host
+    from mininet_topos.qemu.libvirt_guest import LibvirtGuest
+    from mininet_topos.qemu.libvirt_host import Libvirtd, VirshError, until
     from mininet_topos.qemu.streams import GuestTraffic, Outcome
     from mininet_topos.servers import Interface, Vm
 
-NO_LIBVIRT = None if MISSING else missing()
+NO_LIBVIRT = None if MISSING else libvirt_host.missing()
 pytestmark = pytest.mark.skipif(NO_LIBVIRT is not None, reason=f"no libvirtd: {NO_LIBVIRT}")
 
 RATE = 100.0
@@ -42,7 +43,7 @@ GUEST, SOURCE, TARGET = "web-1", "srv-a1", "srv-c1"
 class Site:
     """The laboratory, two hypervisors, the guest, and two peers of it elsewhere."""
 
-    def __init__(self, live: world.World, hosts: Sequence[Libvirtd], guest: Guest, peers: Sequence[Vm]) -> None:
+    def __init__(self, live: world.World, hosts: Sequence[Libvirtd], guest: LibvirtGuest, peers: Sequence[Vm]) -> None:
         self.live, self.guest, self.peers = live, guest, peers
         self.source, self.target = hosts
 
@@ -148,7 +149,7 @@ def site() -> Iterator[Site]:
         for name in (SOURCE, TARGET):
             hosts.append(Libvirtd(live.lab, name, scratch / name, live.controller.rest))
             undo.callback(hosts[-1].stop)
-        guest = Guest(GUEST, card(11), kernel, hosts)
+        guest = LibvirtGuest(GUEST, card(11), kernel, hosts)
         undo.callback(guest.close)
         guest.start(hosts[0], made["interfaces"][0]["vlan_id"])
         found = Site(live, hosts, guest, peers)

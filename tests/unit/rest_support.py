@@ -14,6 +14,7 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine, Ticket
 from ryu_vmmob.engine.reload import reload
+from ryu_vmmob.engine.sent_on import PASSING
 from ryu_vmmob.fabric import examine, load
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.rest.app import RestApp
@@ -118,6 +119,12 @@ class Service:
                     self.engine.fleet.confirm(name, taken[0])
                     again = True
             self.engine.progress()
+
+    def passes(self, seconds: float = PASSING) -> None:
+        """Time passes, and everything that is due by then is done."""
+        self.time += seconds
+        self.engine.progress()
+        self.confirm()
 
     # Requests
 

@@ -262,3 +262,4 @@ def test_the_documents_examples(tmp_path: Path) -> None:
 def _arrives(server: EventServer, id_: str) -> None:
     server.do(lambda: server.service.ask("POST", f"/v1/migrations/{id_}/activate"))
     server.do(server.service.confirm)
+    server.do(server.service.passes)

@@ -69,6 +69,7 @@ def arrive(service: rest_support.Service, switch: str) -> None:
     )
     service.engine.frame_seen(switch, flow.cookie)
     service.confirm()
+    service.passes()
 
 
 def test_the_calls() -> None:

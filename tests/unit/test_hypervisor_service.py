@@ -35,16 +35,17 @@ def until(look: Callable[[], Any], what: Callable[[], object] = lambda: "") -> N
 
 
 class Front:
-    """Stands before the REST application: it notes all steps, and can be away."""
+    """Stands before the REST application: it notes all steps, and can be away. With each request time passes."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    def __init__(self, service: Service) -> None:
+        self.service, self.app = service, service.app
         self.steps: list[str] = []
         self.away = False
 
     def __call__(self, environ: Any, start: Any) -> Any:
         if self.away:
             return Response(status=503, json_body={"detail": "away"})(environ, start)
+        self.service.passes(0.05)
         found = re.fullmatch(r"/v1/migrations/.+/(\w+)", environ["PATH_INFO"])
         if found is not None and environ["REQUEST_METHOD"] == "POST":
             self.steps.append(found[1])
@@ -132,7 +133,7 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
     service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
     service.while_waiting = service.confirm
-    front = Front(service.app)
+    front = Front(service)
     service.app = front  # type: ignore[assignment]
     with serving_events(service) as server:
         made = Site(server, front)

@@ -54,7 +54,7 @@ def moves(state: State, number: int, seed: int) -> Iterator[tuple[int | None, in
     for row in range(number):
         now = PACE * (row + 1)
         vm = state.vms[f"vm-{chance.randrange(len(state.vms))}"]
-        free = [name for name, its in state.server_vms.items() if name != vm.server and len(its) < FULL + ROOM]
+        free = [name for name, its in sorted(state.server_vms.items()) if name != vm.server and len(its) < FULL + ROOM]
         state = apply(state, EndQuarantines(now, REST, {"tor": state.revision})).state
         state = do(state, StartMigration(str(row), vm.name, chance.choice(free), now=now), Prepared(str(row), now)).state
         (leg,) = state.migrations[str(row)].legs

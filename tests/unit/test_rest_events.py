@@ -241,6 +241,7 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
         assert service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/deliver").status_int == 200
         service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/activate")
         service.confirm()
+        service.passes()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
     service.ask("POST", f"/v1/migrations/m-{service.ids:012x}/abort")
     service.confirm()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from webob import Response
 
-from ryu_vmmob.engine.sent_on import AFTER_ACTIVATION, FRAME_BYTES, FRAMES_A_SECOND, MAX_BYTES, MAX_FRAMES, Frames
+from ryu_vmmob.engine.sent_on import AFTER_ACTIVATION, FRAME_BYTES, FRAMES_A_SECOND, MAX_BYTES, MAX_FRAMES, PASSING, Frames
 from ryu_vmmob.flows.flow import Output, PushVlan, SetField
 from ryu_vmmob.model.migration_steps import Fail
 from ryu_vmmob.store import Store, open_store
@@ -190,6 +190,22 @@ def test_frames_are_taken_from_the_pause_until_a_while_after_the_activation(serv
     assert "takes no frames now" in problem(service.send(frame()), 409)
     assert [len(row.frames) for row in service.handed] == [1, 1, 2]
     problem(service.ask("POST", "/v1/migrations/m-2/frames", {"interface": 0, "frames": []}), 404)
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(PASSING - 0.01, "activated"), (PASSING, "committed"), (-3600.0, "committed")])
+def test_an_automatic_commit_waits_for_what_is_under_way(seconds: float, state: str) -> None:
+    """Open vSwitch hands frames to the old place for a moment after the delivery. A clock set back holds nothing up."""
+    service = Hand().move(commit="automatic")
+    service.do("deliver")
+    service.do("activate")
+    service.passes(seconds)
+    assert service.get(MOVE)["state"] == state
+
+
+def test_an_activation_without_a_delivery_is_committed_at_once() -> None:
+    service = Hand().move(commit="automatic")
+    service.do("activate")
+    assert service.get(MOVE)["state"] == "committed"
 
 
 def test_without_a_delivery_the_activation_begins_it(service: Hand) -> None:

@@ -1,4 +1,4 @@
-"""Real libvirtds on one machine, each a hypervisor of the laboratory, and a guest that they migrate to each other.
+"""A real libvirtd as a hypervisor of the laboratory, with our hook and vmmob-hypervisor; several of them share the machine.
 
 Each has its own mount, host name and process namespace, its own host UUID and directories; the network namespace is the
 laboratory's. The guest's interface is of a libvirt network of one name everywhere, which is the server's bridge: so plain
@@ -10,19 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mininet_topos.lab import Lab
-from mininet_topos.qemu.image import Image
-from mininet_topos.qemu.machine import MachineError
-from mininet_topos.servers import Interface
 
 ROOT = Path(__file__).parents[2]
 INIT = Path(__file__).with_name("libvirt_init.py")
@@ -67,6 +63,7 @@ class Libvirtd:
         self.name = name
         self.directory = directory
         self.url = url
+        self.ovs = lab.ovs
         self._lab = lab
         self._service: subprocess.Popen[bytes] | None = None
         self._prepare(hook or {})
@@ -205,132 +202,3 @@ class Libvirtd:
             self._service = None
         self._process.kill()
         self._process.wait()
-
-
-class Guest:
-    """A guest of these hypervisors: the laboratory's image, driven over its serial line wherever it runs."""
-
-    def __init__(self, name: str, interface: Interface, image: Image, hosts: Sequence[Libvirtd]) -> None:
-        self.name = name
-        self.interface = interface
-        self.hosts = {host.name: host for host in hosts}
-        self._image = image
-        self._line: tuple[str, socket.socket] | None = None
-        self._unread = b""
-
-    def xml(self, tag: int | None) -> str:
-        """Its definition."""
-        vlan = "" if tag is None else f"<vlan><tag id='{tag}'/></vlan>"
-        host = " ".join(f"{n}='off'" for n in ("csum", "gso", "tso4", "tso6", "ecn", "ufo"))
-        guest = " ".join(f"{n}='off'" for n in ("csum", "tso4", "tso6", "ecn", "ufo"))
-        return f"""<domain type='qemu'>
-  <name>{self.name}</name>
-  <memory unit='MiB'>96</memory>
-  <vcpu>1</vcpu>
-  <os>
-    <type arch='x86_64' machine='pc'>hvm</type>
-    <kernel>{self._image.kernel}</kernel>
-    <initrd>{self._image.initramfs}</initrd>
-    <cmdline>console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable</cmdline>
-  </os>
-  <clock offset='utc'/>
-  <devices>
-    <emulator>{shutil.which("qemu-system-x86_64")}</emulator>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-    <serial type='file'><source path='/var/log/libvirt/{self.name}.console'/><target port='0'/></serial>
-    <serial type='unix'><source mode='bind' path='/run/libvirt/{self.name}.line'/><target port='1'/></serial>
-    <interface type='network'>
-      <mac address='{self.interface.mac}'/>
-      <source network='{NETWORK}'/>
-      {vlan}
-      <model type='virtio'/>
-      <driver name='qemu'><host {host}/><guest {guest}/></driver>
-      <rom enabled='no'/>
-    </interface>
-  </devices>
-</domain>
-"""
-
-    def start(self, host: Libvirtd, tag: int | None) -> None:
-        """Boot it, and give it its addresses. Raises VirshError, MachineError."""
-        file = host.directory / f"{self.name}.xml"
-        file.write_text(self.xml(tag))
-        host.virsh("create", str(file))
-        assert self._answer(SECONDS) == "ok ready"
-        script = ["ip link set eth0 up"]
-        script += [f"ip address add {address} dev eth0" for address in self.interface.ips]
-        self.shell(" && ".join(script))
-        until(lambda: "tentative" not in self.shell("ip address show dev eth0"))
-
-    @property
-    def place(self) -> str:
-        """The hypervisor where it runs. Raises LookupError."""
-        for name, host in self.hosts.items():
-            if any(row.split()[1:] == [self.name, "running"] for row in host.virsh("list").splitlines()):
-                return name
-        raise LookupError(f"{self.name} runs nowhere")
-
-    def tag(self) -> int | None:
-        """The tag that Open vSwitch really puts on it where it runs."""
-        host = self.hosts[self.place]
-        (device,) = [row.split()[0] for row in host.virsh("domiflist", self.name).splitlines() if self.interface.mac in row]
-        said = host._lab.ovs.vsctl("get", "Port", device, "tag").strip()
-        return int(said) if said != "[]" else None
-
-    def migrate(self, source: Libvirtd, target: Libvirtd, *options: str) -> None:
-        """Plain ``virsh migrate --live``. Raises VirshError."""
-        source.virsh("migrate", "--live", *options, self.name, target.uri, "tcp://127.0.0.1")
-
-    # as mininet_topos.qemu.machine has it: counters travel with the guest's memory
-
-    @property
-    def machine(self) -> Guest:
-        return self
-
-    def address(self, interface: int = 0, version: int = 4) -> str:
-        return next(ip.split("/")[0] for ip in self.interface.ips if (":" in ip) == (version == 6))
-
-    def order(self, text: str, seconds: float = SECONDS) -> str:
-        """An order to the guest's program; what came after "ok". Raises MachineError."""
-        self._serial().sendall(text.encode() + b"\n")
-        word, _, rest = self._answer(seconds).partition(" ")
-        if word != "ok":
-            raise MachineError(f"{text!r}: {word} {rest}")
-        return rest
-
-    def shell(self, command: str, seconds: float = SECONDS) -> str:
-        """Run a command in the guest. Raises MachineError when its exit status is not 0."""
-        status, _, output = self.order(f"sh {command} 2>&1", seconds).partition(" ")
-        text = bytes.fromhex(output).decode(errors="replace")
-        if status != "0":
-            raise MachineError(f"{command!r} in the guest: exit {status}: {text.strip()}")
-        return text
-
-    def _serial(self) -> socket.socket:
-        place = self.place
-        if self._line is None or self._line[0] != place:
-            self.close()
-            line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            line.connect(str(self.hosts[place].directory / "run" / f"{self.name}.line"))
-            self._line = (place, line)
-        return self._line[1]
-
-    def _answer(self, seconds: float) -> str:
-        line = self._serial()
-        deadline = time.monotonic() + seconds
-        while b"\n" not in self._unread:
-            line.settimeout(max(0.001, deadline - time.monotonic()))
-            data = line.recv(65536)
-            if not data:
-                raise MachineError(f"{self.name} is gone")
-            self._unread += data
-        said, self._unread = self._unread.split(b"\n", 1)
-        return said.decode(errors="replace").strip("\r")
-
-    def close(self) -> None:
-        """Let go of its serial line."""
-        if self._line is not None:
-            self._line[1].close()
-            self._line = None
-            self._unread = b""
