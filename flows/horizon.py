@@ -91,6 +91,13 @@ def downwards(port: int, tags: Sequence[int], way: Way) -> tuple[Action, ...]:
     return _down(port, tags, 0, len(tags), way)
 
 
+def downwards_beside(port: int, tags: Sequence[int], tag: int, way: Way) -> Iterator[tuple[Action, ...]]:
+    """To all of ``tags`` (ascending) but ``tag``, for a frame from elsewhere: at most 12 ways."""
+    for node in path(tags, tag):
+        low, high = (node.start, node.middle), (node.middle, node.stop)
+        yield _down(port, tags, *(high if tag < tags[node.middle] else low), way)
+
+
 def listed(port: int, tags: Iterable[int], tag: int) -> Group:
     """``OTHERS`` of a vNIC as a list, for a switch that may not follow groups that deep."""
     return Group(others_id(port, tag), GroupType.ALL, tuple(Bucket(out(IN_PORT, other)) for other in tags if other != tag))

@@ -223,9 +223,10 @@ class GroupKind(IntEnum):
     BESIDE = 7  # port; index: the same
     OTHERS = 8  # port; index: VLAN-ID
     DOWN = 9  # port; index: as BELOW
+    TWIN = 10  # port; index: VLAN-ID
 
 
-PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS, GroupKind.DOWN)
+PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS, GroupKind.DOWN, GroupKind.TWIN)
 """Kinds of groups that belong to a server's port: the VLAN-ID says the segment there."""
 MAX_GROUP_INDEX: Final = (1 << 12) - 1
 MAX_VNIC_PORT: Final = 0xFFFF

@@ -23,11 +23,12 @@ from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
-from ryu_vmmob.model.state import Member, State
+from ryu_vmmob.model.state import Member, State, Twin
 from ryu_vmmob.paths.presence import Local, Presence
 
 _NOWHERE: Mapping[str, Local] = {}
 _NO_VNICS: Map[int, int] = Map()
+_NO_TWINS: Map[int, Twin] = Map()
 _NO_EDGES: frozenset[str] = frozenset()
 
 
@@ -168,6 +169,10 @@ class Recompute:
             self._cables.add(pair)
             tags, nodes = {*before, *now}, {*before, *now}
         where = self.state.fabric.servers.get(server)
+        twins_before = self.before.twins.get(pair, _NO_TWINS) if self.before is not None else _NO_TWINS
+        twins = self.state.twins.get(pair, _NO_TWINS)
+        for tag in set(twins_before) - set(twins):
+            self._gone(_twin_key(key, tag))
         if not now or where is None:
             for part in (key, *(_vnic_key(key, tag) for tag in tags), *(_node_key(key, number) for number in nodes)):
                 self._gone(part)
@@ -179,6 +184,8 @@ class Recompute:
             self._put(where.switch, _vnic_key(key, tag), made.of_vnic(tag) if tag in now else ())
         for number in sorted(nodes):
             self._put(where.switch, _node_key(key, number), made.of_node(number))
+        for tag in sorted(twins):
+            self._put(where.switch, _twin_key(key, tag), made.of_twin(tag))
 
     def _gateway(self, name: str, *, again: bool) -> None:
         """A CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
@@ -438,6 +445,10 @@ def _vnic_key(cable_key: Key, tag: int) -> Key:
 
 def _node_key(cable_key: Key, number: int) -> Key:
     return (*cable_key, "node", str(number))
+
+
+def _twin_key(cable_key: Key, tag: int) -> Key:
+    return (*cable_key, "twin", str(tag))
 
 
 @lru_cache(maxsize=4096)

@@ -105,19 +105,12 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     The switch itself leaves out the port a frame came from. A LAG is several ports, so frames from one of them use a
     group without that server. `Local.flooded` says which servers get any, and under which tags: one copy for each.
     """
-    buckets: list[tuple[str, Bucket]] = []
     for neighbour in local.neighbours:
         trunk = trunk_buckets(state, cug, at, neighbour)
         if len(trunk) > 1:
-            number = group_id(GroupKind.TRUNK, cug.key, state.switch_keys[neighbour])
-            yield first_alive(number, trunk)
-            buckets.append(("", Bucket((ToGroup(number),))))
-        else:
-            buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
+            yield first_alive(_trunk_id(state, cug, neighbour), trunk)
+    buckets = flood_buckets(state, cug, at, local)
     wires = [wire for wire in local.wires if state.speaks(cug.name, wire)]
-    copies = ((wire.server, Bucket(to_wire(state, cug, wire))) for wire in wires if wire in local.flooded)
-    # A guest's own tag may be the domain's VLAN-ID as well: one copy is for both.
-    buckets.extend(dict.fromkeys(copies))
     lags = [server for name in local.servers if len((server := state.fabric.servers[name]).attach) > 1]
     lags = [server for server in lags if any(wire.server == server.name for wire in wires)]
     for server in lags:
@@ -129,6 +122,25 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
         yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
     for name in local.servers:
         yield from _back(state, cug, local, name, flood_from(state, cug, local, state.fabric.servers[name]))
+
+
+def flood_buckets(state: State, cug: Cug, at: str, local: Local) -> list[tuple[str, Bucket]]:
+    """(server, copy) of a broadcast for each place where it goes from switch ``at``; server "": along the tree."""
+    buckets: list[tuple[str, Bucket]] = []
+    for neighbour in local.neighbours:
+        trunk = trunk_buckets(state, cug, at, neighbour)
+        if len(trunk) > 1:
+            buckets.append(("", Bucket((ToGroup(_trunk_id(state, cug, neighbour)),))))
+        else:
+            buckets.extend(("", Bucket(bucket.actions)) for bucket in trunk)
+    wires = (wire for wire in local.wires if wire in local.flooded and state.speaks(cug.name, wire))
+    # A guest's own tag may be the domain's VLAN-ID as well: one copy is for both.
+    buckets.extend(dict.fromkeys((wire.server, Bucket(to_wire(state, cug, wire))) for wire in wires))
+    return buckets
+
+
+def _trunk_id(state: State, cug: Cug, neighbour: str) -> int:
+    return group_id(GroupKind.TRUNK, cug.key, state.switch_keys[neighbour])
 
 
 def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Action, ...]:

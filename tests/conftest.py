@@ -9,9 +9,9 @@ import pytest
 from hypothesis import Phase, settings
 
 # A run is the same each time, and a failure is told at once: making it smaller takes minutes in a network of random moves. To
-# look elsewhere, and for a small example, HYPOTHESIS_PROFILE=explore.
-settings.register_profile("repeatable", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
-settings.register_profile("explore", print_blob=True)
+# look elsewhere, and for a small example, HYPOTHESIS_PROFILE=explore. No example has a deadline: machines are noisy.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
+settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 pytest_plugins = ["tests.conformance.plugin"]

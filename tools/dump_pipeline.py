@@ -159,7 +159,8 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
     Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
     Priority.NORMAL: "the ordinary flow",
-    Priority.BEHIND: "questions for a member from the very wire behind which it is, which it answers itself",
+    Priority.BEHIND: "questions for a member from the very wire behind which it is, which it answers itself; what a VM that "
+    "moves says to everybody at its other place",
     Priority.SPECIAL: "a rule that goes before the ordinary one",
     Priority.EXCEPTION: "a rule that goes before the special one",
     Priority.POLICY: (
@@ -201,6 +202,7 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     GroupKind.BESIDE: ("VLAN-ID of a node of their tree", "ALL", "the vNICs of the segment that are not below the node"),
     GroupKind.OTHERS: ("VLAN-ID", "ALL", "the vNICs of the segment but the one with this VLAN-ID"),
     GroupKind.DOWN: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, from elsewhere"),
+    GroupKind.TWIN: ("VLAN-ID", "ALL", "everybody but this vNIC, for what its VM says at its other place while it moves"),
 }
 
 

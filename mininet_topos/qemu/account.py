@@ -17,6 +17,7 @@ class Received:
 
     ``in_pause``: sent while the guest stood still; ``lost_in_pause``: lost of those. ``doubled``: arrived once more.
     ``reordered``: arrived after a later one; ``stale``: after one that was sent more than a second later, doubles included.
+    ``missing``: the first numbers that were lost, ``missing_ms``: when they were sent, in ms since the guest stopped.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Received:
     stale: int
     reordered: int
     missing: tuple[int, ...]
+    missing_ms: tuple[float, ...]
 
 
 def runs(text: str) -> Iterator[Run]:
@@ -68,4 +70,5 @@ def received(name: str, sent_at: Sequence[int], arrived: Iterable[Run], pause: t
         stale=stale,
         reordered=reordered,
         missing=tuple(missing[:LISTED_AT_MOST]),
+        missing_ms=tuple(round((sent_at[number] - pause[0]) / 1e6, 1) for number in missing[:LISTED_AT_MOST]),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mininet_topos.qemu.image import Image
 from mininet_topos.qemu.libvirt_host import NETWORK, Libvirtd, until
-from mininet_topos.qemu.machine import BOOT_SECONDS
+from mininet_topos.qemu.machine import BOOT_SECONDS, MEMORY_KIB
 from mininet_topos.qemu.serial import MachineError, Serial
 from mininet_topos.servers import Interface
 
@@ -18,7 +18,8 @@ from mininet_topos.servers import Interface
 class LibvirtGuest(Serial):
     """The laboratory's guest image as a libvirt domain with one interface.
 
-    Its memory is a multiple of a MiB, because libvirt rounds it up to one (see `machine.MEMORY_KIB` for why that is a pity).
+    libvirt rounds memory up to a MiB, which a guest of QEMU before 9.0 may not survive (see `machine.MEMORY_KIB`): so QEMU is
+    given the size by arguments of its own.
     """
 
     def __init__(self, name: str, interface: Interface, image: Image, hosts: Sequence[Libvirtd]) -> None:
@@ -35,7 +36,10 @@ class LibvirtGuest(Serial):
         vlan = "" if tag is None else f"<vlan><tag id='{tag}'/></vlan>"
         host = " ".join(f"{n}='off'" for n in ("csum", "gso", "tso4", "tso6", "ecn", "ufo"))
         guest = " ".join(f"{n}='off'" for n in ("csum", "tso4", "tso6", "ecn", "ufo"))
-        return f"""<domain type='qemu'>
+        size = f"{MEMORY_KIB}k"
+        own = ("-object", f"memory-backend-ram,id=own,size={size}", "-machine", "memory-backend=own", "-m", size)
+        arguments = "".join(f"<qemu:arg value='{word}'/>" for word in own)
+        return f"""<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{self.name}</name>
   <memory unit='MiB'>96</memory>
   <vcpu>1</vcpu>
@@ -61,6 +65,7 @@ class LibvirtGuest(Serial):
       <rom enabled='no'/>
     </interface>
   </devices>
+  <qemu:commandline>{arguments}</qemu:commandline>
 </domain>
 """
 

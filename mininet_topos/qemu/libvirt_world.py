@@ -1,7 +1,7 @@
 """A guest that real libvirtds migrate with plain ``virsh migrate --live``, and the peers it talks to (see `world`).
 
-srv-a1 and srv-b2 give each vNIC a VLAN-ID of its own, srv-c1 in the other data centre one for the CUG: between the data centres
-the guest always needs another tag than libvirt brings. Nobody but our hook and vmmob-hypervisor tells the controller anything.
+No VLAN-ID of srv-a1 or srv-b2 is one of srv-c1's in the other data centre: between the data centres the guest always needs
+another tag than libvirt brings. Only our hook and vmmob-hypervisor tell the controller anything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from mininet_topos.qemu.libvirt_host import Libvirtd, until
 from mininet_topos.qemu.vm import Pause, QemuVm
 from mininet_topos.qemu.world import AWAY, GUEST, HOME, NEXT_RACK, PEERS, acquaint, scratch, start_peers
 
-HOSTS = (HOME, AWAY, NEXT_RACK)
+VLAN_IDS = {HOME: "2-2999", AWAY: "3000-3999", NEXT_RACK: "2-2999"}
+HOSTS = tuple(VLAN_IDS)
 EVENT_SECONDS = 10.0
 _EVENT = re.compile(r"event (\w+) at (\d+)\.(\d+) ")
 
@@ -105,8 +106,7 @@ def product(image: Image) -> Iterator[LibvirtProduct]:
     with ExitStack() as undo:
         directory = undo.enter_context(scratch())
         fabric = directory / "fabric.yaml"
-        text = world.FABRIC.read_text(encoding="utf-8")
-        fabric.write_text(text.replace(f'{AWAY}: {{attach: "tor-c:1"}}', f'{AWAY}: {{attach: "tor-c:1", tagging: per_cug}}'))
+        fabric.write_text(_with_ranges(world.FABRIC.read_text(encoding="utf-8")))
         live = undo.enter_context(world.running(fabric, directory=_made(directory / "controller")))
         interface = start_peers(live)
         body = {"server": HOME, "interfaces": [interface.body()]}
@@ -124,6 +124,14 @@ def product(image: Image) -> Iterator[LibvirtProduct]:
         acquaint(guest, peers)
         forbidden = [peer for peer in peers if peer[0].name.startswith("db-")]
         yield LibvirtProduct(live.orchestrator, guest, hosts, peers, forbidden)
+
+
+def _with_ranges(text: str) -> str:
+    for server, vlan_ids in VLAN_IDS.items():
+        row = rf'^(  {server}: \{{attach: "[^"]+")\}}'
+        text, number = re.subn(row, rf'\1, vlan_ids: "{vlan_ids}"}}', text, flags=re.MULTILINE)
+        assert number == 1, server
+    return text
 
 
 def _made(directory: Path) -> Path:

@@ -31,7 +31,7 @@ FRAMES_A_SECOND: Final = 5000
 AFTER_ACTIVATION: Final = 5.0
 """Seconds for which frames are taken after the activation."""
 PASSING: Final = 0.5
-"""Seconds after a delivery in which switches may still hand frames to the old place: what was under way or in a cache of theirs."""
+"""Seconds after a delivery in which switches may still hand frames to the old place: what was under way, or is in a cache."""
 _VLAN_TYPE: Final = b"\x81\x00"
 
 

@@ -209,6 +209,9 @@ class Seat(NamedTuple):
     """A copy of its frames goes to the controller: the first one says that the VM has arrived."""
     watched: bool = False
     """A copy of what it says to everybody goes to the controller: to be told of, and nothing else follows."""
+    twin: str | None = None
+    """The server of the VM's other place, where it may speak as well. What it says to everybody there is not sent here, where
+    it would teach the server's switch that the VM is behind the cable: that would drop every later frame for it."""
 
 
 def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
@@ -230,7 +233,22 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     differ. `on_activation`: the target may not send before it is activated, unless the VM moves cold; it then starts there,
     what it says first is let through, and what it asks is answered. `early`: from the preparation to the activation, and on
     the way back, both places receive, and so there are no frames in passing.
+
+    Where one place receives and the VM may speak at the other, the first has that as its ``twin``.
     """
+    match _seats(vm, migration):
+        case first, second:
+            return _beside(first, second), _beside(second, first)
+        case alone:
+            return alone
+
+
+def _beside(seat: Seat, other: Seat) -> Seat:
+    return seat._replace(twin=other.server) if seat.receives and other.sends else seat
+
+
+def _seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
+    """The seats, without what one means for the other."""
     if migration is None or migration.phase.is_final:
         return (_open(vm.server),)
     early = migration.delivery == "early"

@@ -49,6 +49,14 @@ class Claim(NamedTuple):
     guests: bool
 
 
+class Twin(NamedTuple):
+    """The MAC of an interface, the server of its VM's other place, and its VLAN-ID on the cable there (None: not its own)."""
+
+    mac: int
+    server: str
+    tag: int | None
+
+
 class Resting(NamedTuple):
     """A VLAN-ID that an interface gave back on a cable, kept from others: ``since`` in seconds, ``revision`` of the release."""
 
@@ -124,6 +132,8 @@ class State:
     """Server with tagging per interface -> VLAN-ID -> who has it on its cable."""
     vnics: Map[tuple[str, str], Map[int, int]] = Map()
     """(CUG, such a server) -> VLAN-ID -> seats under it that hear broadcasts; 0 where it only sends."""
+    twins: Map[tuple[str, str], Map[int, Twin]] = Map()
+    """(CUG, such a server) -> VLAN-ID -> an interface that hears broadcasts there, but for its own (`Seat.twin`)."""
     vnic_counts: Map[int, int] = Map()
     """VLAN-ID -> interfaces that have it as a number of their own, on whatever cable."""
     vnics_in_all: int = 0
@@ -295,9 +305,9 @@ def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
 
 def _plug(state: State, vm: Vm, seat: Seat, by: int) -> State:
     """Count a VM's vNICs on the cable of a server where each has a VLAN-ID of its own, or out."""
-    cable, vnics, counts = state.cables.get(seat.server, Map()), state.vnics, state.vnic_counts
+    cable, vnics, counts, twins = state.cables.get(seat.server, Map()), state.vnics, state.vnic_counts, state.twins
     in_all = state.vnics_in_all
-    for interface, vlan_id in zip(vm.interfaces, vm.vlan_ids[seat.server], strict=True):
+    for number, (interface, vlan_id) in enumerate(zip(vm.interfaces, vm.vlan_ids[seat.server], strict=True)):
         own = interface.guest_vlan_id is None
         claim = cable.get(vlan_id, Claim(interface.cug, 0, not own))
         seats = claim.seats + by
@@ -307,11 +317,16 @@ def _plug(state: State, vm: Vm, seat: Seat, by: int) -> State:
         hearing = row.get(vlan_id, 0) + (by if seat.receives else 0)
         row = row.set(vlan_id, hearing) if seats else row.delete(vlan_id)
         vnics = vnics.set(pair, row) if row else vnics.delete(pair)
+        if seat.twin is not None and own:
+            speakers = twins.get(pair, Map())
+            twin = Twin(interface.mac, seat.twin, vm.vlan_ids[seat.twin][number] if seat.twin in vm.vlan_ids else None)
+            speakers = speakers.set(vlan_id, twin) if by > 0 else speakers.delete(vlan_id)
+            twins = twins.set(pair, speakers) if speakers else twins.delete(pair)
         if own:
             counts = _count(counts, vlan_id, by)
             in_all += by
     cables = state.cables.set(seat.server, cable) if cable else state.cables.delete(seat.server)
-    return replace(state, cables=cables, vnics=vnics, vnic_counts=counts, vnics_in_all=in_all)
+    return replace(state, cables=cables, vnics=vnics, twins=twins, vnic_counts=counts, vnics_in_all=in_all)
 
 
 def _count(counts: Map[int, int], number: int, by: int) -> Map[int, int]:

@@ -116,20 +116,23 @@ def test_seats_of_each_stage(mode: str, delivery: str, activate_on: str) -> None
     state = start(two_racks(), cug(), vm(), replace(MOVE, mode=mode, delivery=delivery, activate_on=activate_on))
     at_source, at_target = (Seat(server, True, True) for server in ("a1", "b1"))
     prepared = Seat("b1", speaks, early, not early, awaited, speaks and not awaited)
-    coming = (at_source, prepared)
+    if early:
+        prepared = prepared._replace(twin="a1")
+    coming = (at_source._replace(twin="b1") if speaks else at_source, prepared)
     assert state.seats_of(vm_of(state)) == coming
     state = apply(state, Prepared("m1", 20.0)).state
     assert state.seats_of(vm_of(state)) == coming
     delivered = apply(state, Deliver("m1", 25.0)).state
     paused = Seat("a1", True, False, passing=True)
-    served = prepared._replace(receives=True, passing=False)
+    served = prepared._replace(receives=True, passing=False, twin="a1")
     assert delivered.seats_of(vm_of(delivered)) == (coming if early else (paused, served))
     moved = apply(delivered if awaited else state, Activate("m1", 30.0)).state
     assert moved.seats_of(vm_of(moved)) == (at_target, Seat("a1", False, False, passing=not early))
     done = apply(moved, Commit("m1", 40.0)).state
     assert done.seats_of(vm_of(done)) == (at_target,)
     back = apply(moved, Abort("m1", 40.0)).state
-    assert back.seats_of(vm_of(back)) == (at_source, Seat("b1", early, early, passing=not early))
+    left = Seat("b1", True, True, twin="a1") if early else Seat("b1", False, False, passing=True)
+    assert back.seats_of(vm_of(back)) == (at_source._replace(twin="b1") if early else at_source, left)
     for undone in (apply(state, Abort("m1", 40.0)).state, apply(back, Returned("m1", 50.0)).state):
         assert undone.seats_of(vm_of(undone)) == (at_source,)
 
