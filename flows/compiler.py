@@ -7,8 +7,8 @@ Objects and what they contribute:
 - ``("gateway", name)``: a CUG's gateway at every edge of its routing domain (`gateway.gateway_in_scope`);
 - ``("routing_domain", name)``: a routed segment at a switch that carries it (`routes.routing_entries`);
 - ``("external", name)``: an external network at its edge (`external.external_entries`);
-- ``("cable", cug, server)``, and behind it ``"vnic"``, ``"node"`` or ``"twin"`` and a VLAN-ID: a CUG on the cable of a server with
-  tagging per interface, in parts (`cable.Cable`);
+- ``("cable", cug, server)``, and behind it ``"vnic"``, ``"node"`` or ``"twin"`` and a VLAN-ID: a CUG on the cable of a server
+  with tagging per interface, in parts (`cable.Cable`);
 - ``("hop", segment, edge)``: the group that leads to a remote edge (`segment.next_hop`);
 - ``("vm", name, number)``: an interface, at every switch that carries its CUG (`interface.interface_flows`);
 - ``("route", name, number)``: the routes to an interface, at every edge of its routing domain (`routes.interface_routes`);

@@ -52,8 +52,8 @@ class Look(NamedTuple):
 def last_got(at: int, looks: Sequence[Look], arrivals: Mapping[int, int], read: int) -> int:
     """The number of the last frame that a guest stopped at ``at`` got from a QEMU that reads by itself.
 
-    ``looks``: before the stop, in the order of time; ``arrivals``: number -> when that frame came to the tap; ``read``: the last
-    frame read a moment after the stop. QEMU reads one more then, which it keeps as well.
+    ``looks``: before the stop, in the order of time; ``arrivals``: number -> when that frame came to the tap. ``read``: the
+    last frame read a moment after the stop. QEMU reads one more then, which it keeps as well.
     """
     before = [look for look in looks if look.time <= at]
     if before and read - before[-1].read <= 1:

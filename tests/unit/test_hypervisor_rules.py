@@ -115,7 +115,8 @@ def differences(here: str, found: Domain, there: Any, under: Any = None, ports: 
 )
 def test_who_may_read_a_tap(inner: str, may: bool) -> None:
     """libvirt takes vhost for virtio where the kernel has it and the XML does not say otherwise."""
-    xml = f"<domain><name>a</name><devices><interface type='bridge'><mac address='{MAC}'/>{inner}</interface></devices></domain>"
+    card_xml = f"<interface type='bridge'><mac address='{MAC}'/>{inner}</interface>"
+    xml = f"<domain><name>a</name><devices>{card_xml}</devices></domain>"
     (card,) = read_domain(xml, running=True, arrived=False).cards
     assert card.may_use_vhost is may
 

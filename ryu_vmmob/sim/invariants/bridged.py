@@ -239,10 +239,10 @@ def _expect(
         may = any(o.receives is not False for o in there)
         if group and (place[0], there[0].vlan_id) in view.shared:
             must = sure and any(o.receives for o in asked if (o.server, o.tags) == place)
-        if group and all(other.owner == seat.owner for other in there):
+        apart = view.fabric.servers[place[0]].per_interface and not there[0].guest
+        if group and apart and all(other.owner == seat.owner for other in there):
             must = False  # its own other place, where its server's switch would look for it behind the cable then
-            certain = bool(seat.sends) and all(o.receives for o in there)
-            if certain and copies[place] and view.fabric.servers[place[0]].per_interface and not there[0].guest:
+            if seat.sends and all(o.receives for o in there) and copies[place]:
                 yield Violation(DELIVERY, f"a frame of {seat} reaches its own other place {there[0]}", journey)
         if must and not copies[place]:
             yield Violation(DELIVERY, f"a frame of {seat} does not reach {there[0]}", journey)
