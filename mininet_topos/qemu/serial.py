@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 ANSWER_SECONDS = 60.0
@@ -13,16 +14,16 @@ class MachineError(RuntimeError):
     """The guest or its QEMU did not do what it was to do; the text has what it said."""
 
 
-class Serial:
+class Serial(ABC):
     """A Unix socket of QEMU's, opened with the first order."""
 
     def __init__(self) -> None:
         self._line: socket.socket | None = None
         self._unread = b""
 
+    @abstractmethod
     def _path(self) -> Path:
         """Where the socket is."""
-        raise NotImplementedError
 
     def _last_words(self) -> str:
         """What there is to say of a guest that does not answer."""
