@@ -94,7 +94,7 @@ class Cable:
         else:
             buckets += [Bucket(self._way(its)) for its in self.hearing if its != tag]
         number = vnic_group_id(GroupKind.TWIN, self._port, tag)
-        # Also where there is nobody else: without the flow it would be flooded.
+        # Also where no other place is left: without the flow it would be flooded.
         yield Group(number, GroupType.ALL, tuple(buckets))
         multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
         fields: dict[str, Any] = {"metadata": SEGMENT.of(self._cug.key), "eth_src": twin.mac, "eth_dst": multicast}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,10 +91,12 @@ class LibvirtProduct:
             stopped = stops.after(began)
             resumed = resumes.after(stopped)
         done = until(lambda: self._committed(to), lambda: f"{source.log}\n{target.log}")
-        (entry,) = [entry for entry in done["timeline"] if entry["state"] == "delivered"]
-        delivered = int(datetime.fromisoformat(entry["complete"]).timestamp() * 1e9)
-        sent_on = entry["frames"]
-        return Pause(stopped, resumed, delivered, sent_on, 0, sent_on), done
+        delivered = next((row["complete"] for row in done["timeline"] if row["state"] == "delivered"), None)
+        if delivered is None or not any(row["frames"] for row in done["timeline"]):
+            print(f"{done['id']}: nothing was sent on\n{source.log}\n{target.log}", file=sys.stderr)
+        sent_on = sum(row["frames"] for row in done["timeline"])
+        at = None if delivered is None else int(datetime.fromisoformat(delivered).timestamp() * 1e9)
+        return Pause(stopped, resumed, at, sent_on, 0, sent_on), done
 
     def _committed(self, to: str) -> Any:
         (last,) = self.orchestrator.call("GET", "/v1/migrations", vm=GUEST)["items"][-1:]
