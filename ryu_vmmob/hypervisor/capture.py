@@ -174,8 +174,10 @@ class Capture:
         read += self._offset
         if not self._by_qemu:
             return read
-        looks = [look._replace(read=look.read + self._offset) for look in self._looks]
-        return last_got(at, looks, dict(self._arrivals), read)
+        # Another thread adds to both meanwhile. They are copied in one step each, which no other thread interrupts.
+        seen, arrivals = list(self._looks), dict(self._arrivals)
+        looks = [look._replace(read=look.read + self._offset) for look in seen]
+        return last_got(at, looks, arrivals, read)
 
     def close(self) -> None:
         """End it."""

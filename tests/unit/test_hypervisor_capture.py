@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.hypervisor.capture import STANDSTILL_NS, Look, last_got
+import sys
+import threading
+from collections import deque
+
+import pytest
+
+from ryu_vmmob.hypervisor import capture
+from ryu_vmmob.hypervisor.capture import STANDSTILL_NS, Capture, Look, last_got
 
 MS = 1_000_000
 STOP = 1_000 * MS
@@ -51,3 +58,28 @@ def test_what_waits_when_nothing_was_looked_at() -> None:
 def test_a_quiet_tap() -> None:
     assert last_got(STOP, looks((-40, 7)), {7: STOP - 400 * MS}, 7) == 7
     assert last_got(STOP, looks((-40, 7)), {7: STOP - 400 * MS, 8: STOP + MS}, 8) == 8
+
+
+def test_it_is_asked_while_another_thread_reads_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause comes from libvirt's thread, in the middle of what the reader does."""
+    monkeypatch.setattr(capture, "taken", lambda device: 5)
+    one = object.__new__(Capture)
+    one.device, one._by_qemu, one._offset = "tap0", True, 0
+    one._looks, one._arrivals = deque(looks(*((-1, 5) for _ in range(256))), maxlen=256), deque([(5, STOP - MS)], maxlen=4096)
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            one._looks.append(Look(STOP - MS, 5))
+            one._arrivals.append((5, STOP - MS))
+
+    reader = threading.Thread(target=read)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    reader.start()
+    try:
+        assert {one.last_got(STOP) for _ in range(500)} == {5}
+    finally:
+        over.set()
+        reader.join()
+        sys.setswitchinterval(interval)
