@@ -12,7 +12,7 @@ import argparse
 import threading
 
 from ryu_vmmob.client import DEFAULT_URL, Client, read_token
-from ryu_vmmob.hypervisor.departure import Departure, Tap, has_vhost
+from ryu_vmmob.hypervisor.departure import Departure, Tap
 from ryu_vmmob.hypervisor.qmp import Monitor, arrive, leave, prepare_to_leave
 
 
@@ -33,8 +33,7 @@ def main() -> int:
     # 1. The network is made ready. The target's port must have move["interfaces"][n]["to_vlan_id"] as its tag by now.
     move = client.migrations.start(given.vm, given.server, wait=10)
     interfaces = client.vms.get(given.vm)["interfaces"]
-    cards = enumerate(zip(interfaces, given.tap, strict=True))
-    taps = [Tap(number, row["mac"], device, by_qemu=not has_vhost()) for number, (row, device) in cards]
+    taps = [Tap(number, row["mac"], device) for number, (row, device) in enumerate(zip(interfaces, given.tap, strict=True))]
     departure = Departure(move, taps, Client(given.url, token).migrations)
     departure.start()
 

@@ -2,11 +2,6 @@
 
 The tap's own counter of sent packets says how many of them QEMU has read: the kernel counts them when they are read (tun.c),
 not when they are queued. Frames of all kinds are counted here for that, and those for the guest's MAC are copied.
-
-A frame that QEMU has read need not have come to the guest. When a guest is stopped, QEMU first declares it stopped, and then
-waits for its processors; a frame that it reads in between is kept, no other is read, and when the processors stand it is thrown
-away (softmmu/cpus.c, net/net.c). So where reading had come to a standstill before the stop, the last frame read is one that the
-guest never got. With vhost the kernel reads, and gives the guest all that it reads.
 """
 
 from __future__ import annotations
@@ -14,11 +9,8 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections import deque
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from time import time_ns
-from typing import Final, NamedTuple
+from typing import Final
 
 from ryu_vmmob.hypervisor.offload import HEADER_BYTES, finished, split
 
@@ -34,34 +26,6 @@ _RECEIVE_BYTES: Final = 16 * 2**20
 """Of the socket: what comes while this process does not run. The kernel lets root have it."""
 _LARGEST: Final = 2**16 + 64
 _ANCILLARY: Final = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(20)
-
-
-STANDSTILL_NS: Final = 500_000
-"""A frame that has waited this long in a tap's queue is not being read."""
-_LOOKS: Final = 256
-_ARRIVALS: Final = 4096
-
-
-class Look(NamedTuple):
-    """How far QEMU had read at a time, in nanoseconds since the epoch: the number of the last frame."""
-
-    time: int
-    read: int
-
-
-def last_got(at: int, looks: Sequence[Look], arrivals: Mapping[int, int], read: int) -> int:
-    """The number of the last frame that a guest stopped at ``at`` got from a QEMU that reads by itself.
-
-    ``looks``: before the stop, in the order of time; ``arrivals``: number -> when that frame came to the tap. ``read``: the
-    last frame read a moment after the stop. QEMU reads one more then, which it keeps as well.
-    """
-    before = [look for look in looks if look.time <= at]
-    if before and read - before[-1].read <= 1:
-        waits = arrivals.get(before[-1].read + 1)
-        if waits is not None and before[-1].time - waits >= STANDSTILL_NS:
-            return before[-1].read - 1
-    waits = arrivals.get(read + 1)
-    return read - 1 if waits is not None and waits <= at else read
 
 
 def outgoing_to(mac: bytes) -> bytes:
@@ -82,16 +46,10 @@ def outgoing_to(mac: bytes) -> bytes:
 
 
 class Capture:
-    """The frames that reach one tap for one MAC. Needs CAP_NET_RAW. Raises OSError when there is no such device.
+    """The frames that reach one tap for one MAC. Needs CAP_NET_RAW. Raises OSError when there is no such device."""
 
-    ``by_qemu``: QEMU itself reads the tap, not the kernel for it (vhost).
-    """
-
-    def __init__(self, device: str, mac: str, *, by_qemu: bool = False) -> None:
+    def __init__(self, device: str, mac: str) -> None:
         self.device = device
-        self._by_qemu = by_qemu
-        self._looks: deque[Look] = deque(maxlen=_LOOKS)
-        self._arrivals: deque[tuple[int, int]] = deque(maxlen=_ARRIVALS)
         self.spoiled = 0
         """Frames that could not be finished (segments of a kind that is not cut)."""
         self.counted = 0
@@ -132,10 +90,9 @@ class Capture:
             except BlockingIOError:
                 break
             self.counted += 1
-            time, tag = _told(ancillary)
-            self._arrivals.append((self.counted, time))
             if len(data) <= HEADER_BYTES + _HEADER_ONLY:
                 continue
+            time, tag = _told(ancillary)
             try:
                 offload, frame = split(data)
                 found.extend((self.counted, time, _tagged(row, tag)) for row in finished(offload, frame))
@@ -155,7 +112,7 @@ class Capture:
         The counter is read first. What comes in between makes the difference larger, as does what is still queued; the smallest
         difference seen is the right one.
         """
-        read, seen = taken(self.device), time_ns()
+        read = taken(self.device)
         self.missed()
         found: list[tuple[int, int, bytes]] = []
         while rows := self.read():
@@ -163,21 +120,12 @@ class Capture:
         if read is not None:
             offset = self.counted - read
             self._offset = offset if self._offset is None else min(self._offset, offset)
-            self._looks.append(Look(seen, read))
         return found
 
-    def last_got(self, at: int) -> int | None:
-        """The number of the last frame that a guest stopped at ``at`` has got, as far as is known; None: it is not."""
+    def last_read(self) -> int | None:
+        """The number of the last frame that QEMU has read, now; None while that is not known."""
         read = taken(self.device)
-        if read is None or self._offset is None:
-            return None
-        read += self._offset
-        if not self._by_qemu:
-            return read
-        # Another thread adds to both meanwhile. They are copied in one step each, which no other thread interrupts.
-        seen, arrivals = list(self._looks), dict(self._arrivals)
-        looks = [look._replace(read=look.read + self._offset) for look in seen]
-        return last_got(at, looks, arrivals, read)
+        return None if read is None or self._offset is None else read + self._offset
 
     def close(self) -> None:
         """End it."""

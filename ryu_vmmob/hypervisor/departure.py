@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -33,15 +32,11 @@ DELIVER_SECONDS: Final = 30.0
 
 
 class Tap(NamedTuple):
-    """One interface of a VM here: its number in the VM's list at the controller, its MAC and its device.
-
-    ``by_qemu``: QEMU itself reads the device; False: the kernel does for it (vhost).
-    """
+    """One interface of a VM here: its number in the VM's list at the controller, its MAC and its device."""
 
     interface: int
     mac: str
     device: str
-    by_qemu: bool = False
 
 
 class Moves(Protocol):
@@ -86,7 +81,7 @@ class Departure:
         """Open the taps and read them. The log names a tap that cannot be opened; its frames are not sent on."""
         for tap in self.taps:
             try:
-                self._captures.append(Capture(tap.device, tap.mac, by_qemu=tap.by_qemu))
+                self._captures.append(Capture(tap.device, tap.mac))
             except OSError as error:
                 LOG.warning("%s: tap %s of VM %s cannot be read: %s", self.id, tap.device, self.vm, error.strerror or error)
         self._reader.start()
@@ -100,7 +95,7 @@ class Departure:
                 return
             read: dict[int, int] = {}
             for capture in self._captures:
-                last = capture.last_got(at)
+                last = capture.last_read()
                 if last is not None:
                     read[self._interfaces[capture.device]] = last
                 capture.missed()  # what was missed before the pause is no loss
@@ -265,11 +260,6 @@ class Departure:
         with self._news:
             if not self._over:
                 self._news.wait(seconds)
-
-
-def has_vhost() -> bool:
-    """Whether the kernel here can read taps for QEMU, which then uses it for virtio unless it is told not to."""
-    return Path("/dev/vhost-net").exists()
 
 
 def is_worth(move: Mapping[str, Any], here: str) -> bool:

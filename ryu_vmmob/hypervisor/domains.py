@@ -12,16 +12,12 @@ Tag = int | Literal["trunk"] | None
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An interface of a domain: its MAC in lower case, its device here (None: not yet), and the tag that its XML says.
-
-    ``may_use_vhost``: a virtio interface that does not say that QEMU reads it (``<driver name='qemu'/>``).
-    """
+    """An interface of a domain: its MAC in lower case, its device here (None: not yet), and the tag that its XML says."""
 
     mac: str
     device: str | None
     tag: Tag = None
     is_openvswitch: bool = False
-    may_use_vhost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +52,7 @@ def _card(element: ElementTree.Element) -> Card | None:
     target, port = element.find("target"), element.find("virtualport")
     device = None if target is None else target.get("dev")
     is_openvswitch = port is not None and port.get("type") == "openvswitch"
-    return Card(mac.get("address", "").lower(), device, _tag(element.find("vlan")), is_openvswitch, _may_use_vhost(element))
-
-
-def _may_use_vhost(interface: ElementTree.Element) -> bool:
-    model, driver = interface.find("model"), interface.find("driver")
-    is_virtio = model is not None and model.get("type", "").startswith("virtio")
-    return is_virtio and (driver is None or driver.get("name", "vhost") == "vhost")
+    return Card(mac.get("address", "").lower(), device, _tag(element.find("vlan")), is_openvswitch)
 
 
 def _tag(vlan: ElementTree.Element | None) -> Tag:

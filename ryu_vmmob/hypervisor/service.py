@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from ryu_vmmob.client import Client, ClientError, RefusedError
 from ryu_vmmob.hypervisor.catch_up import taps
-from ryu_vmmob.hypervisor.departure import Departure, Tap, has_vhost, is_worth
+from ryu_vmmob.hypervisor.departure import Departure, Tap, is_worth
 from ryu_vmmob.hypervisor.domains import Domain
 from ryu_vmmob.hypervisor.handover import GOING_ON, Happened, Happening, Step, paused_at, step_after, under_way
 from ryu_vmmob.hypervisor.lanes import Lanes
@@ -200,11 +200,7 @@ class Service:
             return None if present.is_over else present  # news that comes late does not begin it again
         domain = next((row for row in self._host.domains() if self.name_of(row.name, row.uuid) == vm), None)
         rows = () if domain is None else taps(domain, self._client.vms.get(vm))
-        devices = [
-            Tap(number, card.mac, card.device, not (card.may_use_vhost and has_vhost()))
-            for number, card in rows
-            if card.device is not None
-        ]
+        devices = [Tap(number, card.mac, card.device) for number, card in rows if card.device is not None]
         departure = Departure(move, devices, self._connect().migrations)
         departure.start()
         with self._lock:

@@ -94,7 +94,7 @@ def test_what_was_queued_when_the_guest_stopped_was_not_read(tap: TapDevice) -> 
         until(lambda: tap.read() == frame(number))  # noqa: B023
         tap.read()
     (capture,) = leaving._captures
-    until(lambda: capture.last_got(time_ns()) == capture.counted == 120)
+    until(lambda: capture.last_read() == capture.counted == 120)
     tap.to_guest(*map(frame, range(60, 70)), frame(0, "ff:ff:ff:ff:ff:ff"))
     for _ in range(4):
         tap.read()

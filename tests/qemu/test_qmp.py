@@ -41,7 +41,7 @@ class Move:
         self.client = Client(self.url)
         self.move: Any = self.client.migrations.start(self.vm.name, to, activate_on="request", wait=10)
         self.vm.receive_at(to, [leg["to_vlan_id"] for leg in self.move["interfaces"]])
-        tap = Tap(0, self.vm.interfaces[0].mac, self.vm.lab.servers[self.source].device(self.vm.name, 0), by_qemu=True)
+        tap = Tap(0, self.vm.interfaces[0].mac, self.vm.lab.servers[self.source].device(self.vm.name, 0))
         self.departure = Departure(self.move, [tap], Client(self.url).migrations)
         self.departure.start()
 

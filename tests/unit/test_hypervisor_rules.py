@@ -70,7 +70,7 @@ XML = f"""<domain type='kvm' id='3'>
   <devices>
     <interface type='bridge'>
       <mac address='02:00:00:00:00:0B'/><source bridge='br0'/><vlan><tag id='100'/></vlan>
-      <virtualport type='openvswitch'><parameters interfaceid='x'/></virtualport><target dev='vnet3'/><model type='virtio'/>
+      <virtualport type='openvswitch'><parameters interfaceid='x'/></virtualport><target dev='vnet3'/>
     </interface>
     <interface type='bridge'><mac address='02:00:00:00:00:0c'/><vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan></interface>
     <interface type='user'/>
@@ -81,7 +81,7 @@ XML = f"""<domain type='kvm' id='3'>
 
 def test_a_domain_is_read() -> None:
     found = read_domain(XML, running=True, arrived=True)
-    assert found.cards == (Card(MAC, "vnet3", 100, True), Card("02:00:00:00:00:0c", None, "trunk", may_use_vhost=False))
+    assert found.cards == (Card(MAC, "vnet3", 100, True), Card("02:00:00:00:00:0c", None, "trunk"))
     assert (found.name, found.uuid[:4], found.arrived) == ("web1", "6ad9", True)
     with pytest.raises(ValueError, match="cannot be read"):
         read_domain("<domain", running=True, arrived=False)
@@ -100,25 +100,6 @@ def domain(tag: int | None = 100, running: bool = True, arrived: bool = False) -
 
 def differences(here: str, found: Domain, there: Any, under: Any = None, ports: Any = None, claims: str = "migrated") -> Any:
     return compare(here, "web1", found, there, under, {} if ports is None else ports, claims)
-
-
-@pytest.mark.parametrize(
-    ("inner", "may"),
-    [
-        ("<model type='virtio'/>", True),
-        ("<model type='virtio-non-transitional'/><driver name='vhost' queues='2'/>", True),
-        ("<model type='virtio'/><driver queues='2'/>", True),
-        ("<model type='virtio'/><driver name='qemu'/>", False),
-        ("<model type='e1000'/>", False),
-        ("", False),
-    ],
-)
-def test_who_may_read_a_tap(inner: str, may: bool) -> None:
-    """libvirt takes vhost for virtio where the kernel has it and the XML does not say otherwise."""
-    card_xml = f"<interface type='bridge'><mac address='{MAC}'/>{inner}</interface>"
-    xml = f"<domain><name>a</name><devices>{card_xml}</devices></domain>"
-    (card,) = read_domain(xml, running=True, arrived=False).cards
-    assert card.may_use_vhost is may
 
 
 def test_all_is_well() -> None:
