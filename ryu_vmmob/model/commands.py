@@ -282,6 +282,8 @@ def _gateway_faults(cug: Cug) -> list[tuple[str, str]]:
         subnet = next((subnet for subnet in cug.subnets if gateway in subnet), None)
         if subnet is None:
             faults.append((f"gateways[{number}]", f"{gateway} is in none of the CUG's subnets"))
+        elif gateway.version == 6 and gateway.is_link_local:
+            faults.append((f"gateways[{number}]", f"{gateway} is a link-local address; the gateway has one of its own MAC"))
         elif subnet.num_addresses > 2 and gateway in (subnet[0], subnet[-1]) and gateway.version == 4:
             faults.append((f"gateways[{number}]", f"{gateway} is the network or broadcast address of {subnet}"))
     if len({gateway.version for gateway in cug.gateways}) != len(cug.gateways):

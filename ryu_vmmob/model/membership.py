@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Address
 
 from immutables import Map
 
-from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, mac, mac_text
-from ryu_vmmob.model.objects import Cug, Interface, Vm
+from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, eui64_link_local, mac, mac_text
+from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.refusal import conflict, invalid
 from ryu_vmmob.model.state import State
 
@@ -35,12 +36,19 @@ def check_interfaces(
         if cug is None:
             faults.append((f"{here}.cug", f"there is no CUG {interface.cug!r}"))
         else:
-            faults.extend(_ip_faults(cug, interface, here))
+            faults.extend(_ip_faults(cug, gateway_addresses(state, cug), interface, here))
     if faults:
         raise invalid(*faults)
 
 
-def _ip_faults(cug: Cug, interface: Interface, here: str) -> list[tuple[str, str]]:
+def gateway_addresses(state: State, cug: Cug) -> tuple[Address, ...]:
+    """All addresses of a CUG's gateway: with IPv6 also the link-local one made of its MAC (RFC 4291, appendix A)."""
+    if not any(ip.version == 6 for ip in cug.gateways):
+        return cug.gateways
+    return (*cug.gateways, IPv6Address(eui64_link_local(mac(state.fabric.gateway_mac))))
+
+
+def _ip_faults(cug: Cug, gateways: Sequence[Address], interface: Interface, here: str) -> list[tuple[str, str]]:
     faults = []
     if not interface.ips:
         faults.append((f"{here}.ips", "R10: an interface has at least one address"))
@@ -49,12 +57,12 @@ def _ip_faults(cug: Cug, interface: Interface, here: str) -> list[tuple[str, str
     for number, ip in enumerate(interface.ips):
         where = f"{here}.ips[{number}]"
         subnet = next((subnet for subnet in cug.subnets if ip in subnet), None)
-        if ip.version == 6 and ip.is_link_local:
-            continue
-        if subnet is None:
-            faults.append((where, f"R9: {ip} is in none of the subnets of CUG {cug.name!r}"))
-        elif ip in cug.gateways:
+        if ip in gateways:
             faults.append((where, f"{ip} is the gateway of CUG {cug.name!r}"))
+        elif ip.version == 6 and ip.is_link_local:
+            continue
+        elif subnet is None:
+            faults.append((where, f"R9: {ip} is in none of the subnets of CUG {cug.name!r}"))
         elif ip.version == 4 and subnet.num_addresses > 2 and ip in (subnet[0], subnet[-1]):
             faults.append((where, f"{ip} is the network or broadcast address of {subnet}"))
     return faults
