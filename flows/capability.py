@@ -1,12 +1,17 @@
-"""What a plan asks of a switch that it cannot give: too many flows, a group too long, or a field it cannot match (R45, R47)."""
+"""What a plan asks of a switch that it cannot give: too many flows, in all or in one table, a group too long, or
+a field or a mask it cannot match (R45, R47).
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
+from ryu_vmmob.fabric.model import Switch
 from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.dialect import lacking
+from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.flows.plan import Plan
 
 LONGEST_GROUP: Final = 0xFFFF - 64
@@ -23,7 +28,7 @@ def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
         if switch is None:
             continue  # it is no longer in the fabric
         for flow in delta.flows:
-            field = lacking(switch.dialect, flow)
+            field = lacking(switch, flow)
             if field is not None:
                 whose = " ".join(flow.owner[:2])
                 return f"R45: switch {name!r} cannot match {field}, which {whose} needs there"
@@ -36,6 +41,22 @@ def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
             after = before + growth(delta)
             if after > max(switch.max_flows, before):
                 return f"R45: switch {name!r} takes {switch.max_flows} flows, and this would make {after}"
+        if switch.table_sizes:
+            full = _overfull(switch, delta, tables[name].by_table if name in tables else {})
+            if full is not None:
+                return full
+    return None
+
+
+def _overfull(switch: Switch, delta: Delta, before: Mapping[Table, int]) -> str | None:
+    """Which table of a switch would have more flows than it takes, in a sentence."""
+    after = Counter(before)
+    after.update(flow.table for flow in delta.flows)
+    after.subtract(TABLES[key[0]] for key in delta.gone.values() if key is not None)
+    for label, size in switch.table_sizes:
+        table = Table[label.upper()]
+        if after[table] > max(size, before.get(table, 0)):
+            return f"R45: table {label} of switch {switch.name!r} takes {size} flows, and this would make {after[table]}"
     return None
 
 

@@ -3,50 +3,112 @@
 - A reply made by field moves becomes a copy to the controller, which answers in the switch's place.
 - A match on the TTL is left out: such a switch hands over a packet whose TTL it may not count down (OFPR_INVALID_TTL).
 - A copy to the controller that a meter limits is one without a limit.
+- A match on TCP or UDP ports under a mask becomes matches on single ports: OpenFlow 1.3 has no such mask (`MASKABLE`). A policy
+  with more than `MOST_SINGLE_PORTS` of them keeps its masks, and `lacking` names them, unless the switch has them all the same.
+- A masked target of neighbour discovery is left out where the controller looks at the packet anyhow.
 - Nothing stands in for TCP flags: `lacking` names them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ryu_vmmob.fabric.model import Dialect
+from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows.base import WHOLE
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
-from ryu_vmmob.flows.flow import CONTROLLER, Copy, Flow, Move, Output, SetField
+from ryu_vmmob.flows.flow import CONTROLLER, Copy, Flow, Match, Move, Output, SetField, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.segment import Entry
+from ryu_vmmob.model.policy import MOST_SINGLE_PORTS
 
 _EXTENSIONS: Final = frozenset(name for name, field in FIELDS.items() if field.oxm_class != OPENFLOW_BASIC)
 
 
-def spoken(dialect: Dialect, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries as a switch of this dialect understands them."""
-    for entry in entries:
-        if dialect is Dialect.OPENVSWITCH or not isinstance(entry, Flow):
+MASKABLE: Final = (
+    "metadata", "eth_dst", "eth_src", "vlan_vid", "ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa", "arp_sha", "arp_tha",
+    "ipv6_src", "ipv6_dst",
+)  # fmt: skip
+"""Fields that OpenFlow 1.3.5 lets be matched under a mask (7.2.3.7, table 12), of those that this project uses."""
+_L4_PORTS: Final = ("tcp_src", "tcp_dst", "udp_src", "udp_dst")
+_ALL_PORT_BITS: Final = 0xFFFF
+
+
+def spoken(dialect: Dialect, entries: Iterable[Entry], *, l4_masks: bool = False) -> Iterator[Entry]:
+    """The entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a mask."""
+    if dialect is Dialect.OPENVSWITCH:
+        yield from entries
+        return
+    rows = list(entries)
+    single = not l4_masks and _ports(rows) <= MOST_SINGLE_PORTS
+    made = set[int]()
+    for entry in rows:
+        if not isinstance(entry, Flow):
             yield entry
-        elif any(name == "nw_ttl" for name, _, _ in entry.match) or (entry.table is Table.ADVERTISE and entry.match):
             continue
-        elif any(_is_extension(action) for action in entry.actions):
-            yield Flow(entry.table, entry.priority, entry.match, (Output(CONTROLLER, WHOLE),))
-        elif any(isinstance(action, Copy) for action in entry.actions):
-            # Such a switch has no meter for a copy alone: the controller's own limits stand for it (`apps.intake`).
-            actions = tuple(Output(CONTROLLER, row.max_len) if isinstance(row, Copy) else row for row in entry.actions)
-            yield Flow(entry.table, entry.priority, entry.match, actions, entry.goto, entry.metadata)
-        elif entry.meter is not None:
-            # Meters are optional, and the controller limits what it answers as well.
-            yield Flow(entry.table, entry.priority, entry.match, entry.actions, entry.goto, entry.metadata)
+        for flow in _plain(entry, single):
+            if flow.cookie not in made:  # what told them apart may be what such a switch cannot say
+                made.add(flow.cookie)
+                yield flow
+
+
+def _plain(flow: Flow, single: bool) -> Iterator[Flow]:
+    """What stands for one flow. ``single``: each port of a masked match gets a flow of its own."""
+    if any(name == "nw_ttl" for name, _, _ in flow.match) or (flow.table is Table.ADVERTISE and flow.match):
+        return
+    if any(_is_extension(action) for action in flow.actions):
+        yield Flow(flow.table, flow.priority, flow.match, (Output(CONTROLLER, WHOLE),))
+        return
+    # Meters are optional there, and none limits a copy alone: the controller's own limits stand for them (`apps.intake`).
+    actions = tuple(Output(CONTROLLER, row.max_len) if isinstance(row, Copy) else row for row in flow.actions)
+    match = flow.match
+    if flow.goto is None and any(map(tells_controller, actions)):
+        match = tuple(row for row in match if row[0] != "ipv6_nd_target" or row[2] is None)
+    for rows in _single_ports(match) if single else (match,):
+        if rows is flow.match and actions == flow.actions and flow.meter is None:
+            yield flow
         else:
-            yield entry
+            yield Flow(flow.table, flow.priority, rows, actions, flow.goto, flow.metadata)
+
+
+def _ports(entries: Iterable[Entry]) -> int:
+    """How many single ports the entries would need at most, of the senders' or of the receivers'."""
+    found = {row for entry in entries if isinstance(entry, Flow) for row in entry.match if row[0] in _L4_PORTS}
+    ports = Counter[str]()
+    for name, value, mask in found:
+        if value or mask is not None:  # port 0 is nobody's: it says how a packet is cut up
+            ports[name] += _size(mask)
+    return max(ports.values(), default=0)
+
+
+def _size(mask: int | None) -> int:
+    return 1 if mask is None else 1 << (_ALL_PORT_BITS & ~mask).bit_count()
+
+
+def _single_ports(rows: Match) -> Iterator[Match]:
+    """A match whose ports are under masks of leading ones, as matches on each of the ports."""
+    at = next((at for at, (name, _, mask) in enumerate(rows) if name in _L4_PORTS and mask is not None), None)
+    if at is None:
+        yield rows
+        return
+    name, value, mask = rows[at]
+    for port in range(value, value + _size(mask)):
+        yield from _single_ports((*rows[:at], (name, port, None), *rows[at + 1 :]))
 
 
 def _is_extension(action: object) -> bool:
     return isinstance(action, Move) or (isinstance(action, SetField) and action.name in _EXTENSIONS)
 
 
-def lacking(dialect: Dialect, flow: Flow) -> str | None:
-    """The field that a switch of this dialect cannot match, of those that ``flow`` needs; None when it can carry the flow."""
-    if dialect is Dialect.OPENVSWITCH:
+def lacking(switch: Switch, flow: Flow) -> str | None:
+    """What a switch cannot match, of what ``flow`` needs: a field, or a field under a mask; None when it can carry the flow."""
+    if switch.dialect is Dialect.OPENVSWITCH:
         return None
-    return next((name for name, _, _ in flow.match if name in _EXTENSIONS), None)
+    for name, _, mask in flow.match:
+        if name in _EXTENSIONS:
+            return name
+        if mask is not None and name not in MASKABLE and not (switch.l4_masks and name in _L4_PORTS):
+            more = f" (more than {MOST_SINGLE_PORTS} single ports)" if name in _L4_PORTS else ""
+            return f"{name} under a mask{more}"
+    return None

@@ -92,6 +92,7 @@ def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> I
     icmp: dict[str, Any] = {**where, "eth_type": ETH_IPV6, "ip_proto": ICMPV6}
     asks = match(**icmp, icmpv6_type=NEIGHBOUR_SOLICITATION, ipv6_nd_target=ip)
     yield Flow(Table.ADMIT, Priority.SPECIAL, asks, goto=Table.ANSWER)
+    # In the plain dialect no field stands for the target, which OpenFlow 1.3 has no mask for: `punt.outside` looks at it.
     target = (int(network.network_address), int(network.netmask))
     tells = match(**icmp, icmpv6_type=NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=target, eth_dst=mine)
     yield asks_controller(Table.ADMIT, Priority.SPECIAL, tells)

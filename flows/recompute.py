@@ -74,7 +74,8 @@ class Recompute:
         return before.seats_of(old) != state.seats_of(new)
 
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
-        made = tuple(spoken(self.state.fabric.switches[switch].dialect, entries))
+        found = self.state.fabric.switches[switch]
+        made = tuple(spoken(found.dialect, entries, l4_masks=found.l4_masks))
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made

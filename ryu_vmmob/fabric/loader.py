@@ -135,6 +135,8 @@ def build(resolved: Resolved) -> Fabric:
             description=switch.description,
             dialect=Dialect(switch.dialect),
             max_flows=switch.max_flows,
+            table_sizes=tuple((switch.table_sizes or {}).items()),
+            l4_masks=switch.l4_masks,
             extender_ports=resolved.extender_ports[name],
         )
         for name, switch in resolved.switches()

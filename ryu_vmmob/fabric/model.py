@@ -93,7 +93,9 @@ class Switch:
     """An OpenFlow switch. ``l2_domain`` is the domain of its server ports; ``dpid`` is its 64-bit datapath id.
 
     ``max_flows`` is how many flows it takes in all tables together (1 to 2^32-1); a change that needs more is refused
-    (R45). None: no limit is known. ``extender_ports`` are the ports of the 802.1BR port extenders whose controlling
+    (R45). None: no limit is known. ``table_sizes`` is the same for single tables, by name. ``l4_masks`` says that a switch of
+    plain OpenFlow 1.3 matches TCP and UDP ports under a mask all the same.
+    ``extender_ports`` are the ports of the 802.1BR port extenders whose controlling
     bridge this ToR is (R4): disjoint, ascending, and empty for other roles. They are in ``l2_domain`` like all others.
     """
 
@@ -105,6 +107,8 @@ class Switch:
     description: str = ""
     dialect: Dialect = Dialect.OPENVSWITCH
     max_flows: int | None = None
+    table_sizes: tuple[tuple[str, int], ...] = ()
+    l4_masks: bool = False
     extender_ports: tuple[range, ...] = ()
 
 

@@ -156,6 +156,9 @@ class _Resolver:
                 ports = self._parse(values.port_number, switch.ports, (*place, "ports"))
             if switch.max_flows is not None:
                 self._parse(values.max_flows, switch.max_flows, (*place, "max_flows"))
+            for table, size in (switch.table_sizes or {}).items():
+                self._parse(values.table_name, table, (*place, "table_sizes", table))
+                self._parse(values.max_flows, size, (*place, "table_sizes", table))
             extenders: tuple[range, ...] | None = ()
             if switch.extender_ports is not None:
                 extenders = self._extender_ports(switch.extender_ports, ports or 0, (*place, "extender_ports"))

@@ -54,6 +54,7 @@ class Rule(Enum):
     EXTENDER_REVERSED = (_E, "a range of extender ports goes from low to high")
     EXTENDER_OVERLAP = (_E, "an extender port stands once, and above the ports that its switch has itself")
     MAX_FLOWS_RANGE = (_E, "the most flows of a switch lie in 1 to 4294967295")
+    TABLE_UNKNOWN = (_E, "sizes are given for tables that the pipeline has")
     IP_SYNTAX = (_E, "addresses, prefixes and next hops are well-formed IPv4 or IPv6")
     IP_UNUSABLE = (_E, "addresses and next hops are unicast host addresses")
 

@@ -60,7 +60,8 @@ class L2DomainDoc(_Shape):
 class SwitchDoc(_Shape):
     """An OpenFlow switch.
 
-    ``ports``, where given, is how many ports it has, ``max_flows`` how many flows it takes; ``extender_ports`` are those
+    ``ports``, where given, is how many ports it has, ``max_flows`` how many flows it takes, ``table_sizes`` how many each of
+    its tables takes; ``extender_ports`` are those
     of its port extenders, as in ``"1001-1048,2001-2048"``.
     """
 
@@ -84,6 +85,16 @@ class SwitchDoc(_Shape):
     max_flows: int | None = Field(
         None,
         description="how many flows it takes in all tables together, 1 to 4294967295; none: no limit is known",
+    )
+    table_sizes: dict[str, int] | None = Field(
+        None,
+        description="how many flows single tables take, `{admit: 2048, bridge: 32768}`, by the names of the pipeline's tables;"
+        " a table that is not named has no limit of its own",
+    )
+    l4_masks: bool = Field(
+        False,
+        description="`true`: a switch with `openflow13` matches TCP and UDP ports under a mask, which OpenFlow 1.3 does not"
+        " have; `false`: ranges of ports become single ports there",
     )
     description: str = Field("", description=_TEXT)
 

@@ -35,6 +35,10 @@ MIN_VLAN_ID = 1
 MAX_VLAN_ID = 4094
 MAX_FLOWS = 0xFFFFFFFF
 """The highest limit of flows that can be given: OpenFlow 1.3 counts the flows of all tables in 32 bits."""
+TABLE_NAMES = (
+    "ingress", "admit", "answer", "advertise", "policy_out", "gateway", "route", "bridge", "policy_in", "deliver", "refuse",
+)  # fmt: skip
+"""Names of the pipeline's tables (`ryu_vmmob.flows.pipeline`, which this layer may not import; a test compares the two)."""
 
 _HEX_DPID = re.compile(r"0[xX]([0-9a-fA-F]{1,64})|([0-9a-fA-F]{16})")
 _PORT = re.compile(r"([^:]+):(0|[1-9][0-9]{0,63})")
@@ -117,6 +121,13 @@ def max_flows(number: int) -> int:
     if not 1 <= number <= MAX_FLOWS:
         raise InvalidValueError(Rule.MAX_FLOWS_RANGE, f"{number} flows are outside 1 to {MAX_FLOWS}")
     return number
+
+
+def table_name(name: str) -> str:
+    """The name of one of the pipeline's tables."""
+    if name not in TABLE_NAMES:
+        raise InvalidValueError(Rule.TABLE_UNKNOWN, f"no table is called {quote(name)}: there are {', '.join(TABLE_NAMES)}")
+    return name
 
 
 class _Numbers(NamedTuple):

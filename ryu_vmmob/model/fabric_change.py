@@ -112,6 +112,8 @@ def _touch(draft: Draft, before: State, difference: Difference) -> None:
         domains = {row.routing_domain for name in changed if (row := fabric.externals.get(name)) is not None}
         whole.update(routed_segment(name) for name in domains if name in state.routing_domains)
     again = whole.union(_over(before, _adjacencies(before, state, difference)))
+    if difference.altered("switches", "l4_masks"):
+        draft.policies.update(state.policies)
     draft.anew.update(again)
     draft.whole.update(whole)
     for segment in again | {name for name, _ in before.starved}:

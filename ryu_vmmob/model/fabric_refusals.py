@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ryu_vmmob.fabric.difference import Difference
+from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.local_switching import meetings
 from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.model.policy import MOST_SINGLE_PORTS, port_count
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
 from ryu_vmmob.model.state import Claim, State
@@ -40,7 +42,7 @@ class Step:
 def refusals(step: Step) -> list[Fault]:
     """Every reason why the new fabric cannot take the old one's place; empty when it can."""
     found: list[Fault] = []
-    for rule in (_top, _switches, _servers, _cables, _local_switching, _externals, _domains, _links):
+    for rule in (_top, _switches, _port_masks, _servers, _cables, _local_switching, _externals, _domains, _links):
         found.extend(rule(step))
     return found
 
@@ -73,6 +75,16 @@ def _switches(step: Step) -> Iterator[Fault]:
             users = [*_users_at(state, name), *_carried_at(state, name)] if key in keys else []
             if users:
                 yield Fault(f"switches.{name}.{key}", f"{key} of switch {name!r} cannot change: {'; '.join(users)}")
+
+
+def _port_masks(step: Step) -> Iterator[Fault]:
+    """A switch may not be said to match no ports under a mask while a policy has more ports than flows for each of them."""
+    for name in step.difference.altered("switches", "l4_masks"):
+        row = step.after.fabric.switches[name]
+        wide = [policy.name for policy in step.state.policies.values() if port_count(policy.ports) > MOST_SINGLE_PORTS]
+        if row.dialect is Dialect.OPENFLOW13 and not row.l4_masks and wide:
+            said = f"policies {', '.join(map(repr, sorted(wide)))} name more than {MOST_SINGLE_PORTS} ports"
+            yield Fault(f"switches.{name}.l4_masks", f"l4_masks of switch {name!r} cannot change: {said}")
 
 
 def _users_at(state: State, switch: str) -> Iterator[str]:

@@ -20,6 +20,9 @@ Protocol = int | Literal["icmp"]
 Ports = tuple[tuple[int, int], ...]
 """Ranges of port numbers, both ends included."""
 
+MOST_SINGLE_PORTS: Final = 128
+"""Ports that a policy may name where each of them takes a flow of its own: at switches that match no port under a mask."""
+
 _ALL_BITS: Final = 0xFFFF
 
 
@@ -70,6 +73,11 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ports:
         else:
             found.append((low, high))
     return tuple(found)
+
+
+def port_count(ports: Ports) -> int:
+    """How many ports there are in ranges that do not overlap."""
+    return sum(high - low + 1 for low, high in ports)
 
 
 def port_masks(ports: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -40,6 +40,8 @@ class FabricSwitch(TypedDict):
     data_center: str | None
     dialect: Dialect
     max_flows: int | None
+    table_sizes: dict[str, int]
+    l4_masks: bool
     extender_ports: str | None
     description: str
 

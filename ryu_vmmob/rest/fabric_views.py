@@ -71,6 +71,8 @@ def _switch(switch: Switch) -> View:
         "data_center": switch.data_center,
         "dialect": switch.dialect.value,
         "max_flows": switch.max_flows,
+        "table_sizes": dict(switch.table_sizes),
+        "l4_masks": switch.l4_masks,
         "extender_ports": _spans((row.start, row.stop - 1) for row in switch.extender_ports) or None,
         "description": switch.description,
     }

@@ -99,6 +99,22 @@ def test_max_flows(max_flows: str, expected: list[str]) -> None:
     assert rules(f"switches: {{tor-c: {{max_flows: {max_flows}}}}}") == expected
 
 
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ("{}", []),
+        ("{admit: 1, refuse: 4294967295}", []),
+        ("{admit: 0}", ["max-flows-range"]),
+        ("{acl: 10}", ["table-unknown"]),
+        ("{acl: 0}", ["max-flows-range", "table-unknown"]),
+        ('{admit: "10"}', ["wrong-type"]),
+        ("[admit]", ["wrong-type"]),
+    ],
+)
+def test_table_sizes(sizes: str, expected: list[str]) -> None:
+    assert rules(f"switches: {{tor-c: {{table_sizes: {sizes}}}}}") == expected
+
+
 def test_dialects_and_guest_tags_have_fixed_values() -> None:
     (finding,) = fabric.check(complete("switches: {tor-c: {dialect: ovs}}"))
     assert (finding.rule, finding.path) == ("unknown-value", "switches.tor-c.dialect")

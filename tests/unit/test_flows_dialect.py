@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ryu_vmmob.fabric.model import Dialect
+from ryu_vmmob.fabric.values import TABLE_NAMES
 from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Move, Output, SetField
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
 from tests.unit.core_support import Site
-from tests.unit.routed_support import CUGS, DB, HEARD, WEB, allow, routed, two_borders
+from tests.unit.routed_support import CUGS, DB, HEARD, WEB, allow, deny, routed, two_borders
 
 
-def plain(*names: str, max_flows: int | None = None) -> Site:
-    """The network of two borders, in which some switches are plain ones; web1 at a1, db1 at b1."""
+def plain(*names: str, **keys: Any) -> Site:
+    """The network of two borders, in which some switches are plain ones with these keys; web1 at a1, db1 at b1."""
     fabric = two_borders()
     switches = {
-        name: replace(switch, dialect=Dialect.OPENFLOW13, max_flows=max_flows) if name in names else switch
+        name: replace(switch, dialect=Dialect.OPENFLOW13, **keys) if name in names else switch
         for name, switch in fabric.switches.items()
     }
     site = Site(replace(fabric, switches=switches), connected=False)
@@ -43,6 +45,18 @@ def extensions(flow: Flow) -> list[str]:
     return found
 
 
+NO_MASKS = (
+    "in_port", "eth_type", "ip_proto", "tcp_src", "tcp_dst", "udp_src", "udp_dst", "icmpv4_type", "icmpv4_code", "arp_op",
+    "icmpv6_type", "icmpv6_code", "ipv6_nd_target", "ipv6_nd_sll", "ipv6_nd_tll",
+)  # fmt: skip
+"""Fields of OpenFlow 1.3.5, 7.2.3.7, table 12 that have "no" in the column of masks."""
+
+
+def unlawful(flow: Flow) -> list[str]:
+    """Fields of a flow that are matched under a mask and have none in the standard."""
+    return [name for name, _, mask in flow.match if mask is not None and name in NO_MASKS]
+
+
 def everything() -> State:
     return routed(allow("echo", "cug:web", "cug:db", protocol="icmp"), allow("out", "cug:web", "any", protocol=17))
 
@@ -56,6 +70,82 @@ def test_a_plain_switch_gets_plain_openflow() -> None:
         assert [extensions(flow) for flow in there.flows(name) if extensions(flow)] == []
         assert [flow for flow in there.flows(name) if flow.meter is not None] == []
     assert any(extensions(flow) for flow in rich.flows("tor-a"))
+
+
+def test_a_plain_switch_gets_no_mask_that_the_standard_does_not_have() -> None:
+    """Policies with ranges of ports, and an external network with IPv6: their flows once had such masks (R45, R46)."""
+    state = routed(allow("web", "cug:web", "cug:db", protocol=6, ports=((8000, 8099),)))
+    rich = full(state)
+    assert {name for switch in state.fabric.switches for flow in rich.flows(switch) for name in unlawful(flow)} == {
+        "tcp_dst",
+        "ipv6_nd_target",
+    }
+    switches = {name: replace(row, dialect=Dialect.OPENFLOW13) for name, row in state.fabric.switches.items()}
+    there = full(with_fabric(state, replace(state.fabric, switches=switches)))
+    for name in switches:
+        assert [str(flow) for flow in there.flows(name) if unlawful(flow)] == []
+
+
+def ports_denied(site: Site, switch: str) -> list[int]:
+    """Ports whose segments a policy drops at a switch, each as a match without a mask."""
+    found = [flow for flow in site.engine.desired.flows(switch) if flow.owner == ("policy", "nosql") and flow.goto is None]
+    rows = [row for flow in found if flow.table is Table.POLICY_OUT for row in flow.match if row[0] == "tcp_dst"]
+    assert all(mask is None for _, _, mask in rows)
+    return sorted({value for _, value, _ in rows})
+
+
+def test_a_range_of_ports_is_denied_port_by_port() -> None:
+    site = plain("tor-a")
+    site.engine.execute(deny("nosql", "cug:web", "cug:db", protocol=6, ports=((5432, 5433), (8000, 8125))))
+    assert ports_denied(site, "tor-a") == [5432, 5433, *range(8000, 8126)]
+
+
+@pytest.mark.requirement("R45")
+def test_a_range_that_is_too_wide_is_refused_before_anything_is_promised() -> None:
+    site, wide = plain("tor-a"), deny("nosql", "cug:web", "cug:db", protocol=6, ports=((5432, 5433), (8000, 8126)))
+    before = site.state
+    for carry_out in (site.engine.execute, site.engine.dry_run):
+        with pytest.raises(Refusal) as caught:
+            carry_out(wide)
+        assert caught.value.detail == (
+            "R45: switch 'tor-a' cannot match tcp_dst under a mask (more than 128 single ports), which policy nosql needs there"
+        )
+    assert site.state is before
+    plain("tor-a", l4_masks=True).engine.execute(wide)
+
+
+def test_that_ports_have_masks_cannot_be_taken_back_under_a_wide_policy() -> None:
+    site = plain("tor-a", l4_masks=True)
+    narrow = deny("nosql", "cug:web", "cug:db", protocol=6, ports=((8000, 8099),))
+    site.engine.execute(narrow)
+    fabric = site.state.fabric
+    plainer = replace(fabric, switches={**fabric.switches, "tor-a": replace(fabric.switches["tor-a"], l4_masks=False)})
+    site.engine.execute(replace(narrow, ports=((8000, 8199),)))
+    with pytest.raises(Refusal, match="l4_masks of switch 'tor-a' cannot change: policies 'nosql' name more than 128 ports"):
+        site.engine.execute(site.engine.fabric_replaced(plainer))
+    site.engine.execute(narrow)
+    site.engine.execute(site.engine.fabric_replaced(plainer))
+    assert ports_denied(site, "tor-a") == list(range(8000, 8100))
+    assert set(site.engine.desired.flows("tor-a")) == set(full(site.state).flows("tor-a"))
+
+
+def test_the_tables_that_have_sizes_are_those_of_the_pipeline() -> None:
+    assert tuple(table.label for table in TABLES) == TABLE_NAMES
+
+
+@pytest.mark.requirement("R45")
+def test_a_full_table_of_the_pipeline_is_refused_with_its_name_and_size() -> None:
+    there = plain("tor-b").engine.desired.tables["tor-b"].by_table
+    sizes = tuple((table.label, number) for table, number in there.items())
+    site = plain("tor-b", table_sizes=sizes)
+    before = site.state
+    with pytest.raises(Refusal, match=r"R45: table \w+ of switch 'tor-b' takes \d+ flows, and this would make \d+"):
+        site.engine.execute(StartMigration("m-1", "web1", "b1"))
+    assert site.state is before
+    full_admit = plain("tor-b", table_sizes=(("admit", there[Table.ADMIT]), ("bridge", 4000)))
+    with pytest.raises(Refusal, match=rf"table admit of switch 'tor-b' takes {there[Table.ADMIT]} flows, and this would make"):
+        full_admit.engine.execute(StartMigration("m-1", "web1", "b1"))
+    plain("tor-b", table_sizes=(("admit", 4000),)).engine.execute(StartMigration("m-1", "web1", "b1"))
 
 
 def test_what_it_cannot_answer_it_hands_over() -> None:
