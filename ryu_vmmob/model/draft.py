@@ -130,19 +130,27 @@ class Draft:
         self.routing_domains.add(name)
 
     def _unroute(self, cug: Cug | None) -> None:
-        """Count a CUG out of its routing domain, which ends with its last one."""
+        """Count a CUG out of its routing domain. `_end_empty` ends that when no CUG of the whole change names it."""
         if cug is None or cug.routing_domain is None:
             return
         self.state = route_cug(self.state, cug, -1)
         self.routing_domains.add(cug.routing_domain)
-        if cug.routing_domain not in self.state.routed_cugs:
-            gone = self.state.routing_domains[cug.routing_domain]
-            self._number(gone, frozenset(), frozenset())
-            self.state = replace(
-                self.state,
-                routing_domains=self.state.routing_domains.delete(gone.name),
-                segment_names=self.state.segment_names.delete(gone.key),
-            )
+
+    def _end_empty(self) -> None:
+        """End the routing domains that no CUG names any more.
+
+        Only at the end of a change: a domain that loses its last CUG and gets one again within the change keeps its key and
+        its VLAN-IDs, so what is routed in it is never interrupted (invariant 13).
+        """
+        for name in sorted(self.routing_domains):
+            gone = self.state.routing_domains.get(name)
+            if gone is not None and name not in self.state.routed_cugs:
+                self._number(gone, frozenset(), frozenset())
+                self.state = replace(
+                    self.state,
+                    routing_domains=self.state.routing_domains.delete(name),
+                    segment_names=self.state.segment_names.delete(gone.key),
+                )
 
     def put_neighbour(self, external: str, address: Address, mac: int | None) -> None:
         """Note who answers for an address outside; None: nobody any more."""
@@ -285,6 +293,7 @@ class Draft:
 
     def settle(self) -> None:
         """Derive presence and VLAN-IDs of all that was touched so far. Raises Refusal when a domain is full."""
+        self._end_empty()
         for name in sorted(self.cugs):
             self._settle(name, self.state.cugs.get(name), presence(self.state, name) if name in self.state.occupancy else None)
         for name in sorted(self.routing_domains):

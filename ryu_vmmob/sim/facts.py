@@ -23,14 +23,34 @@ def routed_segment(routing_domain: str) -> str:
 class CugFacts:
     """A CUG's subnets (one per address family) and gateways; without a routing domain nothing is routed.
 
-    ``settled`` is False while switches differ about these very facts: then its members promise nothing that is routed.
+    ``former`` are other versions of these facts that some switch may still have; with ``is_new`` some may not know it at all.
     """
 
     name: str
     subnets: tuple[Subnet, ...]
     gateways: tuple[Address, ...] = ()
     routing_domain: str | None = None
-    settled: bool = True
+    former: tuple[CugFacts, ...] = ()
+    is_new: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether all switches agree about these facts: else what an edit has changed is promised to no member."""
+        return not self.former and not self.is_new
+
+    @property
+    def stays(self) -> bool:
+        """Whether every switch has it in this routing domain, whatever else was edited."""
+        return not self.is_new and all(row.routing_domain == self.routing_domain for row in self.former)
+
+    @property
+    def lasting(self) -> tuple[Address, ...]:
+        """Its gateways in every version."""
+        return tuple(gateway for gateway in self.gateways if all(gateway in row.gateways for row in self.former))
+
+    def ever_covered(self, address: Address) -> bool:
+        """Whether an address is in one of the subnets of some version."""
+        return any(row.covers(address) for row in (self, *self.former))
 
     def covers(self, address: Address) -> bool:
         """Whether an address is in one of the subnets."""

@@ -157,7 +157,7 @@ class View:
         if facts is None:
             return ()
         others = (row for row in self.cugs_of.get(facts.routing_domain or "", ()) if row.name != facts.name and row.settled)
-        return [gateway for row in (facts, *others) for gateway in row.gateways]
+        return [gateway for row in (facts, *others) for gateway in row.lasting]
 
     def beside(self, facts: CugFacts) -> Sequence[Address]:
         """Addresses next to those of a CUG's gateways and of a member on each edge, that nobody has."""

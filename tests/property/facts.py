@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ryu_vmmob.fabric.model import External
@@ -38,12 +39,14 @@ def facts(window: Sequence[State]) -> dict[str, Any]:
 
 
 def _cug(window: Sequence[State], name: str) -> CugFacts:
-    found = {
-        (row.subnets, row.gateways, row.routing_domain) if (row := state.cugs.get(name)) is not None else None
+    versions = [
+        CugFacts(name, row.subnets, row.gateways, row.routing_domain) if (row := state.cugs.get(name)) is not None else None
         for state in window
-    }
-    cug = window[-1].cugs[name]
-    return CugFacts(name, cug.subnets, cug.gateways, cug.routing_domain, settled=len(found) == 1)
+    ]
+    newest = versions[-1]
+    assert newest is not None
+    former = tuple(row for row in dict.fromkeys(versions) if row is not None and row != newest)
+    return replace(newest, former=former, is_new=None in versions)
 
 
 def _external(window: Sequence[State], name: str) -> ExternalFacts:

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import External, Fabric, PortRef
-from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, StartMigration
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, PutCug, StartMigration
+from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
@@ -66,6 +67,8 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
     if choice == "routing domain":
         number = data.draw(numbers)
         return replace(cug(number, number % 2 == 0), routing_domain=data.draw(st.sampled_from([None, "red", "blue"])))
+    if choice == "edit" and state.cugs:
+        return _edit(data, state.cugs[data.draw(st.sampled_from(sorted(state.cugs)))])
     if choice == "policy":
         return _policy(data, world, vms)
     external = data.draw(st.sampled_from(sorted(world.fabric.externals)))
@@ -75,6 +78,16 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
     if choice == "external":
         return ExternalsChanged(frozenset(data.draw(st.sampled_from([[], [external]]))), now)
     return None
+
+
+def _edit(data: st.DataObject, row: Cug) -> PutCug:
+    """A CUG as it is but for its gateways or subnets; its routing domain stays."""
+    number = int(row.name.removeprefix("cug"))
+    subnets = list(data.draw(st.sampled_from([cug(number, True), cug(number, False)])).subnets)
+    if data.draw(st.booleans()):
+        subnets[0] = ip_network(f"10.{number}.0.0/23")
+    gateways = tuple(subnet[data.draw(st.sampled_from([1, 250]))] for subnet in subnets)
+    return PutCug(row.name, tuple(subnets), gateways, row.routing_domain)
 
 
 def _policy(data: st.DataObject, world: World, vms: list[str]) -> Command:
@@ -89,8 +102,8 @@ def _policy(data: st.DataObject, world: World, vms: list[str]) -> Command:
 
 
 KINDS = st.sampled_from(
-    ["add", "add", "add", "move", "move", "activate", "commit", "abort", "delete", "routing domain", "policy", "policy",
-     "neighbour", "external", "links", "time"]
+    ["add", "add", "add", "move", "move", "activate", "commit", "abort", "delete", "routing domain", "edit", "edit", "policy",
+     "policy",     "neighbour", "external", "links", "time"]
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The invariants of design.md, section 2, checked by packets: 1 to 8, bridged and routed.
+"""The invariants of design.md, section 2, checked by packets: 1 to 8 and 13, bridged and routed.
 
 `check` runs everything; its parts may be run alone. Each yields violations, each with the journey that shows it; nothing
 yielded means that all holds. Where switches differ because a step is under way, whatever either version does is right.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_vmmob.sim.invariants.bridged import allocation, traffic
+from ryu_vmmob.sim.invariants.edits import edits
 from ryu_vmmob.sim.invariants.gateway import gateways
 from ryu_vmmob.sim.invariants.outside import outside
 from ryu_vmmob.sim.invariants.refusing import forgeries
@@ -17,12 +18,14 @@ from ryu_vmmob.sim.invariants.rules import rules
 from ryu_vmmob.sim.invariants.strangers import strangers
 from ryu_vmmob.sim.view import View, Violation
 
-__all__ = ["allocation", "bypasses", "check", "forgeries", "gateways", "outside", "routed", "rules", "strangers", "traffic"]
+__all__ = [
+    "allocation", "bypasses", "check", "edits", "forgeries", "gateways", "outside", "routed", "rules", "strangers", "traffic",
+]  # fmt: skip
 
-_CHECKS = (allocation, traffic, forgeries, strangers, gateways, routed, bypasses, outside, rules)
+_CHECKS = (allocation, traffic, forgeries, strangers, gateways, routed, bypasses, outside, rules, edits)
 
 
 def check(view: View) -> Iterator[Violation]:
-    """Every violation of invariants 1 to 8 in this state."""
+    """Every violation of invariants 1 to 8 and 13 in this state."""
     for part in _CHECKS:
         yield from part(view)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.fields import eui64_link_local
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
-from ryu_vmmob.sim.facts import CugFacts
+from ryu_vmmob.sim.facts import Address, CugFacts
 from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller, unshown
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View, Violation
@@ -28,8 +29,8 @@ def gateways(view: View) -> Iterator[Violation]:
         if facts is None or seat.sends is False:
             continue
         for port in view.live_ports(seat):
-            for question, answer in questions(view, seat, facts):
-                yield from _answered(view, seat, port, question, answer)
+            for question, answer in questions(view, seat, replace(facts, gateways=facts.lasting)):
+                yield from answered(view, seat, port, question, answer, sure=facts.settled)
             for question in _not_for_it(view, seat, facts) if facts.settled else ():
                 journey = inject(view, seat, port, question)
                 if any(row.port == port and not row.packet.same_frame(question) for row in journey.deliveries):
@@ -55,24 +56,29 @@ def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet,
     """
     own = view.gateway_mac
     for gateway in facts.gateways:
-        target = int(gateway)
-        if gateway.version == 4:
-            for source in seat.v4:
-                asks, tells = make.arp_request(seat.mac, source, target), make.arp_reply(own, target, seat.mac, source)
-                yield asks, tells
-                yield asks.with_fields(eth_dst=own), tells
-                yield pinged(own, seat.mac, target, source, 4)
-        elif seat.v6:
-            for source in {*seat.v6, eui64_link_local(seat.mac)}:
-                for asked in (target, eui64_link_local(own)):
-                    asks = make.neighbour_solicitation(seat.mac, source, asked)
-                    tells = advertised(own, asked, seat.mac, source)
-                    yield asks, tells
-                    yield asks.with_fields(eth_dst=own, ipv6_dst=asked), tells
-                    yield pinged(own, seat.mac, asked, source, 6)
+        yield from asked(view, seat, gateway)
     for gateway in view.gateways_for(seat):
         for address in [ip for ip in seat.ips if ip.version == gateway.version and gateway not in facts.gateways][:1]:
             yield pinged(own, seat.mac, int(gateway), int(address), gateway.version)
+
+
+def asked(view: View, seat: Seat, gateway: Address) -> Iterator[tuple[Packet, Packet]]:
+    """(question of a seat for this gateway of its CUG, the answer): to everybody and to the gateway alone."""
+    own, target = view.gateway_mac, int(gateway)
+    if gateway.version == 4:
+        for source in seat.v4:
+            asks, tells = make.arp_request(seat.mac, source, target), make.arp_reply(own, target, seat.mac, source)
+            yield asks, tells
+            yield asks.with_fields(eth_dst=own), tells
+            yield pinged(own, seat.mac, target, source, 4)
+    elif seat.v6:
+        for source in {*seat.v6, eui64_link_local(seat.mac)}:
+            for wanted in (target, eui64_link_local(own)):
+                asks = make.neighbour_solicitation(seat.mac, source, wanted)
+                tells = advertised(own, wanted, seat.mac, source)
+                yield asks, tells
+                yield asks.with_fields(eth_dst=own, ipv6_dst=wanted), tells
+                yield pinged(own, seat.mac, wanted, source, 6)
 
 
 def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
@@ -111,7 +117,10 @@ def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:
     return tells.with_fields(nd_reserved=tells["nd_reserved"] | _ROUTER_FLAG)
 
 
-def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: Packet) -> Iterator[Violation]:
+def answered(
+    view: View, seat: Seat, port: PortRef, question: Packet, answer: Packet, *, sure: bool, number: int = FIRST_HOP
+) -> Iterator[Violation]:
+    """A question for a gateway is answered at the asker's edge, or, unless ``sure``, not at all: else ``number`` is broken."""
     journey = inject(view, seat, port, question)
     told = to_controller(journey)
     right = [row for row in journey.deliveries if row.port == port and row.packet == answer.with_vlans(*seat.tags)]
@@ -124,5 +133,5 @@ def _answered(view: View, seat: Seat, port: PortRef, question: Packet, answer: P
     helped = seat.switch in view.plain_edges and len(told) == 1 and not right
     if told and not helped:
         yield Violation(FIRST_HOP, f"the question of {seat} for its gateway goes to the controller", journey)
-    if not right and not helped and seat.sends and seat.receives is not False and view.cugs[seat.cug].settled:
-        yield Violation(FIRST_HOP, f"the gateway of {seat} does not answer: {question}", journey)
+    if not right and not helped and seat.sends and seat.receives is not False and sure:
+        yield Violation(number, f"the gateway of {seat} does not answer: {question}", journey)

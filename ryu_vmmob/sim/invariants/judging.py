@@ -20,6 +20,7 @@ FIRST_HOP: Final = 5
 TRIANGLE: Final = 6
 POLICY: Final = 7
 DELIVERY: Final = 8
+EDITS: Final = 13
 
 
 def inject(view: View, origin: Seat | ExternalFacts, port: PortRef, packet: Packet) -> Journey:
