@@ -54,7 +54,7 @@ missing_packages() {
     echo "$TOOLS" | while read -r tool package; do
         [ -z "$tool" ] || PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || echo "$package"
     done | sort -u
-    [ ! -x /usr/sbin/libvirtd ] || [ -f /usr/lib/python3/dist-packages/libvirt.py ] || echo python3-libvirt
+    [ -f /usr/lib/python3/dist-packages/libvirt.py ] || echo python3-libvirt
     set -- /usr/lib/*/libc.a  # the guest of the laboratory is linked statically
     [ -e "$1" ] || echo libc6-dev
     if [ ! -x $VENV/bin/python ]; then
