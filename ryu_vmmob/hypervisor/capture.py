@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from ryu_vmmob.hypervisor.offload import HEADER_BYTES, finished, split
+from ryu_vmmob.hypervisor.received import Received
 
 _ETH_P_ALL: Final = 0x0003
 _SOL_PACKET: Final = 263
@@ -20,6 +21,7 @@ _PACKET_STATISTICS, _PACKET_AUXDATA, _PACKET_VNET_HDR = 6, 8, 15
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 26, 33, 35
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _PACKET_OUTGOING: Final = 4
+_BROADCAST: Final = b"\xff" * 6
 _HEADER_ONLY: Final = 13
 """Bytes that are taken of a frame for another MAC: fewer than any frame has."""
 _RECEIVE_BYTES: Final = 16 * 2**20
@@ -54,10 +56,12 @@ class Capture:
         """Frames that could not be finished (segments of a kind that is not cut)."""
         self.counted = 0
         """Frames of all kinds that the host has sent to the guest since this began."""
+        self.received = Received()
+        self._mac = bytes.fromhex(mac.replace(":", ""))
         self._offset: int | None = None
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
-            self._prepare(bytes.fromhex(mac.replace(":", "")))
+            self._prepare(self._mac)
         except BaseException:
             self._socket.close()
             raise
@@ -90,9 +94,11 @@ class Capture:
             except BlockingIOError:
                 break
             self.counted += 1
+            time, tag = _told(ancillary)
+            target = data[HEADER_BYTES : HEADER_BYTES + 6]
+            self.received.seen(self.counted, time, target in (self._mac, _BROADCAST))
             if len(data) <= HEADER_BYTES + _HEADER_ONLY:
                 continue
-            time, tag = _told(ancillary)
             try:
                 offload, frame = split(data)
                 found.extend((self.counted, time, _tagged(row, tag)) for row in finished(offload, frame))
@@ -126,6 +132,11 @@ class Capture:
         """The number of the last frame that QEMU has read, now; None while that is not known."""
         read = taken(self.device)
         return None if read is None or self._offset is None else read + self._offset
+
+    def last_got(self, index: int) -> int | None:
+        """The number of the last frame that the stopped guest got; ``index``: of its receive queue. None: not known."""
+        read = self.last_read()
+        return None if read is None else self.received.last(index, self.counted, read)
 
     def close(self) -> None:
         """End it."""

@@ -9,9 +9,9 @@ import logging
 import selectors
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Any, Final, NamedTuple, Protocol
 
 from ryu_vmmob.client import ClientError, RefusedError, UnreachableError
@@ -27,16 +27,23 @@ GATHER_SECONDS: Final = 0.005
 """How long frames are gathered for one request."""
 COMPARE_SECONDS: Final = 0.05
 """How often, before the pause, it is looked how far the VM has read, at least."""
+SAMPLE_SECONDS: Final = 0.25
+"""How often QEMU is asked, before the pause, how many frames the guest got."""
 DELIVER_SECONDS: Final = 30.0
 """How long it is tried to tell a controller that does not answer of the pause."""
 
 
 class Tap(NamedTuple):
-    """One interface of a VM here: its number in the VM's list at the controller, its MAC and its device."""
+    """One interface of a VM here: its number in the VM's list at the controller, its MAC and its device.
+
+    ``ask``: asks QEMU for the used index of the card's receive queue (None: it does not say); without it the tap's counter
+    alone tells what the guest got. It may wait, and is called in a thread of its own.
+    """
 
     interface: int
     mac: str
     device: str
+    ask: Callable[[], int | None] | None = None
 
 
 class Moves(Protocol):
@@ -76,6 +83,7 @@ class Departure:
         self._reader = threading.Thread(target=self._read, name=f"taps of {self.vm}", daemon=True)
         self._teller = threading.Thread(target=self._tell, name=f"pause of {self.vm}", daemon=True)
         self._tell_started = False
+        self._counter = threading.Thread(target=self._count, name=f"receive queues of {self.vm}", daemon=True)
 
     def start(self) -> None:
         """Open the taps and read them. The log names a tap that cannot be opened; its frames are not sent on."""
@@ -85,6 +93,7 @@ class Departure:
             except OSError as error:
                 LOG.warning("%s: tap %s of VM %s cannot be read: %s", self.id, tap.device, self.vm, error.strerror or error)
         self._reader.start()
+        self._counter.start()
         with suppress(ClientError):  # opens the connection; at the pause it is asked again
             self._migrations.get(self.id)
 
@@ -102,6 +111,7 @@ class Departure:
                 capture.spoiled = 0
             self._tail.pause(at, read)
             started, self._tell_started = self._tell_started, True
+            self._news.notify_all()
         if not started:
             self._teller.start()
 
@@ -124,10 +134,10 @@ class Departure:
     def join(self, seconds: float) -> bool:
         """Wait until its threads have ended; whether they have."""
         deadline = monotonic() + seconds
-        for thread in (self._reader, *((self._teller,) if self._tell_started else ())):
+        for thread in (self._reader, self._counter, *((self._teller,) if self._tell_started else ())):
             if thread.ident is not None and thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - monotonic()))
-        return not (self._reader.is_alive() or self._teller.is_alive())
+        return not any(thread.is_alive() for thread in (self._reader, self._counter, self._teller))
 
     @property
     def has_paused(self) -> bool:
@@ -178,6 +188,41 @@ class Departure:
                 self._tail.lost += capture.missed() + capture.spoiled
                 capture.spoiled = 0
                 self._news.notify_all()
+
+    # The receive queues
+
+    def _count(self) -> None:
+        """Sample the receive queues until the pause; then settle which of the last frames the guest got."""
+        asked = [(tap, capture) for tap in self.taps for capture in self._captures if tap.device == capture.device and tap.ask]
+        try:
+            while asked and not self._over and not self.has_paused:
+                for tap, capture in asked:
+                    self._sample(tap, capture)
+                with self._news:
+                    if not self._over and not self.has_paused:
+                        self._news.wait(SAMPLE_SECONDS)
+            for tap, capture in asked:
+                self._settle_doubt(tap, capture)
+        except Exception:
+            LOG.exception("%s: what the guest of VM %s got is not counted any more", self.id, self.vm)
+
+    def _sample(self, tap: Tap, capture: Capture) -> None:
+        before = time_ns()
+        index = tap.ask() if tap.ask is not None else None
+        after = time_ns()
+        if index is not None and not self.has_paused:
+            capture.received.sample(before, after, index)
+
+    def _settle_doubt(self, tap: Tap, capture: Capture) -> None:
+        index = tap.ask() if tap.ask is not None and not self._over else None
+        if index is None:
+            return
+        with self._news:
+            got = capture.last_got(index)
+            count = 0 if got is None or not self.has_paused else self._tail.settle(tap.interface, got)
+            self._news.notify_all()
+        told = "not known" if got is None else f"{count} frames that QEMU had read are sent on"
+        LOG.info("%s: interface %d of VM %s: %s", self.id, tap.interface, self.vm, told)
 
     # The controller
 

@@ -12,12 +12,16 @@ Tag = int | Literal["trunk"] | None
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An interface of a domain: its MAC in lower case, its device here (None: not yet), and the tag that its XML says."""
+    """An interface of a domain: its MAC in lower case, its device here (None: not yet), and the tag that its XML says.
+
+    ``alias``: its name inside QEMU, where it is a virtio card with one queue; None otherwise.
+    """
 
     mac: str
     device: str | None
     tag: Tag = None
     is_openvswitch: bool = False
+    alias: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,14 @@ def _card(element: ElementTree.Element) -> Card | None:
     target, port = element.find("target"), element.find("virtualport")
     device = None if target is None else target.get("dev")
     is_openvswitch = port is not None and port.get("type") == "openvswitch"
-    return Card(mac.get("address", "").lower(), device, _tag(element.find("vlan")), is_openvswitch)
+    return Card(mac.get("address", "").lower(), device, _tag(element.find("vlan")), is_openvswitch, _alias(element))
+
+
+def _alias(element: ElementTree.Element) -> str | None:
+    alias, model, driver = element.find("alias"), element.find("model"), element.find("driver")
+    if alias is None or model is None or not model.get("type", "").startswith("virtio"):
+        return None
+    return None if driver is not None and driver.get("queues", "1") != "1" else alias.get("name")
 
 
 def _tag(vlan: ElementTree.Element | None) -> Tag:

@@ -23,6 +23,7 @@ from ryu_vmmob.hypervisor.vswitch import OpenVSwitch
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 _CLAIMS: Final = ("migrated", "running", "none")
 _GUESTS: Final = ("name", "uuid")
+_MONITOR: Final = ("auto", "never")
 _REQUEST_SECONDS: Final = 10.0
 """For one answer of the controller; a request that is late is asked again by its own rule."""
 
@@ -44,6 +45,14 @@ def run(
     claims: Annotated[
         str, _option("claims", "Which VMs that run here unannounced are moved here: migrated, running (any) or none.")
     ] = "migrated",
+    monitor: Annotated[
+        str,
+        _option(
+            "monitor",
+            "Whether QEMU is asked what a guest got where it reads the tap itself, without vhost: auto, or never. "
+            "libvirt notes such a domain as tainted (custom-monitor).",
+        ),
+    ] = "auto",
     ovs_vsctl: Annotated[
         str, _option("ovs-vsctl", "The command that sets a wrong tag right in Open vSwitch; empty: only told of.")
     ] = "ovs-vsctl",
@@ -54,21 +63,23 @@ def run(
     logging.basicConfig(level=logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
-        _check(claims, guest, interval, log_format)
+        _check(claims, guest, monitor, interval, log_format)
         connect = _connector(url, token_file, config)
         here = server or socket.gethostname().split(".")[0]
-        _serve(ServiceSettings(here, guest == "uuid"), libvirt, connect, claims, ovs_vsctl, interval)
+        _serve(ServiceSettings(here, guest == "uuid", monitor == "auto"), libvirt, connect, claims, ovs_vsctl, interval)
     except (ClientError, HostError, ValueError) as error:
         typer.echo(f"vmmob-hypervisor: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def _check(claims: str, guest: str, interval: float, log_format: str) -> None:
+def _check(claims: str, guest: str, monitor: str, interval: float, log_format: str) -> None:
     """Raises ValueError."""
     if claims not in _CLAIMS:
         raise ValueError(f"--claims must be one of {', '.join(_CLAIMS)}")
     if guest not in _GUESTS:
         raise ValueError(f"--guest must be one of {', '.join(_GUESTS)}")
+    if monitor not in _MONITOR:
+        raise ValueError(f"--monitor must be one of {', '.join(_MONITOR)}")
     if not 0.1 <= interval <= 3600:
         raise ValueError("--interval must be 0.1 to 3600 seconds")
     logs.use(log_format)

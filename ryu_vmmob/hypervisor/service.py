@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
 from ryu_vmmob.client import Client, ClientError, RefusedError
 from ryu_vmmob.hypervisor.catch_up import taps
 from ryu_vmmob.hypervisor.departure import Departure, Tap, is_worth
-from ryu_vmmob.hypervisor.domains import Domain
+from ryu_vmmob.hypervisor.domains import Card, Domain
 from ryu_vmmob.hypervisor.handover import GOING_ON, Happened, Happening, Step, paused_at, step_after, under_way
 from ryu_vmmob.hypervisor.lanes import Lanes
 from ryu_vmmob.hypervisor.patience import pauses
+from ryu_vmmob.hypervisor.readers import is_read_by_qemu
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 TRY_SECONDS: Final = 60.0
@@ -29,13 +31,20 @@ class Host(Protocol):
     def domains(self) -> list[Domain]:
         """All active domains."""
 
+    def receive_index(self, name: str, alias: str) -> int | None:
+        """The used index of a card's receive queue; None: it is not to be had."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``here``: this server in the fabric file. ``by_uuid``: the controller calls a guest by its UUID, else by its name."""
+    """``here``: this server in the fabric file. ``by_uuid``: the controller calls a guest by its UUID, else by its name.
+
+    ``monitor``: QEMU may be asked what a guest got, where it reads the tap itself.
+    """
 
     here: str
     by_uuid: bool = False
+    monitor: bool = True
 
 
 class Service:
@@ -200,7 +209,12 @@ class Service:
             return None if present.is_over else present  # news that comes late does not begin it again
         domain = next((row for row in self._host.domains() if self.name_of(row.name, row.uuid) == vm), None)
         rows = () if domain is None else taps(domain, self._client.vms.get(vm))
-        devices = [Tap(number, card.mac, card.device) for number, card in rows if card.device is not None]
+        asks = self._settings.monitor and domain is not None and is_read_by_qemu(domain.uuid)
+        devices = [
+            Tap(number, card.mac, card.device, self._index(domain, card) if asks else None)
+            for number, card in rows
+            if card.device is not None and domain is not None
+        ]
         departure = Departure(move, devices, self._connect().migrations)
         departure.start()
         with self._lock:
@@ -212,6 +226,9 @@ class Service:
             return None
         LOG.info("%s: VM %s may leave for %s, %d taps are read", move["id"], vm, move["to"], len(devices))
         return departure
+
+    def _index(self, domain: Domain, card: Card) -> Callable[[], int | None] | None:
+        return None if card.alias is None else partial(self._host.receive_index, domain.name, card.alias)
 
     @property
     def _client(self) -> Client:

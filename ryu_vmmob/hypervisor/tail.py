@@ -1,7 +1,8 @@
 """The last frames that reached a paused VM's taps: which of them the VM has not read. Pure; time comes in.
 
 The VM has read what reached a tap before it stopped, and nothing of what came later. So frames are kept for a short while,
-until it is known when it stopped, and those that are older than that are forgotten.
+until it is known when it stopped, and those that are older than that are forgotten. The last few of those are in doubt until it
+is known how many the guest got.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ BEFORE_BYTES: Final = 8 * 2**20
 AFTER_BYTES: Final = 64 * 2**20
 SMALLEST, LARGEST = 14, 9216
 """Bytes of a frame that the controller takes."""
+IN_DOUBT: Final = 4
+"""The last frames of an interface that count as read, and are kept all the same."""
 BATCH_FRAMES: Final = 1000
 BATCH_BYTES: Final = 2**21 - 2**16
 """Of one request; what stands around the frames in it has room as well."""
@@ -40,6 +43,7 @@ class Tail:
         self.paused_at: int | None = None
         self.lost = 0
         self._read: Mapping[int, int] = {}
+        self._doubtful: dict[int, deque[Arrival]] = {}
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -47,6 +51,7 @@ class Tail:
     def add(self, arrival: Arrival) -> None:
         """A frame that has reached a tap."""
         if self.paused_at is not None and self._was_read(arrival, self.paused_at):
+            self._doubt(arrival)
             return
         if not SMALLEST <= len(arrival.frame) <= LARGEST:
             self.lost += self.paused_at is not None
@@ -67,14 +72,28 @@ class Tail:
         queued when it stopped has a higher one.
         """
         self.paused_at, self._read = at, dict(read or {})
-        kept = [row for row in self._frames if not self._was_read(row, at)]
+        kept = []
+        for row in self._frames:
+            if self._was_read(row, at):
+                self._doubt(row)
+            else:
+                kept.append(row)
         self._frames = deque(kept)
         self._bytes = sum(len(row.frame) for row in kept)
+
+    def settle(self, interface: int, got: int) -> int:
+        """The guest got the frames of an interface up to number ``got``; how many are to be sent on for that."""
+        rows = [row for row in self._doubtful.pop(interface, ()) if row.number > got]
+        rows = [row for row in rows if SMALLEST <= len(row.frame) <= LARGEST]
+        self._frames.extendleft(reversed(rows))
+        self._bytes += sum(len(row.frame) for row in rows)
+        return len(rows)
 
     def resume(self) -> None:
         """The VM goes on here after all: what is for it, it reads itself."""
         self.paused_at = None
         self._frames.clear()
+        self._doubtful.clear()
         self._bytes = 0
 
     def take(self) -> tuple[int, list[bytes]] | None:
@@ -91,6 +110,9 @@ class Tail:
             size += len(first.frame) + 8
             self._bytes -= len(first.frame)
         return interface, batch
+
+    def _doubt(self, arrival: Arrival) -> None:
+        self._doubtful.setdefault(arrival.interface, deque(maxlen=IN_DOUBT)).append(arrival)
 
     def _was_read(self, arrival: Arrival, at: int) -> bool:
         last = self._read.get(arrival.interface)

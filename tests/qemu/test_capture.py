@@ -107,6 +107,40 @@ def test_what_was_queued_when_the_guest_stopped_was_not_read(tap: TapDevice) -> 
     assert controller.numbers == list(range(64, 71))
 
 
+def test_what_qemu_read_and_the_guest_did_not_get_is_sent_on(tap: TapDevice) -> None:
+    """The index of the receive queue tells it; this QEMU reads two more frames after it has stopped the guest."""
+    controller, got, stopped = Controller(), [65_000], threading.Event()
+
+    def ask() -> int | None:
+        if leaving.has_paused:
+            stopped.wait(SECONDS)
+        return got[0] % 65_536
+
+    leaving = Departure(MOVE, [Tap(3, MAC, tap.name, ask)], controller)
+    leaving.start()
+    (capture,) = leaving._captures
+    number = 0
+    while len(capture.received._exact) < 2 or number < 600:  # past the index's end
+        tap.to_guest(frame(number))
+        until(lambda: tap.read() == frame(number))  # noqa: B023
+        got[0] += 1
+        number += 1
+        sleep(0.001)
+    until(lambda: capture.last_read() == capture.counted == number)
+    tap.to_guest(frame(number), frame(number + 1))
+    tap.read()
+    tap.read()
+    until(lambda: len(leaving._tail) == number + 2)
+    leaving.paused(time_ns())
+    tap.to_guest(frame(number + 2))
+    until(lambda: controller.frames_)
+    stopped.set()
+    until(lambda: len(controller.frames_) == 3)
+    tap.close()
+    assert leaving.join(SECONDS)
+    assert controller.numbers == [number + 2, number, number + 1]
+
+
 def test_no_such_tap() -> None:
     with pytest.raises(OSError, match="No such device"):
         Capture("nosuchtap0", MAC)

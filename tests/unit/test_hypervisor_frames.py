@@ -11,6 +11,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
 from ryu_vmmob.hypervisor.offload import HEADER_BYTES, NEEDS_CHECKSUM, TCP4, TCP6, UDP_L4, Offload, finished, split
+from ryu_vmmob.hypervisor.received import INDEX_SIZE, SAMPLES, Received
 from ryu_vmmob.hypervisor.tail import BATCH_BYTES, BATCH_FRAMES, BEFORE_SECONDS, LARGEST, Arrival, Tail
 
 ETHER = Ether(dst="02:00:00:00:00:0b", src="02:00:00:00:00:01")
@@ -165,3 +166,105 @@ def test_a_vm_that_goes_on_here() -> None:
     tail.add(Arrival(0, 1, frame(1)))
     tail.resume()
     assert (len(tail), tail.take(), tail.paused_at) == (0, None, None)
+
+
+def test_what_qemu_read_and_the_guest_did_not_get_is_sent_on() -> None:
+    tail = Tail()
+    for number in range(1, 11):
+        tail.add(Arrival(number % 2, number, frame(number), number))
+    tail.pause(8, {0: 10, 1: 9})
+    tail.add(Arrival(1, 8, frame(11), 9))
+    assert tail.settle(0, 6) == 1, "number 8; number 10 came later, and is sent on anyway"
+    assert tail.settle(0, 0) == 0, "once"
+    assert tail.settle(1, 9) == 0
+    found = []
+    while (batch := tail.take()) is not None:
+        found += batch[1]
+    assert found == [frame(8), frame(9), frame(10)]
+
+
+# What the guest got
+
+
+class Guest:
+    """A tap, QEMU and a guest, a frame every millisecond; QEMU loses what it reads of the tap while the guest is stopped."""
+
+    def __init__(self, index: int) -> None:
+        self.received = Received()
+        self.index = index
+        self.time = self.number = self.read = 0
+
+    def frames(self, count: int, got: bool = True, filtered: bool = False, certain: bool = True) -> None:
+        for _ in range(count):
+            self.time += 1000
+            self.number += 1
+            self.received.seen(self.number, self.time, certain)
+            self.read += 1
+            self.index = (self.index + (got and not filtered)) % INDEX_SIZE
+
+    def sample(self, takes: int = 10, late: int = 0) -> None:
+        """QEMU is asked; ``late``: frames that come while it answers, after it has looked."""
+        before, index = self.time + 1, self.index
+        self.frames(late)
+        self.received.sample(before, self.time + takes, index)
+
+    def last(self) -> int | None:
+        return self.received.last(self.index, self.number, self.read)
+
+
+@pytest.mark.parametrize("start", [0, 65_530])
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_how_many_the_guest_got(start: int, lost: int) -> None:
+    guest = Guest(start)
+    for _ in range(20):
+        guest.frames(7)
+        guest.sample()
+        guest.frames(2, filtered=True, certain=False)
+        guest.frames(1, certain=False)
+        guest.frames(1)
+        guest.sample(late=3)
+    guest.frames(5)
+    for _ in range(SAMPLES):
+        guest.sample()
+    got = guest.number
+    guest.frames(lost, got=False)
+    assert guest.last() == got
+
+
+def test_samples_that_frames_came_into_are_better_than_none() -> None:
+    guest = Guest(3)
+    guest.sample(late=1)
+    guest.sample()
+    guest.frames(1)
+    got = guest.number
+    guest.frames(2, got=False)
+    assert guest.last() == got
+
+
+@pytest.mark.parametrize(("filtered", "told"), [(True, 2), (False, 1)])
+def test_a_frame_that_the_card_may_have_filtered_out(filtered: bool, told: int) -> None:
+    """Whether it did is not known before the next sample: no frame is sent on for it."""
+    guest = Guest(3)
+    guest.frames(1)
+    guest.sample()
+    guest.frames(1, filtered=filtered, certain=False)
+    guest.frames(2, got=False)
+    assert guest.last() == guest.number - told
+    guest = Guest(3)
+    guest.frames(1)
+    guest.sample()
+    guest.frames(1, filtered=filtered, certain=False)
+    guest.sample()
+    guest.frames(2, got=False)
+    assert guest.last() == guest.number - 2
+
+
+@pytest.mark.parametrize("wrong", [-3, 5, 1000])
+def test_a_count_that_qemu_does_not_allow_says_nothing(wrong: int) -> None:
+    guest = Guest(100)
+    assert guest.last() is None, "no sample"
+    guest.frames(3)
+    guest.sample()
+    guest.frames(1)
+    guest.index -= wrong
+    assert guest.last() is None

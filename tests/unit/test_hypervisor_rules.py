@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from ryu_vmmob.hypervisor.catch_up import Activate, Claim, Complaint, Mend, Take
 from ryu_vmmob.hypervisor.domains import Card, Domain, read_domain
 from ryu_vmmob.hypervisor.handover import STOP_IS_FRESH, Happening, Step, paused_at, step_after, under_way
 from ryu_vmmob.hypervisor.libvirt_events import happening
+from ryu_vmmob.hypervisor.readers import is_read_by_qemu
 
 MAC = "02:00:00:00:00:0b"
 
@@ -71,8 +73,10 @@ XML = f"""<domain type='kvm' id='3'>
     <interface type='bridge'>
       <mac address='02:00:00:00:00:0B'/><source bridge='br0'/><vlan><tag id='100'/></vlan>
       <virtualport type='openvswitch'><parameters interfaceid='x'/></virtualport><target dev='vnet3'/>
+      <model type='virtio'/><driver name='qemu'/><alias name='net0'/>
     </interface>
-    <interface type='bridge'><mac address='02:00:00:00:00:0c'/><vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan></interface>
+    <interface type='bridge'><mac address='02:00:00:00:00:0c'/><vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan>
+      <model type='virtio'/><driver queues='4'/><alias name='net1'/></interface>
     <interface type='user'/>
   </devices>
   <metadata><interface type='bridge'><mac address='{MAC}'/></interface></metadata>
@@ -81,7 +85,7 @@ XML = f"""<domain type='kvm' id='3'>
 
 def test_a_domain_is_read() -> None:
     found = read_domain(XML, running=True, arrived=True)
-    assert found.cards == (Card(MAC, "vnet3", 100, True), Card("02:00:00:00:00:0c", None, "trunk"))
+    assert found.cards == (Card(MAC, "vnet3", 100, True, "net0"), Card("02:00:00:00:00:0c", None, "trunk"))
     assert (found.name, found.uuid[:4], found.arrived) == ("web1", "6ad9", True)
     with pytest.raises(ValueError, match="cannot be read"):
         read_domain("<domain", running=True, arrived=False)
@@ -143,3 +147,30 @@ def test_tags() -> None:
 def test_taps_have_the_controllers_numbers() -> None:
     there = {"interfaces": [{"mac": "02:00:00:00:00:99"}, {"mac": MAC}]}
     assert taps(domain(), there) == [(1, Card(MAC, "vnet3", 100, True))]
+
+
+# Who reads the taps
+
+
+def process(proc: Path, number: int, comm: str, *arguments: str) -> Path:
+    place = proc / str(number)
+    (place / "task" / str(number)).mkdir(parents=True)
+    for file in (place / "comm", place / "task" / str(number) / "comm"):
+        file.write_text(comm + "\n")
+    (place / "cmdline").write_bytes(b"".join(row.encode() + b"\0" for row in arguments))
+    return place
+
+
+def test_who_reads_the_taps(tmp_path: Path) -> None:
+    process(tmp_path, 7, "qemu-system-x86", "qemu", "-uuid", "uuid-7", "-S")
+    process(tmp_path, 8, "qemu-system-x86", "qemu", "-uuid", "uuid-8")
+    process(tmp_path, 9, "qemu-system-x86", "qemu", "-uuid", "uuid-9")
+    process(tmp_path, 10, "sh", "sh", "uuid-10")
+    process(tmp_path, 78, "vhost-8")
+    thread = tmp_path / "9" / "task" / "99"
+    thread.mkdir()
+    (thread / "comm").write_text("vhost-9\n")
+    (tmp_path / "11").mkdir()
+    found = [is_read_by_qemu(f"uuid-{number}", tmp_path) for number in range(7, 12)]
+    assert found == [True, False, False, False, False]
+    assert not is_read_by_qemu("uuid-7", tmp_path / "none")
