@@ -7,10 +7,11 @@ done in one go, so that no change of the desired state is lost or counted twice.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ryu.lib import hub
 
+from ryu_vmmob.engine.fleet import NOT_KEPT, Fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Reading
@@ -19,6 +20,9 @@ from ryu_vmmob.flows.pipeline import METER_RATES
 
 if TYPE_CHECKING:
     from ryu_vmmob.apps.session import Session
+
+MAX_SAID: Final = 10
+"""Flows that a switch does not keep, of one comparison, that are told one by one in the log."""
 
 
 def reconcile(session: Session) -> None:
@@ -36,7 +40,7 @@ def reconcile(session: Session) -> None:
     session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
     if session.held:
         return
-    refused = [row.about for row in fleet.faults(name)]
+    refused = {row.about for row in fleet.faults(name)}
     untold = fleet.take(name)
     revision = fleet.begin_reconciliation(name)
     counts = finding.counts(untold[1] if untold else Delta(), refused) + meters if repeated else None
@@ -44,10 +48,12 @@ def reconcile(session: Session) -> None:
         "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
         name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
     )  # fmt: skip
-    if not finding.doubtful:
-        session.bring(revision, finding.delta)
+    session.bring(revision, finding.delta, compared=True)
+    # A switch of plain OpenFlow is not believed at the first time either: flows may vanish there without an error.
+    if finding.doubtful or (finding.delta.flows and (repeated or session.dialect is Dialect.OPENFLOW13)):
+        _look_again(session, reading, finding)
     else:
-        _bring_and_look_again(session, revision, reading, finding)
+        fleet.looked(name, ())
     engine.audited(name, counts, reading.foreign)
 
 
@@ -65,11 +71,11 @@ def read(session: Session, flows: bool = True) -> Reading:
     return reading
 
 
-def _bring_and_look_again(session: Session, revision: int, reading: Reading, finding: Finding) -> None:
-    """The difference is confirmed at once, so that nobody waits for the second look."""
-    session.bring(revision, finding.delta)
-    again = read(session, flows=bool(finding.suspects))
-    refused = {row.about for row in session.engine.fleet.faults(session.name)}
+def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
+    """Whether what was told is there now. It is confirmed already, so nobody waits for the second look."""
+    engine, told = session.engine, finding.delta
+    again = read(session, flows=bool(finding.suspects or told.flows))
+    refused = {row.about for row in engine.fleet.faults(session.name) if row.error != NOT_KEPT}
     desired = session.desired.flows
     accepted = again.settle(reading, finding, desired, refused)
     if accepted:
@@ -77,6 +83,12 @@ def _bring_and_look_again(session: Session, revision: int, reading: Reading, fin
             "switch %s writes %d flows and groups in a way of its own: believed as long as it writes them so",
             session.name, accepted,
         )  # fmt: skip
+    wanted = (flow for flow in told.flows if flow.cookie in desired and flow.cookie not in refused)
+    lacking = [flow for flow in wanted if not again.has(flow.cookie)]
+    for flow in lacking[:MAX_SAID]:
+        session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, " ".join(flow.owner))
+    engine.fleet.looked(session.name, [Fault(NOT_KEPT, str(flow), flow.owner, flow.cookie) for flow in lacking])
+    engine.progress(everything=False)
     if finding.strays:
         session.delete_strays(finding)
 

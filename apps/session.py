@@ -230,17 +230,15 @@ class Session:
                     found[server] = found.get(server, 0) + packets
         self.engine.refusals.counted(found)
 
-    def bring(self, revision: int, delta: Delta) -> None:
-        """Carry out a delta, and report what the switch confirmed and refused."""
+    def bring(self, revision: int, delta: Delta, *, compared: bool = False) -> None:
+        """Carry out a delta, and report what the switch confirmed and refused. ``compared``: it is all that was found wrong."""
         faults = self._apply(delta) if delta else []
-        told = {*(flow.cookie for flow in delta.flows), *delta.gone, *delta.groups_gone}
-        told.update(group.id for group in (*delta.groups, *delta.groups_changed))
         for row in faults[:MAX_LOGGED]:
             self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
             self.log.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
         self._turn()
-        self.engine.fleet.confirm(self.name, revision, faults, told)
+        self.engine.fleet.confirm(self.name, revision, faults, delta.named, compared=compared)
         self.engine.progress(everything=False)
 
     def delete_strays(self, finding: Finding) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from ryu.lib import hub
 
-from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.tickets import Ticket
 
 
 class _Sleeper:

@@ -178,6 +178,10 @@ class Reading:
         """One group-desc reply. Raises MalformedReply."""
         self.groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
 
+    def has(self, cookie: int) -> bool:
+        """Whether the switch has a flow that bears the cookie, right or not."""
+        return cookie in self.right or cookie in self.odd
+
     def settle(self, first: Reading, told: Finding, desired: Mapping[int, Flow], refused: Collection[int]) -> int:
         """A second reading, just after what the first one led to was done: fills in ``told.strays``.
 

@@ -33,6 +33,12 @@ class Delta:
         return bool(self.flows or self.gone or self.groups or self.groups_changed or self.groups_gone)
 
     @property
+    def named(self) -> frozenset[int]:
+        """Cookies of its flows and ids of its groups, those that go included."""
+        groups = (group.id for group in (*self.groups, *self.groups_changed))
+        return frozenset((*(flow.cookie for flow in self.flows), *self.gone, *groups, *self.groups_gone))
+
+    @property
     def deleted(self) -> list[int]:
         """Cookies for which a deletion is sent: those whose place is not taken."""
         if not self.gone:

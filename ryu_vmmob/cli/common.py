@@ -184,10 +184,12 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
 
 
 def print_switches(answer: Any) -> None:
-    """After a write that waited: which switches have not confirmed it."""
+    """After a write that waited: which switches have not confirmed it, and what they refused of it."""
     switches = answer.get("switches") if isinstance(answer, dict) else None
     if switches and switches["pending"]:
         typer.echo(f"not yet confirmed by: {', '.join(switches['pending'])}", err=True)
+    for row in (switches or {}).get("refused", ()):
+        typer.echo(f"refused by {row['switch']}: {row['error']}: {row['cause']} ({row['owner']['reason']})", err=True)
 
 
 def read_body(file: str) -> Any:

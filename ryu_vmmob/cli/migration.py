@@ -193,6 +193,7 @@ def _since(migration: Any) -> str | None:
 
 
 def _show(migration: Any) -> None:
+    refused = migration["switches"].get("refused", ())
     print_facts(
         [
             ("migration", migration.get("id", "(dry run)")),
@@ -202,6 +203,7 @@ def _show(migration: Any) -> None:
             ("state", migration["state"]),
             ("reason", migration["reason"]),
             ("confirmed by", joined(migration["switches"]["acknowledged"])),
+            *((f"refused by {row['switch']}", f"{row['error']}: {row['cause']}") for row in refused),
         ]
     )
     print_table(

@@ -56,6 +56,7 @@ def gathered(client: Client, minutes: int) -> dict[str, Any]:
         "fabric": ready["fabric"],
         "revision": ready["revision"],
         "ready": ready["ready"],
+        "status": ready["status"],
         "switches": {"all": len(switches), "connected": sum(1 for row in switches if row["connected"]),
                      "in_step": sum(1 for row in switches if row["in_step"])},
         "links": {"all": len(fabric["links"]), "up": sum(1 for row in fabric["links"] if row["up"])},
@@ -111,7 +112,7 @@ def _show(found: Any) -> None:
     switches, links = found["switches"], found["links"]
     print_facts(
         (
-            ("controller", f"{found['controller']}, {'ready' if found['ready'] else 'not ready'}"),
+            ("controller", f"{found['controller']}, {found['status'].replace('_', ' ')}"),
             ("fabric", f"{found['fabric']}, revision {found['revision']}, {found['vms']} VMs"),
             ("switches", f"{switches['all']}, {switches['connected']} connected, {switches['in_step']} in step"),
             ("links", f"{links['all']}, {links['up']} up"),

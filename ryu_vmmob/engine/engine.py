@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from typing import NamedTuple
 
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
@@ -21,8 +20,8 @@ from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.conflicts import Conflicts
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.events import EventStream
-from ryu_vmmob.engine.fleet import Fault, Fleet, SwitchStatus
-from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write
+from ryu_vmmob.engine.fleet import Fault, Fleet, Refused, SwitchStatus
+from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
@@ -30,6 +29,7 @@ from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
+from ryu_vmmob.engine.tickets import Switches, Ticket, by_confirmation
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
@@ -56,21 +56,6 @@ from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import Store, StoreError
 from ryu_vmmob.store.codec import write
-
-
-class Ticket(NamedTuple):
-    """What a command set in motion: a revision, the switches it concerns, and the state it made."""
-
-    revision: int
-    switches: tuple[str, ...]
-    state: State
-
-
-class Switches(NamedTuple):
-    """Switches concerned, by name: those that have confirmed, and those that have not."""
-
-    acknowledged: list[str]
-    pending: list[str]
 
 
 class Engine:
@@ -146,7 +131,7 @@ class Engine:
         change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
             # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
-            late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision)]
+            late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision) or self.fleet.faults(name)]
             return Ticket(before.revision, tuple(sorted(late)), before)
         plan = self.desired.plan(change, breath)
         self._refuse_overcharge(plan, commands)
@@ -154,7 +139,7 @@ class Engine:
         plan.state = change.state
         self._store.commit(change.state.revision, list(writes(before, change)), sync=sync)
         self._adopt(change, plan)
-        return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state)
+        return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state, plan.deltas)
 
     def _adopt(self, change: Change, plan: Plan) -> None:
         self.desired.adopt(plan)
@@ -250,18 +235,16 @@ class Engine:
         return change._replace(state=replace(change.state, migrations=rows), migrations=ids)
 
     def acknowledged(self, ticket: Ticket) -> Switches:
-        """Which of the switches a command concerns have confirmed it."""
-        return self._by_confirmation(ticket.switches, ticket.revision)
+        """Which of the switches a command concerns have confirmed it, and what they refused of it."""
+        return by_confirmation(self.fleet, ticket.switches, ticket.revision, ticket.concerns)
 
     def migration_switches(self, migration: Migration) -> Switches:
-        """Which switches have confirmed the present phase of a migration."""
-        return self._by_confirmation(migration.switches, migration.step_revision)
-
-    def _by_confirmation(self, names: Iterable[str], revision: int) -> Switches:
-        found = Switches([], [])
-        for name in sorted(set(names).intersection(self.fleet.names)):
-            (found.acknowledged if self.fleet.has(name, revision) else found.pending).append(name)
-        return found
+        """Which switches have confirmed the present phase of a migration, and what they refused that it cannot do without."""
+        if not any(self.fleet.faults(name) for name in migration.switches if self.fleet.has_place(name)):
+            return by_confirmation(self.fleet, migration.switches, migration.step_revision, lambda row: False)
+        owners = needed_owners(self.state, migration)
+        concerned: Callable[[Refused], bool] = lambda row: row.fault.owner[:2] in owners  # noqa: E731
+        return by_confirmation(self.fleet, migration.switches, migration.step_revision, concerned)
 
     def switch_status(self, name: str) -> SwitchStatus:
         """How a switch stands; KeyError for an unknown name."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from ryu_vmmob.flows.delta import Delta, compose
 
+NOT_KEPT: Final = "the switch confirmed it and does not keep it"
+"""The error of a flow or group that a switch lacked, was told anew, confirmed, and lacks still."""
+
 
 class Fault(NamedTuple):
-    """Something a switch refused, joined to what caused it: the flow or group as text, and whose it is."""
+    """Something a switch refused or does not keep, joined to what caused it: the flow or group as text, and whose it is."""
 
     error: str
     cause: str
@@ -24,14 +28,38 @@ class Fault(NamedTuple):
     """The cookie of the flow or the id of the group."""
 
 
+class Refused(NamedTuple):
+    """A fault and whose it is: the switch that refused."""
+
+    switch: str
+    fault: Fault
+
+
+class Place(StrEnum):
+    """How a switch stands, in a word. Refused is not acknowledged: who refused something is not in step, and is not late."""
+
+    IN_STEP = "in_step"
+    REFUSED = "refused"
+    BEHIND = "behind"
+    AWAY = "away"
+
+
 class SwitchStatus(NamedTuple):
-    """A switch as people see it. ``behind``: revisions decided and not confirmed. ``since``: of the connection, seconds."""
+    """A switch as people see it. ``behind``: revisions decided and not confirmed. ``since``: of the connection, seconds.
+
+    ``place``: `Place.REFUSED` where it has confirmed all but its ``faults``; they may stay for good, so nobody waits for them.
+    """
 
     connected: bool
-    in_step: bool
+    place: Place
     behind: int
     faults: tuple[Fault, ...]
     since: float | None
+
+    @property
+    def in_step(self) -> bool:
+        """Whether it has confirmed everything, and refused nothing."""
+        return self.place is Place.IN_STEP
 
 
 @dataclass(slots=True)
@@ -121,7 +149,6 @@ class Fleet:
         place = self._places[name]
         place.synchronised = True
         place.pending.clear()
-        place.faults.clear()
         return self.revision
 
     def hold(self, name: str, fault: Fault) -> None:
@@ -145,20 +172,37 @@ class Fleet:
         pending, place.pending = place.pending, []
         return pending[-1][0], compose(delta for _, delta in pending)
 
-    def confirm(self, name: str, revision: int, faults: Iterable[Fault] = (), told: Collection[int] = ()) -> None:
+    def confirm(
+        self, name: str, revision: int, faults: Iterable[Fault] = (), told: Collection[int] = (), *, compared: bool = False
+    ) -> None:
         """The switch has everything up to ``revision``, ``faults`` excepted.
 
         ``told``: cookies and group ids of all that it was told to have or to give up; what it refused of those before is past.
-        An owner's other flows prove nothing.
+        An owner's other flows prove nothing. ``compared``: it was told all that it lacked, so what it had refused before is
+        past; but what it did not keep is believed again only when it has been seen (`looked`).
         """
         place = self._places[name]
         before, found = set(place.faults), tuple(faults)
-        place.faults = [row for row in place.faults if row.about not in told]
+        abouts = {row.about for row in found}
+        if compared:
+            doubted = [row for row in place.faults if row.error == NOT_KEPT]
+            place.faults = [row for row in doubted if row.about in told and row.about not in abouts]
+        else:
+            place.faults = [row for row in place.faults if row.about not in told]
         place.faults.extend(found)
         # With nothing else to do it has every later revision too.
         place.confirmed = revision if place.pending else self.revision
         self.on_change(name)
         self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
+
+    def looked(self, name: str, lacking: Iterable[Fault]) -> None:
+        """What a switch was told was looked for: ``lacking`` (`NOT_KEPT`) is all of it that it does not have."""
+        place = self._places[name]
+        before, found = set(place.faults), tuple(lacking)
+        place.faults = [*(row for row in place.faults if row.error != NOT_KEPT), *found]
+        if set(place.faults) != before:
+            self.on_change(name)
+            self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
 
     def has(self, name: str, revision: int) -> bool:
         """Whether a switch is connected and has confirmed ``revision``."""
@@ -203,6 +247,11 @@ class Fleet:
         """How a switch stands; KeyError for an unknown name."""
         place = self._places[name]
         up = place.wake is not None
-        in_step = up and place.synchronised and place.confirmed >= self.revision and not place.faults
+        if not up:
+            stands = Place.AWAY
+        elif not place.synchronised or place.confirmed < self.revision:
+            stands = Place.BEHIND
+        else:
+            stands = Place.REFUSED if place.faults else Place.IN_STEP
         behind = max(0, self.revision - max(place.confirmed, 0)) if up else self.revision
-        return SwitchStatus(up, in_step, behind, tuple(place.faults), place.since)
+        return SwitchStatus(up, stands, behind, tuple(place.faults), place.since)

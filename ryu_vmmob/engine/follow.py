@@ -184,12 +184,12 @@ def _refusal_by_switch(state: State, fleet: Fleet, migration: Migration) -> str 
     faults = [row for name in _switches(state, migration) for row in fleet.faults(name)]
     if not faults:
         return None
-    concerned = _owners(state, migration)
+    concerned = needed_owners(state, migration)
     fault = next((row for row in faults if row.owner[:2] in concerned), None)
     return f"a switch refused: {fault.error} ({fault.cause})" if fault is not None else None
 
 
-def _owners(state: State, migration: Migration) -> set[tuple[str, ...]]:
+def needed_owners(state: State, migration: Migration) -> set[tuple[str, ...]]:
     """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
     found: set[tuple[str, ...]] = {("vm", migration.vm), ("route", migration.vm)}
     for leg in migration.legs:

@@ -14,6 +14,7 @@ from immutables import Map
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.event_kinds import KINDS
+from ryu_vmmob.engine.fleet import Place
 from ryu_vmmob.engine.tally import DROPS, SENT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.migration_steps import Stage, stage
@@ -126,6 +127,10 @@ class Readings:
         yield Reading(
             "vmmob_switch_faults", "gauge", "flows and groups that it refuses now", by_switch,
             [((name,), len(row.faults)) for name, row in status.items()],
+        )  # fmt: skip
+        yield Reading(
+            "vmmob_switch_refused", "gauge", "1: it has confirmed everything but what it refuses or does not keep", by_switch,
+            [((name,), row.place is Place.REFUSED) for name, row in status.items()],
         )  # fmt: skip
         tables = {name: engine.desired.tables.get(name) for name in names}
         yield Reading(

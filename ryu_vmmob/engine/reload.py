@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import Examination, FabricError
 from ryu_vmmob.fabric.difference import Difference, compare
 from ryu_vmmob.model.draft import Event

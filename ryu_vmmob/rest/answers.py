@@ -40,11 +40,32 @@ class ProblemDetails(TypedDict):
     errors: NotRequired[list[Fault]]
 
 
+class Owner(TypedDict):
+    """Whose a flow or group is, and why it is there."""
+
+    kind: str | None
+    name: str | None
+    reason: str
+
+
+class Refused(TypedDict):
+    """A flow or group that a switch refused or does not keep, in the switch's words, and whose it is."""
+
+    switch: str
+    error: str
+    cause: str
+    owner: Owner
+
+
 class Acknowledged(TypedDict):
-    """The switches concerned, by name: those that have confirmed, and those that have not."""
+    """The switches concerned, by name: those that have confirmed all of it, and those that have not said so yet.
+
+    ``refused``, where a switch refused some of it: the first 100 of these. Such a switch is in neither list.
+    """
 
     acknowledged: list[str]
     pending: list[str]
+    refused: NotRequired[list[Refused]]
 
 
 class Confirmation(TypedDict):

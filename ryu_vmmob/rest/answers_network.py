@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from ryu_vmmob.engine.fleet import Place
 from ryu_vmmob.fabric.model import Dialect, Role
-from ryu_vmmob.rest.answers import Fault, Revision, Time, VlanTag, Written
+from ryu_vmmob.rest.answers import Fault, Owner, Refused, Revision, Time, VlanTag, Written
 from ryu_vmmob.trace.values import Kind
 
 
@@ -138,14 +139,6 @@ class Reloaded(Written):
     warnings: list[Fault]
 
 
-class Owner(TypedDict):
-    """Whose a flow or group is, and why it is there."""
-
-    kind: str | None
-    name: str | None
-    reason: str
-
-
 class Wrongs(TypedDict):
     """What audits found."""
 
@@ -173,13 +166,14 @@ class SwitchFault(TypedDict):
 class Switch(FabricSwitch):
     """A switch and how it stands to what is desired.
 
-    ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames
-    that no interface may send, by server.
+    ``standing`` is `refused` where it has confirmed everything but its ``faults``. ``behind`` counts revisions decided and not
+    confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames that no interface may send, by server.
     """
 
     connected: bool
     connected_since: Time | None
     in_step: bool
+    standing: Place
     behind: int
     flows: dict[str, int]
     refused: dict[str, int]
@@ -329,7 +323,9 @@ _From = TypedDict("_From", {"from": TraceVm | TraceExternal})
 
 
 class Trace(_From):
-    """The way of a packet. ``not_in_step``: switches on it that have not confirmed all they were told."""
+    """The way of a packet. ``not_in_step``: switches on it that have not confirmed all they were told; ``refused``: flows that
+    it would meet, and that a switch on its way does not have.
+    """
 
     verdict: Kind
     reason: str
@@ -341,6 +337,7 @@ class Trace(_From):
     local_switching: LocalSwitching | None
     copies_to_controller: int
     not_in_step: list[str]
+    refused: list[Refused]
     revision: Revision
 
 
@@ -368,20 +365,23 @@ class Health(TypedDict):
 
 
 class ReadySwitches(TypedDict):
-    """Switches, by name."""
+    """Switches, by name. ``refused``: those that have confirmed everything but what they refused."""
 
     in_step: list[str]
+    refused: list[str]
     not_in_step: list[str]
     not_connected: list[str]
 
 
 class Readiness(TypedDict):
-    """Whether the controller is ready, and what is not."""
+    """Whether the controller is ready, and what is not. ``refused``: the first 100 flows and groups that switches refused."""
 
     ready: bool
+    status: Literal["ready", "degraded", "not_ready"]
     fabric: str
     revision: Revision
     troubles: list[str]
+    refused: list[Refused]
     switches: ReadySwitches
 
 

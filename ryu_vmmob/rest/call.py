@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from webob import Request
 
-from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.rest import conditions
+from ryu_vmmob.rest.owners import switches_view
 from ryu_vmmob.rest.problems import bad_query
 
 if TYPE_CHECKING:
@@ -105,4 +107,4 @@ class Call:
         if seconds is None:
             return {}
         self.services.wait(ticket, seconds)
-        return {"switches": self.engine.acknowledged(ticket)._asdict()}
+        return {"switches": switches_view(self.engine.acknowledged(ticket))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Switch
@@ -11,11 +10,9 @@ from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES
-from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.owners import fault_view, owner_view
 from ryu_vmmob.rest.views import View, time_text
-
-_ROUTED = routed_segment("")
 
 
 def fabric_view(state: State) -> View:
@@ -125,8 +122,9 @@ def _external(state: State, external: External) -> View:
 def switch_view(engine: Engine, switch: Switch) -> View:
     """A switch: what the fabric file says of it, and how it stands to what is desired.
 
-    ``behind`` counts revisions decided and not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames
-    that no interface may send, by server; ``repairs`` what audits found wrong since the controller started.
+    ``standing`` is ``refused`` where it has confirmed everything but its ``faults``. ``behind`` counts revisions decided and
+    not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames that no interface may send, by server;
+    ``repairs`` what audits found wrong since the controller started.
     """
     status = engine.switch_status(switch.name)
     tables = engine.desired.tables.get(switch.name, SwitchTables())
@@ -134,6 +132,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
         "connected": status.connected,
         "connected_since": time_text(status.since) if status.since is not None else None,
         "in_step": status.in_step,
+        "standing": status.place.value,
         "behind": status.behind,
         "flows": {table.label: tables.by_table[table] for table in TABLES},
         "refused": {
@@ -147,7 +146,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
         "foreign_flows": engine.repairs.foreign(switch.name),
         "dropped_messages": engine.fleet.dropped[switch.name],
         "groups": len(tables.groups),
-        "faults": [{"error": row.error, "cause": row.cause, "owner": owner_view(row.owner)} for row in status.faults],
+        "faults": [fault_view(row) for row in status.faults],
     }
 
 
@@ -172,41 +171,3 @@ def group_view(group: Group) -> View:
         "buckets": [str(bucket) for bucket in group.buckets],
         "owner": owner_view(group.owner),
     }
-
-
-def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
-    """Whose a flow or group is, and why it is there. The keys are those of `flows.compiler`."""
-    match owner:
-        case ("vm", name, number):
-            return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
-        case ("route", name, number):
-            return {"kind": "vm", "name": name, "reason": f"packets for interface {number} of VM {name} are routed here"}
-        case ("cug", name):
-            return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
-        case ("cable", name, server):
-            return {"kind": "cug", "name": name, "reason": f"CUG {name} is on the cable of server {server}"}
-        case ("cable", name, server, "vnic", tag):
-            return {"kind": "cug", "name": name, "reason": f"a vNIC of CUG {name} has VLAN-ID {tag} at server {server}"}
-        case ("cable", name, server, _, number):
-            reason = f"broadcasts of CUG {name} between vNICs at server {server}, node {number} of their tree"
-            return {"kind": "cug", "name": name, "reason": reason}
-        case ("gateway", name):
-            return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and addresses there that nobody has"}
-        case ("hop", segment, edge) if segment.startswith(_ROUTED):
-            name = segment.removeprefix(_ROUTED)
-            reason = f"the way of routing domain {name} to its edge {edge}"
-            return {"kind": "routing_domain", "name": name, "reason": reason}
-        case ("hop", name, edge):
-            return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
-        case ("routing_domain", name):
-            return {"kind": "routing_domain", "name": name, "reason": f"this switch carries routing domain {name}"}
-        case ("external", name):
-            return {"kind": "external", "name": name, "reason": f"external network {name} hangs on this switch"}
-        case ("policy", name):
-            return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
-        case ("server", name):
-            return {"kind": "server", "name": name, "reason": f"what server {name} may not send ends here"}
-        case ("switch",):
-            return {"kind": "switch", "name": None, "reason": "every switch has it"}
-        case _:
-            return {"kind": owner[0] if owner else None, "name": None, "reason": " ".join(owner)}

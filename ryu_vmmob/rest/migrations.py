@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ryu_vmmob.engine.engine import Ticket
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import STATES, Migration

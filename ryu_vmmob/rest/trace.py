@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.fleet import Refused
+from ryu_vmmob.flows.flow import ToGroup
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric_views import flow_view
+from ryu_vmmob.rest.owners import refused_view
 from ryu_vmmob.rest.routing import Route
 from ryu_vmmob.rest.trace_bodies import TraceBody
 from ryu_vmmob.rest.views import View
@@ -22,11 +27,16 @@ def post_trace(call: Call) -> Answer:
 
 
 def trace_view(engine: Engine, found: Trace) -> View:
-    """A trace; ``not_in_step`` are the switches on the way that have not confirmed everything they were told."""
+    """A trace; ``not_in_step`` are the switches on the way that have not confirmed everything they were told.
+
+    ``refused``: flows on the way that a switch refused or does not keep, so that the packet may fare otherwise there.
+    """
     names = list(dict.fromkeys(hop.visit.switch for hop in found.hops))
+    refused = list(_refused(engine, found))
+    doubts = "".join(f"; but switch {row.switch} does not have a flow on this way: {row.fault.error}" for row in refused[:1])
     return {
         "verdict": found.verdict.kind,
-        "reason": found.verdict.reason,
+        "reason": f"{found.verdict.reason}{doubts}",
         "from": _source(found.source),
         "packet": str(found.packet),
         "policy": _policy(found.policy),
@@ -46,8 +56,37 @@ def trace_view(engine: Engine, found: Trace) -> View:
         "local_switching": _local_switching(found),
         "copies_to_controller": len(found.journey.controller) if found.journey is not None else 0,
         "not_in_step": [name for name in names if not engine.switch_status(name).in_step],
+        "refused": refused_view(refused),
         "revision": engine.state.revision,
     }
+
+
+def _refused(engine: Engine, found: Trace) -> Iterator[Refused]:
+    """What the switches on the way have refused of the flows and groups that the packet meets there."""
+    told = set[tuple[str, int]]()
+    for hop in found.hops:
+        name = hop.visit.switch
+        met = {step.flow.cookie for step in hop.visit.result.path if step.flow is not None}
+        met.update(_groups_met(engine, name, hop))
+        for fault in engine.fleet.faults(name):
+            if fault.about in met and (name, fault.about) not in told:
+                told.add((name, fault.about))
+                yield Refused(name, fault)
+
+
+def _groups_met(engine: Engine, switch: str, hop: Hop) -> set[int]:
+    """The groups that the flows of a hop lead to, and those that these lead to."""
+    tables = engine.desired.tables.get(switch)
+    flows = [step.flow for step in hop.visit.result.path if step.flow is not None]
+    left = [action.group for flow in flows for action in flow.actions if isinstance(action, ToGroup)]
+    found = set[int]()
+    while left:
+        number = left.pop()
+        if number not in found:
+            found.add(number)
+            group = tables.groups.get(number) if tables is not None else None
+            left.extend(group.refers_to if group is not None else ())
+    return found
 
 
 def _source(source: Source) -> View:

@@ -8,11 +8,13 @@ from typing import Any
 
 from immutables import Map
 
-from ryu_vmmob.engine.engine import Engine, Switches
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.tickets import Switches
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.model.objects import Cug, Migration, Phase, TimelineEntry, Vm
 from ryu_vmmob.model.placement import Placement
 from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.owners import switches_view
 
 View = dict[str, Any]
 
@@ -93,7 +95,7 @@ def placement_view(placement: Placement) -> View:
 
 def planned_view(migration: Migration) -> View:
     """A migration that is not begun: what would happen. No switch has been told, so all are pending."""
-    view = _migration(migration, Switches([], sorted(migration.switches)))
+    view = _migration(migration, Switches([], sorted(migration.switches), []))
     return {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True}
 
 
@@ -121,7 +123,7 @@ def _migration(migration: Migration, switches: Switches) -> View:
         "reason": migration.reason,
         "batch": migration.batch,
         "interfaces": [leg._asdict() for leg in migration.legs],
-        "switches": switches._asdict(),
+        "switches": switches_view(switches),
         "timeline": [_entry_view(entry) for entry in migration.timeline],
         "gap": _gap(migration),
         "revision": migration.revision,

@@ -82,7 +82,9 @@ def test_what_a_switch_refused_is_shown_with_its_owner_until_it_has_it(ovs: Priv
     with Site(ovs, tmp_path) as site:
         populate(site)
         limit(site, "tor-a", Table.BRIDGE, 1)
-        site.put_vm("w3", "srv-a2", nic("web", 13), nic("db", 13))  # two flows there, and room for one
+        made = site.put_vm("w3", "srv-a2", nic("web", 13), nic("db", 13))  # two flows there, and room for one
+        assert "tor-a" not in made["switches"]["acknowledged"]
+        assert [refused["switch"] for refused in made["switches"]["refused"]] == ["tor-a"]
         row = until(lambda: _faulty(site, "tor-a"))
         (fault,) = row["faults"]
         assert "TABLE_FULL" in fault["error"]
@@ -91,7 +93,8 @@ def test_what_a_switch_refused_is_shown_with_its_owner_until_it_has_it(ovs: Priv
         assert len(lacking) == 1
         assert lacking[0].startswith("tor-a lacks ")
         assert lacking[0].removeprefix("tor-a lacks ") == fault["cause"]
-        assert site.rest.ask("GET", "/readyz").status_code == 503
+        ready = site.rest.ask("GET", "/readyz")
+        assert (ready.status_code, ready.json()["status"], ready.json()["switches"]["refused"]) == (200, "degraded", ["tor-a"])
         # A change of the same VM that goes through does not make that good.
         site.put_vm("w3", "srv-a2", {**nic("web", 13), "ips": ["10.1.0.99"]}, {**nic("db", 13), "ips": ["10.2.0.99"]})
         assert [found["cause"] for found in site.switch("tor-a")["faults"]] == [fault["cause"]]

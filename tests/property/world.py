@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import Literal, TypeVar
 
-from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.persist import restore
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.delta import SwitchTables

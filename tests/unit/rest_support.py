@@ -12,9 +12,10 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 from webob import Request, Response
 
-from ryu_vmmob.engine.engine import Engine, Ticket
+from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import reload
 from ryu_vmmob.engine.sent_on import PASSING
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import examine, load
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.rest.app import RestApp

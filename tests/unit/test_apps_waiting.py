@@ -7,7 +7,7 @@ from typing import Any
 from ryu.lib import hub
 
 from ryu_vmmob.apps.waiting import Waiting
-from ryu_vmmob.engine.engine import Ticket
+from ryu_vmmob.engine.tickets import Ticket
 from tests.unit.core_support import MOVE, Site, cug, racks
 
 LONG = 600.0

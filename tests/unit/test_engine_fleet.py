@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.engine.fleet import Fault, Fleet
+from ryu_vmmob.engine.fleet import NOT_KEPT, Fault, Fleet, Place, SwitchStatus
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import Table
@@ -46,7 +46,7 @@ def test_nobody_is_there_at_first() -> None:
     assert not made.is_connected("a")
     assert not made.has("a", 0)
     assert made.confirmed() == {}
-    assert made.status("a") == (False, False, 5, (), None)
+    assert made.status("a") == SwitchStatus(False, Place.AWAY, 5, (), None)
 
 
 def test_connected_is_not_yet_in_step() -> None:
@@ -60,7 +60,7 @@ def test_connected_is_not_yet_in_step() -> None:
     made.confirm("a", 5)
     assert made.has("a", 5)
     assert made.confirmed() == {"a": 5}
-    assert made.status("a") == (True, True, 0, (), 10.0)
+    assert made.status("a") == SwitchStatus(True, Place.IN_STEP, 0, (), 10.0)
 
 
 def test_a_switch_without_a_delta_has_the_revision_already() -> None:
@@ -70,7 +70,7 @@ def test_a_switch_without_a_delta_has_the_revision_already() -> None:
     assert not made.has("a", 6)
     assert made.has("a", 5)
     assert (sessions["a"].woken, sessions["b"].woken) == (1, 0)
-    assert made.status("a")[:3] == (True, False, 1)
+    assert made.status("a")[:3] == (True, Place.BEHIND, 1)
 
 
 def test_what_came_meanwhile_is_taken_as_one() -> None:
@@ -158,15 +158,44 @@ def test_the_end_of_an_old_session_leaves_the_new_one() -> None:
 
 
 def test_an_audit_starts_from_the_desired_state() -> None:
-    """What was pending is part of what the switch is compared with; faults of before are asked anew."""
+    """What was pending is part of what the switch is compared with; faults of before stand until that is done."""
     made, _ = fleet("a")
     made.confirm("a", 5, [Fault("full", "x", ("vm", "v", "0"))])
     made.decide(6, {"a": adding(flow(1))})
     assert made.begin_reconciliation("a") == 6
     assert made.take("a") is None
-    assert made.faults("a") == ()
+    assert len(made.faults("a")) == 1
     assert not made.has("a", 6)
-    made.confirm("a", 6)
+    made.confirm("a", 6, compared=True)
+    assert made.status("a").in_step
+
+
+def test_who_refused_is_not_late_and_not_in_step() -> None:
+    made, _ = fleet("a")
+    made.confirm("a", 5, [Fault("full", "x", ("vm", "v", "0"), 11)], {11})
+    assert (made.status("a").place, made.status("a").in_step, made.has("a", 5)) == (Place.REFUSED, False, True)
+    made.decide(6, {"a": adding(flow(1))})
+    assert made.status("a").place is Place.BEHIND
+
+
+def test_what_a_switch_did_not_keep_is_believed_when_it_is_seen() -> None:
+    """Told anew it confirms it again, as it did before: that proves nothing."""
+    made, _ = fleet("a")
+    news: list[tuple[Fault, ...]] = []
+    made.on_confirm = lambda name, revision, faults: news.append(faults)
+    lost = Fault(NOT_KEPT, "x", ("vm", "v", "0"), 11)
+    made.looked("a", [lost])
+    assert (made.faults("a"), news) == ((lost,), [(lost,)])
+    made.begin_reconciliation("a")
+    made.confirm("a", 5, [], {11}, compared=True)
+    assert made.faults("a") == (lost,)
+    made.looked("a", [lost])
+    assert (made.faults("a"), [row for row in news if row]) == ((lost,), [(lost,)]), "no news the second time"
+    made.confirm("a", 5, [], {12}, compared=True)  # it was there at this comparison, so it was not told
+    assert made.faults("a") == ()
+    made.looked("a", [lost])
+    made.confirm("a", 5, [], {11}, compared=True)
+    made.looked("a", [])
     assert made.status("a").in_step
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob.bench.fabrics import leaf_spine, write
-from ryu_vmmob.engine.engine import Ticket
 from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import load
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ryu_vmmob.engine.tickets import Switches
 from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Activate
@@ -108,9 +109,9 @@ def test_a_ticket_names_the_switches_concerned() -> None:
     made = racks()
     ticket = made.engine.execute(MOVE)
     assert ticket.switches == ("spine", "tor-a", "tor-b")
-    assert made.engine.acknowledged(ticket) == ([], ["spine", "tor-a", "tor-b"])
+    assert made.engine.acknowledged(ticket) == Switches([], ["spine", "tor-a", "tor-b"], [])
     made.take("spine")
-    assert made.engine.acknowledged(ticket) == (["spine"], ["tor-a", "tor-b"])
+    assert made.engine.acknowledged(ticket) == Switches(["spine"], ["tor-a", "tor-b"], [])
     made.confirm()
     assert made.engine.acknowledged(ticket).pending == []
 

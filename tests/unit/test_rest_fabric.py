@@ -172,7 +172,7 @@ def test_switches(service: Service) -> None:
     owner = ("vm", "web1", "0")
     service.engine.fleet.confirm("tor-a", service.engine.state.revision, [Fault("OFPET_BAD_ACTION", "a flow", owner)])
     after = service.get("/v1/switches/tor-a")
-    assert after["in_step"] is False
+    assert (after["in_step"], after["standing"]) == (False, "refused")
     assert [(row["error"], row["cause"], row["owner"]["name"]) for row in after["faults"]] == [
         ("OFPET_BAD_ACTION", "a flow", "web1")
     ]

@@ -383,7 +383,7 @@ def test_health_and_readiness(service: Service) -> None:
     ready = service.get("/readyz")
     assert ready["ready"] is True
     assert ready["fabric"] == "two-dcs"
-    assert ready["switches"] == {"in_step": [], "not_in_step": [], "not_connected": away}
+    assert ready["switches"] == {"in_step": [], "refused": [], "not_in_step": [], "not_connected": away}
     service.connect("tor-a", "border-1")
     service.with_web()
     answer = service.ask("GET", "/readyz")

@@ -84,6 +84,7 @@ function buttons(row) {
   return h("div.act", {},
     doable(row).map(([step, text]) => h(`button${step === "abort" ? ".danger" : ""}`, {
       type: "button", onclick: () => act(step), "data-key": `${row.id}/${step}`, "aria-label": `${text} the move of ${row.vm}` }, text)),
+    (row.switches.refused ?? []).map((fault) => h("span.verdict.warn", {}, `⚠ ${fault.switch} refused: ${fault.error}: ${fault.cause}`)),
     h("span.quiet", {}, pending.length ? `waits for ${pending.join(", ")}` : `${count(row.switches.acknowledged.length, "switch", "switches")} confirmed`),
     said);
 }

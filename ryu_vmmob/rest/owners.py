@@ -1,0 +1,68 @@
+"""Whose a flow or group is, and what switches refused, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ryu_vmmob.engine.fleet import Fault, Refused
+from ryu_vmmob.engine.tickets import Switches
+from ryu_vmmob.model.objects import routed_segment
+
+_ROUTED = routed_segment("")
+MOST_REFUSED: Final = 100
+"""Refused flows and groups that one answer names; a switch's own resource has all of them."""
+
+
+def switches_view(found: Switches) -> dict[str, Any]:
+    """What became of a write at the switches; ``refused`` is there where one of them refused something."""
+    view: dict[str, Any] = {"acknowledged": found.acknowledged, "pending": found.pending}
+    return view | {"refused": refused_view(found.refused)} if found.refused else view
+
+
+def refused_view(rows: Iterable[Refused]) -> list[dict[str, Any]]:
+    """The first `MOST_REFUSED` of what switches refused."""
+    return [{"switch": row.switch, **fault_view(row.fault)} for row in list(rows)[:MOST_REFUSED]]
+
+
+def fault_view(fault: Fault) -> dict[str, Any]:
+    """The switch's words, the flow or group, and whose it is."""
+    return {"error": fault.error, "cause": fault.cause, "owner": owner_view(fault.owner)}
+
+
+def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
+    """Whose a flow or group is, and why it is there. The keys are those of `flows.compiler`."""
+    match owner:
+        case ("vm", name, number):
+            return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
+        case ("route", name, number):
+            return {"kind": "vm", "name": name, "reason": f"packets for interface {number} of VM {name} are routed here"}
+        case ("cug", name):
+            return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
+        case ("cable", name, server):
+            return {"kind": "cug", "name": name, "reason": f"CUG {name} is on the cable of server {server}"}
+        case ("cable", name, server, "vnic", tag):
+            return {"kind": "cug", "name": name, "reason": f"a vNIC of CUG {name} has VLAN-ID {tag} at server {server}"}
+        case ("cable", name, server, _, number):
+            reason = f"broadcasts of CUG {name} between vNICs at server {server}, node {number} of their tree"
+            return {"kind": "cug", "name": name, "reason": reason}
+        case ("gateway", name):
+            return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and addresses there that nobody has"}
+        case ("hop", segment, edge) if segment.startswith(_ROUTED):
+            name = segment.removeprefix(_ROUTED)
+            reason = f"the way of routing domain {name} to its edge {edge}"
+            return {"kind": "routing_domain", "name": name, "reason": reason}
+        case ("hop", name, edge):
+            return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
+        case ("routing_domain", name):
+            return {"kind": "routing_domain", "name": name, "reason": f"this switch carries routing domain {name}"}
+        case ("external", name):
+            return {"kind": "external", "name": name, "reason": f"external network {name} hangs on this switch"}
+        case ("policy", name):
+            return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
+        case ("server", name):
+            return {"kind": "server", "name": name, "reason": f"what server {name} may not send ends here"}
+        case ("switch",):
+            return {"kind": "switch", "name": None, "reason": "every switch has it"}
+        case _:
+            return {"kind": owner[0] if owner else None, "name": None, "reason": " ".join(owner)}
