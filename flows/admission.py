@@ -6,11 +6,21 @@ Nothing else passes: any other source, any other Ethernet type.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.flows.answers import ND_MULTICAST
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, MAC_MULTICAST_BIT, eui64_link_local, vid
+from ryu_vmmob.flows.fields import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_RARP,
+    MAC_BROADCAST,
+    MAC_MULTICAST_BIT,
+    eui64_link_local,
+    vid,
+)
 from ryu_vmmob.flows.flow import Action, Copy, Flow, PopVlan, match
 from ryu_vmmob.flows.pipeline import Meter, Priority, Table
 from ryu_vmmob.model.objects import Interface, Seat
@@ -20,6 +30,7 @@ _DHCP_CLIENT, _DHCP_SERVER = 68, 67
 _MLD_V1_REPORT, _MLD_V2_REPORT = 131, 143
 _ROUTER_SOLICITATION = 133
 _ROUTER_ADVERTISEMENT, _REDIRECT = 134, 137
+_RARP_REQUEST = 3
 COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited or watched: its Ethernet header would do."""
 
@@ -32,21 +43,19 @@ def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, 
     only watched, it sees what the VM says to everybody, as any announcement is: a VM may be watched for long.
     """
     copy: tuple[Action, ...] = (Copy(COPIED, Meter.AWAITED),) if seat.awaited else ()
-    onwards = Table.ANSWER if seat.sends else Table.REFUSE
     for port in server.attach:
         common: dict[str, Any] = {
             "in_port": port.port,
             "metadata": came,
             "eth_src": interface.mac,
         }
-        for priority, rule, allowed in _rules(interface):
-            if not allowed:
-                yield Flow(Table.ADMIT, priority, match(**common, **rule), (), Table.REFUSE)
-                continue
-            yield Flow(Table.ADMIT, priority, match(**common, **rule), copy, onwards)
-            if seat.watched:
-                to_all = match(**common, **rule, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
-                yield Flow(Table.ADMIT, priority + 1, to_all, (Copy(COPIED, Meter.WATCHED),), onwards)
+        for rule in _rules(interface):
+            onwards = rule.then if seat.sends else Table.REFUSE
+            fields = match(**common, **rule.fields)
+            yield Flow(Table.ADMIT, rule.priority, fields, copy if rule.is_own else (), onwards)
+            if seat.watched and rule.is_own:
+                to_all = match(**common, **rule.fields, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
+                yield Flow(Table.ADMIT, rule.priority + 1, to_all, (Copy(COPIED, Meter.WATCHED),), onwards)
 
 
 def recognised(interface: Interface, server: Server, vlan_id: int | None, into: tuple[int, int]) -> Iterator[Flow]:
@@ -61,47 +70,59 @@ def recognised(interface: Interface, server: Server, vlan_id: int | None, into: 
         yield Flow(Table.INGRESS, Priority.NORMAL, fields, pop, Table.ADMIT, into)
 
 
-_Rule = tuple[Priority, dict[str, Any], bool]
+class _Rule(NamedTuple):
+    """What becomes of some frames of an interface. ``is_own``: they say nothing but what the interface may say of itself."""
+
+    priority: Priority
+    fields: dict[str, Any]
+    then: Table = Table.ANSWER
+    is_own: bool = True
 
 
 def _rules(interface: Interface) -> Iterator[_Rule]:
-    """(priority, match, allowed) of everything there is to say about one interface."""
+    """Everything there is to say about one interface."""
     v4 = [int(ip) for ip in interface.ips if ip.version == 4]
     v6 = [int(ip) for ip in interface.ips if ip.version == 6]
-    yield Priority.NORMAL, {"eth_type": ETH_RARP}, True
+    mac = interface.mac
+    # What a hypervisor says for a guest that has arrived asks for the guest's own MAC (RFC 903), and names no other.
+    yield _Rule(Priority.NORMAL, {"eth_type": ETH_RARP, "arp_op": _RARP_REQUEST, "arp_sha": mac, "arp_tha": mac})
     if v4:
-        yield from _v4_rules(interface.mac, v4)
+        yield from _v4_rules(mac, v4)
     if v6:
-        yield from _v6_rules(interface.mac, sorted({*v6, eui64_link_local(interface.mac)}))
+        yield from _v6_rules(mac, sorted({*v6, eui64_link_local(mac)}))
 
 
 def _v4_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
+    probe = {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": 0, "arp_op": 1}
     for ip in addresses:
-        yield Priority.NORMAL, {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": ip}, True
-        yield Priority.NORMAL, {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": 0, "arp_tpa": ip, "arp_op": 1}, True
-        yield Priority.NORMAL, {"eth_type": ETH_IPV4, "ipv4_src": ip}, True
-    yield (
+        yield _Rule(Priority.NORMAL, {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": ip})
+        # Everybody is asked whether the address is free, and nobody answers in the asker's own place.
+        yield _Rule(Priority.SPECIAL, {**probe, "arp_tpa": ip}, Table.BRIDGE)
+        yield _Rule(Priority.NORMAL, {"eth_type": ETH_IPV4, "ipv4_src": ip})
+    # Whether an address that is not its own is taken, a guest may ask, and learns it where it is.
+    yield _Rule(Priority.NORMAL, {**probe, "eth_dst": MAC_BROADCAST}, is_own=False)
+    yield _Rule(
         Priority.NORMAL,
         {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": UDP, "udp_src": _DHCP_CLIENT, "udp_dst": _DHCP_SERVER},
-        True,
     )
 
 
 def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
     """A link-layer option says the interface's own MAC or is absent (zero to the switch)."""
     icmp = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6}
+    probe = {**icmp, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION}
     for ip in addresses:
-        yield Priority.NORMAL, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True
-        probe = {**icmp, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION, "ipv6_nd_target": ip}
-        yield Priority.EXCEPTION, probe, True
+        yield _Rule(Priority.NORMAL, {"eth_type": ETH_IPV6, "ipv6_src": ip})
+        yield _Rule(Priority.OVERRIDING, {**probe, "ipv6_nd_target": ip}, Table.BRIDGE)
         for option in (mac, 0):
             asks = {**icmp, "ipv6_src": ip, "icmpv6_type": NEIGHBOUR_SOLICITATION, "ipv6_nd_sll": option}
-            yield Priority.EXCEPTION, asks, True
+            yield _Rule(Priority.EXCEPTION, asks)
             tells = {**icmp, "ipv6_src": ip, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_target": ip}
-            yield Priority.EXCEPTION, {**tells, "ipv6_nd_tll": option}, True
+            yield _Rule(Priority.EXCEPTION, {**tells, "ipv6_nd_tll": option})
+    yield _Rule(Priority.EXCEPTION, {**probe, "eth_dst": ND_MULTICAST}, is_own=False)
     # Any other solicitation or advertisement is a lie; and a VM is no router, so it announces none (RFC 6105).
     for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, _ROUTER_ADVERTISEMENT, _REDIRECT):
-        yield Priority.SPECIAL, {**icmp, "icmpv6_type": kind}, False
+        yield _Rule(Priority.SPECIAL, {**icmp, "icmpv6_type": kind}, Table.REFUSE, is_own=False)
     # What is said before any address is ready (RFC 4861, 4.1; RFC 3590, 4; RFC 3810, 5.2.13).
     for kind in (_ROUTER_SOLICITATION, _MLD_V1_REPORT, _MLD_V2_REPORT):
-        yield Priority.NORMAL, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True
+        yield _Rule(Priority.NORMAL, {**icmp, "ipv6_src": 0, "icmpv6_type": kind})

@@ -1,6 +1,7 @@
 """ARP and neighbour solicitations for members answered by the edge the asker hangs on.
 
 Only multicast requests are answered: a unicast probe of a known neighbour asks whether it is alive, and that only it can say.
+Address probes are answered too, so that whoever takes an address that is a member's learns it (RFC 5227, 2.1.1; RFC 4862, 5.4).
 And none is answered out of the port and the wire behind which the member itself is: an answer bears the member's MAC as its
 source, and a server's switch that learns from it would look for the member at the wrong end of its cable.
 """
@@ -15,7 +16,7 @@ from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST, eui64_link_local
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
-from ryu_vmmob.flows.reply import HAIRPINNED, advertisement, arp_reply
+from ryu_vmmob.flows.reply import HAIRPINNED, advertisement, arp_reply, taken
 from ryu_vmmob.model.objects import Cug, Interface
 
 ND_MULTICAST = (0x333300000000, 0xFFFF00000000)
@@ -29,6 +30,7 @@ def answers(cug: Cug, interface: Interface) -> Iterator[Flow]:
             yield arp_reply({**where, "eth_dst": MAC_BROADCAST}, interface.mac, int(ip), HAIRPINNED)
     for target in solicited(interface):
         yield from advertisement(where, ND_MULTICAST, interface.mac, target, HAIRPINNED)
+        yield taken(where, ND_MULTICAST, interface.mac, target, HAIRPINNED)
 
 
 def unanswered(cug: Cug, interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Match, Output, match
 from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Meter, Priority, Table, metadata
 
@@ -49,6 +49,7 @@ def base_flows(gateway_mac: int) -> Iterator[Flow]:
     for table in TABLES:
         yield Flow(table, Priority.MISS, match(), goto=onwards.get(table))
     yield from _address_probes()
+    yield from _unreadable_discovery()
     yield from _policy_defaults(gateway_mac)
     yield from routed_here(gateway_mac, *metadata(via=VIA.of(0), outside=OUTSIDE.of(0)))
     for rule in _NOT_ROUTED:
@@ -56,19 +57,29 @@ def base_flows(gateway_mac: int) -> Iterator[Flow]:
 
 
 def _address_probes() -> Iterator[Flow]:
-    """Address probes ask whether anybody else has the address (RFC 5227, RFC 4862): an answer would cost the asker its own."""
+    """Address probes for an address that nobody has and that is not the asker's to have (RFC 5227, RFC 4862).
+
+    The asker's own come here at all only where it may not send (`admission`), and those for an address that is taken are
+    answered by the flows above.
+    """
     yield Flow(
-        Table.ANSWER,
-        Priority.EXCEPTION,
-        match(eth_dst=MAC_BROADCAST, eth_type=ETH_ARP, arp_op=1, arp_spa=0),
-        goto=Table.BRIDGE,
+        Table.ANSWER, Priority.FALLBACK, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE
     )
     yield Flow(
         Table.ANSWER,
-        Priority.EXCEPTION,
+        Priority.FALLBACK,
         match(eth_type=ETH_IPV6, ip_proto=ICMPV6, ipv6_src=0, icmpv6_type=NEIGHBOUR_SOLICITATION),
-        goto=Table.BRIDGE,
+        goto=Table.REFUSE,
     )
+
+
+def _unreadable_discovery() -> Iterator[Flow]:
+    """Solicitations and advertisements in which the switch finds no target: of another code than 0, or with two link-layer
+    options, of which it reads none and a host might read the wrong one. Hosts discard the first (RFC 4861, 7.1).
+    """
+    for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT):
+        rows = match(eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=kind, ipv6_nd_target=0)
+        yield Flow(Table.ADMIT, Priority.OVERRIDING, rows, goto=Table.REFUSE)
 
 
 def _policy_defaults(gateway_mac: int) -> Iterator[Flow]:

@@ -10,7 +10,7 @@ from ryu_vmmob.flows.base import ICMPV6, asks_controller
 from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, MAC_BROADCAST, eui64_link_local, mac
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Priority, Table, metadata, route_priority
-from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_reply, straight_back
+from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_reply, straight_back, taken
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Cug, Network
 from ryu_vmmob.model.state import State
@@ -34,6 +34,7 @@ def gateway_on_link(state: State, cug: Cug) -> Iterator[Flow]:
         for asked_at in (ND_MULTICAST, gateway_mac):
             yield from list(advertisement(where, asked_at, gateway_mac, target, HAIRPINNED, router=True))[:1]
         yield from advertised(where, gateway_mac, target, HAIRPINNED)
+        yield taken(where, ND_MULTICAST, gateway_mac, target, HAIRPINNED, router=True)
     if v6:
         yield echo_reply(where, gateway_mac, 6, eui64_link_local(gateway_mac), HAIRPINNED)
         # An advertisement has more in it than a switch can write.

@@ -113,9 +113,11 @@ class Priority(IntEnum):
     FALLBACK = 100
     ROUTE = 500
     NORMAL = 1000
+    PROBE = 1200
     BEHIND = 1500
     SPECIAL = 2000
     EXCEPTION = 3000
+    OVERRIDING = 4000
     POLICY = 10000
     EXEMPT = 40000
 

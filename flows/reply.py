@@ -15,7 +15,8 @@ from ryu_vmmob.flows.pipeline import HAIRPIN, Priority, Table
 from ryu_vmmob.flows.ports import out
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
-_SOLICITED_OVERRIDE = 0x60000000  # RFC 4861, 4.4: S and O flags of an advertisement
+_SOLICITED, _OVERRIDE = 0x40000000, 0x20000000  # RFC 4861, 4.4: flags of an advertisement
+_ALL_NODES = 0xFF02 << 112 | 1
 _ROUTER = 0x80000000
 _TARGET_LINK_LAYER_OPTION = 2
 _ICMP = 1
@@ -75,13 +76,42 @@ def advertisement(
             SetField("eth_src", mac),
             Move("ipv6_src", "ipv6_dst"),
             SetField("ipv6_src", target),
-            SetField("nd_reserved", _SOLICITED_OVERRIDE | (_ROUTER if router else 0)),
+            SetField("nd_reserved", _SOLICITED | _OVERRIDE | (_ROUTER if router else 0)),
             SetField("icmpv6_type", NEIGHBOUR_ADVERTISEMENT),
         ),
         Table.ADVERTISE,
         back.metadata,
     )
     yield from advertised(where, mac, target, back)
+
+
+def taken(
+    where: dict[str, Any], eth_dst: int | tuple[int, int], mac: int, target: int, back: Back, *, router: bool = False
+) -> Flow:
+    """An address probe (a solicitation whose source is unspecified) for ``target`` is told that ``mac`` has it.
+
+    What it says is for all nodes and not solicited (RFC 4861, 7.2.4), but goes to the asker alone. A probe brings no link-layer
+    option that could be rewritten, so the answer has none: duplicate address detection needs none (RFC 4862, 5.4.4).
+    """
+    return Flow(
+        Table.ANSWER,
+        Priority.PROBE,
+        match(
+            **where, eth_dst=eth_dst, eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=NEIGHBOUR_SOLICITATION,
+            ipv6_src=0, ipv6_nd_target=target,
+        ),
+        (
+            Move("eth_src", "eth_dst"),
+            SetField("eth_src", mac),
+            SetField("ipv6_src", target),
+            SetField("ipv6_dst", _ALL_NODES),
+            SetField("nd_reserved", _OVERRIDE | (_ROUTER if router else 0)),
+            SetField("icmpv6_type", NEIGHBOUR_ADVERTISEMENT),
+            *back.actions,
+        ),
+        back.goto,
+        back.metadata,
+    )  # fmt: skip
 
 
 def advertised(where: dict[str, Any], mac: int, target: int, back: Back) -> Iterator[Flow]:

@@ -159,10 +159,12 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
     Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
     Priority.NORMAL: "the ordinary flow",
+    Priority.PROBE: "address probes for the address of a member or a gateway, which are answered in another way than questions",
     Priority.BEHIND: "questions for a member from the very wire behind which it is, which it answers itself; what a VM that "
     "moves says to everybody at its other place",
     Priority.SPECIAL: "a rule that goes before the ordinary one",
     Priority.EXCEPTION: "a rule that goes before the special one",
+    Priority.OVERRIDING: "a rule that goes before every exception",
     Priority.POLICY: (
         f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
         f"{policy_priority(MAX_POLICY_PRIORITY, False)}"

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from ryu_vmmob.fabric.model import PortRef, Server
 from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import SEGMENT
-from ryu_vmmob.frames.content import Arp, Frame, Ipv4, Ipv6
+from ryu_vmmob.frames.content import Arp, Frame, Ipv4, Ipv6, NeighbourSolicitation
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Address, Cug, Migration, Phase, Vm
 from ryu_vmmob.model.state import State
@@ -168,7 +168,12 @@ def truthful(state: State, vm: Vm, frame: Frame) -> bool:
 
 
 def claimed(frame: Frame) -> str | None:
-    """The address that the sender says is its own."""
+    """The address that the sender says is its own, or of an address probe (RFC 5227, RFC 4862) the one that it would take."""
+    match frame.content, frame.message:
+        case Arp(spa=0, tpa=target), _:
+            return str(IPv4Address(target))
+        case Ipv6(src=0), NeighbourSolicitation(target=target):
+            return str(IPv6Address(target))
     address = _address(frame)
     return str(address) if address is not None else None
 

@@ -51,7 +51,8 @@ def _answer(case: Case) -> tuple[bytes, Address] | None:
         said = arp_reply(owner.mac, content.tpa, content.sha, content.spa)
         # To the station that asked, as the switch would, whomever the question names as its sender.
         return frame.src.to_bytes(6) + said[6:], address_of(content.spa, 4)
-    if not isinstance(content, Ipv4 | Ipv6) or not (content.src or isinstance(message, RouterSolicitation)):
+    nameless = isinstance(message, RouterSolicitation | NeighbourSolicitation)
+    if not isinstance(content, Ipv4 | Ipv6) or not (content.src or nameless):
         return None
     asker = address_of(content.src, 4 if isinstance(content, Ipv4) else 6)
     if isinstance(message, EchoRequest):
@@ -60,10 +61,12 @@ def _answer(case: Case) -> tuple[bytes, Address] | None:
         owner = _owner(case, address_of(message.target, 6))
         if owner is None:
             return None
+        # Who only asks whether the address is taken has none yet, and is told what all nodes are (RFC 4861, 7.2.4).
+        to = (frame.src, content.src) if content.src else (0, 0)
         said = neighbour_advertisement(
-            owner.mac, message.target, frame.src, content.src, router=owner.is_router, solicited=True, override=True
+            owner.mac, message.target, *to, router=owner.is_router, solicited=bool(content.src), override=True
         )
-        return said, asker
+        return frame.src.to_bytes(6) + said[6:], asker
     if isinstance(message, RouterSolicitation) and case.cug is not None:
         if content.src:
             return router_advertisement_of(case.state, case.cug, frame.src, content.src), asker

@@ -54,6 +54,20 @@ def requests(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
                 yield asks, make.neighbour_advertisement(peer.mac, target, seat.mac, source)
 
 
+def duplicates(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
+    """(address probe for an address of ``peer``, the answer that it is taken) (RFC 5227, 2.1.1; RFC 4862, 5.4)."""
+    for target in peer.v4 if seat.v4 else ():
+        yield make.arp_probe(seat.mac, target), make.arp_reply(peer.mac, target, seat.mac, 0)
+    for target in sorted({*peer.v6, eui64_link_local(peer.mac)}) if seat.v6 and peer.v6 else ():
+        yield make.neighbour_solicitation(seat.mac, 0, target), told_taken(peer.mac, target, seat.mac)
+
+
+def told_taken(mac: int, target: int, asker: int, flags: int = make.OVERRIDE) -> Packet:
+    """The advertisement that answers an address probe: for all nodes, and told to the asker (RFC 4861, 7.2.4)."""
+    tells = make.neighbour_advertisement(mac, target, asker, make.ALL_NODES)
+    return _without_option(tells).with_fields(nd_reserved=flags)
+
+
 def to_everybody(seat: Seat) -> Iterator[Packet]:
     """Group-addressed packets that belong to every member of the CUG."""
     yield make.rarp(seat.mac)
@@ -153,6 +167,8 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
     targets = [(other.mac, other.v4, other.v6) for other in victims(view, seat)]
     targets.append((STRANGER_MAC, [STRANGER_V4], [STRANGER_V6]))
     facts = view.cugs.get(seat.cug)
+    taken = {int(ip) for other in view.seats if other.cug == seat.cug for ip in other.ips}
+    taken |= {int(ip) for ip in facts.gateways} if facts is not None else set()
     if facts is not None and facts.gateways:
         own = [[int(ip) for ip in facts.gateways if ip.version == version] for version in (4, 6)]
         targets.append((view.gateway_mac, own[0], own[1]))
@@ -169,14 +185,23 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
         for ip in v4:
             if ip not in seat.v4:
                 yield from _forged_v4(seat, peer, mac, ip)
+                if ip not in taken:
+                    yield make.arp_probe(seat.mac, ip)
         for ip in v6:
             if ip not in seat.v6:
                 yield from _forged_v6(seat, peer, mac, ip)
+                if ip not in taken:
+                    yield make.neighbour_solicitation(seat.mac, 0, ip)
 
 
 def _forged_mac(seat: Seat, peer_mac: int, mac: int) -> Iterator[Packet]:
     for packet in to_everybody(seat):
         yield packet.with_fields(eth_src=mac)
+    yield make.rarp(seat.mac).with_fields(arp_sha=mac)
+    yield make.rarp(seat.mac).with_fields(arp_tha=mac)
+    for ip in (seat.v6[0], eui64_link_local(seat.mac)) if seat.v6 else ():
+        for asks in (make.neighbour_solicitation(seat.mac, ip, STRANGER_V6), make.neighbour_advertisement(seat.mac, ip)):
+            yield _without_option(asks).with_fields(ipv6_nd_target=0)  # as a switch reads one with two options
     for ip in seat.v4[:1]:
         yield make.gratuitous_arp(seat.mac, ip).with_fields(arp_sha=mac)
         yield make.arp_request(mac, ip, STRANGER_V4).with_fields(eth_src=seat.mac)
@@ -191,7 +216,6 @@ def _forged_v4(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
     yield make.udp(peer.mac, seat.mac, (peer.v4 or [ip])[0], ip)
     yield make.broadcast(seat.mac, ip)
     yield make.gratuitous_arp(seat.mac, ip)
-    yield make.arp_probe(seat.mac, ip)
     yield make.arp_request(seat.mac, ip, (peer.v4 or [ip])[0])
     yield from (make.arp_request(seat.mac, ip, mine) for mine in seat.v4[:1])
     yield make.arp_reply(seat.mac, ip, peer.mac, (peer.v4 or [ip])[0])
@@ -202,7 +226,6 @@ def _forged_v6(seat: Seat, peer: Seat, mac: int, ip: int) -> Iterator[Packet]:
     yield make.ipv6(peer.mac, seat.mac, (peer.v6 or [ip])[0], ip)
     yield make.neighbour_advertisement(seat.mac, ip)
     yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
-    yield make.neighbour_solicitation(seat.mac, 0, ip)
     for own_ip in seat.v6[:1]:
         yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_nd_target=ip)
         yield make.neighbour_advertisement(seat.mac, own_ip).with_fields(ipv6_src=ip)

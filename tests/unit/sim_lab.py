@@ -160,7 +160,7 @@ def _admit(one: Seat) -> Iterator[Flow]:
 
 
 def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], Table | None]]:
-    yield 1000, {"eth_type": ETH_RARP}, Table.BRIDGE
+    yield 1000, {"eth_type": ETH_RARP, "arp_op": 3, "arp_sha": one.mac, "arp_tha": one.mac}, Table.BRIDGE
     for ip in one.v4:
         yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, Table.BRIDGE
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, Table.ANSWER
@@ -170,6 +170,8 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], Table | None]]:
     icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
     for kind in (134, 135, 136, 137) if one.v6 else ():
         yield 2000, {**icmp, "icmpv6_type": kind}, None
+    for kind in (135, 136) if one.v6 else ():
+        yield 4000, {**icmp, "icmpv6_type": kind, "ipv6_nd_target": 0}, None
     for kind in (131, 133, 143) if one.v6 else ():
         yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, Table.BRIDGE
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():

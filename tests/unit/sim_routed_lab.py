@@ -87,6 +87,9 @@ def _base(name: str) -> Iterator[Flow]:
     if name == "core":
         return
     yield Flow(Table.ANSWER, 0, (), goto=Table.POLICY_OUT)
+    yield Flow(Table.ANSWER, 100, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE)
+    asks = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135, ipv6_src=0)
+    yield Flow(Table.ANSWER, 100, asks, goto=Table.REFUSE)
     yield Flow(Table.GATEWAY, 0, (), goto=Table.BRIDGE)
     yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
     yield Flow(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
@@ -127,9 +130,9 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
             pop = (PopVlan(),) if one.vlan_id else ()
             yield Flow(Table.INGRESS, 1000, rule, pop, Table.ADMIT, _meta(one.cug))
             if one.sends is not False:
-                for priority, fields, allowed in _allowed(one):
+                for priority, fields, then in _allowed(one):
                     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)
-                    yield Flow(Table.ADMIT, priority, rule, goto=Table.ANSWER if allowed else Table.REFUSE)
+                    yield Flow(Table.ADMIT, priority, rule, goto=then)
             yield from _answered(one, seats)
     for out in externals:
         if out.switch == name:
@@ -168,25 +171,32 @@ def _is_echo(flow: Flow) -> bool:
     return any((name, value) in (("icmpv4_type", 8), ("icmpv6_type", 128)) for name, value, _ in flow.match)
 
 
-def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], bool]]:
-    yield 1000, {"eth_type": ETH_RARP}, True
+def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table]]:
+    yield 1000, {"eth_type": ETH_RARP, "arp_op": 3, "arp_sha": one.mac, "arp_tha": one.mac}, Table.ANSWER
     for ip in one.v4:
-        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, True
-        yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, True
-        yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, True
-        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}, True
-    icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
+        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, Table.ANSWER
+        yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": ip}, Table.ANSWER
+        yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, Table.POLICY_OUT
+        yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}, Table.ANSWER
+    if one.v4:
+        asks = {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_op": 1, "eth_dst": MAC_BROADCAST}
+        yield 900, asks, Table.ANSWER
+    icmp: dict[str, Any] = {"eth_type": ETH_IPV6, "ip_proto": 58}
     for kind in (134, 135, 136, 137) if one.v6 else ():
-        yield 2000, {**icmp, "icmpv6_type": kind}, False
+        yield 2000, {**icmp, "icmpv6_type": kind}, Table.REFUSE
     for kind in (131, 133, 143) if one.v6 else ():
-        yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, True
+        yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, Table.ANSWER
+    for kind in (135, 136) if one.v6 else ():
+        yield 4000, {**icmp, "icmpv6_type": kind, "ipv6_nd_target": 0}, Table.REFUSE
+    if one.v6:
+        yield 2500, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "eth_dst": (0x333300000000, 0xFFFF00000000)}, Table.ANSWER
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
-        yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, True
+        yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, Table.ANSWER
         for option in (one.mac, 0):
-            yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": option}, True
+            yield 3000, {**icmp, "ipv6_src": ip, "icmpv6_type": 135, "ipv6_nd_sll": option}, Table.ANSWER
             tells = {**icmp, "ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": option}
-            yield 3000, tells, True
-        yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, True
+            yield 3000, tells, Table.ANSWER
+        yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, Table.POLICY_OUT
 
 
 def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...], router: bool = True) -> Iterator[Flow]:
@@ -210,7 +220,10 @@ def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...],
         asks = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address)
         yield Flow(Table.ANSWER, 1000, asks, tell, Table.ADVERTISE)
         probe = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address, ipv6_src=0)
-        yield Flow(Table.ANSWER, 1500, probe, goto=Table.POLICY_OUT)
+        flags = SetField("nd_reserved", 0xA0000000 if router else 0x20000000)
+        to_all = (SetField("ipv6_src", address), SetField("ipv6_dst", 0xFF02 << 112 | 1))
+        taken = (*turn, *to_all, flags, SetField("icmpv6_type", 136))
+        yield Flow(Table.ANSWER, 1500, probe, (*taken, *back))
     end = {name: value for name, value in icmp.items() if name != "eth_src"}
     tell = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", mac), *back)
     rule = match(**end, eth_src=mac, eth_dst=where["eth_src"], icmpv6_type=136, ipv6_nd_target=address)

@@ -6,7 +6,15 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
-from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_RS, ICMPv6NDOptPrefixInfo, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_RS,
+    ICMPv6NDOptPrefixInfo,
+    IPv6,
+)
 from scapy.layers.l2 import ARP, Ether
 
 from ryu_vmmob.flows.compiler import full
@@ -98,6 +106,57 @@ def by_the_controller(switch: str, port: int, packet: Packet, meta: int) -> tupl
     (out,) = answer(state, Punted(switch, port, meta, flow.table, flow.owner, to_bytes(copy)))
     assert isinstance(out, PacketOut)
     return place(out), out.frame
+
+
+def probes(mac: int) -> dict[str, tuple[Packet, Packet]]:
+    """Address probes of a member for what is taken, and what each is told."""
+    all_nodes, override, router = make.ALL_NODES, make.OVERRIDE, 0x80000000
+    gateway, member = v6("2001:db8:1::1"), v6("2001:db8:1::12")
+    told = {
+        target: make.neighbour_advertisement(owner, target, mac, all_nodes).with_fields(nd_reserved=flags)
+        for owner, target, flags in (
+            (int(GATEWAY_MAC), gateway, override | router),
+            (int(GATEWAY_MAC), v6(GATEWAY_LOCAL), override | router),
+            (WEB2.mac, member, override),
+            (WEB2.mac, eui64_link_local(WEB2.mac), override),
+        )
+    }
+    rows = {f"nd {IPv6Address(target)}": (make.neighbour_solicitation(mac, 0, target), tells) for target, tells in told.items()}
+    rows["arp gateway"] = make.arp_probe(mac, v4("10.1.0.1")), make.arp_reply(int(GATEWAY_MAC), v4("10.1.0.1"), mac, 0)
+    rows["arp member"] = make.arp_probe(mac, v4("10.1.0.12")), make.arp_reply(WEB2.mac, v4("10.1.0.12"), mac, 0)
+    return rows
+
+
+@pytest.mark.parametrize("name", probes(WEB1.mac))
+def test_who_would_take_an_address_is_told_whose_it_is(name: str) -> None:
+    """RFC 5227, 2.1.1 and RFC 4862, 5.4: by the switch itself, and the same by the controller for a plain one."""
+    probe, tells = probes(WEB1.mac)[name]
+    probe = probe.with_vlans(int(WEB1_AT.partition("/")[2]))
+    where, frame = by_the_switch("tor-a", 1, probe)
+    said_where, said = by_the_controller("tor-a", 1, probe, from_member(dcs(), "web"))
+    assert said_where == where == WEB1_AT
+    for told in (parse(frame), parse(said)):
+        wanted = parse(to_bytes(tells))
+        assert told is not None
+        assert wanted is not None
+        assert (told.dst, told.src, told.content) == (wanted.dst, wanted.src, wanted.content)
+    if name.startswith("nd "):
+        one, other = Ether(frame)[ICMPv6ND_NA], Ether(said)[ICMPv6ND_NA]
+        flags = tells["nd_reserved"]
+        assert (one.R, one.S, one.O) == (other.R, other.S, other.O) == (flags >> 31, 0, 1)
+        assert one.tgt == other.tgt == str(IPv6Address(tells["ipv6_nd_target"]))
+
+
+FREE = [make.arp_probe(WEB1.mac, v4("10.1.0.99")), make.neighbour_solicitation(WEB1.mac, 0, v6("2001:db8:1::99"))]
+
+
+@pytest.mark.parametrize("probe", FREE)
+def test_a_probe_for_an_address_that_nobody_has_is_refused(probe: Packet) -> None:
+    compiled = full(dcs())
+    tables = Tables(compiled.flows("tor-a"), compiled.groups("tor-a"))
+    result = tables.process(probe.with_vlans(int(WEB1_AT.partition("/")[2])), 1)
+    assert not result.outputs
+    assert result.path[-1].table is Table.REFUSE
 
 
 def same(one: bytes, other: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.fields import ETH_IPV6, MAC_BROADCAST
@@ -163,6 +164,26 @@ def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Ite
         yield from announce(view, seat, port, make.arp_reply(seat.mac, source, MAC_BROADCAST, target))
     for question, answer in probes.requests(seat, peers[0]):
         yield from _asks(view, seat, inject(view, seat, port, question), answer, peers)
+    for question, answer in probes.duplicates(seat, peers[0]):
+        yield from _takes(view, seat, inject(view, seat, port, question), answer, peers)
+
+
+def _takes(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
+    """An address probe for what is a member's: its edge says so, or where the member is behind the asker's wire, it hears it.
+
+    No VM arrives by it: it is not what the asker's interface may say of itself.
+    """
+    yield from misled(view, seat, journey, asked)
+    if told(journey):
+        yield Violation(ISOLATION, f"{seat} asks whether an address is taken, and arrives by it", journey)
+    answers = sum(packet.same_frame(answer) for _, packet in journey.deliveries)
+    sure = seat.sends and seat.receives and any(other.receives for other in asked) and not behind(seat, asked)
+    if answers:
+        yield from judge(view, replace(seat, told=None), journey, answer)
+    if answers > 1 or (answers and answers != len(journey.deliveries)):
+        yield Violation(DELIVERY, f"{seat} is told that an address is taken, and more", journey)
+    elif not answers and sure and seat.cug in view.cugs and seat.switch not in view.plain_edges:
+        yield Violation(DELIVERY, f"{seat} is not told by {seat.switch} that {asked[0].vm} has the address", journey)
 
 
 def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> Iterator[Violation]:

@@ -71,7 +71,12 @@ def asked(view: View, seat: Seat, gateway: Address) -> Iterator[tuple[Packet, Pa
             yield asks, tells
             yield asks.with_fields(eth_dst=own), tells
             yield pinged(own, seat.mac, target, source, 4)
+        if seat.v4:
+            yield make.arp_probe(seat.mac, target), make.arp_reply(own, target, seat.mac, 0)
     elif seat.v6:
+        for wanted in (target, eui64_link_local(own)):
+            tells = probes.told_taken(own, wanted, seat.mac, _ROUTER_FLAG | make.OVERRIDE)
+            yield make.neighbour_solicitation(seat.mac, 0, wanted), tells
         for source in {*seat.v6, eui64_link_local(seat.mac)}:
             for wanted in (target, eui64_link_local(own)):
                 asks = make.neighbour_solicitation(seat.mac, source, wanted)

@@ -1,0 +1,125 @@
+"""Guests as they are, on real switches: each does with their frames what the simulator does, and that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.layers.l2 import Ether
+
+from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.fabric.loader import load
+from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.flows.fields import eui64_link_local, mac, mac_text
+from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.sim import packet as make
+from ryu_vmmob.sim import probes
+from ryu_vmmob.sim.network import Journey
+from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.view import Seat
+from tests.ovs.frames import to_bytes
+from tests.ovs.test_compiled import FABRIC_FILE, Twin
+from tests.property.world import cug, interface, vm
+
+FABRIC = load(FABRIC_FILE)
+GATEWAY = mac(FABRIC.gateway_mac)
+
+
+@pytest.fixture
+def twins(ovs: PrivateOvs) -> Iterator[Callable[[Fabric], Twin]]:
+    """Makes a twin of a fabric; removed in the end."""
+    with ExitStack() as stack:
+
+        def make_one(fabric: Fabric) -> Twin:
+            twin = Twin(ovs, fabric)
+            stack.callback(twin.remove)
+            return twin
+
+        yield make_one
+
+
+def seat_of(twin: Twin, name: str) -> Seat:
+    return next(seat for seat in twin.world.view().seats if seat.vm == name)
+
+
+def send(twin: Twin, one: Seat, packet: Packet) -> Journey:
+    """What becomes of a frame of a seat: in the simulator, and in each real switch on its way just so."""
+    view = twin.world.view()
+    tagged = packet.with_vlans(*one.tags)
+    assert twin.follow(view, [(tagged, one.ports[0])]) >= 1
+    return view.network.inject(tagged, one.ports[0])
+
+
+def comes_back(journey: Journey, one: Seat, answer: Packet) -> bool:
+    """Whether a seat gets this answer and nothing else comes of it."""
+    return [(row.port, row.packet) for row in journey.deliveries] == [(one.ports[0], answer.with_vlans(*one.tags))]
+
+
+def is_refused(journey: Journey) -> bool:
+    """Whether a frame went nowhere, and the operator is shown it."""
+    return not journey.deliveries and not journey.crossings and len(journey.shown) == 1
+
+
+# Duplicate addresses (RFC 5227, RFC 4862)
+
+
+def test_who_takes_an_address_that_is_taken_learns_it(twins: Callable[[Fabric], Twin]) -> None:
+    twin = twins(FABRIC)
+    twin.do(cug(0, v6=True))
+    twin.do(vm("a", "srv-a1", interface(0, 11, v6=True)), vm("c", "srv-c1", interface(0, 13, v6=True)))
+    a, c = seat_of(twin, "a"), seat_of(twin, "c")
+    asked = list(probes.duplicates(a, c))
+    assert len(asked) == 3  # IPv4, IPv6, and the link-local address made of the MAC
+    for probe, answer in asked:
+        assert comes_back(send(twin, a, probe), a, answer), probe
+    gateway4, gateway6 = (int(ip) for ip in twin.world.view().cugs["cug0"].gateways)
+    assert comes_back(send(twin, a, make.arp_probe(a.mac, gateway4)), a, make.arp_reply(GATEWAY, gateway4, a.mac, 0))
+    for target in (gateway6, eui64_link_local(GATEWAY)):
+        told = probes.told_taken(GATEWAY, target, a.mac, 0x80000000 | make.OVERRIDE)
+        assert comes_back(send(twin, a, make.neighbour_solicitation(a.mac, 0, target)), a, told)
+    # Its own address: everybody hears the question, and nobody answers.
+    for probe in (make.arp_probe(a.mac, a.v4[0]), make.neighbour_solicitation(a.mac, 0, a.v6[0])):
+        journey = send(twin, a, probe)
+        assert [row.packet for row in journey.deliveries] == [probe.with_vlans(*c.tags)]
+    # One that nobody has and that is not its own.
+    for probe in (make.arp_probe(a.mac, a.v4[0] + 50), make.neighbour_solicitation(a.mac, 0, a.v6[0] + 50)):
+        assert is_refused(send(twin, a, probe))
+
+
+# What announcements and neighbour discovery contain
+
+
+def test_an_announcement_names_the_sender_and_nobody_else(twins: Callable[[Fabric], Twin]) -> None:
+    twin = twins(FABRIC)
+    twin.do(cug(0, v6=True))
+    twin.do(vm("a", "srv-a1", interface(0, 11, v6=True)), vm("c", "srv-c1", interface(0, 13, v6=True)))
+    a, c = seat_of(twin, "a"), seat_of(twin, "c")
+    assert [row.packet for row in send(twin, a, make.rarp(a.mac)).deliveries] == [make.rarp(a.mac).with_vlans(*c.tags)]
+    for lie in ({"arp_sha": c.mac}, {"arp_tha": c.mac}, {"arp_op": 4}):
+        assert is_refused(send(twin, a, make.rarp(a.mac).with_fields(**lie))), lie
+    # With another code than 0, or with two link-layer options, a switch finds no target in it.
+    asks = make.neighbour_solicitation(a.mac, a.v6[0], c.v6[0])
+    unread = Packet({k: v for k, v in asks if k not in ("ipv6_nd_sll", "nd_options_type", "nd_reserved")})
+    journey = twin.world.view().network.inject(unread.with_fields(ipv6_nd_target=0).with_vlans(*a.tags), a.ports[0])
+    assert is_refused(journey)
+    assert journey.visits[0].result.path[-1].table is Table.REFUSE
+
+
+def test_a_real_switch_reads_no_target_where_a_solicitation_has_two_options(twins: Callable[[Fabric], Twin]) -> None:
+    """The simulator has one option; so the frame itself goes through ``ofproto/trace``."""
+    twin = twins(FABRIC)
+    twin.do(cug(0, v6=True))
+    twin.do(vm("a", "srv-a1", interface(0, 11, v6=True)), vm("c", "srv-c1", interface(0, 13, v6=True)))
+    a, c = seat_of(twin, "a"), seat_of(twin, "c")
+    good = Ether(to_bytes(make.neighbour_solicitation(a.mac, a.v6[0], a.v6[0] + 9).with_vlans(*a.tags)))
+    two = good / ICMPv6NDOptSrcLLAddr(lladdr=mac_text(c.mac))
+    coded = good.copy()
+    coded[ICMPv6ND_NS].code = 1
+    for frame, admitted in ((good, True), (two, False), (coded, False)):
+        del frame[IPv6].plen, frame[ICMPv6ND_NS].cksum
+        text = twin.bridges[a.switch].ovs.appctl(
+            "ofproto/trace", a.switch, f"in_port={a.ports[0].port}", bytes(frame).hex()
+        )
+        assert (f"\n{Table.REFUSE.id:2}. " not in text) is admitted, bytes(frame).hex() + text
