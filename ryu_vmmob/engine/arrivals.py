@@ -13,7 +13,7 @@ time comes in; the host carries out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -47,6 +47,7 @@ class Host(Protocol):
     """What the engine does for it."""
 
     fleet: Fleet
+    alone: AbstractContextManager[object]
     on_question: Callable[[str], None]
 
     @property
@@ -98,9 +99,15 @@ class Arrivals:
 
         ``metadata`` is what the switch knew of it.
         """
+        if not self._host.state.fabric.accepts_unannounced(told.data["server"]):
+            return told
+        with self._host.alone:
+            return self._seen(told, metadata, frame, now)
+
+    def _seen(self, told: Event, metadata: int, frame: Frame, now: float) -> Event | None:
         state, data = self._host.state, told.data
-        vm = state.vms[data["vm"]]
-        if not state.fabric.accepts_unannounced(data["server"]) or vm.migration is not None:
+        vm = state.vms.get(data["vm"])
+        if vm is None or data["server"] not in state.fabric.servers or vm.migration is not None:
             return told
         if vm.name in self._open:
             return None
@@ -184,7 +191,13 @@ class Arrivals:
         self._host.on_question(vm)
 
     def _accept(self, vm: str, row: _Open, now: float) -> None:
-        del self._open[vm]
+        with self._host.alone:
+            # While this waited for its turn the VM may have answered at its place, or something else was done with it.
+            if self._open.get(vm) is row and vm in self._host.state.questioned:
+                del self._open[vm]
+                self._move(vm, row, now)
+
+    def _move(self, vm: str, row: _Open, now: float) -> None:
         # Revisions are never used twice, so neither is the id.
         id_ = f"u-{self._host.state.revision + 1:012d}"
         try:
@@ -193,7 +206,9 @@ class Arrivals:
             self._host.emit(Event("refused.move", {**row.data, "reason": str(error)}))
 
     def _refuse(self, vm: str, reason: str, now: float) -> None:
-        row = self._open.pop(vm)
+        row = self._open.pop(vm, None)
+        if row is None:
+            return
         self._done(vm, now)
         self._host.emit(Event("refused.move", {**row.data, "reason": reason}))
 

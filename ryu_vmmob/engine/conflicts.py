@@ -9,6 +9,7 @@ away. Pure: time comes in.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 from ryu_vmmob.engine.refusals import Refusals, speaker
@@ -45,6 +46,7 @@ class Host(Protocol):
     """What the engine does for it."""
 
     refusals: Refusals
+    alone: AbstractContextManager[object]
 
     @property
     def state(self) -> State:
@@ -69,8 +71,14 @@ class Conflicts:
     def seen(self, port: PortRef, metadata: int, frame: Frame, now: float) -> bool:
         """A frame was refused at a server's port: whether a VM speaks at its old place; then that is told, and dealt with."""
         host = self._host
-        vm = speaker(host.state, port, metadata, frame)
-        migration = _left(host.state, port, vm) if vm is not None else None
+        if _left_by(host.state, port, metadata, frame) is None:
+            return False
+        with host.alone:
+            return self._seen(port, metadata, frame, now)
+
+    def _seen(self, port: PortRef, metadata: int, frame: Frame, now: float) -> bool:
+        host = self._host
+        migration = _left_by(host.state, port, metadata, frame)
         if migration is None:
             return False
         undone = migration.activate_on == "announcement"
@@ -85,10 +93,16 @@ class Conflicts:
         return True
 
 
+def _left_by(state: State, port: PortRef, metadata: int, frame: Frame) -> Migration | None:
+    """The move by which the VM that speaks in this frame has left (`_left`)."""
+    vm = speaker(state, port, metadata, frame)
+    return _left(state, port, vm) if vm is not None else None
+
+
 def _left(state: State, port: PortRef, vm: str) -> Migration | None:
     """The move by which a VM has left the server at ``port``, if it is not over, and if a neighbour could have feigned it."""
-    migration, server = state.migration_of(state.vms[vm]), state.fabric.server_at[port]
-    if migration is None or migration.phase is not Phase.ACTIVATED or migration.is_returning:
+    migration, server = state.migration_of(state.vms[vm]), state.fabric.server_at.get(port)
+    if server is None or migration is None or migration.phase is not Phase.ACTIVATED or migration.is_returning:
         return None
     return migration if server.name == migration.source and forgeable(state, migration) else None
 

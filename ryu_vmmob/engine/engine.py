@@ -306,9 +306,14 @@ class Engine:
         """Whether it could be done."""
         try:
             with self.alone:
-                self._execute(commands, sync=not all(isinstance(row, FOLLOWS_AGAIN) for row in commands))
+                # Others were served while this waited for its turn: what they did may have overtaken it.
+                found = self._follow_ups.still_due(commands, self.state, self.fleet, self._clock())
+                if found:
+                    self._execute(found, sync=not all(isinstance(row, FOLLOWS_AGAIN) for row in found))
+                if len(found) < len(commands):
+                    self._follow_ups.failed()
         except Refusal:
-            # What was due a moment ago has been overtaken by another command: the next look sees the state as it is.
+            # The next look sees the state as it is.
             self._look_again = False
             self._follow_ups.failed()
         except StoreError:
@@ -321,7 +326,7 @@ class Engine:
 
     def _give_turns(self, batch: str) -> None:
         try:
-            give_turns(lambda: self.state, self.execute, batch, self._clock())
+            give_turns(lambda: self.state, self.execute, batch, self._clock(), self.alone)
         except StoreError:
             self._look_again = False  # as above
 
@@ -330,26 +335,35 @@ class Engine:
         here = [name for name in self.fleet.names if self.fleet.is_connected(name)]
         return all(self.fleet.has(name, self.state.revision) for name in here)
 
-    # What the network says
+    # What the network says. Whoever tells of it may have to wait for a long command, so the news is held once more against the
+    # state as it is then: what it is about may be gone from the fabric, or be over.
 
     def links_seen(self, down: frozenset[str]) -> None:
         """The links that are down now, by name."""
-        if down != self.state.links_down:
-            with self.alone:
-                self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
-            self.progress()
+        if down == self.state.links_down:
+            return
+        with self.alone:
+            known = down.intersection(link.name for link in self.state.fabric.links)
+            if known != self.state.links_down:
+                self.execute(LinksChanged(known, self._clock(), calm=self._calm()))
+        self.progress()
 
     def externals_seen(self, down: frozenset[str]) -> None:
         """The external networks that are down now, by name."""
-        if down != self.state.externals_down:
-            self.execute(ExternalsChanged(down, self._clock()))
-            self.progress()
+        if down == self.state.externals_down:
+            return
+        with self.alone:
+            self.execute(ExternalsChanged(down.intersection(self.state.fabric.externals), self._clock()))
+        self.progress()
 
     def neighbour_heard(self, found: NeighbourHeard) -> None:
         """Who answers for an address outside, or that nobody does any more."""
-        if self.state.neighbours.get((found.external, found.address)) != found.mac:
-            self.execute(replace(found, now=self._clock()))
-            self.progress()
+        if self.state.neighbours.get((found.external, found.address)) == found.mac:
+            return
+        with self.alone:
+            if found.external in self.state.fabric.externals:
+                self.execute(replace(found, now=self._clock()))
+        self.progress()
 
     def flow_met(self, switch: str, cookie: int) -> Flow | None:
         """The desired flow of a switch that bears a cookie; None when there is none (any more)."""
@@ -360,6 +374,11 @@ class Engine:
 
         Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
         """
+        if self.flow_met(switch, cookie) is not None:
+            with self.alone:
+                self._frame_seen(switch, cookie)
+
+    def _frame_seen(self, switch: str, cookie: int) -> None:
         flow = self.flow_met(switch, cookie)
         if flow is None or flow.table is not Table.ADMIT or flow.owner[0] != "vm":
             return

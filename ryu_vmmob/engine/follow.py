@@ -8,6 +8,7 @@ second or so all of them are looked at, for time passes by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ryu_vmmob.engine.conflicts import settled
@@ -84,15 +85,28 @@ class FollowUps:
                     due.append(command)
                 else:
                     self._note_late(fleet, row)
-        # Trees grow again only when nobody is left who might still forward along an edge that was taken out.
-        if not state.trees_settled and all(
-            fleet.has(name, state.trees_shrunk) for name in fleet.names if fleet.is_connected(name)
-        ):
+        if _have_shrunk(state, fleet):
             due.append(SettleTrees(now))
         rows = (*state.quarantine.values(), *state.resting.values()) if everything else ()
         if any(now - row.since >= self._quarantine for row in rows):
             due.append(EndQuarantines(now, self._quarantine, fleet.confirmed()))
         return due
+
+    def still_due(self, commands: Sequence[Command], state: State, fleet: Fleet, now: float) -> list[Command]:
+        """Those of ``commands`` that are due on ``state`` too, as they would be found on it."""
+        return [row for command in commands if (row := self._again(command, state, fleet, now)) is not None]
+
+    def _again(self, command: Command, state: State, fleet: Fleet, now: float) -> Command | None:
+        if isinstance(command, SettleTrees):
+            return SettleTrees(now) if _have_shrunk(state, fleet) else None
+        if isinstance(command, EndQuarantines):
+            return replace(command, now=now, acknowledged=fleet.confirmed())
+        id_: str = getattr(command, "id", "")
+        row = state.migrations.get(id_)
+        if row is None or row.phase.is_final:
+            return None
+        found = self._seen.get(id_) or next_step(state, fleet, row, now)
+        return found if type(found) is type(command) else None
 
     def _still_late(self, fleet: Fleet, row: Migration) -> bool:
         late = self._late.get(row.id)
@@ -129,6 +143,12 @@ def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
     ready: list[Command] = [command for command in due if isinstance(command, Prepared)]
     alone: list[list[Command]] = [[command] for command in due if not isinstance(command, Prepared)]
     return [ready, *alone] if ready else alone
+
+
+def _have_shrunk(state: State, fleet: Fleet) -> bool:
+    """Whether trees may grow again: no switch is left that might still forward along an edge that was taken out."""
+    here = (name for name in fleet.names if fleet.is_connected(name))
+    return not state.trees_settled and all(fleet.has(name, state.trees_shrunk) for name in here)
 
 
 def _awaited(fleet: Fleet, row: Migration, switch: str) -> bool:
