@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ryu.lib import hub
 
+from ryu_vmmob.apps import fragment_mode
 from ryu_vmmob.engine.fleet import NOT_KEPT, Fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
@@ -33,7 +34,12 @@ def reconcile(session: Session) -> None:
     engine, fleet, name = session.engine, session.engine.fleet, session.name
     engine.repairs.begin(name)
     repeated = fleet.is_synchronised(name)
-    meters = _put_meters_right(session)
+    repaired = _put_meters_right(session)
+    switch = engine.state.fabric.switches.get(name)
+    mode = fragment_mode.put_right(session, switch) if switch is not None else fragment_mode.Look(False, None)
+    session.passes_fragments = switch.passes_fragments if switch is not None else None
+    repaired["fragments", "altered"] += mode.altered
+    wrong = [mode.fault] if mode.fault is not None else []
     reading = read(session)
     # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
     finding = reading.compare(session.desired)
@@ -43,12 +49,12 @@ def reconcile(session: Session) -> None:
     refused = {row.about for row in fleet.faults(name)}
     untold = fleet.take(name)
     revision = fleet.begin_reconciliation(name)
-    counts = finding.counts(untold[1] if untold else Delta(), refused) + meters if repeated else None
+    counts = finding.counts(untold[1] if untold else Delta(), refused) + repaired if repeated else None
     session.log.info(
         "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
         name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
     )  # fmt: skip
-    session.bring(revision, finding.delta, compared=True)
+    session.bring(revision, finding.delta, compared=True, found=wrong)
     # A switch of plain OpenFlow is not believed at the first time either: flows may vanish there without an error.
     if finding.doubtful or (finding.delta.flows and (repeated or session.dialect is Dialect.OPENFLOW13)):
         _look_again(session, reading, finding)

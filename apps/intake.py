@@ -23,7 +23,7 @@ PAUSE: Final = 0.01
 """Seconds. With the number before: 6400 messages a second are read of a switch that floods, and no more."""
 _MAX_FLOWS: Final = 4096
 _PACKET_IN, _PORT_STATUS = 10, 12
-_REPLIES: Final = frozenset({4, 19, 21})  # experimenter, multipart, barrier
+_REPLIES: Final = frozenset({4, 8, 19, 21})  # experimenter, configuration, multipart, barrier
 _ERROR: Final = 1
 _ECHO_REQUEST: Final = 2
 

@@ -88,6 +88,10 @@ class Session:
         self._awaited: tuple[int, int] | None = None
         """Transaction id and type of the reply that is waited for."""
         self._overrun = False
+        self._config: tuple[int, Any] | None = None
+        """Transaction id of the question for the configuration, and the reply once it is there."""
+        self.passes_fragments: bool | None = None
+        """What the switch was told to do with fragments."""
         self.habits = Habits()
         self.asking: int | None = None
         """Transaction id of the multipart request under way: its replies are wanted unparsed."""
@@ -107,7 +111,12 @@ class Session:
         self.engine.fleet.disconnected(self.name, self.wake)
 
     def reply(self, message: Any) -> None:
-        """A barrier reply, a bundle reply or a raw multipart reply; one that nobody waits for is not kept."""
+        """A reply to a barrier, a bundle or a question for the configuration, or a raw multipart reply; one that nobody waits
+        for is not kept.
+        """
+        if self._config is not None and (message.xid, message.msg_type) == (self._config[0], wire.GET_CONFIG_REPLY):
+            self._config = message.xid, message
+            return
         if self._awaited == (message.xid, message.msg_type):
             if not getattr(message, "more", False):
                 self._awaited = None  # a second one is none of the next exchange's
@@ -230,9 +239,11 @@ class Session:
                     found[server] = found.get(server, 0) + packets
         self.engine.refusals.counted(found)
 
-    def bring(self, revision: int, delta: Delta, *, compared: bool = False) -> None:
-        """Carry out a delta, and report what the switch confirmed and refused. ``compared``: it is all that was found wrong."""
-        faults = self._apply(delta) if delta else []
+    def bring(self, revision: int, delta: Delta, *, compared: bool = False, found: Sequence[Fault] = ()) -> None:
+        """Carry out a delta, and report what the switch confirmed and refused. ``compared``: it is all that was found wrong;
+        ``found`` what is wrong beside flows and groups.
+        """
+        faults = [*found, *(self._apply(delta) if delta else ())]
         for row in faults[:MAX_LOGGED]:
             self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
@@ -325,6 +336,16 @@ class Session:
         self._send([wire.barrier(xid)])
         if isinstance(self._receive(), tuple):
             raise Lost("it refused a barrier")
+
+    def ask_config(self) -> Any:
+        """The configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
+        self._begin()
+        xid = self.next_xid()
+        self._config = xid, None
+        self._send([wire.get_config_request(xid)])
+        self._barrier()  # by then it has answered, if it does
+        (_, found), self._config = self._config, None
+        return found
 
     def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
         """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""

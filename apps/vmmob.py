@@ -260,6 +260,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
                 session.wake()
             elif switch.dialect is not session.dialect:
                 session.datapath.close()
+            elif switch.passes_fragments is not session.passes_fragments:
+                self.engine.fleet.ask_audit(session.name)
         for datapath in list(self._strangers):
             known = fabric.switch_by_dpid.get(datapath.id)
             if known is not None:
@@ -282,7 +284,13 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self._links.port(session.name, port.port_no, not gone and not dead, time.monotonic())
 
     @set_ev_cls(
-        [EventRawMultipart, ofp_event.EventOFPBarrierReply, ofp_event.EventONFBundleCtrlMsg], MAIN_DISPATCHER
+        [
+            EventRawMultipart,
+            ofp_event.EventOFPBarrierReply,
+            ofp_event.EventOFPGetConfigReply,
+            ofp_event.EventONFBundleCtrlMsg,
+        ],
+        MAIN_DISPATCHER,
     )
     @vital
     def _on_reply(self, event: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Match, Output, match
+from ryu_vmmob.flows.fragments import unreadable
 from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Meter, Priority, Table, metadata
 
 NEIGHBOUR_SOLICITATION = 135
@@ -48,6 +49,7 @@ def base_flows(gateway_mac: int) -> Iterator[Flow]:
     }
     for table in TABLES:
         yield Flow(table, Priority.MISS, match(), goto=onwards.get(table))
+    yield from unreadable(ND_TYPES)
     yield from _address_probes()
     yield from _unreadable_discovery()
     yield from _policy_defaults(gateway_mac)

@@ -13,7 +13,7 @@ from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST, v
 from ryu_vmmob.flows.flow import Flow, PopVlan, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, Priority, Table, metadata, route_priority
-from ryu_vmmob.flows.reply import advertised, advertisement, arp_reply, echo_reply, straight_back
+from ryu_vmmob.flows.reply import advertised, advertisement, arp_reply, echo_replies, straight_back
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.flows.routes import onto_wire
 from ryu_vmmob.model.objects import Network, RoutingDomain
@@ -56,7 +56,7 @@ def external_entries(state: State, domain: RoutingDomain, external: External) ->
         yield Flow(
             Table.ADMIT, Priority.EXCEPTION, match(in_port=port, **in_network("src", ip_network(address.ip)))
         )
-        yield echo_reply(where, mine, address.version, ip, back)
+        yield from echo_replies(where, mine, address.version, ip, back)
         if address.version == 4:
             yield from _arp(where, mine, ip, network)
             for asked in (MAC_BROADCAST, mine):

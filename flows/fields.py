@@ -57,6 +57,7 @@ _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
     ("eth_type", _BASIC, 5, 2, 0),
     ("vlan_vid", _BASIC, 6, 2, 0),
     ("ip_proto", _BASIC, 10, 1, 0),
+    ("ip_frag", _NICIRA, 26, 1, 0),
     ("nw_ttl", _NICIRA, 29, 1, 0),
     ("ipv4_src", _BASIC, 11, 4, 0x00000E04),
     ("ipv4_dst", _BASIC, 12, 4, 0x00001004),
@@ -85,7 +86,7 @@ _ROWS: Final[tuple[tuple[str, int, int, int, int], ...]] = (
 
 _ON_THE_WIRE: Final = (
     "in_port", "eth_src", "eth_dst", "eth_type", "vlan_vid", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "arp_op",
-    "arp_spa", "arp_tpa", "arp_sha", "arp_tha", "nw_ttl", "ip_proto", "tcp_src", "tcp_dst", "tcp_flags", "udp_src",
+    "arp_spa", "arp_tpa", "arp_sha", "arp_tha", "ip_frag", "nw_ttl", "ip_proto", "tcp_src", "tcp_dst", "tcp_flags", "udp_src",
     "udp_dst", "icmpv4_type", "icmpv4_code", "icmpv6_type", "icmpv6_code", "ipv6_nd_target", "nd_reserved",
     "nd_options_type", "ipv6_nd_sll", "ipv6_nd_tll", "metadata",
 )  # fmt: skip
@@ -115,6 +116,16 @@ def mac_text(value: int) -> str:
 TCP_ACK: Final = 0x010
 TCP_RST: Final = 0x004
 """Bits of ``tcp_flags`` (RFC 9293, 3.1): no segment that opens a connection carries one of them."""
+
+
+FIRST_FRAGMENT: Final = 1
+"""``ip_frag`` of a fragment at offset 0 that is not the whole packet (NXM_NX_IP_FRAG)."""
+LATER_FRAGMENT: Final = 3
+"""``ip_frag`` of every other fragment. Of a packet that is none it is 0."""
+NO_FRAGMENT: Final = (0, 1)
+ANY_FRAGMENT: Final = (1, 1)
+IPV6_FRAGMENT: Final = 44
+"""The next header of a fragment header (RFC 8200, 4.5): what Open vSwitch reads as ``ip_proto`` of a later fragment of IPv6."""
 
 
 def vid(vlan_id: int) -> int:

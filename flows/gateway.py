@@ -10,7 +10,7 @@ from ryu_vmmob.flows.base import ICMPV6, asks_controller
 from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, MAC_BROADCAST, eui64_link_local, mac
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Priority, Table, metadata, route_priority
-from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_reply, straight_back, taken
+from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_replies, straight_back, taken
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Cug, Network
 from ryu_vmmob.model.state import State
@@ -36,7 +36,7 @@ def gateway_on_link(state: State, cug: Cug) -> Iterator[Flow]:
         yield from advertised(where, gateway_mac, target, HAIRPINNED)
         yield taken(where, ND_MULTICAST, gateway_mac, target, HAIRPINNED, router=True)
     if v6:
-        yield echo_reply(where, gateway_mac, 6, eui64_link_local(gateway_mac), HAIRPINNED)
+        yield from echo_replies(where, gateway_mac, 6, eui64_link_local(gateway_mac), HAIRPINNED)
         # An advertisement has more in it than a switch can write.
         asks = match(**where, eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=ROUTER_SOLICITATION)
         yield asks_controller(Table.ANSWER, Priority.NORMAL, asks)
@@ -48,14 +48,14 @@ def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
     scope = SCOPE.of(state.scope(cug))
     inside = {"metadata": metadata(scope=scope, outside=OUTSIDE.of(0))}
     for ip in cug.gateways:
-        yield echo_reply(inside, gateway_mac, ip.version, int(ip), HAIRPINNED)
+        yield from echo_replies(inside, gateway_mac, ip.version, int(ip), HAIRPINNED)
     if cug.routing_domain is None:
         return
     for external in state.fabric.externals_of[at]:
         if external.routing_domain == cug.routing_domain:
             port: dict[str, Any] = {"in_port": external.attach.port, "metadata": scope}
             for ip in cug.gateways:
-                yield echo_reply(port, router_mac(state, at), ip.version, int(ip), straight_back(external.vlan_id))
+                yield from echo_replies(port, router_mac(state, at), ip.version, int(ip), straight_back(external.vlan_id))
             for subnet in cug.subnets:
                 # Nobody outside has an address of the inside (RFC 2827).
                 yield Flow(

@@ -25,7 +25,7 @@ def _fields(names: str) -> frozenset[str]:
 _ARP = "arp_op arp_spa arp_tpa arp_sha arp_tha"
 _ND = "icmpv6_type icmpv6_code ipv6_nd_target ipv6_nd_sll ipv6_nd_tll"
 _ADDRESSES = "ipv4_src ipv4_dst ipv6_src ipv6_dst"
-_IP = f"eth_type ip_proto {_ADDRESSES} udp_src udp_dst tcp_src tcp_dst tcp_flags icmpv4_type"
+_IP = f"eth_type ip_proto ip_frag {_ADDRESSES} udp_src udp_dst tcp_src tcp_dst tcp_flags icmpv4_type"
 
 
 class Table(Enum):
@@ -118,6 +118,7 @@ class Priority(IntEnum):
     SPECIAL = 2000
     EXCEPTION = 3000
     OVERRIDING = 4000
+    FRAGMENT = 5000
     POLICY = 10000
     EXEMPT = 40000
 

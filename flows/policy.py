@@ -12,11 +12,13 @@ from ipaddress import ip_network
 from itertools import product
 from typing import Any, Final, NamedTuple
 
+from ryu_vmmob.flows import fragments
 from ryu_vmmob.flows.base import ICMPV6
 from ryu_vmmob.flows.fields import TCP_ACK, TCP_RST
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata, policy_priority
+from ryu_vmmob.model.decision import ECHO_REPLY, ICMP_ERRORS
 from ryu_vmmob.model.objects import Network, routed_segment
 from ryu_vmmob.model.policy import TCP, Policy, Selector, port_masks
 from ryu_vmmob.model.state import State
@@ -41,24 +43,54 @@ class End(NamedTuple):
 
 def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
     """The flows of ``policy`` at edge ``at``: POLICY_OUT where a sender it names can be, POLICY_IN where a receiver can."""
-    sources, targets = list(_ends(state, policy.source)), list(_ends(state, policy.target))
     made: dict[int, Flow] = {}
-    for source, target in product(sources, [*targets, *_groups(state, policy.target)]):
-        where = _together(source, target)
-        if where is None or not _scope_is_at(state, where, at):
-            continue
-        there = {**where, **in_network("src", source.network), **in_network("dst", target.network)}
-        for what in _transport(policy, "dst", source.network.version):
-            _add(made, policy, {**there, **what}, *_tables(state, policy.source, policy.target, at))
-    for source, target in product(sources, targets if policy.replies else ()):
-        where = _together(source, target)
-        if where is None or not _scope_is_at(state, where, at):
-            continue
-        back = {**where, **in_network("src", target.network), **in_network("dst", source.network)}
-        for what, flag in product(_transport(policy, "src", source.network.version), (TCP_ACK, TCP_RST)):
-            reply = {**back, **what, "tcp_flags": (flag, flag)}
-            _add(made, policy, reply, *_tables(state, policy.target, policy.source, at))
+    there, back = (policy.source, policy.target), (policy.target, policy.source)
+    ways = [(there, [*_ends(state, policy.target), *_groups(state, policy.target)], _meant(policy))]
+    if policy.replies:
+        ways.append((back, [*_ends(state, policy.source)], _replies(policy)))
+    for selectors, receivers, rows in ways:
+        for ends in product(_ends(state, selectors[0]), receivers):
+            _say(state, made, policy, selectors, ends, rows, at)
+    # An error goes against the packet that it is about.
+    for far, near in ((back, there) if policy.replies else (back,)) if policy.allow else ():
+        for source, target in product(_on_the_way(state, far), _ends(state, near)):
+            if not (source.on_link or target.on_link):
+                _say(state, made, policy, (_reporter(far), near), (source, target), _ERRORS, at)
     yield from made.values()
+
+
+_Rows = dict[int, list[dict[str, Any]]]
+"""Matches on what IP carries, by version."""
+_ERRORS: Final[_Rows] = {
+    4: [{"ip_proto": _ICMP, "icmpv4_type": kind} for kind in ICMP_ERRORS[4]],
+    6: [{"ip_proto": ICMPV6, "icmpv6_type": kind} for kind in ICMP_ERRORS[6]],
+}
+
+
+def _say(
+    state: State, made: dict[int, Flow], policy: Policy, selectors: tuple[Selector, Selector], ends: tuple[End, End],
+    rows: _Rows, at: str,
+) -> None:  # fmt: skip
+    """Enter the flows for packets from one end to another, ``selectors`` say at which edges those can be."""
+    source, target = ends
+    where = _together(source, target)
+    if where is None or not _scope_is_at(state, where, at):
+        return
+    there = {**where, **in_network("src", source.network), **in_network("dst", target.network)}
+    for what in rows.get(source.network.version, ()):
+        _add(made, policy, {**there, **what}, *_tables(state, *selectors, at))
+
+
+def _on_the_way(state: State, far: Selector) -> Iterator[End]:
+    """Who may report what happens on the way to an end: itself alone, or in a family where it is anywhere, everybody."""
+    if far.kind != "prefix":
+        yield from _ends(state, far)
+    else:
+        yield from (End(network) for network in _EVERYWHERE if network.version == far.value.version)  # type: ignore[union-attr]
+
+
+def _reporter(far: Selector) -> Selector:
+    return Selector("any") if far.kind == "prefix" else far
 
 
 def edges_of_policy(state: State, policy: Policy) -> frozenset[str]:
@@ -131,18 +163,46 @@ def _together(source: End, target: End) -> dict[str, Any] | None:
     return {"metadata": metadata(**fields)} if fields else {}
 
 
+def _meant(policy: Policy) -> _Rows:
+    """What the policy is about, in its own direction."""
+    return {
+        version: [*_transport(policy, "dst", version), *fragments.beside(policy, _number(policy, version), version)]
+        for version in (4, 6)
+    }
+
+
+def _replies(policy: Policy) -> _Rows:
+    """What may come back: TCP with a flag that no segment which opens a connection has, UDP from the ports, echo replies."""
+    found: _Rows = {4: [], 6: []}
+    for version, rows in found.items():
+        number = _number(policy, version)
+        if policy.protocol == TCP:
+            both = product(_transport(policy, "src", version), (TCP_ACK, TCP_RST))
+            rows += ({**what, **fragments.WHOLE, "tcp_flags": (flag, flag)} for what, flag in both)
+        elif number is not None:
+            kind = {f"icmpv{version}_type": ECHO_REPLY[version]} if policy.protocol == "icmp" else {}
+            rows += ({**what, **kind} for what in _transport(policy, "src", version))
+            # In IPv4 a later fragment of ICMP has type 0 to the switch, which is that of the answer.
+            rows += fragments.later(policy, number, version)
+    return found
+
+
+def _number(policy: Policy, version: int) -> int | None:
+    """The number of the policy's protocol in a version of IP; None: all."""
+    return {4: _ICMP, 6: ICMPV6}[version] if policy.protocol == "icmp" else policy.protocol
+
+
 def _transport(policy: Policy, end: str, version: int) -> Iterator[dict[str, Any]]:
     """Protocol and ports; ``end`` says whose ports."""
-    if policy.protocol is None:
+    number = _number(policy, version)
+    if number is None:
         yield {}
-    elif policy.protocol == "icmp":
-        yield {"ip_proto": _ICMP if version == 4 else ICMPV6}
     elif not policy.ports:
-        yield {"ip_proto": policy.protocol}
+        yield {"ip_proto": number}
     else:
-        name = f"{'tcp' if policy.protocol == TCP else 'udp'}_{end}"
+        name = f"{'tcp' if number == TCP else 'udp'}_{end}"
         for value, mask in port_masks(policy.ports):
-            yield {"ip_proto": policy.protocol, name: value if mask == 0xFFFF else (value, mask)}
+            yield {"ip_proto": number, name: value if mask == 0xFFFF else (value, mask)}
 
 
 def _tables(state: State, source: Selector, target: Selector, at: str) -> tuple[bool, bool]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows import cable
+from ryu_vmmob.flows import cable, fragments
 from ryu_vmmob.flows.base import base_flows, refusals
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.external import external_entries
@@ -75,7 +75,7 @@ class Recompute:
 
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
         found = self.state.fabric.switches[switch]
-        made = tuple(spoken(found.dialect, entries, l4_masks=found.l4_masks))
+        made = tuple(spoken(found.dialect, fragments.told(found, entries), l4_masks=found.l4_masks))
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, LATER_FRAGMENT
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Move, SetField, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, Priority, Table
 from ryu_vmmob.flows.ports import out
@@ -127,30 +127,39 @@ def advertised(where: dict[str, Any], mac: int, target: int, back: Back) -> Iter
     )
 
 
-def echo_reply(where: dict[str, Any], mac: int, version: int, ip: int, back: Back) -> Flow:
-    """A ping to ``ip`` at ``mac`` is answered (RFC 1122, 3.2.2.6; RFC 4443, 4.2)."""
+def echo_replies(where: dict[str, Any], mac: int, version: int, ip: int, back: Back) -> Iterator[Flow]:
+    """A ping to ``ip`` at ``mac`` is answered (RFC 1122, 3.2.2.6; RFC 4443, 4.2), also one in fragments.
+
+    The first fragment becomes the answer's, and a later one goes back as it is: its data are the answer's data. Of IPv6 a
+    later fragment may be of anything; without a first one its sender makes nothing of it.
+    """
     request, reply = _ECHO[version]
     kind = {4: "icmpv4_type", 6: "icmpv6_type"}[version]
-    fields: dict[str, Any] = {
+    there: dict[str, Any] = {
+        **where,
         "eth_dst": mac,
         "eth_type": ETH_IPV4 if version == 4 else ETH_IPV6,
-        "ip_proto": _ICMP if version == 4 else ICMPV6,
         f"ipv{version}_dst": ip,
-        kind: request,
     }
-    return Flow(
-        Table.ANSWER,
-        Priority.NORMAL,
-        match(**where, **fields),
-        (
-            Move("eth_src", "eth_dst"),
-            SetField("eth_src", mac),
-            Move(f"ipv{version}_src", f"ipv{version}_dst"),
-            SetField(f"ipv{version}_src", ip),
-            SetField(kind, reply),
-            SetField("nw_ttl", _FIRST_TTL),
-            *back.actions,
-        ),
-        back.goto,
-        back.metadata,
-    )
+    protocol = {"ip_proto": _ICMP if version == 4 else ICMPV6}
+    answers: list[tuple[dict[str, Any], tuple[Action, ...]]] = [
+        ({**protocol, kind: request}, (SetField(kind, reply),)),
+        ({**(protocol if version == 4 else {}), "ip_frag": LATER_FRAGMENT}, ()),
+    ]
+    for what, becomes in answers:
+        yield Flow(
+            Table.ANSWER,
+            Priority.NORMAL,
+            match(**there, **what),
+            (
+                Move("eth_src", "eth_dst"),
+                SetField("eth_src", mac),
+                Move(f"ipv{version}_src", f"ipv{version}_dst"),
+                SetField(f"ipv{version}_src", ip),
+                *becomes,
+                SetField("nw_ttl", _FIRST_TTL),
+                *back.actions,
+            ),
+            back.goto,
+            back.metadata,
+        )

@@ -19,6 +19,13 @@ _FLOW_MOD, _GROUP_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _EXPERIMENTER = 14,
 _FLOW_ADD, _FLOW_DELETE, _FLOW_DELETE_STRICT = 0, 3, 4
 _GROUP_ADD, _GROUP_MODIFY, _GROUP_DELETE = 0, 1, 2
 _PACKET_OUT, _SET_ASYNC = 13, 28
+_GET_CONFIG_REQUEST, _SET_CONFIG = 7, 9
+GET_CONFIG_REPLY: Final = 8
+FRAGMENTS_NORMAL: Final = 0
+"""OFPC_FRAG_NORMAL: fragments run through the tables; Open vSwitch then reads no ports of any of them."""
+FRAGMENTS_DROP: Final = 1
+FRAGMENTS_NX_MATCH: Final = 3
+"""Open vSwitch's OFPC_FRAG_NX_MATCH: a first fragment has its ports, and ``ip_frag`` can be matched."""
 _METER_MOD, _METER_ADD, _METER_MODIFY = 29, 0, 1
 _METER_PACKETS, _METER_BURST, _METER_DROP = 2, 4, 1
 ONF_EXPERIMENTER: Final = 0x4F4E4600
@@ -136,6 +143,16 @@ def set_async(xid: int) -> bytes:
     """
     packets, ports, flows = (7, 0), (7, 7), (15, 0)
     return _HEADER.pack(VERSION, _SET_ASYNC, 32, xid) + struct.pack("!6I", *packets, *ports, *flows)
+
+
+def get_config_request(xid: int) -> bytes:
+    """OFPT_GET_CONFIG_REQUEST (7.3.2): what becomes of fragments, and how much of a packet the controller gets."""
+    return _HEADER.pack(VERSION, _GET_CONFIG_REQUEST, 8, xid)
+
+
+def set_config(flags: int, miss_send_len: int, xid: int) -> bytes:
+    """OFPT_SET_CONFIG (7.3.2). ``flags``: one of FRAGMENTS_*; ``miss_send_len``: bytes, 0 to 65535. There is no reply."""
+    return _HEADER.pack(VERSION, _SET_CONFIG, 12, xid) + struct.pack("!HH", flags, miss_send_len)
 
 
 def barrier(xid: int) -> bytes:

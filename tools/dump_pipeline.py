@@ -165,6 +165,7 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.SPECIAL: "a rule that goes before the ordinary one",
     Priority.EXCEPTION: "a rule that goes before the special one",
     Priority.OVERRIDING: "a rule that goes before every exception",
+    Priority.FRAGMENT: "neighbour discovery in fragments, and IPv6 that hides what it carries",
     Priority.POLICY: (
         f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
         f"{policy_priority(MAX_POLICY_PRIORITY, False)}"

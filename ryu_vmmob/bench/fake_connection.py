@@ -111,6 +111,8 @@ class FakeSwitch:
         self.ports = tuple(ports)
         self.tables = FakeTables()
         self.behaviour = Behaviour()
+        self.fragment_mode = 0
+        """OFPC_FRAG_*, as it was set last: it outlives connections."""
         self.said: Counter[int] = Counter()
         """Messages of the controller by type, those in bundles apart (under their own type)."""
         self.echoes = Echoes()
@@ -306,7 +308,9 @@ class Connection(asyncio.Protocol):
                 tables = switch.behaviour.number_of_tables
                 self._answer(FEATURES_REPLY, xid, struct.pack("!QIBB2xII", switch.dpid, 0, tables, 0, 0x4F, 0))
             case 7:
-                self._answer(CONFIG_REPLY, xid, struct.pack("!HH", 0, 128))
+                self._answer(CONFIG_REPLY, xid, struct.pack("!HH", switch.fragment_mode, 128))
+            case 9:
+                switch.fragment_mode = int.from_bytes(message[8:10], "big")
             case 14 | 15 | 29:
                 why = self._judge(message)
                 if why is None and switch.behaviour.remembers:
@@ -321,7 +325,7 @@ class Connection(asyncio.Protocol):
                 self._answer(ROLE_REPLY, xid, message[8:])
             case 26:
                 self._answer(ASYNC_REPLY, xid, struct.pack("!6I", 3, 0, 7, 7, 15, 0))
-            case 0 | 1 | 9 | 13 | 28:
+            case 0 | 1 | 13 | 28:
                 pass
             case _:
                 self._refuse(message, BAD_REQUEST_TYPE)

@@ -147,7 +147,8 @@ class Readings:
         repairs = engine.repairs
         yield Reading(
             "vmmob_repairs_total", "counter",
-            "flows, groups and meters that audits found wrong and put right, by what (`kind`) and how it was wrong (`wrong`)",
+            "flows, groups, meters and fragment modes that audits found wrong and put right, by what (`kind`) and how it was"
+            " wrong (`wrong`)",
             ("switch", "kind", "wrong"),
             [
                 ((name, kind, wrong), number)

@@ -8,7 +8,8 @@ from typing import Final
 
 from ryu_vmmob.model.draft import Event
 
-KINDS: Final = ("flows", "groups", "meters")
+KINDS: Final = ("flows", "groups", "meters", "fragments")
+"""``fragments``: the fragment mode."""
 WRONGS: Final = ("missing", "alien", "altered")
 
 
@@ -23,7 +24,7 @@ class Repairs:
         self._foreign: dict[str, int] = {}
 
     def counts(self, switch: str) -> dict[str, dict[str, int]]:
-        """``{"flows": {"missing": …, "alien": …, "altered": …}, "groups": …, "meters": …}``."""
+        """``{"flows": {"missing": …, "alien": …, "altered": …}, "groups": …, "meters": …, "fragments": …}``."""
         found = self._counts.get(switch, Counter())
         return {kind: {wrong: found[kind, wrong] for wrong in WRONGS} for kind in KINDS}
 

@@ -15,6 +15,7 @@ from ryu_vmmob.fabric.model import (
     Dialect,
     External,
     Fabric,
+    Fragments,
     L2Domain,
     Link,
     PortRef,
@@ -138,6 +139,7 @@ def build(resolved: Resolved) -> Fabric:
             table_sizes=tuple((switch.table_sizes or {}).items()),
             l4_masks=switch.l4_masks,
             extender_ports=resolved.extender_ports[name],
+            fragments=Fragments(switch.fragments) if switch.fragments is not None else None,
         )
         for name, switch in resolved.switches()
     }

@@ -38,6 +38,13 @@ class Dialect(StrEnum):
     OPENFLOW13 = "openflow13"
 
 
+class Fragments(StrEnum):
+    """What a switch does with fragments of IP: ``pass`` them through its tables, or ``drop`` them where they come in."""
+
+    PASS = "pass"  # noqa: S105 - no secret
+    DROP = "drop"
+
+
 class Tagging(StrEnum):
     """How a server's frames say whose they are on its cable.
 
@@ -97,6 +104,7 @@ class Switch:
     plain OpenFlow 1.3 matches TCP and UDP ports under a mask all the same.
     ``extender_ports`` are the ports of the 802.1BR port extenders whose controlling
     bridge this ToR is (R4): disjoint, ascending, and empty for other roles. They are in ``l2_domain`` like all others.
+    ``fragments`` None: see `passes_fragments`.
     """
 
     name: str
@@ -110,6 +118,12 @@ class Switch:
     table_sizes: tuple[tuple[str, int], ...] = ()
     l4_masks: bool = False
     extender_ports: tuple[range, ...] = ()
+    fragments: Fragments | None = None
+
+    @property
+    def passes_fragments(self) -> bool:
+        """Whether fragments of IP run through its tables: plain OpenFlow 1.3 cannot tell them apart."""
+        return self.fragments is Fragments.PASS or (self.fragments is None and self.dialect is Dialect.OPENVSWITCH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,10 @@ class SwitchDoc(_Shape):
         "openvswitch",
         description="`openvswitch`, or `openflow13` for plain OpenFlow 1.3",
     )
+    fragments: Literal["pass", "drop"] | None = Field(
+        None,
+        description="`pass` fragments of IP, or `drop` them; none: `pass`, and with `openflow13` `drop`",
+    )
     max_flows: int | None = Field(
         None,
         description="how many flows it takes in all tables together, 1 to 4294967295; none: no limit is known",

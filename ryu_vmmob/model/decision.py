@@ -2,13 +2,27 @@
 
 Among the policies that match, the highest priority decides, and on a tie deny wins. Without any: inside a CUG allowed, all
 else denied. ARP and RARP are no matter of policies, nor is neighbour discovery (ICMPv6 133 to 137, RFC 4861).
+
+Fragments (RFC 791, 3.2; RFC 8200, 4.5):
+
+- A first fragment is judged like the whole packet, by the ports that it carries. One that ends before them matches every
+  deny of ports of its protocol and no allow of ports (RFC 1858, 3; RFC 3128).
+- A later fragment has no ports; of IPv6 not even its protocol is read. It matches an allow that could be meant, and a deny
+  that is certainly meant: one without ports, and in IPv6 without a protocol. So an allow of ports carries the whole datagram.
+  A later fragment may reach a receiver that is denied the first: nothing can be reassembled of it there.
+- TCP flags count in whole segments alone: a later fragment may overwrite those of the first (RFC 3128).
+- Neighbour discovery in fragments is denied (RFC 6980), and so is a first fragment of ICMPv6 that ends before the type
+  (RFC 7112).
+
+An ICMP error belongs to the connection that it is about: where X may send to Y, errors reach X from Y, and from everywhere
+in X's scope if Y is a prefix or any, since routers on the way there may speak. Which packet the error quotes is not read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from immutables import Map
 
@@ -22,6 +36,12 @@ ND_TYPES: Final = range(133, 138)
 """ICMPv6 types of neighbour discovery (RFC 4861)."""
 TCP_RST: Final = 0x04
 TCP_ACK: Final = 0x10
+ECHO_REPLY: Final = {4: 0, 6: 129}
+"""Types of ICMP (RFC 792) and of ICMPv6 (RFC 4443) by version."""
+ICMP_ERRORS: Final = {4: (3, 11, 12), 6: (1, 2, 3, 4)}
+"""Unreachable ("fragmentation needed" included) or too big, time exceeded, parameter problem (RFC 792; RFC 4443, 3)."""
+
+Fragment = Literal["no", "first", "later"]
 
 _BROADCAST: Final = IPv4Address("255.255.255.255")
 _NOBODY: Final[Map[str, None]] = Map()
@@ -44,8 +64,9 @@ class Party:
 class Traffic(NamedTuple):
     """What a packet is apart from its two ends.
 
-    ``protocol``: IANA's number. Ports are those of TCP and UDP; None where a packet has none, as in a later fragment.
-    ``tcp_flags``: the octet of RFC 9293, 3.1. ``icmp_type``: of ICMPv6.
+    ``protocol``: IANA's number, and 44 of a later fragment of IPv6. Ports are those of TCP and UDP; None where a packet has
+    none, as in a later fragment and in a first one that ends before them. ``tcp_flags``: the octet of RFC 9293, 3.1.
+    ``icmp_type``: of ICMP and ICMPv6; None as for ports.
     """
 
     protocol: int
@@ -53,6 +74,7 @@ class Traffic(NamedTuple):
     target_port: int | None = None
     tcp_flags: int = 0
     icmp_type: int | None = None
+    fragment: Fragment = "no"
 
 
 class Decision(NamedTuple):
@@ -97,6 +119,8 @@ def decide(state: State, source: Party, target: Party, traffic: Traffic) -> Deci
     transit = source.cug is None and target.cug is None
     if transit or not (inside or (source.domain is not None and source.domain == target.domain)):
         return Decision(False, None)
+    if traffic.protocol == ICMPV6 and traffic.fragment == "first" and traffic.icmp_type in (None, *ND_TYPES):
+        return Decision(False, None)
     if traffic.protocol == ICMPV6 and traffic.icmp_type in ND_TYPES:
         return Decision(True, None)
     found = [policy for policy in candidates(state, source, target) if matches(policy, source, target, traffic)]
@@ -116,24 +140,75 @@ def candidates(state: State, source: Party, target: Party) -> list[Policy]:
 
 
 def matches(policy: Policy, source: Party, target: Party, traffic: Traffic) -> bool:
-    """Whether a policy matches a packet between parties of one scope, as what it is about or as a reply to that."""
-    if not _is_protocol(policy.protocol, source.address, traffic.protocol):
-        return False
-    if is_end(policy.source, source) and is_end(policy.target, target) and _is_port(policy, traffic, traffic.target_port):
+    """Whether a policy matches a packet between parties of one scope: as what it is about, as a reply or as an error."""
+    ends = (policy.source, source), (policy.target, target)
+    if all(is_end(selector, party) for selector, party in ends) and _is_meant(policy, target.address.version, traffic):
         return True
-    return (
-        policy.replies
-        and traffic.protocol == TCP
-        and bool(traffic.tcp_flags & (TCP_ACK | TCP_RST))
-        and is_end(policy.source, target)
-        and is_end(policy.target, source)
-        and _is_port(policy, traffic, traffic.source_port)
-    )
+    back = (policy.source, target), (policy.target, source)
+    answered = policy.replies and all(is_end(selector, party) for selector, party in back)
+    if answered and _is_reply(policy, target.address.version, traffic):
+        return True
+    return policy.allow and _is_error(policy, source, target, traffic)
 
 
-def _is_protocol(wanted: Protocol | None, address: Address, protocol: int) -> bool:
+def _is_meant(policy: Policy, version: int, traffic: Traffic) -> bool:
+    """Whether a packet in the policy's own direction is what it is about, as far as can be told."""
+    if traffic.fragment == "later":
+        certain = policy.protocol is None or _is_protocol(policy.protocol, version, traffic.protocol)
+        return (certain and not policy.ports) or (policy.allow and _could_be(policy, version, traffic))
+    if not _is_protocol(policy.protocol, version, traffic.protocol):
+        return False
+    if traffic.fragment == "first" and policy.ports and traffic.target_port is None:
+        return not policy.allow and traffic.protocol in (TCP, UDP)
+    return _is_port(policy, traffic, traffic.target_port)
+
+
+def _could_be(policy: Policy, version: int, traffic: Traffic) -> bool:
+    """Whether a later fragment could be of a packet that the policy is about: in IPv6 any."""
+    return version == 6 or _is_protocol(policy.protocol, version, traffic.protocol)
+
+
+def _is_reply(policy: Policy, version: int, traffic: Traffic) -> bool:
+    """Whether a packet in the other direction may be an answer to what the policy is about: no state says that it is one."""
+    if policy.protocol == TCP:
+        flagged = traffic.fragment == "no" and bool(traffic.tcp_flags & (TCP_ACK | TCP_RST))
+        return flagged and traffic.protocol == TCP and _is_port(policy, traffic, traffic.source_port)
+    if traffic.fragment == "later":
+        return _could_be(policy, version, traffic)
+    if not _is_protocol(policy.protocol, version, traffic.protocol):
+        return False
+    if policy.protocol == "icmp":
+        return traffic.icmp_type == ECHO_REPLY[version]
+    return _is_port(policy, traffic, traffic.source_port)
+
+
+def _is_error(policy: Policy, source: Party, target: Party, traffic: Traffic) -> bool:
+    """Whether a packet is an ICMP error for somebody whom the policy lets send."""
+    version = target.address.version
+    if traffic.protocol != (ICMP if version == 4 else ICMPV6) or traffic.icmp_type not in ICMP_ERRORS[version]:
+        return False
+    if traffic.fragment == "later":
+        return False
+    told = _is_routable_end(policy.source, target) and _is_on_the_way(policy.target, source)
+    return told or (policy.replies and _is_routable_end(policy.target, target) and _is_on_the_way(policy.source, source))
+
+
+def _is_on_the_way(far: Selector, source: Party) -> bool:
+    """Whether ``source`` may report what happens on the way to ``far``. To a CUG or VM there is nothing but the fabric."""
+    if far.kind == "prefix":
+        return source.address.version == far.value.version  # type: ignore[union-attr]
+    return _is_routable_end(far, source)
+
+
+def _is_routable_end(selector: Selector, party: Party) -> bool:
+    """As `is_end`, but for the link-local addresses of a CUG or VM: on their link no router is on the way."""
+    on_link = party.address.is_link_local and (party.address.version == 6 or selector.kind == "vm")
+    return is_end(selector, party) and not (selector.kind in ("cug", "vm") and on_link)
+
+
+def _is_protocol(wanted: Protocol | None, version: int, protocol: int) -> bool:
     if wanted == "icmp":
-        return protocol == (ICMP if address.version == 4 else ICMPV6)
+        return protocol == (ICMP if version == 4 else ICMPV6)
     return wanted is None or wanted == protocol
 
 

@@ -71,7 +71,9 @@ def _switches(step: Step) -> Iterator[Fault]:
             dpid = fabric.switches[name].dpid
             said = f"switch {name!r} is connected with dpid {dpid:#x}: it must go before another takes its place"
             yield Fault(f"switches.{name}.dpid", said)
-        for key in ("role", "l2_domain", "data_center", "dialect"):
+        plain = step.after.fabric.switches[name].dialect is Dialect.OPENFLOW13
+        # There the flows of policies depend on it; Open vSwitch is set to another mode, and no flow changes.
+        for key in ("role", "l2_domain", "data_center", "dialect", *(("fragments",) if plain else ())):
             users = [*_users_at(state, name), *_carried_at(state, name)] if key in keys else []
             if users:
                 yield Fault(f"switches.{name}.{key}", f"{key} of switch {name!r} cannot change: {'; '.join(users)}")

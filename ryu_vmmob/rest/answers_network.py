@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from ryu_vmmob.engine.fleet import Place
-from ryu_vmmob.fabric.model import Dialect, Role
+from ryu_vmmob.fabric.model import Dialect, Fragments, Role
 from ryu_vmmob.rest.answers import Fault, Owner, Refused, Revision, Time, VlanTag, Written
 from ryu_vmmob.trace.values import Kind
 
@@ -40,6 +40,7 @@ class FabricSwitch(TypedDict):
     l2_domain: str
     data_center: str | None
     dialect: Dialect
+    fragments: Fragments
     max_flows: int | None
     table_sizes: dict[str, int]
     l4_masks: bool
@@ -153,6 +154,7 @@ class Repairs(TypedDict):
     flows: Wrongs
     groups: Wrongs
     meters: Wrongs
+    fragments: Wrongs
 
 
 class SwitchFault(TypedDict):

@@ -67,6 +67,7 @@ def _switch(switch: Switch) -> View:
         "l2_domain": switch.l2_domain,
         "data_center": switch.data_center,
         "dialect": switch.dialect.value,
+        "fragments": "pass" if switch.passes_fragments else "drop",
         "max_flows": switch.max_flows,
         "table_sizes": dict(switch.table_sizes),
         "l4_masks": switch.l4_masks,

@@ -124,8 +124,9 @@ class PolicyBody(Body):
     @field_validator("replies")
     @classmethod
     def _of_connections(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and (info.data.get("protocol", TCP) != TCP or info.data.get("action", "allow") != "allow"):
-            raise _wrong("only with protocol tcp and action allow")
+        answered = info.data.get("protocol", TCP) in (TCP, UDP, "icmp")
+        if value and not (answered and info.data.get("action", "allow") == "allow"):
+            raise _wrong("only with protocol tcp, udp or icmp and action allow")
         return value
 
     def command(self, name: str) -> PutPolicy:

@@ -17,6 +17,8 @@ from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Result, Tables
 
 MAX_HOPS: Final = 64
+FRAGMENTS_DROPPED: Final = "the switch drops fragments"
+"""The reason of a `Drop` at a switch with ``fragments: drop``: no table of it sees the packet."""
 MAX_VISITS: Final = 4096
 """A packet that has caused this many switch passages is a storm, even where no copy repeats itself."""
 
@@ -146,6 +148,9 @@ class Network:
         tables = self.tables.get(name)
         if tables is None:
             journey.drops.append(Drop(name, "the switch has no tables", copy.packet))
+            return
+        if copy.packet.get("ip_frag") and not self.fabric.switches[name].passes_fragments:
+            journey.drops.append(Drop(name, FRAGMENTS_DROPPED, copy.packet))
             return
         result = tables.process(copy.packet, copy.port.port, lambda number: self.port_up(PortRef(name, number)))
         journey.visits.append(Visit(name, copy.port.port, copy.packet, result))

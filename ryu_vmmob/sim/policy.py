@@ -2,6 +2,10 @@
 
 Among the rules that match, the highest priority wins, and deny wins a tie. Where none matches, a CUG's own traffic is allowed
 and everything that is routed is denied. Neighbour discovery (ICMPv6 133 to 137) and what is no IP at all are exempt.
+
+A fragment that does not say all that a rule asks for falls under the rule if that is the side of caution: what may be
+denied is denied where the whole is read from it or its missing ports hide it, and what may be part of something allowed passes
+where the denied rest cannot be put together without a first fragment.
 """
 
 from __future__ import annotations
@@ -11,7 +15,15 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 
-from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, TCP_ACK, TCP_RST
+from ryu_vmmob.flows.fields import (
+    ETH_IPV4,
+    ETH_IPV6,
+    FIRST_FRAGMENT,
+    IPV6_FRAGMENT,
+    LATER_FRAGMENT,
+    TCP_ACK,
+    TCP_RST,
+)
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, Rule, Selector
 from ryu_vmmob.sim.packet import Packet
@@ -90,8 +102,10 @@ def _decide(
     view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, bridged: bool = True
 ) -> bool:
     ends = addresses(packet)
-    if ends is None or (packet["ip_proto"] == make.ICMPV6 and packet.get("icmpv6_type") in _EXEMPT):
+    if ends is None:
         return True
+    if packet["ip_proto"] == make.ICMPV6 and packet.get("icmpv6_type") in (0, *_EXEMPT):
+        return packet.get("icmpv6_type") in _EXEMPT and not packet.get("ip_frag")
     inside = _cug(source) is not None and _cug(source) == _cug(target)
     if not (inside and bridged) and not _routed(view, source, target):
         return False
@@ -119,17 +133,68 @@ def _routed(view: View, source: End, target: End) -> bool:
 
 
 def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tuple[End, Address]) -> bool:
-    number = rule.protocol
-    if number == "icmp":
-        number = make.ICMP if packet["eth_type"] == ETH_IPV4 else make.ICMPV6
-    elif isinstance(number, str):
-        number = _NUMBERS[number]
-    if number is not None and number != packet["ip_proto"]:
-        return False
-    if is_end(rule.source, *source) and is_end(rule.target, *target) and covers(rule, _port(packet, "dst")):
+    about = is_end(rule.source, *source) and is_end(rule.target, *target)
+    back = rule.replies and is_end(rule.target, *source) and is_end(rule.source, *target)
+    if (about and _covered_by(rule, packet, "dst")) or (back and _answers(rule, packet)):
         return True
-    back = rule.replies and packet["ip_proto"] == make.TCP and packet["tcp_flags"] & (TCP_ACK | TCP_RST)
-    return bool(back) and is_end(rule.target, *source) and is_end(rule.source, *target) and covers(rule, _port(packet, "src"))
+    return rule.allow and _reports(rule, packet, source, target)
+
+
+def _number(rule: Rule, packet: Packet) -> int | None:
+    """The protocol that a rule is about in the packet's family; None: all."""
+    if rule.protocol == "icmp":
+        return make.ICMP if packet["eth_type"] == ETH_IPV4 else make.ICMPV6
+    return _NUMBERS[rule.protocol] if isinstance(rule.protocol, str) else rule.protocol
+
+
+def _covered_by(rule: Rule, packet: Packet, side: str) -> bool:
+    """Whether a packet is one of a rule's, by its port at one side; a fragment: whether it has to be taken for one."""
+    number, fragment = _number(rule, packet), packet.get("ip_frag")
+    if fragment == LATER_FRAGMENT:
+        unread = packet["eth_type"] == ETH_IPV6 and number != IPV6_FRAGMENT
+        known = number is None or (number == packet["ip_proto"] and not rule.ports)
+        return known or (rule.allow and (unread or number == packet["ip_proto"]))
+    if number not in (None, packet["ip_proto"]):
+        return False
+    port = _port(packet, side)
+    if fragment == FIRST_FRAGMENT and rule.ports and port <= 0:
+        return not rule.allow
+    return covers(rule, port)
+
+
+def _answers(rule: Rule, packet: Packet) -> bool:
+    """Whether a packet from a rule's target to its source looks like an answer."""
+    number, fragment = _number(rule, packet), packet.get("ip_frag")
+    if number == make.TCP:
+        flags = packet.get("tcp_flags") & (TCP_ACK | TCP_RST)
+        return bool(flags) and not fragment and packet["ip_proto"] == make.TCP and covers(rule, _port(packet, "src"))
+    if rule.protocol == "icmp" and fragment != LATER_FRAGMENT:
+        said = packet.get("icmpv4_type", packet.get("icmpv6_type", -1))
+        return number == packet["ip_proto"] and said in (make.ECHO_REPLY, make.ECHO_REPLY_V6)
+    return _covered_by(rule, packet, "src")
+
+
+_ERRORS: Final = {make.ICMP: ("icmpv4_type", {3, 11, 12}), make.ICMPV6: ("icmpv6_type", {1, 2, 3, 4})}
+
+
+def _reports(rule: Rule, packet: Packet, source: tuple[End, Address], target: tuple[End, Address]) -> bool:
+    """Whether a packet is an ICMP error to one who may send under a rule, from where what it sent may have come to."""
+    name, kinds = _ERRORS.get(packet["ip_proto"], ("icmpv4_type", set()))
+    if packet.get(name, -1) not in kinds or (packet["ip_proto"] == make.ICMP) is not (packet["eth_type"] == ETH_IPV4):
+        return False
+    sides = [(rule.source, rule.target), *([(rule.target, rule.source)] if rule.replies else [])]
+    return any(_is_told(near, *target) and _tells(far, *source) for near, far in sides)
+
+
+def _is_told(near: Selector, end: End, address: Address) -> bool:
+    return is_end(near, end, address) and not (near.kind in ("cug", "vm") and address.is_link_local)
+
+
+def _tells(far: Selector, end: End, address: Address) -> bool:
+    """Routers outside are on the way to a prefix; to a CUG or VM there are none but the fabric's own."""
+    if isinstance(far.value, (IPv4Network, IPv6Network)):
+        return far.value.version == address.version
+    return _is_told(far, end, address)
 
 
 def is_end(selector: Selector, end: End, address: Address) -> bool:

@@ -42,7 +42,7 @@ def _needs(names: str, **values: tuple[int, ...]) -> dict[str, _Needs]:
 
 PREREQUISITES: Final[Mapping[str, _Needs]] = {
     **_needs("arp_op arp_spa arp_tpa arp_sha arp_tha", eth_type=(ETH_ARP, ETH_RARP)),
-    **_needs("ip_proto nw_ttl", eth_type=(ETH_IPV4, ETH_IPV6)),
+    **_needs("ip_proto ip_frag nw_ttl", eth_type=(ETH_IPV4, ETH_IPV6)),
     **_needs("ipv4_src ipv4_dst", eth_type=(ETH_IPV4,)),
     **_needs("ipv6_src ipv6_dst", eth_type=(ETH_IPV6,)),
     **_needs("tcp_src tcp_dst tcp_flags", eth_type=(ETH_IPV4, ETH_IPV6), ip_proto=(6,)),
@@ -61,7 +61,7 @@ UNMASKED: Final = frozenset(
     | {"nd_reserved", "nd_options_type"}
 )
 """Fields that Open vSwitch matches as a whole or not at all."""
-READ_ONLY: Final = frozenset({"eth_type", "ip_proto", "tcp_flags"})
+READ_ONLY: Final = frozenset({"eth_type", "ip_proto", "ip_frag", "tcp_flags"})
 """Fields that Open vSwitch matches and does not set."""
 
 

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob import fabric
-from ryu_vmmob.fabric.model import DataCenter, Dialect, External, L2Domain, Link, PortRef, Role, Server, Switch, Tagging
+from ryu_vmmob.fabric.model import (
+    DataCenter,
+    Dialect,
+    External,
+    Fragments,
+    L2Domain,
+    Link,
+    PortRef,
+    Role,
+    Server,
+    Switch,
+    Tagging,
+)
 from ryu_vmmob.fabric.source import MAX_BYTES
 from tests.unit.fabric_examples import EXAMPLE, complete
 
@@ -150,7 +162,7 @@ def test_what_a_switch_can_do_and_a_domain_may_do() -> None:
     assert (small.switches["tor"].dialect, small.switches["tor"].max_flows) == (Dialect.OPENVSWITCH, None)
     assert small.switches["tor"].extender_ports == ()
     assert not small.l2_domains["rack"].translate_guest_tags
-    keys = 'dialect: openflow13, max_flows: 2000, table_sizes: {admit: 500, bridge: 900}, l4_masks: true'
+    keys = 'dialect: openflow13, fragments: pass, max_flows: 2000, table_sizes: {admit: 500, bridge: 900}, l4_masks: true'
     keys += ', ports: 54, extender_ports: "2001-2048, 1001 - 1048,99"'
     text = SMALL.replace("role: tor,", f"role: tor, {keys},").replace('10 - 12"', '10 - 12", translate_guest_tags: true')
     found = fabric.loads(text)
@@ -163,6 +175,7 @@ def test_what_a_switch_can_do_and_a_domain_may_do() -> None:
         max_flows=2000,
         table_sizes=(("admit", 500), ("bridge", 900)),
         l4_masks=True,
+        fragments=Fragments.PASS,
         extender_ports=(range(99, 100), range(1001, 1049), range(2001, 2049)),
     )
     assert found.l2_domains["rack"].translate_guest_tags

@@ -158,6 +158,13 @@ FLOWS = {
     ),
 }  # fmt: skip
 
+FLOWS["later fragment"] = Flow(
+    Table.POLICY_IN, 30000, match(eth_type=0x86DD, ip_frag=3, ipv6_src=1), (), Table.DELIVER
+)
+FLOWS["no fragment"] = Flow(
+    Table.POLICY_IN, 30000, match(eth_type=0x0800, ip_frag=(0, 1), ip_proto=6, tcp_flags=(16, 16)), (), Table.DELIVER
+)
+
 GROUPS = {
     "next hop": Group(
         group_id(GroupKind.NEXT_HOP, 7, 3), GroupType.INDIRECT,
