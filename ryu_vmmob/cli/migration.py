@@ -101,10 +101,12 @@ def abort(
     ask: Asked,
     id_: MigrationId,
     reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="At once, although a switch is dead: wait for no switch.")] = False,
     wait: Wait = None,
 ) -> None:
     """Give up the new place."""
-    _step(ask, id_, "abort", {"reason": reason} if reason is not None else None, wait)
+    body = {**({} if reason is None else {"reason": reason}), **({"force": True} if force else {})}
+    _step(ask, id_, "abort", body or None, wait)
 
 
 @asking()

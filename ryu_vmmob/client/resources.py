@@ -96,9 +96,9 @@ class Migrations(_Part):
         """The old place goes."""
         return self._ask.post(path("migrations", id, "commit"), again=True, wait=wait)
 
-    def abort(self, id: str, *, reason: str | None = None, wait: float | None = None) -> Any:
-        """The new place goes."""
-        body = None if reason is None else {"reason": reason}
+    def abort(self, id: str, *, reason: str | None = None, force: bool = False, wait: float | None = None) -> Any:
+        """The new place goes; with ``force`` at once, whatever the switches say."""
+        body = {**({} if reason is None else {"reason": reason}), **({"force": True} if force else {})} or None
         return self._ask.post(path("migrations", id, "abort"), body, again=True, wait=wait)
 
 

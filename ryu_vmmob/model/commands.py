@@ -129,12 +129,14 @@ class Commit:
 class Abort:
     """Undo a migration that is not committed yet; ``reason`` is kept for whoever asks.
 
-    One that is activated goes back in two steps: the source opens again, and the target goes when that is confirmed.
+    One that is activated goes back in two steps: the source opens again, and the target goes when that is confirmed. With
+    ``force`` it goes back at once, whatever the switches say: for when one of them is dead.
     """
 
     id: str
     now: float
     reason: str | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +364,7 @@ def _commit(draft: Draft, command: Commit) -> None:
 
 
 def _abort(draft: Draft, command: Abort) -> None:
-    steps.enter(draft, command.id, steps.Step.ABORT, command.reason)
+    steps.enter(draft, command.id, steps.Step.FORCE if command.force else steps.Step.ABORT, command.reason)
 
 
 def _links_changed(draft: Draft, command: LinksChanged) -> None:

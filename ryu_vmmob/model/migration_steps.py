@@ -1,19 +1,24 @@
 r"""The migration machine: which step leads from which stage to which, and what it does to the state (design 5).
 
-    stage \ step   PREPARED    DELIVER     ACTIVATE    COMMIT      ABORT       RETURNED    FAIL
-    ------------   ---------   ---------   ---------   ---------   ---------   ---------   ---------
-    preparing      prepared    refused     activated   refused     aborted     (nothing)   failed
-    prepared       (nothing)   delivered   activated   refused     aborted     (nothing)   (nothing)
-    delivered      (nothing)   (nothing)   activated   refused     returning   (nothing)   (nothing)
-    activated      (nothing)   (nothing)   (nothing)   committed   returning   (nothing)   (nothing)
-    returning      (nothing)   refused     refused     refused     (nothing)   aborted     failed
-    committed      (nothing)   (nothing)   (nothing)   (nothing)   refused     (nothing)   (nothing)
-    aborted        (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)
-    failed         (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)
+    stage \ step   PREPARED    DELIVER     ACTIVATE    COMMIT      ABORT       FORCE       RETURNED    FAIL
+    ------------   ---------   ---------   ---------   ---------   ---------   ---------   ---------   ---------
+    preparing      prepared    refused     activated   refused     aborted     aborted     (nothing)   failed
+    prepared       (nothing)   delivered   activated   refused     aborted     aborted     (nothing)   (nothing)
+    delivered      (nothing)   (nothing)   activated   refused     returning   aborted     (nothing)   (nothing)
+    activated      (nothing)   (nothing)   (nothing)   committed   returning   aborted     (nothing)   (nothing)
+    returning      (nothing)   refused     activated   refused     (nothing)   aborted     aborted     failed
+    committed      (nothing)   (nothing)   (nothing)   (nothing)   refused     refused     (nothing)   (nothing)
+    aborted        (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)   (nothing)
+    failed         (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)   (nothing)
 
 A stage is a phase, but for two. `delivered`: the phase is still `prepared`, and the VM's traffic goes to the target, because
 the source has paused. `returning`: the phase is still what it was, and an abort is under way. The VM belongs to its
 source again, which has to be open everywhere before the target goes; the switches' word for that is RETURNED.
+
+No stage is a dead end, whichever switch is dead: ABORT leads back from `preparing` and `prepared` at once, COMMIT on from
+`activated`. Where a dead switch at the source would be waited for (`returning`), FORCE is an abort that waits for no switch's
+word, and ACTIVATE leads to the target again. What FORCE risks are frames, not isolation: the target goes before the source is
+known to be open. A switch that comes back is compared with what it should have.
 
 DELIVER waits for `prepared`: before, a switch may not know the new place, and what it were sent for it would be lost.
 
@@ -103,6 +108,8 @@ class Step(StrEnum):
     ACTIVATE = "activate"
     COMMIT = "commit"
     ABORT = "abort"
+    FORCE = "force"
+    """An abort that waits for no switch."""
     RETURNED = "returned"
     FAIL = "fail"
 
@@ -115,17 +122,29 @@ class Verdict(Enum):
 
 
 _NOTHING, _REFUSED = Verdict.NOTHING, Verdict.REFUSED
+# fmt: off
 _ROWS: Final[dict[Stage, tuple[Stage | Verdict, ...]]] = {
     # in the order of the steps
-    Stage.PREPARING: (Stage.PREPARED, _REFUSED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, Stage.FAILED),
-    Stage.PREPARED: (_NOTHING, Stage.DELIVERED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, _NOTHING, _NOTHING),
-    Stage.DELIVERED: (_NOTHING, _NOTHING, Stage.ACTIVATED, _REFUSED, Stage.RETURNING, _NOTHING, _NOTHING),
-    Stage.ACTIVATED: (_NOTHING, _NOTHING, _NOTHING, Stage.COMMITTED, Stage.RETURNING, _NOTHING, _NOTHING),
-    Stage.RETURNING: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, Stage.ABORTED, Stage.FAILED),
-    Stage.COMMITTED: (_NOTHING, _NOTHING, _NOTHING, _NOTHING, _REFUSED, _NOTHING, _NOTHING),
-    Stage.ABORTED: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
-    Stage.FAILED: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING),
+    Stage.PREPARING: (
+        Stage.PREPARED, _REFUSED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, Stage.ABORTED, _NOTHING, Stage.FAILED,
+    ),
+    Stage.PREPARED: (
+        _NOTHING, Stage.DELIVERED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, Stage.ABORTED, _NOTHING, _NOTHING,
+    ),
+    Stage.DELIVERED: (
+        _NOTHING, _NOTHING, Stage.ACTIVATED, _REFUSED, Stage.RETURNING, Stage.ABORTED, _NOTHING, _NOTHING,
+    ),
+    Stage.ACTIVATED: (
+        _NOTHING, _NOTHING, _NOTHING, Stage.COMMITTED, Stage.RETURNING, Stage.ABORTED, _NOTHING, _NOTHING,
+    ),
+    Stage.RETURNING: (
+        _NOTHING, _REFUSED, Stage.ACTIVATED, _REFUSED, _NOTHING, Stage.ABORTED, Stage.ABORTED, Stage.FAILED,
+    ),
+    Stage.COMMITTED: (_NOTHING, _NOTHING, _NOTHING, _NOTHING, _REFUSED, _REFUSED, _NOTHING, _NOTHING),
+    Stage.ABORTED: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING, _NOTHING),
+    Stage.FAILED: (_NOTHING, _REFUSED, _REFUSED, _REFUSED, _NOTHING, _NOTHING, _NOTHING, _NOTHING),
 }
+# fmt: on
 
 
 def verdict(at: Stage, step: Step) -> Stage | Verdict:
@@ -170,9 +189,9 @@ def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
     vm = draft.state.vms[migration.vm]
     if found is Stage.ACTIVATED:
         vm = replace(vm, server=migration.target)
-    elif found is Stage.RETURNING:
+    elif found in (Stage.RETURNING, Stage.ABORTED, Stage.FAILED):
         vm = replace(vm, server=migration.source)
-    elif phase.is_final:
+    if phase.is_final:
         vm = replace(vm, migration=None)
     told = Phase.DELIVERED if found is Stage.DELIVERED else phase
     draft.step(

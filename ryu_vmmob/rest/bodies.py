@@ -177,9 +177,15 @@ class FramesBody(Body):
 
 
 class AbortBody(Body):
-    """``POST /v1/migrations/{id}/abort``."""
+    """``POST /v1/batches/{id}/abort``."""
 
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+
+
+class MigrationAbortBody(AbortBody):
+    """``POST /v1/migrations/{id}/abort``; ``force``: wait for no switch."""
+
+    force: bool = False
 
 
 _BodyT = TypeVar("_BodyT", bound=Body)

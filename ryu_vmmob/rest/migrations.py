@@ -9,7 +9,7 @@ from ryu_vmmob.model.commands import Abort, Activate, Command, Commit
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import STATES, Migration
 from ryu_vmmob.model.refusal import not_found
-from ryu_vmmob.rest.bodies import AbortBody, Empty, FramesBody, MigrationBody
+from ryu_vmmob.rest.bodies import Empty, FramesBody, MigrationAbortBody, MigrationBody
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routing import Route
@@ -64,8 +64,8 @@ def commit(call: Call) -> Answer:
 
 
 def abort(call: Call) -> Answer:
-    """Abort a move: the new place goes."""
-    return _step(call, Abort(call.names["id"], call.now(), call.body.reason or "requested"))
+    """Abort a move: the new place goes; with ``force`` at once, although a switch is dead."""
+    return _step(call, Abort(call.names["id"], call.now(), call.body.reason or "requested", call.body.force))
 
 
 def _step(call: Call, command: Command) -> Answer:
@@ -104,5 +104,5 @@ ROUTES = (
     Route("POST", "/v1/migrations/{id}/frames", send_frames, body=FramesBody, max_body=FRAMES_BODY),
     Route("POST", "/v1/migrations/{id}/activate", activate, _WAIT, Empty, body_required=False),
     Route("POST", "/v1/migrations/{id}/commit", commit, _WAIT, Empty, body_required=False),
-    Route("POST", "/v1/migrations/{id}/abort", abort, _WAIT, AbortBody, body_required=False),
+    Route("POST", "/v1/migrations/{id}/abort", abort, _WAIT, MigrationAbortBody, body_required=False),
 )

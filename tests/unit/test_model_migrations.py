@@ -22,6 +22,7 @@ COMMANDS: dict[Step, Command] = {
     Step.ACTIVATE: Activate("m1", 50.0, "seen"),
     Step.COMMIT: Commit("m1", 50.0),
     Step.ABORT: Abort("m1", 50.0, "why not"),
+    Step.FORCE: Abort("m1", 50.0, "why not", force=True),
     Step.RETURNED: Returned("m1", 50.0),
     Step.FAIL: Fail("m1", 50.0, "a switch refused"),
 }

@@ -23,6 +23,7 @@ const DOABLE = {
   prepared: [["deliver", "Deliver"], ["activate", "Activate"], ["abort", "Abort"]],
   delivered: [["activate", "Activate"], ["abort", "Abort"]],
   activated: [["commit", "Commit"], ["abort", "Abort"]],
+  returning: [["activate", "Activate"], ["force", "Abort now"]],
 };
 
 /** The step that a move has come to: its state, or that its traffic goes to the new place already. */
@@ -31,7 +32,7 @@ const stepOf = (row) => (row.state === "prepared" && row.delivered ? "delivered"
 /** The steps that a move takes: only with delivery at the pause is there a moment of its own for it. */
 const stepsOf = (row) => STEPS.filter((step) => step !== "delivered" || row.delivery === "at_pause");
 
-const doable = (row) => (DOABLE[stepOf(row)] ?? []).filter(([step]) => step !== "deliver" || row.delivery === "at_pause");
+const doable = (row) => (DOABLE[row.returning ? "returning" : stepOf(row)] ?? []).filter(([step]) => step !== "deliver" || row.delivery === "at_pause");
 
 const since = (row, entry) => (Date.parse(entry.time) - Date.parse(row.timeline[0].time)) / 1000;
 
@@ -74,7 +75,9 @@ function buttons(row) {
   const act = async (step) => {
     said.textContent = "";
     try {
-      await post(`/v1/migrations/${part(row.id)}/${step}`);
+      // An abort that waits for no switch: the one that would be waited for may be dead.
+      await (step === "force" ? post(`/v1/migrations/${part(row.id)}/abort`, { force: true })
+        : post(`/v1/migrations/${part(row.id)}/${step}`));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       said.textContent = error.message;
@@ -82,7 +85,7 @@ function buttons(row) {
   };
   const pending = row.switches.pending;
   return h("div.act", {},
-    doable(row).map(([step, text]) => h(`button${step === "abort" ? ".danger" : ""}`, {
+    doable(row).map(([step, text]) => h(`button${["abort", "force"].includes(step) ? ".danger" : ""}`, {
       type: "button", onclick: () => act(step), "data-key": `${row.id}/${step}`, "aria-label": `${text} the move of ${row.vm}` }, text)),
     (row.switches.refused ?? []).map((fault) => h("span.verdict.warn", {}, `⚠ ${fault.switch} refused: ${fault.error}: ${fault.cause}`)),
     h("span.quiet", {}, pending.length ? `waits for ${pending.join(", ")}` : `${count(row.switches.acknowledged.length, "switch", "switches")} confirmed`),
