@@ -16,6 +16,7 @@ from ryu_vmmob.flows.fields import (
     ETH_IPV4,
     ETH_IPV6,
     ETH_RARP,
+    ETH_TAGS,
     MAC_BROADCAST,
     MAC_MULTICAST_BIT,
     eui64_link_local,
@@ -86,10 +87,24 @@ def _rules(interface: Interface) -> Iterator[_Rule]:
     mac = interface.mac
     # What a hypervisor says for a guest that has arrived asks for the guest's own MAC (RFC 903), and names no other.
     yield _Rule(Priority.NORMAL, {"eth_type": ETH_RARP, "arp_op": _RARP_REQUEST, "arp_sha": mac, "arp_tha": mac})
+    yield from _other_types(interface)
     if v4:
         yield from _v4_rules(mac, v4)
     if v6:
         yield from _v6_rules(mac, sorted({*v6, eui64_link_local(mac)}))
+
+
+def _other_types(interface: Interface) -> Iterator[_Rule]:
+    """What else it may send inside its CUG: it is bridged, and no policy's business. What has rules of its own keeps to them,
+    and a second tag is never passed: where the first is taken off, it would be another's VLAN-ID.
+    """
+    if interface.ethertypes != "any":
+        for kind in interface.ethertypes:
+            yield _Rule(Priority.NORMAL, {"eth_type": kind})
+        return
+    yield _Rule(Priority.LAST, {})
+    for kind in (ETH_ARP, ETH_RARP, ETH_IPV4, ETH_IPV6, *ETH_TAGS):
+        yield _Rule(Priority.FALLBACK, {"eth_type": kind}, Table.REFUSE, is_own=False)
 
 
 def _v4_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:

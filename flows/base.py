@@ -22,6 +22,9 @@ SHOWN = 128
 """Bytes of a refused frame that the controller gets to see."""
 ETH_IP = (ETH_IPV4, ETH_IPV6)
 
+_RESERVED_GROUPS = (0x0180C2000000, 0xFFFFFFFFFFF0)
+"""Spanning trees, LACP, LLDP and their like, which are between two neighbours on a cable (IEEE 802.1Q, table 8-1)."""
+
 _NOT_ROUTED: tuple[dict[str, Any], ...] = (
     {"eth_type": ETH_IPV4, "ipv4_dst": (0xE0000000, 0xE0000000)},  # multicast, reserved and broadcast (RFC 5735)
     {"eth_type": ETH_IPV4, "ipv4_dst": (0x7F000000, 0xFF000000)},
@@ -52,6 +55,7 @@ def base_flows(gateway_mac: int) -> Iterator[Flow]:
     yield from unreadable(ND_TYPES)
     yield from _address_probes()
     yield from _unreadable_discovery()
+    yield Flow(Table.ADMIT, Priority.RESERVED, match(eth_dst=_RESERVED_GROUPS), goto=Table.REFUSE)
     yield from _policy_defaults(gateway_mac)
     yield from routed_here(gateway_mac, *metadata(via=VIA.of(0), outside=OUTSIDE.of(0)))
     for rule in _NOT_ROUTED:

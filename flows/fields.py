@@ -17,6 +17,8 @@ ETH_ARP: Final = 0x0806
 ETH_RARP: Final = 0x8035
 ETH_IPV4: Final = 0x0800
 ETH_IPV6: Final = 0x86DD
+ETH_TAGS: Final = (0x8100, 0x88A8, 0x9100)
+"""Types of VLAN tags (IEEE 802.1Q, 9.5), the last one a maker's of old."""
 MAC_BROADCAST: Final = 0xFFFFFFFFFFFF
 MAC_MULTICAST_BIT: Final = 0x010000000000
 

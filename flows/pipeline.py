@@ -110,6 +110,7 @@ class Priority(IntEnum):
     """
 
     MISS = 0
+    LAST = 50
     FALLBACK = 100
     ROUTE = 500
     NORMAL = 1000
@@ -119,6 +120,7 @@ class Priority(IntEnum):
     EXCEPTION = 3000
     OVERRIDING = 4000
     FRAGMENT = 5000
+    RESERVED = 6000
     POLICY = 10000
     EXEMPT = 40000
 

@@ -156,6 +156,7 @@ def metadata() -> str:
 
 _RUNGS: Mapping[Priority, str] = {
     Priority.MISS: "the end of each table",
+    Priority.LAST: "what an interface may send whatever it is (`ethertypes: any`)",
     Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
     Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
     Priority.NORMAL: "the ordinary flow",
@@ -166,6 +167,7 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.EXCEPTION: "a rule that goes before the special one",
     Priority.OVERRIDING: "a rule that goes before every exception",
     Priority.FRAGMENT: "neighbour discovery in fragments, and IPv6 that hides what it carries",
+    Priority.RESERVED: "frames for the group addresses that no bridge forwards (IEEE 802.1Q, 8.6.3)",
     Priority.POLICY: (
         f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
         f"{policy_priority(MAX_POLICY_PRIORITY, False)}"

@@ -43,6 +43,9 @@ def put(
     gateway: Annotated[list[str] | None, typer.Option(help="Left out: the first host address.")] = None,
     routing_domain: Annotated[str | None, typer.Option()] = None,
     vlan_id: Annotated[list[str] | None, typer.Option(metavar="DOMAIN=ID", help="A VLAN-ID asked for.")] = None,
+    ipv6_ra_mode: Annotated[
+        str | None, typer.Option(help="slaac, dhcpv6_stateful or dhcpv6_stateless: what guests are told to do.")
+    ] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
 ) -> None:
@@ -54,6 +57,7 @@ def put(
         "gateways": gateway or [],
         "routing_domain": routing_domain,
         "vlan_ids": dict(_pin(text) for text in vlan_id or ()),
+        **({} if ipv6_ra_mode is None else {"ipv6_ra_mode": ipv6_ra_mode}),
     }  # fmt: skip
     ask.answer(ask.client.put(path("cugs", name), body, wait=wait), _show)
 
@@ -86,6 +90,7 @@ def _show(cug: Any) -> None:
             ("routing domain", cug["routing_domain"]),
             ("VLAN-IDs asked for", joined(f"{domain}={number}" for domain, number in cug["vlan_ids"].items())),
             ("VLAN-IDs", _vlan_ids(cug)),
+            *([("guests are told", cug["ipv6_ra_mode"])] if "ipv6_ra_mode" in cug else []),
             ("data centres", joined(presence["data_centers"])),
             ("edges", joined(presence["edges"])),
             ("servers alone", joined(f"{name} ({row['interfaces']})" for name, row in presence["servers"].items())),

@@ -28,7 +28,10 @@ _HOP_LIMIT: Final = 255
 _ADVERTISED_HOP_LIMIT: Final = 64
 _VALID, _PREFERRED = 2592000, 604800
 """Lifetimes of an advertised prefix in seconds: the defaults, 30 and 7 days (RFC 4861, 6.2.1)."""
-_ON_LINK: Final = 0x80
+_ON_LINK, _AUTONOMOUS = 0x80, 0x40
+"""Flags of an advertised prefix: no router is needed to reach it; hosts take an address out of it (RFC 4861, 4.6.2)."""
+_MANAGED, _OTHER = 0x80, 0x40
+"""Flags of a router advertisement: addresses, and other settings, are to be asked for by DHCPv6 (RFC 4861, 4.2)."""
 
 
 def arp_request(mac: int, ip: int, target: int, to_mac: int = MAC_BROADCAST) -> bytes:
@@ -82,29 +85,37 @@ def router_advertisement(
     mtu: int | None = None,
     to_mac: int = 0,
     to_ip: int = 0,
+    *,
+    managed: bool = False,
+    other: bool = False,
+    autonomous: bool = False,
 ) -> bytes:
     """A router is at ``mac``, to one host or, when ``to_ip`` is 0, to all nodes (RFC 4861, 4.2).
 
     ``ip`` is the router's link-local address. ``lifetime`` is how long it may be the default router, in seconds (0: it is
-    none; to 65535, RFC 8319). ``prefixes`` are (prefix, length) pairs: on the link, but no host takes an address out of them by
-    itself. Raises ValueError when ``ip`` is not link-local (hosts would discard it) or a prefix has bits beyond its length.
+    none; to 65535, RFC 8319). ``prefixes`` are (prefix, length) pairs: on the link, and with ``autonomous`` (A) hosts
+    take addresses out of them by themselves.
+    ``managed`` (M): hosts ask for addresses by DHCPv6; ``other`` (O): for all else.
+    Raises ValueError when ``ip`` is not link-local (hosts would discard it) or a prefix has bits beyond its length.
     """
     if ip >> 118 != 0xFE80 >> 6:
         raise ValueError("a router advertises itself by its link-local address (RFC 4861, 6.1.2)")
-    body = bytes((_ADVERTISED_HOP_LIMIT, 0)) + lifetime.to_bytes(2) + bytes(8) + _link_layer(SOURCE_LINK_LAYER, mac)
+    flags = managed * _MANAGED | other * _OTHER
+    body = bytes((_ADVERTISED_HOP_LIMIT, flags)) + lifetime.to_bytes(2) + bytes(8) + _link_layer(SOURCE_LINK_LAYER, mac)
     if mtu is not None:
         body += bytes((MTU, 1, 0, 0)) + mtu.to_bytes(4)
     for prefix, length in prefixes:
-        body += _prefix(prefix, length)
+        body += _prefix(prefix, length, autonomous)
     dst = to_ip or ALL_NODES
     return icmpv6(_mac_of(to_mac, to_ip), mac, dst, ip, ROUTER_ADVERTISEMENT, body, hop_limit=_HOP_LIMIT)
 
 
-def _prefix(prefix: int, length: int) -> bytes:
+def _prefix(prefix: int, length: int, autonomous: bool) -> bytes:
     if not 0 <= length <= 128 or prefix & (1 << 128 - length) - 1:
         raise ValueError(f"{prefix:#x} is no prefix of {length} bits")
     lifetimes = _VALID.to_bytes(4) + _PREFERRED.to_bytes(4)
-    return bytes((PREFIX_INFORMATION, 4, length, _ON_LINK)) + lifetimes + bytes(4) + prefix.to_bytes(16)
+    flags = _ON_LINK | autonomous * _AUTONOMOUS
+    return bytes((PREFIX_INFORMATION, 4, length, flags)) + lifetimes + bytes(4) + prefix.to_bytes(16)
 
 
 def _mac_of(to_mac: int, to_ip: int) -> int:

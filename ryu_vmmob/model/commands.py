@@ -27,7 +27,7 @@ from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
 from ryu_vmmob.model.migration_steps import Deliver, Fail, Returned, deliver, fail, returned
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, Vm
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, RaMode, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
 from ryu_vmmob.model.questions import EndQuestion, Question, end_question, question
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
@@ -53,6 +53,7 @@ class PutCug:
     gateways: tuple[Address, ...] = ()
     routing_domain: str | None = None
     pins: Mapping[str, int] = field(default_factory=dict)
+    ipv6_ra_mode: RaMode | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,9 @@ Command = (
 )
 
 
+_SLAAC_PREFIX: Final = 64
+"""Bits of a prefix that leave room for the interface identifier of Ethernet (RFC 4862, 5.5.3 d; RFC 2464, 4)."""
+
 ASKED_FOR: Final = (PutCug, PutVm, PutPolicy, StartMigration, BatchMove, FabricReplaced)
 """Commands that want something new of the switches, and can be refused when one of them cannot carry it."""
 
@@ -262,8 +266,9 @@ def _put_cug(draft: Draft, command: PutCug) -> None:
         gateways,
         command.routing_domain,
         dict(command.pins),
+        ipv6_ra_mode=command.ipv6_ra_mode,
     )
-    faults = [*_gateway_faults(cug), *check_pins(state, cug)]
+    faults = [*_gateway_faults(cug), *_ra_mode_faults(cug), *check_pins(state, cug)]
     if faults:
         raise invalid(*faults)
     if old is not None and replace(cug, revision=old.revision) == old:
@@ -291,6 +296,19 @@ def _gateway_faults(cug: Cug) -> list[tuple[str, str]]:
     if len({gateway.version for gateway in cug.gateways}) != len(cug.gateways):
         faults.append(("gateways", "one gateway per address family"))
     return faults
+
+
+def _ra_mode_faults(cug: Cug) -> list[tuple[str, str]]:
+    """What hosts are told has to be something they can do (RFC 4861, RFC 4862)."""
+    if cug.ipv6_ra_mode is None:
+        return []
+    if not any(gateway.version == 6 for gateway in cug.gateways):
+        return [("ipv6_ra_mode", "only an IPv6 gateway advertises anything, and this CUG has none")]
+    length = next(subnet.prefixlen for subnet in cug.subnets if subnet.version == 6)
+    if cug.ipv6_ra_mode != "dhcpv6_stateful" and length != _SLAAC_PREFIX:
+        said = f"RFC 4862: hosts take addresses out of a /{_SLAAC_PREFIX} by themselves, and out of no /{length}"
+        return [("ipv6_ra_mode", said)]
+    return []
 
 
 def _delete_cug(draft: Draft, command: DeleteCug) -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address
+from typing import Final
 
 from immutables import Map
 
-from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, eui64_link_local, mac, mac_text
+from ryu_vmmob.flows.fields import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_RARP,
+    ETH_TAGS,
+    MAC_MULTICAST_BIT,
+    eui64_link_local,
+    mac,
+    mac_text,
+)
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.refusal import conflict, invalid
 from ryu_vmmob.model.state import State
@@ -33,6 +44,7 @@ def check_interfaces(
             faults.append((f"{here}.mac", f"{mac_text(interface.mac)} is the gateways' MAC"))
         if interface.vlan_id is not None and interface.guest_vlan_id is not None:
             faults.append((f"{here}.vlan_id", "R24, R27: the guest sends its own tag, so none is added that could be pinned"))
+        faults.extend(_type_faults(interface, here))
         if cug is None:
             faults.append((f"{here}.cug", f"there is no CUG {interface.cug!r}"))
         else:
@@ -46,6 +58,24 @@ def gateway_addresses(state: State, cug: Cug) -> tuple[Address, ...]:
     if not any(ip.version == 6 for ip in cug.gateways):
         return cug.gateways
     return (*cug.gateways, IPv6Address(eui64_link_local(mac(state.fabric.gateway_mac))))
+
+
+_OWN_RULES: Final = {ETH_ARP: "ARP", ETH_RARP: "RARP", ETH_IPV4: "IPv4", ETH_IPV6: "IPv6"}
+_MIN_ETHERTYPE: Final = 0x0600
+"""Below it stands a frame's length (IEEE 802.3, 3.2.6)."""
+
+
+def _type_faults(interface: Interface, here: str) -> list[tuple[str, str]]:
+    faults = []
+    for number, kind in enumerate(interface.ethertypes if interface.ethertypes != "any" else ()):
+        where = f"{here}.ethertypes[{number}]"
+        if kind in _OWN_RULES:
+            faults.append((where, f"{kind:#06x} is {_OWN_RULES[kind]}, which is admitted by the interface's addresses"))
+        elif kind in ETH_TAGS:
+            faults.append((where, f"{kind:#06x} is a VLAN tag, and a frame has one at most here"))
+        elif kind < _MIN_ETHERTYPE:
+            faults.append((where, f"{kind:#06x} is a length and no Ethernet type: the first one is {_MIN_ETHERTYPE:#06x}"))
+    return faults
 
 
 def _ip_faults(cug: Cug, gateways: Sequence[Address], interface: Interface, here: str) -> list[tuple[str, str]]:

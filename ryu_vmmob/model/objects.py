@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from ryu_vmmob.flows.fields import eui64_link_local
 
@@ -17,12 +17,17 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+RaMode = Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"]
+"""How hosts are told to get their IPv6 addresses (RFC 4861, 4.2 and 4.6.2): out of the advertised prefix by themselves (A);
+by DHCPv6 (M and O); out of the prefix, and all else by DHCPv6 (A and O)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cug:
     """An L2-based closed user group: one subnet (v4, v6 or both) with its MACs preserved end to end (R7, R9).
 
     ``key`` is the segment's key in the switches (1 to 65535), given once and kept. ``pins`` are VLAN-IDs asked for, by
-    L2 domain.
+    L2 domain. ``ipv6_ra_mode``: what its gateway's router advertisements tell hosts to do; None: nothing (A, M and O are 0).
     """
 
     name: str
@@ -32,6 +37,7 @@ class Cug:
     routing_domain: str | None = None
     pins: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
+    ipv6_ra_mode: RaMode | None = None
 
     @property
     def segment(self) -> str:
@@ -81,7 +87,8 @@ class Interface:
 
     ``guest_vlan_id`` (1 to 4094) is the VLAN-ID that the guest itself sends and expects: part of the VM's state, the same
     wherever it goes (R24). None: the guest sends no tag. ``vlan_id`` (1 to 4094) is pinned: what its server's virtual switch
-    tags it with has to be this number at every server (R27). None: any.
+    tags it with has to be this number at every server (R27). None: any. ``ethertypes``: what it may send inside its CUG beside
+    ARP, RARP, IPv4 and IPv6: these types (0x0600 to 0xffff), or ``"any"``.
     """
 
     cug: str
@@ -89,6 +96,7 @@ class Interface:
     ips: tuple[Address, ...]
     guest_vlan_id: int | None = None
     vlan_id: int | None = None
+    ethertypes: tuple[int, ...] | Literal["any"] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -26,9 +26,12 @@ def router_advertisement_of(state: State, cug: Cug, to_mac: int = 0, to_ip: int 
     gateway_mac = mac(state.fabric.gateway_mac)
     prefixes = [(int(row.network_address), row.prefixlen) for row in cug.subnets if row.version == 6]
     lifetime = LIFETIME if cug.routing_domain is not None else 0
+    mode = cug.ipv6_ra_mode
     return router_advertisement(
-        gateway_mac, eui64_link_local(gateway_mac), prefixes, lifetime, to_mac=to_mac, to_ip=to_ip
-    )
+        gateway_mac, eui64_link_local(gateway_mac), prefixes, lifetime, to_mac=to_mac, to_ip=to_ip,
+        managed=mode == "dhcpv6_stateful", other=mode in ("dhcpv6_stateful", "dhcpv6_stateless"),
+        autonomous=mode in ("slaac", "dhcpv6_stateless"),
+    )  # fmt: skip
 
 
 def advertisements(state: State, switch: str) -> Iterator[PacketOut]:

@@ -103,7 +103,7 @@ class Presence(TypedDict):
 
 
 class Cug(Written):
-    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for."""
+    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is there when one was given."""
 
     name: str
     subnets: list[str]
@@ -112,6 +112,7 @@ class Cug(Written):
     vlan_ids: dict[str, VlanTag]
     presence: Presence
     revision: Revision
+    ipv6_ra_mode: NotRequired[Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"]]
 
 
 class Cugs(TypedDict):
@@ -121,13 +122,16 @@ class Cugs(TypedDict):
 
 
 class Interface(TypedDict):
-    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged."""
+    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged. ``ethertypes`` is there when
+    some were given.
+    """
 
     cug: str
     mac: str
     ips: list[str]
     guest_vlan_id: VlanTag | None
     vlan_id: VlanTag | None
+    ethertypes: NotRequired[list[str] | Literal["any"]]
 
 
 class Vm(Written):

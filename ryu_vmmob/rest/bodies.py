@@ -6,6 +6,7 @@ is for the commands.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
@@ -72,6 +73,29 @@ Subnet = Annotated[Network, PlainValidator(from_text(_subnet)), text_schema("10.
 VlanId = Annotated[int, Field(ge=values.MIN_VLAN_ID, le=values.MAX_VLAN_ID)]
 
 
+def _ethertypes(value: object) -> tuple[int, ...] | Literal["any"]:
+    if value == "any":
+        return "any"
+    if not isinstance(value, list) or not all(isinstance(row, str) and _ETHERTYPE.fullmatch(row) for row in value):
+        raise PydanticCustomError("ethertypes", 'must be "any", or a list of Ethernet types such as "0x88f7"')
+    return tuple(sorted({int(row, 16) for row in value}))
+
+
+_ETHERTYPE: Final = re.compile("0x[0-9A-Fa-f]{4}")
+Ethertypes = Annotated[
+    "tuple[int, ...] | Literal['any']",
+    PlainValidator(_ethertypes),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "any", "type": "string"},
+                {"type": "array", "items": {"type": "string", "pattern": "^0x[0-9A-Fa-f]{4}$", "examples": ["0x88f7"]}},
+            ]
+        }
+    ),
+]
+
+
 def _frame(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
@@ -115,10 +139,12 @@ class CugBody(Body):
     gateways: Annotated[list[Ip], AfterValidator(_one_per_family)] = []
     routing_domain: Name | None = None
     vlan_ids: dict[Name, VlanId] = {}
+    ipv6_ra_mode: Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"] | None = None
 
     def command(self, name: str) -> PutCug:
         """As the command for the CUG ``name``."""
-        return PutCug(name, tuple(self.subnets), tuple(self.gateways), self.routing_domain, self.vlan_ids)
+        subnets, gateways = tuple(self.subnets), tuple(self.gateways)
+        return PutCug(name, subnets, gateways, self.routing_domain, self.vlan_ids, self.ipv6_ra_mode)
 
 
 class InterfaceBody(Body):
@@ -129,10 +155,11 @@ class InterfaceBody(Body):
     ips: list[Ip]
     guest_vlan_id: VlanId | None = None
     vlan_id: VlanId | None = None
+    ethertypes: Ethertypes = ()
 
     def interface(self) -> Interface:
         """As a model object."""
-        return Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, self.vlan_id)
+        return Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, self.vlan_id, self.ethertypes)
 
 
 class VmBody(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from immutables import Map
 
@@ -34,6 +34,7 @@ def cug_view(state: State, cug: Cug) -> View:
         "vlan_ids": dict(sorted(cug.pins.items())),
         "presence": _presence(state, cug.name),
         "revision": cug.revision,
+        **({} if cug.ipv6_ra_mode is None else {"ipv6_ra_mode": cug.ipv6_ra_mode}),
     }
 
 
@@ -75,12 +76,18 @@ def vm_view(state: State, vm: Vm) -> View:
                 "ips": [str(ip) for ip in interface.ips],
                 "guest_vlan_id": interface.guest_vlan_id,
                 "vlan_id": state.added_vlan_id(vm, number, vm.server),
+                **({} if not interface.ethertypes else {"ethertypes": ethertypes_view(interface.ethertypes)}),
             }
             for number, interface in enumerate(vm.interfaces)
         ],
         "migration": vm.migration,
         "revision": vm.revision,
     }
+
+
+def ethertypes_view(found: tuple[int, ...] | Literal["any"]) -> Any:
+    """Types as a body has them."""
+    return found if found == "any" else [f"{kind:#06x}" for kind in found]
 
 
 def placement_view(placement: Placement) -> View:

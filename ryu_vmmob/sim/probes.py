@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, multicast_mac
+from ryu_vmmob.flows.fields import ETH_TAGS, MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View
@@ -18,6 +18,8 @@ _ODD_V4, _ODD_V6 = (0, 0x7F000001, 0xE0000001, 0xFFFFFFFF), (0, 1, make.ALL_NODE
 """Addresses that nobody has."""
 _ALL_MLD = 0xFF02 << 112 | 0x16
 _ETH_EXPERIMENT = 0x88B5  # IEEE 802, local experimental
+_SPANNING_TREE = 0x0180C2000000
+"""Of the group addresses that no bridge forwards (IEEE 802.1Q, table 8-1)."""
 
 
 def unicast(seat: Seat, peer: Seat) -> Iterator[Packet]:
@@ -77,6 +79,8 @@ def to_everybody(seat: Seat) -> Iterator[Packet]:
         yield make.arp_probe(seat.mac, ip)
         yield make.arp_request(seat.mac, ip, STRANGER_V4)
         yield make.udp(MAC_BROADCAST, seat.mac, 0xFFFFFFFF, 0, dst_port=67, src_port=68)  # DHCP: who am I?
+    for kind in (_ETH_EXPERIMENT, _ETH_EXPERIMENT + 1) if seat.ethertypes == "any" else seat.ethertypes:
+        yield Packet({"eth_dst": MAC_BROADCAST, "eth_src": seat.mac, "eth_type": kind})
     for kind in (131, 143) if seat.v6 else ():  # MLD: which groups are heard here (RFC 2710, 3; RFC 3810, 5.2.13)
         yield make.ping6(multicast_mac(_ALL_MLD), seat.mac, _ALL_MLD, 0, kind)
     for ip in (*seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
@@ -148,7 +152,14 @@ def unsuitable(seat: Seat) -> Iterator[Packet]:
     for kind in (134, 137) if seat.v6 else ():
         for source in (seat.v6[0], eui64_link_local(seat.mac)):
             yield make.ping6(multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES, source, kind)
-    yield Packet({"eth_dst": MAC_BROADCAST, "eth_src": seat.mac, "eth_type": _ETH_EXPERIMENT})
+    other = Packet({"eth_dst": MAC_BROADCAST, "eth_src": seat.mac, "eth_type": _ETH_EXPERIMENT})
+    if seat.ethertypes != "any" and _ETH_EXPERIMENT not in seat.ethertypes:
+        yield other
+    for kind in ETH_TAGS:  # a second tag
+        yield other.with_fields(eth_type=kind)
+    yield other.with_fields(eth_dst=_SPANNING_TREE)
+    for ip in seat.v4[:1]:
+        yield make.broadcast(seat.mac, ip).with_fields(eth_dst=_SPANNING_TREE)
 
 
 def victims(view: View, seat: Seat) -> Iterator[Seat]:

@@ -44,6 +44,8 @@ class Seat:
     guest: bool = False
     told: Literal["all", "group", "none"] | None = None
     shifts: bool = False
+    ethertypes: tuple[int, ...] | Literal["any"] = ()
+    """What it may send inside its CUG beside ARP, RARP and IP."""
 
     @property
     def owner(self) -> Owner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
@@ -12,7 +13,7 @@ from scapy.layers.l2 import Ether
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows.fields import eui64_link_local, mac, mac_text
+from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, mac, mac_text
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
@@ -86,6 +87,57 @@ def test_who_takes_an_address_that_is_taken_learns_it(twins: Callable[[Fabric], 
     # One that nobody has and that is not its own.
     for probe in (make.arp_probe(a.mac, a.v4[0] + 50), make.neighbour_solicitation(a.mac, 0, a.v6[0] + 50)):
         assert is_refused(send(twin, a, probe))
+
+
+# Other Ethernet types
+
+PTP, PROFINET = 0x88F7, 0x8892
+
+
+def other(one: Seat, kind: int, dst: int = MAC_BROADCAST) -> Packet:
+    return Packet({"eth_dst": dst, "eth_src": one.mac, "eth_type": kind})
+
+
+def test_other_ethernet_types_pass_inside_a_cug_where_the_interface_says_so(twins: Callable[[Fabric], Twin]) -> None:
+    twin = twins(FABRIC)
+    twin.do(cug(0, v6=True), cug(1))
+    twin.do(
+        vm("none", "srv-a1", interface(0, 11, v6=True)),
+        vm("some", "srv-a1", replace(interface(0, 12, v6=True), ethertypes=(PTP,))),
+        vm("any", "srv-c1", replace(interface(0, 13, v6=True), ethertypes="any")),
+        vm("alone", "srv-c1", interface(1, 14)),
+    )
+    none, some, every = (seat_of(twin, name) for name in ("none", "some", "any"))
+
+    def heard(one: Seat, packet: Packet) -> list[str]:
+        ports = {(seat.ports[0], seat.tags): seat.vm for seat in twin.world.view().seats}
+        return sorted(ports[row.port, row.packet.vlans] for row in send(twin, one, packet).deliveries)
+
+    assert is_refused(send(twin, none, other(none, PTP)))
+    assert heard(some, other(some, PTP)) == ["any", "none"]
+    assert heard(some, other(some, PTP, every.mac)) == ["any"]
+    assert is_refused(send(twin, some, other(some, PROFINET)))
+    for kind in (PTP, PROFINET, 0x0600):
+        assert heard(every, other(every, kind)) == ["none", "some"]
+        assert heard(every, other(every, kind, some.mac)) == ["some"]
+    # Whatever it may send: with its own MAC, its own addresses, one tag, and to nobody but its CUG.
+    stranger = seat_of(twin, "alone")
+    assert heard(every, other(every, PTP, stranger.mac)) == []
+    assert heard(every, other(every, PTP, GATEWAY)) == []
+    for one in (some, every):
+        assert is_refused(send(twin, one, other(one, PTP).with_fields(eth_src=none.mac)))
+        assert is_refused(send(twin, one, make.broadcast(one.mac, none.v4[0])))
+        assert is_refused(send(twin, one, make.gratuitous_arp(one.mac, none.v4[0])))
+        assert is_refused(send(twin, one, other(one, PTP, 0x0180C200000E)))
+        assert is_refused(send(twin, one, make.udp6(none.mac, one.mac, none.v6[0], none.v6[0])))
+    assert second_tag_is_refused(twin, every)
+
+
+def second_tag_is_refused(twin: Twin, one: Seat) -> bool:
+    """A frame with two tags, as bytes: what is below the first would be a tag at an untagged server."""
+    frame = to_bytes(make.broadcast(one.mac, one.v4[0]).with_vlans(*one.tags, 7)).hex()
+    text = twin.bridges[one.switch].ovs.appctl("ofproto/trace", one.switch, f"in_port={one.ports[0].port}", frame)
+    return f"\n{Table.REFUSE.id:2}. " in text
 
 
 # What announcements and neighbour discovery contain

@@ -199,6 +199,7 @@ class World:
                 sends=_agreed([place.sends for place in sure]) if whole else None,
                 receives=_agreed([place.receives for place in sure]) if whole else None,
                 guest=interface.guest_vlan_id is not None,
+                ethertypes=interface.ethertypes,
                 told=_agreed([_told(place) for place in sure]) if whole else None,
                 shifts=whole and self.shifts(name),
             )

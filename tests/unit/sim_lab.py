@@ -159,7 +159,8 @@ def _admit(one: Seat) -> Iterator[Flow]:
             yield Flow(Table.ADMIT, priority, rule, goto=goto)
 
 
-def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], Table | None]]:
+def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table | None]]:
+    yield 6000, {"eth_dst": (0x0180C2000000, 0xFFFFFFFFFFF0)}, None
     yield 1000, {"eth_type": ETH_RARP, "arp_op": 3, "arp_sha": one.mac, "arp_tha": one.mac}, Table.BRIDGE
     for ip in one.v4:
         yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, Table.BRIDGE
@@ -167,7 +168,7 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, int], Table | None]]:
         yield 1000, {"eth_type": ETH_ARP, "arp_sha": one.mac, "arp_spa": 0, "arp_tpa": ip}, Table.BRIDGE
         dhcp = {"eth_type": ETH_IPV4, "ipv4_src": 0, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}
         yield 1000, dhcp, Table.BRIDGE
-    icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
+    icmp: dict[str, Any] = {"eth_type": ETH_IPV6, "ip_proto": 58}
     for kind in (134, 135, 136, 137) if one.v6 else ():
         yield 2000, {**icmp, "icmpv6_type": kind}, None
     for kind in (135, 136) if one.v6 else ():

@@ -172,6 +172,7 @@ def _is_echo(flow: Flow) -> bool:
 
 
 def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table]]:
+    yield 6000, {"eth_dst": (0x0180C2000000, 0xFFFFFFFFFFF0)}, Table.REFUSE
     yield 1000, {"eth_type": ETH_RARP, "arp_op": 3, "arp_sha": one.mac, "arp_tha": one.mac}, Table.ANSWER
     for ip in one.v4:
         yield 1000, {"eth_type": ETH_IPV4, "ipv4_src": ip}, Table.ANSWER

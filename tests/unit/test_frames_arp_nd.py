@@ -122,6 +122,18 @@ def test_a_router_advertisement() -> None:
         assert option.validlifetime >= option.preferredlifetime > 0
 
 
+@pytest.mark.parametrize(("managed", "other", "autonomous"), [(True, True, False), (False, True, True), (False, False, True)])
+def test_a_router_advertisement_says_what_hosts_are_to_do(managed: bool, other: bool, autonomous: bool) -> None:
+    """RFC 4861, 4.2 and 4.6.2: M, O and A."""
+    asked = {"managed": managed, "other": other, "autonomous": autonomous}
+    packet = dissected(
+        make.router_advertisement(GATEWAY_MAC, LOCAL_6, [(GATEWAY_6 >> 64 << 64, 64)], 1800, **asked),
+        IPv6, ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr, ICMPv6NDOptPrefixInfo,
+    )  # fmt: skip
+    said, option = packet[ICMPv6ND_RA], packet[ICMPv6NDOptPrefixInfo]
+    assert (managed, other, 1, autonomous) == (said.M, said.O, option.L, option.A)
+
+
 def test_a_router_advertisement_to_one_host_without_mtu() -> None:
     data = make.router_advertisement(GATEWAY_MAC, LOCAL_6, [(0, 0)], 0, to_mac=VM_MAC, to_ip=VM_6)
     packet = dissected(data, IPv6, ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr, ICMPv6NDOptPrefixInfo)

@@ -6,14 +6,16 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+import pytest
 from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 from scapy.layers.l2 import Ether
 
 from ryu_vmmob.flows.fields import eui64_link_local, mac_text
 from ryu_vmmob.model.commands import Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.objects import RaMode
 from ryu_vmmob.model.state import State
-from ryu_vmmob.punt.advertise import advertisements
+from ryu_vmmob.punt.advertise import advertisements, router_advertisement_of
 from tests.unit.core_support import cug, do, start, two_racks, vm
 from tests.unit.punt_support import GATEWAY_LOCAL, dcs, nic, place
 
@@ -46,6 +48,20 @@ def test_one_for_each_cug_at_each_tagged_server() -> None:
         ("tor-a:2/101", ALL, "2001:db8:1::", 1800),
     ]
     assert told(state, "tor-b") == told(state, "spine") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags"),
+    [(None, (0, 0, 0)), ("slaac", (0, 0, 1)), ("dhcpv6_stateful", (1, 1, 0)), ("dhcpv6_stateless", (0, 1, 1))],
+)
+def test_what_guests_are_told_to_do(mode: RaMode | None, flags: tuple[int, int, int]) -> None:
+    """M, O and A of the periodic advertisement and of the one that is asked for are the CUG's (RFC 4861)."""
+    state = start(two_racks(), cug("web", 1, routing_domain="red", ipv6_ra_mode=mode), vm("one", "a1", W1))
+    ((out),) = advertisements(state, "tor-a")
+    for data in (out.frame, router_advertisement_of(state, state.cugs["web"], W1.mac, eui64_link_local(W1.mac))):
+        frame = _read(data)
+        assert flags == (frame[ICMPv6ND_RA].M, frame[ICMPv6ND_RA].O, frame[ICMPv6NDOptPrefixInfo].A)
+        assert frame[ICMPv6NDOptPrefixInfo].L == 1
 
 
 def test_under_each_tag_that_a_cug_has_at_a_server() -> None:

@@ -184,3 +184,12 @@ def test_a_cug_with_members_stays(service: Service) -> None:
     assert "web1" in problem(service.ask("DELETE", "/v1/cugs/web"), 409)
     assert service.ask("DELETE", "/v1/vms/web1").status_int == 204
     assert service.ask("DELETE", "/v1/cugs/web").status_int == 204
+
+
+def test_what_guests_are_told_to_do(service: Service) -> None:
+    body = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "ipv6_ra_mode": "dhcpv6_stateless"}
+    assert service.put("/v1/cugs/web", body)["ipv6_ra_mode"] == "dhcpv6_stateless"
+    assert service.get("/v1/cugs/web")["ipv6_ra_mode"] == "dhcpv6_stateless"
+    assert "ipv6_ra_mode" not in service.put("/v1/cugs/web", {**body, "ipv6_ra_mode": None})
+    found = service.ask("PUT", "/v1/cugs/web", {**body, "ipv6_ra_mode": "auto"})
+    assert (found.status_int, [row["path"] for row in found.json["errors"]]) == (422, ["ipv6_ra_mode"])

@@ -48,6 +48,28 @@ def test_the_life_of_a_vm(service: Service) -> None:
     problem(service.ask("DELETE", "/v1/vms/web1"), 404)
 
 
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [(["0x88F7", "0x8892", "0x88f7"], ["0x8892", "0x88f7"]), ("any", "any"), ([], None)],
+)
+def test_ethernet_types_that_an_interface_may_send(service: Service, given: Any, answered: Any) -> None:
+    service.put("/v1/cugs/web", WEB)
+    body = vm()
+    body["interfaces"][0]["ethertypes"] = given
+    assert service.put("/v1/vms/web1", body)["interfaces"][0].get("ethertypes") == answered
+    assert service.get("/v1/vms/web1")["interfaces"][0].get("ethertypes") == answered
+
+
+@pytest.mark.parametrize("given", ["all", [0x88F7], ["88f7"], ["0x88f"], [None], None, {}, True])
+def test_what_is_no_list_of_ethernet_types(service: Service, given: Any) -> None:
+    service.put("/v1/cugs/web", WEB)
+    body = vm()
+    body["interfaces"][0]["ethertypes"] = given
+    found = service.ask("PUT", "/v1/vms/web1", body)
+    assert (found.status_int, [row["path"] for row in found.json["errors"]]) == (422, ["interfaces[0].ethertypes"])
+    problem(service.ask("GET", "/v1/vms/web1"), 404)
+
+
 @pytest.mark.requirement("R8", "R23")
 def test_several_interfaces_and_an_untagged_server(tmp_path: Path) -> None:
     service = Service(fabric=per_cug(tmp_path))
