@@ -23,11 +23,20 @@ from ryu.app import wsgi
 from ryu.lib import hub
 
 from ryu_vmmob.apps.doors import usable_context
+from ryu_vmmob.compat.connections import PAUSE_SECONDS, most_rest_connections
+from ryu_vmmob.compat.tls import handshake
+from ryu_vmmob.logs import Sparing
 from ryu_vmmob.options import OptionError, RestSettings
 from ryu_vmmob.rest.problems import CONTENT_TYPE
 
 LOG = logging.getLogger("ryu_vmmob.rest.access")
 
+_TOO_MANY, _NO_TLS, _NO_HTTP = (Sparing(LOG) for _ in range(3))
+_NO_ACCEPT = Sparing(LOG, logging.ERROR)
+_STRANGERS_LINES: Final = 200
+"""Of requests that came without a good token, a minute."""
+_OF_STRANGER: Final = re.compile(r'" (401|429) ')
+"""The status in eventlet's line of a request."""
 LEFT_OVER: Final = 2**20
 """Bytes of a body that nobody wanted which are still read, so that the client can read its answer."""
 _SECRET: Final = re.compile(r"(token=)[^&\s\"]*", re.IGNORECASE)
@@ -129,7 +138,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         # A Unix socket's clients have no address; they count together.
         address = state[0][0] if isinstance(state[0], tuple) else "unix"
         if not door.enter(address):
-            LOG.warning("%s has %d connections, the most for one address; no more are taken", address, door.connections // 2)
+            _TOO_MANY("%s has %d connections, the most for one address; no more are taken", address, door.connections // 2)
             if door.certificates is None:
                 with suppress(OSError):
                     state[1].sendall(_problem(503, "Service Unavailable", "too many connections", "Retry-After: 5\r\n"))
@@ -138,15 +147,14 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         try:
             super().__init__(state, server)
         except ssl.SSLError as error:
-            LOG.warning("TLS connection from %s refused: %s", address, error)
+            _NO_TLS("TLS connection from %s refused: %s", address, error)
         finally:
             door.leave(address)
 
     def setup(self) -> None:
         """The TLS handshake comes here, where nobody else waits for it."""
         if self._door.certificates is not None:
-            with _within(self._door.pace.handshake):
-                secured = self._door.certificates.context().wrap_socket(self.conn_state[1], server_side=True)
+            secured = handshake(self._door.certificates.context(), self.conn_state[1], self._door.pace.handshake, hub)
             # What is closed at the end is the secured one.
             self.request = self.conn_state[1] = secured
         super().setup()
@@ -158,7 +166,12 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
     def parse_request(self) -> Any:
         """The headers."""
         with _within(self._door.pace.head):
-            return super().parse_request()
+            parsed = super().parse_request()
+        # A proxy may take one and we another, and then what one has for a body is a request to the other (RFC 9112, 6.3).
+        if parsed and len({length.strip() for length in self.headers.get_all("Content-Length", ())}) > 1:
+            self.send_error(400, "two lengths")
+            return False
+        return parsed
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is no HTTP; Python's own answer would quote it, and tell which Python this is."""
@@ -168,7 +181,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Python's would go to standard error as it is."""
-        self.server.log.info("%s %s", self.get_client_address()[0], format % arguments)
+        _NO_HTTP("%s %s", self.get_client_address()[0], _clean(format % arguments))
 
     def get_environ(self) -> dict[str, Any]:
         """WSGI's environment, its body with a time limit."""
@@ -212,8 +225,12 @@ class _Body:
 class _Log:
     """eventlet's log in Python's: one line each, whatever a client sends, and no token that came in a URL."""
 
+    def __init__(self) -> None:
+        self._strangers = Sparing(LOG, logging.INFO, lines=_STRANGERS_LINES)
+
     def info(self, text: str, *arguments: Any) -> None:
-        LOG.info("%s", _clean(text % arguments if arguments else text))
+        line = _clean(text % arguments if arguments else text)
+        (self._strangers if _OF_STRANGER.search(line) else LOG.info)("%s", line)
 
     def error(self, text: str, *arguments: Any) -> None:
         LOG.error("%s", _clean(text % arguments if arguments else text))
@@ -225,6 +242,29 @@ class _Log:
 def _clean(text: str) -> str:
     hidden = _SECRET.sub(r"\1...", text)
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in hidden)
+
+
+class _Listener:
+    """A listening socket whose accept never fails while it is open: eventlet's server ends with the first failure.
+
+    A connection that was closed again meanwhile is one (ECONNABORTED), descriptors that are used up another (EMFILE, ENFILE).
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+
+    def accept(self) -> Any:
+        while True:
+            try:
+                return self._sock.accept()
+            except OSError as error:
+                if self._sock.fileno() == -1:
+                    raise
+                _NO_ACCEPT("no connection to REST can be accepted: %s", error)
+                hub.sleep(PAUSE_SECONDS)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
 
 
 class RestServer(hub.WSGIServer):  # type: ignore[misc]
@@ -244,7 +284,7 @@ class RestServer(hub.WSGIServer):  # type: ignore[misc]
         if tls:
             LOG.info("REST speaks TLS only")
         eventlet.wsgi.server(
-            self.server, self.handle, _Log(),
+            _Listener(self.server), self.handle, _Log(),
             environ={"wsgi.url_scheme": "https", "HTTPS": "on"} if tls else None,
             protocol=partial(Connection, self._door), max_size=self._door.connections,
             keepalive=pace.idle, socket_timeout=pace.silent, log_x_forwarded_for=False, debug=False,
@@ -258,7 +298,10 @@ def install(conf: Any, settings: RestSettings) -> None:
         certificates = Certificates(settings.certificate, settings.private_key, settings.client_ca)
     elif (settings.certificate, settings.private_key, settings.client_ca) != (None, None, None):
         raise OptionError("REST over TLS needs --vmmob-rest_certificate and --vmmob-rest_private_key; only a part is set")
-    door = Door(settings.connections, certificates)
+    connections = min(settings.connections, most_rest_connections())
+    if connections < settings.connections:
+        LOG.warning("REST takes %d connections, not %d: the process may open too few files", connections, settings.connections)
+    door = Door(connections, certificates)
 
     def server(application: Any, **config: Any) -> RestServer:
         return RestServer((conf.wsapi_host, conf.wsapi_port), application, door)

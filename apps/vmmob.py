@@ -53,6 +53,7 @@ from ryu_vmmob.store import StoreError, open_store
 from ryu_vmmob.store.timed import TimedStore
 
 LOG = logging.getLogger(__name__)
+_SILENT, _UNKNOWN, _FALSE = (logs.Sparing(LOG) for _ in range(3))
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks for what has to follow by itself (time-outs, quarantines, neighbours that are silent)."""
@@ -157,7 +158,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             hub.sleep(LOOK_INTERVAL)
             self.metrics.delayed(time.monotonic() - wanted)
             for datapath in self._handshakes.overdue(time.monotonic()):
-                LOG.warning("%s connected and does not say which switch it is: its connection is closed", datapath.address)
+                _SILENT("%s connected and does not say which switch it is: its connection is closed", datapath.address)
                 datapath.close()
             self._links_changed()
             self.engine.look()
@@ -224,8 +225,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         if switch is None:
             dpid = "none" if datapath.id is None else f"{datapath.id:#x}"
             about = logs.fields(dpid=dpid)
-            LOG.warning("a switch with dpid %s connected, which the fabric file does not have", dpid, extra=about)
-            self.engine.emit(Event("switch.unknown", {"dpid": dpid}))
+            if _UNKNOWN("a switch with dpid %s connected, which the fabric file does not have", dpid, extra=about):
+                self.engine.emit(Event("switch.unknown", {"dpid": dpid}))
             self._strangers.add(datapath)
             return
         self._welcome(datapath, switch)
@@ -234,7 +235,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     def _welcome(self, datapath: Any, switch: Switch) -> None:
         """A switch of the fabric is connected: bring it to what it should be."""
         if self.settings.switch_certificates == "named" and not doors.bears_name(datapath.socket, switch.name):
-            LOG.warning("%s says that it is switch %s, and its certificate does not; closed", datapath.address, switch.name)
+            _FALSE("%s says that it is switch %s, and its certificate does not; closed", datapath.address, switch.name)
             datapath.close()
             return
         for older in [row for row in self._sessions.values() if row.name == switch.name]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -53,6 +54,40 @@ def fields(**named: object) -> dict[str, Any]:
 def about(log: logging.Logger, **named: object) -> logging.LoggerAdapter[logging.Logger]:
     """A logger whose lines are all about the same: ``about(LOG, switch="tor-a")``."""
     return logging.LoggerAdapter(log, fields(**named))
+
+
+class Sparing:
+    """A logger for lines that a stranger can cause: ``lines`` of a kind in ``seconds`` at most, and then how many more there were.
+
+    One object is one kind; all strangers share it, since a stranger can have many addresses.
+    """
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        level: int = logging.WARNING,
+        lines: int = 20,
+        seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log, self._level, self._lines, self._seconds, self._clock = log, level, lines, seconds, clock
+        self._begun = -seconds
+        self._written = 0
+        self._left_out = 0
+
+    def __call__(self, text: str, *arguments: object, extra: Mapping[str, Any] | None = None) -> bool:
+        """Log a line, or count it; whether it was logged."""
+        now = self._clock()
+        if now - self._begun >= self._seconds:
+            if self._left_out:
+                self._log.log(self._level, "%d more lines of the following kind were left out", self._left_out)
+            self._begun, self._written, self._left_out = now, 0, 0
+        if self._written < self._lines:
+            self._written += 1
+            self._log.log(self._level, text, *arguments, extra=extra)
+            return True
+        self._left_out += 1
+        return False
 
 
 def use(form: str) -> None:

@@ -5,7 +5,8 @@ with a text that is no ASCII, ports before the features. That ends the connectio
 tell nobody anything; here it is one line, and counted.
 
 A process has a limited number of open files. Without one left, accepting a connection fails, and Ryu's server ends with the
-first failure, as does the one of REST. So OpenFlow takes three quarters of them at most, and accepting is tried again.
+first failure. So the files are shared out, accepting is tried again, and neither server can starve the other: OpenFlow has
+three quarters at most, REST what is left but for some that the controller itself needs (store, logs, fabric file).
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from types import ModuleType
 from typing import Any
 
 from ryu_vmmob.compat.state import STATE
+from ryu_vmmob.logs import Sparing
 
 LOG = logging.getLogger(__name__)
 
+_CLOSED = Sparing(LOG, logging.ERROR)
+_NO_ACCEPT = Sparing(LOG, logging.ERROR)
+OWN_FILES = 64
+"""That the controller itself has open: store, fabric file, logs, sockets that listen."""
 PAUSE_SECONDS = 0.2
 """Before a connection is accepted again, after one could not be."""
 
@@ -27,6 +33,12 @@ def most_connections() -> int:
     """How many OpenFlow connections may be open at once: three quarters of the files that this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft * 3 // 4
+
+
+def most_rest_connections() -> int:
+    """How many REST connections may be open at once, at least 2."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else max(2, soft - most_connections() - min(OWN_FILES, soft // 8))
 
 
 def guard(controller: ModuleType) -> str:
@@ -48,7 +60,7 @@ def _guard_receiving(datapath: type[Any]) -> None:
         except Exception as error:  # whatever a handler of Ryu's happens to stumble over
             STATE.malformed += 1
             dpid = "unknown" if self.id is None else f"{self.id:#018x}"
-            LOG.error("switch %s at %s: connection closed: %.200r", dpid, self.address, error)
+            _CLOSED("switch %s at %s: connection closed: %.200r", dpid, self.address, error)
 
     datapath._recv_loop = _recv_loop
 
@@ -72,7 +84,7 @@ def _guard_accepting(controller: ModuleType) -> None:
             try:
                 sock, address = self.server.accept()
             except OSError as error:
-                LOG.error("no connection can be accepted: %s", error)
+                _NO_ACCEPT("no connection can be accepted: %s", error)
                 controller.hub.sleep(PAUSE_SECONDS)
                 continue
             if open_now >= most_connections():

@@ -31,8 +31,10 @@ from ryu import exception as ryu_exception
 
 from ryu_vmmob.compat import lengths
 from ryu_vmmob.compat.state import STATE
+from ryu_vmmob.logs import Sparing
 
 LOG = logging.getLogger(__name__)
+_REFUSED = Sparing(LOG, logging.ERROR)
 
 _HANDSHAKE = "handshake"
 _DEAD = "dead"
@@ -172,7 +174,7 @@ def _refuse(datapath: Any, version: int, msg_type: int, error: Exception) -> Non
     if close is None:
         raise error
     dpid = getattr(datapath, "id", None)
-    LOG.error(
+    _REFUSED(
         "switch %s at %s: OpenFlow message refused, connection closed: version %d, type %d: %s",
         "unknown" if dpid is None else f"{dpid:#018x}",
         getattr(datapath, "address", None),

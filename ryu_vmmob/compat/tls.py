@@ -13,7 +13,10 @@ import sys
 from types import CodeType, ModuleType
 from typing import Any
 
+from ryu_vmmob.logs import Sparing
+
 LOG = logging.getLogger(__name__)
+_REFUSED = Sparing(LOG)
 
 HANDSHAKE_SECONDS = 10.0
 """How long a peer may take for the TLS handshake, so that idle connections do not pile up."""
@@ -37,6 +40,25 @@ def server_context(certfile: str, keyfile: str, ca_certs: str | None) -> ssl.SSL
     return context
 
 
+def handshake(context: ssl.SSLContext, sock: Any, seconds: float, hub: Any) -> Any:
+    """The server's side of a TLS handshake on a connected socket of Ryu's hub, as a secured socket without a time limit.
+
+    ``seconds`` are for the whole of it, so that a peer cannot draw it out byte by byte. When it fails, the descriptor is given
+    back: the secured socket takes it over before the handshake, so closing ``sock`` alone would leave it open. Raises OSError
+    (which ssl.SSLError and a time-out are) or EOFError.
+    """
+    secured = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    timer = hub.Timeout(seconds, TimeoutError("timed out"))
+    try:
+        secured.do_handshake()
+    except BaseException:
+        secured.close()
+        raise
+    finally:
+        timer.cancel()
+    return secured
+
+
 def replace_server(hub: ModuleType) -> str:
     """Replace ``ryu.lib.hub.StreamServer``; returns what was done."""
     stock = getattr(hub, "StreamServer", None)
@@ -58,10 +80,9 @@ def replace_server(hub: ModuleType) -> str:
 
             def handshake_and_handle(sock: Any, address: Any) -> None:
                 try:
-                    sock.settimeout(HANDSHAKE_SECONDS)
-                    secured = context.wrap_socket(sock, server_side=True)
-                except (OSError, EOFError) as error:  # ssl.SSLError and time-outs are OSErrors
-                    LOG.warning("TLS connection from %s refused: %s", address, error)
+                    secured = handshake(context, sock, HANDSHAKE_SECONDS, hub)
+                except (OSError, EOFError) as error:
+                    _REFUSED("TLS connection from %s refused: %s", address, error)
                     sock.close()
                     return
                 try:

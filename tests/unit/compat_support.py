@@ -119,6 +119,10 @@ class Controller:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
+    def descriptors(self) -> int:
+        """How many files it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def cpu_seconds(self) -> float:
         """CPU time that the process has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()

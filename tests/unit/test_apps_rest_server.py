@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
+import resource
 import socket
 import threading
 import time
@@ -15,6 +17,7 @@ import eventlet
 import pytest
 
 from ryu_vmmob.apps.rest_server import LEFT_OVER, Door, Pace, RestServer
+from ryu_vmmob.compat import connections
 from tests.unit.rest_support import TOKEN, Service
 
 SECONDS = 60.0
@@ -169,10 +172,11 @@ def test_a_small_body_that_nobody_wants_costs_no_connection(application: Callabl
         (GET + b"Content-Length: -1\r\n\r\n", b"400"),
         (GET + b"Content-Length: x\r\n\r\n", b"400"),
         (GET + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (GET + b"Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}" + GET + b"\r\n", b"400"),
         (b"GARBAGE\r\n\r\n", b"400"),
         (b"GET /v1/cugs HTTP/9.9\r\n\r\n", b"505"),
     ],
-    ids=["long line", "long header", "many headers", "negative", "no number", "two lengths", "garbage", "version"],
+    ids=["long line", "long header", "many headers", "negative", "no number", "two kinds", "two lengths", "garbage", "version"],
 )
 def test_malformed_heads(application: Callable[..., Any], request_: bytes, status: bytes) -> None:
     with serving(application) as port:
@@ -197,6 +201,62 @@ def test_one_address_cannot_have_all_connections(application: Callable[..., Any]
         until = time.monotonic() + SECONDS
         while not ask(port).startswith(b"HTTP/1.1 200"):
             assert time.monotonic() < until, "a place that was left stays taken"
+
+
+FAILURES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED, errno.ECONNRESET)
+
+
+@pytest.mark.parametrize("error", FAILURES)
+def test_an_accept_that_fails_does_not_end_the_server(
+    application: Callable[..., Any], error: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Descriptors that are used up once must not take REST away for good (eventlet's server ends with the first failure)."""
+    failures = [error] * 3
+
+    class Failing:
+        def __init__(self, sock: Any) -> None:
+            self._sock = sock
+
+        def accept(self) -> Any:
+            if failures:
+                raise OSError(failures.pop(), "as if")
+            return self._sock.accept()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sock, name)
+
+    init = RestServer.__init__
+
+    def failing(self: Any, *arguments: Any) -> None:
+        init(self, *arguments)
+        self.server = Failing(self.server)
+
+    monkeypatch.setattr(RestServer, "__init__", failing)
+    with serving(application) as port:
+        assert ask(port).startswith(b"HTTP/1.1 200")
+    assert not failures
+    assert "no connection to REST can be accepted" in caplog.text
+
+
+def test_files_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for soft in (16, 64, 256, 1024, 65_536):
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))  # noqa: B023
+        rest, openflow = connections.most_rest_connections(), connections.most_connections()
+        assert rest >= 2
+        assert rest + openflow < soft, "the controller itself needs some"
+    assert (rest, openflow) == (65_536 // 4 - 64, 49_152)
+
+
+def test_a_stranger_cannot_fill_the_log(application: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="ryu_vmmob.rest.access")
+    with serving(application) as port, connect(port) as client:
+        for _ in range(250):
+            client.sendall(b"GET /v1/cugs HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(65536).startswith((b"HTTP/1.1 401", b"HTTP/1.1 429"))
+        assert ask(port).startswith(b"HTTP/1.1 200")
+    lines = [row.getMessage() for row in caplog.records if row.name == "ryu_vmmob.rest.access"]
+    assert len([line for line in lines if '" 401 ' in line or '" 429 ' in line]) <= 200
+    assert len([line for line in lines if '" 200 ' in line]) == 1
 
 
 def test_faults_of_ours_are_not_shown() -> None:

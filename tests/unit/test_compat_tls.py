@@ -8,13 +8,14 @@ import ssl
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from time import sleep
 
 import pytest
 
 from ryu_vmmob.compat.tls import server_context
-from tests.unit.compat_support import MANAGER, Controller, Switch, controller
+from tests.unit.compat_support import MANAGER, Controller, Switch, controller, poll
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: no test certificates")
 
@@ -126,3 +127,41 @@ def test_a_peer_that_never_finishes_the_handshake_stops_nobody(server: Controlle
         silent: socket.socket = stack.enter_context(server.connect())
         silent.sendall(b"\x16\x03\x01")
         assert joins(stack, server, client(pki, "switch"))
+
+
+IMPATIENT = "import gc; gc.disable(); from ryu_vmmob.compat import tls; tls.HANDSHAKE_SECONDS = 0.5; "
+"""A manager whose cycle collector never runs, as in an idle controller, and that waits half a second for a handshake."""
+
+
+@pytest.fixture
+def impatient(pki: Path, tmp_path: Path) -> Iterator[Controller]:
+    files = ["--ctl-privkey", f"{pki}/controller.key", "--ctl-cert", f"{pki}/controller.pem", "--ca-certs", f"{pki}/ca.pem"]
+    with controller(tmp_path, IMPATIENT + MANAGER, options=files, port_option="--ofp-ssl-listen-port") as running:
+        yield running
+
+
+def test_a_handshake_that_fails_gives_its_descriptor_back(impatient: Controller, pki: Path) -> None:
+    with ExitStack() as stack:
+        assert joins(stack, impatient, client(pki, "switch"))
+    poll(lambda: impatient.descriptors() or None, "the process has files open")
+    before = impatient.descriptors()
+    with ExitStack() as stack:
+        silent = [stack.enter_context(impatient.connect()) for _ in range(20)]
+        for one in silent[:5]:
+            one.sendall(b"no TLS at all, and more than a header\r\n")
+        for one in silent:
+            with suppress(ConnectionError):
+                while one.recv(100):
+                    pass  # an alert, and then the end
+    poll(lambda: impatient.descriptors() <= before or None, "each descriptor comes back")
+
+
+def test_a_handshake_cannot_be_drawn_out(impatient: Controller) -> None:
+    """Each byte comes in time, and all of them would take an hour."""
+    with impatient.connect() as slow:
+        slow.sendall(b"\x16\x03\x01\x40\x00")
+        with suppress(ConnectionError):
+            for _ in range(600):
+                slow.sendall(b"\x00")
+                sleep(0.1)
+        assert "refused: timed out" in impatient.log()

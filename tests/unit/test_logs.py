@@ -121,3 +121,18 @@ def test_no_token_is_logged(out: io.StringIO) -> None:
     service.confirm()
     assert any(row.get("event") == "migration.prepared" for row in rows(out))
     assert TOKEN not in out.getvalue()
+
+
+def test_a_stranger_can_cause_some_lines_only(caplog: pytest.LogCaptureFixture) -> None:
+    now = [100.0]
+    refused = logs.Sparing(logging.getLogger("vmmob.test"), lines=2, seconds=60, clock=lambda: now[0])
+    assert [refused("number %d", number) for number in range(5)] == [True, True, False, False, False]
+    now[0] += 59
+    assert not refused("number %d", 5)
+    now[0] += 1
+    assert refused("number %d", 6)
+    now[0] += 60
+    assert refused("number %d", 7)
+    assert caplog.messages == [
+        "number 0", "number 1", "4 more lines of the following kind were left out", "number 6", "number 7",
+    ]  # fmt: skip
