@@ -1,6 +1,6 @@
 """What an interface may send: its own MAC and its own addresses, in ARP and neighbour discovery too (invariant 1, R49).
 
-Nothing else passes: any other source, any other Ethernet type.
+Nothing else passes: any other source but a link-local address that is nobody's, any other Ethernet type that it was not given.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from ryu_vmmob.flows.fields import (
     ETH_TAGS,
     MAC_BROADCAST,
     MAC_MULTICAST_BIT,
+    ON_LINK,
     eui64_link_local,
     vid,
 )
 from ryu_vmmob.flows.flow import Action, Copy, Flow, PopVlan, match
-from ryu_vmmob.flows.pipeline import Meter, Priority, Table
+from ryu_vmmob.flows.pipeline import CLAIMED, Meter, Priority, Table
 from ryu_vmmob.model.objects import Interface, Seat
 
 UDP = 17
@@ -53,10 +54,11 @@ def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, 
         for rule in _rules(interface):
             onwards = rule.then if seat.sends else Table.REFUSE
             fields = match(**common, **rule.fields)
-            yield Flow(Table.ADMIT, rule.priority, fields, copy if rule.is_own else (), onwards)
+            claims = CLAIMED.of(1) if rule.is_claim else None
+            yield Flow(Table.ADMIT, rule.priority, fields, copy if rule.is_own else (), onwards, claims)
             if seat.watched and rule.is_own:
                 to_all = match(**common, **rule.fields, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
-                yield Flow(Table.ADMIT, rule.priority + 1, to_all, (Copy(COPIED, Meter.WATCHED),), onwards)
+                yield Flow(Table.ADMIT, rule.priority + 1, to_all, (Copy(COPIED, Meter.WATCHED),), onwards, claims)
 
 
 def recognised(interface: Interface, server: Server, vlan_id: int | None, into: tuple[int, int]) -> Iterator[Flow]:
@@ -72,12 +74,15 @@ def recognised(interface: Interface, server: Server, vlan_id: int | None, into: 
 
 
 class _Rule(NamedTuple):
-    """What becomes of some frames of an interface. ``is_own``: they say nothing but what the interface may say of itself."""
+    """What becomes of some frames of an interface. ``is_own``: they say nothing but what the interface may say of itself;
+    ``is_claim``: unless the link-local address in them is another's.
+    """
 
     priority: Priority
     fields: dict[str, Any]
     then: Table = Table.ANSWER
     is_own: bool = True
+    is_claim: bool = False
 
 
 def _rules(interface: Interface) -> Iterator[_Rule]:
@@ -135,9 +140,25 @@ def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
             tells = {**icmp, "ipv6_src": ip, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_target": ip}
             yield _Rule(Priority.EXCEPTION, {**tells, "ipv6_nd_tll": option})
     yield _Rule(Priority.EXCEPTION, {**probe, "eth_dst": ND_MULTICAST}, is_own=False)
+    yield from _claims(mac)
     # Any other solicitation or advertisement is a lie; and a VM is no router, so it announces none (RFC 6105).
     for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, _ROUTER_ADVERTISEMENT, _REDIRECT):
         yield _Rule(Priority.SPECIAL, {**icmp, "icmpv6_type": kind}, Table.REFUSE, is_own=False)
     # What is said before any address is ready (RFC 4861, 4.1; RFC 3590, 4; RFC 3810, 5.2.13).
     for kind in (_ROUTER_SOLICITATION, _MLD_V1_REPORT, _MLD_V2_REPORT):
         yield _Rule(Priority.NORMAL, {**icmp, "ipv6_src": 0, "icmpv6_type": kind})
+
+
+def _claims(mac: int) -> Iterator[_Rule]:
+    """A guest may choose its link-local address itself (RFC 7217, RFC 8981), and nobody is told which one before it speaks.
+
+    So any is admitted from its MAC; those that are known to be another's are refused in ANSWER (`answers.not_to_claim`), where
+    that costs flows for each address and not for each pair.
+    """
+    from_link: dict[str, Any] = {"eth_type": ETH_IPV6, "ipv6_src": ON_LINK}
+    yield _Rule(Priority.WIDE, from_link, is_claim=True)
+    for option in (mac, 0):
+        asks = {"ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION, "ipv6_nd_sll": option}
+        yield _Rule(Priority.CLAIM, {**from_link, **asks}, is_claim=True)
+        tells = {"ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_target": ON_LINK, "ipv6_nd_tll": option}
+        yield _Rule(Priority.CLAIM, {**from_link, **tells}, is_claim=True)

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST, eui64_link_local
+from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, MAC_BROADCAST, eui64_link_local, is_on_link
 from ryu_vmmob.flows.flow import Flow, match
-from ryu_vmmob.flows.pipeline import SEGMENT, Priority, Table
+from ryu_vmmob.flows.pipeline import CLAIMED, SEGMENT, Priority, Table, metadata
 from ryu_vmmob.flows.reply import HAIRPINNED, advertisement, arp_reply, taken
 from ryu_vmmob.model.objects import Cug, Interface
 
@@ -31,6 +31,22 @@ def answers(cug: Cug, interface: Interface) -> Iterator[Flow]:
     for target in solicited(interface):
         yield from advertisement(where, ND_MULTICAST, interface.mac, target, HAIRPINNED)
         yield taken(where, ND_MULTICAST, interface.mac, target, HAIRPINNED)
+        yield from not_to_claim(cug, target)
+
+
+def not_to_claim(cug: Cug, target: int) -> Iterator[Flow]:
+    """A link-local address that is a member's or the gateway's is nobody else's to choose: as a source, or in an advertisement.
+
+    Nothing for any other address: those are admitted one by one.
+    """
+    if is_on_link(target):
+        claimed: dict[str, Any] = {
+            "metadata": metadata(segment=SEGMENT.of(cug.key), claimed=CLAIMED.of(1)),
+            "eth_type": ETH_IPV6,
+        }
+        yield Flow(Table.ANSWER, Priority.OVERRIDING, match(**claimed, ipv6_src=target), goto=Table.REFUSE)
+        tells = {"ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_ADVERTISEMENT, "ipv6_nd_target": target}
+        yield Flow(Table.ANSWER, Priority.EXCEPTION, match(**claimed, **tells), goto=Table.REFUSE)
 
 
 def unanswered(cug: Cug, interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ON_LINK
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Match, Output, match
 from ryu_vmmob.flows.fragments import unreadable
 from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Meter, Priority, Table, metadata
@@ -71,12 +71,12 @@ def _address_probes() -> Iterator[Flow]:
     yield Flow(
         Table.ANSWER, Priority.FALLBACK, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE
     )
-    yield Flow(
-        Table.ANSWER,
-        Priority.FALLBACK,
-        match(eth_type=ETH_IPV6, ip_proto=ICMPV6, ipv6_src=0, icmpv6_type=NEIGHBOUR_SOLICITATION),
-        goto=Table.REFUSE,
-    )
+    probe: dict[str, Any] = {
+        "eth_type": ETH_IPV6, "ip_proto": ICMPV6, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION,
+    }  # fmt: skip
+    yield Flow(Table.ANSWER, Priority.LAST, match(**probe), goto=Table.REFUSE)
+    # A link-local address may be one that a guest has chosen itself: everybody is asked.
+    yield Flow(Table.ANSWER, Priority.FALLBACK, match(**probe, ipv6_nd_target=ON_LINK), goto=Table.BRIDGE)
 
 
 def _unreadable_discovery() -> Iterator[Flow]:

@@ -6,6 +6,8 @@
 - A match on TCP or UDP ports under a mask becomes matches on single ports: OpenFlow 1.3 has no such mask (`MASKABLE`). A policy
   with more than `MOST_SINGLE_PORTS` of them keeps its masks, and `lacking` names them, unless the switch has them all the same.
 - A masked target of neighbour discovery is left out where the controller looks at the packet anyhow.
+- Any other flow with such a target is left out: advertisements for link-local addresses that guests have chosen themselves, and
+  address probes for those, are refused.
 - Nothing stands in for TCP flags: `lacking` names them.
 """
 
@@ -65,6 +67,8 @@ def _plain(flow: Flow, single: bool) -> Iterator[Flow]:
     match = flow.match
     if flow.goto is None and any(map(tells_controller, actions)):
         match = tuple(row for row in match if row[0] != "ipv6_nd_target" or row[2] is None)
+    if any(name == "ipv6_nd_target" and mask is not None for name, _, mask in match):
+        return  # it has no such mask: what a guest says of a link-local address of its own choice is refused there
     for rows in _single_ports(match) if single else (match,):
         if rows is flow.match and actions == flow.actions and flow.meter is None:
             yield flow

@@ -141,6 +141,15 @@ def eui64_link_local(mac_value: int) -> int:
     return 0xFE80 << 112 | flipped >> 24 << 40 | 0xFFFE << 24 | flipped & 0xFFFFFF
 
 
+ON_LINK: Final = (0xFE80 << 112, 0xFFC0 << 112)
+"""IPv6 link-local addresses, fe80::/10 (RFC 4291, 2.4), as value and mask."""
+
+
+def is_on_link(ip: int) -> bool:
+    """Whether an IPv6 address is link-local."""
+    return ip & ON_LINK[1] == ON_LINK[0]
+
+
 def multicast_mac(ip: int) -> int:
     """The Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
     return 0x333300000000 | ip & 0xFFFFFFFF

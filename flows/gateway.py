@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ryu_vmmob.flows.answers import ND_MULTICAST
+from ryu_vmmob.flows.answers import ND_MULTICAST, not_to_claim
 from ryu_vmmob.flows.base import ICMPV6, asks_controller
 from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, MAC_BROADCAST, eui64_link_local, mac
 from ryu_vmmob.flows.flow import Flow, match
@@ -35,6 +35,7 @@ def gateway_on_link(state: State, cug: Cug) -> Iterator[Flow]:
             yield from list(advertisement(where, asked_at, gateway_mac, target, HAIRPINNED, router=True))[:1]
         yield from advertised(where, gateway_mac, target, HAIRPINNED)
         yield taken(where, ND_MULTICAST, gateway_mac, target, HAIRPINNED, router=True)
+        yield from not_to_claim(cug, target)
     if v6:
         yield from echo_replies(where, gateway_mac, 6, eui64_link_local(gateway_mac), HAIRPINNED)
         # An advertisement has more in it than a switch can write.

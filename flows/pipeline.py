@@ -53,7 +53,7 @@ class Table(Enum):
         "second half of an answered neighbour solicitation: the link-layer option of the advertisement",
     )
     POLICY_OUT = TableSpec(
-        _fields(f"metadata eth_dst {_IP} {_ND}"),
+        _fields(f"metadata eth_src eth_dst {_IP} {_ND}"),
         _fields(""),
         "what an interface here may send, by policy; to another CUG or to the outside nothing, unless one allows it",
     )
@@ -73,7 +73,7 @@ class Table(Enum):
         "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
     )
     POLICY_IN = TableSpec(
-        _fields(f"metadata {_IP} {_ND}"),
+        _fields(f"metadata eth_src eth_dst {_IP} {_ND}"),
         _fields(""),
         "what an interface here may receive, by policy; routed packets not at all, unless one allows it",
     )
@@ -113,10 +113,12 @@ class Priority(IntEnum):
     LAST = 50
     FALLBACK = 100
     ROUTE = 500
+    WIDE = 700
     NORMAL = 1000
     PROBE = 1200
     BEHIND = 1500
     SPECIAL = 2000
+    CLAIM = 2500
     EXCEPTION = 3000
     OVERRIDING = 4000
     FRAGMENT = 5000
@@ -175,6 +177,10 @@ VIA: Final = Meta(18, 1)
 
 OUTSIDE: Final = Meta(19, 1)
 """Set at INGRESS when a packet comes from an external network: it goes to members only, never out again."""
+
+CLAIMED: Final = Meta(20, 1)
+"""Set at ADMIT: its IPv6 source is a link-local address that the guest has chosen itself (RFC 7217). Read at ANSWER, where
+it is refused if the address is another's."""
 
 SCOPE: Final = Meta(32, 16)
 """Where IP addresses are unique: the key of the routing domain's segment, or the CUG's own where it has no routing domain.

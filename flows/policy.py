@@ -1,8 +1,8 @@
 """A policy as flows: the same decision where a packet leaves its sender's edge and where it reaches its receiver's (R45, R46).
 
-Addresses say who is meant: in a scope (a routing domain, or a CUG that has none) every address is one interface's, and
-admission has seen to it that nobody uses another's. So the flows name addresses and ports, not places, and are the
-same at every edge: a move takes them along and changes no decision.
+Addresses say who is meant, and of IPv6 link-local ones the MAC: in a scope (a routing domain, or a CUG that has none) every
+address is one interface's, and admission has seen to it that nobody uses another's. So the flows name addresses and ports, not
+places, and are the same at every edge: a move takes them along and changes no decision.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata, policy_priority
 from ryu_vmmob.model.decision import ECHO_REPLY, ICMP_ERRORS
-from ryu_vmmob.model.objects import Network, routed_segment
+from ryu_vmmob.model.objects import Address, Network, routed_segment
 from ryu_vmmob.model.policy import TCP, Policy, Selector, port_masks
 from ryu_vmmob.model.state import State
 
@@ -32,13 +32,15 @@ _GROUPS: Final[tuple[Network, ...]] = (ip_network("224.0.0.0/4"), ip_network("25
 class End(NamedTuple):
     """One thing that a selector stands for: addresses, in a scope, of a CUG (None: whichever).
 
-    ``on_link``: they mean something inside the CUG only.
+    ``on_link``: they mean something inside the CUG only. ``mac``: that of the interface whose link-local addresses they
+    are. Which it has, the guest decides.
     """
 
     network: Network
     scope: int | None = None
     cug: int | None = None
     on_link: bool = False
+    mac: int | None = None
 
 
 def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
@@ -77,6 +79,7 @@ def _say(
     if where is None or not _scope_is_at(state, where, at):
         return
     there = {**where, **in_network("src", source.network), **in_network("dst", target.network)}
+    there |= {name: end.mac for name, end in (("eth_src", source), ("eth_dst", target)) if end.mac is not None}
     for what in rows.get(source.network.version, ()):
         _add(made, policy, {**there, **what}, *_tables(state, *selectors, at))
 
@@ -131,8 +134,13 @@ def _ends(state: State, selector: Selector) -> Iterator[End]:
     elif selector.kind == "vm" and isinstance(value, str) and value in state.vms:
         for interface in state.vms[value].interfaces:
             cug = state.cugs[interface.cug]
-            for ip in interface.addresses:
-                yield End(ip_network(ip), state.scope(cug), cug.key, ip.is_link_local)
+            yield from (End(ip_network(ip), state.scope(cug), cug.key) for ip in interface.ips if not _is_on_link(ip))
+            if any(ip.version == _ON_LINK.version for ip in interface.ips):
+                yield End(_ON_LINK, state.scope(cug), cug.key, True, interface.mac)
+
+
+def _is_on_link(ip: Address) -> bool:
+    return ip.version == _ON_LINK.version and ip.is_link_local
 
 
 def _groups(state: State, selector: Selector) -> Iterator[End]:

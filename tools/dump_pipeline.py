@@ -27,6 +27,7 @@ from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions
 from ryu_vmmob.flows.pipeline import (
+    CLAIMED,
     COOKIE_MARK,
     COOKIE_MARK_MASK,
     HAIRPIN,
@@ -136,6 +137,12 @@ def metadata() -> str:
         ("`VIA`", VIA, "it came over a routed segment, so another edge has routed it already; set at `ingress`"),
         ("`OUTSIDE`", OUTSIDE, "it came from an external network; set at `ingress`"),
         (
+            "`CLAIMED`",
+            CLAIMED,
+            "its IPv6 source is a link-local address that the guest has chosen itself; set at `admit`, read at `answer`, where "
+            "it is refused if the address is another's",
+        ),
+        (
             "`SCOPE`",
             SCOPE,
             "where its addresses are unique: the key of the routing domain's segment, or the CUG's own where it has none; "
@@ -159,11 +166,13 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.LAST: "what an interface may send whatever it is (`ethertypes: any`)",
     Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
     Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
+    Priority.WIDE: "what an interface may say from a link-local address that it has chosen itself",
     Priority.NORMAL: "the ordinary flow",
     Priority.PROBE: "address probes for the address of a member or a gateway, which are answered in another way than questions",
     Priority.BEHIND: "questions for a member from the very wire behind which it is, which it answers itself; what a VM that "
     "moves says to everybody at its other place",
     Priority.SPECIAL: "a rule that goes before the ordinary one",
+    Priority.CLAIM: "neighbour discovery from and for such an address",
     Priority.EXCEPTION: "a rule that goes before the special one",
     Priority.OVERRIDING: "a rule that goes before every exception",
     Priority.FRAGMENT: "neighbour discovery in fragments, and IPv6 that hides what it carries",

@@ -15,7 +15,8 @@ from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import SEGMENT
 from ryu_vmmob.frames.content import Arp, Frame, Ipv4, Ipv6, NeighbourSolicitation
 from ryu_vmmob.model.draft import Event
-from ryu_vmmob.model.objects import Address, Cug, Migration, Phase, Vm
+from ryu_vmmob.model.membership import gateway_addresses
+from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Phase, Vm
 from ryu_vmmob.model.state import State
 
 REPORT_INTERVAL: Final = 1.0
@@ -164,7 +165,15 @@ def truthful(state: State, vm: Vm, frame: Frame) -> bool:
     address = _address(frame)
     if address is None or not int(address):
         return True
-    return any(address in row.addresses for row in vm.interfaces if row.mac == frame.src)
+    return any(_may_have(state, vm, row, address) for row in vm.interfaces if row.mac == frame.src)
+
+
+def _may_have(state: State, vm: Vm, interface: Interface, address: Address) -> bool:
+    """Whether an address is an interface's, or a link-local one that is nobody else's."""
+    if address.version == 6 and address.is_link_local and any(ip.version == 6 for ip in interface.ips):
+        is_gateway = address in gateway_addresses(state, state.cugs[interface.cug])
+        return not is_gateway and state.ips.get((interface.cug, address)) in (None, vm.name)
+    return address in interface.addresses
 
 
 def claimed(frame: Frame) -> str | None:

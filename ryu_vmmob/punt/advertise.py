@@ -63,6 +63,6 @@ def _to_each(state: State, cug: Cug, wire: Wire) -> Iterator[PacketOut]:
             if (interface.cug, state.wire(interface, server.name)) == (cug.name, wire) and any(
                 ip.version == 6 for ip in interface.ips
             ):
-                to_ip = eui64_link_local(interface.mac)
-                frame = router_advertisement_of(state, cug, interface.mac, to_ip)
+                # Which link-local address it has, it may have chosen itself: what is for all nodes goes to its MAC.
+                frame = interface.mac.to_bytes(6) + router_advertisement_of(state, cug)[6:]
                 yield way_to(state, cug, vm, number, server).carry(frame)

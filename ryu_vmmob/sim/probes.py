@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ryu_vmmob.flows.fields import ETH_TAGS, MAC_BROADCAST, eui64_link_local, multicast_mac
 from ryu_vmmob.sim import packet as make
@@ -56,6 +56,46 @@ def requests(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
                 yield asks, make.neighbour_advertisement(peer.mac, target, seat.mac, source)
 
 
+def chosen(mac: int) -> int:
+    """A link-local address that a guest with this MAC might choose, and that is made of no MAC (RFC 7217)."""
+    return 0xFE80 << 112 | 0x5A5A << 48 | mac
+
+
+def by_choice(seat: Seat, peer: Seat) -> Iterator[Packet]:
+    """To one member, from and for a link-local address that the guest has chosen itself."""
+    near, far = chosen(seat.mac), chosen(peer.mac)
+    yield make.udp6(peer.mac, seat.mac, far, near)
+    asks = make.neighbour_solicitation(seat.mac, near, far).with_fields(eth_dst=peer.mac, ipv6_dst=far)
+    tells = make.neighbour_advertisement(seat.mac, near, peer.mac, far)
+    for packet in (asks, tells):
+        yield packet
+        yield _without_option(packet)
+
+
+def by_choice_to_everybody(seat: Seat) -> Iterator[Packet]:
+    """The same to every member of the CUG."""
+    near = chosen(seat.mac)
+    yield make.neighbour_advertisement(seat.mac, near)
+    yield make.neighbour_solicitation(seat.mac, near, STRANGER_V6)
+    yield make.udp6(multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES, near)
+    yield make.ping6(multicast_mac(_ALL_MLD), seat.mac, _ALL_MLD, near, 143)
+
+
+def stolen(seat: Seat, peer: Seat, targets: Iterable[int]) -> Iterator[Packet]:
+    """A guest that chooses link-local addresses which are others', or names others from one that it may choose."""
+    near, far = chosen(seat.mac), chosen(peer.mac)
+    for ip in targets:
+        yield make.udp6(peer.mac, seat.mac, far, ip)
+        yield make.neighbour_solicitation(seat.mac, ip, STRANGER_V6)
+        yield make.neighbour_advertisement(seat.mac, ip)
+        for lie in (make.neighbour_advertisement(seat.mac, near), make.neighbour_advertisement(seat.mac, near, peer.mac, far)):
+            yield lie.with_fields(ipv6_nd_target=ip)
+    for ip in (*peer.v6, STRANGER_V6):
+        yield make.neighbour_advertisement(seat.mac, near).with_fields(ipv6_nd_target=ip)
+    yield make.neighbour_advertisement(seat.mac, near).with_fields(ipv6_nd_tll=STRANGER_MAC)
+    yield make.neighbour_solicitation(seat.mac, near, STRANGER_V6).with_fields(ipv6_nd_sll=STRANGER_MAC)
+
+
 def duplicates(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
     """(address probe for an address of ``peer``, the answer that it is taken) (RFC 5227, 2.1.1; RFC 4862, 5.4)."""
     for target in peer.v4 if seat.v4 else ():
@@ -98,7 +138,7 @@ def _without_option(packet: Packet) -> Packet:
 
 def to_routers(seat: Seat) -> Iterator[Packet]:
     """Questions for the routers on the link: the gateway's to answer; where there is none, everybody hears them."""
-    for ip in (0, *seat.v6, eui64_link_local(seat.mac)) if seat.v6 else ():
+    for ip in (0, *seat.v6, eui64_link_local(seat.mac), chosen(seat.mac)) if seat.v6 else ():
         yield make.router_solicitation(seat.mac, ip)
 
 
@@ -187,6 +227,12 @@ def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
     for other in victims(view, seat):
         yield from unicast(other, peer)
         yield from to_everybody(other)
+    if seat.v6:
+        settled = [other for other in victims(view, seat) if other.cug == seat.cug and other.v6 and other.receives]
+        links = {eui64_link_local(other.mac): None for other in settled if other.mac != seat.mac}
+        if facts is not None and facts.settled and any(ip.version == 6 for ip in facts.gateways):
+            links[eui64_link_local(view.gateway_mac)] = None
+        yield from stolen(seat, peer, links)
     for ip in _ODD_V4 if seat.v4 else ():
         yield make.udp(peer.mac, seat.mac, seat.v4[0], ip)
     for ip in _ODD_V6 if seat.v6 else ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
@@ -15,6 +16,8 @@ from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, mac, mac_text
 from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.model.policies import PutPolicy
+from ryu_vmmob.model.policy import UDP, Selector
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.network import Journey
@@ -175,3 +178,41 @@ def test_a_real_switch_reads_no_target_where_a_solicitation_has_two_options(twin
             "ofproto/trace", a.switch, f"in_port={a.ports[0].port}", bytes(frame).hex()
         )
         assert (f"\n{Table.REFUSE.id:2}. " not in text) is admitted, bytes(frame).hex() + text
+
+
+# Link-local addresses that are not made of the MAC (RFC 7217)
+
+
+def test_a_link_local_address_of_its_own_choice_works_unless_it_is_anothers(twins: Callable[[Fabric], Twin]) -> None:
+    twin = twins(FABRIC)
+    put = cug(0, v6=True)
+    twin.do(replace(put, routing_domain="red"))
+    twin.do(vm("a", "srv-a1", interface(0, 11, v6=True)), vm("c", "srv-c1", interface(0, 13, v6=True)))
+    a, c = seat_of(twin, "a"), seat_of(twin, "c")
+    near, far = probes.chosen(a.mac), probes.chosen(c.mac)
+    for packet in (*probes.by_choice(a, c), *probes.by_choice_to_everybody(a), make.neighbour_solicitation(a.mac, 0, near)):
+        assert [row.packet for row in send(twin, a, packet).deliveries] == [packet.with_vlans(*c.tags)], packet
+    # Its router answers: to a solicitation (the controller does), and for its own addresses.
+    journey = send(twin, a, make.router_solicitation(a.mac, near))
+    assert [copied.switch for copied in journey.controller] == [a.switch]
+    link = eui64_link_local(GATEWAY)
+    told = make.neighbour_advertisement(GATEWAY, link, a.mac, near).with_fields(nd_reserved=0xE0000000)
+    assert comes_back(send(twin, a, make.neighbour_solicitation(a.mac, near, link)), a, told)
+    # Another member's, and the gateway's, are not to be had; nor is anything but a link-local one.
+    for packet in probes.stolen(a, c, [eui64_link_local(c.mac), link]):
+        assert is_refused(send(twin, a, packet)), packet
+    assert is_refused(send(twin, a, make.udp6(c.mac, a.mac, far, a.v6[0] + 1)))
+
+
+def test_what_a_policy_says_of_a_vm_holds_for_its_link_local_addresses(twins: Callable[[Fabric], Twin]) -> None:
+    twin = twins(FABRIC)
+    twin.do(cug(0, v6=True))
+    for name, server, host in (("a", "srv-a1", 11), ("b", "srv-a1", 12), ("c", "srv-c1", 13)):
+        twin.do(vm(name, server, interface(0, host, v6=True)))
+    twin.do(PutPolicy("no", False, Selector("vm", "a"), Selector("vm", "c"), protocol=UDP, ports=((9, 9),)))
+    a, b, c = (seat_of(twin, name) for name in "abc")
+    for source, target in product((a.v6[0], eui64_link_local(a.mac), probes.chosen(a.mac)), (c.v6[0], probes.chosen(c.mac))):
+        assert not send(twin, a, make.udp6(c.mac, a.mac, target, source)).deliveries
+        assert send(twin, a, make.udp6(c.mac, a.mac, target, source, 10)).deliveries
+    assert send(twin, b, make.udp6(c.mac, b.mac, probes.chosen(c.mac), probes.chosen(b.mac))).deliveries
+    assert send(twin, a, make.udp6(b.mac, a.mac, probes.chosen(b.mac), probes.chosen(a.mac))).deliveries

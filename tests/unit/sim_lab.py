@@ -175,6 +175,8 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table | None]]:
         yield 4000, {**icmp, "icmpv6_type": kind, "ipv6_nd_target": 0}, None
     for kind in (131, 133, 143) if one.v6 else ():
         yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, Table.BRIDGE
+    for priority, fields in claims(one, SEATS) if one.v6 else ():
+        yield priority, fields, None if priority in (2600, 2700) else Table.BRIDGE
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():
         yield 1000, {"eth_type": ETH_IPV6, "ipv6_src": ip}, Table.BRIDGE
         for option in (one.mac, 0):
@@ -182,6 +184,22 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table | None]]:
             tells = {"ipv6_src": ip, "icmpv6_type": 136, "ipv6_nd_target": ip, "ipv6_nd_tll": option}
             yield 3000, {**icmp, **tells}, Table.BRIDGE
         yield 3000, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": ip, "ipv6_nd_sll": 0}, Table.BRIDGE
+    if one.v6:
+        yield 2500, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "ipv6_nd_target": (0xFE80 << 112, 0xFFC0 << 112)}, Table.BRIDGE
+
+
+def claims(one: Seat, seats: Sequence[Seat], others: Sequence[int] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What it may say from a link-local address of its own choice; at 2600 and 2700 what it may not, ``others`` included."""
+    link = (0xFE80 << 112, 0xFFC0 << 112)
+    icmp = {"eth_type": ETH_IPV6, "ip_proto": 58}
+    yield 700, {"eth_type": ETH_IPV6, "ipv6_src": link}
+    for option in (one.mac, 0):
+        yield 2500, {**icmp, "ipv6_src": link, "icmpv6_type": 135, "ipv6_nd_sll": option}
+        yield 2500, {**icmp, "ipv6_src": link, "icmpv6_type": 136, "ipv6_nd_target": link, "ipv6_nd_tll": option}
+    macs = {other.mac for other in seats if other.cug == one.cug and other.mac != one.mac and other.v6}
+    for ip in {*map(eui64_link_local, macs), *others}:
+        yield 2600, {"eth_type": ETH_IPV6, "ipv6_src": ip}
+        yield 2700, {**icmp, "icmpv6_type": 136, "ipv6_src": link, "ipv6_nd_target": ip}
 
 
 def _forward(name: str, cug: str, mac: int, seats: list[Seat]) -> Iterator[Flow | Group]:

@@ -35,7 +35,7 @@ from ryu_vmmob.flows.flow import (
 from ryu_vmmob.flows.pipeline import HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, VIA, Table, metadata
 from ryu_vmmob.sim.facts import ExternalFacts, Rule, Selector, routed_segment
 from ryu_vmmob.sim.view import Seat, View
-from tests.unit.sim_lab import Entries, build
+from tests.unit.sim_lab import Entries, build, claims
 from tests.unit.sim_routed_facts import (
     ALLOWED,
     CUGS,
@@ -90,6 +90,9 @@ def _base(name: str) -> Iterator[Flow]:
     yield Flow(Table.ANSWER, 100, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE)
     asks = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135, ipv6_src=0)
     yield Flow(Table.ANSWER, 100, asks, goto=Table.REFUSE)
+    target = (0xFE80 << 112, 0xFFC0 << 112)
+    asks = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135, ipv6_src=0, ipv6_nd_target=target)
+    yield Flow(Table.ANSWER, 150, asks, goto=Table.POLICY_OUT)
     yield Flow(Table.GATEWAY, 0, (), goto=Table.BRIDGE)
     yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
     yield Flow(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
@@ -189,6 +192,9 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table]]:
         yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, Table.ANSWER
     for kind in (135, 136) if one.v6 else ():
         yield 4000, {**icmp, "icmpv6_type": kind, "ipv6_nd_target": 0}, Table.REFUSE
+    gateways = [eui64_link_local(GATEWAY)] if any(ip.version == 6 for ip in CUGS[one.cug].gateways) else []
+    for priority, fields in claims(one, SEATS, gateways) if one.v6 else ():
+        yield priority, fields, Table.REFUSE if priority in (2600, 2700) else Table.ANSWER
     if one.v6:
         yield 2500, {**icmp, "ipv6_src": 0, "icmpv6_type": 135, "eth_dst": (0x333300000000, 0xFFFF00000000)}, Table.ANSWER
     for ip in (*one.v6, eui64_link_local(one.mac)) if one.v6 else ():

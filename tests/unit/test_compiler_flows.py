@@ -25,6 +25,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
 )
 from ryu_vmmob.flows.pipeline import (
+    CLAIMED,
     HAIRPIN,
     MAX_GROUP_INDEX,
     MAX_SEGMENT_KEY,
@@ -66,6 +67,7 @@ STATES: dict[str, tuple[Fabric, tuple[Command, ...]]] = {
 
 WRITTEN = {
     Table.INGRESS: SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask,
+    Table.ADMIT: CLAIMED.mask,
     Table.ANSWER: HAIRPIN.mask,
     Table.ROUTE: SEGMENT.mask | ROUTED.mask | HAIRPIN.mask,
 }

@@ -76,6 +76,13 @@ def traffic(view: View) -> Iterator[Violation]:
                 continue
             for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
                 yield from announce(view, seat, port, packet)
+            for packet in probes.by_choice_to_everybody(seat) if seat.v6 else ():
+                if _is_carried(view, seat, packet):
+                    yield from announce(view, seat, port, packet)
+            if seat.v6 and seat.switch not in view.plain_edges:
+                # Who else has it, only the others know; and who asks is not yet known to be the VM.
+                probe = make.neighbour_solicitation(seat.mac, 0, probes.chosen(seat.mac))
+                yield from announce(view, replace(seat, told="none" if seat.told else None), port, probe)
             for packet in probes.to_nobody(view, seat):
                 text = f"{seat} sends to a MAC that is not in {seat.cug}"
                 yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
@@ -157,6 +164,9 @@ def _judge_delivery(
 def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Iterator[Violation]:
     for packet in probes.unicast(seat, peers[0]):
         yield from exchange(view, seat, port, packet, peers)
+    for packet in probes.by_choice(seat, peers[0]) if seat.v6 and peers[0].v6 else ():
+        if _is_carried(view, seat, packet):
+            yield from exchange(view, seat, port, packet, peers)
     own = (make.arp_probe(seat.mac, ip) for ip in seat.v4[:1])
     for question in (*probes.gateway_questions(view, seat), *own):
         yield from exchange(view, seat, port, question.with_fields(eth_dst=peers[0].mac), peers)
@@ -166,6 +176,11 @@ def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Ite
         yield from _asks(view, seat, inject(view, seat, port, question), answer, peers)
     for question, answer in probes.duplicates(seat, peers[0]):
         yield from _takes(view, seat, inject(view, seat, port, question), answer, peers)
+
+
+def _is_carried(view: View, seat: Seat, packet: Packet) -> bool:
+    """A plain switch cannot tell link-local targets from others, so it lets nobody advertise one of its own choice."""
+    return seat.switch not in view.plain_edges or packet.get("icmpv6_type") != make.NEIGHBOUR_ADVERTISEMENT
 
 
 def _takes(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:

@@ -77,7 +77,7 @@ def asked(view: View, seat: Seat, gateway: Address) -> Iterator[tuple[Packet, Pa
         for wanted in (target, eui64_link_local(own)):
             tells = probes.told_taken(own, wanted, seat.mac, _ROUTER_FLAG | make.OVERRIDE)
             yield make.neighbour_solicitation(seat.mac, 0, wanted), tells
-        for source in {*seat.v6, eui64_link_local(seat.mac)}:
+        for source in {*seat.v6, eui64_link_local(seat.mac), probes.chosen(seat.mac)}:
             for wanted in (target, eui64_link_local(own)):
                 asks = make.neighbour_solicitation(seat.mac, source, wanted)
                 tells = advertised(own, wanted, seat.mac, source)

@@ -78,7 +78,8 @@ def _packets(
                 yield talk.packet(target.mac, origin.mac, dst, src), True
                 if version == 6:
                     near, far = (IPv6Address(eui64_link_local(end.mac)) for end in (origin, target))
-                    for one, other in ((near, dst), (src, far), (near, far)):
+                    own, its = (IPv6Address(probes.chosen(end.mac)) for end in (origin, target))
+                    for one, other in ((near, dst), (src, far), (near, far), (own, dst), (own, its), (src, its)):
                         yield talk.packet(target.mac, origin.mac, other, one), True
             else:
                 yield said(view, origin, talk, dst, src), False
@@ -106,7 +107,8 @@ def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
         for seat in {one.switch: one for one in able}.values():
             for group in _GROUPS:
                 own = _addresses(view, seat, group.version)[:1]
-                near = [IPv6Address(eui64_link_local(seat.mac))] if own and group.version == 6 else []
+                links = (eui64_link_local(seat.mac), probes.chosen(seat.mac))
+                near = [IPv6Address(ip) for ip in links] if own and group.version == 6 else []
                 for src in (*own, *near):
                     named = is_end(rule.source, seat, src)
                     tried = rule_talks(rule)[:MAX_TALKS] if named else _covered(rule)
