@@ -22,6 +22,10 @@ class TokenBucket:
         self._tokens -= times
         return True
 
+    def charge(self, times: float) -> None:
+        """It was done so many ``times`` without being asked: the next ones wait for that, half a burst's time at most."""
+        self._tokens = max(-self._burst / 2, self._tokens - times)
+
     def seconds_to_next(self, times: int = 1) -> float:
         """How long after the last `take` one of so many ``times`` (the burst at most) will be granted."""
         return max(0.0, (times - self._tokens) / self._rate)

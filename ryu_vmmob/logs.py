@@ -57,7 +57,7 @@ def about(log: logging.Logger, **named: object) -> logging.LoggerAdapter[logging
 
 
 class Sparing:
-    """A logger for lines that a stranger can cause: ``lines`` of a kind in ``seconds`` at most, and then how many more there were.
+    """A logger for lines that a stranger can cause: ``lines`` of a kind in ``seconds`` at most, and how many more there were.
 
     One object is one kind; all strangers share it, since a stranger can have many addresses.
     """

@@ -32,12 +32,13 @@ class Fault(TypedDict):
 
 
 class ProblemDetails(TypedDict):
-    """An error (RFC 9457). ``errors``: every fault of the input at once."""
+    """An error (RFC 9457). ``errors``: the faults of the input, the first hundred; ``errors_left_out``: how many more."""
 
     title: str
     status: Annotated[int, Field(ge=400, le=599)]
     detail: str
     errors: NotRequired[list[Fault]]
+    errors_left_out: NotRequired[int]
 
 
 class Owner(TypedDict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
-from ryu_vmmob.model.breath import no_pause
+from ryu_vmmob.model.breath import Breath, no_pause
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import (
     batches,
@@ -145,11 +146,16 @@ class RestApp:
         request.environ[_ROUTE] = route.pattern
         media_type = "" if route.media else formats.wanted(request)
         query = _query(request, route)
-        body = self._body(request, route)
+        # A body that is read with pauses keeps nobody out, and the pauses are others' time.
+        with self._gate.weighed(request) if route.read is None else nullcontext():
+            body = self._body(request, route)
         if route.method not in _READS:
             self._turn()
-        answer = route.handler(Call(self._services, request, names, query, body))
-        return _response(answer, media_type)
+        call = Call(self._services, request, names, query, body)
+        if not route.reads:
+            return _response(route.handler(call), media_type)
+        with self._gate.weighed(request):
+            return _response(route.handler(call), media_type)
 
     def _body(self, request: Request, route: Route) -> bodies.Body | None:
         if route.body is None:
@@ -157,7 +163,9 @@ class RestApp:
         data = formats.read_body(request, min(self._max_body, route.max_body))
         if not data and not route.body_required:
             return bodies.read(route.body, {})
-        return bodies.read(route.body, formats.decode(request, data))
+        breath = Breath(self._services.engine.pause)
+        value = formats.decode(request, data, route.max_count, breath)
+        return bodies.read(route.body, value) if route.read is None else route.read(value, breath)
 
 
 def _query(request: Request, route: Route) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
@@ -240,15 +240,21 @@ _MESSAGES = {
 
 
 def read(type_: type[_BodyT], value: Any) -> _BodyT:
-    """``value`` as a body; a 422 that names every fault and its path."""
+    """``value`` as a body; a 422 that names the faults, each with its path."""
     try:
         return type_.model_validate(value)
     except ValidationError as error:
-        raise invalid_input(map(_fault, error.errors(include_url=False))) from error
+        raise invalid_input(faults_of(error)) from error
 
 
-def _fault(found: ErrorDetails) -> Fault:
+def faults_of(error: ValidationError, *place: str) -> Iterator[Fault]:
+    """Each fault with its path, which begins with ``place``."""
+    for row in error.errors(include_url=False, include_input=False):
+        yield _fault(row, place)
+
+
+def _fault(found: ErrorDetails, place: tuple[str, ...]) -> Fault:
     # "[key]" is the library's mark for a fault of a key itself.
-    path = tuple(step for step in found["loc"] if step != "[key]")
+    path = (*place, *(step for step in found["loc"] if step != "[key]"))
     message = _MESSAGES.get(found["type"])
     return Fault(show(path), found["msg"] if message is None else message.format(**found.get("ctx", {})))

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 import msgpack  # type: ignore[import-untyped]
 from webob import Request
 
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.rest.problems import Problem
 
 JSON: Final = "application/json"
@@ -70,8 +71,11 @@ def _too_large(limit: int) -> Problem:
     return Problem(413, f"the body has more than {limit} bytes, the most that is taken", headers={"Connection": "close"})
 
 
-def decode(request: Request, data: bytes) -> Any:
-    """The value in a body; 415 for a format that is not taken, 400 for a body that is not well formed."""
+def decode(request: Request, data: bytes, most: int, breath: Breath) -> Any:
+    """The value in a body; 415 for a format that is not taken, 400 for a body that is not well formed.
+
+    413 for one with more than ``most`` keys and elements, all levels together: what comes after this costs time for each.
+    """
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     decoder = _DECODERS.get(media_type)
     if decoder is None:
@@ -79,12 +83,13 @@ def decode(request: Request, data: bytes) -> Any:
         raise Problem(415, f"{what} is given; send {JSON} or {MSGPACK}", headers={"Accept": f"{JSON}, {MSGPACK}"})
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise Problem(415, "encoded bodies are not taken", headers={"Accept-Encoding": "identity"})
-    value = decoder(data)
-    _check_depth(value)
+    value = decoder(data, most)
+    _check_size(value, most, breath)
     return value
 
 
-def _from_json(data: bytes) -> Any:
+def _from_json(data: bytes, most: int) -> Any:
+    del most  # an element of JSON has three bytes at least, so the limit on bytes is enough here
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -113,14 +118,35 @@ def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _from_msgpack(data: bytes) -> Any:
+class _TooManyError(Exception):
+    """More elements than are taken."""
+
+
+def _from_msgpack(data: bytes, most: int) -> Any:
+    # A byte can become a list of 56 bytes in memory, so they are counted while they are made.
+    count = 0
+
+    def counted(found: Any) -> Any:
+        nonlocal count
+        count += len(found)
+        if count > most:
+            raise _TooManyError
+        return found
+
     try:
-        return msgpack.unpackb(data, object_pairs_hook=_unique_text, ext_hook=_no_extension, timestamp=0)
+        return msgpack.unpackb(
+            data, object_pairs_hook=lambda pairs: _unique_text(counted(pairs)), list_hook=counted,
+            ext_hook=_no_extension, timestamp=0, max_array_len=min(most, len(data)), max_map_len=min(most, len(data)),
+        )  # fmt: skip
+    except _TooManyError as error:
+        raise _too_many(most) from error
     except RecursionError as error:
         raise _too_deep() from error
     except Exception as error:
         if not isinstance(error, ValueError | msgpack.UnpackException):
             raise
+        if len(data) > most and "exceeds max_" in str(error):
+            raise _too_many(most) from error
         raise Problem(400, f"MessagePack: {error or 'not well formed'}", title="malformed body") from error
 
 
@@ -134,22 +160,29 @@ def _no_extension(code: int, data: bytes) -> NoReturn:
     raise ValueError(f"extension type {code} is not used here")
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
+def _check_size(value: Any, most: int, breath: Breath) -> None:
+    count, level = 0, [value]
     for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
+        deeper: list[Any] = []
+        for outer in level:
+            if isinstance(outer, dict | list):
+                breath.worked()
+                count += len(outer)
+                deeper.extend(outer.values() if isinstance(outer, dict) else outer)
+        if count > most:
+            raise _too_many(most)
+        if not deeper:
             return
+        level = deeper
     raise _too_deep()
+
+
+def _too_many(most: int) -> Problem:
+    return Problem(413, f"the body has more than {most} keys and elements, the most that is taken")
 
 
 def _too_deep() -> Problem:
     return Problem(400, f"the body is nested deeper than {MAX_DEPTH} levels", title="malformed body")
 
 
-_DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {JSON: _from_json, MSGPACK: _from_msgpack}
+_DECODERS: Final[dict[str, Callable[[bytes, int], Any]]] = {JSON: _from_json, MSGPACK: _from_msgpack}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
+from time import process_time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,6 +35,8 @@ HEADERS: Final = {
 """Of every answer that has no other value for them: whatever a browser is shown here, it runs none of it."""
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _CALLER: Final = "vmmob.caller"
+_CLIENT: Final = "vmmob.client"
+"""Key of the WSGI environment with the name under which a request is counted."""
 
 
 class Gate:
@@ -60,10 +64,10 @@ class Gate:
     def _identify(self, request: Request, open_to_all: bool) -> None:
         address = request.remote_addr or "-"
         if open_to_all:
-            self._count(address)
+            self._count(request, address)
             return
         if self._guard.is_open:
-            self._count(address)
+            self._count(request, address)
             self._refuse_pages(request)
             return
         try:
@@ -76,7 +80,7 @@ class Gate:
             raise
         if caller is not None:
             request.environ[_CALLER] = caller
-            self._count(f"token {caller.name}")
+            self._count(request, f"token {caller.name}")
 
     def authorize(self, request: Request, route: Route) -> None:
         """Raise a 403 when the token is not good for what is asked (RFC 6750, 3.1)."""
@@ -100,7 +104,19 @@ class Gate:
             ),
         )  # fmt: skip
 
-    def _count(self, client: str) -> None:
+    @contextmanager
+    def weighed(self, request: Request) -> Iterator[None]:
+        """What is done inside counts as its client's, by the time that it takes of the processor."""
+        began = process_time()
+        try:
+            yield
+        finally:
+            client = request.environ.get(_CLIENT)
+            if self._rates is not None and client is not None:
+                self._rates.charge(client, process_time() - began)
+
+    def _count(self, request: Request, client: str) -> None:
+        request.environ[_CLIENT] = client
         if self._rates is not None:
             self._rates.request(client)
 

@@ -35,7 +35,7 @@ PROBLEMS: Final[Mapping[int, str]] = {
     412: "`If-Match` or `If-None-Match` does not hold.",
     413: "The body is larger than what is taken.",
     415: f"The body is neither {JSON} nor {MSGPACK}.",
-    422: "Understood, and a value breaks a rule; `errors` has every fault.",
+    422: "Understood, and a value breaks a rule; `errors` has the faults.",
     426: "Another version of WebSockets is spoken here.",
     429: "Too often.",
     500: "A fault of the controller; its log has the traceback.",

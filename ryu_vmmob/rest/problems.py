@@ -12,10 +12,15 @@ from webob import Response
 from ryu_vmmob.model.refusal import Fault, Refusal
 
 CONTENT_TYPE = "application/problem+json"
+MOST_FAULTS = 100
+"""That one answer tells; of more it says how many there are."""
 
 
 class Problem(Exception):
-    """Ends a request with an error. ``headers`` go into the answer; without a title it has the phrase of the status."""
+    """Ends a request with an error. ``headers`` go into the answer; without a title it has the phrase of the status.
+
+    ``left_out``: faults that are not among ``faults``. Of those the first `MOST_FAULTS` are told.
+    """
 
     def __init__(
         self,
@@ -25,12 +30,15 @@ class Problem(Exception):
         *,
         title: str | None = None,
         headers: Mapping[str, str] | None = None,
+        left_out: int = 0,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title if title is not None else HTTPStatus(status).phrase.lower()
         self.detail = detail
-        self.faults = tuple(faults)
+        rows = tuple(faults)
+        self.faults = rows[:MOST_FAULTS]
+        self.left_out = left_out + len(rows) - len(self.faults)
         self.headers = dict(headers or {})
 
     @classmethod
@@ -44,6 +52,8 @@ class Problem(Exception):
         body: dict[str, object] = {"title": self.title, "status": self.status, "detail": self.detail}
         if self.faults:
             body["errors"] = [{"path": fault.path, "message": fault.message} for fault in self.faults]
+        if self.left_out:
+            body["errors_left_out"] = self.left_out
         response = Response(body=json.dumps(body).encode("ascii"), status=self.status, content_type=CONTENT_TYPE)
         response.headers.update(self.headers)
         return response
@@ -54,11 +64,14 @@ def retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
-def invalid_input(faults: Iterable[Fault], status: int = 422) -> Problem:
-    """Every fault of the input at once."""
+def invalid_input(faults: Iterable[Fault], status: int = 422, *, left_out: int = 0) -> Problem:
+    """The faults of the input at once, the first `MOST_FAULTS` of them; ``left_out``: that are not in ``faults`` at all."""
     rows = tuple(faults)
-    detail = "; ".join(f"{row.path}: {row.message}" if row.path else row.message for row in rows)
-    return Problem(status, detail, rows, title="invalid input")
+    left_out += max(0, len(rows) - MOST_FAULTS)
+    told = [f"{row.path}: {row.message}" if row.path else row.message for row in rows[:MOST_FAULTS]]
+    if left_out:
+        told.append(f"and {left_out} more")
+    return Problem(status, "; ".join(told), rows[:MOST_FAULTS], title="invalid input", left_out=left_out)
 
 
 def bad_query(name: str, message: str) -> Problem:

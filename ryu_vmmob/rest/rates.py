@@ -13,6 +13,8 @@ BURST: Final = 4.0
 """Seconds' worth of requests that may come at once."""
 MAX_CLIENTS: Final = 4096
 """Clients that are remembered; the one that asked longest ago is forgotten first."""
+SHARE: Final = 0.25
+"""Of the processor that one client's requests may take in the long run."""
 FAILURES: Final = (1.0, 20.0)
 """Wrong tokens of one address that are told and logged: a second, and at once."""
 
@@ -34,6 +36,12 @@ class _Buckets:
             headers = retry_after(bucket.seconds_to_next())
             raise Problem(429, f"too many requests; ask again in {headers['Retry-After']} s", headers=headers)
 
+    def charge(self, client: str, seconds: float) -> None:
+        """A request of ``client`` took so much of the processor; one has `SHARE` / rate seconds for nothing."""
+        bucket = self._of.get(client)
+        if bucket is not None:
+            bucket.charge(max(0.0, seconds * self._rate / SHARE - 1.0))
+
 
 class Rates:
     """``rate`` requests a second of one client (a token, or an address where there is none), 0: as many as it likes.
@@ -49,6 +57,11 @@ class Rates:
         """Count a request. Raises a 429."""
         if self._requests is not None:
             self._requests.take(client)
+
+    def charge(self, client: str, seconds: float) -> None:
+        """Weigh a request that was counted: it took ``seconds`` of the processor."""
+        if self._requests is not None:
+            self._requests.charge(client, seconds)
 
     def failure(self, address: str) -> None:
         """Count a request without a good token. Raises a 429."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ryu_vmmob.fabric.findings import NAME, quote
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.rest.problems import Problem, invalid_input
 
 if TYPE_CHECKING:
+    from ryu_vmmob.model.breath import Breath
     from ryu_vmmob.rest.bodies import Body
     from ryu_vmmob.rest.call import Answer, Call
 
@@ -20,6 +21,10 @@ SMALL_BODY: Final = 2**20
 """Bytes; the body of one object is far smaller. A byte of MessagePack can become a list of 56 bytes in memory."""
 LARGE_BODY: Final = 16 * 2**20
 """Bytes. A bulk body with 50 thousand VMs fits."""
+SMALL_COUNT: Final = 16_384
+"""Keys and elements of the body of one object; each costs some microseconds, in one piece."""
+LARGE_COUNT: Final = 1_000_000
+"""Of a bulk body, which is read with pauses: 15 of each VM with one interface."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class Route:
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
     the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
-    ``question``: a POST that changes nothing, so that a reader may ask it. ``max_body``: bytes of its body at most.
-    ``media``: its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack, as that wants.
+    ``question``: a POST that changes nothing, so that a reader may ask it. ``max_body``: bytes of its body at most,
+    ``max_count`` keys and elements. ``read`` makes the body of a value where that takes long enough to pause (None:
+    `bodies.read` does). ``media``: its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack,
+    as that wants.
     """
 
     method: str
@@ -42,6 +49,8 @@ class Route:
     open: bool = False
     question: bool = False
     max_body: int = SMALL_BODY
+    max_count: int = SMALL_COUNT
+    read: Callable[[Any, Breath], Body] | None = None
     media: tuple[str, ...] = ()
 
     @property

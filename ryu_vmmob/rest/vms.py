@@ -47,7 +47,7 @@ def get_vm(call: Call) -> Answer:
 
 def get_placements(call: Call) -> Answer:
     """The servers to which the VM may move as things stand, and why not to the others."""
-    rows = placements(call.engine.state, call.names["vm"], call.engine.dry_run)
+    rows = placements(call.engine.state, call.names["vm"], call.engine.trial)
     return Answer(200, {"items": [placement_view(row) for row in rows]})
 
 

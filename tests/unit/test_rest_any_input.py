@@ -28,6 +28,7 @@ _BODIES = {
     "MigrationBody": {"vm": "web1", "to": "srv-b1", "mode": "hot", "timeout": 300},
     "FramesBody": {"interface": 0, "frames": [b64encode(bytes.fromhex("02000000000b0200000000010800")).decode()]},
     "AbortBody": {"reason": "x"},
+    "MigrationAbortBody": {"reason": "x", "force": False},
     "EvacuateBody": {"to": ["srv-b1"], "mode": "hot", "timeout": 300, "parallel": 8},
     "Empty": {},
     "PolicyBody": POLICY,

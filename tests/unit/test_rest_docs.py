@@ -10,7 +10,7 @@ from typing import Any
 from ryu_vmmob.rest.app import ROUTES
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.formats import MAX_DEPTH
-from ryu_vmmob.rest.routing import LARGE_BODY, SMALL_BODY
+from ryu_vmmob.rest.routing import LARGE_BODY, LARGE_COUNT, SMALL_BODY, SMALL_COUNT
 from tests.unit.rest_support import Service
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
@@ -23,7 +23,8 @@ def test_the_table_of_resources() -> None:
 
 
 def test_the_limits() -> None:
-    bodies = f"at most\n{SMALL_BODY // 2**20} MiB, that of `/v1/bulk` {LARGE_BODY // 2**20} MiB"
+    small = f"{SMALL_BODY // 2**20} MiB and {SMALL_COUNT:,} keys and elements"
+    bodies = f"at most\n{small}, that of `/v1/bulk` {LARGE_BODY // 2**20} MiB and {LARGE_COUNT:,}"
     for fact in (bodies, f"more than {MAX_DEPTH} levels", f"(0 to {MAX_WAIT:g})"):
         assert fact in _TEXT
 
