@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from ryu.lib import hub
 
-from ryu_vmmob.apps import fragment_mode
-from ryu_vmmob.engine.fleet import NOT_KEPT, Fault
+from ryu_vmmob.apps import fragment_mode, habits
+from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, Fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Reading
 from ryu_vmmob.flows.delta import Delta
-from ryu_vmmob.flows.pipeline import METER_RATES
+from ryu_vmmob.flows.pipeline import METER_RATES, TABLES, Table
+from ryu_vmmob.model.draft import Event
 
 if TYPE_CHECKING:
     from ryu_vmmob.apps.session import Session
 
+GROUPS: Final = "groups"
+"""What is asked for beside the tables."""
 MAX_SAID: Final = 10
 """Flows that a switch does not keep, of one comparison, that are told one by one in the log."""
 
@@ -34,6 +37,7 @@ def reconcile(session: Session) -> None:
     engine, fleet, name = session.engine, session.engine.fleet, session.name
     engine.repairs.begin(name)
     repeated = fleet.is_synchronised(name)
+    habits.read_ports(session)
     repaired = _put_meters_right(session)
     switch = engine.state.fabric.switches.get(name)
     mode = fragment_mode.put_right(session, switch) if switch is not None else fragment_mode.Look(False, None)
@@ -41,8 +45,15 @@ def reconcile(session: Session) -> None:
     repaired["fragments", "altered"] += mode.altered
     wrong = [mode.fault] if mode.fault is not None else []
     reading = read(session)
+    wiped: list[Table] = []
+    if not repeated and reading.groups_unread:
+        # A group goes with the flows that use it, so what the switch has is not looked at: it gets all of it.
+        wiped, reading = list(TABLES), Reading(session.habits)
+    elif not repeated:
+        wiped = sorted(reading.unread, key=lambda table: table.id)
+        reading.unread.clear()
     # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
-    finding = reading.compare(session.desired)
+    finding = reading.compare(session.desired, plain=session.is_plain)
     session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
     if session.held:
         return
@@ -54,26 +65,46 @@ def reconcile(session: Session) -> None:
         "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
         name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
     )  # fmt: skip
+    if finding.kept:
+        habits.keeps_cookies(session)
+    if wiped:
+        session.wipe(wiped, [group.id for group in finding.delta.groups] if len(wiped) == len(TABLES) else ())
     session.bring(revision, finding.delta, compared=True, found=wrong)
     # A switch of plain OpenFlow is not believed at the first time either: flows may vanish there without an error.
-    if finding.doubtful or (finding.delta.flows and (repeated or session.dialect is Dialect.OPENFLOW13)):
+    if finding.doubtful or (finding.delta.flows and (repeated or session.is_plain)):
         _look_again(session, reading, finding)
     else:
         fleet.looked(name, ())
+        if finding.strays:
+            session.delete_strays(finding)
     engine.audited(name, counts, reading.foreign)
 
 
 def read(session: Session, flows: bool = True) -> Reading:
-    """What the switch has."""
-    reading = Reading(session.habits)
-    if flows:
-        desired = session.desired
-        for body in session.ask(lambda xid: wire.flow_stats_request(xid, mask=0)):
-            reading.take_flows(body, desired.flows)
+    """What the switch has, asked table by table: some switches cannot tell all of it in one answer."""
+    reading, fleet, name = Reading(session.habits), session.engine.fleet, session.name
+    for table in TABLES if flows else ():
+        if session.is_plain and fleet.is_unreadable(name, table.label):
+            reading.unread.add(table)
+            continue
+        fleet.reads(name, table.label)
+        for body in session.ask(lambda xid, table=table: wire.flow_stats_request(xid, table.id, mask=0)):  # type: ignore[misc]
+            reading.take_flows(body, session.desired.flows)
             hub.sleep(0)
-    for body in session.ask(wire.group_desc_request):
-        reading.take_groups(body)
-        hub.sleep(0)
+        fleet.has_read(name, table.label)
+    if session.is_plain and fleet.is_unreadable(name, GROUPS):
+        reading.groups_unread = True
+    else:
+        fleet.reads(name, GROUPS)
+        for body in session.ask(wire.group_desc_request):
+            reading.take_groups(body)
+            hub.sleep(0)
+        fleet.has_read(name, GROUPS)
+    if (reading.unread or reading.groups_unread) and fleet.note_habit(name, UNREADABLE):
+        labels = [table.label for table in TABLES if table in reading.unread] + [GROUPS] * reading.groups_unread
+        said = "switch %s ends its connection while it is asked for what it has: not compared are %s"
+        session.log.error(said, name, ", ".join(labels))
+        session.engine.emit(Event("switch.unreadable", {"switch": name, "tables": labels}))
     return reading
 
 
@@ -90,7 +121,7 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
             session.name, accepted,
         )  # fmt: skip
     wanted = (flow for flow in told.flows if flow.cookie in desired and flow.cookie not in refused)
-    lacking = [flow for flow in wanted if not again.has(flow.cookie)]
+    lacking = [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread]
     for flow in lacking[:MAX_SAID]:
         session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, " ".join(flow.owner))
     engine.fleet.looked(session.name, [Fault(NOT_KEPT, str(flow), flow.owner, flow.cookie) for flow in lacking])

@@ -12,25 +12,25 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
 from ryu.lib import hub
 
 from ryu_vmmob import logs
-from ryu_vmmob.apps import auditing
+from ryu_vmmob.apps import auditing, habits
 from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import KEEPS_COOKIES, Fault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits
 from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.flow import Action
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 
 LOG = logging.getLogger(__name__)
 
@@ -93,6 +93,12 @@ class Session:
         self.passes_fragments: bool | None = None
         """What the switch was told to do with fragments."""
         self.habits = Habits()
+        self.cookies_seen = False
+        """Whether it was looked what cookie a flow has here after an ADD put it in another's place."""
+        self.on_ports: Callable[[str, Mapping[int, bool]], None] = lambda name, ports: None
+        """Called with what the switch says of all its ports when it is asked: number -> whether it is up."""
+        self.port_news = 0
+        """Port changes that it told by itself."""
         self.asking: int | None = None
         """Transaction id of the multipart request under way: its replies are wanted unparsed."""
 
@@ -186,6 +192,8 @@ class Session:
                     audit = time.monotonic() + self._audit if self._audit else math.inf
                 if time.monotonic() >= count:
                     self._count_refusals()
+                    if self.is_plain:
+                        habits.read_ports(self)
                     count = time.monotonic() + COUNT_INTERVAL
                 self._turn()  # deltas that come meanwhile go with this one
                 while (taken := self.engine.fleet.take(self.name)) is not None:
@@ -220,8 +228,13 @@ class Session:
 
     def _ask_for_packets(self) -> None:
         """A switch that cannot match the TTL is to hand over the packets that it cannot count down."""
-        if self.dialect is Dialect.OPENFLOW13:
+        if self.is_plain:
             self._send([wire.set_async(self.next_xid())])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a switch of plain OpenFlow 1.3: of those no two are alike."""
+        return self.dialect is Dialect.OPENFLOW13
 
     @property
     def desired(self) -> SwitchTables:
@@ -232,6 +245,8 @@ class Session:
         """Ask how many frames were refused, by server."""
         flows = self.desired.flows
         found: dict[str, int] = {}
+        if self.engine.fleet.is_unreadable(self.name, Table.REFUSE.label):
+            return
         for body in self.ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
             for cookie, packets in wire.flow_stats_counts(body).items():
                 if cookie in flows and flows[cookie].owner[0] == "server":
@@ -244,6 +259,8 @@ class Session:
         ``found`` what is wrong beside flows and groups.
         """
         faults = [*found, *(self._apply(delta) if delta else ())]
+        if self.is_plain and not self.cookies_seen:
+            faults += habits.look_at_cookies(self, delta, {row.about for row in faults})
         for row in faults[:MAX_LOGGED]:
             self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
@@ -257,13 +274,24 @@ class Session:
         self._begin()
         self.tell([message for message, _ in finding.deletions(self.next_xid)])
 
+    def wipe(self, tables: Iterable[Table], groups: Iterable[int] = ()) -> None:
+        """Take everything of ours out of tables, and groups away, of which the switch does not say what they have."""
+        self._begin()
+        self.tell([wire.flow_delete(COOKIE_MARK, self.next_xid(), COOKIE_MARK_MASK, table.id) for table in tables])
+        self._begin()
+        self.tell([wire.group_delete(number, self.next_xid()) for number in groups])
+
     def _apply(self, delta: Delta) -> list[Fault]:
+        if self.engine.fleet.has_habit(self.name, KEEPS_COOKIES):
+            return habits.apply_by_place(self, delta)
         if self._bundles:
             self._begin()
-            if self._in_bundle(chain(additions(delta, self.next_xid), deletions(delta, self.next_xid))):
+            removals = deletions(delta, self.next_xid, by_cookie=not self.is_plain)
+            if self._in_bundle(chain(additions(delta, self.next_xid), removals)):
                 return []
             # Refused as a whole: one by one, so that what is right gets in and what is not is known by name.
-        return self._one_by_one(additions(delta, self.next_xid)) + self._one_by_one(deletions(delta, self.next_xid))
+        found = self.one_by_one(additions(delta, self.next_xid))
+        return found + self.one_by_one(deletions(delta, self.next_xid, by_cookie=not self.is_plain))
 
     def _begin(self) -> None:
         """An exchange begins: what the switch says from now on is about its messages."""
@@ -298,8 +326,8 @@ class Session:
             if got.type == wire.BUNDLE_COMMIT_REPLY:
                 return True
 
-    def _one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
-        """A barrier after every few: a switch that takes its time shows that it is at work."""
+    def one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
+        """Messages without a bundle; what was refused. A barrier after every few: a slow switch shows that it is at work."""
         rows, found = iter(rows), list[Fault]()
         while True:
             self._begin()

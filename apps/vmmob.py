@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
@@ -245,6 +246,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             # Not here: it tells this very application, which waits while its queue is full and is read by nobody else.
             hub.spawn(older.datapath.close)
         session = Session(datapath, switch.name, self.engine, time.time, self.settings.audit_interval)
+        session.on_ports = self._ports_told
         self._sessions[datapath] = session
         for port in datapath.ports.values():
             self._port(datapath, port)
@@ -274,7 +276,18 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     def _on_port(self, event: Any) -> None:
         message = event.msg
         ofproto = message.datapath.ofproto
+        session = self._sessions.get(message.datapath)
+        if session is not None:
+            session.port_news += 1
         self._port(message.datapath, message.desc, gone=message.reason == ofproto.OFPPR_DELETE)
+        self._links_changed()
+
+    def _ports_told(self, switch: str, ports: Mapping[int, bool]) -> None:
+        """A switch was asked for its ports: it may not have told of each change."""
+        now = time.monotonic()
+        for number, up in ports.items():
+            self._links.port(switch, number, up, now)
+        self._links.ports_known(switch, ports)
         self._links_changed()
 
     def _port(self, datapath: Any, port: Any, gone: bool = False) -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ryu_vmmob.flows import wire
+from ryu_vmmob.flows import decode, wire
 from ryu_vmmob.flows.delta import Delta, SwitchTables, fill_groups
-from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, group_parts
+from ryu_vmmob.flows.fields import FIELDS
+from ryu_vmmob.flows.flow import Flow, Group, encode_match, match
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table, group_parts
 
 _LAST_TABLE: Final = TABLES[-1].id
 _NO_TIMEOUTS: Final = bytes(4)
@@ -43,6 +44,18 @@ class Entry(NamedTuple):
     match: bytes
     """Struct ofp_match, padded."""
     instructions: bytes
+
+    @property
+    def key(self) -> bytes:
+        """Its place as `Flow.key` has it: fields in our order, as far as they are fields that we know."""
+        head = (self.table << 16 | self.priority).to_bytes(3, "big")
+        try:
+            rows = {name: (value, mask) for name, value, mask in decode.match(self.match)}
+        except decode.Unknown:
+            return head + self.match
+        masked = {name for name, (_, mask) in rows.items() if mask != FIELDS[name].all_bits}
+        fields = {name: (value, mask) if mask is not None and name in masked else value for name, (value, mask) in rows.items()}
+        return head + encode_match(match(**fields))
 
 
 class MatchRow(NamedTuple):
@@ -127,11 +140,15 @@ class Reading:
 
     def __init__(self, habits: Habits) -> None:
         self._habits = habits
-        self.right: set[int] = set()
-        """Cookies of entries that are what their cookies say."""
+        self.right: dict[int, bytes] = {}
+        """Cookie of each entry that is what its cookie says -> its place (`Flow.key`)."""
         self.odd: dict[int, list[Entry]] = {}
         """By cookie, entries with our mark that are not, or not known to be."""
         self.groups: dict[int, bytes] = {}
+        self.unread: set[Table] = set()
+        """Tables that were not asked for: what they have is not known."""
+        self.groups_unread = False
+        """Groups were not asked for."""
         self.foreign = 0
         """Flows in our tables that do not bear our mark."""
 
@@ -141,7 +158,7 @@ class Reading:
         ``desired`` may change between two calls: an entry that was right stays right, for a cookie is the content.
         """
         known, unpack, mark = self._habits.flows, _HEADS.unpack_from, COOKIE_MARK >> 56
-        right, startswith, wanted = self.right.add, body.startswith, desired.get
+        right, startswith, wanted = self.right, body.startswith, desired.get
         offset, end = 0, len(body)
         while offset < end:
             size, table, priority, timeouts, cookie = unpack(body, offset) if offset + _LEAST <= end else _NOTHING
@@ -160,17 +177,17 @@ class Reading:
                 and priority == flow.priority
                 and table == flow.table.id
             ):
-                right(cookie)
+                right[cookie] = flow.key
                 continue
             # Table, priority, time-outs; match and instructions.
             print_ = hash((table, body[here + 12 : here + 18], body[here + _FIXED : offset]))
             if known.get(cookie) == print_:
-                right(cookie)
+                right[cookie] = flow.key if flow is not None else _entry(cookie, body[here:offset]).key
                 continue
             entry = _entry(cookie, body[here:offset])
             if flow is not None and equal(entry, flow):
                 known[flow.cookie] = print_
-                right(cookie)
+                right[cookie] = flow.key
             else:
                 self.odd.setdefault(cookie, []).append(entry)
 
@@ -205,8 +222,8 @@ class Reading:
                 accepted += 1
         return accepted
 
-    def compare(self, desired: SwitchTables) -> Finding:
-        """What is to be done to the switch, and what was wrong with it."""
+    def compare(self, desired: SwitchTables, *, plain: bool = False) -> Finding:
+        """What is to be done to the switch, and what was wrong with it. ``plain``: it may keep a cookie that it should not."""
         finding = Finding(Delta())
         delta = finding.delta
         for cookie, entries in self.odd.items():
@@ -215,23 +232,43 @@ class Reading:
                 continue
             for entry in entries:
                 if equal(entry, flow):  # wanted only since it was read
-                    self.right.add(cookie)
+                    self.right[cookie] = flow.key
                 else:
                     finding.suspects[cookie] = len(entries)
-        if missing := desired.flows.keys() - self.right:
-            delta.flows = [flow for cookie, flow in desired.flows.items() if cookie in missing]
-        strange = self.right.difference(desired.flows), self.odd.keys() - desired.flows.keys()
-        delta.gone = dict.fromkeys(sorted(strange[0].union(strange[1])))
+        if missing := desired.flows.keys() - self.right.keys():
+            unread = self.unread
+            rows = (flow for cookie, flow in desired.flows.items() if cookie in missing)
+            delta.flows = [flow for flow in rows if flow.table not in unread] if unread else list(rows)
+        delta.gone = {cookie: self.right[cookie] for cookie in sorted(self.right.keys() - desired.flows.keys())}
+        for cookie in sorted(self.odd.keys() - desired.flows.keys()):
+            self._alien(finding, cookie, desired, plain)
         groups = {
             number: desired.groups[number].body
             if number in desired.groups and self._habits.writes_group(desired.groups[number], content)
             else content
             for number, content in self.groups.items()
         }
-        fill_groups(delta, groups, desired.groups)
+        if not self.groups_unread:
+            fill_groups(delta, groups, desired.groups)
         for cookie in [cookie for cookie in self._habits.flows if cookie not in desired.flows]:
             del self._habits.flows[cookie]
         return finding
+
+
+    def _alien(self, finding: Finding, cookie: int, desired: SwitchTables, plain: bool) -> None:
+        """Entries with our mark under a cookie that nothing desired has: to be taken away by their places.
+
+        Nothing is taken away by its cookie alone: a switch may leave the old cookie where an ADD has put another flow, and then
+        the place is that of a desired flow, which is written anew.
+        """
+        for number, entry in enumerate(self.odd[cookie]):
+            flow = desired.flows.get(desired.keys.get(hash(entry.key), 0))
+            if plain and flow is not None and equal(entry, flow):
+                finding.kept[cookie] = flow.cookie
+            if number == 0:
+                finding.delta.gone[cookie] = entry.key
+            elif flow is None:
+                finding.strays.append(entry)
 
 
 def fingerprint(entry: Entry) -> int:
@@ -248,6 +285,15 @@ def _entry(cookie: int, data: bytes) -> Entry:
     return Entry(cookie, data[2], priority, data[14:18], data[48 : 48 + size], data[48 + size :])
 
 
+def entries_of(body: bytes) -> Iterator[Entry]:
+    """The entries of one flow-stats reply; for short ones. Raises MalformedReply."""
+    offset = 0
+    for cookie in wire.flow_stats_cookies(body):
+        size = int.from_bytes(body[offset : offset + 2], "big")
+        yield _entry(cookie, body[offset : offset + size])
+        offset += size
+
+
 @dataclass(slots=True)
 class Finding:
     """The difference: ``delta`` puts right what cookies and ids can name, ``strays`` are entries to be deleted one by one."""
@@ -256,7 +302,9 @@ class Finding:
     suspects: dict[int, int] = field(default_factory=dict)
     """Cookie of a desired flow -> entries that bear it and are not that flow."""
     strays: list[Entry] = field(default_factory=list)
-    """Those of them that stand beside it, as a second reading finds."""
+    """Those of them that stand beside it, as a second reading finds, and entries that share an alien cookie."""
+    kept: dict[int, int] = field(default_factory=dict)
+    """Old cookie -> cookie of the desired flow that stands there all the same: the switch keeps the cookie that was there."""
 
     @property
     def doubtful(self) -> bool:
@@ -266,7 +314,7 @@ class Finding:
     def deletions(self, next_xid: Callable[[], int]) -> Iterable[tuple[bytes, int]]:
         """(message, cookie) for each stray; a flow that took its place meanwhile has another cookie, and stays."""
         for row in self.strays:
-            yield wire.flow_delete_strict(row.table, row.priority, row.match, row.cookie, next_xid()), row.cookie
+            yield wire.flow_delete_strict(row.table, row.priority, row.key[3:], row.cookie, next_xid()), row.cookie
 
     def counts(self, untold: Delta, refused: Iterable[int]) -> Counter[tuple[str, str]]:
         """(``flows`` or ``groups``, ``missing``, ``alien`` or ``altered``) -> how many.
@@ -277,6 +325,7 @@ class Finding:
         known = {*refused, *untold.gone, *untold.groups_gone}
         known.update(flow.cookie for flow in untold.flows)
         known.update(group.id for group in (*untold.groups, *untold.groups_changed))
+        known.update(self.kept, self.kept.values())
         delta = self.delta
         found: Counter[tuple[str, str]] = Counter()
         for flow in delta.flows:

@@ -34,6 +34,11 @@ class Field(NamedTuple):
     size: int
     nxm: int = 0
 
+    @property
+    def all_bits(self) -> int:
+        """The mask that says nothing: every bit counts."""
+        return (1 << 8 * self.size) - 1
+
     def header(self, masked: bool = False) -> bytes:
         """What stands before the value, or the value and its mask: the OXM header, and whose field it is where that says so."""
         whose = _ONF if self.oxm_class == _EXPERIMENTER else b""

@@ -40,6 +40,9 @@ _BUNDLE_ATOMIC_ORDERED: Final = 3
 MULTIPART_FLOW: Final = 1
 MULTIPART_GROUP_DESC: Final = 7
 MULTIPART_METER_CONFIG: Final = 10
+MULTIPART_PORT_DESC: Final = 13
+_PORT: Final = struct.Struct("!I28xII24x")
+_PORT_DOWN, _LINK_DOWN = 1, 1
 _ANY: Final = 0xFFFFFFFF
 _NO_BUFFER: Final = 0xFFFFFFFF
 
@@ -76,11 +79,13 @@ def flow_delete(cookie: int, xid: int, mask: int = COOKIE_FULL_MASK, table: int 
     )  # fmt: skip
 
 
-def flow_delete_strict(table: int, priority: int, match: bytes, cookie: int, xid: int) -> bytes:
-    """OFPFC_DELETE_STRICT of the one flow with this place and cookie; ``match`` is a padded struct ofp_match."""
+def flow_delete_strict(
+    table: int, priority: int, match: bytes, cookie: int, xid: int, mask: int = COOKIE_FULL_MASK
+) -> bytes:
+    """OFPFC_DELETE_STRICT of the one flow with this place, if its cookie matches; ``match`` is a padded struct ofp_match."""
     return (
         _FLOW_FIXED.pack(
-            VERSION, _FLOW_MOD, 48 + len(match), xid, cookie, COOKIE_FULL_MASK, table, _FLOW_DELETE_STRICT, 0, 0, priority,
+            VERSION, _FLOW_MOD, 48 + len(match), xid, cookie, mask, table, _FLOW_DELETE_STRICT, 0, 0, priority,
             _NO_BUFFER, _ANY, _ANY, 0,
         )
         + match
@@ -176,10 +181,27 @@ def bundle_add(bundle: int, message: bytes) -> bytes:
     return head + message
 
 
-def flow_stats_request(xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK) -> bytes:
-    """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 everybody's."""
-    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, COOKIE_MARK & mask, mask) + _EMPTY_MATCH
+def flow_stats_request(
+    xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK, match: bytes = _EMPTY_MATCH
+) -> bytes:
+    """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 everybody's. ``match``, a padded struct
+    ofp_match: those that are as narrow, or narrower.
+    """
+    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, COOKIE_MARK & mask, mask) + match
     return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 8 + len(body), xid) + body
+
+
+def port_desc_request(xid: int) -> bytes:
+    """Every port with its state."""
+    return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 16, xid) + struct.pack("!HH4x", MULTIPART_PORT_DESC, 0)
+
+
+def port_states(body: bytes) -> Iterator[tuple[int, bool]]:
+    """(port number, whether it is up) of every entry of a port-description reply (7.3.5.7). Raises MalformedReply."""
+    if len(body) % _PORT.size:
+        raise MalformedReply(f"port descriptions of {len(body)} bytes, which is no multiple of {_PORT.size}")
+    for number, config, state in _PORT.iter_unpack(body):
+        yield number, not (config & _PORT_DOWN or state & _LINK_DOWN)
 
 
 def group_desc_request(xid: int) -> bytes:

@@ -55,6 +55,12 @@ class Behaviour:
     reads: bool = True
     """False: what the controller sends stays in the sockets' buffers, until those are full."""
     refuses: Judge | None = None
+    loses: Callable[[bytes], bool] | None = None
+    """Changes (flow-mods, group-mods, meter-mods as bytes) that it says nothing against and does not carry out."""
+    wraps_statistics: bool = False
+    """Tells all entries of a reply in one message, whose length is counted in 16 bits and begins anew at 64 KiB."""
+    tells_ports: bool = True
+    """False: changes of ports are told to who asks only."""
     bundles: bool = True
     lose_at: Point | None = None
     """Once: the connection is lost within the next bundle, and made anew."""
@@ -109,6 +115,8 @@ class FakeSwitch:
         self.address = address
         self.dpid = dpid
         self.ports = tuple(ports)
+        self.dead_ports: set[int] = set()
+        """Ports without a link."""
         self.tables = FakeTables()
         self.behaviour = Behaviour()
         self.fragment_mode = 0
@@ -146,6 +154,13 @@ class FakeSwitch:
         """Send bytes that nobody asked for, if there is a connection."""
         if self.connection is not None:
             self.connection.write(data)
+
+    def plug(self, port: int, *, up: bool) -> None:
+        """A cable is put in or pulled out."""
+        (self.dead_ports.discard if up else self.dead_ports.add)(port)
+        if self.behaviour.tells_ports:
+            body = bytes((2,)) + bytes(7) + port_description(self, port)  # OFPPR_MODIFY
+            self.say(_HEADER.pack(4, PORT_STATUS, 8 + len(body), 0) + body)
 
     def restart(self) -> None:
         """Lose power: the connection and everything in the tables."""
@@ -313,7 +328,7 @@ class Connection(asyncio.Protocol):
                 switch.fragment_mode = int.from_bytes(message[8:10], "big")
             case 14 | 15 | 29:
                 why = self._judge(message)
-                if why is None and switch.behaviour.remembers:
+                if why is None and switch.behaviour.remembers and not self._is_lost(message):
                     why = switch.tables.apply(message)
                 if why is not None:
                     self._refuse(message, why)
@@ -333,6 +348,10 @@ class Connection(asyncio.Protocol):
     def _judge(self, message: bytes) -> Refused | None:
         refuses = self._switch.behaviour.refuses
         return None if refuses is None else refuses(message)
+
+    def _is_lost(self, message: bytes) -> bool:
+        loses = self._switch.behaviour.loses
+        return loses is not None and loses(message)
 
     def _experimenter(self, message: bytes) -> None:
         switch, behaviour = self._switch, self._switch.behaviour
@@ -374,7 +393,7 @@ class Connection(asyncio.Protocol):
         before = self._switch.tables
         after = before.copy() if len(bundle.messages) > 1 else before
         for inner in bundle.messages:
-            why = self._judge(inner) or after.apply(inner)
+            why = self._judge(inner) or (None if self._is_lost(inner) else after.apply(inner))
             if why is not None:
                 self._refuse(inner, why)
                 xid = int.from_bytes(message[4:8], "big")
@@ -389,6 +408,10 @@ class Connection(asyncio.Protocol):
         entries = self._entries(kind, message)
         if entries is None:
             self._refuse(message, BAD_MULTIPART)
+            return
+        if self._switch.behaviour.wraps_statistics:
+            body = struct.pack("!HH4x", kind, 0) + b"".join(entries)
+            self.write(_HEADER.pack(4, MULTIPART_REPLY, (8 + len(body)) & 0xFFFF, xid) + body)
             return
         part: list[bytes] = []
         size = 0
@@ -418,7 +441,7 @@ class Connection(asyncio.Protocol):
             case 12:
                 return self._switch.behaviour.table_features
             case 13:
-                return [_port(self._switch.dpid, number) for number in self._switch.ports]
+                return [port_description(self._switch, number) for number in self._switch.ports]
         return None
 
     def _chosen_meters(self, message: bytes) -> list[bytes]:
@@ -446,7 +469,8 @@ def _reversed(match: bytes) -> bytes:
 _DESCRIPTION: Final = ((b"vmmob", 256), (b"fake switch", 256), (b"1", 256), (b"0", 32), (b"forwards nothing", 256))
 
 
-def _port(dpid: int, number: int) -> bytes:
-    mac = (0x0A << 40 | (dpid & 0xFFFF) << 16 | number & 0xFFFF).to_bytes(6, "big")
-    name = f"port{number}".encode()
-    return struct.pack("!I4x6s2x16sII6I", number, mac, name, 0, 4, 0, 0, 0, 0, 10_000_000, 10_000_000)
+def port_description(switch: FakeSwitch, number: int) -> bytes:
+    """Struct ofp_port (7.2.1); a port that is up has OFPPS_LIVE, one without a link OFPPS_LINK_DOWN."""
+    mac = (0x0A << 40 | (switch.dpid & 0xFFFF) << 16 | number & 0xFFFF).to_bytes(6, "big")
+    name, state = f"port{number}".encode(), 1 if number in switch.dead_ports else 4
+    return struct.pack("!I4x6s2x16sII6I", number, mac, name, 0, state, 0, 0, 0, 0, 10_000_000, 10_000_000)

@@ -33,6 +33,8 @@ BAD_MULTIPART: Final = Refused(1, 2)
 BAD_EXPERIMENTER: Final = Refused(1, 3)
 BAD_LENGTH: Final = Refused(1, 6)
 BAD_OUT_GROUP: Final = Refused(2, 9)
+BAD_FIELD: Final = Refused(4, 6)
+BAD_MASK: Final = Refused(4, 8)
 TABLE_FULL: Final = Refused(5, 1)
 BAD_TABLE: Final = Refused(5, 2)
 BAD_FLOW_COMMAND: Final = Refused(5, 6)
@@ -136,6 +138,8 @@ class FakeTables:
     meters: dict[int, bytes] = field(default_factory=dict)
     """Id -> the bytes of a meter-mod from its flags on."""
     room: int | None = None
+    keeps_cookies: bool = False
+    """An ADD that puts a flow in another's place leaves the cookie that was there (against 6.4)."""
     _by_cookie: dict[int, set[tuple[int, int, bytes]]] = field(default_factory=dict)
     _users: dict[int, set[tuple[int, int, bytes]]] = field(default_factory=dict)
 
@@ -147,7 +151,7 @@ class FakeTables:
     def copy(self) -> FakeTables:
         """The same, apart."""
         return FakeTables(
-            dict(self.flows), dict(self.groups), dict(self.meters), self.room,
+            dict(self.flows), dict(self.groups), dict(self.meters), self.room, self.keeps_cookies,
             {cookie: set(places) for cookie, places in self._by_cookie.items()},
             {group: set(places) for group, places in self._users.items()},
         )  # fmt: skip
@@ -217,7 +221,8 @@ class FakeTables:
             entry = Entry(table, priority, match, cookie, idle, hard, flags, instructions)
             if self.room is not None and len(self.flows) >= self.room and entry.place not in self.flows:
                 return TABLE_FULL
-            self.put(entry)
+            there = self.flows.get(entry.place)
+            self.put(entry._replace(cookie=there.cookie) if there is not None and self.keeps_cookies else entry)
             return None
         if command in (_MODIFY_STRICT, _DELETE_STRICT):
             entry_there = self.flows.get((table, priority, match))

@@ -15,7 +15,8 @@ from ryu_vmmob.client import followed
 _BAD: Final = (
     "gap", "migration.aborted", "migration.conflict", "migration.failed", "migration.returning", "move.dampened", "refused",
     "switch.fault", "switch.out_of_step", "switch.held", "switch.disconnected", "switch.unknown", "switch.repaired",
-    "switch.foreign_flows", "switch.floods", "link.down", "external.down", "neighbour.lost", "store.failed",
+    "switch.foreign_flows", "switch.floods", "switch.keeps_cookies", "switch.unreadable", "link.down", "external.down",
+    "neighbour.lost", "store.failed",
     "batch.passed", "batch.aborting", "batch.aborted", "fabric.refused",
 )  # fmt: skip
 """Kinds, or what they begin with, that are shown in red."""

@@ -26,6 +26,9 @@ MP_GROUP_DESC = 7
 MP_METER = 9
 MP_METER_CONFIG = 10
 MP_TABLE_FEATURES = 12
+MP_PORT_DESC = 13
+READ_RAW = (MP_FLOW, MP_GROUP_DESC, MP_METER_CONFIG, MP_PORT_DESC)
+"""Replies that an application may want unparsed."""
 
 # Replies that are one structure, or an array of structures of one size (7.3.5): type to (name, size).
 _FIXED = {

@@ -23,7 +23,7 @@ KINDS: Final = (
     "routing_domain.created", "routing_domain.deleted",
     "store.failed", "store.recovered",
     "switch.connected", "switch.disconnected", "switch.fault", "switch.floods", "switch.foreign_flows", "switch.held",
-    "switch.in_step", "switch.out_of_step", "switch.repaired", "switch.unknown",
+    "switch.in_step", "switch.keeps_cookies", "switch.out_of_step", "switch.repaired", "switch.unknown", "switch.unreadable",
     "vlan_id.allocated", "vlan_id.free", "vlan_id.released",
     "vm.changed", "vm.created", "vm.deleted",
 )  # fmt: skip

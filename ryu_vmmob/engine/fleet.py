@@ -18,6 +18,16 @@ NOT_KEPT: Final = "the switch confirmed it and does not keep it"
 """The error of a flow or group that a switch lacked, was told anew, confirmed, and lacks still."""
 
 
+KEEPS_COOKIES: Final = "keeps_cookies"
+UNREADABLE: Final = "unreadable"
+HABITS: Final = (KEEPS_COOKIES, UNREADABLE)
+"""Ways of switches that the specification does not have, and that are told: the cookie of a flow stays when an ADD puts another
+in its place; the flows of some table cannot be asked for.
+"""
+MOST_READS: Final = 3
+"""So often the session of a switch may end in a row while it is asked for the same table; then that is not asked any more."""
+
+
 class Fault(NamedTuple):
     """Something a switch refused or does not keep, joined to what caused it: the flow or group as text, and whose it is."""
 
@@ -74,6 +84,7 @@ class _Place:
     pending: list[tuple[int, Delta]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     audit_asked: bool = False
+    habits: set[str] = field(default_factory=set)
 
 
 class Fleet:
@@ -82,6 +93,8 @@ class Fleet:
     def __init__(self, names: Iterable[str], revision: int) -> None:
         self._places = {name: _Place() for name in names}
         self.revision = revision
+        self._reads: Counter[tuple[str, str]] = Counter()
+        """Switch and table -> how often in a row the table was asked for, and no answer came to its end."""
         self.dropped: Counter[str] = Counter()
         """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
         self.on_change: Callable[[str], None] = lambda name: None
@@ -203,6 +216,33 @@ class Fleet:
         if set(place.faults) != before:
             self.on_change(name)
             self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
+
+    def has_habit(self, name: str, habit: str) -> bool:
+        """Whether a switch does this while its connection lasts (`HABITS`)."""
+        return habit in self._places[name].habits
+
+    def note_habit(self, name: str, habit: str) -> bool:
+        """A switch does one of `HABITS`; whether that is news of its connection."""
+        found = self._places[name].habits
+        known = habit in found
+        found.add(habit)
+        return not known
+
+    def habits(self, name: str) -> tuple[str, ...]:
+        """What of `HABITS` a switch was found to do since it connected."""
+        return tuple(row for row in HABITS if row in self._places[name].habits)
+
+    def reads(self, name: str, table: str) -> None:
+        """A table is about to be asked for: should the session end meanwhile, that may be why."""
+        self._reads[name, table] += 1
+
+    def has_read(self, name: str, table: str) -> None:
+        """The answer has come to its end: the table can be read."""
+        del self._reads[name, table]
+
+    def is_unreadable(self, name: str, table: str) -> bool:
+        """Whether the session ended `MOST_READS` times in a row while the switch was asked for this table."""
+        return self._reads[name, table] >= MOST_READS
 
     def has(self, name: str, revision: int) -> bool:
         """Whether a switch is connected and has confirmed ``revision``."""

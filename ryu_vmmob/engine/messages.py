@@ -14,6 +14,7 @@ from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import SHARED, Delta, referred_first
 from ryu_vmmob.flows.flow import Flow, Group, group_name
+from ryu_vmmob.flows.pipeline import COOKIE_FULL_MASK, COOKIE_MARK_MASK
 
 _POLICY_TABLES = frozenset(table.id for table in SHARED)
 
@@ -38,13 +39,32 @@ def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
         yield Message(wire.flow_add(flow, next_xid()), flow)
 
 
-def deletions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
-    """What may go once the additions stand."""
+def deletions(delta: Delta, next_xid: Callable[[], int], *, by_cookie: bool = True) -> Iterator[Message]:
+    """What may go once the additions stand. ``by_cookie``: as `removal`."""
     # And they go last.
     for cookie in sorted(delta.deleted, key=lambda cookie: (delta.gone[cookie] or b"\xff")[0] in _POLICY_TABLES):
-        yield Message(wire.flow_delete(cookie, next_xid()), cookie)
+        yield removal(cookie, delta.gone[cookie], next_xid, by_cookie=by_cookie)
     for number in delta.groups_gone:
         yield Message(wire.group_delete(number, next_xid()), number)
+
+
+def replaced(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
+    """What an ADD of the delta would put another flow in the place of: taken away, for a switch that would keep the cookie."""
+    places = {flow.key for flow in delta.flows}
+    for cookie, key in delta.gone.items():
+        if key is not None and key in places:
+            yield removal(cookie, key, next_xid, by_cookie=False)
+
+
+def removal(cookie: int, key: bytes | None, next_xid: Callable[[], int], *, by_cookie: bool) -> Message:
+    """The deletion of a flow by its place. ``by_cookie``: and by its cookie; else whatever of ours stands there, because the
+    switch may have kept an older flow's cookie. A flow whose place is not known goes by its cookie.
+    """
+    if key is None:
+        return Message(wire.flow_delete(cookie, next_xid()), cookie)
+    mask = COOKIE_FULL_MASK if by_cookie else COOKIE_MARK_MASK
+    priority = int.from_bytes(key[1:3], "big")
+    return Message(wire.flow_delete_strict(key[0], priority, key[3:], cookie, next_xid(), mask), cookie)
 
 
 def fault(message: Message, error: str) -> Fault:

@@ -185,6 +185,7 @@ class Switch(FabricSwitch):
     foreign_flows: int
     dropped_messages: int
     groups: int
+    habits: list[Literal["keeps_cookies", "unreadable"]]
     faults: list[SwitchFault]
 
 

@@ -147,6 +147,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
         "foreign_flows": engine.repairs.foreign(switch.name),
         "dropped_messages": engine.fleet.dropped[switch.name],
         "groups": len(tables.groups),
+        "habits": list(engine.fleet.habits(switch.name)),
         "faults": [fault_view(row) for row in status.faults],
     }
 

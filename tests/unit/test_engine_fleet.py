@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.engine.fleet import NOT_KEPT, Fault, Fleet, Place, SwitchStatus
+from ryu_vmmob.engine.fleet import KEEPS_COOKIES, NOT_KEPT, Fault, Fleet, Place, SwitchStatus
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import Table
@@ -253,3 +253,33 @@ def test_a_switch_that_comes_back_while_it_leaves_stays() -> None:
     fleet.use(["a", "b"])
     assert not fleet.is_leaving("b")
     assert fleet.names == ("a", "b")
+
+
+def test_a_table_is_unreadable_when_the_session_ended_three_times_over_it() -> None:
+    made, _ = fleet("a")
+    for number in range(3):
+        assert not made.is_unreadable("a", "admit"), number
+        made.reads("a", "bridge")
+        made.has_read("a", "bridge")
+        made.reads("a", "admit")
+    assert made.is_unreadable("a", "admit")
+    assert not made.is_unreadable("a", "bridge")
+    assert not made.is_unreadable("b", "admit")
+
+
+def test_one_answer_makes_a_table_readable() -> None:
+    made, _ = fleet("a")
+    made.reads("a", "admit")
+    made.reads("a", "admit")
+    made.has_read("a", "admit")
+    made.reads("a", "admit")
+    assert not made.is_unreadable("a", "admit")
+
+
+def test_habits_last_as_long_as_the_connection() -> None:
+    made, _ = fleet("a")
+    assert made.note_habit("a", KEEPS_COOKIES)
+    assert not made.note_habit("a", KEEPS_COOKIES)
+    assert (made.habits("a"), made.has_habit("a", KEEPS_COOKIES)) == ((KEEPS_COOKIES,), True)
+    made.connected("a", lambda: None, 1.0)
+    assert made.habits("a") == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob.bench.fake_tables import FakeTables
+from ryu_vmmob.engine.messages import removal
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits, Reading
 from ryu_vmmob.flows.delta import Delta, SwitchTables
@@ -144,3 +145,38 @@ def test_an_entry_whose_lengths_contradict_each_other(broken: bytes) -> None:
     stats[48 : 48 + len(broken)] = broken
     with pytest.raises(wire.MalformedReply):
         Reading(Habits()).take_flows(bytes(stats), desired().flows)
+
+
+def test_an_old_cookie_at_the_place_of_a_desired_flow_is_a_habit_of_plain_switches() -> None:
+    """The flow is written anew at its place, never deleted by the cookie it should not have; nothing else was wrong."""
+    tables = switch()
+    alter(tables, cookie=FLOWS[0].cookie ^ 1)
+    finding = read(tables).compare(desired(), plain=True)
+    assert finding.kept == {FLOWS[0].cookie ^ 1: FLOWS[0].cookie}
+    assert finding.delta.gone == {FLOWS[0].cookie ^ 1: FLOWS[0].key}
+    assert (finding.delta.flows, finding.delta.deleted) == ([FLOWS[0]], [])
+    assert counts(finding) == {}
+
+
+def test_aliens_are_named_by_their_places_in_our_order() -> None:
+    tables = switch()
+    entry = next(row for row in tables.flows.values() if row.cookie == FLOWS[0].cookie)
+    for priority in (7, 8):
+        tables.put(entry._replace(priority=priority, cookie=FLOWS[0].cookie ^ 1))
+    finding = found(tables)
+    (key,) = finding.delta.gone.values()
+    assert key is not None
+    assert key[3:] == FLOWS[0].key[3:]
+    (stray,) = finding.strays
+    assert {int.from_bytes(key[1:3], "big"), stray.priority} == {7, 8}
+    for message, _ in finding.deletions(lambda: 1):
+        assert tables.apply(message) is None
+    assert tables.apply(removal(FLOWS[0].cookie ^ 1, key, lambda: 1, by_cookie=True).wire) is None
+    assert not found(tables).delta
+
+
+def test_a_table_that_was_not_read_lacks_nothing() -> None:
+    reading = Reading(Habits())
+    reading.unread = {flow.table for flow in FLOWS}
+    reading.groups_unread = True
+    assert not reading.compare(desired()).delta

@@ -108,3 +108,12 @@ def test_one_wrong_byte_among_groups_is_survived(position: int, value: int) -> N
 
 def test_malformed_is_a_value_error() -> None:
     assert issubclass(wire.MalformedReply, ValueError)
+
+
+def test_port_descriptions() -> None:
+    """Down by configuration or without a link: both are down (7.2.1)."""
+    rows = ((1, 0, 4, True), (2, 1, 4, False), (3, 0, 1, False), (0xFFFFFFFE, 0x24, 0, True))
+    body = b"".join(struct.pack("!I28xII24x", number, config, state) for number, config, state, _ in rows)
+    assert list(wire.port_states(body)) == [(number, up) for number, _, _, up in rows]
+    with pytest.raises(wire.MalformedReply):
+        list(wire.port_states(body[:-1]))

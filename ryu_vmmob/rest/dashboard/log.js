@@ -46,6 +46,8 @@ const WORDS = {
   "batch.finished": (row) => `evacuation of ${row.servers.join(", ")} is over`,
   "switch.unknown": (row) => `a switch with datapath id ${row.dpid} connected, which the fabric file does not have`,
   "switch.held": (row) => `${row.switch} is left as it is: it has flows that the store knows nothing of`,
+  "switch.keeps_cookies": (row) => `${row.switch} keeps old cookies: it is told otherwise`,
+  "switch.unreadable": (row) => `${row.switch} cannot be asked for its flows in ${row.tables.join(", ")}`,
   "switch.repaired": (row) => `${row.switch} was not as it should be, and was put right`,
   "switch.foreign_flows": (row) => `${row.switch} has ${row.flows} flows in our tables that are not ours`,
   "switch.floods": (row) => `${row.switch} sends more than anybody asked for; the rest is dropped unread`,
@@ -77,7 +79,8 @@ export function words(row) {
 }
 
 const WARNINGS = new Set(["migration.aborted", "migration.announced", "batch.aborted", "batch.passed", "switch.fault", "switch.out_of_step",
-  "switch.unknown", "switch.repaired", "switch.foreign_flows", "switch.floods", "link.down", "external.down", "gap"]);
+  "switch.unknown", "switch.repaired", "switch.foreign_flows", "switch.floods", "switch.keeps_cookies",
+  "switch.unreadable", "link.down", "external.down", "gap"]);
 
 /** "bad", "warn", "good" or "": how loud an event is. */
 export function loudness(row) {
