@@ -19,6 +19,7 @@ LEVELS: Final = {
     "fabric.refused": logging.ERROR,
     "migration.aborted": logging.WARNING,
     "migration.conflict": logging.WARNING,
+    "migration.overdue": logging.WARNING,
     "migration.returning": logging.WARNING,
     "batch.passed": logging.WARNING,
     "batch.aborting": logging.WARNING,

@@ -95,13 +95,13 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self.metrics = Metrics(refused=compat.refusals)
             store = TimedStore(open_store(self.settings.store), time.perf_counter, self.metrics.stored)
             with undisturbed():
-                self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine)
+                self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine, time.monotonic)
             alone = self.engine.alone = Alone()
             self.engine.pause = TURNS.take
             self.waiting = Waiting(self.engine)
             self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
-                self.engine, self.waiting.wait, time.time, _new_id, self.settings.api_token_file,
+                self.engine, self.waiting.wait, self.engine.clock, _new_id, self.settings.api_token_file,
                 troubles=self.engine.troubles, reload=self._file.reload, origins=self.settings.api_origins,
                 rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics,
                 turn=alone.turn,
@@ -245,7 +245,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             older.end()
             # Not here: it tells this very application, which waits while its queue is full and is read by nobody else.
             hub.spawn(older.datapath.close)
-        session = Session(datapath, switch.name, self.engine, time.time, self.settings.audit_interval)
+        session = Session(datapath, switch.name, self.engine, self.engine.clock, self.settings.audit_interval)
         session.on_ports = self._ports_told
         self._sessions[datapath] = session
         for port in datapath.ports.values():

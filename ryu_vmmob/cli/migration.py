@@ -20,7 +20,7 @@ Delivery = Annotated[
     str | None, typer.Option(help="at_pause (default), early or on_activation: when the new place gets the VM's traffic.")
 ]
 ActivateOn = Annotated[str | None, typer.Option(help="announcement (default) or request.")]
-Timeout = Annotated[float | None, typer.Option(help="Seconds until it must be activated; 300 by default.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds until it must be activated; 7200 by default.")]
 
 _FINAL = ("committed", "aborted", "failed")
 _TO_PREPARE: Final = 30

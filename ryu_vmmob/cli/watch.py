@@ -13,7 +13,8 @@ from ryu_vmmob.cli.common import Asked, asking, usage
 from ryu_vmmob.client import followed
 
 _BAD: Final = (
-    "gap", "migration.aborted", "migration.conflict", "migration.failed", "migration.returning", "move.dampened", "refused",
+    "gap", "migration.aborted", "migration.conflict", "migration.failed", "migration.overdue", "migration.returning",
+    "move.dampened", "refused",
     "switch.fault", "switch.out_of_step", "switch.held", "switch.disconnected", "switch.unknown", "switch.repaired",
     "switch.foreign_flows", "switch.floods", "switch.keeps_cookies", "switch.unreadable", "link.down", "external.down",
     "neighbour.lost", "store.failed",
@@ -30,6 +31,7 @@ _SENTENCES: Final = {
     "migration.committed": "{vm}: done ({migration})",
     "migration.aborted": "{vm}: {reason} ({migration})",
     "migration.failed": "{vm}: {reason} ({migration})",
+    "migration.overdue": "{vm}: its time is over, and {reason} ({migration})",
     "migration.returning": "{vm} goes back to its old place: {reason} ({migration})",
     "migration.announced": "{vm} seen at {server} ({switch}:{port}): {reason} ({migration})",
     "migration.conflict": "{vm} still speaks at {source} ({switch}:{port}): {reason} ({migration})",

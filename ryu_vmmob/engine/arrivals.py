@@ -183,7 +183,8 @@ class Arrivals:
             elif now >= row.again:
                 self._ask(vm, row, now)
         for vm in host.state.questioned:
-            if vm not in self._open:
+            # Of a VM on the move that is asked for the overdue move's affair.
+            if vm not in self._open and (row_ := host.state.vms.get(vm)) is not None and row_.migration is None:
                 self._done(vm, now)
 
     def _ask(self, vm: str, row: _Open, now: float) -> None:

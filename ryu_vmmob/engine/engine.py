@@ -17,12 +17,15 @@ from dataclasses import replace
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
 from ryu_vmmob.engine.batches import give_turns
+from ryu_vmmob.engine.clock import Clock, ahead_of, ahead_write
 from ryu_vmmob.engine.conflicts import Conflicts
 from ryu_vmmob.engine.contacts import Contacts
+from ryu_vmmob.engine.event_ids import EventIds
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, Refused, SwitchStatus
 from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners
 from ryu_vmmob.engine.keeper import Keeper
+from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.engine.repairs import Repairs
@@ -54,20 +57,29 @@ from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
+from ryu_vmmob.model.times import newest
 from ryu_vmmob.store.base import Store, StoreError
 from ryu_vmmob.store.codec import write
 
 
 class Engine:
-    """``clock`` gives seconds since the epoch; ``quarantine`` is how long a VLAN-ID rests, in seconds."""
+    """``wall`` gives seconds since the epoch, ``passed`` seconds of a monotonic clock (None: the wall is never set).
 
-    def __init__(self, fabric: Fabric, store: Store, clock: Callable[[], float], quarantine: float = 60.0) -> None:
-        self._store = Keeper(store, clock, self.emit)
-        self._clock = clock
-        self.events = EventStream(clock)
+    ``quarantine`` is how long a VLAN-ID rests, in seconds.
+    """
+
+    def __init__(
+        self, fabric: Fabric, store: Store, wall: Callable[[], float], quarantine: float = 60.0,
+        passed: Callable[[], float] | None = None,
+    ) -> None:  # fmt: skip
+        self.clock = self._clock = Clock(wall, passed or wall)
+        self._store = Keeper(store, self._clock, self.emit)
         self.on_event: Callable[[Event], None] = lambda event: None
         records = list(store.load())
+        self._event_ids = EventIds(records, wall(), lambda writes: self._store.commit(store.revision, writes))
+        self.events = EventStream(lambda: self._clock.told(self._clock()), first=self._event_ids.first)
         self.state, known_keys = restore(records, fabric, store.revision)
+        self._clock.go_on(newest(self.state), ahead_of(records))
         self.contacts = Contacts(records, fabric.switches, lambda writes: self._store.commit(store.revision, writes))
         first = [*switch_key_writes(known_keys, self.state.switch_keys), *self.contacts.first_writes]
         if first:  # a full disk keeps nobody from starting on what is known
@@ -96,6 +108,8 @@ class Engine:
         self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
         """Called when another fabric has been adopted, before anything is handed out on it."""
         self.arrivals = Arrivals(self)
+        self.overdue = Overdue(self, self.under_way)
+        self._follow_ups.may_have_gone_on = self.overdue.may_have_gone_on
         self.conflicts = Conflicts(self)
         self.on_progress: Callable[[], None] = lambda: None
         """Called when a switch has confirmed something: whoever waits may look again."""
@@ -104,7 +118,8 @@ class Engine:
         self.pause: Callable[[], None] = no_pause
         """Called now and then while a long command is worked out, of which nothing stands yet."""
         self.on_question: Callable[[str], None] = lambda vm: None
-        """Called to have a VM asked, at its placement, whether it is there (`punt.ask_vm`)."""
+        """Called to have a VM asked, at each of its places, whether it is there (`punt.ask_vm`)."""
+        self._event_ids.look(self.events.next_id)
 
     def _adapt_to_fabric(self) -> None:
         """The fabric file may differ from the one the store's VLAN-IDs were given on: derive them anew where they do."""
@@ -203,6 +218,12 @@ class Engine:
 
     def look(self) -> None:
         """To be called every half second or so: tells which switches fell behind and which caught up, then `progress`."""
+        self._event_ids.look(self.events.next_id)
+        step = self.clock.look()
+        if step:
+            with suppress(StoreError):  # after a restart the line then goes on as the wall says
+                self._store.commit(self._store.revision, [ahead_write(self.clock.ahead)])
+            self.emit(Event("clock.set", {"seconds": round(step, 3)}))
         for event in self._standing.look(self.fleet, self._clock()):
             self.emit(event)
         self.progress()
@@ -300,9 +321,10 @@ class Engine:
                     if not self._follow(*commands) and len(commands) > 1:
                         for command in commands:
                             self._follow(command)
-                everything = False
+                all_, everything = everything, False
                 for id_ in sorted(self._follow_ups.batches):
                     self._give_turns(id_)
+                self.overdue.look(self.under_way if all_ else self.overdue.open, self._clock())
                 self.arrivals.look(self._clock())
         finally:
             self._progressing = False
@@ -345,13 +367,12 @@ class Engine:
     # state as it is then: what it is about may be gone from the fabric, or be over.
 
     def links_seen(self, down: frozenset[str]) -> None:
-        """The links that are down now, by name."""
+        """The links that are down now, by name, and the servers' ports, as ``switch:port``."""
         if down == self.state.links_down:
             return
         with self.alone:
-            known = down.intersection(link.name for link in self.state.fabric.links)
-            if known != self.state.links_down:
-                self.execute(LinksChanged(known, self._clock(), calm=self._calm()))
+            if down != self.state.links_down:
+                self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
         self.progress()
 
     def externals_seen(self, down: frozenset[str]) -> None:
@@ -395,10 +416,13 @@ class Engine:
         vm, server = self.state.vms.get(flow.owner[1]), self.state.fabric.server_at.get(port)
         if vm is None or server is None:
             return
-        if vm.name in self.state.questioned and server.name == vm.server:
+        migration, asked = self.state.migration_of(vm), vm.name in self.state.questioned
+        if asked and migration is None and server.name == vm.server:
             self.arrivals.heard(vm.name, self._clock())
             return
-        migration = self.state.migration_of(vm)
+        if asked and migration is not None and (server.name == migration.source or migration.activate_on == "request"):
+            self.overdue.heard(migration, server.name, self._clock())
+            return
         waits = migration is not None and migration.phase in (Phase.PREPARING, Phase.PREPARED) and not migration.is_returning
         if migration is None or not waits or server.name != migration.target:
             return

@@ -8,13 +8,14 @@ from typing import Final
 
 KINDS: Final = (
     "batch.aborted", "batch.aborting", "batch.finished", "batch.passed", "batch.started",
+    "clock.set",
     "cug.changed", "cug.created", "cug.deleted",
     "external.down", "external.up",
     "fabric.refused", "fabric.reloaded",
     "link.down", "link.up",
     "migration.aborted", "migration.activated", "migration.announced", "migration.committed", "migration.confirmed",
     "migration.conflict", "migration.delivered", "migration.failed",
-    "migration.prepared", "migration.preparing", "migration.returning",
+    "migration.overdue", "migration.prepared", "migration.preparing", "migration.returning",
     "move.dampened", "move.questioned",
     "neighbour.found", "neighbour.lost",
     "policy.changed", "policy.created", "policy.deleted",

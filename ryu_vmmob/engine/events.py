@@ -19,7 +19,7 @@ MAX_LISTENERS: Final = 128
 GAP: Final = "gap"
 """The kind of the row that stands for events which are not there any more."""
 FAMILIES: Final = (
-    "batch", "cug", "external", "fabric", "link", "migration", "move", "neighbour", "policy", "presence", "refused",
+    "batch", "clock", "cug", "external", "fabric", "link", "migration", "move", "neighbour", "policy", "presence", "refused",
     "routing_domain", "store", "switch", "vlan_id", "vm",
 )  # fmt: skip
 """What the first words of kinds may be (docs/rest.md has all kinds)."""
@@ -43,15 +43,15 @@ class Numbered(NamedTuple):
 class EventStream:
     """All events of this life of the controller. Iterating gives those that are kept, oldest first.
 
-    Ids go up by one. The first is the time of the start in microseconds since the epoch: so they go up over restarts too, as
-    long as there were fewer than a million events a second and the clock was not put back. Smaller than 2^53 until 2255.
+    Ids go up by one. The first is the time of the start in microseconds since the epoch, or ``first`` where that is given
+    (`engine.event_ids`). Smaller than 2^53 until 2255.
     """
 
-    def __init__(self, clock: Callable[[], float], size: int = KEPT) -> None:
+    def __init__(self, clock: Callable[[], float], size: int = KEPT, first: int | None = None) -> None:
         self._clock = clock
         self._size = size
         self._ring: list[Numbered] = []
-        self.born = int(clock() * 1_000_000)
+        self.born = int(clock() * 1_000_000) if first is None else first
         """The id of the first event there is."""
         self.next_id = self.born
         self._listeners: set[Callable[[], None]] = set()

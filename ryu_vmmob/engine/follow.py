@@ -7,7 +7,7 @@ second or so all of them are looked at, for time passes by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -40,6 +40,8 @@ class FollowUps:
         self.batches = {row.id for row in state.batches.values() if row.is_waiting}
         """Batches that wait for room."""
         self._seen: dict[str, Activate] = {}
+        self.may_have_gone_on: Callable[[Migration], bool] = lambda row: row.phase is Phase.PREPARED
+        """Whether the VM of a move may run at its target already: then time alone does not end it (`engine.overdue`)."""
         for row in state.migrations.values():
             self._note(row.id, row)
 
@@ -80,7 +82,7 @@ class FollowUps:
         for id_ in sorted(ids):
             row = state.migrations[id_]
             if everything or refused or id_ in self._seen or not self._still_late(fleet, row):
-                command = self._seen.get(id_) or next_step(state, fleet, row, now)
+                command = self._step(state, fleet, row, now)
                 if command is not None:
                     due.append(command)
                 else:
@@ -105,8 +107,12 @@ class FollowUps:
         row = state.migrations.get(id_)
         if row is None or row.phase.is_final:
             return None
-        found = self._seen.get(id_) or next_step(state, fleet, row, now)
+        found = self._step(state, fleet, row, now)
         return found if type(found) is type(command) else None
+
+    def _step(self, state: State, fleet: Fleet, row: Migration, now: float) -> Command | None:
+        found = self._seen.get(row.id) or next_step(state, fleet, row, now)
+        return None if isinstance(found, Abort) and self.may_have_gone_on(row) else found
 
     def _still_late(self, fleet: Fleet, row: Migration) -> bool:
         late = self._late.get(row.id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ryu_vmmob.model.objects import MOVE_TIMEOUT
+
 
 class BatchState(StrEnum):
     """The states of a batch. The last two are final."""
@@ -58,7 +60,7 @@ class Batch:
     delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
-    timeout: float = 300.0
+    timeout: float = MOVE_TIMEOUT
     parallel: int = 8
     state: BatchState = BatchState.RUNNING
     size: int = 0

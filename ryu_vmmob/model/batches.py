@@ -13,7 +13,7 @@ from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.batch_rows import put_batch
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.evacuation import evacuating, plan
-from ryu_vmmob.model.objects import Migration
+from ryu_vmmob.model.objects import MOVE_TIMEOUT, Migration
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
 
 
@@ -33,7 +33,7 @@ class StartBatch:
     delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
-    timeout: float = 300.0
+    timeout: float = MOVE_TIMEOUT
     parallel: int = 8
     now: float = 0.0
 

@@ -27,7 +27,7 @@ from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
 from ryu_vmmob.model.migration_steps import Deliver, Fail, Returned, deliver, fail, returned
-from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Network, RaMode, Vm
+from ryu_vmmob.model.objects import MOVE_TIMEOUT, Address, Cug, Interface, Migration, Network, RaMode, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
 from ryu_vmmob.model.questions import EndQuestion, Question, end_question, question
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
@@ -96,7 +96,7 @@ class StartMigration:
     delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
-    timeout: float = 300.0
+    timeout: float = MOVE_TIMEOUT
     now: float = 0.0
     seen: str | None = None
 

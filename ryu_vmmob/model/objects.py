@@ -122,6 +122,11 @@ class Vm:
     vlan_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
+MOVE_TIMEOUT: Final = 7200.0
+"""Seconds until a move must be activated, by default: a copy of an hour, and what comes before and after it. A place that is
+open too long harms no other VM; one that is closed too early cuts a VM off."""
+
+
 class Phase(StrEnum):
     """The states of a migration. The last three are final. ``DELIVERED`` is no state: it stands in timelines only, for the
     moment in which the VM's traffic went over to the new place while the migration was prepared.
@@ -185,7 +190,7 @@ class Migration:
     delivery: str = "at_pause"
     activate_on: str = "announcement"
     commit: str = "automatic"
-    timeout: float = 300.0
+    timeout: float = MOVE_TIMEOUT
     phase: Phase = Phase.PREPARING
     started: float = 0.0
     legs: tuple[Leg, ...] = ()

@@ -1,4 +1,4 @@
-"""Listening for a VM at its placement, while it is doubtful whether it is still there (`engine.arrivals`)."""
+"""Listening for a VM while it is doubtful where it is (`engine.arrivals`, `engine.overdue`)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from ryu_vmmob.model.refusal import conflict, not_found
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """From now on the controller is shown what a VM says at its placement. Whatever changes the VM ends that."""
+    """From now on the controller is shown what a VM says at its placement. Whatever changes the VM ends that.
+
+    ``migration``: the VM is on this move, and is listened for at both its places.
+    """
 
     vm: str
     now: float = 0.0
+    migration: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,10 @@ def question(draft: Draft, command: Question) -> None:
     vm = draft.state.vms.get(command.vm)
     if vm is None:
         raise not_found("VM", command.vm)
-    if vm.migration is not None:
+    if vm.migration != command.migration and vm.migration is not None:
         raise conflict(f"VM {vm.name!r} is moving (migration {vm.migration})")
-    draft.question(vm.name, listen=True)
+    if vm.migration == command.migration:  # else the move that was asked about is over
+        draft.question(vm.name, listen=True)
 
 
 def end_question(draft: Draft, command: EndQuestion) -> None:

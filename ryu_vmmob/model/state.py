@@ -94,7 +94,7 @@ class State:
     batch_vms: Map[str, Map[int, BatchVm]] = Map()
     """Batch -> its VMs by number."""
     questioned: Map[str, None] = Map()
-    """VMs that are listened for at their placement: one of their MACs was seen elsewhere. Not stored."""
+    """VMs that are listened for where they sit: one of their MACs was seen elsewhere, or their move is overdue. Not stored."""
     routing_domains: Map[str, RoutingDomain] = Map()
     externals_down: frozenset[str] = frozenset()
     """External networks whose port has no live cable."""
@@ -164,7 +164,9 @@ class State:
     def seats_of(self, vm: Vm) -> tuple[Seat, ...]:
         """Where a VM sits now; the placement comes first."""
         found = seats(vm, self.migration_of(vm))
-        return (found[0]._replace(awaited=True), *found[1:]) if vm.name in self.questioned else found
+        if vm.name not in self.questioned:
+            return found
+        return tuple(seat._replace(awaited=True, watched=False) for seat in found)
 
     def interface(self, member: Member) -> Interface:
         """The interface that a member is."""

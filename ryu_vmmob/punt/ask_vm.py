@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from ryu_vmmob.flows.fields import eui64_link_local, mac
 from ryu_vmmob.frames.arp_nd import arp_request, neighbour_solicitation
@@ -13,7 +14,7 @@ from ryu_vmmob.punt.ways import way_to
 
 
 def ask_vm(state: State, name: str) -> Iterator[PacketOut]:
-    """A question for each address of a VM, to its MAC, out of the port of its placement; the gateway asks.
+    """A question for each address of a VM, to its MAC, out of the port of each place that it has; the gateway asks.
 
     Nothing for a VM that is gone, or has no address.
     """
@@ -21,9 +22,11 @@ def ask_vm(state: State, name: str) -> Iterator[PacketOut]:
     if vm is None:
         return
     asker = mac(state.fabric.gateway_mac)
-    server = state.fabric.servers[vm.server]
-    for number, interface in enumerate(vm.interfaces):
+    places = [state.fabric.servers[seat.server] for seat in state.seats_of(vm)]
+    for server, (number, interface) in product(places, enumerate(vm.interfaces)):
         cug = state.cugs[interface.cug]
+        if not state.speaks(cug.name, state.wire(interface, server.name)):
+            continue  # it has no number there
         way = way_to(state, cug, vm, number, server)
         for address in interface.ips:
             if address.version == 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -52,12 +53,12 @@ def _evacuate(call: Call, servers: tuple[str, ...], switch: str | None) -> Answe
         body.commit, float(body.timeout), body.parallel, call.now(),
     )  # fmt: skip
     if call.flag("dry_run"):
-        view = batch_view(call.engine.dry_run(command), id_)
+        view = batch_view(call.engine.dry_run(command), id_, call.engine.clock.told)
         return Answer(200, {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True})
     ticket = call.engine.execute(command)
     # The first VMs may be on their way already, and a batch without any is finished.
     state = call.engine.state if id_ in call.engine.state.batches else ticket.state
-    return Answer(202, batch_view(state, id_), state.batches[id_].revision, f"/v1/batches/{id_}")
+    return Answer(202, batch_view(state, id_, call.engine.clock.told), state.batches[id_].revision, f"/v1/batches/{id_}")
 
 
 def list_batches(call: Call) -> Answer:
@@ -65,15 +66,15 @@ def list_batches(call: Call) -> Answer:
     wanted = call.query.get("state")
     if wanted is not None and wanted not in {row.value for row in BatchState}:
         raise bad_query("state", f"must be one of {', '.join(row.value for row in BatchState)}")
-    state = call.engine.state
+    state, told = call.engine.state, call.engine.clock.told
     rows = sorted(state.batches.values(), key=lambda row: (row.started, row.id))
-    return Answer(200, {"items": [_summary(state, row) for row in rows if wanted in (None, row.state.value)]})
+    return Answer(200, {"items": [_summary(state, row, told) for row in rows if wanted in (None, row.state.value)]})
 
 
 def get_batch(call: Call) -> Answer:
     """One batch with its VMs."""
     batch = _named(call)
-    return Answer(200, batch_view(call.engine.state, batch.id), batch.revision)
+    return Answer(200, batch_view(call.engine.state, batch.id, call.engine.clock.told), batch.revision)
 
 
 def abort_batch(call: Call) -> Answer:
@@ -84,7 +85,7 @@ def abort_batch(call: Call) -> Answer:
     ticket = call.engine.execute(AbortBatch(batch.id, call.now(), call.body.reason or "requested"))
     switches = call.confirmed(ticket, seconds)
     state = call.engine.state if batch.id in call.engine.state.batches else ticket.state
-    return Answer(200, batch_view(state, batch.id) | switches, state.batches[batch.id].revision)
+    return Answer(200, batch_view(state, batch.id, call.engine.clock.told) | switches, state.batches[batch.id].revision)
 
 
 def _named(call: Call) -> Batch:
@@ -94,13 +95,13 @@ def _named(call: Call) -> Batch:
     return batch
 
 
-def batch_view(state: State, id_: str) -> View:
-    """A batch with a row for each VM."""
+def batch_view(state: State, id_: str, told: Callable[[float], float]) -> View:
+    """A batch with a row for each VM; ``told`` makes of a time in the state what a clock on the wall reads."""
     rows = [row for _, row in sorted(state.batch_vms[id_].items())]
-    return _summary(state, state.batches[id_]) | {"vms": [_vm_view(state, row) for row in rows]}
+    return _summary(state, state.batches[id_], told) | {"vms": [_vm_view(state, row) for row in rows]}
 
 
-def _summary(state: State, batch: Batch) -> View:
+def _summary(state: State, batch: Batch, told: Callable[[float], float]) -> View:
     counts: Counter[str] = Counter(_vm_state(state, row) for row in state.batch_vms[batch.id].values())
     return {
         "id": batch.id,
@@ -115,8 +116,8 @@ def _summary(state: State, batch: Batch) -> View:
         "parallel": batch.parallel,
         "state": batch.state.value,
         "reason": batch.reason,
-        "started": time_text(batch.started),
-        "ended": None if batch.ended is None else time_text(batch.ended),
+        "started": time_text(told(batch.started)),
+        "ended": None if batch.ended is None else time_text(told(batch.ended)),
         "total": batch.size,
         "counts": dict(sorted(counts.items())),
         "revision": batch.revision,

@@ -18,7 +18,7 @@ from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import NAME, show
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
-from ryu_vmmob.model.objects import Address, Interface, Network
+from ryu_vmmob.model.objects import MOVE_TIMEOUT, Address, Interface, Network
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.rest.problems import invalid_input
 
@@ -180,7 +180,7 @@ class MoveOptions(Body):
     delivery: Literal["at_pause", "early", "on_activation"] = "at_pause"
     activate_on: Literal["announcement", "request"] = "announcement"
     commit: Literal["automatic", "request"] = "automatic"
-    timeout: Annotated[float, Field(gt=0, le=86400)] = 300.0
+    timeout: Annotated[float, Field(gt=0, le=86400)] = MOVE_TIMEOUT
 
 
 class MigrationBody(MoveOptions):

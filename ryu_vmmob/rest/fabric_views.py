@@ -131,7 +131,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
     tables = engine.desired.tables.get(switch.name, SwitchTables())
     return _switch(switch) | {
         "connected": status.connected,
-        "connected_since": time_text(status.since) if status.since is not None else None,
+        "connected_since": time_text(engine.clock.told(status.since)) if status.since is not None else None,
         "in_step": status.in_step,
         "standing": status.place.value,
         "behind": status.behind,
@@ -143,7 +143,7 @@ def switch_view(engine: Engine, switch: Switch) -> View:
         },
         "repairs": engine.repairs.counts(switch.name),
         "audits": engine.repairs.audits(switch.name),
-        "audited": None if (last := engine.repairs.last(switch.name)) is None else time_text(last),
+        "audited": None if (last := engine.repairs.last(switch.name)) is None else time_text(engine.clock.told(last)),
         "foreign_flows": engine.repairs.foreign(switch.name),
         "dropped_messages": engine.fleet.dropped[switch.name],
         "groups": len(tables.groups),

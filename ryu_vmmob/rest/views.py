@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -102,7 +103,7 @@ def placement_view(placement: Placement) -> View:
 
 def planned_view(migration: Migration) -> View:
     """A migration that is not begun: what would happen. No switch has been told, so all are pending."""
-    view = _migration(migration, Switches([], sorted(migration.switches), []))
+    view = _migration(migration, Switches([], sorted(migration.switches), []), lambda moment: moment)
     return {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True}
 
 
@@ -110,10 +111,11 @@ def migration_view(engine: Engine, migration: Migration) -> View:
     """A migration with what its switches have confirmed of its present phase."""
     # Old migrations may name switches that the fabric no longer has.
     known = tuple(name for name in migration.switches if name in engine.state.fabric.switches)
-    return _migration(engine.with_acknowledgements(migration), engine.migration_switches(replace(migration, switches=known)))
+    switches = engine.migration_switches(replace(migration, switches=known))
+    return _migration(engine.with_acknowledgements(migration), switches, engine.clock.told)
 
 
-def _migration(migration: Migration, switches: Switches) -> View:
+def _migration(migration: Migration, switches: Switches, told: Callable[[float], float]) -> View:
     return {
         "id": migration.id,
         "vm": migration.vm,
@@ -131,23 +133,24 @@ def _migration(migration: Migration, switches: Switches) -> View:
         "batch": migration.batch,
         "interfaces": [leg._asdict() for leg in migration.legs],
         "switches": switches_view(switches),
-        "timeline": [_entry_view(entry) for entry in migration.timeline],
+        "timeline": [_entry_view(entry, told) for entry in migration.timeline],
         "gap": _gap(migration),
         "revision": migration.revision,
     }
 
 
-def _entry_view(entry: TimelineEntry) -> View:
+def _entry_view(entry: TimelineEntry, told: Callable[[float], float]) -> View:
     complete = _complete(entry)
     return {
         "state": entry.phase.value,
-        "time": time_text(entry.time),
+        "time": time_text(told(entry.time)),
         "flow_mods": dict(entry.flow_mods),
         "acknowledged": {
-            name: time_text(entry.acknowledged[name]) if name in entry.acknowledged else None for name in entry.flow_mods
+            name: time_text(told(entry.acknowledged[name])) if name in entry.acknowledged else None
+            for name in entry.flow_mods
         },
         "frames": entry.frames,
-        "complete": None if complete is None else time_text(complete),
+        "complete": None if complete is None else time_text(told(complete)),
     }
 
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.overdue import SILENCE
 from ryu_vmmob.fabric import load
 from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.model.commands import Command, PutCug, PutVm, StartMigration, apply
@@ -176,9 +177,11 @@ class MemoryStore:
 class Site:
     """An engine over a `MemoryStore`, with switches that confirm when the test says so. ``now`` in seconds."""
 
-    def __init__(self, fabric: Fabric, *commands: Command, store: MemoryStore | None = None, connected: bool = True) -> None:
+    def __init__(
+        self, fabric: Fabric, *commands: Command, store: MemoryStore | None = None, connected: bool = True, now: float = 1000.0
+    ) -> None:
         self.fabric = fabric
-        self.now = 1000.0
+        self.now = now
         self.store = store or MemoryStore()
         self.engine = Engine(fabric, self.store, lambda: self.now, quarantine=60.0)
         if connected:
@@ -211,10 +214,16 @@ class Site:
         while self.take(*names):
             pass
 
+    def silence(self) -> None:
+        """Both places of moves whose time is over are listened to and asked, and nobody answers (`engine.overdue`)."""
+        self.engine.progress()
+        self.confirm()
+        self.now += SILENCE
+        self.engine.progress()
+
     def restart(self, connected: bool = False) -> Site:
         """Another controller on the same store, at the same time."""
-        again = Site(self.fabric, store=self.store, connected=False)
-        again.now = self.now
+        again = Site(self.fabric, store=self.store, connected=False, now=self.now)
         if connected:
             again.connect()
         return again
@@ -228,7 +237,7 @@ class Site:
         return [event.data for event in self.engine.events if event.kind in kinds]
 
 
-MOVE = StartMigration("m1", "web1", "b1", now=1000.0)
+MOVE = StartMigration("m1", "web1", "b1", timeout=300.0, now=1000.0)
 LATER = replace(MOVE, commit="request")
 
 

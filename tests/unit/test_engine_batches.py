@@ -122,13 +122,13 @@ def test_one_that_times_out_or_is_aborted_makes_room_and_the_next_evacuation_tak
     site.confirm()
     assert under_way(site, Phase.PREPARED) == ["b-1-1", "b-1-2"]
     site.now += 10
-    site.engine.progress()
+    site.silence()
     site.confirm()
     arrive(site)
     see_through(site)
     rows = site.state.batch_vms["b-1"]
     assert [rows[number].outcome.value for number in range(4)] == ["aborted", "aborted", "aborted", "committed"]
-    assert (rows[0].reason, rows[1].reason) == ("no memory", "not activated within 10 s")
+    assert (rows[0].reason, rows[1].reason) == ("no memory", "not activated within 10 s, and its VM answers at neither place")
     evacuate(site, id_="b-2")
     see_through(site)
     assert outcomes(site, "b-2") == {Outcome.COMMITTED: 3}

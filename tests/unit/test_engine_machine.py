@@ -61,6 +61,8 @@ def time_is_over(made: Site) -> None:
     """As long as it takes."""
     made.now += 300
     made.engine.progress()
+    if stage(migration(made)) == "prepared":
+        made.silence()
 
 
 def room_again(made: Site) -> None:
@@ -116,7 +118,7 @@ INPUTS: dict[str, Callable[[Site], object]] = {
     "commit is due": lambda made: made.confirm(),
     "abort": lambda made: made.engine.execute(Abort("m1", made.now)),
     "abort by force": lambda made: made.engine.execute(Abort("m1", made.now, force=True)),
-    "time is over": lambda made: time_is_over(made),
+    "time is over": time_is_over,
     "switch refuses": lambda made: switch_refuses(made),
     "delete the VM": lambda made: made.engine.execute(DeleteVm("web1", made.now)),
     "change the VM": lambda made: made.engine.execute(

@@ -39,7 +39,7 @@ def test_the_life_of_a_migration(service: Service) -> None:
         "delivery": "at_pause",
         "activate_on": "announcement",
         "commit": "request",
-        "timeout": 300.0,
+        "timeout": 7200.0,
         "state": "preparing",
         "delivered": False,
         "returning": False,

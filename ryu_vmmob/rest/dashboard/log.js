@@ -22,6 +22,7 @@ const WORDS = {
   "migration.conflict": (row) => `${row.vm} still speaks at ${row.source}${row.undone ? ": its arrival is undone" : ""}`,
   "migration.activated": (row) => `${row.vm} has arrived${why(row)}`,
   "migration.committed": (row) => `${row.vm}: the old place is gone, the move is over`,
+  "migration.overdue": (row) => `${row.vm}: the time of the move is over, and it stays open${why(row)}`,
   "migration.aborted": (row) => `${row.vm}: the move was aborted${why(row)}`,
   "migration.failed": (row) => `${row.vm}: the move failed${why(row)}`,
   "migration.confirmed": (row) => `${row.vm}: all switches have confirmed “${row.state}”`,
@@ -39,6 +40,7 @@ const WORDS = {
   "vlan_id.allocated": (row) => `${owner(row)} has VLAN-ID ${row.vlan_id} ${where(row)}`,
   "vlan_id.released": (row) => `${owner(row)} has given up VLAN-ID ${row.vlan_id} ${where(row)}`,
   "vlan_id.free": (row) => `VLAN-ID ${row.vlan_id} is free again ${where(row)}`,
+  "clock.set": (row) => `the clock of the controller's host was set by ${row.seconds} s`,
   "batch.started": (row) => `evacuation of ${row.servers.join(", ")} begins: ${row.vms} VMs${row.refused ? `, ${row.refused} of them have no place to go` : ""}`,
   "batch.passed": (row) => `${row.vm} is not moved${why(row)}`,
   "batch.aborting": (row) => `evacuation of ${row.servers.join(", ")}: no more moves begin${why(row)}`,
@@ -78,8 +80,8 @@ export function words(row) {
   return rest.map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 }
 
-const WARNINGS = new Set(["migration.aborted", "migration.announced", "batch.aborted", "batch.passed", "switch.fault", "switch.out_of_step",
-  "switch.unknown", "switch.repaired", "switch.foreign_flows", "switch.floods", "switch.keeps_cookies",
+const WARNINGS = new Set(["migration.aborted", "migration.announced", "migration.overdue", "batch.aborted", "batch.passed", "switch.fault",
+  "switch.out_of_step", "switch.unknown", "switch.repaired", "switch.foreign_flows", "switch.floods", "switch.keeps_cookies",
   "switch.unreadable", "link.down", "external.down", "gap"]);
 
 /** "bad", "warn", "good" or "": how loud an event is. */

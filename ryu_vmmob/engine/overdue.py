@@ -1,0 +1,172 @@
+"""A move whose time is over, and whose VM may have gone on at its target: both places are asked before it is closed.
+
+    time is over ──> listen at both places ──> ask there ──> it speaks at the target ──> activated, or it waits for the request
+         │                  │                       ├──────> it speaks at the source ──> aborted
+         │                  │                       └──────> `SILENCE` at both ────────> aborted
+         └── the target's switch is away, or refuses to listen: the move stays as it is, and an operator may abort it
+
+A VM in its pause speaks nowhere for a moment, and one that has gone on while the controller was away may have spoken already:
+closing its new place then would cut it off. To keep both places open harms no other VM. Listening is an ordinary desired state
+(`model.questions`). Pure: time comes in; the host carries out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from ryu_vmmob.engine.fleet import Fleet
+from ryu_vmmob.model.commands import Abort, Command
+from ryu_vmmob.model.draft import Event
+from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.questions import EndQuestion, Question
+from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import State
+from ryu_vmmob.store.base import StoreError
+
+SILENCE: Final = 10.0
+"""Seconds of silence at both places after which the VM has not gone on. Longer than the pause of a busy VM."""
+ASK_AGAIN: Final = 1.0
+
+
+class Host(Protocol):
+    """What the engine does for it."""
+
+    fleet: Fleet
+    alone: AbstractContextManager[object]
+    on_question: Callable[[str], None]
+
+    @property
+    def state(self) -> State:
+        """The present state."""
+        ...
+
+    def execute(self, *commands: Command) -> Any:
+        """Carry out; raises Refusal and StoreError."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Tell."""
+        ...
+
+
+@dataclass(slots=True)
+class _Open:
+    """Both places are listened to since ``revision``; ``asked`` since when they have been asked, ``again`` when next."""
+
+    revision: int
+    asked: float | None = None
+    again: float = 0.0
+
+
+class Overdue:
+    """Times are seconds of the controller's clock. ``restored``: moves that lived through the last start."""
+
+    def __init__(self, host: Host, restored: Iterable[str]) -> None:
+        self._host = host
+        self._restored = frozenset(restored)
+        self._open: dict[str, _Open] = {}
+        self._later: dict[str, float] = {}
+        """Move whose VM speaks at its target, and that waits for a request -> when it is looked at again."""
+        self._told: dict[str, str] = {}
+        """Move -> why it cannot be asked for."""
+
+    def may_have_gone_on(self, migration: Migration) -> bool:
+        """Whether its VM may run at the target: it was prepared, or may have been before the controller's last start."""
+        return migration.phase is Phase.PREPARED or migration.id in self._restored
+
+    def look(self, ids: Iterable[str], now: float) -> None:
+        """Listen, ask, or give up, whatever is due of these moves."""
+        rows = self._host.state.migrations
+        for id_ in sorted(ids):
+            if id_ in self._open or id_ in self._told or ((row := rows.get(id_)) is not None and _is_over(row, now)):
+                with self._host.alone:
+                    self._look(id_, now)
+
+    @property
+    def open(self) -> frozenset[str]:
+        """Moves that are being asked for."""
+        return frozenset(self._open)
+
+    def heard(self, migration: Migration, server: str, now: float) -> None:
+        """A VM that is listened for speaks at this server, and that activates nothing. Raises StoreError."""
+        if server == migration.source:
+            self._close(migration, now, "its VM is at its old place")
+        elif self._open.pop(migration.id, None) is not None:
+            self._later[migration.id] = now + migration.timeout
+            self._end(migration, now)
+            self._tell(migration, "its VM speaks at its new place, and activation waits for a request")
+
+    def _look(self, id_: str, now: float) -> None:
+        host = self._host
+        row = host.state.migrations.get(id_)
+        if row is None or not _is_over(row, now) or not self.may_have_gone_on(row):
+            for rows in (self._open, self._later, self._told):
+                rows.pop(id_, None)
+            return
+        if now < self._later.get(id_, now):
+            return
+        reason = self._deaf(row)
+        if reason is not None:
+            self._open.pop(id_, None)
+            self._end(row, now)
+            self._tell(row, reason)
+            return
+        found = self._open.get(id_)
+        if found is None or row.vm not in host.state.questioned:
+            self._listen(row, now)
+        elif found.asked is None:
+            if all(host.fleet.has(name, found.revision) for name in self._ears(row)):
+                found.asked = now
+                self._ask(row, found, now)
+        elif now - found.asked >= SILENCE:
+            with suppress(StoreError):  # the next look tries again
+                self._close(row, now, "its VM answers at neither place")
+        elif now >= found.again:
+            self._ask(row, found, now)
+
+    def _deaf(self, row: Migration) -> str | None:
+        """Why it cannot be known whether the VM is at the target; None: nothing stands in the way."""
+        fleet = self._host.fleet
+        edge = self._host.state.fabric.servers[row.target].switch
+        if not fleet.is_connected(edge) or not fleet.is_synchronised(edge):
+            return f"switch {edge} of its new place is away, so its VM cannot be asked there"
+        if any(fault.owner[:2] == ("vm", row.vm) for fault in fleet.faults(edge)):
+            return f"switch {edge} of its new place refuses to listen for its VM"
+        return None
+
+    def _ears(self, row: Migration) -> list[str]:
+        """The edges of both places, the source's if it is there."""
+        servers, fleet = self._host.state.fabric.servers, self._host.fleet
+        source, target = servers[row.source].switch, servers[row.target].switch
+        return [target, *([source] if fleet.is_connected(source) else [])]
+
+    def _listen(self, row: Migration, now: float) -> None:
+        with suppress(Refusal, StoreError):  # the next look tries again
+            self._host.execute(Question(row.vm, now, row.id))
+            self._open[row.id] = _Open(self._host.state.revision)
+
+    def _ask(self, row: Migration, found: _Open, now: float) -> None:
+        found.again = now + ASK_AGAIN
+        self._host.on_question(row.vm)
+
+    def _close(self, row: Migration, now: float, reason: str) -> None:
+        self._host.execute(Abort(row.id, now, f"not activated within {row.timeout:g} s, and {reason}"))
+        self._open.pop(row.id, None)
+
+    def _end(self, row: Migration, now: float) -> None:
+        if row.vm in self._host.state.questioned:
+            with suppress(StoreError):
+                self._host.execute(EndQuestion(row.vm, now))
+
+    def _tell(self, row: Migration, reason: str) -> None:
+        if self._told.get(row.id) != reason:
+            self._told[row.id] = reason
+            self._host.emit(Event("migration.overdue", {"id": row.id, "vm": row.vm, "reason": reason}))
+
+
+def _is_over(row: Migration, now: float) -> bool:
+    waits = row.phase in (Phase.PREPARING, Phase.PREPARED) and not row.is_returning and row.seen is None
+    return waits and now >= row.started + row.timeout
