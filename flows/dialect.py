@@ -1,6 +1,9 @@
 """What a switch of plain OpenFlow 1.3 gets instead of what only Open vSwitch can do.
 
 - A reply made by field moves becomes a copy to the controller, which answers in the switch's place.
+- Of these, ARP requests and neighbour solicitations are one flow for each kind (`questions`), whomever they ask for: the
+  controller knows who there is, and is silent where nobody is. A probe for an address that is nobody's stays without an answer
+  too, and is not reported as refused.
 - A match on the TTL is left out: such a switch hands over a packet whose TTL it may not count down (OFPR_INVALID_TTL).
 - A copy to the controller that a meter limits is one without a limit.
 - A match on TCP or UDP ports under a mask becomes matches on single ports: OpenFlow 1.3 has no such mask (`MASKABLE`). A policy
@@ -15,13 +18,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from ryu_vmmob.fabric.model import Dialect, Switch
-from ryu_vmmob.flows.base import WHOLE
-from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
-from ryu_vmmob.flows.flow import CONTROLLER, Copy, Flow, Match, Move, Output, SetField, tells_controller
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.answers import ND_MULTICAST
+from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION, WHOLE
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, FIELDS, MAC_BROADCAST, OPENFLOW_BASIC
+from ryu_vmmob.flows.flow import CONTROLLER, Copy, Flow, Match, Move, Output, SetField, match, tells_controller
+from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS
 
@@ -37,8 +42,13 @@ _L4_PORTS: Final = ("tcp_src", "tcp_dst", "udp_src", "udp_dst")
 _ALL_PORT_BITS: Final = 0xFFFF
 
 
-def spoken(dialect: Dialect, entries: Iterable[Entry], *, l4_masks: bool = False) -> Iterator[Entry]:
-    """The entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a mask."""
+def spoken(
+    dialect: Dialect, entries: Iterable[Entry], *, l4_masks: bool = False, gateway_mac: int | None = None
+) -> Iterator[Entry]:
+    """The entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a mask.
+
+    ``gateway_mac``: that of the fabric, where the switch has `questions` as well; None: it has not.
+    """
     if dialect is Dialect.OPENVSWITCH:
         yield from entries
         return
@@ -48,6 +58,8 @@ def spoken(dialect: Dialect, entries: Iterable[Entry], *, l4_masks: bool = False
     for entry in rows:
         if not isinstance(entry, Flow):
             yield entry
+            continue
+        if gateway_mac is not None and _replies(entry) and _is_question(entry, gateway_mac):
             continue
         for flow in _plain(entry, single):
             if flow.cookie not in made:  # what told them apart may be what such a switch cannot say
@@ -59,21 +71,46 @@ def _plain(flow: Flow, single: bool) -> Iterator[Flow]:
     """What stands for one flow. ``single``: each port of a masked match gets a flow of its own."""
     if any(name == "nw_ttl" for name, _, _ in flow.match) or (flow.table is Table.ADVERTISE and flow.match):
         return
-    if any(_is_extension(action) for action in flow.actions):
+    if _replies(flow):
         yield Flow(flow.table, flow.priority, flow.match, (Output(CONTROLLER, WHOLE),))
         return
     # Meters are optional there, and none limits a copy alone: the controller's own limits stand for them (`apps.intake`).
     actions = tuple(Output(CONTROLLER, row.max_len) if isinstance(row, Copy) else row for row in flow.actions)
-    match = flow.match
+    wanted = flow.match
     if flow.goto is None and any(map(tells_controller, actions)):
-        match = tuple(row for row in match if row[0] != "ipv6_nd_target" or row[2] is None)
-    if any(name == "ipv6_nd_target" and mask is not None for name, _, mask in match):
+        wanted = tuple(row for row in wanted if row[0] != "ipv6_nd_target" or row[2] is None)
+    if any(name == "ipv6_nd_target" and mask is not None for name, _, mask in wanted):
         return  # it has no such mask: what a guest says of a link-local address of its own choice is refused there
-    for rows in _single_ports(match) if single else (match,):
+    for rows in _single_ports(wanted) if single else (wanted,):
         if rows is flow.match and actions == flow.actions and flow.meter is None:
             yield flow
         else:
             yield Flow(flow.table, flow.priority, rows, actions, flow.goto, flow.metadata)
+
+
+def questions(gateway_mac: int) -> Iterator[Flow]:
+    """What a plain switch hands to the controller, one flow for each kind of question."""
+    for rows in _questions(gateway_mac):
+        yield Flow(Table.ANSWER, Priority.NORMAL, rows, (Output(CONTROLLER, WHOLE),))
+
+
+@lru_cache(maxsize=8)
+def _questions(gateway_mac: int) -> tuple[Match, ...]:
+    solicitation: dict[str, int] = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6, "icmpv6_type": NEIGHBOUR_SOLICITATION}
+    return (
+        match(eth_dst=MAC_BROADCAST, eth_type=ETH_ARP, arp_op=1),
+        match(eth_dst=gateway_mac, eth_type=ETH_ARP, arp_op=1),
+        match(eth_dst=ND_MULTICAST, **solicitation),
+        match(eth_dst=gateway_mac, **solicitation),
+    )
+
+
+def _is_question(flow: Flow, gateway_mac: int) -> bool:
+    """Whether one of `questions` stands for a flow: it takes the same packets at the same place, and more."""
+    if flow.table is not Table.ANSWER or flow.priority != Priority.NORMAL:
+        return False
+    rows = set(flow.match)
+    return any(rows.issuperset(asks) for asks in _questions(gateway_mac))
 
 
 def _ports(entries: Iterable[Entry]) -> int:
@@ -99,6 +136,11 @@ def _single_ports(rows: Match) -> Iterator[Match]:
     name, value, mask = rows[at]
     for port in range(value, value + _size(mask)):
         yield from _single_ports((*rows[:at], (name, port, None), *rows[at + 1 :]))
+
+
+def _replies(flow: Flow) -> bool:
+    """Whether the flow makes an answer of a question, as only Open vSwitch can."""
+    return any(_is_extension(action) for action in flow.actions)
 
 
 def _is_extension(action: object) -> bool:

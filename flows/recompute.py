@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from immutables import Map
 
-from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.fabric.model import Dialect, Fabric
 from ryu_vmmob.flows import cable, fragments
 from ryu_vmmob.flows.base import base_flows, refusals
-from ryu_vmmob.flows.dialect import spoken
+from ryu_vmmob.flows.dialect import questions, spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
@@ -44,6 +45,7 @@ class Recompute:
         self._where = where
         self._plan = plan
         self._breath = breath
+        self._gateway_mac = mac(change.state.fabric.gateway_mac)
         self._cables: set[tuple[str, str]] = set()
         self._vms = frozenset(name for name in change.vms if self._differs(name))
 
@@ -75,7 +77,8 @@ class Recompute:
 
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
         found = self.state.fabric.switches[switch]
-        made = tuple(spoken(found.dialect, fragments.told(found, entries), l4_masks=found.l4_masks))
+        told = fragments.told(found, entries)
+        made = tuple(spoken(found.dialect, told, l4_masks=found.l4_masks, gateway_mac=self._gateway_mac))
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made
@@ -86,9 +89,10 @@ class Recompute:
             self._plan.contributions[switch, key] = ()
 
     def _switches(self) -> None:
-        gateway_mac = mac(self.state.fabric.gateway_mac)
+        gateway_mac = self._gateway_mac
         for switch in self.state.fabric.switches:
-            self._put(switch, ("switch",), base_flows(gateway_mac))
+            plain = self.state.fabric.switches[switch].dialect is Dialect.OPENFLOW13
+            self._put(switch, ("switch",), chain(base_flows(gateway_mac), questions(gateway_mac) if plain else ()))
         for name, server in self.state.fabric.servers.items():
             self._gone(("server", name), (server.switch,))
             self._put(server.switch, ("server", name), refusals(server))

@@ -12,12 +12,12 @@ from ryu_vmmob.fabric.values import TABLE_NAMES
 from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
-from ryu_vmmob.flows.flow import CONTROLLER, Flow, Move, Output, SetField
-from ryu_vmmob.flows.pipeline import TABLES, Table
+from ryu_vmmob.flows.flow import CONTROLLER, Flow, Move, Output, SetField, show_match, tells_controller
+from ryu_vmmob.flows.pipeline import TABLES, Priority, Table
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
-from tests.unit.core_support import Site
+from tests.unit.core_support import Site, nic, vm
 from tests.unit.routed_support import CUGS, DB, HEARD, WEB, allow, deny, routed, two_borders
 
 
@@ -159,6 +159,30 @@ def test_what_it_cannot_answer_it_hands_over() -> None:
         assert [(type(action), action.port) for action in other.actions if isinstance(action, Output)] == [(Output, CONTROLLER)]
         assert len(other.actions) == 1
         assert other.goto is None
+
+
+def test_a_question_costs_a_plain_switch_one_flow_whomever_it_asks_for() -> None:
+    """ARP and solicitations: once it had a flow for each address of each member, all of which did the same."""
+    site = plain("tor-a")
+    before = site.engine.desired.tables["tor-a"].by_table[Table.ANSWER]
+    counts = []
+    for number in range(40, 44):
+        site.engine.execute(vm(f"w{number}", "a1", nic(number)), vm(f"x{number}", "b1", nic(number + 20)))
+        counts.append(site.engine.desired.tables["tor-a"].by_table[Table.ANSWER])
+    questions = [
+        flow for flow in site.engine.desired.flows("tor-a")
+        if flow.owner == ("switch",) and flow.table is Table.ANSWER and any(map(tells_controller, flow.actions))
+    ]  # fmt: skip
+    assert sorted(show_match(flow.match) for flow in questions) == [
+        "eth_dst=02:00:5e:00:00:01,eth_type=0x806,arp_op=1",
+        "eth_dst=02:00:5e:00:00:01,eth_type=0x86dd,ip_proto=58,icmpv6_type=135",
+        "eth_dst=33:33:00:00:00:00/ff:ff:00:00:00:00,eth_type=0x86dd,ip_proto=58,icmpv6_type=135",
+        "eth_dst=ff:ff:ff:ff:ff:ff,eth_type=0x806,arp_op=1",
+    ]
+    for flow in site.engine.desired.flows("tor-a"):
+        if flow.table is Table.ANSWER and flow.priority == Priority.NORMAL and flow.owner[0] == "vm":
+            assert not any(map(tells_controller, flow.actions)), str(flow)
+    assert counts[0] - before <= 12, "its own announcements, and questions from the wire behind which it is"
 
 
 def test_open_vswitch_gets_what_was_compiled() -> None:
