@@ -126,26 +126,52 @@ class Recompute:
         cug = self.state.cugs.get(name)
         inside = _facts(self.before, name) == _facts(self.state, name) and name not in self.change.whole
         same = inside and name not in self.change.anew
+        domains = self._renumbered_domains(name)
+        numbers = self._switches_of(domains)
         self._gateway(name, again=not inside)
-        if old == new and same:
+        if old == new and same and not domains:
             return
         before, now = _local(old), _local(new)
         for switch in sorted(before.keys() - now.keys()):
             self._plan.contributions[switch, ("cug", name)] = ()
         if cug is not None:
             for switch, local in now.items():
-                if before.get(switch) != local or not same:
+                if before.get(switch) != local or not same or switch in numbers:
                     self._put(switch, ("cug", name), self._segment(cug, switch, local))
                     for server in local.servers:
                         self._cable(name, server, None)
         same_tree = old is not None and new is not None and old.way == new.way
-        self._hops(name, cug, old, new, same_tree and same)
+        self._hops(name, cug, old, new, same_tree and same, numbers)
         # Frames in passing are known by their ports, so links that came or went between neighbours count as well.
         self._members(name, old, new, same_tree and name not in self.change.anew)
-        if not inside:
+        if not inside or self._had_seats(name, domains):
             for member in self.state.members.get(name, Map()):
-                if member.vm not in self._vms:
+                if member.vm not in self._vms and (not inside or self._sits_in(member.vm, domains)):
                     self._routes(member)
+
+    def _renumbered_domains(self, segment: str) -> frozenset[str]:
+        """L2 domains where the segment has another VLAN-ID than before, or has one only before or only now."""
+        before = self.before.vlan_ids(segment) if self.before is not None else Map[str, int]()
+        now = self.state.vlan_ids(segment)
+        if before is now:
+            return frozenset()
+        return frozenset(domain for domain in {*before, *now} if before.get(domain) != now.get(domain))
+
+    def _switches_of(self, domains: Iterable[str]) -> frozenset[str]:
+        """Switches with a port in one of these L2 domains: a segment's own flows there say its VLAN-ID."""
+        fabric = self.state.fabric
+        return frozenset().union(*(fabric.switches_of_domain.get(domain, ()) for domain in domains))
+
+    def _had_seats(self, cug: str, domains: frozenset[str]) -> bool:
+        """Whether the CUG had a seat at a server of these domains before: there it was starved, or is now (`State.speaks`)."""
+        if self.before is None or not domains:
+            return False
+        servers = self.before.fabric.servers
+        return any(servers[wire.server].l2_domain in domains for wire in self.before.occupancy.get(cug, ()))
+
+    def _sits_in(self, vm: str, domains: frozenset[str]) -> bool:
+        servers = self.state.fabric.servers
+        return any(servers[seat.server].l2_domain in domains for seat in self.state.seats_of(self.state.vms[vm]))
 
     def _segment(self, cug: Cug, switch: str, local: Local) -> Iterator[Entry]:
         yield from segment_entries(self.state, cug, switch, local)
@@ -210,8 +236,9 @@ class Recompute:
         domain = self.state.routing_domains.get(name)
         inside = _facts(self.before, segment) == _facts(self.state, segment) and segment not in self.change.whole
         same = inside and segment not in self.change.anew
+        numbers = self._switches_of(self._renumbered_domains(segment))
         exits = self.before is not None and _outside(self.before) == _outside(self.state)
-        if old == new and same and exits:
+        if old == new and same and exits and not numbers:
             return
         before, now = _local(old), _local(new)
         same_tree = old is not None and new is not None and old.way == new.way
@@ -220,11 +247,12 @@ class Recompute:
         if domain is not None and new is not None:
             for switch, local in now.items():
                 # How far an exit is away is a matter of the whole tree.
-                if before.get(switch) != local or not same or (local.edge and not (exits and same_tree)):
+                far = local.edge and not (exits and same_tree)
+                if before.get(switch) != local or not same or switch in numbers or far:
                     self._put(
                         switch, ("routing_domain", name), routing_entries(self.state, domain, switch, local, new)
                     )
-        self._hops(segment, domain, old, new, same_tree and same)
+        self._hops(segment, domain, old, new, same_tree and same, numbers)
         self._edges(name, old, new, inside)
         for external in self.state.fabric.externals.values():
             if external.routing_domain == name:
@@ -241,12 +269,21 @@ class Recompute:
             self._gateway(cug, again=not same)
             for member in self.state.members.get(cug, Map()):
                 if member.vm not in self._vms:
-                    self._routes(member, now - before)
+                    self._routes(member, now - before, before - now)
 
     def _hops(
-        self, name: str, segment: Segment | None, old: Presence | None, new: Presence | None, same: bool
+        self,
+        name: str,
+        segment: Segment | None,
+        old: Presence | None,
+        new: Presence | None,
+        same: bool,
+        numbers: frozenset[str],
     ) -> None:
-        """Next hops: everywhere to a new edge, from a new switch to every edge; all of them when the tree changed."""
+        """Next hops: everywhere to a new edge, from a new switch to every edge; all of them when the tree changed.
+
+        ``numbers``: switches where the segment has another VLAN-ID on some port; from there to every edge as well.
+        """
         edges_before = old.edges if old is not None else frozenset()
         edges_now = new.edges if new is not None else frozenset()
         for edge in edges_before - edges_now:
@@ -254,7 +291,7 @@ class Recompute:
         if new is None or segment is None:
             return
         left = frozenset(_local(old)) - frozenset(new.local)
-        joined = frozenset(new.local) - frozenset(_local(old))
+        joined = frozenset(new.local) - frozenset(_local(old)) | (numbers & frozenset(new.local))
         for edge in edges_now:
             key = ("hop", name, edge)
             for switch in left & self._where(key):
@@ -330,8 +367,8 @@ class Recompute:
             if alike is not None:
                 made[alike] = self._plan.contributions[switch, key]
 
-    def _routes(self, member: Member, at: frozenset[str] | None = None) -> None:
-        """Host routes to an interface at the edges of its routing domain: at those named, or at all of them."""
+    def _routes(self, member: Member, at: frozenset[str] | None = None, left: frozenset[str] = _NO_EDGES) -> None:
+        """Host routes to an interface at the edges of its routing domain: at all, or at those named and no more at ``left``."""
         vm = self.state.vms[member.vm]
         interface = vm.interfaces[member.number]
         cug, key = self.state.cugs[interface.cug], _route_key(member)
@@ -340,7 +377,11 @@ class Recompute:
             self._gone(key)
             return
         edges, seats = self.state.edges_of_scope(cug), self.state.seats_of(vm)
-        self._gone(key, edges)
+        if at is None:
+            self._gone(key, edges)
+        else:
+            for switch in left & self._where(key) if left else ():
+                self._plan.contributions[switch, key] = ()
         for switch in edges if at is None else at & edges:
             self._put(switch, key, interface_routes(self.state, domain, interface, seats, switch))
 
@@ -374,17 +415,26 @@ class Recompute:
         for vm in self._vms:
             touch(self.state.policies_of.get(("vm", vm), ()), self._edges_of_vm(vm))
         for cug in self.change.cugs:
-            joined = self._joined(cug)
+            joined, found_cug = self._joined(cug), self.state.cugs.get(cug)
+            alone = found_cug is not None and found_cug.routing_domain is None
             if _facts(self.before, cug) != _facts(self.state, cug):
-                touch(self.state.policies, None)
+                touch(self._policies_about(cug), None)
             elif joined:
-                found_cug = self.state.cugs.get(cug)
-                alone = found_cug is not None and found_cug.routing_domain is None
-                touch(self.state.policies if alone else self.state.policies_of.get(("cug", cug), ()), joined)
+                touch(self._policies_about(cug) if alone else self.state.policies_of.get(("cug", cug), ()), joined)
+            touch(self.state.policies_of.get(("any", ""), ()), joined)
         for domain in self.change.routing_domains:
             if joined := self._joined(routed_segment(domain)):
-                touch(self.state.policies, joined)
+                for cug in self.state.routed_cugs.get(domain, ()):
+                    touch(self._policies_about(cug), joined)
+                touch(self.state.policies_of.get(("any", ""), ()), joined)
         return found
+
+    def _policies_about(self, cug: str) -> Iterator[str]:
+        """Policies with an end that names the CUG, or a VM in it."""
+        index = self.state.policies_of
+        yield from index.get(("cug", cug), ())
+        for member in self.state.members.get(cug, ()):
+            yield from index.get(("vm", member.vm), ())
 
     def _joined(self, segment: str) -> frozenset[str]:
         """Edges that joined a segment or left it."""
@@ -425,12 +475,12 @@ def _identity(state: State | None, segment: str) -> tuple[int, int]:
 
 
 def _facts(state: State | None, segment: str) -> object:
-    """All that a segment's own flows depend on beside its presence."""
+    """All that a segment's own flows depend on beside its presence and its VLAN-IDs, which count where they are on a port."""
     found = state.segment(segment) if state is not None else None
     if state is None or found is None:
         return None
     addresses = (found.subnets, found.gateways) if isinstance(found, Cug) else ()
-    return _identity(state, segment), state.vlan_ids(segment), addresses
+    return _identity(state, segment), addresses
 
 
 def _outside(state: State) -> object:
