@@ -7,17 +7,18 @@ done in one go, so that no change of the desired state is lost or counted twice.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ryu.lib import hub
 
 from ryu_vmmob.apps import fragment_mode, habits
 from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, Fault
-from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Reading
 from ryu_vmmob.flows.delta import Delta
-from ryu_vmmob.flows.pipeline import METER_RATES, TABLES, Table
+from ryu_vmmob.flows.meters import meters_of
+from ryu_vmmob.flows.pipeline import TABLES, Table, meter_name
 from ryu_vmmob.model.draft import Event
 
 if TYPE_CHECKING:
@@ -132,14 +133,38 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
 
 def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:
     """Flows may refer to them, so they come first. Meters bear no mark: only those that we use are looked at."""
-    if session.dialect is not Dialect.OPENVSWITCH:
+    wanted = meters_of(session.engine.state.fabric, session.name)
+    session.meters = frozenset(wanted)
+    if not wanted:
         return Counter()
     have = dict[int, bytes]()
     for body in session.ask(wire.meter_config_request, required=False):
         have.update(wire.meter_descriptions(body))
-    wrong = {meter: rate for meter, rate in METER_RATES.items() if have.get(meter) != wire.meter_body(meter, rate)}
-    if wrong:
-        # Of the two messages a switch refuses the first if it has the meter, and that is no news.
-        session.tell([wire.meter_set(meter, rate, (session.next_xid(), session.next_xid())) for meter, rate in wrong.items()])
+    wrong = {meter: rate for meter, rate in wanted.items() if have.get(meter) != wire.meter_body(meter, rate)}
+    _set_meters(session, wrong)
     missing = sum(meter not in have for meter in wrong)
     return Counter({("meters", "missing"): missing, ("meters", "altered"): len(wrong) - missing})
+
+
+def add_meters(session: Session) -> None:
+    """The meters of ports that the fabric did not have before: flows that are told next refer to them."""
+    wanted = meters_of(session.engine.state.fabric, session.name)
+    new = {meter: rate for meter, rate in wanted.items() if meter not in session.meters}
+    session.meters = frozenset(wanted)
+    if new:
+        session.begin()
+        _set_meters(session, new)
+
+
+def _set_meters(session: Session, meters: Mapping[int, int]) -> None:
+    if not meters:
+        return
+    # Of the two messages a switch refuses the first if it has the meter, and that is no news.
+    xids = {meter: (session.next_xid(), session.next_xid()) for meter in meters}
+    session.tell([wire.meter_set(meter, rate, xids[meter]) for meter, rate in meters.items()])
+    refused = [meter for meter, (added, changed) in xids.items() if {added, changed} <= session.refused_xids]
+    if refused:
+        session.log.error(
+            "switch %s refuses %d of %d meters, %s first (%s): write `meters: false` for it into the fabric file",
+            session.name, len(refused), len(meters), meter_name(refused[0]), session.refusal_of(xids[refused[0]][1]),
+        )  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from ryu_vmmob import logs
 from ryu_vmmob.apps.neighbours import NeighbourWatch
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.limits import TokenBucket
 from ryu_vmmob.model.routing import NeighbourHeard
@@ -24,13 +25,18 @@ from ryu_vmmob.store.base import StoreError
 LOG = logging.getLogger(__name__)
 
 QUESTIONS_A_SECOND: Final = 1000
-"""Packets of one switch that are looked at at all. Open vSwitch hands over fewer (`pipeline.METER_RATES`)."""
+"""Packets of one switch that are answered at all. Those of one port are fewer (`pipeline.METER_RATES`)."""
 ERRORS_A_SECOND: Final = 100
-"""ICMP errors that are sent on behalf of one switch (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f)."""
+"""ICMP errors that are sent to what came in at one port (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f)."""
+MAX_BUCKETS: Final = 4096
 MAX_FRAME: Final = 0xFFFF - 1024
 """Bytes of a frame that is looked at: its answer has to fit into one message."""
 
 _ERRORS_FROM: Final = frozenset({Table.GATEWAY, Table.ROUTE})
+
+
+_Measured = tuple[str, int, Meter]
+"""A switch, a port of it (0: all of them), and a purpose."""
 
 
 class PacketIn(NamedTuple):
@@ -50,8 +56,8 @@ class Packets:
         self._engine = engine
         self._send = send
         self._neighbours = NeighbourWatch()
-        self._questions: dict[str, TokenBucket] = {}
-        self._errors: dict[str, TokenBucket] = {}
+        self._questions: dict[_Measured, TokenBucket] = {}
+        self._errors: dict[_Measured, TokenBucket] = {}
 
     def came(self, switch: str, packet: PacketIn, now: float) -> None:
         """A switch of the fabric hands a packet over."""
@@ -60,21 +66,35 @@ class Packets:
         if flow is None:
             tally.drops[switch, "stale"] += 1
             return
-        tally.packets[switch, flow.table.label] += 1
-        if flow.table is Table.ADMIT and flow.owner[0] == "vm":
+        # Which table asks, the packet itself says: the flow that hands it up is its port's.
+        table = TABLES[ASKED.read(packet.metadata)] if flow.table is Table.PUNT else flow.table
+        tally.packets[switch, table.label] += 1
+        if table is Table.ADMIT and flow.owner[0] == "vm":
             self._awaited(switch, packet.cookie)
         elif len(packet.frame) > MAX_FRAME:
             tally.drops[switch, "size"] += 1
-        elif not self._may(self._questions, switch, QUESTIONS_A_SECOND, now):
+        elif not self._is_due(switch, packet.in_port, table, flow, now):
             tally.drops[switch, "rate"] += 1
-        elif flow.table is Table.REFUSE:
+        elif table is Table.REFUSE:
             self._refused(switch, packet)
         else:
-            punted = Punted(
-                switch, packet.in_port, packet.metadata, flow.table, flow.owner, packet.frame, packet.ttl_invalid
-            )
+            punted = Punted(switch, packet.in_port, packet.metadata, table, flow.owner, packet.frame, packet.ttl_invalid)
             for outcome in answer(self._engine.state, punted):
                 self._follow(punted, outcome, now)
+
+    def _is_due(self, switch: str, port: int, table: Table, flow: Flow, now: float) -> bool:
+        """Whether a packet is looked at: so many of each port and purpose, as meters have it; what wants an answer counts for
+        the whole switch too. What a switch's meters have let through stays below that.
+        """
+        purpose = Meter.ANSWERS
+        if table is Table.ADMIT:
+            purpose = Meter.NEIGHBOURS
+        elif table is Table.REFUSE:
+            purpose = Meter.REFUSALS if flow.priority == Priority.NORMAL else Meter.ANNOUNCEMENTS
+        rate = METER_RATES[purpose] * 2  # the clock here is not that of the switch
+        if not self._may(self._questions, (switch, port, purpose), rate, now):
+            return False
+        return purpose is not Meter.ANSWERS or self._may(self._questions, (switch, 0, purpose), QUESTIONS_A_SECOND, now)
 
     def _awaited(self, switch: str, cookie: int) -> None:
         try:
@@ -90,7 +110,7 @@ class Packets:
     def _follow(self, punted: Punted, outcome: Outcome, now: float) -> None:
         match outcome:
             case PacketOut():
-                if punted.table not in _ERRORS_FROM or self._may(self._errors, punted.switch, ERRORS_A_SECOND, now):
+                if punted.table not in _ERRORS_FROM or self._may_tell(punted, now):
                     self._send(outcome)
                 else:
                     self._engine.tally.drops[punted.switch, "error_rate"] += 1
@@ -102,8 +122,13 @@ class Packets:
                 if question is not None:
                     self._send(question)
 
-    def _may(self, buckets: dict[str, TokenBucket], switch: str, rate: int, now: float) -> bool:
-        return buckets.setdefault(switch, TokenBucket(rate, rate)).take(now)
+    def _may_tell(self, punted: Punted, now: float) -> bool:
+        return self._may(self._errors, (punted.switch, punted.in_port, Meter.ANSWERS), ERRORS_A_SECOND, now)
+
+    def _may(self, buckets: dict[_Measured, TokenBucket], what: _Measured, rate: int, now: float) -> bool:
+        if what not in buckets and len(buckets) >= MAX_BUCKETS:
+            buckets.clear()  # a switch may name any port
+        return buckets.setdefault(what, TokenBucket(rate, rate)).take(now)
 
     def _news(self, found: NeighbourHeard) -> None:
         try:

@@ -83,6 +83,8 @@ class Session:
         self.held = False
         """Whether it is left as it is: see `ryu_vmmob.engine.contacts`."""
         self._errors: dict[int, str] = {}
+        self.meters: frozenset[int] = frozenset()
+        """Ids of the meters that the switch was told of."""
         self._first = self._xid + 1
         """Transaction id with which the exchange under way began."""
         self._awaited: tuple[int, int] | None = None
@@ -165,6 +167,15 @@ class Session:
             if self._awaited is not None and xid == self._awaited[0]:
                 self._awaited = None
                 self._inbox.put(("error", xid))
+
+    @property
+    def refused_xids(self) -> frozenset[int]:
+        """Transaction ids of the exchange under way, or of the last one, that the switch refused."""
+        return frozenset(self._errors)
+
+    def refusal_of(self, xid: int) -> str:
+        """What the switch said to one of them."""
+        return self._errors[xid]
 
     # The green thread
 
@@ -258,6 +269,7 @@ class Session:
         """Carry out a delta, and report what the switch confirmed and refused. ``compared``: it is all that was found wrong;
         ``found`` what is wrong beside flows and groups.
         """
+        auditing.add_meters(self)
         faults = [*found, *(self._apply(delta) if delta else ())]
         if self.is_plain and not self.cookies_seen:
             faults += habits.look_at_cookies(self, delta, {row.about for row in faults})
@@ -271,21 +283,21 @@ class Session:
 
     def delete_strays(self, finding: Finding) -> None:
         """Take away entries that only their place tells from desired flows. What the switch says to it, the next audit sees."""
-        self._begin()
+        self.begin()
         self.tell([message for message, _ in finding.deletions(self.next_xid)])
 
     def wipe(self, tables: Iterable[Table], groups: Iterable[int] = ()) -> None:
         """Take everything of ours out of tables, and groups away, of which the switch does not say what they have."""
-        self._begin()
+        self.begin()
         self.tell([wire.flow_delete(COOKIE_MARK, self.next_xid(), COOKIE_MARK_MASK, table.id) for table in tables])
-        self._begin()
+        self.begin()
         self.tell([wire.group_delete(number, self.next_xid()) for number in groups])
 
     def _apply(self, delta: Delta) -> list[Fault]:
         if self.engine.fleet.has_habit(self.name, KEEPS_COOKIES):
             return habits.apply_by_place(self, delta)
         if self._bundles:
-            self._begin()
+            self.begin()
             removals = deletions(delta, self.next_xid, by_cookie=not self.is_plain)
             if self._in_bundle(chain(additions(delta, self.next_xid), removals)):
                 return []
@@ -293,7 +305,7 @@ class Session:
         found = self.one_by_one(additions(delta, self.next_xid))
         return found + self.one_by_one(deletions(delta, self.next_xid, by_cookie=not self.is_plain))
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """An exchange begins: what the switch says from now on is about its messages."""
         self._errors.clear()
         self._first = self._xid + 1 & 0x7FFFFFFF
@@ -330,7 +342,7 @@ class Session:
         """Messages without a bundle; what was refused. A barrier after every few: a slow switch shows that it is at work."""
         rows, found = iter(rows), list[Fault]()
         while True:
-            self._begin()
+            self.begin()
             messages = list(islice(rows, _ROWS))
             if not messages:
                 return found
@@ -367,7 +379,7 @@ class Session:
 
     def ask_config(self) -> Any:
         """The configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
-        self._begin()
+        self.begin()
         xid = self.next_xid()
         self._config = xid, None
         self._send([wire.get_config_request(xid)])
@@ -377,7 +389,7 @@ class Session:
 
     def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
         """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
-        self._begin()
+        self.begin()
         xid = self.asking = self.next_xid()
         self._awaited = xid, _MULTIPART_REPLY
         self._send([request(xid)])

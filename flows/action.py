@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ryu_vmmob.flows.fields import show
-from ryu_vmmob.flows.pipeline import group_parts
+from ryu_vmmob.flows.pipeline import group_parts, meter_name
 
 IN_PORT: Final = 0xFFFFFFF8
 """OFPP_IN_PORT: out of the port the frame came from."""
@@ -36,7 +36,7 @@ class Copy:
     meter: int
 
     def __str__(self) -> str:
-        return f"controller:{self.max_len}(meter:{self.meter})"
+        return f"controller:{self.max_len}(meter:{meter_name(self.meter)})"
 
 
 @dataclass(frozen=True, slots=True)

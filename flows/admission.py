@@ -24,7 +24,7 @@ from ryu_vmmob.flows.fields import (
     vid,
 )
 from ryu_vmmob.flows.flow import Action, Copy, Flow, PopVlan, match
-from ryu_vmmob.flows.pipeline import CLAIMED, Meter, Priority, Table
+from ryu_vmmob.flows.pipeline import CLAIMED, Meter, Priority, Table, meter_id
 from ryu_vmmob.model.objects import Interface, Seat
 
 UDP = 17
@@ -44,8 +44,8 @@ def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, 
     admission refuses makes a VM arrive. Where it may not send yet, the controller sees what will be allowed. Where a VM is
     only watched, it sees what the VM says to everybody, as any announcement is: a VM may be watched for long.
     """
-    copy: tuple[Action, ...] = (Copy(COPIED, Meter.AWAITED),) if seat.awaited else ()
     for port in server.attach:
+        copy = (Copy(COPIED, meter_id(Meter.AWAITED, port.port)),) if seat.awaited else ()
         common: dict[str, Any] = {
             "in_port": port.port,
             "metadata": came,
@@ -57,8 +57,9 @@ def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, 
             claims = CLAIMED.of(1) if rule.is_claim else None
             yield Flow(Table.ADMIT, rule.priority, fields, copy if rule.is_own else (), onwards, claims)
             if seat.watched and rule.is_own:
+                shown = (Copy(COPIED, meter_id(Meter.WATCHED, port.port)),)
                 to_all = match(**common, **rule.fields, eth_dst=(MAC_MULTICAST_BIT, MAC_MULTICAST_BIT))
-                yield Flow(Table.ADMIT, rule.priority + 1, to_all, (Copy(COPIED, Meter.WATCHED),), onwards, claims)
+                yield Flow(Table.ADMIT, rule.priority + 1, to_all, shown, onwards, claims)
 
 
 def recognised(interface: Interface, server: Server, vlan_id: int | None, into: tuple[int, int]) -> Iterator[Flow]:

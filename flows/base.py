@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ON_LINK
+from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, ON_LINK
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Match, Output, match
 from ryu_vmmob.flows.fragments import unreadable
-from ryu_vmmob.flows.pipeline import OUTSIDE, ROUTED, TABLES, VIA, Meter, Priority, Table, metadata
+from ryu_vmmob.flows.pipeline import (
+    ASKED,
+    OUTSIDE,
+    ROUTED,
+    TABLES,
+    VIA,
+    Meter,
+    Priority,
+    Table,
+    metadata,
+    meter_id,
+)
 
 NEIGHBOUR_SOLICITATION = 135
 NEIGHBOUR_ADVERTISEMENT = 136
@@ -37,8 +48,19 @@ _NOT_ROUTED: tuple[dict[str, Any], ...] = (
 
 
 def asks_controller(table: Table, priority: int, rows: Match) -> Flow:
-    """A packet that the controller answers, as far as it likes."""
-    return Flow(table, priority, rows, (Output(CONTROLLER, WHOLE),), meter=Meter.ANSWERS)
+    """A packet that the controller answers, as far as it likes, and as the meter of its port lets through (`punt`)."""
+    return Flow(table, priority, rows, (), Table.PUNT, ASKED.of(table.id))
+
+
+def punt(port: int) -> Flow:
+    """What comes in at a port and wants an answer of the controller."""
+    rows = match(in_port=port)
+    return Flow(Table.PUNT, Priority.NORMAL, rows, (Output(CONTROLLER, WHOLE),), meter=meter_id(Meter.ANSWERS, port))
+
+
+def tells_of_neighbour(priority: int, port: int, rows: Match) -> Flow:
+    """An answer to a question of ours at an external network's port."""
+    return Flow(Table.ADMIT, priority, rows, (Output(CONTROLLER, WHOLE),), meter=meter_id(Meter.NEIGHBOURS, port))
 
 
 def base_flows(gateway_mac: int) -> Iterator[Flow]:
@@ -123,5 +145,10 @@ def refusals(server: Server) -> Iterator[Flow]:
     """
     for port in server.attach:
         at_port = match(in_port=port.port)
-        yield Flow(Table.REFUSE, Priority.NORMAL, at_port, (Output(CONTROLLER, SHOWN),), meter=Meter.REFUSALS)
+        shown, number = (Output(CONTROLLER, SHOWN),), port.port
+        yield Flow(Table.REFUSE, Priority.NORMAL, at_port, shown, meter=meter_id(Meter.REFUSALS, number))
+        # A VM that has arrived unannounced is told of by what it says first, whatever else the port is flooded with.
+        for kind in (ETH_RARP, ETH_ARP):
+            said = match(in_port=number, eth_type=kind)
+            yield Flow(Table.REFUSE, Priority.SPECIAL, said, shown, meter=meter_id(Meter.ANNOUNCEMENTS, number))
         yield Flow(Table.INGRESS, Priority.FALLBACK, at_port, goto=Table.REFUSE)

@@ -43,14 +43,20 @@ _ALL_PORT_BITS: Final = 0xFFFF
 
 
 def spoken(
-    dialect: Dialect, entries: Iterable[Entry], *, l4_masks: bool = False, gateway_mac: int | None = None
+    dialect: Dialect,
+    entries: Iterable[Entry],
+    *,
+    l4_masks: bool = False,
+    meters: bool = True,
+    gateway_mac: int | None = None,
 ) -> Iterator[Entry]:
     """The entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a mask.
 
+    ``meters`` False: it has none; the controller's own limits stand for them (`apps.packets`).
     ``gateway_mac``: that of the fabric, where the switch has `questions` as well; None: it has not.
     """
     if dialect is Dialect.OPENVSWITCH:
-        yield from entries
+        yield from entries if meters else map(_unmetered, entries)
         return
     rows = list(entries)
     single = not l4_masks and _ports(rows) <= MOST_SINGLE_PORTS
@@ -65,6 +71,13 @@ def spoken(
             if flow.cookie not in made:  # what told them apart may be what such a switch cannot say
                 made.add(flow.cookie)
                 yield flow
+
+
+def _unmetered(entry: Entry) -> Entry:
+    if not isinstance(entry, Flow) or (entry.meter is None and not any(isinstance(row, Copy) for row in entry.actions)):
+        return entry
+    actions = tuple(Output(CONTROLLER, row.max_len) if isinstance(row, Copy) else row for row in entry.actions)
+    return Flow(entry.table, entry.priority, entry.match, actions, entry.goto, entry.metadata)
 
 
 def _plain(flow: Flow, single: bool) -> Iterator[Flow]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.answers import ND_MULTICAST
-from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, asks_controller
+from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, tells_of_neighbour
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST, vid
 from ryu_vmmob.flows.flow import Flow, PopVlan, match
 from ryu_vmmob.flows.gateway import in_network
@@ -84,7 +84,7 @@ def _arp(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterato
     arp: dict[str, Any] = {**where, "eth_type": ETH_ARP, "arp_spa": (int(network.network_address), int(network.netmask))}
     yield Flow(Table.ADMIT, Priority.NORMAL, match(**arp, arp_op=_ARP_REQUEST, arp_tpa=ip), goto=Table.ANSWER)
     answer = match(**arp, arp_op=_ARP_REPLY, arp_tpa=ip, eth_dst=mine)
-    yield asks_controller(Table.ADMIT, Priority.NORMAL, answer)
+    yield tells_of_neighbour(Priority.NORMAL, where["in_port"], answer)
 
 
 def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterator[Flow]:
@@ -95,4 +95,4 @@ def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> I
     # In the plain dialect no field stands for the target, which OpenFlow 1.3 has no mask for: `punt.outside` looks at it.
     target = (int(network.network_address), int(network.netmask))
     tells = match(**icmp, icmpv6_type=NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=target, eth_dst=mine)
-    yield asks_controller(Table.ADMIT, Priority.SPECIAL, tells)
+    yield tells_of_neighbour(Priority.SPECIAL, where["in_port"], tells)

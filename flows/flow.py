@@ -31,7 +31,7 @@ from ryu_vmmob.flows.action import (
 )
 from ryu_vmmob.flows.decode import Match
 from ryu_vmmob.flows.fields import FIELDS, show
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table, meter_name
 
 __all__ = [
     "CONTROLLER", "IN_PORT", "Action", "Bucket", "Copy", "DecTtl", "Flow", "Group", "GroupType", "Match", "Move", "Output",
@@ -193,7 +193,7 @@ def show_match(rows: Match) -> str:
 
 def show_instructions(flow: Flow) -> str:
     """Actions, metadata write and next table as one comma-separated line; ``drop`` when there is nothing."""
-    parts = [f"meter:{flow.meter}"] if flow.meter is not None else []
+    parts = [f"meter:{meter_name(flow.meter)}"] if flow.meter is not None else []
     parts += map(str, flow.actions)
     if flow.metadata is not None:
         parts.append(f"metadata:{flow.metadata[0]:#x}/{flow.metadata[1]:#x}")

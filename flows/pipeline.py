@@ -83,9 +83,14 @@ class Table(Enum):
         "the last step to a local interface: its port, with the VLAN-ID of the port's domain, the guest's own tag, or none",
     )
     REFUSE = TableSpec(
-        _fields("in_port"),
+        _fields("in_port eth_type"),
         _fields(""),
         "frames that a server's port may not bring in, counted by port; now and then one is shown to the controller",
+    )
+    PUNT = TableSpec(
+        _fields("in_port"),
+        _fields(""),
+        "packets that the controller is asked to answer, as many of each port as its meter lets through",
     )
 
     def __init__(self, matches: frozenset[str], sets: frozenset[str], purpose: str) -> None:
@@ -182,6 +187,10 @@ CLAIMED: Final = Meta(20, 1)
 """Set at ADMIT: its IPv6 source is a link-local address that the guest has chosen itself (RFC 7217). Read at ANSWER, where
 it is refused if the address is another's."""
 
+ASKED: Final = Meta(24, 4)
+"""The id of the table that hands the packet to the controller, written there and read by the controller: the flow of PUNT that
+does it is the port's."""
+
 SCOPE: Final = Meta(32, 16)
 """Where IP addresses are unique: the key of the routing domain's segment, or the CUG's own where it has no routing domain.
 Written at INGRESS, valid to the end of the pipeline."""
@@ -211,15 +220,45 @@ COOKIE_FULL_MASK: Final = 0xFFFFFFFFFFFFFFFF
 
 
 class Meter(IntEnum):
-    """Meters: what reaches the controller, in packets a second for a whole switch. A packet over the limit is dropped."""
+    """Meters: what reaches the controller, in packets a second, one for each purpose at each port. A packet over it is dropped.
+
+    So what comes in at one port delays nothing that comes in at another, and no purpose delays another.
+    """
 
     ANSWERS = 1  # packets that somebody wants an answer to
     REFUSALS = 2  # frames refused at a server's port
     AWAITED = 3  # copies of what awaited VMs say: the first says that one has arrived
     WATCHED = 4  # copies of what watched VMs say to everybody
+    NEIGHBOURS = 5  # who answers for an address outside: what keeps the outside reachable
+    ANNOUNCEMENTS = 6  # refused frames of the kinds that announce a VM: RARP and ARP
 
 
-METER_RATES: Final = {Meter.ANSWERS: 200, Meter.REFUSALS: 20, Meter.AWAITED: 50, Meter.WATCHED: 10}
+METER_RATES: Final = {
+    Meter.ANSWERS: 100, Meter.REFUSALS: 20, Meter.AWAITED: 50, Meter.WATCHED: 10,
+    Meter.NEIGHBOURS: 100, Meter.ANNOUNCEMENTS: 20,
+}  # fmt: skip
+_METER_BITS: Final = 3
+MAX_METERED_PORT: Final = 0xFFFF
+"""The highest port that has meters of its own; ports above it share those of port 0."""
+
+
+def meter_id(meter: Meter, port: int) -> int:
+    """The stable id of a meter: the port above, its purpose in the lowest 3 bits."""
+    return (port if 0 < port <= MAX_METERED_PORT else 0) << _METER_BITS | meter
+
+
+def meter_parts(number: int) -> tuple[Meter, int] | None:
+    """(purpose, port) of one of our meter ids, None for a foreign one."""
+    try:
+        return Meter(number & (1 << _METER_BITS) - 1), number >> _METER_BITS
+    except ValueError:
+        return None
+
+
+def meter_name(number: int) -> str:
+    """A meter id as people read it: ``refusals/7`` (purpose, port)."""
+    parts = meter_parts(number)
+    return f"{parts[0].name.lower()}/{parts[1]}" if parts else str(number)
 
 
 class GroupKind(IntEnum):

@@ -10,12 +10,13 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Dialect, Fabric
 from ryu_vmmob.flows import cable, fragments
-from ryu_vmmob.flows.base import base_flows, refusals
+from ryu_vmmob.flows.base import base_flows, punt, refusals
 from ryu_vmmob.flows.dialect import questions, spoken
 from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
 from ryu_vmmob.flows.interface import elsewhere, interface_flows
+from ryu_vmmob.flows.meters import ports_of
 from ryu_vmmob.flows.plan import Key, Plan
 from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
 from ryu_vmmob.flows.ports import tags_at
@@ -78,7 +79,8 @@ class Recompute:
     def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
         found = self.state.fabric.switches[switch]
         told = fragments.told(found, entries)
-        made = tuple(spoken(found.dialect, told, l4_masks=found.l4_masks, gateway_mac=self._gateway_mac))
+        known = {"l4_masks": found.l4_masks, "meters": found.meters}
+        made = tuple(spoken(found.dialect, told, **known, gateway_mac=self._gateway_mac))
         for entry in made:
             entry.owner = key
         self._plan.contributions[switch, key] = made
@@ -93,6 +95,7 @@ class Recompute:
         for switch in self.state.fabric.switches:
             plain = self.state.fabric.switches[switch].dialect is Dialect.OPENFLOW13
             self._put(switch, ("switch",), chain(base_flows(gateway_mac), questions(gateway_mac) if plain else ()))
+            self._put(switch, ("punt",), map(punt, ports_of(self.state.fabric, switch)))
         for name, server in self.state.fabric.servers.items():
             self._gone(("server", name), (server.switch,))
             self._put(server.switch, ("server", name), refusals(server))
@@ -104,6 +107,7 @@ class Recompute:
         fabric = self.state.fabric
         for switch in before.switches.keys() - fabric.switches.keys():
             self._gone_at(switch, ("switch",))
+            self._gone_at(switch, ("punt",))
         for name in before.servers.keys() - fabric.servers.keys():
             self._gone(("server", name))
         for name, external in before.externals.items():

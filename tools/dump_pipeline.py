@@ -27,6 +27,7 @@ from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions
 from ryu_vmmob.flows.pipeline import (
+    ASKED,
     CLAIMED,
     COOKIE_MARK,
     COOKIE_MARK_MASK,
@@ -143,6 +144,11 @@ def metadata() -> str:
             "it is refused if the address is another's",
         ),
         (
+            "`ASKED`",
+            ASKED,
+            "the id of the table that hands it to the controller; written there, and read by the controller",
+        ),
+        (
             "`SCOPE`",
             SCOPE,
             "where its addresses are unique: the key of the routing domain's segment, or the CUG's own where it has none; "
@@ -191,9 +197,11 @@ def priorities() -> str:
 
 
 _METERS: Mapping[Meter, str] = {
-    Meter.ANSWERS: "packets that want an answer: time exceeded, unreachable, router solicitations, neighbours outside",
-    Meter.REFUSALS: "frames refused at servers' ports, of which the controller sees some",
+    Meter.ANSWERS: "packets that want an answer: time exceeded, unreachable, router solicitations, addresses to be asked for",
+    Meter.REFUSALS: "frames refused at a server's port, of which the controller sees some",
     Meter.AWAITED: "copies of what awaited VMs say: the first one says that a VM has arrived",
+    Meter.NEIGHBOURS: "answers of the neighbours outside, which keep the outside reachable",
+    Meter.ANNOUNCEMENTS: "those refused frames that are RARP or ARP: what tells of a VM that has moved unannounced",
     Meter.WATCHED: "copies of what a VM says to everybody at a target that waits to be activated by request",
 }
 
@@ -201,7 +209,7 @@ _METERS: Mapping[Meter, str] = {
 def meters() -> str:
     """What limits the packets that reach the controller."""
     body = ((str(int(meter)), f"`{meter.name}`", str(METER_RATES[meter]), _METERS[meter]) for meter in Meter)
-    return rows(("meter", "name", "packets a second", "limits"), body)
+    return rows(("purpose", "name", "packets a second", "limits"), body)
 
 
 _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {

@@ -138,6 +138,7 @@ def build(resolved: Resolved) -> Fabric:
             max_flows=switch.max_flows,
             table_sizes=tuple((switch.table_sizes or {}).items()),
             l4_masks=switch.l4_masks,
+            meters=switch.meters,
             extender_ports=resolved.extender_ports[name],
             fragments=Fragments(switch.fragments) if switch.fragments is not None else None,
         )

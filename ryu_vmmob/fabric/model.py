@@ -101,7 +101,8 @@ class Switch:
 
     ``max_flows`` is how many flows it takes in all tables together (1 to 2^32-1); a change that needs more is refused
     (R45). None: no limit is known. ``table_sizes`` is the same for single tables, by name. ``l4_masks`` says that a switch of
-    plain OpenFlow 1.3 matches TCP and UDP ports under a mask all the same.
+    plain OpenFlow 1.3 matches TCP and UDP ports under a mask all the same. ``meters`` False: an Open vSwitch
+    without meters, or with too few (`flows.meters`); one of plain OpenFlow 1.3 is given none anyhow.
     ``extender_ports`` are the ports of the 802.1BR port extenders whose controlling
     bridge this ToR is (R4): disjoint, ascending, and empty for other roles. They are in ``l2_domain`` like all others.
     ``fragments`` None: see `passes_fragments`.
@@ -117,6 +118,7 @@ class Switch:
     max_flows: int | None = None
     table_sizes: tuple[tuple[str, int], ...] = ()
     l4_masks: bool = False
+    meters: bool = True
     extender_ports: tuple[range, ...] = ()
     fragments: Fragments | None = None
 

@@ -100,6 +100,11 @@ class SwitchDoc(_Shape):
         description="`true`: a switch with `openflow13` matches TCP and UDP ports under a mask, which OpenFlow 1.3 does not"
         " have; `false`: ranges of ports become single ports there",
     )
+    meters: bool = Field(
+        True,
+        description="`false`: a switch with `openvswitch` that has no meters, or too few; the controller's own limits stand for"
+        " them",
+    )
     description: str = Field("", description=_TEXT)
 
 

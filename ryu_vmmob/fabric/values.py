@@ -37,6 +37,7 @@ MAX_FLOWS = 0xFFFFFFFF
 """The highest limit of flows that can be given: OpenFlow 1.3 counts the flows of all tables in 32 bits."""
 TABLE_NAMES = (
     "ingress", "admit", "answer", "advertise", "policy_out", "gateway", "route", "bridge", "policy_in", "deliver", "refuse",
+    "punt",
 )  # fmt: skip
 """Names of the pipeline's tables (`ryu_vmmob.flows.pipeline`, which this layer may not import; a test compares the two)."""
 

@@ -73,7 +73,7 @@ def _switches(step: Step) -> Iterator[Fault]:
             yield Fault(f"switches.{name}.dpid", said)
         plain = step.after.fabric.switches[name].dialect is Dialect.OPENFLOW13
         # There the flows of policies depend on it; Open vSwitch is set to another mode, and no flow changes.
-        for key in ("role", "l2_domain", "data_center", "dialect", *(("fragments",) if plain else ())):
+        for key in ("role", "l2_domain", "data_center", "dialect", "meters", *(("fragments",) if plain else ())):
             users = [*_users_at(state, name), *_carried_at(state, name)] if key in keys else []
             if users:
                 yield Fault(f"switches.{name}.{key}", f"{key} of switch {name!r} cannot change: {'; '.join(users)}")

@@ -44,6 +44,7 @@ class FabricSwitch(TypedDict):
     max_flows: int | None
     table_sizes: dict[str, int]
     l4_masks: bool
+    meters: bool
     extender_ports: str | None
     description: str
 

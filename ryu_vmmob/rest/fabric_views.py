@@ -71,6 +71,7 @@ def _switch(switch: Switch) -> View:
         "max_flows": switch.max_flows,
         "table_sizes": dict(switch.table_sizes),
         "l4_masks": switch.l4_masks,
+        "meters": switch.meters,
         "extender_ports": _spans((row.start, row.stop - 1) for row in switch.extender_ports) or None,
         "description": switch.description,
     }

@@ -62,6 +62,8 @@ def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
             return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
         case ("server", name):
             return {"kind": "server", "name": name, "reason": f"what server {name} may not send ends here"}
+        case ("punt",):
+            return {"kind": "switch", "name": None, "reason": "what this port may ask of the controller"}
         case ("switch",):
             return {"kind": "switch", "name": None, "reason": "every switch has it"}
         case _:

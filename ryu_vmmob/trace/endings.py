@@ -45,7 +45,8 @@ def ending(case: Case, visit: Visit) -> Verdict | None:
     if any(row.fault is None for row in exits):
         return None
     path = visit.result.path
-    last = path[-1]
+    # Of what is handed up the table before says why: PUNT has a flow for each port.
+    last = path[-2] if path[-1].table is Table.PUNT and len(path) > 1 else path[-1]
     if last.table is Table.REFUSE and len(path) > 1:
         return _placed(visit, path[-2], refused(case, visit, path[-2]))
     if asks_controller(last.flow):

@@ -21,7 +21,7 @@ def flow_in(visit: Visit, table: Table) -> Flow | None:
 
 def asks_controller(flow: Flow | None) -> bool:
     """Whether a flow hands a copy to the controller."""
-    return flow is not None and any(map(tells_controller, flow.actions))
+    return flow is not None and (flow.goto is Table.PUNT or any(map(tells_controller, flow.actions)))
 
 
 def came_via(visit: Visit) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, METER_RATES
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, METER_RATES, meter_parts
 from ryu_vmmob.whitebox import features
 from ryu_vmmob.whitebox.features import MalformedError, Portrait
 from ryu_vmmob.whitebox.sample import Told
@@ -117,9 +117,10 @@ class Dialogue:
         asked: dict[int, Flow | Group] = {}
         errors: dict[int, SwitchError] = {}
         meters = {flow.meter for flow in told.flows if flow.meter is not None}
-        for limit, rate in METER_RATES.items():
-            if limit in meters:
-                self._put(wire.meter_set(limit, rate, (next(self._xids), next(self._xids))))
+        for meter in sorted(meters):
+            parts = meter_parts(meter)
+            if parts is not None:
+                self._put(wire.meter_set(meter, METER_RATES[parts[0]], (next(self._xids), next(self._xids))))
         self._done(errors)
         groups = _inner_first(told.groups)
         for group in groups:

@@ -14,7 +14,7 @@ from ryu_vmmob.whitebox.sample import PORTS, ROLES, told
 
 _PUNTED: Final = {
     "answer": "ARP requests and neighbour solicitations for gateways and known members, and pings to gateways: the controller "
-    f"answers in the switch's place (Open vSwitch does it itself), up to {METER_RATES[Meter.ANSWERS]} a second for a switch",
+    f"answers in the switch's place (Open vSwitch does it itself), up to {METER_RATES[Meter.ANSWERS]} a second for a port",
 }
 _TTL: Final = (
     "packets whose TTL is used up: the controller tells the sender, if the switch hands them over by itself "

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.pipeline import METER_RATES
+from ryu_vmmob.flows.pipeline import METER_RATES, meter_id
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, MULTIPART_REPLY, BARRIER_REPLY = 0, 1, 2, 3, 4, 19, 21
 ANSWER_SECONDS = 30.0
+METERED_PORTS = 65
+"""Ports whose meters there are: the highest one in the fabrics of the tests is lower, and 0 stands for the whole switch."""
 
 
 class Message(NamedTuple):
@@ -119,8 +121,12 @@ class RawClient:
 
     def set_meters(self) -> None:
         """The meters that flows may refer to."""
-        for meter, rate in METER_RATES.items():
-            self.transact(wire.meter_set(meter, rate, (self.xid(), self.xid())))
+        told = (
+            wire.meter_set(meter_id(meter, port), rate, (self.xid(), self.xid()))
+            for port in range(METERED_PORTS)
+            for meter, rate in METER_RATES.items()
+        )
+        self.transact(b"".join(told))
 
     def install(self, flows: Iterable[Flow], groups: Iterable[Group] = ()) -> list[SwitchError]:
         """Groups and flows in one bundle, after the meters that flows may refer to."""

@@ -10,7 +10,7 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.flow import Flow, show_instructions
-from ryu_vmmob.flows.pipeline import TABLES, Table
+from ryu_vmmob.flows.pipeline import TABLES, Meter, Table, meter_id
 from tests.ovs.controller import Site, nic, until
 
 MARKED = 0x7A00000000000001
@@ -145,11 +145,13 @@ def test_groups_altered_deleted_and_added(site: Site) -> None:
 
 def test_meters_altered_and_deleted(site: Site) -> None:
     before = dump(site)
-    site.ovs.ofctl("mod-meter", "tor-a", "meter=1,pktps,burst,band=type=drop,rate=7,burst_size=7")
+    site.ovs.ofctl("mod-meter", "tor-a", f"meter={meter_id(Meter.ANSWERS, 1)},pktps,burst,band=type=drop,rate=7,burst_size=7")
     assert audit(site) == {"meters": {"altered": 1}}
     assert dump(site) == before
-    users = site.ovs.ofctl("dump-flows", "tor-a").count("meter:2")
-    site.ovs.ofctl("del-meter", "tor-a", "meter=2")
+    refusals = meter_id(Meter.REFUSALS, 1)
+    users = len(re.findall(rf"meter:{refusals}\b", site.ovs.ofctl("dump-flows", "tor-a")))
+    assert users == 1
+    site.ovs.ofctl("del-meter", "tor-a", f"meter={refusals}")
     found = audit(site)
     assert found["meters"] == {"missing": 1}
     assert found.get("flows", {}) in ({}, {"missing": users})

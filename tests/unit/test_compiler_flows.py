@@ -25,6 +25,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
 )
 from ryu_vmmob.flows.pipeline import (
+    ASKED,
     CLAIMED,
     HAIRPIN,
     MAX_GROUP_INDEX,
@@ -68,8 +69,9 @@ STATES: dict[str, tuple[Fabric, tuple[Command, ...]]] = {
 WRITTEN = {
     Table.INGRESS: SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask,
     Table.ADMIT: CLAIMED.mask,
-    Table.ANSWER: HAIRPIN.mask,
-    Table.ROUTE: SEGMENT.mask | ROUTED.mask | HAIRPIN.mask,
+    Table.ANSWER: HAIRPIN.mask | ASKED.mask,
+    Table.GATEWAY: ASKED.mask,
+    Table.ROUTE: SEGMENT.mask | ROUTED.mask | HAIRPIN.mask | ASKED.mask,
 }
 """What of the metadata a table may write; others write none of it."""
 

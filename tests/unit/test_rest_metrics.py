@@ -12,10 +12,11 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
-from ryu_vmmob.apps.packets import MAX_FRAME, QUESTIONS_A_SECOND, PacketIn, Packets
+from ryu_vmmob.apps.packets import MAX_FRAME, PacketIn, Packets
 from ryu_vmmob.engine.event_kinds import KINDS
 from ryu_vmmob.engine.fleet import Fault
-from ryu_vmmob.flows.pipeline import TABLES, Table
+from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
 from ryu_vmmob.rest.metrics import Metrics
 from ryu_vmmob.store import Record, StoreError, Write, open_store
 from ryu_vmmob.store.timed import TimedStore
@@ -228,13 +229,46 @@ def test_packets_handed_up_and_dropped(service: Service) -> None:
     flow = next(row for row in service.engine.desired.flows("tor-a") if row.table is Table.REFUSE)
     packets.came("tor-a", PacketIn(1, 1, 0, b""), 0.0)
     packets.came("tor-a", PacketIn(flow.cookie, 1, 0, bytes(MAX_FRAME + 1)), 0.0)
-    for _ in range(QUESTIONS_A_SECOND + 3):
+    each = 2 * METER_RATES[Meter.REFUSALS]
+    for _ in range(each + 3):
         packets.came("tor-a", PacketIn(flow.cookie, 1, 0, b"noise"), 0.0)
     service.engine.fleet.dropped["tor-a"] += 5
     get = read(service)
-    assert get("vmmob_packets_in_total", switch="tor-a", table="refuse") == QUESTIONS_A_SECOND + 4
+    assert get("vmmob_packets_in_total", switch="tor-a", table="refuse") == each + 4
     drops = {row: get("vmmob_drops_total", switch="tor-a", reason=row) for row in ("stale", "size", "rate", "unread", "queue")}
     assert drops == {"stale": 1, "size": 1, "rate": 3, "unread": 5, "queue": 0}
+
+
+def test_no_port_and_no_purpose_starves_another(service: Service) -> None:
+    """Where a switch has no meters, or lets too much through: a flood at one port, of one kind, costs only itself."""
+    packets = Packets(service.engine, lambda packet: None)
+    flows = list(service.engine.desired.flows("tor-a"))
+
+    def at(port: int, priority: int) -> Flow:
+        rows = (row for row in flows if row.table is Table.REFUSE and row.priority == priority)
+        return next(row for row in rows if ("in_port", port, None) in row.match)
+
+    one, other = sorted(end.port for end in service.engine.state.fabric.server_at if end.switch == "tor-a")[:2]
+    refuse = {port: at(port, Priority.NORMAL) for port in (one, other)}
+    announced = at(one, Priority.SPECIAL)
+    punt = next(row for row in flows if row.table is Table.PUNT and row.match)
+    asked = ASKED.of(Table.ROUTE.id)[0]
+
+    def taken(flow: Flow, port: int, metadata: int = 0) -> bool:
+        before = service.engine.tally.drops["tor-a", "rate"]
+        packets.came("tor-a", PacketIn(flow.cookie, port, metadata, b"noise"), 0.0)
+        return service.engine.tally.drops["tor-a", "rate"] == before
+
+    assert not all(taken(refuse[one], one) for _ in range(1000))
+    assert not taken(refuse[one], one)
+    assert taken(refuse[other], other)
+    assert taken(announced, one)
+    assert taken(punt, one, asked)
+    assert not all(taken(punt, one, asked) for _ in range(1000))
+    assert taken(punt, other, asked)
+    assert taken(announced, one)
+    get = read(service)
+    assert get("vmmob_packets_in_total", switch="tor-a", table="route") > 2 * METER_RATES[Meter.ANSWERS]
 
 
 def test_links_externals_and_vlan_ids(tmp_path: Path) -> None:

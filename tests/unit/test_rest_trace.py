@@ -80,7 +80,8 @@ def test_a_drop(service: Service) -> None:
             "owner": {"kind": "switch", "name": None, "reason": "every switch has it"},
         },
         {
-            "table": "refuse", "priority": 1000, "match": "in_port=1", "actions": "meter:2,controller:128", "cookie": None,
+            "table": "refuse", "priority": 1000, "match": "in_port=1", "cookie": None,
+            "actions": "meter:refusals/1,controller:128",
             "owner": {"kind": "server", "name": "srv-a1", "reason": "what server srv-a1 may not send ends here"},
         },
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from scapy.layers.inet import IP
 from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 
 from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.flows.pipeline import ASKED, TABLES, Table
 from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.punt.answer import answer
@@ -39,8 +40,9 @@ def handed(hop: Hop) -> Punted:
             metadata = metadata & ~mask | value & mask
     last = hop.visit.result.path[-1]
     assert last.flow is not None
+    table = TABLES[ASKED.read(metadata)] if last.table is Table.PUNT else last.table
     frame = to_bytes(packet.with_vlans())
-    return Punted(hop.visit.switch, hop.visit.in_port, metadata, last.table, last.flow.owner, frame)
+    return Punted(hop.visit.switch, hop.visit.in_port, metadata, table, last.flow.owner, frame)
 
 
 def tried(question: dict[str, Any], *commands: Command) -> tuple[Trace, list[Outcome]]:

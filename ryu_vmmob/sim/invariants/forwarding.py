@@ -96,6 +96,8 @@ def _sends_on(step: Step) -> bool:
     flow = step.flow
     if step.table is not Table.ROUTE or flow is None:
         return False
+    if flow.goto is Table.PUNT:
+        return False
     return flow.goto is not None or not all(map(tells_controller, flow.actions))
 
 
