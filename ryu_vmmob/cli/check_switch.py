@@ -9,6 +9,7 @@ import typer
 from ryu_vmmob.cli.common import NO, NOBODY, print_facts, print_json, usage
 
 _ROLES: Final = ("tor", "border", "spine")
+_NOT_KNOWN: Final = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +32,11 @@ def check_switch(
 ) -> None:
     """Say what of the pipeline a switch can carry, what the controller would have to do for it, and what it would refuse.
 
-    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role), 2 a wrong question, 3 no switch.
+    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role), 2 a wrong question, 3 no switch, 4 its own words
+    do not tell: --try does.
     """
     from ryu_vmmob.whitebox import dialogue
+    from ryu_vmmob.whitebox.errors import DialogueError
     from ryu_vmmob.whitebox.report import examine
 
     if (address is None) == (listen is None):
@@ -47,7 +50,7 @@ def check_switch(
             talk = dialogue.accept(host, listen or 0, seconds, lambda port: typer.echo(f"waiting at port {port}", err=True))
         with talk:
             report = examine(talk, try_out)
-    except dialogue.DialogueError as error:
+    except DialogueError as error:
         typer.echo(f"vmmob: {error}", err=True)
         raise typer.Exit(NOBODY) from None
     document = report.document()
@@ -55,9 +58,9 @@ def check_switch(
         print_json(document)
     else:
         _show(document, role)
-    good = document["roles"][role]["verdict"] != "of no use" if role is not None else report.is_of_use
-    if not good:
-        raise typer.Exit(NO)
+    verdicts = [document["roles"][name]["verdict"] for name in (_ROLES if role is None else (role,))]
+    if not any(verdict.startswith("works") for verdict in verdicts):
+        raise typer.Exit(_NOT_KNOWN if "not known" in verdicts else NO)
 
 
 def _show(found: Any, role: str | None) -> None:

@@ -8,12 +8,14 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, METER_RATES, meter_parts
+from ryu_vmmob.flows.audit import Entry, entries_of
+from ryu_vmmob.flows.flow import Flow, Group, Match
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, METER_RATES, Table, meter_parts
 from ryu_vmmob.whitebox import features
+from ryu_vmmob.whitebox.errors import BAD_MATCH, DialogueError, SwitchError
 from ryu_vmmob.whitebox.features import MalformedError, Portrait
 from ryu_vmmob.whitebox.sample import Told
 
@@ -24,27 +26,12 @@ _MOST_BYTES: Final = 1 << 26
 """Of one reply; nobody has that much to say."""
 _LAST_PORT: Final = 0xFFFFFF00
 _BUNDLE: Final = 1
+_PREREQUISITES: Final = ("eth_type", "ip_proto", "icmpv4_type", "icmpv6_type", "vlan_vid")
+"""Fields without which others may not be matched (7.2.3.8), and fields that every switch has."""
+Signature = tuple[tuple[str, bool], ...]
+NOT_THERE: Final = "confirmed, and not there when it is read back"
 _METER_MOD_DELETE = struct.Struct("!BBHIHHI")
-_ERRORS: Final = {
-    0: "HELLO_FAILED", 1: "BAD_REQUEST", 2: "BAD_ACTION", 3: "BAD_INSTRUCTION", 4: "BAD_MATCH", 5: "FLOW_MOD_FAILED",
-    6: "GROUP_MOD_FAILED", 12: "METER_MOD_FAILED", 13: "TABLE_FEATURES_FAILED", 0xFFFF: "EXPERIMENTER",
-}  # fmt: skip
 T = TypeVar("T")
-
-
-class DialogueError(Exception):
-    """The switch cannot be talked to; the text is one sentence."""
-
-
-class SwitchError(NamedTuple):
-    """OFPT_ERROR (7.4.4)."""
-
-    xid: int
-    type: int
-    code: int
-
-    def __str__(self) -> str:
-        return f"{_ERRORS.get(self.type, f'type {self.type}')}, code {self.code}"
 
 
 def connect(address: str, seconds: float) -> Dialogue:
@@ -113,7 +100,9 @@ class Dialogue:
         return found
 
     def try_out(self, told: Told) -> list[tuple[Flow | Group, str]]:
-        """Give the switch all of that, take it away again, and say what it refused. Raises DialogueError."""
+        """Give the switch all of that, read back what it has of it, take it away again, and say what it refused, and what it
+        confirmed and does not have (`NOT_THERE`). Raises DialogueError.
+        """
         asked: dict[int, Flow | Group] = {}
         errors: dict[int, SwitchError] = {}
         meters = {flow.meter for flow in told.flows if flow.meter is not None}
@@ -133,6 +122,9 @@ class Dialogue:
             asked[xid] = flow
             self._put(wire.flow_add(flow, xid))
         self._done(errors)
+        refused = {asked[xid].cookie for xid in errors if isinstance(asked.get(xid), Flow)}  # type: ignore[union-attr]
+        culprits = self._culprits([(asked[xid], error) for xid, error in errors.items() if xid in asked])
+        lost = self._not_there([flow for flow in told.flows if flow.cookie not in refused])
         self._put(wire.flow_delete(COOKIE_MARK, next(self._xids), COOKIE_MARK_MASK))
         self._done({})
         for group in reversed(groups):
@@ -140,7 +132,66 @@ class Dialogue:
         for meter in sorted(meters):
             self._put(_METER_MOD_DELETE.pack(wire.VERSION, 29, 16, next(self._xids), 2, 0, meter))
         self._done({})
-        return [(asked[xid], str(error)) for xid, error in errors.items() if xid in asked]
+        found: list[tuple[Flow | Group, str]] = []
+        for xid, error in errors.items():
+            if xid in asked:
+                culprit = culprits.get(_signature(asked[xid]))
+                found.append((asked[xid], f"{error}: {culprit}" if culprit else str(error)))
+        return found + [(flow, NOT_THERE) for flow in lost]
+
+    def tell(self, make: Callable[[int], bytes], number: int = 1) -> list[SwitchError]:
+        """Send messages that ``make`` makes of transaction ids; the errors, once they are done. Raises DialogueError."""
+        errors: dict[int, SwitchError] = {}
+        for _ in range(number):
+            self._put(make(next(self._xids)))
+        self._done(errors)
+        return list(errors.values())
+
+    def put(self, message: Callable[[int], bytes]) -> None:
+        """Send a message, and wait for nothing. Raises DialogueError."""
+        self._put(message(next(self._xids)))
+
+    def entries(self, table: Table) -> list[Entry]:
+        """The flows of ours that one table has. Raises DialogueError."""
+        xid = next(self._xids)
+        self._put(wire.flow_stats_request(xid, table.id))
+        try:
+            body = self._parts(xid)
+            if isinstance(body, SwitchError):
+                raise DialogueError(f"it does not tell the flows of table {table.label} ({body})")
+            return list(entries_of(body))
+        except wire.MalformedReply as error:
+            raise DialogueError(f"what it tells of the flows of table {table.label} is malformed: {error}") from error
+
+    def _culprits(self, refused: Iterable[tuple[Flow | Group, SwitchError]]) -> dict[Signature, str]:
+        """Which field of a refused match it is, by what its fields are: the one without which the flow is taken."""
+        found: dict[Signature, str] = {}
+        for entry, error in refused:
+            signature = _signature(entry)
+            if not isinstance(entry, Flow) or not str(error).startswith(BAD_MATCH) or signature in found:
+                continue
+            found[signature] = ""
+            rows = entry.match
+            for at, (name, value, mask) in enumerate(rows):
+                if name not in _PREREQUISITES and self._takes(entry, (*rows[:at], *rows[at + 1 :])):
+                    whole = (*rows[:at], (name, value, None), *rows[at + 1 :])
+                    found[signature] = f"{name} under a mask" if mask is not None and self._takes(entry, whole) else name
+                    break
+        return found
+
+    def _takes(self, flow: Flow, rows: Match) -> bool:
+        return not self.tell(lambda xid: wire.flow_add(Flow(flow.table, flow.priority, rows), xid))
+
+    def _not_there(self, flows: Iterable[Flow]) -> list[Flow]:
+        """Those of the flows that the switch does not have, as it says itself."""
+        wanted: dict[Table, list[Flow]] = {}
+        for flow in flows:
+            wanted.setdefault(flow.table, []).append(flow)
+        found = list[Flow]()
+        for table, rows in wanted.items():
+            have = {entry.key for entry in self.entries(table)}
+            found.extend(flow for flow in rows if flow.key not in have)
+        return found
 
     # Inside
 
@@ -269,6 +320,11 @@ class Dialogue:
             self._stream.sendall(data)
         except OSError as error:
             raise DialogueError(f"the connection is lost: {error.strerror or error}") from error
+
+
+def _signature(entry: Flow | Group) -> Signature:
+    """The fields of a flow's match, and which of them are under a mask."""
+    return tuple((name, mask is not None) for name, _, mask in entry.match) if isinstance(entry, Flow) else ()
 
 
 def _ports(body: bytes) -> tuple[int, ...]:

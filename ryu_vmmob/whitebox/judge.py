@@ -11,6 +11,7 @@ from ryu_vmmob.flows.action import Action, Copy, DecTtl, Move, Output, PopVlan, 
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import Flow, Group, GroupType
 from ryu_vmmob.flows.pipeline import TABLES, Priority
+from ryu_vmmob.whitebox.dialogue import NOT_THERE
 from ryu_vmmob.whitebox.features import Able, Portrait, TableAbility
 from ryu_vmmob.whitebox.sample import ROLES, Told
 
@@ -37,6 +38,8 @@ class Lack:
     needed_by: set[str] = field(default_factory=set)
     roles: set[str] = field(default_factory=set)
     entries: int = 0
+    known: bool = True
+    """False: the switch says so, or nothing, in a description that is not to be believed."""
 
     @property
     def is_fatal(self) -> bool:
@@ -60,16 +63,18 @@ class Judgement:
         return [row for row in self.lacks if role in row.roles]
 
     def verdict(self, role: str) -> str:
-        """``works``, ``works in part`` or ``of no use``."""
+        """``works``, ``works in part``, ``not known`` or ``of no use``."""
         lacks = self.of_role(role)
-        if any(row.is_fatal for row in lacks):
+        if any(row.is_fatal and row.known for row in lacks):
             return "of no use"
+        if any(row.is_fatal for row in lacks):
+            return "not known"
         return "works in part" if lacks else "works"
 
     @property
     def rank(self) -> tuple[int, int]:
         """The lower the better."""
-        order = ("works", "works in part", "of no use")
+        order = ("works", "works in part", "not known", "of no use")
         return sum(order.index(self.verdict(role)) for role in ROLES), len(self.lacks)
 
 
@@ -79,10 +84,10 @@ class _Lacks:
     def __init__(self) -> None:
         self.found: dict[str, Lack] = {}
 
-    def add(self, role: str, entry: Flow | Group, whats: Iterable[str]) -> None:
+    def add(self, role: str, entry: Flow | Group, whats: Iterable[str], *, known: bool = True) -> None:
         """``entry`` in a switch of this role cannot be, because of all of ``whats``."""
         for what in whats:
-            lack = self.found.setdefault(what, Lack(what))
+            lack = self.found.setdefault(what, Lack(what, known=known))
             if isinstance(entry, Flow):
                 lack.tables.add(entry.table.label)
             lack.needed_by.add(needs(entry))
@@ -92,13 +97,20 @@ class _Lacks:
 
 def by_features(portrait: Portrait, dialect: Dialect, sample: Mapping[str, Told]) -> Judgement:
     """What the switch's own words come to. What it says nothing of is taken for granted, but for its number of tables."""
-    lacks = _Lacks()
+    lacks, believed = _Lacks(), not contradicts_itself(portrait)
     for role, told in sample.items():
         for flow in told.flows:
-            lacks.add(role, flow, flow_lacks(flow, portrait, dialect))
+            number = flow.table.id
+            told_of = believed and (portrait.tables is None or number in portrait.tables)
+            lacks.add(role, flow, flow_lacks(flow, portrait, dialect), known=told_of or number >= portrait.number_of_tables)
         for group in told.groups:
             lacks.add(role, group, group_lacks(group, portrait))
     return Judgement(dialect, sorted(lacks.found.values(), key=lambda row: (not row.is_fatal, row.what)))
+
+
+def contradicts_itself(portrait: Portrait) -> bool:
+    """Whether what a switch says of its tables cannot be true: no instruction in any of them, so no flow could do anything."""
+    return bool(portrait.tables) and not any(row.flows.instructions for row in (portrait.tables or {}).values())
 
 
 def by_trial(dialect: Dialect, refused: Mapping[str, Iterable[tuple[Flow | Group, str]]]) -> Judgement:
@@ -106,8 +118,11 @@ def by_trial(dialect: Dialect, refused: Mapping[str, Iterable[tuple[Flow | Group
     lacks = _Lacks()
     for role, rows in refused.items():
         for entry, error in rows:
-            what = "the flow is refused" if isinstance(entry, Flow) else f"a group of type {_type_name(entry)} is refused"
-            lacks.add(role, entry, [f"{what} ({error})"])
+            if not isinstance(entry, Flow):
+                what = f"a group of type {_type_name(entry)} is refused ({error})"
+            else:
+                what = f"the flow is {error}" if error == NOT_THERE else f"the flow is refused ({error})"
+            lacks.add(role, entry, [what])
     return Judgement(dialect, sorted(lacks.found.values(), key=lambda row: (not row.is_fatal, row.what)))
 
 
@@ -230,12 +245,10 @@ def _to_controller(action: Action) -> bool:
     return tells_controller(action)
 
 
-def room(portrait: Portrait) -> int | None:
-    """A ``max_flows`` with which none of our tables can overflow; None when the switch says nothing of it."""
-    if portrait.tables is None:
-        return None
-    sizes = [portrait.tables[table.id].entries for table in TABLES if table.id in portrait.tables]
-    return min(sizes) if sizes and min(sizes) > 0 else None
+def table_sizes(portrait: Portrait) -> dict[str, int]:
+    """How many flows each of our tables takes, by what the switch says; none where it says nothing of it."""
+    tables = portrait.tables or {}
+    return {table.label: tables[table.id].entries for table in TABLES if table.id in tables and tables[table.id].entries > 0}
 
 
 def _type_name(group: Group) -> str:

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.pipeline import METER_RATES, TABLES, Meter
-from ryu_vmmob.whitebox.dialogue import Dialogue, DialogueError
+from ryu_vmmob.whitebox.dialogue import Dialogue
+from ryu_vmmob.whitebox.errors import DialogueError
 from ryu_vmmob.whitebox.features import Portrait
-from ryu_vmmob.whitebox.judge import Judgement, by_features, by_trial, punted, room
+from ryu_vmmob.whitebox.habits import Habits, habits
+from ryu_vmmob.whitebox.judge import Judgement, by_features, by_trial, contradicts_itself, punted, table_sizes
 from ryu_vmmob.whitebox.sample import PORTS, ROLES, told
 
 _PUNTED: Final = {
@@ -35,25 +37,35 @@ class Report:
     judgement: Judgement
     tried: bool
     remarks: list[str] = field(default_factory=list)
+    room: int | None = None
+    """So many flows the table of a trial took, where it did not take all of them."""
 
     @property
     def is_of_use(self) -> bool:
-        """Whether it can be anything."""
-        return any(self.judgement.verdict(role) != "of no use" for role in ROLES)
+        """Whether it can be anything, as far as that is known."""
+        return any(self.judgement.verdict(role) in ("works", "works in part") for role in ROLES)
 
     @property
-    def max_flows(self) -> int | None:
-        """What the fabric file should say of it."""
+    def is_known(self) -> bool:
+        """Whether it is known what it can be."""
+        return all(self.judgement.verdict(role) != "not known" for role in ROLES)
+
+    @property
+    def table_sizes(self) -> dict[str, int]:
+        """What the fabric file should say of the room in its tables."""
         described = self.portrait.described
         if described is not None and described.is_openvswitch:
-            return None  # it has room for more than it says, and more than we ever ask for
-        return room(self.portrait)
+            return {}  # it has room for more than it says, and more than we ever ask for
+        found = table_sizes(self.portrait)
+        if self.room is not None:
+            found["bridge"] = min(self.room, found.get("bridge", self.room))
+        return found
 
     def fabric_keys(self) -> str:
         """What belongs into the fabric file beside its dpid."""
         keys = {"dpid": f'"{self.portrait.dpid:#x}"', "dialect": self.judgement.dialect.value}
-        if self.max_flows is not None:
-            keys["max_flows"] = str(self.max_flows)
+        if sizes := self.table_sizes:
+            keys["table_sizes"] = "{" + ", ".join(f"{label}: {size}" for label, size in sizes.items()) + "}"
         return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
 
     def handed_up(self) -> list[str]:
@@ -74,7 +86,7 @@ class Report:
             "bundles": portrait.bundles,
             "tried": self.tried,
             "dialect": self.judgement.dialect.value,
-            "max_flows": self.max_flows,
+            "table_sizes": self.table_sizes,
             "fabric": self.fabric_keys(),
             "roles": {
                 role: {"verdict": self.judgement.verdict(role), "lacks": [str(row) for row in self.judgement.of_role(role)]}
@@ -89,19 +101,33 @@ def examine(dialogue: Dialogue, try_out: bool) -> Report:
     """Ask a switch, and with ``try_out`` give it the sample's flows as well. Raises DialogueError."""
     portrait = dialogue.portrait()
     is_ovs = portrait.described is not None and portrait.described.is_openvswitch
-    dialects = [Dialect.OPENVSWITCH, Dialect.OPENFLOW13] if is_ovs or try_out else [Dialect.OPENFLOW13]
+    remarks, many = list(_remarks(portrait, try_out, is_ovs)), Habits()
     if try_out:
         if portrait.flows_of_ours:
             raise DialogueError(f"it has {portrait.flows_of_ours} flows of a controller of ours: nothing is tried on it")
         if len(portrait.ports) < PORTS:
             raise DialogueError(f"a trial needs {PORTS} ports, and the switch has {len(portrait.ports)}")
-        found = [
-            by_trial(one, {role: dialogue.try_out(rows) for role, rows in told(one, portrait.ports[:PORTS]).items()})
-            for one in dialects
-        ]
+        # The plain way first: what only Open vSwitch has may be too much for a switch that is none.
+        found = [_tried(dialogue, portrait, Dialect.OPENFLOW13)]
+        try:
+            found.append(_tried(dialogue, portrait, Dialect.OPENVSWITCH))
+        except DialogueError as error:
+            said = "it stopped answering while it was given what only Open vSwitch has"
+            remarks.append(f"{said} ({error}): that is not counted on")
+            many.answers = False
+        if many.answers:
+            many = habits(dialogue)
+            remarks.extend(many.remarks)
     else:
+        dialects = (Dialect.OPENVSWITCH, Dialect.OPENFLOW13) if is_ovs else (Dialect.OPENFLOW13,)
         found = [by_features(portrait, one, told(one)) for one in dialects]
-    return Report(portrait, min(found, key=lambda row: row.rank), try_out, list(_remarks(portrait, try_out, is_ovs)))
+    best = min(found, key=lambda row: (row.rank, row.dialect is not Dialect.OPENVSWITCH))
+    return Report(portrait, best, try_out, remarks, many.room)
+
+
+def _tried(dialogue: Dialogue, portrait: Portrait, dialect: Dialect) -> Judgement:
+    sample = told(dialect, portrait.ports[:PORTS])
+    return by_trial(dialect, {role: dialogue.try_out(rows) for role, rows in sample.items()})
 
 
 def _remarks(portrait: Portrait, tried: bool, is_ovs: bool) -> list[str]:
@@ -110,6 +136,11 @@ def _remarks(portrait: Portrait, tried: bool, is_ovs: bool) -> list[str]:
         found.append("it tells table features of no table")
     if portrait.tables is None and not tried:
         found.append("what is said here takes for granted whatever it does not tell: --try finds out")
+    if contradicts_itself(portrait) and not tried:
+        found.append("it says that no flow may do anything in any table, which cannot be true: --try finds out")
+    missing = [table.id for table in TABLES if table.id not in (portrait.tables or {}) and table.id < portrait.number_of_tables]
+    if portrait.tables and missing and not tried:
+        found.append(f"it says nothing of tables {', '.join(map(str, missing))}, which it has: --try finds out")
     if portrait.number_of_tables < len(TABLES):
         found.append(f"it has {portrait.number_of_tables} tables, and the pipeline has {len(TABLES)}")
     if not portrait.bundles:

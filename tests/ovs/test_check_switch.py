@@ -32,7 +32,7 @@ def verdicts(found: Any) -> dict[str, str]:
 def test_everything_works_and_nothing_is_left(ovs: PrivateOvs, bridge: MakeBridge, more: list[str]) -> None:
     one = bridge("cs1", *PORTS)
     found = examined(str(ovs.run_dir / "cs1.mgmt"), *more)
-    assert (verdicts(found), found["dialect"], found["max_flows"]) == (WORK, "openvswitch", None)
+    assert (verdicts(found), found["dialect"], found["table_sizes"]) == (WORK, "openvswitch", {})
     assert "Open vSwitch" in found["description"]
     assert (found["bundles"], found["ports"], found["controller"], found["remarks"]) == (True, len(PORTS), [], [])
     with one.client() as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable
 from threading import Thread
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from ryu_vmmob.bench.fake_connection import FakeSwitch
 from ryu_vmmob.bench.fake_features import DEC_TTL, WRITE_METADATA, table_features
+from ryu_vmmob.bench.fake_habits import take_on
 from ryu_vmmob.bench.fake_switch import FakeFleet
 from ryu_vmmob.bench.fake_tables import FLOW_MOD, Refused, match_size, oxm_fields
 from ryu_vmmob.cli.main import app
@@ -21,15 +23,23 @@ from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.fields import FIELDS
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.whitebox import features
-from ryu_vmmob.whitebox.dialogue import Dialogue, DialogueError, accept
+from ryu_vmmob.whitebox.dialogue import Dialogue, accept
+from ryu_vmmob.whitebox.errors import DialogueError
 from ryu_vmmob.whitebox.report import Report, examine
 from ryu_vmmob.whitebox.sample import ROLES, told
 
 SECONDS = 60.0
 
 
-def met(try_out: bool = False, prepare: Callable[[FakeSwitch], None] = lambda switch: None, **behaviour: Any) -> Report:
-    """What comes of examining a fake switch."""
+def met(
+    try_out: bool = False,
+    prepare: Callable[[FakeSwitch], None] = lambda switch: None,
+    *,
+    settle: float = 0.0,
+    cleared: bool = True,
+    **behaviour: Any,
+) -> Report:
+    """What comes of examining a fake switch. A trial leaves nothing behind (``cleared``), ``settle`` seconds later."""
     switches: dict[str, FakeSwitch] = {}
     fleet = FakeFleet(switches)
 
@@ -43,7 +53,8 @@ def met(try_out: bool = False, prepare: Callable[[FakeSwitch], None] = lambda sw
     try:
         with accept("127.0.0.1", 0, SECONDS, start) as talk:
             report = examine(talk, try_out)
-            if try_out:
+            if try_out and cleared:
+                time.sleep(settle)
                 assert not switches["one"].tables.flows
                 assert not switches["one"].tables.groups
                 assert not switches["one"].tables.meters
@@ -70,7 +81,8 @@ def test_a_plain_switch_that_can_do_everything_plain() -> None:
         "cannot match tcp_flags in tables policy_out, policy_in: needed by policies with replies"
     ]
     assert verdicts(report) == {"spine": "works", "border": "works in part", "tor": "works in part"}
-    assert report.fabric_keys() == '{dpid: "0xab", dialect: openflow13, max_flows: 4000}'
+    sizes = ", ".join(f"{table.label}: 4000" for table in TABLES)
+    assert report.fabric_keys() == f'{{dpid: "0xab", dialect: openflow13, table_sizes: {{{sizes}}}}}'
     assert [text.split()[0] for text in report.handed_up()] == ["ARP", "packets", "packets"]
 
 
@@ -108,9 +120,9 @@ def test_too_few_tables() -> None:
 def test_a_switch_that_keeps_its_tables_to_itself() -> None:
     report = met()
     assert verdicts(report) == ALL_WORK
-    assert "it does not tell its table features (BAD_REQUEST, code 2)" in report.remarks
+    assert "it does not tell its table features (OFPBRC_BAD_MULTIPART)" in report.remarks
     assert any("--try finds out" in row for row in report.remarks)
-    assert report.max_flows is None
+    assert report.table_sizes == {}
 
 
 def test_a_trial_tells_what_words_do_not() -> None:
@@ -126,7 +138,7 @@ def test_a_trial_tells_what_words_do_not() -> None:
     bad = met(try_out=True, refuses=judge)
     assert verdicts(bad) == {"spine": "works", "border": "works in part", "tor": "works in part"}
     assert lacks(bad) == [
-        "the flow is refused (BAD_MATCH, code 6) in tables policy_out, policy_in: needed by policies with replies"
+        "the flow is refused (OFPBMC_BAD_FIELD: tcp_flags) in tables policy_out, policy_in: needed by policies with replies"
     ]
 
 
@@ -220,12 +232,13 @@ def test_the_command() -> None:
     assert "as tor: works in part" in lines
     assert "as spine: works" in lines
     assert any(line.startswith("  refused: it cannot count down the TTL in table route: needed by") for line in lines)
-    assert lines[-1] == 'for the fabric file: {dpid: "0xab", dialect: openflow13, max_flows: 4000}'
+    sizes = ", ".join(f"{table.label}: 4000" for table in TABLES)
+    assert lines[-1] == f'for the fabric file: {{dpid: "0xab", dialect: openflow13, table_sizes: {{{sizes}}}}}'
 
 
 def test_the_command_for_programs_and_for_a_role() -> None:
     found = json.loads(served("--json", "--role", "spine", table_features=table_features(len(TABLES), entries=300)).stdout)
-    assert (found["dialect"], found["max_flows"], found["tables"]) == ("openflow13", 300, 254)
+    assert (found["dialect"], found["table_sizes"]["admit"], found["tables"]) == ("openflow13", 300, 254)
     assert found["roles"]["tor"]["verdict"] == "works in part"
     result = served("--role", "tor", table_features=table_features(len(TABLES), without={"arp_spa"}), status=1)
     assert "as tor: of no use" in result.stdout
@@ -239,3 +252,61 @@ def test_wrong_questions() -> None:
     assert "Connection refused" in run("127.0.0.1:1", status=3).stderr
     assert "write HOST:PORT" in run("nonsense", status=3).stderr
     assert "no switch connected" in run("--listen", "0", "--timeout", "0.1", "--host", "127.0.0.1", status=3).stderr
+
+
+def test_the_field_that_is_refused_is_named() -> None:
+    """Of a match with many fields: what it is without which the flow is taken, and whether it is the mask."""
+    report = met(True, lambda switch: take_on(switch, "refuses_masks"), bundles=False)
+    assert report.judgement.dialect is Dialect.OPENFLOW13
+    assert all("OFPBMC_BAD_FIELD: " in row for row in lacks(report)), lacks(report)
+    assert any(row.startswith("the flow is refused (OFPBMC_BAD_FIELD: tcp_flags)") for row in lacks(report))
+
+
+def test_what_vanishes_is_found_by_reading_back() -> None:
+    report = met(True, lambda switch: take_on(switch, "drops_silently"))
+    assert any(row.startswith("the flow is confirmed, and not there when it is read back") for row in lacks(report))
+    assert any("that it confirmed" in row and "of 3,000 flows" in row for row in report.remarks), report.remarks
+
+
+def test_a_kept_cookie_is_found_by_overwriting() -> None:
+    assert any("keeps the old cookie" in row for row in met(True, lambda switch: take_on(switch, "keeps_cookies")).remarks)
+    assert not any("keeps the old cookie" in row for row in met(True).remarks)
+
+
+def test_a_table_that_is_too_small_is_found_by_filling_it() -> None:
+    def small(switch: FakeSwitch) -> None:
+        switch.tables.room = 1000
+
+    report = met(True, small)
+    assert any("of 3,000 flows in table bridge it took 1,000 (OFPFMFC_TABLE_FULL)" in row for row in report.remarks)
+    assert report.table_sizes == {"bridge": 1000}
+
+
+def test_a_switch_whose_long_answers_cannot_be_read() -> None:
+    report = met(True, lambda switch: take_on(switch, "wraps_statistics"), settle=1.0)
+    assert any("it stopped answering while 3,000 flows" in row for row in report.remarks), report.remarks
+    assert verdicts(report) == ALL_WORK
+
+
+def test_a_switch_that_dies_of_extensions_is_judged_as_a_plain_one() -> None:
+    """The plain way is tried first, so something is known by then."""
+
+    def mortal(switch: FakeSwitch) -> None:
+        nicira = bytes.fromhex("00002320")
+        switch.on_message = lambda message: switch.lose() if message[1] == FLOW_MOD and nicira in message else None
+
+    report = met(True, mortal, cleared=False)
+    assert report.judgement.dialect is Dialect.OPENFLOW13
+    assert any("it stopped answering while it was given what only Open vSwitch has" in row for row in report.remarks)
+
+
+def test_what_words_alone_do_not_decide_is_not_known() -> None:
+    """Seen at a switch that carries everything: no instruction in any table, by its own words."""
+    report = met(table_features=table_features(len(TABLES), no_instructions=range(7)))
+    assert "of no use" not in verdicts(report).values()
+    assert "not known" in verdicts(report).values()
+    assert not report.is_of_use
+    assert any("cannot be true: --try finds out" in row for row in report.remarks)
+    few = met(table_features=table_features(len(TABLES))[:1], number_of_tables=64)
+    assert set(verdicts(few).values()) == {"not known"}
+    assert any(row.startswith("it says nothing of tables 1, 2") for row in few.remarks)
