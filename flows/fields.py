@@ -135,6 +135,10 @@ IPV6_FRAGMENT: Final = 44
 """The next header of a fragment header (RFC 8200, 4.5): what Open vSwitch reads as ``ip_proto`` of a later fragment of IPv6."""
 
 
+PRIORITY_TAG: Final = VID_PRESENT
+"""``vlan_vid`` of a frame with a tag that says a priority and no VLAN (VLAN-ID 0): as good as untagged (IEEE 802.1Q, 6.9)."""
+
+
 def vid(vlan_id: int) -> int:
     """``vlan_vid`` of a tagged frame with this VLAN-ID (1 to 4094)."""
     return VID_PRESENT | vlan_id

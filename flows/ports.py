@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.fields import vid
+from ryu_vmmob.flows.fields import PRIORITY_TAG, vid
 from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PopVlan, PushVlan, SetField, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
 from ryu_vmmob.model.objects import Cug, Segment, Vm
@@ -17,6 +17,11 @@ from ryu_vmmob.paths.trees import adjacency
 def out(port: int, vlan_id: int | None) -> tuple[Action, ...]:
     """Leave by ``port`` under a VLAN-ID; None: untagged."""
     return tagged(vlan_id, Output(port))
+
+
+def untagged() -> tuple[tuple[int, tuple[Action, ...]], ...]:
+    """(``vlan_vid``, what to do first) of the frames that are of no VLAN: without a tag, or with one for its priority alone."""
+    return (0, ()), (PRIORITY_TAG, (PopVlan(),))
 
 
 def tagged(vlan_id: int | None, last: Action) -> tuple[Action, ...]:

@@ -216,3 +216,29 @@ def test_what_a_policy_says_of_a_vm_holds_for_its_link_local_addresses(twins: Ca
         assert send(twin, a, make.udp6(c.mac, a.mac, target, source, 10)).deliveries
     assert send(twin, b, make.udp6(c.mac, b.mac, probes.chosen(c.mac), probes.chosen(b.mac))).deliveries
     assert send(twin, a, make.udp6(b.mac, a.mac, probes.chosen(b.mac), probes.chosen(a.mac))).deliveries
+
+
+# Priority tags (IEEE 802.1Q, 6.9)
+
+
+def test_a_priority_tag_is_no_vlan_tag(twins: Callable[[Fabric], Twin]) -> None:
+    twin = twins(FABRIC)
+    server = next(row.name for row in FABRIC.servers.values() if not row.tagged)
+    twin.do(cug(0, v6=True), vm("u", server, interface(0, 11, v6=True)), vm("c", "srv-c1", interface(0, 13, v6=True)))
+    u, c = seat_of(twin, "u"), seat_of(twin, "c")
+    assert u.tags == ()
+    view = twin.world.view()
+    for packet in (make.broadcast(u.mac, u.v4[0]), make.udp(c.mac, u.mac, c.v4[0], u.v4[0]), make.rarp(u.mac)):
+        for tags in ((), (0,)):
+            sent = packet.with_vlans(*tags)
+            assert twin.follow(view, [(sent, u.ports[0])]) >= 1
+            assert [row.packet for row in view.network.inject(sent, u.ports[0]).deliveries] == [packet.with_vlans(*c.tags)]
+    # On a cable with a VLAN-ID for each vNIC it means nobody, as an untagged frame does.
+    assert is_refused(view.network.inject(make.rarp(c.mac).with_vlans(0), c.ports[0]))
+    # Whatever the priority: the frame itself, as bytes.
+    for control in (0x6000, 0xE000, 0x1000):
+        frame = bytearray(to_bytes(make.broadcast(u.mac, u.v4[0]).with_vlans(0)))
+        frame[14:16] = control.to_bytes(2, "big")
+        text = twin.bridges[u.switch].ovs.appctl("ofproto/trace", u.switch, f"in_port={u.ports[0].port}", frame.hex())
+        assert f"\n{Table.REFUSE.id:2}. " not in text
+        assert "Datapath actions: drop" not in text

@@ -149,6 +149,8 @@ def _admit(one: Seat) -> Iterator[Flow]:
         if one.vlan_id is None:
             rule = match(in_port=port.port, vlan_vid=0, eth_src=one.mac)
             yield Flow(Table.INGRESS, 1000, rule, (), Table.ADMIT, meta)
+            rule = match(in_port=port.port, vlan_vid=0x1000, eth_src=one.mac)  # a tag for its priority alone
+            yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, meta)
         else:
             rule = match(in_port=port.port, vlan_vid=vid(one.vlan_id))
             yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, meta)

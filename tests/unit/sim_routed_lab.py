@@ -132,6 +132,9 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
                          **({} if FABRIC.servers[one.server].tagged else {"eth_src": one.mac}))  # fmt: skip
             pop = (PopVlan(),) if one.vlan_id else ()
             yield Flow(Table.INGRESS, 1000, rule, pop, Table.ADMIT, _meta(one.cug))
+            if not one.vlan_id:
+                rule = match(in_port=one.ports[0].port, vlan_vid=0x1000, eth_src=one.mac)
+                yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, _meta(one.cug))
             if one.sends is not False:
                 for priority, fields, then in _allowed(one):
                     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)

@@ -83,6 +83,13 @@ def traffic(view: View) -> Iterator[Violation]:
                 # Who else has it, only the others know; and who asks is not yet known to be the VM.
                 probe = make.neighbour_solicitation(seat.mac, 0, probes.chosen(seat.mac))
                 yield from announce(view, replace(seat, told="none" if seat.told else None), port, probe)
+            if not seat.tags and seat.sends and not seat.told:
+                # With a priority and no VLAN it is the same frame (IEEE 802.1Q, 6.9).
+                for packet in probes.own(seat):
+                    plain = inject(view, seat, port, packet)
+                    marked = view.network.inject(packet.with_vlans(0), port)
+                    if sorted(map(str, plain.deliveries)) != sorted(map(str, marked.deliveries)):
+                        yield Violation(DELIVERY, f"a frame of {seat} with VLAN-ID 0 is not taken as untagged", marked)
             for packet in probes.to_nobody(view, seat):
                 text = f"{seat} sends to a MAC that is not in {seat.cug}"
                 yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)

@@ -10,7 +10,7 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import ROUTED
 from ryu_vmmob.sim.invariants.judging import ISOLATION, PRUNING, nothing, shown, silence
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.view import View, Violation
+from ryu_vmmob.sim.view import Seat, View, Violation
 
 _Strange = tuple[str, int, tuple[int, ...], Packet]
 """What it is, the invariant it would break, its tags, the packet."""
@@ -42,6 +42,7 @@ def _at_server(view: View, server: Server) -> Iterator[_Strange]:
     welcome = {seat.cug for seat in here if seat.tags == view.wire_tags(server.l2_domain, seat.cug)}
     yield from _strange(view, server.l2_domain, welcome, {tag for row in tags for tag in row}, tagged=server.tagged)
     if not server.tagged:
+        yield from _priority_tagged(here)
         for seat in here:
             for tag in [(4094,), *sorted({(number,) for number in view.vlan_ids.values()})[:2]]:
                 if not any(other.mac == seat.mac and other.tags == tag for other in here):
@@ -53,6 +54,14 @@ def _at_server(view: View, server: Server) -> Iterator[_Strange]:
                 if seat.mac not in macs:
                     for packet in probes.own(seat):
                         yield f"{seat.mac:#x}, unknown there,", ISOLATION, own, packet
+
+
+def _priority_tagged(here: tuple[Seat, ...]) -> Iterator[_Strange]:
+    """A tag with VLAN-ID 0 makes a frame nobody else's: with a foreign MAC it is refused as the untagged one is."""
+    for seat in here:
+        if not any(other.mac == seat.mac and not other.tags for other in here):
+            for packet in probes.own(seat):
+                yield f"{seat}, which has a tag of its own, with VLAN-ID 0", ISOLATION, (0,), packet
 
 
 def _strange(view: View, domain: str | None, welcome: set[str], own: set[int], *, tagged: bool) -> Iterator[_Strange]:
