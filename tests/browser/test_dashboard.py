@@ -261,6 +261,33 @@ def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None
     expect(page.locator("#log li.warn").first).to_contain_text("refused")
 
 
+def test_a_move_and_a_trace_say_what_a_switch_refused(site: Site, open_page: Open) -> None:
+    """Refused is not acknowledged: whoever looks at the move or asks for the way sees the switch, its words and whose it is."""
+    owner = {"kind": "policy", "name": "nosql", "reason": "policy nosql can matter here"}
+    fault = {"switch": "tor-b", "error": "BAD_FIELD", "cause": "table=policy_out priority=10201", "owner": owner}
+    site.move("web1", "srv-c1", activate_on="request")
+    watched = open_page()
+
+    def altered(route: Route) -> None:
+        body = route.fetch().json()
+        for row in body["items"]:
+            row["switches"] = {**row["switches"], "refused": [fault]}
+        route.fulfill(json=body)
+
+    def traced(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "refused": [fault]})
+
+    watched.page.route(re.compile(r".*/v1/migrations(\?.*)?$"), altered)
+    watched.page.route("**/v1/trace", traced)
+    page = watched.load()
+    expect(page.locator("article.move").first).to_contain_text("tor-b refused: BAD_FIELD: table=policy_out priority=10201")
+    find(page, "web1")
+    form = page.locator("form[data-form=trace]")
+    form.get_by_label("To", exact=True).fill("web2")
+    form.get_by_role("button", name="Show the path").click()
+    expect(form.locator(".verdict.warn")).to_contain_text("tor-b does not have a flow on this way (policy nosql can matter here)")
+
+
 def test_whatever_names_say_is_text(site: Site, open_page: Open) -> None:
     """REST admits no such names; a page that trusted it to would be one fault away from running what a guest's owner wrote."""
     watched = open_page()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ryu_vmmob.fabric import load
 from ryu_vmmob.engine.overdue import SILENCE
+from ryu_vmmob.fabric import load
 from ryu_vmmob.model.commands import Activate, Commit, StartMigration
 from ryu_vmmob.model.objects import Phase
 from tests.property.crowd import CALM, ROUGH, TIMEOUT, Crowd, happen

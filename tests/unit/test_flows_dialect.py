@@ -17,6 +17,7 @@ from ryu_vmmob.flows.pipeline import TABLES, Priority, Table
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
+from ryu_vmmob.whitebox.sample import told
 from tests.unit.core_support import Site, nic, vm
 from tests.unit.routed_support import CUGS, DB, HEARD, WEB, allow, deny, routed, two_borders
 
@@ -84,6 +85,14 @@ def test_a_plain_switch_gets_no_mask_that_the_standard_does_not_have() -> None:
     there = full(with_fabric(state, replace(state.fabric, switches=switches)))
     for name in switches:
         assert [str(flow) for flow in there.flows(name) if unlawful(flow)] == []
+
+
+def test_the_sample_of_check_switch_is_lawful() -> None:
+    """In it occurs whatever the compiler can make: VMs that move, guests that tag, bonds, policies, the outside."""
+    for role, rows in told(Dialect.OPENFLOW13).items():
+        assert [str(flow) for flow in rows.flows if unlawful(flow)] == [], role
+        beyond = {name for flow in rows.flows for name, _, _ in flow.match if FIELDS[name].oxm_class != OPENFLOW_BASIC}
+        assert beyond <= {"tcp_flags"}, "policies with replies, which are refused there"
 
 
 def ports_denied(site: Site, switch: str) -> list[int]:

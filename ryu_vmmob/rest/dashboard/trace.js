@@ -101,7 +101,7 @@ function shown(answer) {
   });
   return [
     h(`p.verdict.${good ? "good" : "bad"}`, {}, h("strong", {}, `${good ? "✓" : "✕"} ${answer.verdict}`), `: ${answer.reason}`),
-    (answer.refused ?? []).map((fault) => h("p.verdict.warn", {}, `⚠ ${fault.switch} does not have a flow on this way (${fault.owner.reason}): ${fault.error}: ${fault.cause}`)),
+    ...(answer.refused ?? []).map((fault) => h("p.verdict.warn", {}, `⚠ ${fault.switch} does not have a flow on this way (${fault.owner.reason}): ${fault.error}: ${fault.cause}`)),
     answer.hops.length ? table("The way", ["Switch", "In: port · VLAN-ID", "Tables", "Out: to · VLAN-ID"], rows) : "",
     h("p.quiet", {}, `${count(answer.hops.length, "switch", "switches")} on the way${
       answer.not_in_step?.length ? `; not in step, so it may be otherwise for a moment: ${answer.not_in_step.join(", ")}` : ""}`),
