@@ -41,6 +41,11 @@ def trace(
     tcp_flag: Annotated[
         list[str] | None, typer.Option(metavar="FLAG", help="A flag of TCP, such as ack; may be repeated.")
     ] = None,
+    fragment: Annotated[
+        str | None, typer.Option(help="Send a fragment of it: first, tiny (a first one without ports) or later.")
+    ] = None,
+    icmp_type: Annotated[int | None, typer.Option(help="Type of ICMP or ICMPv6; else an echo request.")] = None,
+    icmp_code: Annotated[int | None, typer.Option(help="Code of ICMP or ICMPv6; else 0.")] = None,
     ttl: Annotated[int | None, typer.Option(metavar="TTL", help="TTL or hop limit that it is sent with.")] = None,
     interface: Annotated[int | None, typer.Option(help="Which interface of the VM, counted from 0.")] = None,
     at: Annotated[
@@ -67,6 +72,9 @@ def trace(
         "source_port": source_port,
         "tcp_flags": tcp_flag or None,
         "ttl": ttl,
+        "icmp_type": icmp_type,
+        "icmp_code": icmp_code,
+        **({"fragment": fragment} if fragment is not None else {}),
     }
     found = ask.client.post(path("trace"), body)
     ask.answer(found, _show)

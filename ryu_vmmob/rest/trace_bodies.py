@@ -15,7 +15,7 @@ from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.refusal import invalid
 from ryu_vmmob.rest.bodies import IP, Body, Ip, Mac, Name, from_text, text_schema
-from ryu_vmmob.trace import IpProtocol, Question
+from ryu_vmmob.trace import IpProtocol, Piece, Question
 
 TcpFlag = Literal["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"]
 _FLAGS: Final[dict[TcpFlag, int]] = {
@@ -65,6 +65,7 @@ TraceProtocol = Annotated[
     WithJsonSchema({"anyOf": [{"enum": [*_PROTOCOLS, None]}, {"type": "integer", "minimum": 0, "maximum": 255}]}),
 ]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Octet = Annotated[int, Field(ge=0, le=255)]
 
 
 class TraceFrom(Body):
@@ -97,7 +98,10 @@ class TraceBody(Body):
     port: Port | None = None
     source_port: Port | None = None
     tcp_flags: list[TcpFlag] | None = None
-    ttl: Annotated[int, Field(ge=0, le=255)] | None = None
+    ttl: Octet | None = None
+    fragment: Piece = "no"
+    icmp_type: Octet | None = None
+    icmp_code: Octet | None = None
 
     def question(self) -> Question:
         """As a question. Raises Refusal (422)."""
@@ -113,5 +117,5 @@ class TraceBody(Body):
         flags = None if self.tcp_flags is None else sum(_FLAGS[name] for name in set(self.tcp_flags))
         return Question(
             source.vm, source.interface or 0, source.at, source.mac, source.ip, to.ip, to.mac, self.protocol, self.port,
-            source.external, self.source_port, flags, self.ttl,
+            source.external, self.source_port, flags, self.ttl, self.fragment, self.icmp_type, self.icmp_code,
         )  # fmt: skip

@@ -10,10 +10,10 @@ where the denied rest cannot be put together without a first fragment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from ryu_vmmob.flows.fields import (
     ETH_IPV4,
@@ -38,24 +38,44 @@ _NUMBERS: Final = {"tcp": make.TCP, "udp": make.UDP}
 SOURCE_PORT: Final = 40000
 
 
+Piece = Literal["whole", "first", "tiny", "later"]
+_PIECES: Final[dict[Piece, Callable[[Packet], Packet]]] = {
+    "whole": lambda packet: packet,
+    "first": make.first_fragment,
+    "tiny": make.tiny_fragment,
+    "later": make.later_fragment,
+}
+Kind = Literal["echo", "reply", "unreachable", "too big", "exceeded", "parameter"]
+_KINDS: Final[dict[Kind, tuple[int, int]]] = {
+    "echo": (8, 128), "reply": (0, 129), "unreachable": (3, 1), "too big": (3, 2), "exceeded": (11, 3), "parameter": (12, 4),
+}  # fmt: skip
+"""Messages of ICMP and of ICMPv6 (RFC 792; RFC 4443); with IPv4, a packet too big is one that cannot be delivered."""
+
+
 class Talk(NamedTuple):
-    """What two ends may say to each other: a protocol, and where it has them ports and TCP flags."""
+    """What two ends may say to each other: a protocol, where it has them ports and TCP flags, or which message of ICMP; and
+    which piece of it.
+    """
 
     protocol: int
     dst_port: int = 0
     src_port: int = SOURCE_PORT
     flags: int = make.TCP_SYN
+    piece: Piece = "whole"
+    kind: Kind = "echo"
 
     def packet(self, eth_dst: int, eth_src: int, dst: Address, src: Address) -> Packet:
-        """The packet that says it. ICMP is an echo request, in the version of the addresses."""
-        v4, ends = dst.version == 4, (eth_dst, eth_src, int(dst), int(src))
+        """The packet that says it. ICMP is in the version of the addresses."""
+        return _PIECES[self.piece](self._whole(dst.version == 4, (eth_dst, eth_src, int(dst), int(src))))
+
+    def _whole(self, v4: bool, ends: tuple[int, int, int, int]) -> Packet:
         match self.protocol:
             case make.TCP:
                 return (make.tcp if v4 else make.tcp6)(*ends, self.dst_port, self.src_port, self.flags)
             case make.UDP:
                 return (make.udp if v4 else make.udp6)(*ends, self.dst_port, self.src_port)
             case make.ICMP | make.ICMPV6:
-                return (make.ping if v4 else make.ping6)(*ends)
+                return (make.ping if v4 else make.ping6)(*ends, _KINDS[self.kind][not v4])
         return (make.ipv4 if v4 else make.ipv6)(*ends, self.protocol)
 
 
@@ -236,26 +256,48 @@ def edge_ports(low: int, high: int) -> Iterator[int]:
 
 @lru_cache(maxsize=256)
 def rule_talks(rule: Rule) -> tuple[Talk, ...]:
-    """What a rule could be about, at the edges of its ports, and the same in the other direction where it speaks of replies."""
+    """What a rule could be about, at the edges of its ports, in pieces too."""
     numbers = {"tcp": make.TCP, "udp": make.UDP, "icmp": make.ICMP, None: make.EXPERIMENT}
     protocol = rule.protocol if isinstance(rule.protocol, int) else numbers[rule.protocol]
     ports = [number for low, high in rule.ports for number in edge_ports(low, high)]
     if protocol not in (make.TCP, make.UDP):
-        return (Talk(protocol), Talk(make.UDP, 9))
-    return tuple(dict.fromkeys(Talk(protocol, number) for number in ports or (9, 80)))
+        return (Talk(protocol), Talk(make.UDP, 9), Talk(protocol, piece="later"), Talk(protocol, piece="first"))
+    rows = [Talk(protocol, number) for number in ports or (9, 80)]
+    middle = rule.ports[0][0] if rule.ports else 9
+    rows[1:1] = [Talk(protocol, middle, piece=piece) for piece in _IN_PIECES]
+    return tuple(dict.fromkeys(rows))
+
+
+_IN_PIECES: Final[tuple[Piece, ...]] = ("first", "tiny", "later")
 
 
 @lru_cache(maxsize=256)
 def reply_talks(rule: Rule) -> tuple[Talk, ...]:
-    """What could come back under a rule about TCP: with and without the flags of a reply."""
-    if rule.protocol not in ("tcp", make.TCP):
-        return ()
-    rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in rule_talks(rule) for flags in REPLY_FLAGS]
-    return tuple(rows)
+    """What could come back under a rule about TCP, UDP or pings: with and without what makes it look like a reply."""
+    if rule.protocol in ("tcp", make.TCP):
+        rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in _whole(rule) for flags in REPLY_FLAGS]
+        port = rule.ports[0][0] if rule.ports else 9
+        return (*rows, *(Talk(make.TCP, SOURCE_PORT, port, TCP_ACK, piece) for piece in ("first", "later")))
+    if rule.protocol in ("udp", make.UDP):
+        port = rule.ports[0][0] if rule.ports else 9
+        pieces = [Talk(make.UDP, SOURCE_PORT, port, piece=piece) for piece in _IN_PIECES]
+        return (*(Talk(make.UDP, SOURCE_PORT, talk.dst_port) for talk in _whole(rule)), *pieces)
+    if rule.protocol == "icmp":
+        return (Talk(make.ICMP, kind="reply"), Talk(make.ICMP), Talk(make.ICMP, piece="later", kind="reply"))
+    return ()
 
 
+def _whole(rule: Rule) -> list[Talk]:
+    return [talk for talk in rule_talks(rule) if talk.piece == "whole"]
+
+
+ERROR_TALKS: Final = tuple(Talk(make.ICMP, kind=kind) for kind in ("unreachable", "too big", "exceeded", "parameter"))
+"""What routers say of a packet that they could not deliver."""
 REPLY_FLAGS: Final = (make.TCP_SYN, TCP_ACK | make.TCP_SYN, TCP_RST)
-_ALWAYS: Final = (Talk(make.UDP, 9), Talk(make.TCP, 80), Talk(make.ICMP), Talk(make.EXPERIMENT))
+_ALWAYS: Final = (
+    Talk(make.UDP, 9), Talk(make.TCP, 80), Talk(make.ICMP), Talk(make.EXPERIMENT), Talk(make.ICMP, kind="unreachable"),
+    Talk(make.UDP, 9, piece="first"), Talk(make.TCP, 80, piece="tiny"), Talk(make.UDP, 9, piece="later"),
+)  # fmt: skip
 
 
 @lru_cache(maxsize=64)

@@ -192,6 +192,7 @@ def unsuitable(seat: Seat) -> Iterator[Packet]:
     for kind in (134, 137) if seat.v6 else ():
         for source in (seat.v6[0], eui64_link_local(seat.mac)):
             yield make.ping6(multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES, source, kind)
+    yield from _hidden(seat)
     other = Packet({"eth_dst": MAC_BROADCAST, "eth_src": seat.mac, "eth_type": _ETH_EXPERIMENT})
     if seat.ethertypes != "any" and _ETH_EXPERIMENT not in seat.ethertypes:
         yield other
@@ -200,6 +201,19 @@ def unsuitable(seat: Seat) -> Iterator[Packet]:
     yield other.with_fields(eth_dst=_SPANNING_TREE)
     for ip in seat.v4[:1]:
         yield make.broadcast(seat.mac, ip).with_fields(eth_dst=_SPANNING_TREE)
+
+
+def _hidden(seat: Seat) -> Iterator[Packet]:
+    """Neighbour discovery in fragments (RFC 6980), and IPv6 that does not say what it carries (RFC 7112)."""
+    everybody = multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES
+    for ip in seat.v6[:1]:
+        for kind in (133, 134, 137):
+            yield make.first_fragment(make.ping6(*everybody, ip, kind))
+        yield make.first_fragment(make.neighbour_solicitation(seat.mac, ip, STRANGER_V6))
+        yield make.first_fragment(make.neighbour_solicitation(seat.mac, 0, ip))
+        yield make.first_fragment(make.neighbour_advertisement(seat.mac, ip))
+        yield make.tiny_fragment(make.ping6(*everybody, ip))
+        yield make.cut_off_chain(make.udp6(*everybody, ip))
 
 
 def victims(view: View, seat: Seat) -> Iterator[Seat]:

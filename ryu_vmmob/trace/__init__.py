@@ -5,11 +5,11 @@ the switches have been told, not what they hold at this moment.
 """
 
 from ryu_vmmob.trace.follow import Trace, trace
-from ryu_vmmob.trace.question import IpProtocol, Question
+from ryu_vmmob.trace.question import IpProtocol, Piece, Question
 from ryu_vmmob.trace.source import ExternalSource, Source, VmSource
 from ryu_vmmob.trace.values import Arrival, Hop, Kind, Opinion, Routed, Router, Verdict
 
 __all__ = [
-    "Arrival", "ExternalSource", "Hop", "IpProtocol", "Kind", "Opinion", "Question", "Routed", "Router", "Source", "Trace",
-    "Verdict", "VmSource", "trace",
+    "Arrival", "ExternalSource", "Hop", "IpProtocol", "Kind", "Opinion", "Piece", "Question", "Routed", "Router", "Source",
+    "Trace", "Verdict", "VmSource", "trace",
 ]  # fmt: skip

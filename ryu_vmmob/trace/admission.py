@@ -7,7 +7,7 @@ from typing import Final
 from ryu_vmmob.fabric.model import External, PortRef
 from ryu_vmmob.flows.base import ETH_IP
 from ryu_vmmob.flows.fields import mac_text
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.sim.switch import Step
@@ -15,12 +15,18 @@ from ryu_vmmob.trace.case import Case
 from ryu_vmmob.trace.source import ExternalSource
 from ryu_vmmob.trace.values import Verdict
 
+_UNREADABLE: Final = (
+    "neighbour discovery in fragments, and IPv6 whose first fragment hides what it carries, are admitted from nobody"
+    " (RFC 6980, RFC 7112)"
+)
 _UNKNOWN: Final = "no segment is known for this port with this VLAN-ID and source MAC"
 
 
 def refused(case: Case, visit: Visit, step: Step) -> Verdict:
     """``step`` is the one in INGRESS or ADMIT that did not want the packet."""
     source = case.source
+    if step.flow is not None and step.table is Table.ADMIT and step.flow.priority == Priority.FRAGMENT:
+        return Verdict("dropped", _UNREADABLE)
     if isinstance(source, ExternalSource) and source.external.attach == PortRef(visit.switch, visit.in_port):
         return Verdict("dropped", _from_outside(case, source.external, step))
     text = _UNKNOWN if step.table is Table.INGRESS else "no flow admits this source (anti-spoofing)"

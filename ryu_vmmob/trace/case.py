@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.base import ETH_IP
-from ryu_vmmob.flows.fields import ETH_IPV4, eui64_link_local, mac
-from ryu_vmmob.model.decision import Party, Traffic, addressed, member, outside
+from ryu_vmmob.flows.fields import ETH_IPV4, FIRST_FRAGMENT, IPV6_FRAGMENT, LATER_FRAGMENT, eui64_link_local, mac
+from ryu_vmmob.model.decision import Fragment, Party, Traffic, addressed, member, outside
 from ryu_vmmob.model.objects import Address, Cug, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.exits import Exit, nearest_exits
@@ -17,6 +18,7 @@ from ryu_vmmob.sim.network import Network
 from ryu_vmmob.sim.packet import ECHO_REQUEST, ECHO_REQUEST_V6, Packet
 from ryu_vmmob.trace.source import Source, VmSource
 
+_FRAGMENTS: Final[Mapping[int, Fragment]] = {0: "no", FIRST_FRAGMENT: "first", LATER_FRAGMENT: "later"}
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
 
 
@@ -52,15 +54,22 @@ class Case:
     def traffic(self) -> Traffic:
         """The packet as policies look at it."""
         fields = self.packet.fields
+        fragment = _FRAGMENTS[fields.get("ip_frag", 0)]
         ports = [fields.get(f"tcp_{end}", fields.get(f"udp_{end}")) for end in ("src", "dst")]
-        return Traffic(fields["ip_proto"], ports[0], ports[1], fields.get("tcp_flags", 0) & 0xFF, fields.get("icmpv6_type"))
+        if fragment == "first":
+            ports = [port or None for port in ports]  # a switch cannot tell port 0 from none
+        kind = fields.get("icmpv4_type", fields.get("icmpv6_type"))
+        return Traffic(fields["ip_proto"], ports[0], ports[1], fields.get("tcp_flags", 0) & 0xFF, kind, fragment)
 
     @property
     def what(self) -> str:
         """Protocol and port in words."""
         number = self.packet["ip_proto"]
-        port = self.traffic.target_port
-        return _PROTOCOLS.get(number, f"protocol {number}") + (f" to port {port}" if port is not None else "")
+        port, fragment = self.traffic.target_port, self.traffic.fragment
+        if fragment == "later" and number == IPV6_FRAGMENT:
+            return "a later fragment"
+        of = "" if fragment == "no" else f"a {fragment} fragment of "
+        return of + _PROTOCOLS.get(number, f"protocol {number}") + (f" to port {port}" if port is not None else "")
 
     def externals_at(self, switch: str) -> Iterator[External]:
         """The external networks of the packet's routing domain that hang on a switch."""

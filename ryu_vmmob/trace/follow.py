@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.state import State
-from ryu_vmmob.sim.network import Journey, Network, Visit
+from ryu_vmmob.sim.network import FRAGMENTS_DROPPED, Journey, Network, Visit
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.trace import LazyTables, ScannedTables
@@ -65,16 +65,25 @@ def trace(state: State, desired: Mapping[str, SwitchTables], question: Question)
         journey = network.inject(packet, source.port)
     except TableError as error:
         return ended("undefined", f"the flows do not say what happens: {error}")
+    stopped = next((row.switch for row in journey.drops if row.reason == FRAGMENTS_DROPPED), None)
+    if not journey.visits:
+        return ended("dropped", _drops_fragments(stopped or source.port.switch))
     case = case_of(state, network, source, packet)
     hops = [_hop(case, visit) for visit in journey.visits]
     routers = [row for visit in journey.visits if (row := router(case, visit)) is not None]
     arrivals = tuple(arrival(case, row.port, row.packet) for row in journey.deliveries)
     said = opinion(case, journey.visits)
     found = with_opinion(verdict(case, journey, arrivals, hops, routers), said)
+    if stopped is not None and not journey.deliveries:
+        found = Verdict("dropped", _drops_fragments(stopped))
     if unresolved and found.kind in ("delivered", "dropped", "astray") and not _refused(journey):
         found = Verdict("unresolved", unresolved)
     found = with_neighbours(found, source, near)
     return Trace(source, packet, found, network, journey, hops, arrivals, routers, said, near)
+
+
+def _drops_fragments(switch: str) -> str:
+    return f"{switch} drops fragments (see its fragments and its dialect in the fabric file)"
 
 
 def _tables(desired: Mapping[str, SwitchTables]) -> LazyTables:

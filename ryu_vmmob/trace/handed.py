@@ -28,7 +28,8 @@ def handed_over(case: Case, visit: Visit, step: Step) -> Verdict:
         if case.is_ping:
             return Verdict("answered", f"the controller answers as {receiver.address}")
         closed = f"{receiver.address} is the router's own, which listens on no port"
-        return Verdict("unreachable", f"{closed}; {_told(receiver.address)}")
+        own = None if case.traffic.fragment == "later" else receiver.address
+        return Verdict("unreachable", f"{closed}; {_told(own)}")
     if step.table is Table.GATEWAY:
         return used_up(case, visit)
     wire = _wire(case, visit, receiver)

@@ -69,8 +69,8 @@ def router(case: Case, visit: Visit) -> Router | None:
 def speaker(case: Case, visit: Visit) -> Address | None:
     """The address with which a switch would tell the sender that its packet came to nothing; None: it would keep silent."""
     receiver = case.receiver
-    if receiver is None:
-        return None
+    if receiver is None or case.traffic.fragment == "later":
+        return None  # RFC 1812, 4.3.2.7: of a datagram in fragments the first alone is told of
     version = receiver.address.version
     if not came_via(visit):
         if isinstance(case.source, VmSource):

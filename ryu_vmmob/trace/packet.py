@@ -159,9 +159,12 @@ def _asks_for_routers(eth_src: int, sender: int, target: Address, question: Ques
 def _refuse_details(question: Question) -> None:
     """What a question of the link has none of."""
     details = ("port", question.port), ("source_port", question.source_port), ("ttl", question.ttl)
-    for path, value in (*details, ("tcp_flags", question.tcp_flags)):
+    icmp = ("icmp_type", question.icmp_type), ("icmp_code", question.icmp_code)
+    for path, value in (*details, ("tcp_flags", question.tcp_flags), *icmp):
         if value is not None:
             raise invalid((path, f"{question.protocol} has none"))
+    if question.fragment != "no":
+        raise invalid(("fragment", f"{question.protocol} is asked whole"))
 
 
 def _datagram(eth_dst: int, eth_src: int, target: Address, sender: int, question: Question) -> Packet:
@@ -174,7 +177,20 @@ def _datagram(eth_dst: int, eth_src: int, target: Address, sender: int, question
     extra = _transport(number, target.version, question)
     if question.ttl is not None:
         extra["nw_ttl"] = question.ttl
-    return build(eth_dst, eth_src, int(target), sender, number, **extra)
+    return _piece(build(eth_dst, eth_src, int(target), sender, number, **extra), question)
+
+
+def _piece(packet: Packet, question: Question) -> Packet:
+    match question.fragment:
+        case "first":
+            return make.first_fragment(packet)
+        case "tiny" if packet["ip_proto"] in (make.TCP, make.UDP):
+            return make.tiny_fragment(packet)
+        case "tiny":
+            raise invalid(("fragment", "only tcp and udp have ports that a first fragment may lack"))
+        case "later":
+            return make.later_fragment(packet)
+    return packet
 
 
 def _transport(number: int, version: int, question: Question) -> dict[str, int]:
@@ -182,6 +198,9 @@ def _transport(number: int, version: int, question: Question) -> dict[str, int]:
     by = SOURCE_PORT if question.source_port is None else question.source_port
     if question.tcp_flags is not None and number != make.TCP:
         raise invalid(("tcp_flags", "only tcp has flags"))
+    for path, value in (("icmp_type", question.icmp_type), ("icmp_code", question.icmp_code)):
+        if value is not None and number != (make.ICMP if version == 4 else make.ICMPV6):
+            raise invalid((path, "only icmp has types and codes"))
     if number == make.TCP:
         return {"tcp_dst": to, "tcp_src": by, "tcp_flags": make.TCP_SYN if question.tcp_flags is None else question.tcp_flags}
     if number == make.UDP:
@@ -189,8 +208,8 @@ def _transport(number: int, version: int, question: Question) -> dict[str, int]:
     for path, value in (("port", question.port), ("source_port", question.source_port)):
         if value is not None:
             raise invalid((path, "only tcp and udp have ports"))
-    if number == make.ICMP and version == 4:
-        return {"icmpv4_type": make.ECHO_REQUEST, "icmpv4_code": 0}
-    if number == make.ICMPV6 and version == 6:
-        return {"icmpv6_type": make.ECHO_REQUEST_V6, "icmpv6_code": 0}
+    echo = {(make.ICMP, 4): make.ECHO_REQUEST, (make.ICMPV6, 6): make.ECHO_REQUEST_V6}.get((number, version))
+    if echo is not None:
+        kind = echo if question.icmp_type is None else question.icmp_type
+        return {f"icmpv{version}_type": kind, f"icmpv{version}_code": question.icmp_code or 0}
     return {}

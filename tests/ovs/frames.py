@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, Final
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -14,12 +15,13 @@ from scapy.layers.inet6 import (
     ICMPv6NDOptSrcLLAddr,
     ICMPv6Unknown,
     IPv6,
+    IPv6ExtHdrFragment,
 )
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, mac_text
-from ryu_vmmob.sim.packet import SOURCE_LINK_LAYER, TARGET_LINK_LAYER, Packet
+from ryu_vmmob.sim.packet import CUT_OFF, SOURCE_LINK_LAYER, TARGET_LINK_LAYER, Packet
 
 
 def to_bytes(packet: Packet) -> bytes:
@@ -39,18 +41,44 @@ def to_bytes(packet: Packet) -> bytes:
     elif kind == ETH_IPV4:
         layers /= IP(
             src=str(IPv4Address(packet["ipv4_src"])), dst=str(IPv4Address(packet["ipv4_dst"])), proto=packet["ip_proto"],
-            ttl=packet["nw_ttl"],
+            ttl=packet["nw_ttl"], flags="MF" if packet.get("ip_frag") else 0, frag=_offset(packet),
         )  # fmt: skip
-        layers /= _transport(packet)
+        layers /= _carried(packet)
     elif kind == ETH_IPV6:
+        proto, fragment = packet["ip_proto"], packet.get("ip_frag")
         layers /= IPv6(
-            src=str(IPv6Address(packet["ipv6_src"])), dst=str(IPv6Address(packet["ipv6_dst"])), nh=packet["ip_proto"],
+            src=str(IPv6Address(packet["ipv6_src"])), dst=str(IPv6Address(packet["ipv6_dst"])), nh=44 if fragment else proto,
             hlim=packet["nw_ttl"],
         )  # fmt: skip
-        layers /= _icmpv6(packet) if packet["ip_proto"] == 58 else _transport(packet)
+        if fragment:
+            layers /= IPv6ExtHdrFragment(nh=17 if proto == 44 else proto, m=1, offset=_offset(packet), id=7)
+        layers /= _carried(packet)
     else:
         layers /= Raw(bytes(46))
     return bytes(layers)
+
+
+LATER: Final = 3
+_OFFSET: Final = 185
+"""Of later fragments, in units of 8 bytes: a link of 1500 bytes makes such."""
+_BEGINS: Final = {1: "icmpv4_type", 6: "tcp_dst", 17: "udp_dst", 58: "icmpv6_type"}
+"""By protocol, what a first fragment lacks that ends before it."""
+
+
+def _offset(packet: Packet) -> int:
+    return _OFFSET if packet.get("ip_frag") == LATER else 0
+
+
+def _carried(packet: Packet) -> Any:
+    """What stands behind IP: the transport, the beginning of one, or what is none."""
+    proto = packet["ip_proto"]
+    if packet.get("ip_frag") == LATER:
+        return Raw(bytes(16))
+    if packet["eth_type"] == ETH_IPV6 and proto == CUT_OFF:
+        return Raw(bytes((6, 8)) + bytes(14))  # hop-by-hop options, 72 bytes as they say, of which 16 are there
+    if _BEGINS.get(proto) not in (None, *packet.fields):
+        return Raw(struct.pack("!HHI", 40000, 22, 1) if proto == 6 else b"")
+    return _icmpv6(packet) if proto == 58 else _transport(packet)
 
 
 def _transport(packet: Packet) -> Any:
@@ -79,7 +107,7 @@ def _icmpv6(packet: Packet) -> Any:
             )  # fmt: skip
         case kind:
             return ICMPv6Unknown(type=kind, code=packet["icmpv6_code"]) / Raw(bytes(8))
-    match packet["nd_options_type"]:
+    match packet.get("nd_options_type"):
         case 1:
             assert SOURCE_LINK_LAYER == 1
             message /= ICMPv6NDOptSrcLLAddr(lladdr=mac_text(packet["ipv6_nd_sll"]))

@@ -54,7 +54,10 @@ def all_bridges(ovs: PrivateOvs, fabric: Fabric) -> dict[str, Bridge]:
     ends = [*fabric.link_at, *fabric.server_at, *(external.attach for external in fabric.externals.values())]
     for end in ends:
         ports[end.switch].add(end.port)
-    return {name: Bridge(ovs, name, numbers) for name, numbers in ports.items()}
+    found = {name: Bridge(ovs, name, numbers) for name, numbers in ports.items()}
+    for name in found:
+        ovs.ofctl("set-frags", name, "nx-match")  # as the controller sets it
+    return found
 
 
 def everything_sent(state: View) -> Iterator[tuple[Packet, PortRef]]:

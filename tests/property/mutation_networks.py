@@ -100,9 +100,9 @@ def _routed() -> World:
         vm("web1", "a1", nic(11, ips=web(11))), vm("db1", "b1", nic(11, "db", 2)), vm("db2", "a1", nic(12, "db", 2)),
         *HEARD,
         allow("sql", "cug:web", "cug:db", protocol=TCP, ports=((5432, 5433),), replies=True),
-        allow("echo", "cug:db", "cug:web", protocol="icmp"),
-        allow("logs", "cug:db", "vm:web1", protocol=UDP, ports=((514, 514),)),
-        deny("no-logs", "vm:db2", "vm:web1", priority=200, protocol=UDP),
+        allow("echo", "cug:db", "cug:web", protocol="icmp", replies=True),
+        allow("logs", "cug:db", "vm:web1", protocol=UDP, ports=((514, 514),), replies=True),
+        deny("no-logs", "vm:db2", "vm:web1", priority=200, protocol=UDP, ports=((500, 599),)),
         allow("surfing", "cug:web", "any", priority=50, protocol=TCP, ports=((443, 443),), replies=True),
         allow("served", "192.168.0.0/16", "vm:web1", priority=50, protocol=TCP, ports=((80, 80),)),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Packets drawn at random, for hosts' and external ports: the truth, half a truth and lies, of every family.
+"""Packets drawn at random, for hosts' and external ports: the truth, half a truth and lies, of every family, some in pieces.
 
 They owe nothing to the judge's own probes: what differs for one of these differs for somebody.
 """
@@ -22,6 +22,7 @@ from ryu_vmmob.flows.fields import (
     multicast_mac,
     solicited_node,
 )
+from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.facts import Address, ExternalFacts
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View
@@ -89,7 +90,15 @@ class Traffic:
         fields = self._said(claimed)
         if not honest:
             self._twist(fields)
-        return port, Packet(fields, self._tags(sender, honest))
+        return port, self._piece(Packet(fields, self._tags(sender, honest)))
+
+    def _piece(self, packet: Packet) -> Packet:
+        """Of one IP packet in five a fragment, or one whose headers hide what it carries."""
+        if packet["eth_type"] not in (ETH_IPV4, ETH_IPV6) or not self.likely(0.2):
+            return packet
+        if packet["eth_type"] == ETH_IPV6 and self.likely(0.1):
+            return self.one((make.cut_off_chain(packet), make.behind_unknown_header(packet, 135)))
+        return self.one((make.first_fragment, make.first_fragment, make.tiny_fragment, make.later_fragment))(packet)
 
     def _tags(self, sender: Seat | ExternalFacts | None, honest: bool) -> tuple[int, ...]:
         if sender is not None and (honest or self.likely(0.7)):

@@ -25,11 +25,11 @@ from ryu_vmmob.flows.flow import (
     SetField,
     ToGroup,
 )
-from ryu_vmmob.flows.pipeline import HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, TABLES, VIA, Meta
+from ryu_vmmob.flows.pipeline import CLAIMED, HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, TABLES, VIA, Meta
 
 _T = TypeVar("_T")
 Entries = tuple[tuple[Flow, ...], tuple[Group, ...]]
-_BITS: Final[tuple[Meta, ...]] = (SEGMENT, SCOPE, HAIRPIN, ROUTED, VIA, OUTSIDE)
+_BITS: Final[tuple[Meta, ...]] = (SEGMENT, SCOPE, HAIRPIN, ROUTED, VIA, OUTSIDE, CLAIMED)
 
 
 class Mutant(NamedTuple):

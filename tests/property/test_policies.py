@@ -66,13 +66,14 @@ puts = st.builds(
     source=selectors,
     target=selectors,
     priority=st.sampled_from([1, 2]),
-    protocol=st.sampled_from([None, 6, "icmp"]),
+    protocol=st.sampled_from([None, 6, 17, "icmp"]),
     ports=st.sampled_from([(), (), ((80, 90),)]),
-).flatmap(lambda put: st.just(put) if put.protocol != 6 else st.booleans().map(lambda on: replace(put, replies=on)))
+).flatmap(lambda put: st.just(put) if put.protocol is None else st.booleans().map(lambda on: replace(put, replies=on)))
 addresses = st.sampled_from(["10.1.0.11", "10.1.0.12", "10.1.0.99", "10.2.0.11", "10.3.0.11", "192.0.2.1", "224.0.0.5"])
 traffic = st.builds(
-    Traffic, st.sampled_from([1, 6, 6, 17]), st.sampled_from([80, 9]), st.sampled_from([80, 9]), st.sampled_from([0, 16])
-)
+    Traffic, st.sampled_from([1, 6, 6, 17]), st.sampled_from([80, 9, None]), st.sampled_from([80, 9, None]),
+    st.sampled_from([0, 16]), st.sampled_from([None, 0, 3, 8]), st.sampled_from(["no", "no", "first", "later"]),
+)  # fmt: skip
 
 
 def _with(puts: list[PutPolicy | DeletePolicy]) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -37,6 +38,12 @@ def a_vm(host: int, server: str, cug: str) -> Command:
     return vm(f"v{host}", server, nic(cug_name=cug, mac=0x020000100000 | host, ips=ips))
 
 
+def _of_the_protocol(put: PutPolicy) -> PutPolicy:
+    """Ports and replies only where there are such."""
+    ports = put.ports if put.protocol in (6, 17) else ()
+    return replace(put, ports=ports, replies=put.replies and put.allow and put.protocol is not None)
+
+
 servers = st.sampled_from(SERVERS)
 ends = st.sampled_from(["any", "cug:web", "cug:db", "cug:lab", "cug:lone", "10.0.0.0/8", "192.0.2.0/24", "0.0.0.0/0", "vm:v20"])
 policies = st.builds(
@@ -46,8 +53,10 @@ policies = st.builds(
     source=ends.map(who),
     target=ends.map(who),
     priority=st.sampled_from([1, 2]),
-    protocol=st.sampled_from([None, 6, "icmp"]),
-)
+    protocol=st.sampled_from([None, 6, 17, "icmp"]),
+    ports=st.sampled_from([(), ((9, 80),)]),
+    replies=st.booleans(),
+).map(_of_the_protocol)
 moves = st.builds(
     lambda to, delivery: StartMigration("m-1", "v20", to, "hot", delivery, "announcement", "automatic", 300.0, 0.0),
     servers,
@@ -68,6 +77,9 @@ questions = st.lists(
             "mac": st.sampled_from(MACS),
             "ttl": st.sampled_from([0, 1, 2, 3]),
             "tcp_flags": st.sampled_from([0x02, 0x10]),
+            "source_port": st.sampled_from([9, 80, 81]),
+            "fragment": st.sampled_from(["first", "tiny", "later"]),
+            "icmp_type": st.sampled_from([0, 1, 2, 3, 4, 8, 11, 12, 128, 129, 134]),
             "claimed_ip": st.sampled_from(ADDRESSES).map(ip_address),
         },
     ),

@@ -161,6 +161,15 @@ def _admit(one: Seat) -> Iterator[Flow]:
             yield Flow(Table.ADMIT, priority, rule, goto=goto)
 
 
+def unreadable() -> Iterator[dict[str, Any]]:
+    """Neighbour discovery in fragments, and IPv6 that hides what it carries."""
+    icmp: dict[str, Any] = {"eth_type": ETH_IPV6, "ip_proto": 58}
+    yield {"eth_type": ETH_IPV6, "ip_proto": 0}
+    yield {**icmp, "icmpv6_type": 0}
+    for kind in range(133, 138):
+        yield {**icmp, "icmpv6_type": kind, "ip_frag": (1, 1)}
+
+
 def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table | None]]:
     yield 6000, {"eth_dst": (0x0180C2000000, 0xFFFFFFFFFFF0)}, None
     yield 1000, {"eth_type": ETH_RARP, "arp_op": 3, "arp_sha": one.mac, "arp_tha": one.mac}, Table.BRIDGE
@@ -175,6 +184,8 @@ def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table | None]]:
         yield 2000, {**icmp, "icmpv6_type": kind}, None
     for kind in (135, 136) if one.v6 else ():
         yield 4000, {**icmp, "icmpv6_type": kind, "ipv6_nd_target": 0}, None
+    for hidden in unreadable() if one.v6 else ():
+        yield 5000, hidden, None
     for kind in (131, 133, 143) if one.v6 else ():
         yield 1000, {**icmp, "ipv6_src": 0, "icmpv6_type": kind}, Table.BRIDGE
     for priority, fields in claims(one, SEATS) if one.v6 else ():

@@ -35,7 +35,7 @@ from ryu_vmmob.flows.flow import (
 from ryu_vmmob.flows.pipeline import HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, VIA, Table, metadata
 from ryu_vmmob.sim.facts import ExternalFacts, Rule, Selector, routed_segment
 from ryu_vmmob.sim.view import Seat, View
-from tests.unit.sim_lab import Entries, build, claims
+from tests.unit.sim_lab import Entries, build, claims, unreadable
 from tests.unit.sim_routed_facts import (
     ALLOWED,
     CUGS,
@@ -103,6 +103,8 @@ def _base(name: str) -> Iterator[Flow]:
         for kind in range(133, 138):
             yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
     yield Flow(Table.ADMIT, 0, (), goto=Table.REFUSE)
+    for hidden in unreadable():
+        yield Flow(Table.ADMIT, 5000, match(**hidden), goto=Table.REFUSE)
     for server in FABRIC.servers.values():
         if server.switch == name:
             at_port = match(in_port=server.attach[0].port)
@@ -174,7 +176,7 @@ def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
 
 
 def _is_echo(flow: Flow) -> bool:
-    return any((name, value) in (("icmpv4_type", 8), ("icmpv6_type", 128)) for name, value, _ in flow.match)
+    return any((name, value) in (("icmpv4_type", 8), ("icmpv6_type", 128), ("ip_frag", 3)) for name, value, _ in flow.match)
 
 
 def _allowed(one: Seat) -> Iterator[tuple[int, dict[str, Any], Table]]:
@@ -221,6 +223,8 @@ def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...],
         pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0), own_time)
         rule = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, ipv4_dst=address)
         yield Flow(Table.ANSWER, 1000, rule, (*turn, *pong, *back))
+        rest = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, ip_frag=3, ipv4_dst=address)
+        yield Flow(Table.ANSWER, 1000, rest, (*turn, *pong[:2], own_time, *back))
         return
     icmp = {**where, "eth_type": ETH_IPV6, "ip_proto": 58}
     swap = (*turn, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", address))
@@ -240,6 +244,8 @@ def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...],
     yield Flow(Table.ADVERTISE, 1000, rule, tell)
     echo = (*swap, SetField("icmpv6_type", 129), SetField("nw_ttl", 64))
     yield Flow(Table.ANSWER, 1000, match(**icmp, eth_dst=mac, icmpv6_type=128, ipv6_dst=address), (*echo, *back))
+    rest = match(**where, eth_dst=mac, eth_type=ETH_IPV6, ip_frag=3, ipv6_dst=address)
+    yield Flow(Table.ANSWER, 1000, rest, (*swap, SetField("nw_ttl", 64), *back))
 
 
 def _external(out: ExternalFacts) -> Iterator[Flow]:
@@ -305,6 +311,7 @@ def _rule_fields(seats: Sequence[Seat], rule: Rule) -> Iterator[dict[str, Any]]:
     for version in (4, 6):
         sources = list(_selected(seats, rule.source, version))
         yield from _on_link(rule, version, [subnet for _, subnet in sources])
+        yield from _errors(seats, rule, version) if rule.allow else ()
         for here, source in sources:
             for there, target in _selected(seats, rule.target, version):
                 if None not in (here, there) and here != there:
@@ -337,11 +344,38 @@ def _spoken(rule: Rule, version: int, ends: dict[str, Any], side: str) -> Iterat
         yield ends
         return
     number = {"tcp": 6, "udp": 17, "icmp": 1 if version == 4 else 58}[str(rule.protocol)]
-    for flag in (TCP_ACK, TCP_RST) if side == "src" else (0,):
-        flags = {"tcp_flags": (flag, flag)} if flag else {}
+    only = {**ends, "ip_proto": number}
+    back = side == "src"
+    for flag in (TCP_ACK, TCP_RST) if back and rule.protocol == "tcp" else (0,):
+        flags = {"tcp_flags": (flag, flag), "ip_frag": (0, 1)} if flag else {}
+        answer = {f"icmpv{version}_type": 0 if version == 4 else 129} if back and rule.protocol == "icmp" else {}
         for low, _ in rule.ports or ((0, 0),):
             ports = {f"{rule.protocol}_{side}": low} if low else {}
-            yield {**ends, "ip_proto": number, **ports, **flags}
+            yield {**only, **ports, **flags, **answer}
+    if rule.allow and not (back and rule.protocol == "tcp"):
+        if version == 6:
+            yield {**ends, "ip_frag": 3}
+        elif rule.ports:
+            yield {**only, "ip_frag": 3}
+    elif not rule.allow and rule.ports:
+        yield {**only, "ip_frag": 1, f"{rule.protocol}_dst": 0}
+
+
+def _errors(seats: Sequence[Seat], rule: Rule, version: int) -> Iterator[dict[str, Any]]:
+    """What routers say to who may send, and with replies to who answers."""
+    everywhere = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+    number, kinds = (1, (3, 11, 12)) if version == 4 else (58, (1, 2, 3, 4))
+    for near, far in [(rule.source, rule.target), (rule.target, rule.source)][: 1 + rule.replies]:
+        speakers = list(_selected(seats, far, version))
+        if far.kind == "prefix":
+            speakers = [(None, everywhere) for _ in speakers]
+        for here, told in _selected(seats, near, version):
+            for there, speaker in speakers:
+                if None in (here, there) or here == there:
+                    scope = here or there
+                    ends = {**prefix("src", speaker), **prefix("dst", told), **({"metadata": SCOPE.of(scope)} if scope else {})}
+                    for kind in kinds:
+                        yield {**ends, "ip_proto": number, f"icmpv{version}_type": kind}
 
 
 def _selected(seats: Sequence[Seat], selector: Selector, version: int) -> Iterator[tuple[int | None, Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.flows.fields import ETH_ARP, eui64_link_local
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, CugFacts
@@ -31,6 +32,8 @@ def gateways(view: View) -> Iterator[Violation]:
         for port in view.live_ports(seat):
             for question, answer in questions(view, seat, replace(facts, gateways=facts.lasting)):
                 yield from answered(view, seat, port, question, answer, sure=facts.settled)
+                for pieces in in_pieces(question, answer) if view.fabric.switches[seat.switch].passes_fragments else ():
+                    yield from answered(view, seat, port, *pieces, sure=facts.settled)
             for question in _not_for_it(view, seat, facts) if facts.settled else ():
                 journey = inject(view, seat, port, question)
                 if any(row.port == port and not row.packet.same_frame(question) for row in journey.deliveries):
@@ -116,6 +119,15 @@ def pinged(router: int, asker: int, target: int, source: int, version: int) -> t
     return said(router, asker, target, source).with_fields(nw_ttl=_FAR), said(asker, router, source, target, reply)
 
 
+def in_pieces(question: Packet, answer: Packet) -> Iterator[tuple[Packet, Packet]]:
+    """The fragments of a ping, each with what it becomes; nothing of another question."""
+    if question["eth_type"] != ETH_ARP and answer.get("icmpv4_type", answer.get("icmpv6_type")) in _PONGS:
+        yield from zip(make.fragments(question), make.fragments(answer), strict=True)
+
+
+_PONGS: Final = (make.ECHO_REPLY, make.ECHO_REPLY_V6)
+
+
 def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:
     """What a router answers to a solicitation for its address."""
     tells = make.neighbour_advertisement(router, address, to_mac, to_ip)
@@ -138,5 +150,5 @@ def answered(
     helped = seat.switch in view.plain_edges and len(told) == 1 and not right
     if told and not helped:
         yield Violation(FIRST_HOP, f"the question of {seat} for its gateway goes to the controller", journey)
-    if not right and not helped and seat.sends and seat.receives is not False and sure:
+    if not right and not helped and seat.sends and sure:
         yield Violation(number, f"the gateway of {seat} does not answer: {question}", journey)

@@ -12,7 +12,7 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, ExternalFacts
 from ryu_vmmob.sim.invariants.choosing import Choice, neighbour_mac, said, senders_at, source_address, unused
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
-from ryu_vmmob.sim.invariants.gateway import advertised, pinged
+from ryu_vmmob.sim.invariants.gateway import advertised, in_pieces, pinged
 from ryu_vmmob.sim.invariants.judging import DELIVERY, ISOLATION, inject, nothing, silence, to_controller, unshown
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import DEFAULT_TTL, Packet
@@ -208,7 +208,9 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                 direct = asks.with_fields(eth_dst=own, ipv6_dst=mine)
                 near = eui64_link_local(theirs)
                 others = [make.ping6(own, theirs, mine, its, kind) for kind in (133, 134, 137)]
-                for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine)):
+                pieces = [make.first_fragment(packet) for packet in (*others, asks, direct, answer)]
+                hidden = (make.tiny_fragment(others[0]), make.cut_off_chain(others[0]))
+                for packet in (*others, make.neighbour_advertisement(theirs, near, own, mine), *pieces, *hidden):
                     journey = inject(view, external, external.port, packet)
                     yield from _silent(journey, f"{external} tells {external.switch} what is not its affair")
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
@@ -216,7 +218,8 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
             elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))
             yield from _silent(elsewhere, f"{external} asks somebody else")
             ping, pong = pinged(own, theirs, mine, its, hop.version)
-            yield from _answered(view, external, inject(view, external, external.port, ping), pong)
+            for asked, told in ((ping, pong), *_in_pieces(view, external, ping, pong)):
+                yield from _answered(view, external, inject(view, external, external.port, asked), told)
             heard = inject(view, external, external.port, answer)
             yield from nothing(heard, f"the answer of {hop} to {external.switch}")
             if external.settled and len(to_controller(heard)) != 1:
@@ -226,7 +229,12 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
             for gateway in facts.gateways if facts.settled else ():
                 if gateway.version == version:
                     ping, pong = pinged(own, theirs, int(gateway), int(source), version)
-                    yield from _answered(view, external, inject(view, external, external.port, ping), pong)
+                    for asked, told in ((ping, pong), *_in_pieces(view, external, ping, pong)):
+                        yield from _answered(view, external, inject(view, external, external.port, asked), told)
+
+
+def _in_pieces(view: View, external: ExternalFacts, ping: Packet, pong: Packet) -> list[tuple[Packet, Packet]]:
+    return [*in_pieces(ping, pong)] if view.fabric.switches[external.switch].passes_fragments else []
 
 
 def _answered(view: View, external: ExternalFacts, journey: Journey, answer: Packet) -> Iterator[Violation]:

@@ -13,8 +13,19 @@ from ryu_vmmob.sim.invariants.bridged import announce, exchange
 from ryu_vmmob.sim.invariants.choosing import doors, over_trunks, said
 from ryu_vmmob.sim.invariants.forwarding import route
 from ryu_vmmob.sim.invariants.judging import POLICY, silence, stays_out
-from ryu_vmmob.sim.packet import TCP_SYN, Packet
-from ryu_vmmob.sim.policy import REPLY_FLAGS, Talk, covers, is_end, reply_talks, rule_talks, talks, turns_on, verdict
+from ryu_vmmob.sim.packet import TCP, TCP_SYN, Packet
+from ryu_vmmob.sim.policy import (
+    ERROR_TALKS,
+    REPLY_FLAGS,
+    Talk,
+    covers,
+    is_end,
+    reply_talks,
+    rule_talks,
+    talks,
+    turns_on,
+    verdict,
+)
 from ryu_vmmob.sim.routing import outside_addresses
 from ryu_vmmob.sim.view import Seat, View, Violation
 
@@ -31,12 +42,18 @@ def rules(view: View) -> Iterator[Violation]:
         for version in (4, 6):
             for number, (origin, target) in enumerate(dict.fromkeys(_pairs(view, rule, version))):
                 yield from _under(view, rule, origin, target, version, _some(rule_talks(rule), number))
-                yield from _under(view, rule, target, origin, version, _some(reply_talks(rule), number, len(REPLY_FLAGS)))
+                yield from _under(view, rule, target, origin, version, _back(rule, number))
+                if rule.replies or number == 0:
+                    yield from _under(view, rule, origin, target, version, ERROR_TALKS)
             for origin, target in dict.fromkeys(_beside(view, rule, version)):
                 for talk in _covered(rule):
                     yield from say(view, origin, target, version, talk)
                 for talk in [talk for talk in reply_talks(rule) if covers(rule, talk.src_port) and talk.flags != TCP_SYN][:2]:
                     yield from say(view, target, origin, version, talk)
+                for talk in ERROR_TALKS if rule.allow else ():
+                    yield from say(view, target, origin, version, talk)
+                    if rule.replies:
+                        yield from say(view, origin, target, version, talk)
         yield from _to_groups(view, rule)
 
 
@@ -125,6 +142,12 @@ _GROUPS: Final = tuple(
 def _covered(rule: Rule) -> list[Talk]:
     """One thing that the rule is about."""
     return [talk for talk in rule_talks(rule) if covers(rule, talk.dst_port)][:1]
+
+
+def _back(rule: Rule, number: int) -> Sequence[Talk]:
+    """What comes back under a rule to one pair of ends: answers, and what is not delivered."""
+    rows = reply_talks(rule)
+    return (*_some(rows, number, len(REPLY_FLAGS) if rule.protocol in ("tcp", TCP) else 1), *ERROR_TALKS)
 
 
 def _some(rows: Sequence[Talk], number: int, width: int = 1) -> Sequence[Talk]:
