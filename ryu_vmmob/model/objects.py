@@ -225,6 +225,10 @@ class Seat(NamedTuple):
     twin: str | None = None
     """The server of the VM's other place, where it may speak as well. What it says to everybody there is not sent here, where
     it would teach the server's switch that the VM is behind the cable: that would drop every later frame for it."""
+    hears: bool = True
+    """Where it receives it gets its CUG's broadcasts too; with tagging per interface always. Else a place to which delivery has
+    changed waits for the activation: all vNICs of the CUG share its wire, so what the VM said last at its old place, and is
+    still on its way, would come with them, and teach the server's switch what `twin` says."""
 
 
 def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
@@ -232,15 +236,15 @@ def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
 
     Each phase is an ordinary desired state:
 
-    ==================== ================================= ==========================================
+    ==================== ================================= ===============================================
     phase                placement                         the other place
-    ==================== ================================= ==========================================
+    ==================== ================================= ===============================================
     none or final        sends, receives                   (none)
     preparing, prepared  source: sends, receives           target: sends, awaited, passing
-    prepared, delivered  source: sends, passing            target: sends, receives, awaited
+    prepared, delivered  source: sends, passing            target: sends, receives, awaited, does not hear
     activated            target: sends, receives           source: passing
     returning            source: sends, receives           target: passing
-    ==================== ================================= ==========================================
+    ==================== ================================= ===============================================
 
     So a frame is sent to one place only, and each place gets what was on its way there when that changed. Two kinds of delivery
     differ. `on_activation`: the target may not send before it is activated, unless the VM moves cold; it then starts there,
@@ -278,7 +282,8 @@ def _seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
         return (_open(migration.source), target)
     # The source gets no broadcasts either: what the VM says at the target would teach the source's switch that it is behind the
     # cable, and a VM that comes back with the same VLAN-ID would lose its pause to that.
-    return (Seat(migration.source, True, False, passing=True), target._replace(receives=True, passing=False))
+    opened = target._replace(receives=True, passing=False, hears=False)
+    return (Seat(migration.source, True, False, passing=True), opened)
 
 
 def _open(server: str) -> Seat:

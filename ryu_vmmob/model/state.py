@@ -123,7 +123,7 @@ class State:
     occupancy: Map[str, Map[Wire, int]] = Map()
     """CUG -> wire -> seats on it."""
     receivers: Map[str, Map[Wire, int]] = Map()
-    """CUG -> wire -> seats on it that are open for delivery."""
+    """CUG -> wire -> seats on it that are open for delivery and hear broadcasts (`Seat.hears`)."""
     wires: Map[Wire, Map[str, int]] = Map()
     """Wire -> CUG -> seats on it."""
     guest_tags: Map[tuple[str, int], Map[str, int]] = Map()
@@ -288,7 +288,7 @@ def seat_vm(state: State, vm: Vm, seat: Seat, by: int) -> State:
         wire = state.wire(interface, seat.server)
         occupancy = _bump(occupancy, interface.cug, wire, by)
         wires = _bump(wires, wire, interface.cug, by)
-        if seat.receives:
+        if seat.receives and (seat.hears or state.fabric.servers[seat.server].per_interface):
             receivers = _bump(receivers, interface.cug, wire, by)
         if domain is not None and wire.guest_vlan_id is not None:
             guest_tags = _bump(guest_tags, (domain, wire.guest_vlan_id), interface.cug, by)

@@ -28,7 +28,8 @@ class Seat:
     guest itself; None without. ``sends`` and ``receives``: True
     it must be able to, False it must not, None while that is changing (both are right). ``told``: of which
     of its frames the controller gets a copy because its VM is listened for; None: not known. ``shifts``: what is for the
-    interface goes over from one of its seats to another just now: exactly one of them gets each frame.
+    interface goes over from one of its seats to another just now: exactly one of them gets each frame. ``hears``: where it
+    receives, it gets what is for everybody as well.
     """
 
     vm: str
@@ -46,6 +47,13 @@ class Seat:
     shifts: bool = False
     ethertypes: tuple[int, ...] | Literal["any"] = ()
     """What it may send inside its CUG beside ARP, RARP and IP."""
+    hears: bool | None = True
+
+    def gets(self, group: bool) -> bool | None:
+        """Whether it must get frames that are for it (``group``: that are for everybody), as ``receives`` is."""
+        if not group or self.receives is False or self.hears:
+            return self.receives
+        return self.hears
 
     @property
     def owner(self) -> Owner:

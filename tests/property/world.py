@@ -202,6 +202,7 @@ class World:
                 ethertypes=interface.ethertypes,
                 told=_agreed([_told(place) for place in sure]) if whole else None,
                 shifts=whole and self.shifts(name),
+                hears=_agreed([place.hears or self.fabric.servers[server].per_interface for place in sure]) if whole else None,
             )
 
     def shifts(self, vm: str) -> bool:

@@ -14,6 +14,7 @@ from ryu_vmmob.model.migration_steps import KEPT, Deliver, Fail, Returned, Stage
 from ryu_vmmob.model.objects import Phase, Seat, Vm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
+from ryu_vmmob.paths.presence import Wire
 from tests.unit.core_support import Site, cug, do, nic, start, two_racks, vm
 
 COMMANDS: dict[Step, Command] = {
@@ -125,7 +126,7 @@ def test_seats_of_each_stage(mode: str, delivery: str, activate_on: str) -> None
     assert state.seats_of(vm_of(state)) == coming
     delivered = apply(state, Deliver("m1", 25.0)).state
     paused = Seat("a1", True, False, passing=True)
-    served = prepared._replace(receives=True, passing=False, twin="a1")
+    served = prepared._replace(receives=True, passing=False, hears=False, twin="a1")
     assert delivered.seats_of(vm_of(delivered)) == (coming if early else (paused, served))
     moved = apply(delivered if awaited else state, Activate("m1", 30.0)).state
     assert moved.seats_of(vm_of(moved)) == (at_target, Seat("a1", False, False, passing=not early))
@@ -207,3 +208,14 @@ def test_what_is_forgotten_is_deleted_from_the_store(monkeypatch: pytest.MonkeyP
     assert site.restart().state.migrations == site.state.migrations
     assert 5 <= len(site.state.migrations) <= 6
     assert KEPT == 1000
+
+
+def test_a_delivered_place_on_a_shared_wire_hears_broadcasts_from_the_activation_on() -> None:
+    """What the VM said last at its old place would teach the new server's switch that the VM is behind the cable."""
+    state = do(start(two_racks(), cug(), vm(), MOVE), Prepared("m1", 1)).state
+    delivered = do(state, Deliver("m1", 2)).state
+    activated = do(delivered, Activate("m1", 3)).state
+    flooded = [dict(each.presences["web"].local)["tor-b"].flooded for each in (state, delivered, activated)]
+    assert flooded == [frozenset(), frozenset(), frozenset({Wire("b1", None)})]
+    beside = start(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)), MOVE)
+    assert dict(beside.presences["web"].local)["tor-b"].flooded == {Wire("b1", None)}, "for those that were there"
