@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ryu_vmmob.flows.fields import MAC_BROADCAST
-from ryu_vmmob.flows.ports import out
+from ryu_vmmob.flows.ports import out, unmarked
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.frames.arp_nd import arp_request, neighbour_solicitation
 from ryu_vmmob.model.objects import Address
@@ -103,7 +103,7 @@ class NeighbourWatch:
             frame = arp_request(mine, int(own), target, known or MAC_BROADCAST)
         else:
             frame = neighbour_solicitation(mine, int(own), target, known or 0)
-        return PacketOut(external.attach.switch, out(external.attach.port, external.vlan_id), frame)
+        return PacketOut(external.attach.switch, unmarked(out(external.attach.port, external.vlan_id)), frame)
 
     def _is_open(self, state: State, key: _Neighbour) -> bool:
         """Whether a question that a packet raised still waits for its answer."""

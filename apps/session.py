@@ -31,6 +31,7 @@ from ryu_vmmob.flows.audit import Finding, Habits
 from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
+from ryu_vmmob.flows.ports import unmarked
 
 LOG = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ class Session:
             self.engine.tally.drops[self.name, "queue"] += 1
         else:
             self.engine.tally.sent[self.name, "packet"] += 1
-            self._outbox.put(wire.packet_out(actions, frame, _PACKET_XID))
+            self._outbox.put(wire.packet_out(unmarked(actions), frame, _PACKET_XID))
 
     def packets_out(self, actions: tuple[Action, ...], frames: Sequence[bytes]) -> bool:
         """Let the switch send frames one after another, soon: all of them, or none (False) where too many wait."""
@@ -154,7 +155,7 @@ class Session:
             return False
         self.engine.tally.sent[self.name, "packet"] += len(frames)
         if frames:
-            self._outbox.put(b"".join(wire.packet_out(actions, frame, _PACKET_XID) for frame in frames))
+            self._outbox.put(b"".join(wire.packet_out(unmarked(actions), frame, _PACKET_XID) for frame in frames))
         return True
 
     def error(self, xid: int, text: str) -> None:

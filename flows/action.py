@@ -80,6 +80,25 @@ class PushVlan:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepPriority:
+    """Note the outer tag's priority in the metadata (`pipeline.PCP`), before the tag is taken off.
+
+    Open vSwitch's NXAST_REG_MOVE.
+    """
+
+    def __str__(self) -> str:
+        return "keep_pcp"
+
+
+@dataclass(frozen=True, slots=True)
+class GivePriority:
+    """Give the outer tag, which was just put on, the priority that was noted. Open vSwitch's NXAST_REG_MOVE."""
+
+    def __str__(self) -> str:
+        return "give_pcp"
+
+
+@dataclass(frozen=True, slots=True)
 class PopVlan:
     """Take the outer tag off."""
 
@@ -95,7 +114,7 @@ class DecTtl:
         return "dec_ttl"
 
 
-Action = Output | Copy | ToGroup | SetField | Move | PushVlan | PopVlan | DecTtl
+Action = Output | Copy | ToGroup | SetField | Move | PushVlan | PopVlan | KeepPriority | GivePriority | DecTtl
 
 
 def tells_controller(action: Action) -> bool:

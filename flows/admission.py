@@ -23,9 +23,9 @@ from ryu_vmmob.flows.fields import (
     eui64_link_local,
     vid,
 )
-from ryu_vmmob.flows.flow import Copy, Flow, PopVlan, match
+from ryu_vmmob.flows.flow import Copy, Flow, match
 from ryu_vmmob.flows.pipeline import CLAIMED, Meter, Priority, Table, meter_id
-from ryu_vmmob.flows.ports import untagged
+from ryu_vmmob.flows.ports import OFF, untagged
 from ryu_vmmob.model.objects import Interface, Seat
 
 UDP = 17
@@ -69,7 +69,7 @@ def recognised(interface: Interface, server: Server, vlan_id: int | None, into: 
     ``vlan_id`` is its guest's own tag, ``into`` the metadata of its CUG.
     """
     for port in server.attach if not server.tagged else ():
-        for tag, pop in untagged() if vlan_id is None else ((vid(vlan_id), (PopVlan(),)),):
+        for tag, pop in untagged() if vlan_id is None else ((vid(vlan_id), OFF),):
             fields = match(in_port=port.port, vlan_vid=tag, eth_src=interface.mac)
             yield Flow(Table.INGRESS, Priority.NORMAL, fields, pop, Table.ADMIT, into)
 

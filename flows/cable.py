@@ -19,9 +19,9 @@ from immutables import Map
 from ryu_vmmob.fabric.model import Dialect, Server
 from ryu_vmmob.flows import horizon
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
-from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
+from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, ToGroup, match
 from ryu_vmmob.flows.pipeline import SEGMENT, WIRE, GroupKind, Priority, Table, metadata, vnic_group_id
-from ryu_vmmob.flows.ports import cable_id, out, to_port
+from ryu_vmmob.flows.ports import OFF, cable_id, out, to_port
 from ryu_vmmob.flows.segment import Entry, came_under, flood_buckets, flood_from, into
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.state import State, Twin
@@ -60,7 +60,7 @@ class Cable:
         written = metadata(cug=into(self._state, self._cug), wire=WIRE.of(tag))
         for port in self._server.attach:
             fields = match(in_port=port.port, vlan_vid=vid(tag))
-            yield Flow(Table.INGRESS, Priority.NORMAL, fields, (PopVlan(),), Table.ADMIT, written)
+            yield Flow(Table.INGRESS, Priority.NORMAL, fields, OFF, Table.ADMIT, written)
         if not self.vnics[tag]:
             return
         if len(self.hearing) > 1:

@@ -8,8 +8,21 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ryu_vmmob.flows.action import Action, Copy, DecTtl, Move, Output, PopVlan, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.action import (
+    Action,
+    Copy,
+    DecTtl,
+    GivePriority,
+    KeepPriority,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+)
 from ryu_vmmob.flows.fields import FIELDS
+from ryu_vmmob.flows.wire_actions import GIVE_PRIORITY, KEEP_PRIORITY
 
 Match = tuple[tuple[str, int, "int | None"], ...]
 """(field, value, mask or None) in wire order."""
@@ -121,6 +134,10 @@ def _action(kind: int, body: bytes) -> Action:
             if mask is None:
                 return SetField(name, value)
         case 0xFFFF, 20 if body[:6] == b"\x00\x00\x23\x20\x00\x06":
+            if body == KEEP_PRIORITY[4:]:
+                return KeepPriority()
+            if body == GIVE_PRIORITY[4:]:
+                return GivePriority()
             source, target = (_BY_NXM.get(int.from_bytes(body[at : at + 4], "big")) for at in (12, 16))
             if source is not None and target is not None and body[6:12] == _whole(source):
                 return Move(source, target)

@@ -25,8 +25,21 @@ from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows.answers import ND_MULTICAST
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION, WHOLE
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, FIELDS, MAC_BROADCAST, OPENFLOW_BASIC
-from ryu_vmmob.flows.flow import CONTROLLER, Copy, Flow, Match, Move, Output, SetField, match, tells_controller
+from ryu_vmmob.flows.flow import (
+    CONTROLLER,
+    Bucket,
+    Copy,
+    Flow,
+    Group,
+    Match,
+    Move,
+    Output,
+    SetField,
+    match,
+    tells_controller,
+)
 from ryu_vmmob.flows.pipeline import Priority, Table
+from ryu_vmmob.flows.ports import unmarked
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS
 
@@ -58,7 +71,7 @@ def spoken(
     if dialect is Dialect.OPENVSWITCH:
         yield from entries if meters else map(_unmetered, entries)
         return
-    rows = list(entries)
+    rows = list(map(_without_priority, entries))
     single = not l4_masks and _ports(rows) <= MOST_SINGLE_PORTS
     made = set[int]()
     for entry in rows:
@@ -71,6 +84,15 @@ def spoken(
             if flow.cookie not in made:  # what told them apart may be what such a switch cannot say
                 made.add(flow.cookie)
                 yield flow
+
+
+def _without_priority(entry: Entry) -> Entry:
+    """It forgets the priority of a tag that it takes off."""
+    if isinstance(entry, Group):
+        buckets = tuple(Bucket(unmarked(row.actions), row.watch) for row in entry.buckets)
+        return Group(entry.id, entry.type, buckets)
+    actions = unmarked(entry.actions)
+    return Flow(entry.table, entry.priority, entry.match, actions, entry.goto, entry.metadata, entry.meter)
 
 
 def _unmetered(entry: Entry) -> Entry:

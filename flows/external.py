@@ -10,10 +10,10 @@ from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.answers import ND_MULTICAST
 from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, tells_of_neighbour
 from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST, vid
-from ryu_vmmob.flows.flow import Flow, PopVlan, match
+from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, Priority, Table, metadata, route_priority
-from ryu_vmmob.flows.ports import untagged
+from ryu_vmmob.flows.ports import OFF, untagged
 from ryu_vmmob.flows.reply import advertised, advertisement, arp_reply, echo_replies, straight_back
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.flows.routes import onto_wire
@@ -36,7 +36,7 @@ def external_entries(state: State, domain: RoutingDomain, external: External) ->
     at, port = external.attach.switch, external.attach.port
     mine = router_mac(state, at)
     came_in = metadata(scope=SCOPE.of(domain.key), outside=OUTSIDE.of(1))
-    for tag, pop in untagged() if external.vlan_id is None else ((vid(external.vlan_id), (PopVlan(),)),):
+    for tag, pop in untagged() if external.vlan_id is None else ((vid(external.vlan_id), OFF),):
         yield Flow(Table.INGRESS, Priority.NORMAL, match(in_port=port, vlan_vid=tag), pop, Table.ADMIT, came_in)
     for eth_type in ETH_IP:
         yield Flow(

@@ -20,6 +20,8 @@ from ryu_vmmob.flows.action import (
     Action,
     Copy,
     DecTtl,
+    GivePriority,
+    KeepPriority,
     Move,
     Output,
     PopVlan,
@@ -34,9 +36,9 @@ from ryu_vmmob.flows.fields import FIELDS, show
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table, meter_name
 
 __all__ = [
-    "CONTROLLER", "IN_PORT", "Action", "Bucket", "Copy", "DecTtl", "Flow", "Group", "GroupType", "Match", "Move", "Output",
-    "PopVlan", "PushVlan", "SetField", "ToGroup", "encode_actions", "group_name", "match", "show_match",
-    "tells_controller",
+    "CONTROLLER", "IN_PORT", "Action", "Bucket", "Copy", "DecTtl", "Flow", "GivePriority", "Group", "GroupType",
+    "KeepPriority", "Match", "Move", "Output", "PopVlan", "PushVlan", "SetField", "ToGroup", "encode_actions",
+    "group_name", "match", "show_match", "tells_controller",
 ]  # fmt: skip
 
 

@@ -187,6 +187,10 @@ CLAIMED: Final = Meta(20, 1)
 """Set at ADMIT: its IPv6 source is a link-local address that the guest has chosen itself (RFC 7217). Read at ANSWER, where
 it is refused if the address is another's."""
 
+PCP: Final = Meta(21, 3)
+"""The priority (PCP, IEEE 802.1Q, 9.6) of the tag that a frame came in with, 0 without one. Kept at INGRESS, before the tag
+goes, and given to the tag with which it leaves."""
+
 ASKED: Final = Meta(24, 4)
 """The id of the table that hands the packet to the controller, written there and read by the controller: the flow of PUNT that
 does it is the port's."""

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import PRIORITY_TAG, vid
-from ryu_vmmob.flows.flow import Action, Bucket, Group, GroupType, Output, PopVlan, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.flow import (
+    Action,
+    Bucket,
+    GivePriority,
+    Group,
+    GroupType,
+    KeepPriority,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+)
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
 from ryu_vmmob.model.objects import Cug, Segment, Vm
 from ryu_vmmob.model.state import State
@@ -21,12 +34,26 @@ def out(port: int, vlan_id: int | None) -> tuple[Action, ...]:
 
 def untagged() -> tuple[tuple[int, tuple[Action, ...]], ...]:
     """(``vlan_vid``, what to do first) of the frames that are of no VLAN: without a tag, or with one for its priority alone."""
-    return (0, ()), (PRIORITY_TAG, (PopVlan(),))
+    return (0, ()), (PRIORITY_TAG, OFF)
+
+
+OFF: Final[tuple[Action, ...]] = (KeepPriority(), PopVlan())
+"""Take a tag off; its priority goes along to the tag that the frame leaves with."""
+
+
+def on(vlan_id: int) -> tuple[Action, ...]:
+    """Put a tag on, with the priority that the frame came with."""
+    return (PushVlan(), SetField("vlan_vid", vid(vlan_id)), GivePriority())
+
+
+def unmarked(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Actions without what keeps a tag's priority: for frames that came with none, and for switches that cannot."""
+    return tuple(row for row in actions if not isinstance(row, KeepPriority | GivePriority))
 
 
 def tagged(vlan_id: int | None, last: Action) -> tuple[Action, ...]:
     """Put the tag on, if any, before the last action."""
-    return (last,) if vlan_id is None else (PushVlan(), SetField("vlan_vid", vid(vlan_id)), last)
+    return (last,) if vlan_id is None else (*on(vlan_id), last)
 
 
 def trunk_buckets(state: State, segment: Segment, at: str, neighbour: str) -> tuple[Bucket, ...]:

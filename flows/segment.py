@@ -7,9 +7,19 @@ from dataclasses import replace
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
-from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, PopVlan, ToGroup, match
+from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, ToGroup, match
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, WIRE, GroupKind, Priority, Table, group_id, metadata
-from ryu_vmmob.flows.ports import first_alive, lag_group, lag_number, one_after_another, out, tags_at, to_wire, trunk_buckets
+from ryu_vmmob.flows.ports import (
+    OFF,
+    first_alive,
+    lag_group,
+    lag_number,
+    one_after_another,
+    out,
+    tags_at,
+    to_wire,
+    trunk_buckets,
+)
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.paths.presence import Local, Presence, Wire
@@ -74,7 +84,7 @@ def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator
                     Table.INGRESS,
                     Priority.NORMAL,
                     match(in_port=link.end_at(at).port, vlan_vid=vid(vlan_id)),
-                    (PopVlan(),),
+                    OFF,
                     then,
                     written,
                 )
@@ -93,7 +103,7 @@ def _servers_in(state: State, cug: Cug, local: Local) -> Iterator[Entry]:
                         Table.INGRESS,
                         Priority.NORMAL,
                         match(in_port=port.port, vlan_vid=vid(tag)),
-                        (PopVlan(),),
+                        OFF,
                         Table.ADMIT,
                         into_from(state, cug, local, name, tag),
                     )

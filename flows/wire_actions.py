@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ryu_vmmob.flows.fields import FIELDS, Field
+from ryu_vmmob.flows.pipeline import PCP
 
 if TYPE_CHECKING:
     from ryu_vmmob.flows import flow
@@ -74,6 +75,20 @@ def _move(action: flow.Move) -> bytes:
     return _move_fields(action.source, action.target)
 
 
+_PCP, _METADATA = 0x80000E01, 0x80000408
+"""OXM headers of ``vlan_pcp`` and ``metadata``, as NXAST_REG_MOVE wants them."""
+KEEP_PRIORITY: Final = struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, PCP.width, 0, PCP.shift, _PCP, _METADATA)
+GIVE_PRIORITY: Final = struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, PCP.width, PCP.shift, 0, _METADATA, _PCP)
+
+
+def _keep_priority(_: flow.KeepPriority) -> bytes:
+    return KEEP_PRIORITY
+
+
+def _give_priority(_: flow.GivePriority) -> bytes:
+    return GIVE_PRIORITY
+
+
 _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {
     "Output": _output,
     "Copy": _copy,
@@ -83,6 +98,8 @@ _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {
     "SetField": _set_field,
     "Move": _move,
     "DecTtl": _dec_ttl,
+    "KeepPriority": _keep_priority,
+    "GivePriority": _give_priority,
 }
 
 

@@ -37,6 +37,7 @@ from ryu_vmmob.flows.pipeline import (
     MAX_SEGMENT_KEY,
     METER_RATES,
     OUTSIDE,
+    PCP,
     PORT_KINDS,
     ROUTED,
     SCOPE,
@@ -142,6 +143,12 @@ def metadata() -> str:
             CLAIMED,
             "its IPv6 source is a link-local address that the guest has chosen itself; set at `admit`, read at `answer`, where "
             "it is refused if the address is another's",
+        ),
+        (
+            "`PCP`",
+            PCP,
+            "the priority of the tag with which it came in, 0 without one; kept at `ingress`, given to the tag with which it "
+            "leaves",
         ),
         (
             "`ASKED`",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ryu_vmmob.flows.fields import eui64_link_local, mac
-from ryu_vmmob.flows.ports import to_wire
+from ryu_vmmob.flows.ports import to_wire, unmarked
 from ryu_vmmob.frames.arp_nd import router_advertisement
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.state import State
@@ -47,7 +47,7 @@ def advertisements(state: State, switch: str) -> Iterator[PacketOut]:
             continue
         wires = [wire for wire in local.wires if state.speaks(name, wire)]
         for actions in dict.fromkeys(to_wire(state, cug, wire) for wire in wires if wire in local.flooded):
-            yield PacketOut(switch, actions, router_advertisement_of(state, cug))
+            yield PacketOut(switch, unmarked(actions), router_advertisement_of(state, cug))
         for wire in wires:
             if wire not in local.flooded:
                 yield from _to_each(state, cug, wire)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ryu_vmmob.fabric.model import External, PortRef, Server
 from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Action
-from ryu_vmmob.flows.ports import out, to_vnic
+from ryu_vmmob.flows.ports import out, to_vnic, unmarked
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.state import State
@@ -33,7 +33,7 @@ class Way(NamedTuple):
 
 def way_to(state: State, cug: Cug, vm: Vm, number: int, server: Server) -> Way:
     """To an interface on one server, under the tag of its frames there."""
-    actions = to_vnic(state, cug, vm, number, server)
+    actions = unmarked(to_vnic(state, cug, vm, number, server))
     return Way(server.switch, actions, mac(state.fabric.gateway_mac), vm.interfaces[number].mac)
 
 
@@ -79,4 +79,4 @@ def _to_member(state: State, name: str | None, cug: Cug, number: int | None, see
 
 def _out_of(state: State, external: External, neighbour: int) -> Way:
     at = external.attach
-    return Way(at.switch, out(at.port, external.vlan_id), router_mac(state, at.switch), neighbour)
+    return Way(at.switch, unmarked(out(at.port, external.vlan_id)), router_mac(state, at.switch), neighbour)

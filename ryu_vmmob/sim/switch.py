@@ -9,7 +9,7 @@ default): what lies below is payload to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -21,8 +21,10 @@ from ryu_vmmob.flows.flow import (
     Copy,
     DecTtl,
     Flow,
+    GivePriority,
     Group,
     GroupType,
+    KeepPriority,
     Move,
     Output,
     PopVlan,
@@ -31,11 +33,13 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
     group_name,
 )
-from ryu_vmmob.flows.pipeline import TABLES, Table
+from ryu_vmmob.flows.pipeline import PCP, TABLES, Table
 from ryu_vmmob.sim.classifier import Classifier
 from ryu_vmmob.sim.packet import (
     NEIGHBOUR_ADVERTISEMENT,
     NEIGHBOUR_SOLICITATION,
+    PRIORITY_BITS,
+    PRIORITY_SHIFT,
     SOURCE_LINK_LAYER,
     TARGET_LINK_LAYER,
     Packet,
@@ -118,6 +122,11 @@ class Tables:
         return Result(tuple(run.outputs), tuple(run.controller), tuple(run.path), tuple(run.lost))
 
 
+def _vid(tags: Sequence[int]) -> int:
+    """``vlan_vid`` of a frame with these tags."""
+    return VID_PRESENT | tags[0] & ~PRIORITY_BITS if tags else 0
+
+
 class _Frame:
     """A packet taken apart, with the pipeline's fields beside its own; changed in place."""
 
@@ -142,7 +151,7 @@ class _Frame:
             fields = dict(packet._fields)
         fields["in_port"] = in_port
         fields["metadata"] = 0
-        fields["vlan_vid"] = VID_PRESENT | seen[0] if seen else 0
+        fields["vlan_vid"] = _vid(seen)
         option = fields.get("nd_options_type", 0) in (SOURCE_LINK_LAYER, TARGET_LINK_LAYER)
         return cls(fields, list(seen), hidden, option, packet.payload)
 
@@ -175,13 +184,19 @@ class _Frame:
         if not self.vlans:
             raise TableError("pop_vlan on a frame without a tag")
         del self.vlans[0]
-        self.fields["vlan_vid"] = VID_PRESENT | self.vlans[0] if self.vlans else 0
+        self.fields["vlan_vid"] = _vid(self.vlans)
+
+    def tag(self) -> int:
+        """The outer tag: priority and VLAN-ID."""
+        if not self.vlans:
+            raise TableError("the priority of a frame without a tag")
+        return self.vlans[0]
 
     def set(self, name: str, value: int) -> None:
         if name == "vlan_vid":
             if not self.vlans:
                 raise TableError("set vlan_vid on a frame without a tag")
-            self.vlans[0] = value & ~VID_PRESENT
+            self.vlans[0] = self.vlans[0] & PRIORITY_BITS | value & ~VID_PRESENT
         self.fields[name] = value
 
     def count_down(self) -> bool:
@@ -226,6 +241,10 @@ class _Run:
                     frame.push()
                 case PopVlan():
                     frame.pop()
+                case KeepPriority():
+                    frame.fields["metadata"] = frame.fields["metadata"] & ~PCP.mask | PCP.of(frame.tag() >> PRIORITY_SHIFT)[0]
+                case GivePriority():
+                    frame.vlans[0] = frame.tag() & ~PRIORITY_BITS | PCP.read(frame.fields["metadata"]) << PRIORITY_SHIFT
                 case DecTtl():
                     if not frame.count_down():
                         self.lost.append("its TTL is used up")

@@ -7,7 +7,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ryu_vmmob.fabric.model import Dialect
-from ryu_vmmob.flows.action import Action, Copy, DecTtl, Move, Output, PopVlan, PushVlan, SetField, ToGroup, tells_controller
+from ryu_vmmob.flows.action import (
+    Action,
+    Copy,
+    DecTtl,
+    GivePriority,
+    KeepPriority,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+    tells_controller,
+)
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import Flow, Group, GroupType
 from ryu_vmmob.flows.pipeline import TABLES, Priority
@@ -178,6 +191,10 @@ def _action_lacks(action: Action, able: Able, extensions: bool) -> Iterator[str]
     if isinstance(action, Move):
         if not extensions:
             yield f"cannot copy {action.source} to {action.target}"
+        return
+    if isinstance(action, KeepPriority | GivePriority):
+        if not extensions:
+            yield "cannot keep the priority of a tag"
         return
     if isinstance(action, Copy):
         if not extensions:

@@ -31,7 +31,7 @@ def to_bytes(packet: Packet) -> bytes:
         layers.type = 0x8100
     for number, vlan_id in enumerate(packet.vlans):
         last = number == len(packet.vlans) - 1
-        layers /= Dot1Q(vlan=vlan_id, type=packet["eth_type"] if last else 0x8100)
+        layers /= Dot1Q(prio=vlan_id >> 13, vlan=vlan_id & 0xFFF, type=packet["eth_type"] if last else 0x8100)
     kind = packet["eth_type"]
     if kind in (ETH_ARP, ETH_RARP):
         layers /= ARP(

@@ -218,7 +218,31 @@ def test_what_a_policy_says_of_a_vm_holds_for_its_link_local_addresses(twins: Ca
     assert send(twin, a, make.udp6(b.mac, a.mac, probes.chosen(b.mac), probes.chosen(a.mac))).deliveries
 
 
-# Priority tags (IEEE 802.1Q, 6.9)
+# Priorities (IEEE 802.1Q, 6.9 and 9.6)
+
+
+@pytest.mark.parametrize("priority", [0, 3, 5, 7])
+def test_the_priority_of_a_tag_survives_the_fabric(twins: Callable[[Fabric], Twin], priority: int) -> None:
+    """Bridged and flooded, to a neighbour on the cable, over trunks, and to a guest that tags its own frames."""
+    twin = twins(FABRIC)
+    twin.do(cug(0, v6=True))
+    twin.do(vm("a", "srv-a1", interface(0, 11, v6=True)), vm("b", "srv-a1", interface(0, 12, v6=True)))
+    twin.do(vm("c", "srv-c1", interface(0, 13, v6=True, guest=45)))
+    a, b, c = (seat_of(twin, name) for name in "abc")
+    view = twin.world.view()
+
+    def marked(packet: Packet, one: Seat) -> Packet:
+        return packet.with_vlans(*(make.tag(row, priority) for row in one.tags))
+
+    for packet, receivers in (
+        (make.broadcast(a.mac, a.v4[0]), (b, c)),
+        (make.udp(b.mac, a.mac, b.v4[0], a.v4[0]), (b,)),
+        (make.udp(c.mac, a.mac, c.v4[0], a.v4[0]), (c,)),
+    ):
+        sent = marked(packet, a)
+        assert twin.follow(view, [(sent, a.ports[0])]) >= 1
+        found = view.network.inject(sent, a.ports[0]).deliveries
+        assert sorted(str(row.packet) for row in found) == sorted(str(marked(packet, one)) for one in receivers)
 
 
 def test_a_priority_tag_is_no_vlan_tag(twins: Callable[[Fabric], Twin]) -> None:

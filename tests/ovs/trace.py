@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from ryu_vmmob.flows.fields import VID_PRESENT, mac
-from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.packet import Packet, tag
 from ryu_vmmob.sim.switch import Tables
 from tests.ovs.bridges import Bridge
 from tests.ovs.frames import to_bytes
@@ -92,7 +92,8 @@ def _carry_out(bridge: Bridge, state: _State, actions: str, traced: Traced) -> N
             case "push_vlan":
                 vlan_id = re.search(r"vid=(\d+)", arguments)
                 assert vlan_id, arguments
-                state.vlans.insert(0, int(vlan_id[1]))
+                priority = re.search(r"pcp=(\d+)", arguments)
+                state.vlans.insert(0, tag(int(vlan_id[1]), int(priority[1]) if priority else 0))
             case "pop_vlan":
                 del state.vlans[0]
             case "set":
@@ -122,7 +123,8 @@ def _set(state: _State, arguments: str) -> None:
         if key == "vlan":
             vlan_id = re.search(r"vid=(\d+)", inner)
             assert vlan_id, arguments
-            state.vlans[0] = int(vlan_id[1]) & ~VID_PRESENT
+            priority = re.search(r"pcp=(\d+)", inner)
+            state.vlans[0] = tag(int(vlan_id[1]) & ~VID_PRESENT, int(priority[1]) if priority else 0)
             continue
         for row in inner.split(","):
             name, _, text = row.partition("=")

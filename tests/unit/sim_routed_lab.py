@@ -24,7 +24,9 @@ from ryu_vmmob.flows.flow import (
     Action,
     DecTtl,
     Flow,
+    GivePriority,
     Group,
+    KeepPriority,
     Move,
     Output,
     PopVlan,
@@ -80,7 +82,7 @@ def _meta(segment: str, **more: tuple[int, int]) -> tuple[int, int]:
 
 
 def _tag(tags: tuple[int, ...]) -> tuple[Action, ...]:
-    return (PushVlan(), SetField("vlan_vid", vid(tags[0]))) if tags else ()
+    return (PushVlan(), SetField("vlan_vid", vid(tags[0])), GivePriority()) if tags else ()
 
 
 def _base(name: str) -> Iterator[Flow]:
@@ -124,7 +126,8 @@ def _trunks(name: str) -> Iterator[Flow]:
                 routed = segment.startswith("routed:") and name != "core"
                 meta = _meta(segment, via=VIA.of(1)) if routed else _meta(segment)
                 rule = match(in_port=port, vlan_vid=vid(VLAN_IDS["core", segment]))
-                yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.GATEWAY if routed else Table.BRIDGE, meta)
+                then = Table.GATEWAY if routed else Table.BRIDGE
+                yield Flow(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()), then, meta)
 
 
 def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) -> Iterator[Flow]:
@@ -132,11 +135,11 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
         if one.switch == name:
             rule = match(in_port=one.ports[0].port, vlan_vid=vid(one.vlan_id) if one.vlan_id else 0,
                          **({} if FABRIC.servers[one.server].tagged else {"eth_src": one.mac}))  # fmt: skip
-            pop = (PopVlan(),) if one.vlan_id else ()
+            pop = (KeepPriority(), PopVlan()) if one.vlan_id else ()
             yield Flow(Table.INGRESS, 1000, rule, pop, Table.ADMIT, _meta(one.cug))
             if not one.vlan_id:
                 rule = match(in_port=one.ports[0].port, vlan_vid=0x1000, eth_src=one.mac)
-                yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, _meta(one.cug))
+                yield Flow(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()), Table.ADMIT, _meta(one.cug))
             if one.sends is not False:
                 for priority, fields, then in _allowed(one):
                     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)
@@ -252,7 +255,7 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
     port, own, hop = out.port.port, ROUTER[out.switch], HOPS[out.name]
     meta = metadata(scope=SCOPE.of(11), outside=OUTSIDE.of(1))
     rule = match(in_port=port, vlan_vid=vid(out.vlan_id) if out.vlan_id else 0)
-    yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),) if out.vlan_id else (), Table.ADMIT, meta)
+    yield Flow(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()) if out.vlan_id else (), Table.ADMIT, meta)
     for kind in (ETH_IPV4, ETH_IPV6):
         yield Flow(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
     for never in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"):

@@ -18,8 +18,10 @@ from ryu_vmmob.flows.flow import (
     Copy,
     DecTtl,
     Flow,
+    GivePriority,
     Group,
     GroupType,
+    KeepPriority,
     Match,
     Move,
     Output,
@@ -71,6 +73,8 @@ actions = st.lists(
         st.just(PushVlan()),
         st.just(PopVlan()),
         st.just(DecTtl()),
+        st.just(KeepPriority()),
+        st.just(GivePriority()),
         st.sampled_from(MOVES).map(lambda pair: Move(*pair)),
         st.sampled_from(settable).flatmap(lambda name: values(name).map(lambda value: SetField(name, value))),
     ),
@@ -196,5 +200,6 @@ def test_the_order_of_a_match_is_that_of_the_fields(rows: Match) -> None:
 
 def test_actions_are_all_tried() -> None:
     assert {kind.__name__ for kind in get_args(Action)} == {
-        "Output", "Copy", "ToGroup", "SetField", "Move", "PushVlan", "PopVlan", "DecTtl",
+        "Output", "Copy", "ToGroup", "SetField", "Move", "PushVlan", "PopVlan", "KeepPriority", "GivePriority",
+        "DecTtl",
     }  # fmt: skip

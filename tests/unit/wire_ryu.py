@@ -13,7 +13,20 @@ from ryu.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
 from ryu_vmmob.flows.fields import FIELDS, mac
-from ryu_vmmob.flows.flow import Action, DecTtl, Flow, Move, Output, PopVlan, PushVlan, SetField, ToGroup
+from ryu_vmmob.flows.flow import (
+    Action,
+    DecTtl,
+    Flow,
+    GivePriority,
+    KeepPriority,
+    Move,
+    Output,
+    PopVlan,
+    PushVlan,
+    SetField,
+    ToGroup,
+)
+from ryu_vmmob.flows.pipeline import PCP
 
 DESC = ProtocolDesc(version=4)
 OFP, PARSER = ofproto_v1_3, ofproto_v1_3_parser
@@ -77,6 +90,11 @@ def action_of(action: Any) -> Action:
         case "OFPActionSetField":
             return SetField(field_name(action.key), number(action.value))
         case "NXActionRegMove":
+            if action.n_bits == PCP.width:
+                kept = ("vlan_pcp", "metadata", 0, PCP.shift)
+                found = (action.src_field, action.dst_field, action.src_ofs, action.dst_ofs)
+                assert found in (kept, (*kept[1::-1], PCP.shift, 0)), found
+                return KeepPriority() if found == kept else GivePriority()
             source, target = field_name(action.src_field), field_name(action.dst_field)
             assert (action.src_ofs, action.dst_ofs, action.n_bits) == (0, 0, 8 * FIELDS[source].size)
             return Move(source, target)
@@ -135,6 +153,10 @@ def ryu_action(action: Action) -> Any:
             return PARSER.OFPActionDecNwTtl()
         case SetField(name=name, value=value):
             return PARSER.OFPActionSetField(**{ryu_name(name): ryu_value(name, value)})
+        case KeepPriority():
+            return PARSER.NXActionRegMove("vlan_pcp", "metadata", PCP.width, dst_ofs=PCP.shift)
+        case GivePriority():
+            return PARSER.NXActionRegMove("metadata", "vlan_pcp", PCP.width, src_ofs=PCP.shift)
         case Move(source=source, target=target):
             return PARSER.NXActionRegMove(f"{source}_nxm", f"{target}_nxm", 8 * FIELDS[source].size)
     raise AssertionError(f"Ryu has no such action: {action}")

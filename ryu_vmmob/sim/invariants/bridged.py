@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.fields import ETH_IPV6, MAC_BROADCAST
@@ -83,6 +84,8 @@ def traffic(view: View) -> Iterator[Violation]:
                 # Who else has it, only the others know; and who asks is not yet known to be the VM.
                 probe = make.neighbour_solicitation(seat.mac, 0, probes.chosen(seat.mac))
                 yield from announce(view, replace(seat, told="none" if seat.told else None), port, probe)
+            if seat.sends and seat.tags and not view.plain_edges and view.cugs:
+                yield from _with_priority(view, seat, port)
             if not seat.tags and seat.sends and not seat.told:
                 # With a priority and no VLAN it is the same frame (IEEE 802.1Q, 6.9).
                 for packet in probes.own(seat):
@@ -188,6 +191,24 @@ def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Ite
 def _is_carried(view: View, seat: Seat, packet: Packet) -> bool:
     """A plain switch cannot tell link-local targets from others, so it lets nobody advertise one of its own choice."""
     return seat.switch not in view.plain_edges or packet.get("icmpv6_type") != make.NEIGHBOUR_ADVERTISEMENT
+
+
+def _with_priority(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """A frame goes the same ways whatever the priority of its tag, and has that priority under each tag on its way."""
+    for packet in probes.own(seat):
+        plain = inject(view, seat, port, packet)
+        marked = view.network.inject(packet.with_vlans(*(make.tag(row, _PRIORITY) for row in seat.tags)), port)
+        for one, other in ((plain.deliveries, marked.deliveries), (plain.crossings, marked.crossings)):
+            there = sorted(str(row._replace(packet=_marked(row.packet))) for row in one)
+            if there != sorted(map(str, other)):
+                yield Violation(VLAN_IDS, f"a frame of {seat} loses its priority, or goes another way for it", marked)
+
+
+def _marked(packet: Packet) -> Packet:
+    return packet.with_vlans(*(make.tag(row, _PRIORITY) for row in packet.vlans))
+
+
+_PRIORITY: Final = 5
 
 
 def _takes(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:

@@ -15,6 +15,19 @@ from ryu_vmmob.flows.fields import FIELDS, MAC_MULTICAST_BIT, show
 HEADER_FIELDS: Final = frozenset(FIELDS) - {"in_port", "metadata", "vlan_vid"}
 """What a packet carries; the other fields belong to the pipeline or follow from the tags."""
 MAX_TAG: Final = 0xFFF
+PRIORITY_SHIFT: Final = 13
+PRIORITY_BITS: Final = 7 << PRIORITY_SHIFT
+"""Where a tag has its priority (IEEE 802.1Q, 9.6). DEI, between it and the VLAN-ID, no switch here can tell."""
+
+
+def tag(vlan_id: int, priority: int) -> int:
+    """A tag with a priority (0 to 7); one without is its VLAN-ID alone."""
+    return priority << PRIORITY_SHIFT | vlan_id
+
+
+def _shown(row: int) -> str:
+    priority = f"pcp={row >> PRIORITY_SHIFT}," if row > MAX_TAG else ""
+    return f"vlan={row & MAX_TAG},{priority}"
 
 
 class Packet:
@@ -33,7 +46,7 @@ class Packet:
             if not 0 <= value < 1 << 8 * FIELDS[name].size:
                 raise ValueError(f"{name} {value:#x} does not fit in {FIELDS[name].size} bytes")
         for vlan_id in vlans:
-            if not 0 <= vlan_id <= MAX_TAG:
+            if not 0 <= vlan_id & ~PRIORITY_BITS <= MAX_TAG or vlan_id < 0:
                 raise ValueError(f"VLAN-ID {vlan_id} is outside 0 to {MAX_TAG}")
         self._fields = dict(fields)
         self.vlans = vlans
@@ -96,7 +109,7 @@ class Packet:
         return iter(sorted(self._fields.items(), key=lambda row: FIELDS[row[0]].order))
 
     def __str__(self) -> str:
-        tags = "".join(f"vlan={vlan_id}," for vlan_id in self.vlans)
+        tags = "".join(map(_shown, self.vlans))
         return tags + ",".join(f"{name}={show(name, value)}" for name, value in self)
 
     def __repr__(self) -> str:
