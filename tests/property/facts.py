@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.fields import mac
-from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.policy import TCP, UDP, Policy
 from ryu_vmmob.model.policy import Selector as Chosen
@@ -36,6 +36,11 @@ def facts(window: Sequence[State]) -> dict[str, Any]:
         "former_policies": tuple(row for row in dict.fromkeys(rules) if row != rules[-1]),
         "plain_edges": frozenset(name for name, row in fabric.switches.items() if row.dialect.value != "openvswitch"),
     }
+
+
+def router_mac(state: State, switch: str) -> int:
+    """An edge's own MAC as a router, written again: 02, three octets of the hash of the fabric's name, and the switch's key."""
+    return int("02" + blake2b(state.fabric.name.encode(), digest_size=3).hexdigest() + f"{state.switch_keys[switch]:04x}", 16)
 
 
 def _cug(window: Sequence[State], name: str) -> CugFacts:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import ETH_ARP, eui64_link_local
+from ryu_vmmob.flows.fields import ETH_ARP
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
+from ryu_vmmob.sim.addresses import eui64_link_local
 from ryu_vmmob.sim.facts import Address, CugFacts
 from ryu_vmmob.sim.invariants.judging import FIRST_HOP, inject, nothing, to_controller, unshown
 from ryu_vmmob.sim.packet import Packet

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local
+from ryu_vmmob.flows.fields import MAC_BROADCAST
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
+from ryu_vmmob.sim.addresses import eui64_link_local
 from ryu_vmmob.sim.facts import Address, ExternalFacts
 from ryu_vmmob.sim.invariants.choosing import Choice, neighbour_mac, said, senders_at, source_address, unused
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route

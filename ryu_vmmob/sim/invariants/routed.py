@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.sim.addresses import eui64_link_local
 from ryu_vmmob.sim.facts import Address, CugFacts
 from ryu_vmmob.sim.invariants.choosing import (
     Choice,

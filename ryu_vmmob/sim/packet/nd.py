@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ryu_vmmob.flows.fields import multicast_mac, solicited_node
+from ryu_vmmob.sim.addresses import multicast_mac, solicited_node
 from ryu_vmmob.sim.packet.ip import ICMPV6, ipv6
 from ryu_vmmob.sim.packet.value import Packet
 
