@@ -285,7 +285,8 @@ def test_a_move_and_a_trace_say_what_a_switch_refused(site: Site, open_page: Ope
     form = page.locator("form[data-form=trace]")
     form.get_by_label("To", exact=True).fill("web2")
     form.get_by_role("button", name="Show the path").click()
-    expect(form.locator(".verdict.warn")).to_contain_text("tor-b does not have a flow on this way (policy nosql can matter here)")
+    said = "tor-b does not have a flow on this way (policy nosql can matter here)"
+    expect(form.locator(".verdict.warn")).to_contain_text(said)
 
 
 def test_whatever_names_say_is_text(site: Site, open_page: Open) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import Fabric, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.store.base import StoreError
@@ -129,7 +130,11 @@ def test_a_new_link_counts_once_its_switches_say_it_is_up() -> None:
     world.do(world.engine.fabric_replaced(replace(fabric, links=(*fabric.links, new))))
     world.fabric = world.engine.state.fabric
     assert world.engine.state.links_down == {new.name}
-    assert not world.waiting()
+    assert world.waiting() == ["tor-a", "tor-b"]
+    for name in world.waiting():  # the new port's own questions to the controller, and no way over it yet
+        _, delta = world.engine.fleet._places[name].pending[0]
+        assert [flow.table for flow in delta.flows] == [Table.PUNT]
+        world.update(name)
     world.check_oracles()
     world.links(frozenset())
     world.settle(checked=True)
