@@ -248,3 +248,39 @@ def test_to_the_outside(red: Service) -> None:
     found = trace(red, {"ip": "8.8.8.8"}, WEB1)
     assert (found["verdict"], found["deliveries"]) == ("unreachable", [])
     assert "no next hop of it answers (192.0.2.254)" in found["reason"]
+
+
+@pytest.mark.parametrize("fragment", ["first", "tiny", "later"])
+def test_a_fragment(service: Service, fragment: str) -> None:
+    service.put("/v1/policies/no-ssh", {"action": "deny", "from": {"cug": "web"}, "to": {"cug": "web"}, "protocol": "tcp",
+                                        "ports": ["22"]})  # fmt: skip
+    found = trace(service, protocol="tcp", port=22, fragment=fragment)
+    assert found["verdict"] == ("delivered" if fragment == "later" else "denied"), found["reason"]
+    if fragment == "first":
+        assert "a first fragment of tcp to port 22" in found["reason"]
+    assert "ip_frag=" in found["packet"]
+
+
+def test_an_icmp_error_finds_its_way_back(red: Service) -> None:
+    """To db, whose answers the policy lets out, and to nobody else; and nothing but an error."""
+    outside = {"external": "internet-1"}
+    needed = trace(red, TO_DB1, outside, protocol="icmp", icmp_type=3, icmp_code=4)
+    assert "icmpv4_type=3,icmpv4_code=4" in needed["packet"]
+    assert (needed["verdict"], needed["policy"]["in"]) == ("delivered", "http"), needed["reason"]
+    assert trace(red, TO_DB1, outside, protocol="icmp")["verdict"] == "denied"
+    assert trace(red, {"ip": "10.1.0.11"}, outside, protocol="icmp", icmp_type=3)["verdict"] == "denied"
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"protocol": "tcp", "icmp_type": 3}, "icmp_type"),
+        ({"icmp_code": 3}, "icmp_code"),
+        ({"protocol": "icmp", "fragment": "tiny"}, "fragment"),
+        ({"protocol": "arp", "fragment": "first"}, "fragment"),
+        ({"protocol": "tcp", "fragment": "second"}, "fragment"),
+        ({"protocol": "icmp", "icmp_type": 256}, "icmp_type"),
+    ],
+)
+def test_faults_of_fragments_and_icmp(service: Service, more: dict[str, Any], path: str) -> None:
+    problem(service.ask("POST", "/v1/trace", {"from": {"vm": "web1"}, "to": TO_WEB2, **more}), 422, path)
