@@ -11,7 +11,7 @@ from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 from scapy.layers.l2 import Ether
 
 from ryu_vmmob.flows.fields import eui64_link_local, mac_text
-from ryu_vmmob.model.commands import Prepared, StartMigration
+from ryu_vmmob.model.commands import Activate, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import RaMode
 from ryu_vmmob.model.state import State
@@ -112,4 +112,8 @@ def test_a_place_that_is_closed_hears_nothing() -> None:
     old, new = "tor-a:group:cable/1/0", "tor-a:3"
     for delivery, places in (("on_activation", [old]), ("at_pause", [old]), ("early", [new, old])):
         assert heard(dcs(StartMigration("m1", "web1", "srv-a3", delivery=delivery))) == places, delivery
-    assert heard(do(dcs(StartMigration("m1", "web1", "srv-a3")), Prepared("m1", 1.0), Deliver("m1", 2.0)).state) == [new]
+    delivered = do(dcs(StartMigration("m1", "web1", "srv-a3")), Prepared("m1", 1.0), Deliver("m1", 2.0)).state
+    # It shares its wire with what its CUG says to everybody, and hears none of that before the activation.
+    to = [(row[0], row[1]) for row in told(delivered, "tor-a") if row[2] == "2001:db8:1::"]
+    assert to == [(new, mac_text(delivered.vms["web1"].interfaces[0].mac))]
+    assert heard(do(delivered, Activate("m1", 3.0)).state) == [new]
