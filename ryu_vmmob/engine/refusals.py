@@ -138,7 +138,7 @@ def _cug_of(state: State, server: Server, metadata: int, frame: Frame) -> str | 
         return segment.name
     if metadata & SEGMENT.mask:
         return None
-    named = [name for name in state.cugs if (name, frame.src) in state.macs]
+    named = list(state.mac_cugs.get(frame.src, ()))
     right = [name for name in named if rightly_tagged(state, name, server, frame)]
     return right[0] if len(right) == 1 else named[0] if len(named) == 1 else None
 

@@ -36,14 +36,12 @@ def refuse_overlaps(state: State, cug: Cug) -> None:
     name = cug.routing_domain
     if name is None:
         return
-    for other_name in state.routed_cugs.get(name, ()):
-        other = state.cugs[other_name]
-        for subnet in cug.subnets:
-            for its in other.subnets:
-                if other_name != cug.name and subnet.version == its.version and subnet.overlaps(its):
-                    raise conflict(
-                        f"R9: {subnet} overlaps {its} of CUG {other_name!r}, and both are in routing domain {name!r}"
-                    )
+    held = state.prefixes.get(name)
+    for subnet in cug.subnets if held is not None else ():
+        other = held.overlapping(subnet, cug.name) if held is not None else None
+        if other is not None:
+            text = f"R9: {subnet} overlaps {other.prefix} of CUG {other.cug!r}, and both are in routing domain {name!r}"
+            raise conflict(text)
     for external in state.fabric.externals.values():
         for prefix in external.prefixes if external.routing_domain == name else ():
             for subnet in cug.subnets:

@@ -26,6 +26,7 @@ from ryu_vmmob.model.objects import (
     seats,
 )
 from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.prefixes import Prefixes
 from ryu_vmmob.paths.presence import Presence, Wire
 from ryu_vmmob.paths.trees import Trees, build_trees
 
@@ -146,12 +147,16 @@ class State:
     """Server -> VMs with a seat there."""
     macs: Map[tuple[str, int], str] = Map()
     """(CUG, MAC) -> VM."""
+    mac_cugs: Map[int, Map[str, None]] = Map()
+    """MAC -> CUGs in which an interface has it."""
     ips: Map[tuple[str, Address], str] = Map()
     """(CUG, address) -> VM."""
     segment_names: Map[int, str] = Map()
     """Segment key -> segment."""
     routed_cugs: Map[str, Map[str, None]] = Map()
     """Routing domain -> its CUGs."""
+    prefixes: Map[str, Prefixes] = Map()
+    """Routing domain -> the prefixes of its CUGs."""
     routed_seats: Map[str, Map[str, int]] = Map()
     """Routing domain -> edge -> seats of its CUGs there."""
     policies_of: Map[tuple[str, str], Map[str, None]] = Map()
@@ -264,6 +269,7 @@ def with_keys(keys: Map[str, int], fabric: Fabric) -> Map[str, int]:
 _NO_VLAN_IDS: Map[str, int] = Map()
 _NO_SEATS: Map[Wire, int] = Map()
 _ROUTED = routed_segment("")
+_NO_PREFIXES = Prefixes()
 
 
 _Outer = TypeVar("_Outer")
@@ -348,35 +354,42 @@ def route_cug(state: State, cug: Cug, by: int) -> State:
     names = names.set(cug.name, None) if by > 0 else names.delete(cug.name)
     routed_cugs = state.routed_cugs
     routed_cugs = routed_cugs.set(cug.routing_domain, names) if names else routed_cugs.delete(cug.routing_domain)
-    return replace(state, routed_seats=routed_seats, routed_cugs=routed_cugs)
+    prefixes = state.prefixes.get(cug.routing_domain, _NO_PREFIXES)
+    for subnet in cug.subnets:
+        prefixes = prefixes.added(subnet, cug.name) if by > 0 else prefixes.removed(subnet)
+    held = state.prefixes.set(cug.routing_domain, prefixes) if names else state.prefixes.delete(cug.routing_domain)
+    return replace(state, routed_seats=routed_seats, routed_cugs=routed_cugs, prefixes=held)
 
 
 def index_vm(state: State, vm: Vm) -> State:
     """Enter a VM's interfaces into the indexes that do not depend on its place."""
-    members, macs, ips, reserved = state.members, state.macs, state.ips, state.reserved
+    members, macs, ips, reserved, mac_cugs = state.members, state.macs, state.ips, state.reserved, state.mac_cugs
     for number, interface in enumerate(vm.interfaces):
         if (fixed := interface.guest_vlan_id or interface.vlan_id) is not None:
             reserved = _count(reserved, fixed, +1)
         row = members.get(interface.cug, Map())
         members = members.set(interface.cug, row.set(Member(vm.name, number), None))
         macs = macs.set((interface.cug, interface.mac), vm.name)
+        mac_cugs = mac_cugs.set(interface.mac, mac_cugs.get(interface.mac, Map()).set(interface.cug, None))
         for ip in interface.addresses:
             ips = ips.set((interface.cug, ip), vm.name)
-    return replace(state, members=members, macs=macs, ips=ips, reserved=reserved)
+    return replace(state, members=members, macs=macs, ips=ips, reserved=reserved, mac_cugs=mac_cugs)
 
 
 def unindex_vm(state: State, vm: Vm) -> State:
     """The inverse of `index_vm`."""
-    members, macs, ips, reserved = state.members, state.macs, state.ips, state.reserved
+    members, macs, ips, reserved, mac_cugs = state.members, state.macs, state.ips, state.reserved, state.mac_cugs
     for number, interface in enumerate(vm.interfaces):
         if (fixed := interface.guest_vlan_id or interface.vlan_id) is not None:
             reserved = _count(reserved, fixed, -1)
         row = members[interface.cug].delete(Member(vm.name, number))
         members = members.set(interface.cug, row) if row else members.delete(interface.cug)
         macs = macs.delete((interface.cug, interface.mac))
+        cugs = mac_cugs[interface.mac].delete(interface.cug)
+        mac_cugs = mac_cugs.set(interface.mac, cugs) if cugs else mac_cugs.delete(interface.mac)
         for ip in interface.addresses:
             ips = ips.delete((interface.cug, ip))
-    return replace(state, members=members, macs=macs, ips=ips, reserved=reserved)
+    return replace(state, members=members, macs=macs, ips=ips, reserved=reserved, mac_cugs=mac_cugs)
 
 
 def policy_keys(policy: Policy) -> frozenset[tuple[str, str]]:

@@ -36,17 +36,13 @@ class Case:
         """Where the packet is."""
         return self.punted.switch
 
-    def cugs(self) -> Iterator[Cug]:
-        """The CUGs whose addresses mean something to this packet."""
-        if self.domain is not None:
-            for name in self.state.routed_cugs.get(self.domain.name, ()):
-                yield self.state.cugs[name]
-        elif self.cug is not None:
-            yield self.cug
-
     def cug_of(self, address: Address) -> Cug | None:
-        """The CUG to which an address belongs, whether or not anybody has it."""
-        return next((cug for cug in self.cugs() if any(address in subnet for subnet in cug.subnets)), None)
+        """The CUG to which an address belongs, whether or not a VM has it, of those that mean something to this packet."""
+        if self.domain is not None:
+            held = self.state.prefixes.get(self.domain.name)
+            owner = held.owner(address) if held is not None else None
+            return self.state.cugs[owner] if owner is not None else None
+        return self.cug if self.cug is not None and any(address in subnet for subnet in self.cug.subnets) else None
 
     def externals_here(self) -> Iterator[External]:
         """The external networks of the routing domain that hang on this switch."""

@@ -7,7 +7,7 @@ the edge's own address there; to the outside the edge's own address on that netw
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.pipeline import Table
@@ -29,13 +29,13 @@ def report(case: Case) -> list[Outcome]:
     if _is_own(case, target):
         return _local(case, source, target)
     if case.punted.table is Table.GATEWAY or case.punted.ttl_invalid:
-        return _tell(case, source, _speaker(case, target), None)
+        return _tell(case, source, target, _speaker(case, target), None)
     if case.cug_of(target) is not None:
-        return _tell(case, source, _speaker(case, target), Unreachable.HOST)
+        return _tell(case, source, target, _speaker(case, target), Unreachable.HOST)
     wire = _wire(case, target) if case.external is None else None
     if wire is not None:
         return [Ask(wire.name, target)] if names_host(target, wire) else []
-    return _tell(case, source, _speaker(case, target), Unreachable.NET)
+    return _tell(case, source, target, _speaker(case, target), Unreachable.NET)
 
 
 def names_host(address: Address, external: External) -> bool:
@@ -53,13 +53,13 @@ def names_host(address: Address, external: External) -> bool:
 def _local(case: Case, source: Address, own: Address) -> list[Outcome]:
     """A packet for an address of ours: pings are answered, nothing else is listened to (RFC 1122, 3.2.2.1)."""
     if not isinstance(case.frame.message, EchoRequest):
-        return _tell(case, source, own, Unreachable.PORT)
+        return _tell(case, source, own, own, Unreachable.PORT)
     return [way.carry(echo_reply(case.frame, int(own), *_macs(case, way))) for way in ways_back(case, source)]
 
 
-def _tell(case: Case, source: Address, speaker: Address | None, why: Unreachable | None) -> list[Outcome]:
+def _tell(case: Case, source: Address, target: Address, speaker: Address | None, why: Unreachable | None) -> list[Outcome]:
     """An error about the packet to its sender, as far as one may be sent; ``why`` None: its time is over."""
-    if speaker is None or source.is_link_local or not may_report(case.frame, _broadcasts(case)):
+    if speaker is None or source.is_link_local or not may_report(case.frame, _broadcasts(case, source, target)):
         return []
     packet = case.frame.network
     found: list[Outcome] = []
@@ -82,7 +82,8 @@ def _is_own(case: Case, address: Address) -> bool:
     """Whether an address is a gateway's, or this edge's on an external network."""
     if any(address == row.ip for external in case.externals_here() for row in external.addresses):
         return True
-    return any(address in cug.gateways for cug in case.cugs())
+    cug = case.cug_of(address)
+    return cug is not None and address in cug.gateways
 
 
 def _speaker(case: Case, target: Address) -> Address | None:
@@ -106,17 +107,18 @@ def _wire(case: Case, address: Address) -> External | None:
     return None
 
 
-def _broadcasts(case: Case) -> frozenset[int]:
-    """The broadcast addresses that the packet could mean (RFC 3021 excepts /31)."""
+def _broadcasts(case: Case, *addresses: Address) -> frozenset[int]:
+    """The broadcast addresses of the subnets that these addresses lie in (RFC 3021 excepts /31)."""
     return frozenset(
         int(network.broadcast_address)
-        for network in _networks(case)
+        for network in _networks(case, addresses)
         if network.version == 4 and network.prefixlen < 31
     )
 
 
-def _networks(case: Case) -> Iterator[Network]:
-    for cug in case.cugs():
-        yield from cug.subnets
+def _networks(case: Case, addresses: Iterable[Address]) -> Iterator[Network]:
+    for address in addresses:
+        cug = case.cug_of(address)
+        yield from cug.subnets if cug is not None else ()
     for external in case.externals_here():
         yield from (address.network for address in external.addresses)
