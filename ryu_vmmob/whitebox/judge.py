@@ -38,7 +38,7 @@ _VITAL: Final = frozenset({"every switch", "CUGs", "servers", "ways through the 
 _NAMES: Final = {
     "switch": "every switch", "cug": "CUGs", "server": "servers", "hop": "ways through the fabric", "vm": "VMs",
     "gateway": "gateways", "route": "routing", "routing_domain": "routing", "external": "external networks",
-    "policy": "policies",
+    "policy": "policies", "punt": "questions to the controller",
 }  # fmt: skip
 
 
@@ -225,6 +225,8 @@ def group_lacks(group: Group, portrait: Portrait) -> Iterator[str]:
         yield "cannot lead from one group to another"
     for bucket in group.buckets:
         for action in bucket.actions:
+            if isinstance(action, KeepPriority | GivePriority):
+                continue  # an extension, which features of groups do not tell of
             number, words = _ACTIONS[type(action)]
             if not able.actions[group.type] >> number & 1:
                 yield f"cannot {words} in a group of type {_type_name(group)}"
