@@ -177,7 +177,10 @@ class Mutator:
         flow = self.one(rows)
         assert flow.metadata is not None
         value, mask = flow.metadata
-        field = self.one([bits for bits in _BITS if self.random.random() < 0.3 or bits.mask & mask])
+        fields = [bits for bits in _BITS if self.random.random() < 0.3 or bits.mask & mask]
+        if not fields:
+            return None
+        field = self.one(fields)
         if field.width == 1:
             return flow, _with(flow, metadata=(value ^ field.mask, mask | field.mask))
         old = field.read(value)

@@ -19,7 +19,6 @@ from typing import Any, Final, NamedTuple
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.flow import Flow, Group, ToGroup
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.sim.classifier import AmbiguityError
 from ryu_vmmob.sim.invariants import check
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
@@ -109,7 +108,7 @@ class Unchanged:
             port, packet = self.injections[number]
             try:
                 now = outcome(self.fabric, view.network.inject(packet, port))
-            except AmbiguityError:
+            except TableError:
                 return port, packet  # left to the switch's whim
             if differs(self.outcomes[number], now):
                 return port, packet
