@@ -80,7 +80,9 @@ def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: M
 
 
 def switch_key_writes(before: Map[str, int], after: Map[str, int]) -> Iterator[Write]:
-    """Keys given to switches that are new in the fabric."""
+    """Keys given to switches that are new in the fabric, and taken from names that had gone."""
+    for name in sorted(set(before) - set(after)):
+        yield Write("switch_key", name, None)
     for name, key in sorted(after.items()):
         if name not in before:
             yield Write("switch_key", name, encode(key))
@@ -107,7 +109,7 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
     state = with_fabric(state, fabric)
     if max(state.switch_keys.values(), default=0) > MAX_GROUP_INDEX:
         raise StoreError(
-            f"the store has known more than {MAX_GROUP_INDEX} switches by name, the most this controller can tell apart"
+            f"the fabric has more than {MAX_GROUP_INDEX} switches, the most this controller can tell apart"
         )
     for row in found.get("routing_domain", {}).values():
         if isinstance(row, RoutingDomain):

@@ -55,8 +55,7 @@ def _top(step: Step) -> Iterator[Fault]:
         users = _named("routing domain", state.routing_domains)
         yield Fault("fabric", f"the MACs of edges as routers are made of this name, and {users} uses them")
     if max(step.after.switch_keys.values(), default=0) > MAX_GROUP_INDEX:
-        said = f"with these, more than {MAX_GROUP_INDEX} switches have been known by name, the most that can be told apart"
-        yield Fault("switches", said)
+        yield Fault("switches", f"these are more than {MAX_GROUP_INDEX}, the most that can be told apart")
 
 
 def _switches(step: Step) -> Iterator[Fault]:

@@ -249,7 +249,7 @@ class State:
 def with_fabric(state: State | None, fabric: Fabric) -> State:
     """The state on this fabric: empty, or the one before with keys for the switches that are new.
 
-    A switch keeps its key (1 to 4095, part of group ids) for good, so that adding one renames no group of another.
+    A switch keeps its key (part of group ids), so that adding one renames no group of another.
     """
     trees = build_trees(fabric, state.links_down if state is not None else frozenset())
     keys = with_keys(state.switch_keys if state is not None else Map(), fabric)
@@ -258,11 +258,25 @@ def with_fabric(state: State | None, fabric: Fabric) -> State:
     return replace(state, fabric=fabric, trees=trees, ways=trees, switch_keys=keys)
 
 
+MAX_SWITCH_KEY = 4095
+"""Keys are 1 to this: 12 bits of a group id."""
+
+
 def with_keys(keys: Map[str, int], fabric: Fabric) -> Map[str, int]:
-    """Keys for every switch of the fabric; those that there are stay, also of switches that it does not have any more."""
+    """Keys for every switch of the fabric; those that there are stay, also of switches that it does not have any more.
+
+    A switch that comes back so has the key that it had. Only when all keys have been given out, the name that has gone with the
+    lowest key, which is the oldest, gives it to a new one. With more switches than keys some are greater (`fabric_refusals`).
+    """
     for name in sorted(fabric.switches):
-        if name not in keys:
-            keys = keys.set(name, max(keys.values(), default=0) + 1)
+        if name in keys:
+            continue
+        highest = max(keys.values(), default=0)
+        gone = min(((key, old) for old, key in keys.items() if old not in fabric.switches), default=None)
+        if highest < MAX_SWITCH_KEY or gone is None:
+            keys = keys.set(name, highest + 1)
+        else:
+            keys = keys.delete(gone[1]).set(name, gone[0])
     return keys
 
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from immutables import Map
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import Fabric, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
 from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import MAX_SWITCH_KEY, with_keys
 from ryu_vmmob.store.base import StoreError
 from tests.property.world import MemoryStore, World
 from tests.unit.core_support import LEFT_A, cug, nic, rooted, two_planes, two_racks
@@ -197,3 +199,24 @@ def test_what_a_reload_leaves_is_what_a_restart_finds() -> None:
     assert isinstance(world.store, MemoryStore)
     for name in more.switches:
         assert set(again.desired.tables[name].flows) == set(world.engine.desired.tables[name].flows)
+
+
+def test_names_of_switches_are_used_again_when_all_keys_are_given_out() -> None:
+    """A ToR that is renamed every month is one switch; a key is given again only when there is no other."""
+    fabric = two_racks()
+    keys = with_keys(Map(), fabric)
+    assert sorted(keys.values()) == [1, 2, 3]
+
+    def renamed(name: str) -> Fabric:
+        rows = {row.name: row for row in fabric.switches.values() if row.name != "spine"}
+        return replace(fabric, switches={**rows, name: replace(fabric.switches["spine"], name=name)})
+
+    for month in range(MAX_SWITCH_KEY - 3):
+        keys = with_keys(keys, renamed(f"spine.{month}"))
+    assert (len(keys), max(keys.values())) == (MAX_SWITCH_KEY, MAX_SWITCH_KEY)
+    assert with_keys(keys, renamed("spine.7")) == keys, "one that is known keeps its own"
+    for month in range(20):
+        keys = with_keys(keys, renamed(f"again.{month}"))
+        assert len(set(keys.values())) == len(keys) == MAX_SWITCH_KEY
+        assert keys["tor-a"] == with_keys(Map(), fabric)["tor-a"]
+    assert "spine" not in keys
