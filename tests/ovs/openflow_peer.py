@@ -10,7 +10,10 @@ from types import TracebackType
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, FEATURES_REQUEST, FEATURES_REPLY = 0, 1, 2, 3, 4, 5, 6
 PACKET_IN, PORT_STATUS, MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 10, 12, 18, 19, 20, 21
+GET_CONFIG, CONFIG_REPLY = 7, 8
 FLOW, GROUP_DESC, PORT_DESC = 1, 7, 13
+NX_MATCH = 3
+"""The fragment mode of an Open vSwitch that passes fragments."""
 ONF, BUNDLE_CONTROL = 0x4F4E4600, 2300
 SECONDS = 30.0
 
@@ -137,6 +140,8 @@ def honest(kind: int, xid: int, body: bytes) -> bytes | None:
         return multipart(int.from_bytes(body[:2]), b"", xid)
     if kind == BARRIER_REQUEST:
         return message(BARRIER_REPLY, b"", xid)
+    if kind == GET_CONFIG:
+        return message(CONFIG_REPLY, struct.pack("!HH", NX_MATCH, 0xFFFF), xid)
     if kind == EXPERIMENTER and struct.unpack_from("!II", body) == (ONF, BUNDLE_CONTROL):
         bundle, asked, flags = struct.unpack_from("!IHH", body, 8)
         return message(EXPERIMENTER, struct.pack("!IIIHH", ONF, BUNDLE_CONTROL, bundle, asked + 1, flags), xid)
