@@ -1,7 +1,8 @@
 """Model objects to JSON bodies and back, without loss.
 
 The bodies follow the types of `model.objects` and `model.state`. A field added there with a default is read from older
-records as that default; a field renamed or removed needs a new schema version.
+records as that default; a field renamed or removed needs a new schema version. A field that a newer version has added is
+refused here: read without it, the object would lose it with its next write.
 
 ============== ============================= ==================================
 kind           name                          value
@@ -24,10 +25,12 @@ meta           whatever the engine counts    any JSON value
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from ipaddress import ip_network
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args, get_type_hints
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.model.batch import Batch, BatchVm
@@ -56,6 +59,27 @@ _TYPES: Final[dict[str, type[Any]]] = {
     "cug": Cug, "vm": Vm, "migration": Migration, "policy": Policy, "routing_domain": RoutingDomain,
     "quarantine": Quarantined, "resting": Resting, "batch": Batch, "batch_vm": BatchVm,
 }  # fmt: skip
+
+
+def _forbid_others(type_: type[Any]) -> None:
+    """Have a dataclass, and those in its fields, read from its own fields only."""
+    if not is_dataclass(type_) or "__pydantic_config__" in vars(type_):
+        return
+    setattr(type_, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010 - the library's name for it
+    for hint in get_type_hints(type_).values():
+        for part in _parts(hint):
+            _forbid_others(part)
+
+
+def _parts(hint: Any) -> Iterator[type[Any]]:
+    if isinstance(hint, type):
+        yield hint
+    for inner in get_args(hint):
+        yield from _parts(inner)
+
+
+for _type in _TYPES.values():
+    _forbid_others(_type)
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {
     **{kind: TypeAdapter(type_) for kind, type_ in _TYPES.items()},
     "policy": TypeAdapter(Annotated[Policy, BeforeValidator(_with_prefixes)]),

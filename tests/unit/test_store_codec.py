@@ -229,3 +229,32 @@ def test_bodies_that_are_none(kind: str, body: dict[str, Any], fault: str) -> No
 def test_names_that_are_no_pair(bad: str) -> None:
     with pytest.raises(StoreError):
         pair_of(bad)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Every object in a body that stands for a dataclass: those with fields of their own."""
+    if isinstance(value, dict):
+        return [value, *(found for row in value.values() for found in _objects(row))]
+    return [found for row in value for found in _objects(row)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("cug", Cug("web", 1, (ip_network("10.1.0.0/24"),), (), None, {})),
+        ("vm", Vm("web1", "srv-a1", (Interface("web", 1, ()),))),
+        ("migration", Migration("m", "web1", "srv-a1", "srv-b1")),
+        ("policy", Policy("p", 1, True, Selector("cug", "web"), Selector("any"))),
+    ],
+)
+def test_a_field_of_a_newer_version_is_refused_and_not_dropped(kind: str, value: Any) -> None:
+    """Read without it, the object would be written without it, and what the newer version promised would be gone."""
+    assert decode(kind, "x", encode(value)) == value
+    whole = json.dumps(encode(value))
+    for number in range(len(_objects(json.loads(whole)))):
+        body = json.loads(whole)
+        if not _objects(body)[number]:
+            continue  # a map by name: whatever stands there is a name
+        _objects(body)[number]["stateful"] = True
+        with pytest.raises(StoreError, match=r"stateful: .*(not permitted|Unexpected|valid integer)"):
+            decode(kind, "x", body)
