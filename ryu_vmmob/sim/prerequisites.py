@@ -16,8 +16,10 @@ from ryu_vmmob.flows.flow import (
     Action,
     DecTtl,
     Flow,
+    GivePriority,
     Group,
     GroupType,
+    KeepPriority,
     Match,
     Move,
     Output,
@@ -110,6 +112,9 @@ def check_actions(
                 if tagged is False:
                     raise TableError("pop_vlan where no tag is")
                 tagged = None  # another tag may lie below; whoever touches it answers for it
+            case KeepPriority() | GivePriority():
+                if tagged is False:
+                    raise TableError("the priority of a tag where no tag is")
             case SetField(name="vlan_vid", value=value):
                 if tagged is False:
                     raise TableError("set vlan_vid where no tag is")

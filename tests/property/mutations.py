@@ -15,6 +15,7 @@ from ryu_vmmob.flows.flow import (
     Bucket,
     DecTtl,
     Flow,
+    GivePriority,
     Group,
     GroupType,
     Match,
@@ -25,11 +26,11 @@ from ryu_vmmob.flows.flow import (
     SetField,
     ToGroup,
 )
-from ryu_vmmob.flows.pipeline import CLAIMED, HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, TABLES, VIA, Meta
+from ryu_vmmob.flows.pipeline import ASKED, CLAIMED, HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, TABLES, VIA, Meta
 
 _T = TypeVar("_T")
 Entries = tuple[tuple[Flow, ...], tuple[Group, ...]]
-_BITS: Final[tuple[Meta, ...]] = (SEGMENT, SCOPE, HAIRPIN, ROUTED, VIA, OUTSIDE, CLAIMED)
+_BITS: Final[tuple[Meta, ...]] = (SEGMENT, SCOPE, HAIRPIN, ROUTED, VIA, OUTSIDE, CLAIMED, ASKED)
 
 
 class Mutant(NamedTuple):
@@ -43,6 +44,12 @@ class Mutant(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.switch}:\n  - {self.old}\n  + {self.new}"
+
+
+def _untagged(rest: tuple[Action, ...]) -> tuple[Action, ...]:
+    """What is left behind a tag that is not put on: with it go its VLAN-ID and its priority, which nothing else has."""
+    rest = rest[1:]
+    return rest[1:] if rest[:1] == (GivePriority(),) else rest
 
 
 class Mutator:
@@ -160,7 +167,7 @@ class Mutator:
         new = change(old)
         rest = flow.actions[number + 1 :]
         if isinstance(old, PushVlan) and new is None:
-            rest = rest[1:]  # with the tag goes its VLAN-ID: a switch refuses to set one where no tag is
+            rest = _untagged(rest)
         return flow, _with(flow, actions=(*flow.actions[:number], *(() if new is None else (new,)), *rest))
 
     def _goto(self, at: str) -> tuple[Flow, Flow]:
@@ -214,7 +221,9 @@ class Mutator:
                 case SetField(name=name, value=value):
                     changed = (SetField(name, self._another(at, name, value)),)
                 case PushVlan():
-                    changed, rest = (), rest[1:]
+                    changed, rest = (), _untagged(rest)
+                case GivePriority():
+                    changed = ()
                 case _:
                     changed = (ToGroup(self.one(self.entries[at][1]).id),)
             new = replace(bucket, actions=(*head, *changed, *rest))
