@@ -7,7 +7,8 @@ becomes of the news.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Final, NamedTuple
 
 from ryu_vmmob import logs
@@ -35,6 +36,7 @@ MAX_FRAME: Final = 0xFFFF - 1024
 _ERRORS_FROM: Final = frozenset({Table.GATEWAY, Table.ROUTE})
 
 
+_Note = Callable[[Hashable, Callable[[], None]], None]
 _Measured = tuple[str, int, Meter]
 """A switch, a port of it (0: all of them), and a purpose."""
 
@@ -50,11 +52,21 @@ class PacketIn(NamedTuple):
 
 
 class Packets:
-    """``send`` hands a packet to its switch, and drops it when that is away. Times are seconds of a steady clock."""
+    """``send`` hands a packet to its switch, and drops it when that is away. Times are seconds of a steady clock.
 
-    def __init__(self, engine: Engine, send: Callable[[PacketOut], None]) -> None:
+    ``soon`` has something done that changes the state (`Chores.note`), ``later`` too, where nobody's traffic waits for it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        send: Callable[[PacketOut], None],
+        soon: _Note = lambda key, call: call(),
+        later: _Note = lambda key, call: call(),
+    ) -> None:
         self._engine = engine
         self._send = send
+        self._soon, self._later = soon, later
         self._neighbours = NeighbourWatch()
         self._questions: dict[_Measured, TokenBucket] = {}
         self._errors: dict[_Measured, TokenBucket] = {}
@@ -70,13 +82,13 @@ class Packets:
         table = TABLES[ASKED.read(packet.metadata)] if flow.table is Table.PUNT else flow.table
         tally.packets[switch, table.label] += 1
         if table is Table.ADMIT and flow.owner[0] == "vm":
-            self._awaited(switch, packet.cookie)
+            self._soon(("awaited", switch, packet.cookie), partial(self._awaited, switch, packet.cookie))
         elif len(packet.frame) > MAX_FRAME:
             tally.drops[switch, "size"] += 1
         elif not self._is_due(switch, packet.in_port, table, flow, now):
             tally.drops[switch, "rate"] += 1
         elif table is Table.REFUSE:
-            self._refused(switch, packet)
+            self._later(("refused", switch, packet.in_port, packet.frame), partial(self._refused, switch, packet))
         else:
             punted = Punted(switch, packet.in_port, packet.metadata, table, flow.owner, packet.frame, packet.ttl_invalid)
             for outcome in answer(self._engine.state, punted):
@@ -116,7 +128,7 @@ class Packets:
                     self._engine.tally.drops[punted.switch, "error_rate"] += 1
             case NeighbourHeard():
                 if self._neighbours.heard(outcome):
-                    self._news(outcome)
+                    self._soon(("neighbour", outcome.external, outcome.address), partial(self._news, outcome))
             case Ask():
                 question = self._neighbours.ask(self._engine.state, outcome, now)
                 if question is not None:

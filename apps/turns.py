@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from ryu.lib import hub
@@ -61,11 +62,35 @@ class Alone:
         self._free = hub.Semaphore(1)
         self._owner: Any = None
         self._depth = 0
+        self._urgent = 0
 
     @property
     def is_taken(self) -> bool:
         """Whether somebody else is inside."""
         return self._owner is not None and self._owner is not hub.getcurrent()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the caller is inside."""
+        return self._owner is hub.getcurrent()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits who is in a hurry."""
+        return self._urgent > 0
+
+    @contextmanager
+    def urgently(self) -> Iterator[None]:
+        """Enter in a hurry: who is inside is asked to come out if nothing is lost by that (`engine/precedence.py`)."""
+        self._urgent += 1
+        try:
+            self.__enter__()
+        finally:
+            self._urgent -= 1
+        try:
+            yield
+        finally:
+            self.__exit__()
 
     def __enter__(self) -> None:
         me = hub.getcurrent()
@@ -80,10 +105,10 @@ class Alone:
             self._owner = None
             self._free.release()
 
-    def turn(self) -> None:
+    def turn(self, urgent: bool = False) -> None:
         """Take a turn, at a time when nobody is inside: whoever looks and then acts finds what it saw."""
         TURNS.take()
         while self.is_taken:
-            with self:
+            with self.urgently() if urgent else self:
                 pass
             TURNS.take()

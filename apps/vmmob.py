@@ -22,6 +22,7 @@ from ryu.ofproto import ofproto_v1_3
 
 from ryu_vmmob import compat, logs, options
 from ryu_vmmob.apps import doors, rest_mount, rest_server
+from ryu_vmmob.apps.chores import Chores
 from ryu_vmmob.apps.event_log import log_event
 from ryu_vmmob.apps.fabric_file import FabricFile
 from ryu_vmmob.apps.handshakes import Handshakes
@@ -97,6 +98,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             with undisturbed():
                 self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine, time.monotonic)
             alone = self.engine.alone = Alone()
+            self.engine.urgently = alone.urgently
+            self.engine.is_wanted = lambda: alone.is_wanted
+            self.engine.is_inside = lambda: alone.is_mine
             self.engine.pause = TURNS.take
             self.waiting = Waiting(self.engine)
             self._file = FabricFile(self.settings.fabric, self.engine)
@@ -119,7 +123,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         """Connections of switches that the fabric file does not have."""
         state = self.engine.state
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
-        self._packets = Packets(self.engine, self._send_packet)
+        self._urgent, self._chores = Chores(), Chores()
+        self._packets = Packets(self.engine, self._send_packet, self._urgent.note, self._chores.note)
         self.engine.on_question = self._ask_vm
         self.engine.on_frames = self._send_frames
         compat.raw_multipart(True, self._wants_raw)
@@ -128,7 +133,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         rest_mount.mount(kwargs["wsgi"], rest)
         self._file.listen()
         own = (self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready)
-        self.threads.extend(hub.spawn(vital(run)) for run in own)
+        self.threads.extend(hub.spawn(vital(run)) for run in (self._urgent.run, self._chores.run, *own))
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
             fabric.name, len(fabric.switches), len(self.engine.state.cugs), len(self.engine.state.vms),
@@ -199,6 +204,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         return any(taken)
 
     def _links_changed(self) -> None:
+        self._urgent.note("links", self._tell_links)
+
+    def _tell_links(self) -> None:
         now = time.monotonic()
         try:
             self.engine.links_seen(self._links.down(now))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
@@ -27,6 +28,7 @@ from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, need
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
+from ryu_vmmob.engine.precedence import Attempts, OvertakenError, is_urgent
 from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.sent_on import Frames, SentOn
@@ -60,6 +62,8 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.model.times import newest
 from ryu_vmmob.store.base import Store, StoreError
 from ryu_vmmob.store.codec import write
+
+_Done = TypeVar("_Done")
 
 
 class Engine:
@@ -115,6 +119,12 @@ class Engine:
         """Called when a switch has confirmed something: whoever waits may look again."""
         self.alone: AbstractContextManager[object] = nullcontext()
         """Entered while a command is carried out; the same command may enter it again. Others wait here in its pauses."""
+        self.urgently: Callable[[], AbstractContextManager[object]] = lambda: self.alone
+        """As `alone`, for an urgent command: who is inside and only works something out lets it in."""
+        self.is_wanted: Callable[[], bool] = lambda: False
+        """Whether an urgent command waits."""
+        self.is_inside: Callable[[], bool] = lambda: False
+        """Whether the caller is alone already."""
         self.pause: Callable[[], None] = no_pause
         """Called now and then while a long command is worked out, of which nothing stands yet."""
         self.on_question: Callable[[str], None] = lambda vm: None
@@ -138,11 +148,27 @@ class Engine:
 
         Raises Refusal, or StoreError when the store did not take it; the state is then what it was.
         """
-        with self.alone:
-            return self._execute(commands)
+        if is_urgent(commands):
+            with self.urgently():
+                return self._execute(commands)
+        return self._one_by_one(lambda breath: self._execute(commands, breath))
 
-    def _execute(self, commands: Sequence[Command], *, sync: bool = True) -> Ticket:
-        before, breath = self.state, Breath(self.pause)
+    def _one_by_one(self, work: Callable[[Breath], _Done]) -> _Done:
+        """Work something out and finish it, alone; begun again whenever an urgent command has overtaken it.
+
+        What is part of something that is alone already is not overtaken: that holds the others up until it has ended.
+        """
+        attempts = Attempts(self.pause, self.is_wanted, self._clock)
+        nested = self.is_inside()
+        while True:
+            with self.alone:
+                try:
+                    return work(Breath(self.pause) if nested else attempts.begin())
+                except OvertakenError:
+                    attempts.overtaken()
+
+    def _execute(self, commands: Sequence[Command], breath: Breath | None = None, *, sync: bool = True) -> Ticket:
+        before, breath = self.state, breath or Breath(self.pause)
         change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
             # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
@@ -185,11 +211,13 @@ class Engine:
 
     def dry_run(self, *commands: Command) -> State:
         """The state that ``commands`` would make. Raises Refusal; changes nothing."""
-        with self.alone:
-            breath = Breath(self.pause)
+
+        def work(breath: Breath) -> State:
             change = apply(self.state, *commands, now=self._clock(), breath=breath)
             self._refuse_overcharge(self.desired.plan(change, breath), commands)
             return change.state
+
+        return self._one_by_one(work)
 
     def trial(self, *commands: Command) -> State:
         """As `dry_run`, and far cheaper: flows are worked out only where some switch has a limit for them. Raises Refusal."""
@@ -370,7 +398,7 @@ class Engine:
         """The links that are down now, by name, and the servers' ports, as ``switch:port``."""
         if down == self.state.links_down:
             return
-        with self.alone:
+        with self.urgently():
             if down != self.state.links_down:
                 self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
         self.progress()
@@ -379,7 +407,7 @@ class Engine:
         """The external networks that are down now, by name."""
         if down == self.state.externals_down:
             return
-        with self.alone:
+        with self.urgently():
             self.execute(ExternalsChanged(down.intersection(self.state.fabric.externals), self._clock()))
         self.progress()
 
@@ -387,7 +415,7 @@ class Engine:
         """Who answers for an address outside, or that nobody does any more."""
         if self.state.neighbours.get((found.external, found.address)) == found.mac:
             return
-        with self.alone:
+        with self.urgently():
             if found.external in self.state.fabric.externals:
                 self.execute(replace(found, now=self._clock()))
         self.progress()
@@ -402,7 +430,7 @@ class Engine:
         Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
         """
         if self.flow_met(switch, cookie) is not None:
-            with self.alone:
+            with self.urgently():
                 self._frame_seen(switch, cookie)
 
     def _frame_seen(self, switch: str, cookie: int) -> None:

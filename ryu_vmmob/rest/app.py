@@ -17,7 +17,7 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
-from ryu_vmmob.model.breath import Breath, no_pause
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import (
     batches,
@@ -79,7 +79,8 @@ class RestApp:
     migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
     ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. ``turn`` is called right before
-    something is changed, with the request read: it returns when nothing else is being changed. Raises TokenFileError.
+    something is changed, with the request read, and told whether it is urgent: it returns when nothing else is being changed.
+    Raises TokenFileError.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class RestApp:
         routes: Iterable[Route] = ROUTES,
         rates: Rates | None = None,
         metrics: Metrics | None = None,
-        turn: Callable[[], None] = no_pause,
+        turn: Callable[[bool], None] = lambda urgent: None,
     ) -> None:
         self.metrics = Metrics(clock) if metrics is None else metrics
         self.metrics.watch(engine)
@@ -150,7 +151,7 @@ class RestApp:
         with self._gate.weighed(request) if route.read is None else nullcontext():
             body = self._body(request, route)
         if route.method not in _READS:
-            self._turn()
+            self._turn(route.urgent)
         call = Call(self._services, request, names, query, body)
         if not route.reads:
             return _response(route.handler(call), media_type)

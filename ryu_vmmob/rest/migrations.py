@@ -100,9 +100,9 @@ ROUTES = (
     Route("GET", "/v1/migrations", list_migrations, frozenset({"state", "vm"})),
     Route("POST", "/v1/migrations", start_migration, frozenset({"wait", "dry_run"}), MigrationBody),
     Route("GET", "/v1/migrations/{id}", get_migration),
-    Route("POST", "/v1/migrations/{id}/deliver", deliver, _WAIT, Empty, body_required=False),
-    Route("POST", "/v1/migrations/{id}/frames", send_frames, body=FramesBody, max_body=FRAMES_BODY),
-    Route("POST", "/v1/migrations/{id}/activate", activate, _WAIT, Empty, body_required=False),
+    Route("POST", "/v1/migrations/{id}/deliver", deliver, _WAIT, Empty, body_required=False, urgent=True),
+    Route("POST", "/v1/migrations/{id}/frames", send_frames, body=FramesBody, max_body=FRAMES_BODY, urgent=True),
+    Route("POST", "/v1/migrations/{id}/activate", activate, _WAIT, Empty, body_required=False, urgent=True),
     Route("POST", "/v1/migrations/{id}/commit", commit, _WAIT, Empty, body_required=False),
-    Route("POST", "/v1/migrations/{id}/abort", abort, _WAIT, MigrationAbortBody, body_required=False),
+    Route("POST", "/v1/migrations/{id}/abort", abort, _WAIT, MigrationAbortBody, body_required=False, urgent=True),
 )

@@ -34,10 +34,10 @@ class Route:
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
     the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
-    ``question``: a POST that changes nothing, so that a reader may ask it. ``max_body``: bytes of its body at most,
-    ``max_count`` keys and elements. ``read`` makes the body of a value where that takes long enough to pause (None:
-    `bodies.read` does). ``media``: its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack,
-    as that wants.
+    ``question``: a POST that changes nothing, so that a reader may ask it. ``urgent``: somebody's traffic waits for it.
+    ``max_body``: bytes of its body at most, ``max_count`` keys and elements. ``read`` makes the body of a value where that
+    takes long enough to pause (None: `bodies.read` does). ``media``: its answers are of these media types, whatever
+    ``Accept`` says; empty: JSON or MessagePack, as that wants.
     """
 
     method: str
@@ -48,6 +48,7 @@ class Route:
     body_required: bool = True
     open: bool = False
     question: bool = False
+    urgent: bool = False
     max_body: int = SMALL_BODY
     max_count: int = SMALL_COUNT
     read: Callable[[Any, Breath], Body] | None = None

@@ -12,6 +12,7 @@ from ryu_vmmob.bench.fabrics import leaf_spine, write
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import load
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import conflict
@@ -69,7 +70,7 @@ def test_one_that_cannot_go_on_keeps_no_other() -> None:
         made.engine.execute(move)
     execute, asked = made.engine._execute, []
 
-    def refuse(commands: Sequence[Command], *, sync: bool = True) -> Ticket:
+    def refuse(commands: Sequence[Command], breath: Breath | None = None, *, sync: bool = True) -> Ticket:
         asked.append([command.id for command in commands if isinstance(command, Prepared)])
         if any(isinstance(command, Prepared) and command.id == "m1" for command in commands):
             raise conflict("not this one")

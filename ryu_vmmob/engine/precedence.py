@@ -1,0 +1,53 @@
+"""Urgent commands overtake long ones that are only being worked out.
+
+Working a command out is pure: nothing stands until it is stored. So a long one that an urgent one waits for is thrown away and
+begun again, on the state that the urgent one leaves. That it ends at last is sure: each attempt may be overtaken only when it
+has taken a share of the time that all attempts before it took, so they grow. In the worst case, with urgent commands without an
+end, a command takes 1 / `SHARE` times as long as alone, and an urgent one waits for that share of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ryu_vmmob.model.breath import Breath
+from ryu_vmmob.model.commands import Abort, Activate, Command, LinksChanged
+from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+
+URGENT: Final = (Abort, Activate, Deliver, ExternalsChanged, LinksChanged, NeighbourHeard)
+"""Somebody's traffic waits for these, and they are short."""
+SHARE: Final = 1 / 8
+
+
+class OvertakenError(Exception):
+    """A command is thrown away in the middle and begun again: an urgent one waits."""
+
+
+def is_urgent(commands: Iterable[Command]) -> bool:
+    """Whether all of these are urgent."""
+    return all(isinstance(command, URGENT) for command in commands)
+
+
+class Attempts:
+    """The attempts at one command. ``wanted``: whether an urgent one waits; ``clock`` in seconds that passed."""
+
+    def __init__(self, pause: Callable[[], None], wanted: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._pause, self._wanted, self._clock = pause, wanted, clock
+        self._spent = 0.0
+        self._began = 0.0
+
+    def begin(self) -> Breath:
+        """The pauses of the next attempt; one of them may raise OvertakenError."""
+        self._began = self._clock()
+        return Breath(self._paused)
+
+    def overtaken(self) -> None:
+        """The attempt has come to nothing."""
+        self._spent += self._clock() - self._began
+
+    def _paused(self) -> None:
+        self._pause()
+        if self._wanted() and self._clock() - self._began >= self._spent * SHARE:
+            raise OvertakenError
