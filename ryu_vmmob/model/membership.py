@@ -118,20 +118,16 @@ def refuse_untagged_clash(state: State, vm: Vm, server: str) -> None:
     """
     if state.fabric.servers[server].tagged:
         return
-    taken = {
-        interface.mac: (name, interface.cug)
-        for name in state.server_vms.get(server, Map())
-        for interface in state.vms[name].interfaces
-        if name != vm.name
-    }
+    here = state.server_vms.get(server, Map())
     seen: set[int] = set()
     for interface in vm.interfaces:
-        if interface.mac in taken:
-            name, cug = taken[interface.mac]
-            raise conflict(
-                f"R23: server {server!r} is untagged, and there MAC {mac_text(interface.mac)} is already "
-                f"VM {name!r} in CUG {cug!r}"
-            )
+        for cug in state.mac_cugs.get(interface.mac, Map()):
+            name = state.macs[cug, interface.mac]
+            if name != vm.name and name in here:
+                raise conflict(
+                    f"R23: server {server!r} is untagged, and there MAC {mac_text(interface.mac)} is already "
+                    f"VM {name!r} in CUG {cug!r}"
+                )
         if interface.mac in seen:
             raise conflict(
                 f"R23: server {server!r} is untagged, so the interfaces of VM {vm.name!r} need different MACs there"

@@ -84,10 +84,10 @@ def core(reaper: Reaper) -> None:
     from ryu_vmmob.rest.app import RestApp
     from ryu_vmmob.store.sqlite import SqliteStore
 
-    def execute(original: Any, self: Any, commands: Any, **options: Any) -> Any:
+    def execute(original: Any, self: Any, commands: Any, *rest: Any, **options: Any) -> Any:
         reaper.doing.append(" ".join(type(command).__name__ for command in commands))
         try:
-            return original(self, commands, **options)
+            return original(self, commands, *rest, **options)
         finally:
             reaper.doing.pop()
 
@@ -104,12 +104,12 @@ def core(reaper: Reaper) -> None:
             yield
             reaper.at("in the transaction")
 
-    def adopt(original: Any, self: Any, *args: Any) -> None:
-        original(self, *args)
+    def adopt(original: Any, self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
         reaper.at("adopted")
 
-    def confirm(original: Any, self: Any, *args: Any) -> None:
-        original(self, *args)
+    def confirm(original: Any, self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
         reaper.passes("confirmed")
 
     def respond(original: Any, self: Any, request: Any) -> Any:
@@ -135,10 +135,10 @@ def switches(reaper: Reaper) -> None:
     filling: set[Any] = set()
     filled: set[Any] = set()
 
-    def bring(original: Any, self: Any, revision: int, delta: Any) -> None:
+    def bring(original: Any, self: Any, revision: int, delta: Any, **options: Any) -> None:
         if delta:
             reaper.passes("a switch is next")
-        original(self, revision, delta)
+        original(self, revision, delta, **options)
 
     def in_bundle(original: Any, self: Any, messages: Any) -> Any:
         filling.add(self)
