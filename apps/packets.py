@@ -41,6 +41,17 @@ _Measured = tuple[str, int, Meter]
 """A switch, a port of it (0: all of them), and a purpose."""
 
 
+def _asking(flow: Flow, metadata: int) -> Table | None:
+    """The table that asks. Behind the meters the packet itself says which: the flow that hands it up is its port's.
+
+    A switch may say anything there; None: no table.
+    """
+    if flow.table is not Table.PUNT:
+        return flow.table
+    number = ASKED.read(metadata)
+    return TABLES[number] if number < len(TABLES) else None
+
+
 class PacketIn(NamedTuple):
     """A packet-in: the flow's cookie, what the match said of the packet, and the frame."""
 
@@ -78,8 +89,10 @@ class Packets:
         if flow is None:
             tally.drops[switch, "stale"] += 1
             return
-        # Which table asks, the packet itself says: the flow that hands it up is its port's.
-        table = TABLES[ASKED.read(packet.metadata)] if flow.table is Table.PUNT else flow.table
+        table = _asking(flow, packet.metadata)
+        if table is None:
+            tally.drops[switch, "stale"] += 1
+            return
         tally.packets[switch, table.label] += 1
         if table is Table.ADMIT and flow.owner[0] == "vm":
             self._soon(("awaited", switch, packet.cookie), partial(self._awaited, switch, packet.cookie))

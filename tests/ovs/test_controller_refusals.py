@@ -171,13 +171,15 @@ def _additions_stand_before_anything_goes(said: list[Message]) -> None:
 
 def test_a_message_refused_on_its_way_into_a_bundle(ovs: PrivateOvs, tmp_path: Path) -> None:
     """Open vSwitch does not fail the bundle then: it would commit the rest, and nobody would know."""
+    add = 0  # the command OFPFC_ADD: a full table refuses no deletion
     unwanted = bytes.fromhex("02000000010d")
     proxies: list[Proxy] = []
 
     def refuse(message: Message) -> Message | None:
         bundled = message[1] == EXPERIMENTER and int.from_bytes(message[8:12], "big") == ONF_EXPERIMENTER
         mod = message[24:] if bundled else message
-        if len(mod) > 25 and mod[1] == FLOW_MOD and mod[24] == Table.DELIVER.id and unwanted in mod:
+        added = len(mod) > 25 and mod[1] == FLOW_MOD and mod[25] == add
+        if added and mod[24] == Table.DELIVER.id and unwanted in mod:
             return error(message, FLOW_MOD_FAILED, TABLE_FULL)
         return None
 

@@ -7,6 +7,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.addresses import eui64_link_local
 from ryu_vmmob.sim.facts import Address, CugFacts
 from ryu_vmmob.sim.invariants.choosing import (
@@ -20,7 +21,18 @@ from ryu_vmmob.sim.invariants.choosing import (
     unused,
 )
 from ryu_vmmob.sim.invariants.forwarding import expire, is_sure, route
-from ryu_vmmob.sim.invariants.judging import ISOLATION, POLICY, TRIANGLE, inject, nothing, silence, stays_out, unheard
+from ryu_vmmob.sim.invariants.judging import (
+    DELIVERY,
+    ISOLATION,
+    POLICY,
+    TRIANGLE,
+    inject,
+    nothing,
+    silence,
+    stays_out,
+    to_controller,
+    unheard,
+)
 from ryu_vmmob.sim.packet import DEFAULT_TTL
 from ryu_vmmob.sim.policy import decide_by_gateway, talks
 from ryu_vmmob.sim.routing import whereabouts
@@ -93,12 +105,20 @@ def _back_into_its_cug(view: View, seat: Seat, port: PortRef) -> Iterator[Violat
         src = source_address(view, seat, address.version)
         if src is None:
             continue
-        for talk in talks(view.policies):
-            packet = said(view, seat, talk, address, src)
-            if not decide_by_gateway(view, packet, seat, end):
+        kind = make.ping if address.version == 4 else make.ping6
+        error = kind(view.gateway_mac, seat.mac, int(address), int(src), 3 if address.version == 4 else 1)
+        for packet in (error, *(said(view, seat, talk, address, src) for talk in talks(view.policies))):
+            allowed = decide_by_gateway(view, packet, seat, end)
+            if not allowed:
                 # A router that took it would have to say that its time is over.
                 journey = inject(view, seat, port, packet.with_fields(nw_ttl=1))
                 yield from unheard(journey, seat, f"{seat} has no leave to be routed back to {address}", POLICY)
+            elif end is facts and seat.sends:
+                journey = inject(view, seat, port, packet)
+                yield from nothing(journey, f"no member of {seat.cug} has {address}", DELIVERY)
+                if not to_controller(journey):
+                    text = f"{seat} may be routed back to {address}, which no member has, and no router is asked"
+                    yield Violation(DELIVERY, text, journey)
 
 
 _NEVER: Final = tuple(
