@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator
 from ryu_vmmob.flows.fields import ETH_TAGS, MAC_BROADCAST
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.addresses import eui64_link_local, multicast_mac
-from ryu_vmmob.sim.facts import CugFacts
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.policy import decide_by_gateway
 from ryu_vmmob.sim.view import Seat, View
 
 STRANGER_MAC = 0x02DEAD000001
@@ -164,15 +162,15 @@ def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
     for ip in seat.v4[:1]:
         yield make.arp_probe(seat.mac, ip).with_fields(eth_dst=view.gateway_mac)
     if facts is None or (facts.settled and facts.routing_domain is None):
-        # A gateway that routes nothing takes nothing to be routed, not even to a neighbour in the sender's own subnet.
+        # A gateway that routes nothing takes nothing to be routed, not even to a neighbour in the sender's own subnet. Where a
+        # rule allows something it may say that a packet's time is over.
+        allows = any(rule.allow for rules in (view.policies, *view.former_policies) for rule in rules)
+        times = (make.DEFAULT_TTL,) if allows else (make.DEFAULT_TTL, 1)
         for kind, ours, stranger in ((make.udp, seat.v4, STRANGER_V4), (make.udp6, seat.v6, STRANGER_V6)):
             for own_ip in ours[:1]:
                 for target in (stranger, own_ip ^ 0x40):
                     packet = kind(view.gateway_mac, seat.mac, target, own_ip)
-                    yield packet
-                    # Where a rule allows it, the gateway may still say that a packet's time is over.
-                    if not view.former_policies and not decide_by_gateway(view, packet, seat, facts or CugFacts(seat.cug, ())):
-                        yield packet.with_fields(nw_ttl=1)
+                    yield from (packet.with_fields(nw_ttl=ttl) for ttl in times)
     for address in view.beside(facts) if facts is not None else ():
         for source in [int(ip) for ip in seat.ips if ip.version == address.version][:1]:
             yield (make.udp if address.version == 4 else make.udp6)(STRANGER_MAC, seat.mac, int(address), source)
