@@ -10,12 +10,13 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ryu_vmmob.bench import encode, evacuate, install, link_down, loads, moves, punt, reconcile, storms
+from ryu_vmmob.bench import encode, evacuate, growth, install, link_down, loads, moves, punt, reconcile, storms
 from ryu_vmmob.bench.measure import Row
 
 BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
     "encode": encode.run,
     "evacuate": evacuate.run,
+    "growth": growth.run,
     "install": install.run,
     "reconcile": reconcile.run,
     "move": moves.move,

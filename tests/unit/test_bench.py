@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from ryu_vmmob.bench import __main__ as bench
-from ryu_vmmob.bench import encode, evacuate
+from ryu_vmmob.bench import encode, evacuate, growth
 from ryu_vmmob.bench.measure import Case, Row, rates
 from ryu_vmmob.sim import packet as make
 from tests.ovs.frames import to_bytes
@@ -65,3 +65,18 @@ def test_one_json_object_a_line_and_a_table_beside_it(
 def test_an_unknown_benchmark_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["speed"]) == 2
     assert "no benchmark speed" in capsys.readouterr().err
+
+
+def test_growth_counts_what_is_sent_and_what_is_refused() -> None:
+    edge = list(growth.edge(members=(6,), edges=(3,), runs=2))
+    assert len(edge) == 2 * 2 * 4
+    messages = {row.case: row.median for row in edge if row.what.endswith("messages")}
+    assert len(messages) == 4
+    assert all(number > 6 for case, number in messages.items() if case.startswith("6 members"))
+    rows = [*growth.policies(counts=(2, 4), tors=2, runs=1), *growth.domain(counts=(3,), runs=1)]
+    rows += growth.refused(counts=(4,), runs=1)
+    said = {(row.case, row.what): row.median for row in rows}
+    assert said["2 policies of others", "a VM of another CUG comes to an edge new to it: messages"] > 0
+    assert said["3 CUGs in one domain", "the controller starts"] > 0
+    assert said["4 VMs, accepted", "a bulk: messages"] > 0
+    assert said["4 VMs, refused", "a bulk: messages"] == 0
