@@ -65,7 +65,7 @@ class PacketIn(NamedTuple):
 class Packets:
     """``send`` hands a packet to its switch, and drops it when that is away. Times are seconds of a steady clock.
 
-    ``soon`` has something done that changes the state (`Chores.note`), ``later`` too, where nobody's traffic waits for it.
+    ``soon`` has something done that changes the state (`Chores.note`), ``later`` too, where no traffic waits for it.
     """
 
     def __init__(

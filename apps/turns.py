@@ -76,7 +76,7 @@ class Alone:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody waits who is in a hurry."""
+        """Whether an urgent caller waits."""
         return self._urgent > 0
 
     @contextmanager
