@@ -1,7 +1,7 @@
 """How the cost of one command grows, in processor time of the engine alone, without switches.
 
 `edge`: a VM comes to an edge new to its CUG. It must be told of every member, and every edge of it: the cost may grow with the
-messages, and with nothing else. `policies`: the same beside policies of other CUGs, which are none of its business. `domain`:
+messages, and with nothing else. `policies`: the same beside policies of other CUGs, which do not concern it. `domain`:
 CUGs in one routing domain, and a restart with them. `refused`: a bulk that finds a domain full with its last object, beside one
 that does not.
 """
