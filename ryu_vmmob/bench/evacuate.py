@@ -39,6 +39,14 @@ AGAIN: Final = 1.0
 """Seconds after which a VM that is still not noticed sends another frame, as hypervisors do."""
 
 
+def crowded() -> str:
+    """The fabric file with one VLAN-ID for each CUG on the cable of `HOME`: with one for each vNIC 4,093 have room there."""
+    text, row = FABRIC.read_text(), f'{HOME}: {{attach: "tor-a:1"}}'
+    if row not in text:
+        raise RuntimeError(f"{FABRIC.name} has {HOME} otherwise than this benchmark expects")
+    return text.replace(row, f'{HOME}: {{attach: "tor-a:1", tagging: per_cug}}')
+
+
 def bodies(vms: int, cugs: int, server: str) -> dict[str, Any]:
     """The body of ``POST /v1/bulk``: so many CUGs and VMs, each VM with one interface, all on one server."""
     nets = {f"net-{number}": {"subnets": [f"10.{number}.0.0/16"]} for number in range(cugs)}

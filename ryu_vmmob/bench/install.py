@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from ryu_vmmob.bench.cpu import CpuTime
 from ryu_vmmob.bench.echo import EchoProbe
-from ryu_vmmob.bench.evacuate import FABRIC, HOME, bodies
+from ryu_vmmob.bench.evacuate import HOME, bodies, crowded
 from ryu_vmmob.bench.measure import Row, row
 from ryu_vmmob.bench.raw import RawController
 from ryu_vmmob.bench.site import BenchSite
@@ -60,7 +60,7 @@ def fill(site: BenchSite) -> Line:
 
 def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
     """Flows a second of each, their ratios run by run, and how long another switch waited for an echo meanwhile."""
-    with BenchSite(FABRIC, [SWITCH]) as site:
+    with BenchSite(crowded(), [SWITCH]) as site:
         site.load(bodies(vms, cugs, HOME))
         line = fill(site)
         bundle, flows = bundle_of(line), line.counts()[FLOW_MOD]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ryu_vmmob.bench.cpu import CpuTime
-from ryu_vmmob.bench.evacuate import FABRIC, HOME, bodies
+from ryu_vmmob.bench.evacuate import HOME, bodies, crowded
 from ryu_vmmob.bench.install import CUGS, SWITCH, VMS, fill
 from ryu_vmmob.bench.measure import Row, row
 from ryu_vmmob.bench.raw import RawController
@@ -30,7 +30,7 @@ COMPARED: Final = "messages to put it right"
 
 def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
     """Flows a second checked, flow-mods sent, and the same against tampered flows. Raises RuntimeError for a wrong outcome."""
-    with BenchSite(FABRIC, [SWITCH]) as site:
+    with BenchSite(crowded(), [SWITCH]) as site:
         site.load(bodies(vms, cugs, HOME))
         line = fill(site)
         flows = line.counts()[FLOW_MOD]

@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from ryu_vmmob.bench import __main__ as bench
-from ryu_vmmob.bench import encode, evacuate, growth
+from ryu_vmmob.bench import encode, evacuate, growth, install
 from ryu_vmmob.bench.measure import Case, Row, rates
+from ryu_vmmob.fabric import examine
 from ryu_vmmob.sim import packet as make
 from tests.ovs.frames import to_bytes
 
@@ -80,3 +81,14 @@ def test_growth_counts_what_is_sent_and_what_is_refused() -> None:
     assert said["3 CUGs in one domain", "the controller starts"] > 0
     assert said["4 VMs, accepted", "a bulk: messages"] > 0
     assert said["4 VMs, refused", "a bulk: messages"] == 0
+
+
+def test_the_server_of_a_full_sync_has_room_for_all_its_vms() -> None:
+    """With a VLAN-ID for each vNIC it has not: `make bench ARGS=install` was refused."""
+    fabric = examine(evacuate.crowded(), "crowded.yaml").fabric
+    assert fabric is not None
+    server = fabric.servers[evacuate.HOME]
+    assert not server.per_interface
+    assert server.l2_domain is not None
+    assert len(fabric.l2_domains[server.l2_domain].vlan_ids) >= install.CUGS
+    assert install.VMS > 4093
