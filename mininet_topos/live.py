@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 PORT = 8080
 COPY_SECONDS = 3.0
 RETRY_SECONDS = 0.5
+START_SECONDS = 20.0  # for a VM that REST has just accepted: its start follows the event
+LOOK_SECONDS = 0.1
 VMS_FILE = "vms.json"
 
 
@@ -126,20 +129,32 @@ def record(lab: Lab) -> None:
 
 
 def execute(words: Sequence[str]) -> int:
-    """``VM COMMAND ...``: become that command inside the VM. Returns only when it cannot: 2, there is no such VM."""
+    """``VM COMMAND ...``: wait for the VM, then become that command inside it. Returns 2 when there is no such VM."""
     if len(words) < 2:
         print("usage: python -m mininet_topos.live exec VM COMMAND ...", file=sys.stderr)
         return 2
     name, *command = words
-    known: dict[str, int] = {}
-    for one in registry.records() if os.geteuid() == 0 else ():
-        file = Path(one.run_dir) / VMS_FILE
-        if one.alive and file.exists():
-            known |= json.loads(file.read_text())
+    known = await_vm(name)
     if name in known:
         os.execvp("mnexec", ["mnexec", "-a", str(known[name]), *command])
     print(f"no VM {name!r} runs here; there are: {', '.join(sorted(known)) or 'none'}", file=sys.stderr)
     return 2
+
+
+def await_vm(name: str) -> dict[str, int]:
+    """Return the processes of all VMs by name once ``name`` is among them, or after `START_SECONDS`.
+
+    A laboratory starts a VM after ``vmmob vm put`` has returned, so a command typed next may come before the VM.
+    Without a laboratory there is nothing to wait for.
+    """
+    end = time.monotonic() + START_SECONDS
+    while True:
+        running = [one for one in registry.records() if one.alive] if os.geteuid() == 0 else []
+        files = [Path(one.run_dir) / VMS_FILE for one in running]
+        known = {vm: pid for file in files if file.exists() for vm, pid in json.loads(file.read_text()).items()}
+        if name in known or not running or time.monotonic() > end:
+            return known
+        time.sleep(LOOK_SECONDS)
 
 
 def _say(text: str) -> None:
