@@ -11,22 +11,13 @@ from typing import Any, NamedTuple
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.answers import ND_MULTICAST
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_RARP,
-    ETH_TAGS,
-    MAC_BROADCAST,
-    MAC_MULTICAST_BIT,
-    ON_LINK,
-    eui64_link_local,
-    vid,
-)
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Copy, Flow, match
 from ryu_vmmob.flows.pipeline import CLAIMED, Meter, Priority, Table, meter_id
 from ryu_vmmob.flows.ports import OFF, untagged
 from ryu_vmmob.model.objects import Interface, Seat
+from ryu_vmmob.net.addresses import MAC_BROADCAST, MAC_MULTICAST_BIT, ON_LINK, eui64_link_local
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, ETH_TAGS
 
 UDP = 17
 _DHCP_CLIENT, _DHCP_SERVER = 68, 67

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, ON_LINK
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Match, Output, match
 from ryu_vmmob.flows.fragments import unreadable
 from ryu_vmmob.flows.pipeline import (
@@ -21,6 +20,8 @@ from ryu_vmmob.flows.pipeline import (
     metadata,
     meter_id,
 )
+from ryu_vmmob.net.addresses import ON_LINK
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
 
 NEIGHBOUR_SOLICITATION = 135
 NEIGHBOUR_ADVERTISEMENT = 136

@@ -18,13 +18,14 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Dialect, Server
 from ryu_vmmob.flows import horizon
-from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, ToGroup, match
 from ryu_vmmob.flows.pipeline import SEGMENT, WIRE, GroupKind, Priority, Table, metadata, vnic_group_id
 from ryu_vmmob.flows.ports import OFF, cable_id, out, to_port
 from ryu_vmmob.flows.segment import Entry, came_under, flood_buckets, flood_from, into
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.state import State, Twin
+from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
 from ryu_vmmob.paths.presence import Local
 
 _NOBODY: Map[int, int] = Map()

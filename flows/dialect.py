@@ -24,7 +24,7 @@ from typing import Final
 from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows.answers import ND_MULTICAST
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION, WHOLE
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV6, FIELDS, MAC_BROADCAST, OPENFLOW_BASIC
+from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     Bucket,
@@ -42,6 +42,8 @@ from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.flows.ports import unmarked
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV6
 
 _EXTENSIONS: Final = frozenset(name for name, field in FIELDS.items() if field.oxm_class != OPENFLOW_BASIC)
 

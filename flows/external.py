@@ -9,7 +9,7 @@ from typing import Any
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.answers import ND_MULTICAST
 from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, tells_of_neighbour
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, MAC_BROADCAST, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, Priority, Table, metadata, route_priority
@@ -19,6 +19,8 @@ from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.flows.routes import onto_wire
 from ryu_vmmob.model.objects import Network, RoutingDomain
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _NEVER_A_SOURCE: tuple[dict[str, Any], ...] = (

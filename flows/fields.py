@@ -10,17 +10,10 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
+from ryu_vmmob.net.addresses import mac_text
+
 VID_PRESENT: Final = 0x1000
 """OFPVID_PRESENT: set in ``vlan_vid`` whenever a frame carries a tag; 0 matches frames without one."""
-
-ETH_ARP: Final = 0x0806
-ETH_RARP: Final = 0x8035
-ETH_IPV4: Final = 0x0800
-ETH_IPV6: Final = 0x86DD
-ETH_TAGS: Final = (0x8100, 0x88A8, 0x9100)
-"""Types of VLAN tags (IEEE 802.1Q, 9.5), the last one a maker's of old."""
-MAC_BROADCAST: Final = 0xFFFFFFFFFFFF
-MAC_MULTICAST_BIT: Final = 0x010000000000
 
 
 class Field(NamedTuple):
@@ -107,32 +100,12 @@ FIELDS: Final = {
 }
 
 
-def mac(text: str) -> int:
-    """``02:00:5e:00:00:01`` as an integer; ValueError when it is no MAC."""
-    parts = text.split(":")
-    if len(parts) != 6 or any(len(part) != 2 for part in parts):
-        raise ValueError(f"{text!r} is no MAC address of the form 02:00:5e:00:00:01")
-    return int("".join(parts), 16)
-
-
-def mac_text(value: int) -> str:
-    """A MAC as people write it: ``02:00:5e:00:00:01``."""
-    return ":".join(f"{value >> shift & 0xFF:02x}" for shift in range(40, -8, -8))
-
-
-TCP_ACK: Final = 0x010
-TCP_RST: Final = 0x004
-"""Bits of ``tcp_flags`` (RFC 9293, 3.1): no segment that opens a connection carries one of them."""
-
-
 FIRST_FRAGMENT: Final = 1
 """``ip_frag`` of a fragment at offset 0 that is not the whole packet (NXM_NX_IP_FRAG)."""
 LATER_FRAGMENT: Final = 3
 """``ip_frag`` of every other fragment. Of a packet that is none it is 0."""
 NO_FRAGMENT: Final = (0, 1)
 ANY_FRAGMENT: Final = (1, 1)
-IPV6_FRAGMENT: Final = 44
-"""The next header of a fragment header (RFC 8200, 4.5): what Open vSwitch reads as ``ip_proto`` of a later fragment of IPv6."""
 
 
 PRIORITY_TAG: Final = VID_PRESENT
@@ -142,31 +115,6 @@ PRIORITY_TAG: Final = VID_PRESENT
 def vid(vlan_id: int) -> int:
     """``vlan_vid`` of a tagged frame with this VLAN-ID (1 to 4094)."""
     return VID_PRESENT | vlan_id
-
-
-def eui64_link_local(mac_value: int) -> int:
-    """The IPv6 link-local address a host derives from its MAC (RFC 4291, appendix A)."""
-    flipped = mac_value ^ 0x020000000000
-    return 0xFE80 << 112 | flipped >> 24 << 40 | 0xFFFE << 24 | flipped & 0xFFFFFF
-
-
-ON_LINK: Final = (0xFE80 << 112, 0xFFC0 << 112)
-"""IPv6 link-local addresses, fe80::/10 (RFC 4291, 2.4), as value and mask."""
-
-
-def is_on_link(ip: int) -> bool:
-    """Whether an IPv6 address is link-local."""
-    return ip & ON_LINK[1] == ON_LINK[0]
-
-
-def multicast_mac(ip: int) -> int:
-    """The Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
-    return 0x333300000000 | ip & 0xFFFFFFFF
-
-
-def solicited_node(ip: int) -> int:
-    """The solicited-node multicast address of an IPv6 address (RFC 4291, 2.7.1)."""
-    return 0xFF02 << 112 | 0x1FF << 24 | ip & 0xFFFFFF
 
 
 def show(name: str, value: int) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ryu_vmmob.fabric.model import Dialect, Switch
-from ryu_vmmob.flows.fields import ANY_FRAGMENT, ETH_IPV6, FIRST_FRAGMENT, LATER_FRAGMENT, NO_FRAGMENT
+from ryu_vmmob.flows.fields import ANY_FRAGMENT, FIRST_FRAGMENT, LATER_FRAGMENT, NO_FRAGMENT
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.model.policy import TCP, Policy
+from ryu_vmmob.net.protocols import ETH_IPV6
 
 if TYPE_CHECKING:
     from ryu_vmmob.flows.segment import Entry

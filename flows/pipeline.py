@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
+from ryu_vmmob.net.keys import MAX_SEGMENT_KEY, MAX_VNIC_PORT, SEGMENT_KEY_BITS, SWITCH_KEY_BITS
+
 
 class TableSpec(NamedTuple):
     """What a table is for: fields it may match, fields it may set, and the sentence that explains it."""
@@ -132,11 +134,8 @@ class Priority(IntEnum):
     EXEMPT = 40000
 
 
-MAX_POLICY_PRIORITY: Final = 10000
-
-
 def policy_priority(priority: int, allow: bool) -> int:
-    """The flow priority of a policy (0 to MAX_POLICY_PRIORITY, the higher wins): on a tie deny wins."""
+    """The flow priority of a policy (0 to `net.keys.MAX_POLICY_PRIORITY`, the higher wins): on a tie deny wins."""
     return Priority.POLICY + 2 * priority + (not allow)
 
 
@@ -167,7 +166,7 @@ class Meta(NamedTuple):
         return (metadata & self.mask) >> self.shift
 
 
-SEGMENT: Final = Meta(0, 16)
+SEGMENT: Final = Meta(0, SEGMENT_KEY_BITS)
 """The segment's key, written at INGRESS, and at ROUTE where a packet changes over; valid to the end of the pipeline.
 0 for what comes from outside."""
 
@@ -214,8 +213,6 @@ def metadata(**fields: tuple[int, int]) -> tuple[int, int]:
         mask |= its_mask
     return value, mask
 
-
-MAX_SEGMENT_KEY: Final = (1 << SEGMENT.width) - 1
 
 # Cookie: the top 8 bits say "ours", the other 56 are the hash of the flow's canonical form.
 COOKIE_MARK: Final = 0x7A << 56
@@ -282,9 +279,7 @@ class GroupKind(IntEnum):
 
 PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS, GroupKind.DOWN, GroupKind.TWIN)
 """Kinds of groups that belong to a server's port: the VLAN-ID says the segment there."""
-MAX_GROUP_INDEX: Final = (1 << 12) - 1
-MAX_VNIC_PORT: Final = 0xFFFF
-"""The highest port that can have a server with tagging per interface."""
+MAX_GROUP_INDEX: Final = (1 << SWITCH_KEY_BITS) - 1
 
 
 def vnic_group_id(kind: GroupKind, port: int, index: int) -> int:

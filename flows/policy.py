@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 from ryu_vmmob.flows import fragments
 from ryu_vmmob.flows.base import ICMPV6
-from ryu_vmmob.flows.fields import TCP_ACK, TCP_RST
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata, policy_priority
@@ -22,6 +21,7 @@ from ryu_vmmob.model.decision import ECHO_REPLY, ICMP_ERRORS
 from ryu_vmmob.model.objects import Address, Network, routed_segment
 from ryu_vmmob.model.policy import TCP, Policy, Selector, port_masks
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.protocols import TCP_ACK, TCP_RST
 
 _ICMP: Final = 1
 _EVERYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))

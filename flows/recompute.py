@@ -13,7 +13,6 @@ from ryu_vmmob.flows import cable, fragments
 from ryu_vmmob.flows.base import base_flows, punt, refusals
 from ryu_vmmob.flows.dialect import questions, spoken
 from ryu_vmmob.flows.external import external_entries
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
 from ryu_vmmob.flows.interface import elsewhere, interface_flows
 from ryu_vmmob.flows.meters import ports_of
@@ -26,6 +25,7 @@ from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
 from ryu_vmmob.model.state import Member, State, Twin
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.paths.presence import Local, Presence
 
 _NOWHERE: Mapping[str, Local] = {}

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, LATER_FRAGMENT
+from ryu_vmmob.flows.fields import LATER_FRAGMENT
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Move, SetField, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, Priority, Table
 from ryu_vmmob.flows.ports import out
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _SOLICITED, _OVERRIDE = 0x40000000, 0x20000000  # RFC 4861, 4.4: flags of an advertisement

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 
 from ryu_vmmob.flows.base import ETH_IP, asks_controller, routed_here
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Action, DecTtl, Flow, SetField, ToGroup, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import (
@@ -31,6 +30,7 @@ from ryu_vmmob.flows.router import router_mac, to_edge
 from ryu_vmmob.flows.segment import next_hop_id, trunks_in
 from ryu_vmmob.model.objects import Interface, RoutingDomain, Seat
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.paths.exits import Exit, nearest_exits
 from ryu_vmmob.paths.presence import Local, Presence
 

@@ -33,8 +33,6 @@ from ryu_vmmob.flows.pipeline import (
     COOKIE_MARK_MASK,
     HAIRPIN,
     MAX_GROUP_INDEX,
-    MAX_POLICY_PRIORITY,
-    MAX_SEGMENT_KEY,
     METER_RATES,
     OUTSIDE,
     PCP,
@@ -64,6 +62,7 @@ from ryu_vmmob.model.commands import (
 )
 from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.state import with_fabric
+from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY, MAX_SEGMENT_KEY
 
 LINK_FABRIC = ROOT / "etc" / "two-dcs.yaml"
 LINK = "border-1:48=border-3:48"

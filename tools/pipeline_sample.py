@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.flows.compiler import Compiler, full
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
@@ -21,6 +20,7 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import TCP, Selector
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.model.state import State, with_fabric
+from ryu_vmmob.net.addresses import mac
 
 ROOT = Path(__file__).resolve().parent.parent
 FABRIC = ROOT / "etc" / "example.yaml"

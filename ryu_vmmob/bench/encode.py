@@ -12,9 +12,11 @@ from typing import Any
 
 from ryu_vmmob.bench.measure import Case, Row, rates
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, MAC_BROADCAST, mac_text, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Flow, Move, Output, PushVlan, SetField, ToGroup, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, GroupKind, Table, group_id
+from ryu_vmmob.net.addresses import MAC_BROADCAST, mac_text
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4
 
 VMS = 2500
 RYU_VMS = 60  # Ryu is slower by far: fewer, or a run takes minutes

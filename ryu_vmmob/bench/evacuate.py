@@ -20,7 +20,7 @@ from ryu_vmmob.bench.measure import Row
 from ryu_vmmob.client import Client
 from ryu_vmmob.fabric import load
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows.fields import mac, mac_text
+from ryu_vmmob.net.addresses import mac, mac_text
 
 if TYPE_CHECKING:
     from mininet_topos.dummies import DummyBridge

@@ -12,7 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ryu_vmmob.flows.fields import mac_text
+from ryu_vmmob.net.addresses import mac_text
 
 RACKS: Final = 40
 """ToRs below one spine."""

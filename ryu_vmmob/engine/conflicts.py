@@ -14,13 +14,13 @@ from typing import Any, Final, Protocol
 
 from ryu_vmmob.engine.refusals import Refusals, speaker
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import Abort, Command
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.local_switching import peers
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.store.base import StoreError
 
 SETTLING: Final = 3.0

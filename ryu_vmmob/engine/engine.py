@@ -38,7 +38,6 @@ from ryu_vmmob.engine.tickets import Switches, Ticket, by_confirmation
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
@@ -60,6 +59,7 @@ from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.model.times import newest
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.store.base import Store, StoreError
 from ryu_vmmob.store.codec import write
 

@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric, Tagging
-from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.cables import with_resting
 from ryu_vmmob.model.draft import Change
@@ -18,6 +17,7 @@ from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
 from ryu_vmmob.model.state import Resting, State, index_policy, index_vm, route_cug, seat_vm, with_fabric
+from ryu_vmmob.net.keys import MAX_SWITCH_KEY
 from ryu_vmmob.paths.presence import presence, routed_presence
 from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write
@@ -107,9 +107,9 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
         empty, revision=revision, links_down=links_down, switch_keys=keys, last_segment_key=last if isinstance(last, int) else 0
     )
     state = with_fabric(state, fabric)
-    if max(state.switch_keys.values(), default=0) > MAX_GROUP_INDEX:
+    if max(state.switch_keys.values(), default=0) > MAX_SWITCH_KEY:
         raise StoreError(
-            f"the fabric has more than {MAX_GROUP_INDEX} switches, the most this controller can tell apart"
+            f"the fabric has more than {MAX_SWITCH_KEY} switches, the most this controller can tell apart"
         )
     for row in found.get("routing_domain", {}).values():
         if isinstance(row, RoutingDomain):

@@ -11,13 +11,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, Literal
 
 from ryu_vmmob.fabric.model import PortRef, Server
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import SEGMENT
 from ryu_vmmob.frames.content import Arp, Frame, Ipv4, Ipv6, NeighbourSolicitation
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.membership import gateway_addresses
 from ryu_vmmob.model.objects import Address, Cug, Interface, Migration, Phase, Vm
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 
 REPORT_INTERVAL: Final = 1.0
 """Seconds between two reports about one offender."""

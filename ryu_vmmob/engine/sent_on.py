@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.ports import to_vnic
 from ryu_vmmob.limits import TokenBucket
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 
 MAX_FRAMES: Final = 1000
 """Frames of one request."""

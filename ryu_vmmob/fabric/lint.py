@@ -7,16 +7,12 @@ one run shows all faults. The rules of topology stand in ``lint_topology``, thos
 
 from __future__ import annotations
 
-from typing import Final
-
 from ryu_vmmob.fabric import lint_extenders, lint_external, lint_topology
 from ryu_vmmob.fabric.findings import Path, Report, quote
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.fabric.resolve import Resolved
 from ryu_vmmob.fabric.rules import Rule
-
-MAX_PER_INTERFACE_PORT: Final = 0xFFFF
-"""Groups of vNICs have 16 bits for the port (`flows.pipeline.MAX_VNIC_PORT`)."""
+from ryu_vmmob.net.keys import MAX_VNIC_PORT
 
 
 def lint(fabric: Resolved, report: Report) -> None:
@@ -98,8 +94,8 @@ def tagging(fabric: Resolved, report: Report) -> None:
             said = "tagging is per_interface, so the ToR switches between all VMs here: take local_switching away"
             report.add(Rule.LOCAL_SWITCHING, (*place, "local_switching"), said)
         for position, port in enumerate(fabric.server_ports[name] if own else ()):
-            if port is not None and port.port > MAX_PER_INTERFACE_PORT:
-                said = f"port {port} is above {MAX_PER_INTERFACE_PORT}, and groups of vNICs are numbered by port"
+            if port is not None and port.port > MAX_VNIC_PORT:
+                said = f"port {port} is above {MAX_VNIC_PORT}, and groups of vNICs are numbered by port"
                 report.add(Rule.PER_INTERFACE_PORT, (*place, "attach", position), said)
 
 

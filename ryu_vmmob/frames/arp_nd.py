@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, MAC_BROADCAST, multicast_mac, solicited_node
 from ryu_vmmob.frames.content import (
     ARP_REPLY,
     ARP_REQUEST,
@@ -21,6 +20,8 @@ from ryu_vmmob.frames.content import (
     TARGET_LINK_LAYER,
 )
 from ryu_vmmob.frames.wire import ethernet, icmpv6
+from ryu_vmmob.net.addresses import MAC_BROADCAST, multicast_mac, solicited_node
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4
 
 ALL_NODES: Final = 0xFF02 << 112 | 1
 _HOP_LIMIT: Final = 255

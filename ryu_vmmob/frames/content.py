@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ryu_vmmob.flows.fields import MAC_MULTICAST_BIT
+from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
 
 ICMP, ICMPV6 = 1, 58
 ARP_REQUEST, ARP_REPLY = 1, 2

@@ -10,7 +10,6 @@ from dataclasses import replace
 from struct import Struct
 from typing import Final
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6
 from ryu_vmmob.frames.content import (
     ECHO_REQUEST_V4,
     ECHO_REQUEST_V6,
@@ -40,6 +39,7 @@ from ryu_vmmob.frames.wire import (
     checksum,
     pseudo_header,
 )
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6
 
 MAX_TAGS: Final = 4
 """Tags that are read; of a frame with more the innermost stay in ``network``, behind the type of the next."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from struct import unpack
 from typing import Final
 
-from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6
 from ryu_vmmob.frames.content import ICMP, ICMPV6
+from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6
 
 ETHERNET_HEADER: Final = 14
 IPV4_HEADER: Final = 20

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from immutables import Map
 
-from ryu_vmmob.flows.pipeline import MAX_SEGMENT_KEY
 from ryu_vmmob.model.guests import beside, tags_in, used_by_others
 from ryu_vmmob.model.objects import Cug, Segment
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Quarantined, State
+from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 
 
 def allocate(

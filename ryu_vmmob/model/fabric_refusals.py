@@ -8,13 +8,13 @@ from itertools import islice
 
 from ryu_vmmob.fabric.difference import Difference
 from ryu_vmmob.fabric.model import Dialect
-from ryu_vmmob.flows.pipeline import MAX_GROUP_INDEX
 from ryu_vmmob.model.local_switching import meetings
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS, port_count
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
 from ryu_vmmob.model.state import Claim, State
+from ryu_vmmob.net.keys import MAX_SWITCH_KEY
 from ryu_vmmob.paths.presence import links_of
 from ryu_vmmob.paths.trees import Trees
 
@@ -54,8 +54,8 @@ def _top(step: Step) -> Iterator[Fault]:
     if "fabric" in top and state.routing_domains:
         users = _named("routing domain", state.routing_domains)
         yield Fault("fabric", f"the MACs of edges as routers are made of this name, and {users} uses them")
-    if max(step.after.switch_keys.values(), default=0) > MAX_GROUP_INDEX:
-        yield Fault("switches", f"these are more than {MAX_GROUP_INDEX}, the most that can be told apart")
+    if max(step.after.switch_keys.values(), default=0) > MAX_SWITCH_KEY:
+        yield Fault("switches", f"these are more than {MAX_SWITCH_KEY}, the most that can be told apart")
 
 
 def _switches(step: Step) -> Iterator[Fault]:

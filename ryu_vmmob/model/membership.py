@@ -8,20 +8,11 @@ from typing import Final
 
 from immutables import Map
 
-from ryu_vmmob.flows.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_RARP,
-    ETH_TAGS,
-    MAC_MULTICAST_BIT,
-    eui64_link_local,
-    mac,
-    mac_text,
-)
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.refusal import conflict, invalid
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT, eui64_link_local, mac, mac_text
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, ETH_TAGS
 
 
 def check_interfaces(

@@ -11,7 +11,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal, NamedTuple
 
-from ryu_vmmob.flows.fields import eui64_link_local
+from ryu_vmmob.net.addresses import eui64_link_local
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

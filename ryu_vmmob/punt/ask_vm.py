@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from ryu_vmmob.flows.fields import eui64_link_local, mac
 from ryu_vmmob.frames.arp_nd import arp_request, neighbour_solicitation
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import eui64_link_local, mac
 from ryu_vmmob.punt.case import gateway_of
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.punt.ways import way_to

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ryu_vmmob.flows.fields import eui64_link_local, mac
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.frames.arp_nd import arp_reply, neighbour_advertisement
 from ryu_vmmob.frames.content import (
@@ -21,6 +20,7 @@ from ryu_vmmob.frames.content import (
 from ryu_vmmob.frames.icmp import echo_reply
 from ryu_vmmob.model.objects import Address, Cug
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import eui64_link_local, mac
 from ryu_vmmob.punt.advertise import router_advertisement_of
 from ryu_vmmob.punt.case import Case, address_of, is_behind
 from ryu_vmmob.punt.values import Outcome

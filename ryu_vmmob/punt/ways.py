@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ryu_vmmob.fabric.model import External, PortRef, Server
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.ports import out, to_vnic, unmarked
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.punt.case import Case
 from ryu_vmmob.punt.values import PacketOut
 

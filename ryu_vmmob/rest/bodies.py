@@ -16,10 +16,10 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import NAME, show
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import MOVE_TIMEOUT, Address, Interface, Network
 from ryu_vmmob.model.refusal import Fault
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.rest.problems import invalid_input
 
 _T = TypeVar("_T")

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, Server, Switch
 from ryu_vmmob.flows.delta import SwitchTables
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.flow import Flow, Group, group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.rest.owners import fault_view, owner_view
 from ryu_vmmob.rest.views import View, time_text
 

@@ -15,9 +15,9 @@ from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.policies import PutPolicy, dangling
 from ryu_vmmob.model.policy import TCP, UDP, Policy, Ports, Protocol, Selector
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY
 from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
 
-MAX_PRIORITY: Final = 10_000
 _MAX_PORT: Final = 65_535
 _NAMED: Final[dict[str, Protocol]] = {"tcp": TCP, "udp": UDP, "icmp": "icmp"}
 _WORDS: Final = {protocol: word for word, protocol in _NAMED.items()}
@@ -104,7 +104,7 @@ class SelectorBody(Body):
 class PolicyBody(Body):
     """``PUT /v1/policies/{policy}``."""
 
-    priority: Annotated[int, Field(ge=0, le=MAX_PRIORITY)] = 100
+    priority: Annotated[int, Field(ge=0, le=MAX_POLICY_PRIORITY)] = 100
     action: Literal["allow", "deny"]
     source: Annotated[SelectorBody, Field(alias="from")]
     target: Annotated[SelectorBody, Field(alias="to")]

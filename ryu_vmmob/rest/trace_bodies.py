@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import quote
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.refusal import invalid
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.rest.bodies import IP, Body, Ip, Mac, Name, from_text, text_schema
 from ryu_vmmob.trace import IpProtocol, Piece, Question
 

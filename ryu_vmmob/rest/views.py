@@ -11,10 +11,10 @@ from immutables import Map
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.tickets import Switches
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.model.objects import Cug, Migration, Phase, TimelineEntry, Vm
 from ryu_vmmob.model.placement import Placement
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.rest.owners import switches_view
 
 View = dict[str, Any]

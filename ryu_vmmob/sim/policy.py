@@ -15,15 +15,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal, NamedTuple
 
-from ryu_vmmob.flows.fields import (
-    ETH_IPV4,
-    ETH_IPV6,
-    FIRST_FRAGMENT,
-    IPV6_FRAGMENT,
-    LATER_FRAGMENT,
-    TCP_ACK,
-    TCP_RST,
-)
+from ryu_vmmob.flows.fields import FIRST_FRAGMENT, LATER_FRAGMENT
+from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6, IPV6_FRAGMENT, TCP_ACK, TCP_RST
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, Rule, Selector
 from ryu_vmmob.sim.packet import Packet

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, VID_PRESENT
+from ryu_vmmob.flows.fields import VID_PRESENT
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
@@ -29,6 +29,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
     group_name,
 )
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
 
 MAX_PORT: Final = 0xFFFFFEFF
 _Needs = Mapping[str, frozenset[int]]

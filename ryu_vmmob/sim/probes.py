@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ryu_vmmob.flows.fields import ETH_TAGS, MAC_BROADCAST
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_TAGS
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.addresses import eui64_link_local, multicast_mac
 from ryu_vmmob.sim.packet import Packet

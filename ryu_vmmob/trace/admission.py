@@ -6,9 +6,9 @@ from typing import Final
 
 from ryu_vmmob.fabric.model import External, PortRef
 from ryu_vmmob.flows.base import ETH_IP
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.sim.switch import Step
 from ryu_vmmob.trace.case import Case

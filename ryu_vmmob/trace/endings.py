@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from ryu_vmmob.flows.fields import mac, mac_text
 from ryu_vmmob.flows.flow import Flow, ToGroup, show_match
 from ryu_vmmob.flows.pipeline import GroupKind, Table, group_parts
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.decision import decide
+from ryu_vmmob.net.addresses import mac, mac_text
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.sim.switch import Step
 from ryu_vmmob.sim.trace import outlets

@@ -6,11 +6,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
 from ryu_vmmob.fabric.model import External
-from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, mac, multicast_mac
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Address, Cug
 from ryu_vmmob.model.refusal import invalid
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, mac, multicast_mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.trace.question import Question

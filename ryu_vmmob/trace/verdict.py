@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.trace import vlan_id

@@ -10,7 +10,6 @@ from typing import Final
 from ryu_vmmob.fabric import loads
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.model.commands import Command, Prepared, PutCug, PutVm, StartMigration, apply
 from ryu_vmmob.model.objects import Interface
@@ -18,6 +17,7 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import TCP, UDP, Selector
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.model.state import State, with_fabric
+from ryu_vmmob.net.addresses import mac
 
 ROLES: Final = ("spine", "border", "tor")
 PORTS: Final = 6

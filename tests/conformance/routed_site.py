@@ -7,7 +7,6 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.flow import DecTtl
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.router import router_mac
@@ -15,6 +14,7 @@ from ryu_vmmob.model.commands import Command, PutVm
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet

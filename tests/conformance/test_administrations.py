@@ -13,12 +13,12 @@ import pytest
 
 from ryu_vmmob import fabric
 from ryu_vmmob.engine.conflicts import SETTLING
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Interface, Phase
 from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from tests.conformance.administrations import Administrations, Passage, documented, fabrics

@@ -10,9 +10,9 @@ import pytest
 
 from ryu_vmmob import fabric
 from ryu_vmmob.fabric.model import PortRef, Server
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.commands import DeleteVm, PutCug, StartMigration
 from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from tests.conformance.site import FABRIC, ONE_PER_KIND, PER_CUG, Site
 from tests.property.world import interface, vm

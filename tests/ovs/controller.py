@@ -25,9 +25,9 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.flows.compiler import Compiler, full
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import group_parts
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.store import open_store
 from ryu_vmmob.store.base import StoreError

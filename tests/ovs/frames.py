@@ -20,7 +20,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, mac_text
+from ryu_vmmob.net.addresses import mac_text
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
 from ryu_vmmob.sim.packet import CUT_OFF, SOURCE_LINK_LAYER, TARGET_LINK_LAYER, Packet
 
 

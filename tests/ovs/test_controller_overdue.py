@@ -10,7 +10,7 @@ import pytest
 from scapy.layers.l2 import ARP
 
 from mininet_topos.ovs import PrivateOvs
-from ryu_vmmob.flows.fields import mac
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from tests.ovs.controller import Site, nic, nic_ip, nic_mac, until
 from tests.ovs.test_controller_unannounced import Wire

@@ -15,7 +15,7 @@ from scapy.layers.l2 import ARP
 from scapy.utils import rdpcap
 
 from mininet_topos.ovs import PrivateOvs
-from ryu_vmmob.flows.fields import mac
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from tests.ovs.controller import FABRICS, Site, nic, nic_ip, nic_ip6, nic_mac, until

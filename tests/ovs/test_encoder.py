@@ -6,7 +6,7 @@ import pytest
 
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Habits, Reading
-from ryu_vmmob.flows.fields import ETH_ARP, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     Bucket,
     Copy,
@@ -23,6 +23,7 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import SEGMENT, Meter, Table
+from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
 from tests.ovs.conftest import MakeBridge

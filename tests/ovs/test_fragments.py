@@ -28,11 +28,11 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
 from mininet_topos.ovs import PrivateOvs
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.decision import Fragment, Traffic, addressed, decide, member
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Protocol, Selector
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.trace import Piece, Question, Trace, VmSource, trace
 from tests.ovs.controller import until
 from tests.ovs.test_compiled import Twin

@@ -14,10 +14,10 @@ from scapy.layers.l2 import Ether
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows.fields import MAC_BROADCAST, eui64_link_local, mac, mac_text
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import UDP, Selector
+from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, mac, mac_text
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.network import Journey

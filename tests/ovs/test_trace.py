@@ -8,7 +8,7 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.fabric.model import Fabric, PortRef
-from ryu_vmmob.flows.fields import ETH_IPV6, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
@@ -27,6 +27,7 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Meter, Table
+from ryu_vmmob.net.protocols import ETH_IPV6
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.packet import Packet

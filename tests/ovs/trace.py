@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from ryu_vmmob.flows.fields import VID_PRESENT, mac
+from ryu_vmmob.flows.fields import VID_PRESENT
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim.packet import Packet, tag
 from ryu_vmmob.sim.switch import Tables
 from tests.ovs.bridges import Bridge

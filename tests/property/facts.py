@@ -8,11 +8,11 @@ from hashlib import blake2b
 from typing import Any
 
 from ryu_vmmob.fabric.model import External
-from ryu_vmmob.flows.fields import mac
 from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.policy import TCP, UDP, Policy
 from ryu_vmmob.model.policy import Selector as Chosen
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector
 
 _NAMES = {TCP: "tcp", UDP: "udp"}

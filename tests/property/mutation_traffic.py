@@ -10,18 +10,8 @@ from random import Random
 from typing import Final, TypeVar
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_RARP,
-    MAC_BROADCAST,
-    TCP_ACK,
-    TCP_RST,
-    eui64_link_local,
-    multicast_mac,
-    solicited_node,
-)
+from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, multicast_mac, solicited_node
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, TCP_ACK, TCP_RST
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.facts import Address, ExternalFacts
 from ryu_vmmob.sim.packet import Packet

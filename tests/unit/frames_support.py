@@ -8,9 +8,9 @@ from typing import Any
 from scapy.layers.l2 import Ether
 from scapy.packet import NoPayload, Packet
 
-from ryu_vmmob.flows.fields import mac, mac_text
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.frames.parse import parse
+from ryu_vmmob.net.addresses import mac, mac_text
 
 GATEWAY_MAC, VM_MAC = mac("02:00:5e:00:01:01"), mac("02:00:00:00:00:11")
 GATEWAY_4, VM_4, FAR_4 = (int(IPv4Address(text)) for text in ("10.1.0.1", "10.1.0.11", "192.0.2.7"))

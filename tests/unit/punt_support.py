@@ -15,7 +15,6 @@ from scapy.layers.l2 import Ether
 
 from ryu_vmmob.fabric import load
 from ryu_vmmob.fabric.model import Dialect, Fabric
-from ryu_vmmob.flows.fields import eui64_link_local, mac, mac_text
 from ryu_vmmob.flows.flow import Output, PushVlan, SetField
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Table, metadata
 from ryu_vmmob.flows.router import router_mac
@@ -23,6 +22,7 @@ from ryu_vmmob.flows.segment import into
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import eui64_link_local, mac, mac_text
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Outcome, PacketOut, Punted
 from tests.unit.core_support import cug, start, vm

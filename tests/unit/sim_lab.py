@@ -14,16 +14,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch
-from ryu_vmmob.flows.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_RARP,
-    MAC_BROADCAST,
-    MAC_MULTICAST_BIT,
-    eui64_link_local,
-    vid,
-)
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     IN_PORT,
     Action,
@@ -40,6 +31,8 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Table, group_id
+from ryu_vmmob.net.addresses import MAC_BROADCAST, MAC_MULTICAST_BIT, eui64_link_local
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View
 

@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from ryu_vmmob.fabric.model import External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
-from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6
+from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6
 from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector
 from ryu_vmmob.sim.view import Seat
 

@@ -6,18 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from ryu_vmmob.flows.fields import (
-    ETH_ARP,
-    ETH_IPV4,
-    ETH_IPV6,
-    ETH_RARP,
-    MAC_BROADCAST,
-    MAC_MULTICAST_BIT,
-    TCP_ACK,
-    TCP_RST,
-    eui64_link_local,
-    vid,
-)
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
@@ -35,6 +24,8 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import HAIRPIN, OUTSIDE, ROUTED, SCOPE, SEGMENT, VIA, Table, metadata
+from ryu_vmmob.net.addresses import MAC_BROADCAST, MAC_MULTICAST_BIT, eui64_link_local
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, TCP_ACK, TCP_RST
 from ryu_vmmob.sim.facts import ExternalFacts, Rule, Selector, routed_segment
 from ryu_vmmob.sim.view import Seat, View
 from tests.unit.sim_lab import Entries, build, claims, unreadable

@@ -8,12 +8,13 @@ import pytest
 
 from ryu_vmmob.fabric.model import Dialect, Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.fields import ETH_ARP, eui64_link_local
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata
 from ryu_vmmob.model.commands import Activate, Command, Prepared
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import eui64_link_local
+from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Punted
 from ryu_vmmob.sim import packet as make

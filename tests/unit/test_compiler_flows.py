@@ -29,7 +29,6 @@ from ryu_vmmob.flows.pipeline import (
     CLAIMED,
     HAIRPIN,
     MAX_GROUP_INDEX,
-    MAX_SEGMENT_KEY,
     OUTSIDE,
     ROUTED,
     SCOPE,
@@ -42,6 +41,7 @@ from ryu_vmmob.flows.pipeline import (
 )
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 from tests.unit.core_support import EXAMPLE, LEFT_A, Site, cug, do, nic, rooted, start, two_planes, two_racks, vm
 
 MOVE = StartMigration("m1", "web1", "b1", commit="request", timeout=1e9)

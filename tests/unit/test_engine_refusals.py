@@ -6,11 +6,11 @@ from ipaddress import IPv4Address
 
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import SEGMENT
 from ryu_vmmob.frames.arp_nd import arp_request
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.frames.parse import parse
+from ryu_vmmob.net.addresses import mac_text
 from tests.unit.core_support import Site, racks
 
 A1, B1 = PortRef("tor-a", 1), PortRef("tor-b", 1)

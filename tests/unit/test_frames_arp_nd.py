@@ -15,10 +15,10 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import ARP
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST, mac_text
 from ryu_vmmob.frames import arp_nd as make
 from ryu_vmmob.frames.content import Arp, NeighbourAdvertisement, NeighbourSolicitation
 from ryu_vmmob.frames.parse import parse
+from ryu_vmmob.net.addresses import MAC_BROADCAST, mac_text
 from tests.unit.frames_support import (
     FAR_6,
     GATEWAY_4,

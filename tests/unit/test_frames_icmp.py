@@ -19,9 +19,9 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Raw
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST, mac_text
 from ryu_vmmob.frames.icmp import Unreachable, echo_reply, may_report, time_exceeded, unreachable
 from ryu_vmmob.frames.wire import checksum
+from ryu_vmmob.net.addresses import MAC_BROADCAST, mac_text
 from tests.unit.frames_support import (
     FAR_4,
     FAR_6,

@@ -23,7 +23,6 @@ from scapy.layers.ipsec import AH
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q
 from scapy.packet import Raw
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, mac_text
 from ryu_vmmob.frames.content import (
     Arp,
     EchoRequest,
@@ -35,6 +34,8 @@ from ryu_vmmob.frames.content import (
 )
 from ryu_vmmob.frames.parse import MAX_EXTENSION_HEADERS, MAX_TAGS, parse
 from ryu_vmmob.frames.wire import tag
+from ryu_vmmob.net.addresses import mac_text
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4
 from tests.unit.frames_support import (
     FAR_4,
     FAR_6,

@@ -11,7 +11,6 @@ import pytest
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows.fields import eui64_link_local, mac
 from ryu_vmmob.model import allocation
 from ryu_vmmob.model.commands import (
     Abort,
@@ -29,6 +28,7 @@ from ryu_vmmob.model.commands import (
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.objects import Vm
 from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.net.addresses import eui64_link_local, mac
 from tests.unit.core_support import LEFT_A, Site, cug, nic, start, two_planes, two_racks, vm
 
 WEB_MAC = "02:00:00:01:00:0b"

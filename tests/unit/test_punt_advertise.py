@@ -10,11 +10,11 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 from scapy.layers.l2 import Ether
 
-from ryu_vmmob.flows.fields import eui64_link_local, mac_text
 from ryu_vmmob.model.commands import Activate, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import RaMode
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import eui64_link_local, mac_text
 from ryu_vmmob.punt.advertise import advertisements, router_advertisement_of
 from tests.unit.core_support import cug, do, start, two_racks, vm
 from tests.unit.punt_support import GATEWAY_LOCAL, dcs, nic, place

@@ -18,13 +18,13 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Raw
 
-from ryu_vmmob.flows.fields import mac_text
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing import ExternalsChanged
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.punt.values import Ask, PacketOut
 from tests.unit.core_support import cug, do
 from tests.unit.punt_support import (

@@ -18,11 +18,11 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.flows.fields import eui64_link_local, mac_text
 from ryu_vmmob.flows.flow import CONTROLLER, Output
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.addresses import eui64_link_local, mac_text
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import PacketOut, Punted
 from ryu_vmmob.sim import packet as make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import multicast_mac
+from ryu_vmmob.net.addresses import multicast_mac
 from ryu_vmmob.sim import packet as make
 from tests.property.world import World, cug, interface, vm
 from tests.unit.test_ring_while_moving import ring

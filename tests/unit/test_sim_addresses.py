@@ -7,8 +7,8 @@ from ipaddress import IPv6Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_vmmob.flows import fields
 from ryu_vmmob.flows.router import router_mac
+from ryu_vmmob.net import addresses as product
 from ryu_vmmob.sim import addresses
 from tests.property import facts
 from tests.unit.core_support import start, two_racks
@@ -26,9 +26,9 @@ def test_the_examples_of_the_rfcs() -> None:
 
 @given(MACS, ADDRESSES)
 def test_the_product_derives_the_same(mac: int, address: int) -> None:
-    assert fields.eui64_link_local(mac) == addresses.eui64_link_local(mac)
-    assert fields.multicast_mac(address) == addresses.multicast_mac(address)
-    assert fields.solicited_node(address) == addresses.solicited_node(address)
+    assert product.eui64_link_local(mac) == addresses.eui64_link_local(mac)
+    assert product.multicast_mac(address) == addresses.multicast_mac(address)
+    assert product.solicited_node(address) == addresses.solicited_node(address)
 
 
 def test_so_it_is_with_the_mac_of_an_edge() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.flows.fields import ETH_ARP, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     IN_PORT,
     Action,
@@ -22,6 +22,7 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Table, group_id
+from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.sim.invariants import allocation, check, forgeries, strangers, traffic
 from ryu_vmmob.sim.view import View, Violation
 from tests.unit.sim_lab import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, TCP_ACK, vid
+from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
@@ -24,6 +24,7 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Table
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, TCP_ACK
 from ryu_vmmob.sim.classifier import AmbiguityError
 from ryu_vmmob.sim.packet import (
     ARP_REPLY,

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_IPV4, ETH_IPV6, FIELDS, MAC_BROADCAST, OPENFLOW_BASIC, TCP_ACK, vid
+from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC, vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
     IN_PORT,
@@ -26,6 +26,8 @@ from ryu_vmmob.flows.flow import (
     match,
 )
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, HAIRPIN, METER_RATES, SEGMENT, GroupKind, Meter, Table, group_id
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, TCP_ACK
 from tests.unit.wire_ryu import (
     DESC,
     OFP,

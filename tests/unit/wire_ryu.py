@@ -12,7 +12,7 @@ from ryu.lib import type_desc
 from ryu.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
-from ryu_vmmob.flows.fields import FIELDS, mac
+from ryu_vmmob.flows.fields import FIELDS
 from ryu_vmmob.flows.flow import (
     Action,
     DecTtl,
@@ -27,6 +27,7 @@ from ryu_vmmob.flows.flow import (
     ToGroup,
 )
 from ryu_vmmob.flows.pipeline import PCP
+from ryu_vmmob.net.addresses import mac
 
 DESC = ProtocolDesc(version=4)
 OFP, PARSER = ofproto_v1_3, ofproto_v1_3_parser

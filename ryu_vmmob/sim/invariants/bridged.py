@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import ETH_IPV6, MAC_BROADCAST
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_IPV6
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import CugFacts

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.fields import ETH_ARP
+from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.addresses import eui64_link_local

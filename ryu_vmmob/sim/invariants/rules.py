@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from ryu_vmmob.flows.fields import MAC_BROADCAST
+from ryu_vmmob.net.addresses import MAC_BROADCAST
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.addresses import eui64_link_local, multicast_mac
 from ryu_vmmob.sim.facts import Address, ExternalFacts, Rule

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.flows.fields import ETH_ARP, ETH_RARP, MAC_BROADCAST
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_RARP
 from ryu_vmmob.sim.packet.value import Packet
 
 ARP_REQUEST, ARP_REPLY, RARP_REQUEST = 1, 2, 3

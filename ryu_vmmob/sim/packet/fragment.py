@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ryu_vmmob.flows.fields import ETH_IPV6, FIRST_FRAGMENT, IPV6_FRAGMENT, LATER_FRAGMENT
+from ryu_vmmob.flows.fields import FIRST_FRAGMENT, LATER_FRAGMENT
+from ryu_vmmob.net.protocols import ETH_IPV6, IPV6_FRAGMENT
 from ryu_vmmob.sim.packet.value import Packet
 
 CUT_OFF: Final = 0

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ryu_vmmob.flows.fields import ETH_IPV4, ETH_IPV6, MAC_BROADCAST
+from ryu_vmmob.net.addresses import MAC_BROADCAST
+from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6
 from ryu_vmmob.sim.packet.value import Packet
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from ryu_vmmob.flows.fields import FIELDS, MAC_MULTICAST_BIT, show
+from ryu_vmmob.flows.fields import FIELDS, show
+from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
 
 HEADER_FIELDS: Final = frozenset(FIELDS) - {"in_port", "metadata", "vlan_vid"}
 """What a packet carries; the other fields belong to the pipeline or follow from the tags."""
