@@ -24,9 +24,9 @@ from ryu_vmmob.flows.pipeline import SEGMENT, WIRE, GroupKind, Priority, Table, 
 from ryu_vmmob.flows.ports import OFF, cable_id, out, to_port
 from ryu_vmmob.flows.segment import Entry, came_under, flood_buckets, flood_from, into
 from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.presence import Local
 from ryu_vmmob.model.state import State, Twin
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
-from ryu_vmmob.paths.presence import Local
 
 _NOBODY: Map[int, int] = Map()
 _NO_TWINS: Map[int, Twin] = Map()

@@ -33,8 +33,8 @@ from ryu_vmmob.flows.recompute import Recompute
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change, everything
+from ryu_vmmob.model.presence import Presence
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Presence
 
 _NOWHERE: Final[frozenset[str]] = frozenset()
 

@@ -14,8 +14,8 @@ from ryu_vmmob.flows.pipeline import HAIRPIN, ROUTED, SEGMENT, WIRE, Priority, T
 from ryu_vmmob.flows.ports import one_after_another, out, tags_at, to_vnic
 from ryu_vmmob.flows.segment import came_from, came_under, into, into_from, next_hop_id
 from ryu_vmmob.model.objects import Cug, Interface, Seat, Vm
+from ryu_vmmob.model.presence import Local, Presence
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Local, Presence
 
 
 def elsewhere(

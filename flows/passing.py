@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ryu_vmmob.fabric.trees import adjacency
 from ryu_vmmob.model.objects import Seat
+from ryu_vmmob.model.presence import Presence
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Presence
-from ryu_vmmob.paths.trees import adjacency
 
 
 class Passing(NamedTuple):

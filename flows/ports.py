@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.fabric.trees import adjacency
 from ryu_vmmob.flows.fields import PRIORITY_TAG, vid
 from ryu_vmmob.flows.flow import (
     Action,
@@ -22,9 +23,8 @@ from ryu_vmmob.flows.flow import (
 )
 from ryu_vmmob.flows.pipeline import GroupKind, group_id
 from ryu_vmmob.model.objects import Cug, Segment, Vm
+from ryu_vmmob.model.presence import Local, Wire
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Local, Wire
-from ryu_vmmob.paths.trees import adjacency
 
 
 def out(port: int, vlan_id: int | None) -> tuple[Action, ...]:

@@ -24,9 +24,9 @@ from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
+from ryu_vmmob.model.presence import Local, Presence
 from ryu_vmmob.model.state import Member, State, Twin
 from ryu_vmmob.net.addresses import mac
-from ryu_vmmob.paths.presence import Local, Presence
 
 _NOWHERE: Mapping[str, Local] = {}
 _NO_VNICS: Map[int, int] = Map()

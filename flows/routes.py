@@ -28,11 +28,11 @@ from ryu_vmmob.flows.pipeline import (
 from ryu_vmmob.flows.ports import out
 from ryu_vmmob.flows.router import router_mac, to_edge
 from ryu_vmmob.flows.segment import next_hop_id, trunks_in
+from ryu_vmmob.model.exits import Exit, nearest_exits
 from ryu_vmmob.model.objects import Interface, RoutingDomain, Seat
+from ryu_vmmob.model.presence import Local, Presence
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac
-from ryu_vmmob.paths.exits import Exit, nearest_exits
-from ryu_vmmob.paths.presence import Local, Presence
 
 
 def routing_entries(state: State, domain: RoutingDomain, at: str, local: Local, found: Presence) -> Iterator[Flow]:

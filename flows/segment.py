@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ryu_vmmob.fabric.model import Server
+from ryu_vmmob.fabric.trees import adjacency
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, ToGroup, match
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, WIRE, GroupKind, Priority, Table, group_id, metadata
@@ -21,10 +22,9 @@ from ryu_vmmob.flows.ports import (
     trunk_buckets,
 )
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment
+from ryu_vmmob.model.presence import Local, Presence, Wire
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
-from ryu_vmmob.paths.presence import Local, Presence, Wire
-from ryu_vmmob.paths.trees import adjacency
 
 Entry = Flow | Group
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ryu_vmmob.fabric.trees import build_trees
 from ryu_vmmob.model import migration_steps as steps
 from ryu_vmmob.model.allocation import check_pins, free_segment_key, refuse_taken_pins, release
 from ryu_vmmob.model.batches import (
@@ -41,7 +42,6 @@ from ryu_vmmob.model.routing import (
 )
 from ryu_vmmob.model.state import State
 from ryu_vmmob.model.tree_steps import turn, use_trees
-from ryu_vmmob.paths.trees import build_trees
 
 
 @dataclass(frozen=True, slots=True)

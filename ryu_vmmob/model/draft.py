@@ -20,8 +20,8 @@ from ryu_vmmob.model.news import Event as Event
 from ryu_vmmob.model.news import freed_news, objects_news, presence_news, vnic_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.presence import Presence, domains, presence, routed_presence
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
-from ryu_vmmob.paths.presence import Presence, domains, presence, routed_presence
 
 
 class Change(NamedTuple):

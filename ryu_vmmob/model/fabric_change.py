@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ryu_vmmob.fabric.difference import Difference, compare
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.fabric.trees import Adjacency, Trees, build_trees
 from ryu_vmmob.model.cables import with_resting
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.fabric_refusals import Step, refusals
@@ -19,7 +20,6 @@ from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_keys
 from ryu_vmmob.model.tree_steps import turn, use_trees
-from ryu_vmmob.paths.trees import Adjacency, Trees, build_trees
 
 
 @dataclass(frozen=True, slots=True)

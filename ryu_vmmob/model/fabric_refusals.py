@@ -8,15 +8,15 @@ from itertools import islice
 
 from ryu_vmmob.fabric.difference import Difference
 from ryu_vmmob.fabric.model import Dialect
+from ryu_vmmob.fabric.trees import Trees
 from ryu_vmmob.model.local_switching import meetings
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS, port_count
+from ryu_vmmob.model.presence import links_of
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.routing import refuse_overlaps
 from ryu_vmmob.model.state import Claim, State
 from ryu_vmmob.net.keys import MAX_SWITCH_KEY
-from ryu_vmmob.paths.presence import links_of
-from ryu_vmmob.paths.trees import Trees
 
 _SHOWN = 5
 _NO_CLAIMS: Mapping[int, Claim] = {}

@@ -10,9 +10,9 @@ from __future__ import annotations
 from immutables import Map
 
 from ryu_vmmob.model.objects import Segment
+from ryu_vmmob.model.presence import Wire
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
 
 _TITLE = "a guest's own tag"
 _NOBODY: Map[str, int] = Map()

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ryu_vmmob.model.objects import Vm, routed_segment
+from ryu_vmmob.model.presence import Presence, domains
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Presence, domains
 
 _EMPTY: Mapping[int, object] = {}
 

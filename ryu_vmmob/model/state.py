@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.fabric.trees import Trees, build_trees
 from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.objects import (
     Address,
@@ -27,8 +28,7 @@ from ryu_vmmob.model.objects import (
 )
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.prefixes import Prefixes
-from ryu_vmmob.paths.presence import Presence, Wire
-from ryu_vmmob.paths.trees import Trees, build_trees
+from ryu_vmmob.model.presence import Presence, Wire
 
 
 class Quarantined(NamedTuple):

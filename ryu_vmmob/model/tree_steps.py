@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ryu_vmmob.fabric.trees import Trees
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.objects import routed_segment
-from ryu_vmmob.paths.trees import Trees
 
 
 def turn(draft: Draft, target: Trees, calm: bool) -> None:

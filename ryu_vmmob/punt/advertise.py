@@ -8,9 +8,9 @@ from typing import Final
 from ryu_vmmob.flows.ports import to_wire, unmarked
 from ryu_vmmob.frames.arp_nd import router_advertisement
 from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.presence import Wire
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac
-from ryu_vmmob.paths.presence import Wire
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.punt.ways import way_to
 

@@ -10,10 +10,10 @@ from ryu_vmmob.fabric.model import External, PortRef
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, WIRE
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.frames.parse import parse
+from ryu_vmmob.model.exits import Exit, nearest_exits
 from ryu_vmmob.model.objects import Address, Cug, RoutingDomain, Vm
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
-from ryu_vmmob.paths.exits import Exit, nearest_exits
 from ryu_vmmob.punt.values import Punted
 
 

@@ -11,11 +11,11 @@ from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.base import ETH_IP
 from ryu_vmmob.flows.fields import FIRST_FRAGMENT, LATER_FRAGMENT
 from ryu_vmmob.model.decision import Fragment, Party, Traffic, addressed, member, outside
+from ryu_vmmob.model.exits import Exit, nearest_exits
 from ryu_vmmob.model.objects import Address, Cug, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac
 from ryu_vmmob.net.protocols import ETH_IPV4, IPV6_FRAGMENT
-from ryu_vmmob.paths.exits import Exit, nearest_exits
 from ryu_vmmob.sim.network import Network
 from ryu_vmmob.sim.packet import ECHO_REQUEST, ECHO_REQUEST_V6, Packet
 from ryu_vmmob.trace.source import Source, VmSource

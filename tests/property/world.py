@@ -19,8 +19,8 @@ from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.model.commands import Command, PutCug, PutVm
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.objects import Seat as Place
+from ryu_vmmob.model.presence import links_of
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import links_of
 from ryu_vmmob.sim.invariants import check
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View

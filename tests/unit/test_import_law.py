@@ -19,14 +19,13 @@ ROOT = Path(__file__).parents[2]
 LAYERS: dict[str, frozenset[str]] = {
     "net": frozenset(),
     "fabric": frozenset({"net"}),
-    "paths": frozenset({"fabric", "model"}),
-    "model": frozenset({"net", "fabric", "paths"}),
-    "flows": frozenset({"net", "fabric", "paths", "model"}),
+    "model": frozenset({"net", "fabric"}),
+    "flows": frozenset({"net", "fabric", "model"}),
     "frames": frozenset({"net"}),
-    "punt": frozenset({"net", "fabric", "model", "paths", "flows", "frames"}),
+    "punt": frozenset({"net", "fabric", "model", "flows", "frames"}),
     "store": frozenset({"fabric", "model"}),
-    "engine": frozenset({"net", "fabric", "paths", "model", "flows", "frames", "store", "limits"}),
-    "trace": frozenset({"net", "fabric", "paths", "model", "flows", "sim", "punt"}),
+    "engine": frozenset({"net", "fabric", "model", "flows", "frames", "store", "limits"}),
+    "trace": frozenset({"net", "fabric", "model", "flows", "sim", "punt"}),
     "rest": frozenset({"net", "fabric", "model", "flows", "engine", "store", "sim", "trace", "limits", "logs", "__version__"}),
     "sim": frozenset({"net", "fabric", "flows"}),
     "limits": frozenset(),
@@ -42,16 +41,16 @@ LAYERS: dict[str, frozenset[str]] = {
         {"compat", "logs", "options", "net", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store",
          "limits"}
     ),
-    "bench": frozenset({"net", "fabric", "paths", "model", "flows", "engine", "store", "sim", "client"}),
+    "bench": frozenset({"net", "fabric", "model", "flows", "engine", "store", "sim", "client"}),
 }
 """Layer of the package -> layers it may import."""
 
 CORE = frozenset(
-    {"net", "fabric", "paths", "model", "flows", "frames", "punt", "store", "engine", "rest", "sim", "trace", "whitebox"}
+    {"net", "fabric", "model", "flows", "frames", "punt", "store", "engine", "rest", "sim", "trace", "whitebox"}
 )
 """Free of Ryu and of everything that comes with it."""
 FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
-PURE = frozenset({"net", "paths", "model", "flows", "frames", "punt", "engine", "sim", "trace"})
+PURE = frozenset({"net", "model", "flows", "frames", "punt", "engine", "sim", "trace"})
 """Free of clocks, chance, threads, files and sockets besides: these come in as arguments."""
 IMPURE = frozenset(
     {"time", "datetime", "random", "secrets", "uuid", "threading", "multiprocessing", "asyncio", "concurrent", "socket",
@@ -60,11 +59,10 @@ IMPURE = frozenset(
 
 
 class Import(NamedTuple):
-    """One module that a source imports; ``typing``: only for a type checker."""
+    """One module that a source imports, be it for a type checker alone."""
 
     module: str
     line: int
-    typing: bool
 
 
 def modules() -> list[tuple[str, Path]]:
@@ -81,25 +79,19 @@ def modules() -> list[tuple[str, Path]]:
 
 
 def imports(source: str) -> Iterator[Import]:
-    """Every import of a source, those inside functions too."""
+    """Every import of a source, those inside functions and those for a type checker too."""
     tree = ast.parse(source)
-    for_typing = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for name in node.names:
-                yield Import(name.name, node.lineno, id(node) in for_typing)
+                yield Import(name.name, node.lineno)
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             if module in ("ryu_vmmob", "ryu_vmmob.flows"):
                 for name in node.names:
-                    yield Import(f"{module}.{name.name}", node.lineno, id(node) in for_typing)
+                    yield Import(f"{module}.{name.name}", node.lineno)
             else:
-                yield Import(module, node.lineno, id(node) in for_typing)
+                yield Import(module, node.lineno)
 
 
 def _is_foreign(layer: str, top: str) -> bool:
@@ -123,11 +115,8 @@ def violations(layer: str, source: str) -> list[str]:
             found.append(f"line {row.line}: {row.module} is imported as ryu_vmmob.{row.module}")
         elif _is_foreign(layer, top):
             found.append(f"line {row.line}: {layer} imports {row.module}")
-        elif top == "ryu_vmmob" and rest and rest[0] != layer:
-            if rest[0] not in LAYERS[layer]:
-                found.append(f"line {row.line}: {layer} imports {rest[0]}")
-            elif (layer, rest[0]) == ("paths", "model") and not row.typing:
-                found.append(f"line {row.line}: paths imports model outside TYPE_CHECKING")
+        elif top == "ryu_vmmob" and rest and rest[0] not in (layer, *LAYERS[layer]):
+            found.append(f"line {row.line}: {layer} imports {rest[0]}")
     return found
 
 
@@ -156,7 +145,7 @@ def test_every_layer_is_seen() -> None:
         ("frames", "import socket"),
         ("punt", "import time"),
         ("punt", "from ryu_vmmob.engine.engine import Engine"),
-        ("paths", "from ryu_vmmob.model.state import State"),
+        ("fabric", "if TYPE_CHECKING:\n    from ryu_vmmob.model.state import State"),
         ("engine", "import sqlite3"),
         ("cli", "import webob"),
         ("sim", "from ryu_vmmob import model"),
@@ -175,7 +164,6 @@ def test_a_breach_is_found(layer: str, source: str) -> None:
         ("apps", "from ryu.lib import hub"),
         ("engine", "from ryu_vmmob.flows.flow import Flow"),
         ("model", "from ryu_vmmob.net.addresses import mac"),
-        ("paths", "if TYPE_CHECKING:\n    from ryu_vmmob.model.state import State"),
         ("rest", "from webob import Request"),
     ],
 )

@@ -12,9 +12,9 @@ from ryu_vmmob.model import migration_steps
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
 from ryu_vmmob.model.migration_steps import KEPT, Deliver, Fail, Returned, Stage, Step, Verdict, stage, verdict
 from ryu_vmmob.model.objects import Phase, Seat, Vm
+from ryu_vmmob.model.presence import Wire
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from ryu_vmmob.paths.presence import Wire
 from tests.unit.core_support import Site, cug, do, nic, start, two_racks, vm
 
 COMMANDS: dict[Step, Command] = {

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from ryu_vmmob.paths.trees import Tree, adjacency
+from ryu_vmmob.fabric.trees import Tree, adjacency
 
 if TYPE_CHECKING:
     from ryu_vmmob.fabric.model import Fabric, Link

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from ryu_vmmob.fabric.model import External
-from ryu_vmmob.paths.trees import Tree
+from ryu_vmmob.fabric.trees import Tree
 
 if TYPE_CHECKING:
     from ryu_vmmob.model.state import State

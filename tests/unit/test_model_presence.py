@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.fabric.trees import build_trees
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, LinksChanged, SettleTrees, StartMigration
 from ryu_vmmob.model.objects import Seat, Vm
+from ryu_vmmob.model.presence import Presence, Wire, domains, links_of, presence
 from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
-from ryu_vmmob.paths.presence import Presence, Wire, domains, links_of, presence
-from ryu_vmmob.paths.trees import build_trees
 from tests.unit.core_support import LEFT_A, cug, do, nic, rooted, start, two_planes, two_racks, vm
 
 A, B = "spine:1=tor-a:49", "spine:2=tor-b:49"

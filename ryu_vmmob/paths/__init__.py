@@ -1,1 +1,0 @@
-"""Paths through the fabric: spanning trees, and which part of one a segment needs."""
