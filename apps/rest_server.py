@@ -22,9 +22,9 @@ import eventlet.wsgi
 from ryu.app import wsgi
 from ryu.lib import hub
 
-from ryu_vmmob.apps.doors import usable_context
 from ryu_vmmob.compat.connections import PAUSE_SECONDS, most_rest_connections
 from ryu_vmmob.compat.tls import handshake
+from ryu_vmmob.exposure import usable_context
 from ryu_vmmob.logs import Sparing
 from ryu_vmmob.options import OptionError, RestSettings
 from ryu_vmmob.rest.problems import CONTENT_TYPE

@@ -20,19 +20,11 @@ from ryu.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, HANDSHAKE
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3
 
-from ryu_vmmob import compat, logs, options
-from ryu_vmmob.apps import doors, rest_mount, rest_server
+from ryu_vmmob import compat, exposure, logs, options
+from ryu_vmmob.apps import rest_mount, rest_server
 from ryu_vmmob.apps.chores import Chores
-from ryu_vmmob.apps.event_log import log_event
 from ryu_vmmob.apps.fabric_file import FabricFile
-from ryu_vmmob.apps.handshakes import Handshakes
-from ryu_vmmob.apps.intake import Intake
-from ryu_vmmob.apps.links import LinkWatch
 from ryu_vmmob.apps.listening import refuse_taken_ports
-from ryu_vmmob.apps.memory import Freezer, undisturbed
-from ryu_vmmob.apps.packets import Packets
-from ryu_vmmob.apps.reading import error_text, packet_in
-from ryu_vmmob.apps.rounds import Rounds
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.apps.supervisor import tell_ready
 from ryu_vmmob.apps.turns import TURNS, Alone
@@ -40,9 +32,11 @@ from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.event_log import log_event
 from ryu_vmmob.engine.sent_on import Frames
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.fabric.model import Fabric, Switch
+from ryu_vmmob.memory import Freezer, undisturbed
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.punt.advertise import advertisements
 from ryu_vmmob.punt.ask_vm import ask_vm
@@ -51,6 +45,12 @@ from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.metrics import Metrics
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.tokens import TokenFileError
+from ryu_vmmob.southbound.handshakes import Handshakes
+from ryu_vmmob.southbound.intake import Intake
+from ryu_vmmob.southbound.links import LinkWatch
+from ryu_vmmob.southbound.packets import Packets
+from ryu_vmmob.southbound.ryu_messages import error_text, packet_in
+from ryu_vmmob.southbound.schedule import Schedule
 from ryu_vmmob.store import StoreError, open_store
 from ryu_vmmob.store.timed import TimedStore
 
@@ -90,7 +90,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self.CONF.set_default("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
         try:
             options.refuse_open_door(self.settings)
-            doors.check(self.CONF, self.settings)
+            exposure.check(self.CONF, self.settings)
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             self.metrics = Metrics(refused=compat.refusals)
@@ -129,7 +129,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self.engine.on_frames = self._send_frames
         compat.raw_multipart(True, self._wants_raw)
         compat.drop_unwanted(self._unwanted)
-        self._freezer = Freezer(self.engine)
+        self._freezer = Freezer(lambda: self.engine.flows_made)
         rest_mount.mount(kwargs["wsgi"], rest)
         self._file.listen()
         own = (self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready)
@@ -177,10 +177,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
     def _advertise(self) -> None:
         """Router advertisements, a few at a time: whoever else wants to do something gets in between."""
-        rounds = Rounds(ADVERTISE_INTERVAL)
+        schedule = Schedule(ADVERTISE_INTERVAL)
         while True:
             hub.sleep(ADVERTISE_LOOK)
-            for switch in rounds.due([row.name for row in self._sessions.values()], time.monotonic()):
+            for switch in schedule.due([row.name for row in self._sessions.values()], time.monotonic()):
                 if switch not in self.engine.state.fabric.switches:
                     continue
                 for number, packet in enumerate(advertisements(self.engine.state, switch), start=1):
@@ -243,7 +243,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
     def _welcome(self, datapath: Any, switch: Switch) -> None:
         """A switch of the fabric is connected: bring it to what it should be."""
-        if self.settings.switch_certificates == "named" and not doors.bears_name(datapath.socket, switch.name):
+        if self.settings.switch_certificates == "named" and not exposure.bears_name(datapath.socket, switch.name):
             _FALSE("%s says that it is switch %s, and its certificate does not; closed", datapath.address, switch.name)
             datapath.close()
             return

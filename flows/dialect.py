@@ -67,7 +67,7 @@ def spoken(
 ) -> Iterator[Entry]:
     """The entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a mask.
 
-    ``meters`` False: it has none; the controller's own limits stand for them (`apps.packets`).
+    ``meters`` False: it has none; the controller's own limits stand for them (`southbound.packets`).
     ``gateway_mac``: that of the fabric, where the switch has `questions` as well; None: it has not.
     """
     if dialect is Dialect.OPENVSWITCH:
@@ -111,7 +111,7 @@ def _plain(flow: Flow, single: bool) -> Iterator[Flow]:
     if _replies(flow):
         yield Flow(flow.table, flow.priority, flow.match, (Output(CONTROLLER, WHOLE),))
         return
-    # Meters are optional there, and none limits a copy alone: the controller's own limits stand for them (`apps.intake`).
+    # Meters are optional there, and none limits a copy alone: the controller's own limits stand for them (`southbound.intake`).
     actions = tuple(Output(CONTROLLER, row.max_len) if isinstance(row, Copy) else row for row in flow.actions)
     wanted = flow.match
     if flow.goto is None and any(map(tells_controller, actions)):

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.ports import to_vnic
-from ryu_vmmob.limits import TokenBucket
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
+from ryu_vmmob.rate_limit import TokenBucket
 
 MAX_FRAMES: Final = 1000
 """Frames of one request."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from ryu_vmmob.limits import TokenBucket
+from ryu_vmmob.rate_limit import TokenBucket
 from ryu_vmmob.rest.problems import Problem, retry_after
 
 BURST: Final = 4.0

@@ -23,14 +23,14 @@ from scapy.packet import Raw
 
 from ryu_vmmob import compat
 from ryu_vmmob.apps import session as session_module
-from ryu_vmmob.apps.packets import PacketIn, Packets
-from ryu_vmmob.apps.reading import error_text, packet_in
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.flow import CONTROLLER, Output
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.punt.values import PacketOut
+from ryu_vmmob.southbound.packets import PacketIn, Packets
+from ryu_vmmob.southbound.ryu_messages import error_text, packet_in
 from tests.ovs import openflow_peer as of
 from tests.unit.core_support import Site
 from tests.unit.punt_support import CUGS, DCS, HOPS, VMS, plain

@@ -24,11 +24,16 @@ LAYERS: dict[str, frozenset[str]] = {
     "frames": frozenset({"net"}),
     "punt": frozenset({"net", "fabric", "model", "flows", "frames"}),
     "store": frozenset({"fabric", "model"}),
-    "engine": frozenset({"net", "fabric", "model", "flows", "frames", "store", "limits"}),
+    "engine": frozenset({"net", "fabric", "model", "flows", "frames", "store", "rate_limit", "logs"}),
+    "southbound": frozenset({"net", "fabric", "model", "flows", "frames", "punt", "store", "engine", "rate_limit", "logs"}),
     "trace": frozenset({"net", "fabric", "model", "flows", "sim", "punt"}),
-    "rest": frozenset({"net", "fabric", "model", "flows", "engine", "store", "sim", "trace", "limits", "logs", "__version__"}),
+    "rest": frozenset(
+        {"net", "fabric", "model", "flows", "engine", "store", "sim", "trace", "rate_limit", "logs", "__version__"}
+    ),
     "sim": frozenset({"net", "fabric", "flows"}),
-    "limits": frozenset(),
+    "rate_limit": frozenset(),
+    "memory": frozenset(),
+    "exposure": frozenset({"compat", "options"}),
     "logs": frozenset(),
     "compat": frozenset({"options", "logs"}),
     "options": frozenset({"logs"}),
@@ -38,19 +43,19 @@ LAYERS: dict[str, frozenset[str]] = {
     "hypervisor": frozenset({"client", "logs"}),
     "whitebox": frozenset({"net", "fabric", "model", "flows"}),
     "apps": frozenset(
-        {"compat", "logs", "options", "net", "fabric", "model", "engine", "flows", "frames", "punt", "rest", "store",
-         "limits"}
+        {"compat", "exposure", "logs", "memory", "options", "net", "fabric", "model", "engine", "flows", "punt", "rest",
+         "store", "southbound"}
     ),
     "bench": frozenset({"net", "fabric", "model", "flows", "engine", "store", "sim", "client"}),
 }
 """Layer of the package -> layers it may import."""
 
 CORE = frozenset(
-    {"net", "fabric", "model", "flows", "frames", "punt", "store", "engine", "rest", "sim", "trace", "whitebox"}
+    {"net", "fabric", "model", "flows", "frames", "punt", "store", "engine", "rest", "sim", "southbound", "trace", "whitebox"}
 )
 """Free of Ryu and of everything that comes with it."""
 FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
-PURE = frozenset({"net", "model", "flows", "frames", "punt", "engine", "sim", "trace"})
+PURE = frozenset({"net", "model", "flows", "frames", "punt", "engine", "southbound", "sim", "trace"})
 """Free of clocks, chance, threads, files and sockets besides: these come in as arguments."""
 IMPURE = frozenset(
     {"time", "datetime", "random", "secrets", "uuid", "threading", "multiprocessing", "asyncio", "concurrent", "socket",

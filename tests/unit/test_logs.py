@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ryu_vmmob import logs
-from ryu_vmmob.apps.event_log import LEVELS, log_event
 from ryu_vmmob.engine.event_kinds import KINDS
+from ryu_vmmob.engine.event_log import LEVELS, log_event
 from ryu_vmmob.model.draft import Event
 from tests.unit.rest_support import TOKEN, Service
 
@@ -41,7 +41,7 @@ def test_an_event_has_its_particulars(out: io.StringIO) -> None:
     (row,) = rows(out)
     assert row["time"].endswith("Z")
     assert {key: row[key] for key in row.keys() - {"time"}} == {
-        "level": "warning", "logger": "ryu_vmmob.apps.event_log", "event": "migration.aborted", "migration": "m-1",
+        "level": "warning", "logger": "ryu_vmmob.engine.event_log", "event": "migration.aborted", "migration": "m-1",
         "vm": "web1", "reason": 'said "no"\nand left',
     }  # fmt: skip
 

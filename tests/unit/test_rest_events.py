@@ -197,7 +197,7 @@ def _texts(node: ast.expr, function: ast.AST) -> Iterator[str]:
 def emitted() -> set[str]:
     """Kinds of all events that the code makes, by their text there."""
     found: set[str] = set()
-    folders = ("ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/rest", "ryu_vmmob/fabric", "apps")
+    folders = ("ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/rest", "ryu_vmmob/fabric", "ryu_vmmob/southbound", "apps")
     for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]

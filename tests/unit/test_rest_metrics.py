@@ -12,12 +12,12 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
-from ryu_vmmob.apps.packets import MAX_FRAME, PacketIn, Packets
 from ryu_vmmob.engine.event_kinds import KINDS
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
 from ryu_vmmob.rest.metrics import Metrics
+from ryu_vmmob.southbound.packets import MAX_FRAME, PacketIn, Packets
 from ryu_vmmob.store import Record, StoreError, Write, open_store
 from ryu_vmmob.store.timed import TimedStore
 from tests.unit.rest_support import TOKEN, Service, per_cug, problem, vm

@@ -8,7 +8,7 @@ from hashlib import blake2b
 _JITTER = 0.1
 
 
-class Rounds:
+class Schedule:
     """Every ``interval`` seconds, a little more or less by the switch's name; first soon after it connected."""
 
     def __init__(self, interval: float) -> None:

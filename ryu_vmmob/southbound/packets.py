@@ -12,15 +12,15 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ryu_vmmob import logs
-from ryu_vmmob.apps.neighbours import NeighbourWatch
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
 from ryu_vmmob.frames.parse import parse
-from ryu_vmmob.limits import TokenBucket
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Ask, Outcome, PacketOut, Punted
+from ryu_vmmob.rate_limit import TokenBucket
+from ryu_vmmob.southbound.neighbours import NeighbourWatch
 from ryu_vmmob.store.base import StoreError
 
 LOG = logging.getLogger(__name__)

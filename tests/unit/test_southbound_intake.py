@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ryu_vmmob.apps.handshakes import HANDSHAKE_SECONDS, Handshakes
-from ryu_vmmob.apps.intake import DROPS_A_PAUSE, PACKETS_A_SECOND, PORTS_A_SECOND, UNASKED_A_SECOND, Intake
+from ryu_vmmob.southbound.handshakes import HANDSHAKE_SECONDS, Handshakes
+from ryu_vmmob.southbound.intake import DROPS_A_PAUSE, PACKETS_A_SECOND, PORTS_A_SECOND, UNASKED_A_SECOND, Intake
 
 ERROR, ECHO_REQUEST, PACKET_IN, PORT_STATUS, BARRIER_REPLY = 1, 2, 10, 12, 21
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ryu_vmmob.limits import TokenBucket
+from ryu_vmmob.rate_limit import TokenBucket
 
 UNASKED_A_SECOND: Final = 1000
 """Messages of one switch that nobody asked for: errors, replies to nobody, packets of flows we do not know."""

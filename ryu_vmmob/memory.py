@@ -7,11 +7,9 @@ What has lasted is frozen (`gc.freeze`): it is still freed when nobody refers to
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
-
-from ryu_vmmob.engine.engine import Engine
 
 ENOUGH: Final = 50_000
 """Flows made since the last time; to look at so many takes some 20 ms."""
@@ -29,15 +27,19 @@ def undisturbed() -> Iterator[None]:
 
 
 class Freezer:
-    """Freezes now and then, by how much was made: what is only passing through, and is in a cycle, would never be freed."""
+    """Freezes now and then, by how much was made: what is only passing through, and is in a cycle, would never be freed.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._made = engine.flows_made
+    ``flows_made`` returns the number of flows that were made since the start.
+    """
+
+    def __init__(self, flows_made: Callable[[], int]) -> None:
+        self._flows_made = flows_made
+        self._made = flows_made()
 
     def look(self) -> None:
         """Called every half second or so."""
-        if self._engine.flows_made - self._made >= ENOUGH:
-            self._made = self._engine.flows_made
+        made = self._flows_made()
+        if made - self._made >= ENOUGH:
+            self._made = made
             gc.collect(1)
             gc.freeze()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ryu_vmmob.apps.packets import PacketIn
+from ryu_vmmob.southbound.packets import PacketIn
 
 
 def packet_in(message: Any) -> PacketIn:
