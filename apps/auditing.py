@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from ryu.lib import hub
 
-from ryu_vmmob.apps import fragment_mode, habits
 from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, Fault
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Reading
@@ -20,6 +19,7 @@ from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.meters import meters_of
 from ryu_vmmob.flows.pipeline import TABLES, Table, meter_name
 from ryu_vmmob.model.draft import Event
+from ryu_vmmob.southbound import fragment_mode, habits
 
 if TYPE_CHECKING:
     from ryu_vmmob.apps.session import Session

@@ -19,7 +19,7 @@ from typing import Any, Final
 from ryu.lib import hub
 
 from ryu_vmmob import logs
-from ryu_vmmob.apps import auditing, habits
+from ryu_vmmob.apps import auditing
 from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
@@ -32,6 +32,7 @@ from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 from ryu_vmmob.flows.ports import unmarked
+from ryu_vmmob.southbound import habits
 
 LOG = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ Which ways these are was seen at real switches; a switch that keeps to the speci
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from ryu_vmmob.engine.fleet import KEEPS_COOKIES, Fault
 from ryu_vmmob.engine.messages import additions, deletions, replaced
@@ -14,12 +13,10 @@ from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import entries_of
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.model.draft import Event
-
-if TYPE_CHECKING:
-    from ryu_vmmob.apps.session import Session
+from ryu_vmmob.southbound.exchange import Exchange
 
 
-def read_ports(session: Session) -> None:
+def read_ports(session: Exchange) -> None:
     """Ask for the state of all ports: a switch may not tell of each change by itself."""
     for _ in range(2):  # what it told by itself meanwhile may be newer than the answer
         before, found = session.port_news, dict[int, bool]()
@@ -30,7 +27,7 @@ def read_ports(session: Session) -> None:
             return
 
 
-def apply_by_place(session: Session, delta: Delta) -> list[Fault]:
+def apply_by_place(session: Exchange, delta: Delta) -> list[Fault]:
     """Where an ADD leaves the cookie that was there: what it would take the place of goes first, and is missing meanwhile.
 
     The flow would else be told of under the cookie of another: copies of packets, and the next audit.
@@ -41,7 +38,7 @@ def apply_by_place(session: Session, delta: Delta) -> list[Fault]:
     return found + session.one_by_one(deletions(delta, session.next_xid, by_cookie=False))
 
 
-def look_at_cookies(session: Session, delta: Delta, refused: Collection[int]) -> list[Fault]:
+def look_at_cookies(session: Exchange, delta: Delta, refused: Collection[int]) -> list[Fault]:
     """After the first flow that took another's place: whether it bears its own cookie (OpenFlow 1.3.5, 6.4). If not, what
     took a place is told as such a switch wants it; what is refused of that.
     """
@@ -60,7 +57,7 @@ def look_at_cookies(session: Session, delta: Delta, refused: Collection[int]) ->
     return []
 
 
-def keeps_cookies(session: Session) -> None:
+def keeps_cookies(session: Exchange) -> None:
     """It was found that the switch leaves the old cookie where an ADD puts another flow."""
     if session.engine.fleet.note_habit(session.name, KEEPS_COOKIES):
         said = "switch %s keeps the cookie of a flow whose place another takes: such a flow is taken away first"

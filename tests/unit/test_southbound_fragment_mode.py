@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.apps.fragment_mode import mode_of, put_right
 from ryu_vmmob.fabric.model import Dialect, Fragments, Role, Switch
 from ryu_vmmob.flows import wire
+from ryu_vmmob.southbound.fragment_mode import mode_of, put_right
 
 
 class Asked:

@@ -6,14 +6,12 @@ policies let no fragment pass that they should not: in `normal` a first fragment
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows import wire
-
-if TYPE_CHECKING:
-    from ryu_vmmob.apps.session import Session
+from ryu_vmmob.southbound.exchange import Exchange
 
 _NAMES: Final = {wire.FRAGMENTS_NORMAL: "normal", wire.FRAGMENTS_DROP: "drop", 2: "reasm", wire.FRAGMENTS_NX_MATCH: "nx-match"}
 _MODE: Final = 3  # OFPC_FRAG_MASK
@@ -33,7 +31,7 @@ def mode_of(switch: Switch) -> int:
     return wire.FRAGMENTS_NX_MATCH if switch.dialect is Dialect.OPENVSWITCH else wire.FRAGMENTS_NORMAL
 
 
-def put_right(session: Session, switch: Switch) -> Look:
+def put_right(session: Exchange, switch: Switch) -> Look:
     """Ask a switch for its mode, and set it if it is another. One that has the right mode gets no message that changes it."""
     wanted = mode_of(switch)
     found = session.ask_config()

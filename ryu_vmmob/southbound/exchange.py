@@ -1,0 +1,39 @@
+"""What the parts of a session ask of it: exchanges of messages with its switch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.messages import Message
+
+
+class Exchange(Protocol):
+    """One connection of one switch, to which messages may be sent. Every method may raise what ends the connection."""
+
+    name: str
+    log: logging.LoggerAdapter[logging.Logger]
+    engine: Engine
+    port_news: int
+    """Port changes that the switch told by itself."""
+    cookies_seen: bool
+    """Whether it was looked what cookie a flow has here after an ADD put it in another's place."""
+    on_ports: Callable[[str, Mapping[int, bool]], None]
+
+    def next_xid(self) -> int:
+        """A transaction id of the exchange under way."""
+
+    def tell(self, messages: list[bytes]) -> None:
+        """Send messages, and wait until the switch has done them or said why not."""
+
+    def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
+        """The bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``)."""
+
+    def ask_config(self) -> Any:
+        """The configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
+
+    def one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
+        """Send messages without a bundle; what was refused."""
