@@ -3,7 +3,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint demo lab bench docs dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint graph demo lab bench docs dist lock clean
 
 help:
 	@echo 'make demo           set up, then the demonstration: a real VM moves between racks and data centres (root); ARGS=--imitated'
@@ -13,6 +13,7 @@ help:
 	@echo 'make conformance    runs the tests of the requirements R1 to R49 and writes docs/conformance.md (root for all of them)'
 	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
 	@echo 'make lint           ruff and mypy'
+	@echo 'make graph          the packages, what each imports, and what breaks the import law'
 	@echo 'make bench          benchmarks: JSON lines on standard output, a table on standard error'
 	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
 	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
@@ -36,6 +37,9 @@ test-pythons:
 
 lint: setup
 	@tools/lint.sh
+
+graph: setup
+	@$(PYTHON_IN_VENV) tools/import_graph.py
 
 demo: setup
 	@test "$$(id -u)" = 0 || { echo 'make demo builds networks and needs root' >&2; exit 1; }

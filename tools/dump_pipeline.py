@@ -5,7 +5,8 @@
     .venv/bin/python tools/dump_pipeline.py --check    say what is stale; exit status 1 if anything is
 
 A block stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. The samples are those of
-tools/pipeline_sample.py, the keys of the fabric file those of tools/fabric_keys.py.
+tools/pipeline_sample.py, the keys of the fabric file those of tools/fabric_keys.py, the layers those of
+tools/import_graph.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from fabric_keys import rows as fabric_rows
+from import_graph import modules
+from import_graph import table as layers
 from pipeline_sample import BORDER, LAG_SHOWN, OUTSIDE_NAME, ROOT, SHOWN, STEPS, Sample, in_order, interface
 
 from ryu_vmmob.fabric.loader import load
@@ -438,6 +441,7 @@ FILES: Mapping[str, Blocks] = {
         "dump-cable": of_cable,
     },
     "docs/architecture.md": {
+        "layers": lambda _: layers(modules()),
         "sizes": sizes,
         "messages": messages,
         "link-failure": link_failure,
