@@ -10,7 +10,7 @@ import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
 from ryu_vmmob.cli.following import POLL, bar
-from ryu_vmmob.cli.migration import ActivateOn, Delivery, Mode, Timeout
+from ryu_vmmob.cli.move_options import MoveOptions
 from ryu_vmmob.cli.names import HOSTS, BatchId
 from ryu_vmmob.client import Client, path
 
@@ -36,14 +36,10 @@ def evacuate(
     server: Annotated[
         str, typer.Argument(metavar="SERVER", help="The server; with --switch, the switch.", autocompletion=HOSTS)
     ],
+    options: MoveOptions,
     switch: Annotated[bool, typer.Option("--switch", help="All servers of this switch.")] = False,
     to: Annotated[str | None, typer.Option(metavar="SERVER,...", help="Only to these; by default to any other.")] = None,
     parallel: Annotated[int | None, typer.Option(help="Moves under way at once, 1 to 1000; 8 by default.")] = None,
-    mode: Mode = None,
-    delivery: Delivery = None,
-    activate_on: ActivateOn = None,
-    commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None,
-    timeout: Timeout = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Stay until the last VM has moved, and show how far it is.")] = False,
 ) -> None:
@@ -55,13 +51,8 @@ def evacuate(
     given = {
         "to": None if to is None else [name.strip() for name in to.split(",")],
         "parallel": parallel,
-        "mode": mode,
-        "delivery": delivery,
-        "activate_on": activate_on,
-        "commit": commit,
-        "timeout": timeout,
     }
-    body = {name: value for name, value in given.items() if value is not None}
+    body = {name: value for name, value in given.items() if value is not None} | options.given()
     where = path("switches" if switch else "servers", server, "evacuate")
     found = ask.client.post(where, body, dry_run="true" if dry_run else None)
     if wait and not dry_run:

@@ -6,7 +6,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -52,6 +52,16 @@ Wait = Annotated[
     float | None,
     typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait so long for the switches to confirm."),
 ]
+
+
+class OptionGroup:
+    """Base of dataclasses whose fields are options of a command: a parameter of such a type stands for all of them."""
+
+    def given(self) -> dict[str, object]:
+        """Return the options that the user gave, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
 Show = Callable[[Any], None]
 """Prints an answer for people."""
 
@@ -115,22 +125,24 @@ def status_of(error: ClientError) -> int:
 def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
 
-    They say where the controller is and that the answer is wanted as it came. An error of the client ends the program with one
-    sentence. Exit status 1: the state is against it, or the object is not there; 2: a wrong question; 3: no controller, or one
-    that cannot do it now.
+    They say where the controller is and that the answer is wanted as it came. A parameter whose type is an `OptionGroup`
+    becomes the options of the group. An error of the client ends the program with one sentence. Exit status 1: the state is
+    against it, or the object is not there; 2: a wrong question; 3: no controller, or one that cannot do it now.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def command(
             *, url: str | None, token_file: str | None, config: str | None, as_json: bool = False, **options: Any
         ) -> None:
+            for name, group in groups.items():
+                options[name] = group(**{row.name: options.pop(row.name) for row in fields(group)})
             try:
                 function(Asked(url, token_file, config, as_json), **options)
             except ClientError as error:
                 typer.echo(f"vmmob: {error}", err=True)
                 raise typer.Exit(status_of(error)) from None
 
-        parameters = _parameters(function)
+        groups, parameters = _groups(function), _parameters(function)
         command.__name__ = function.__name__
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -140,11 +152,24 @@ def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorate
 
 
+def _groups(function: Callable[..., None]) -> dict[str, type[Any]]:
+    """The parameters of a command that stand for several options, and their types."""
+    hints = get_type_hints(function).items()
+    return {name: hint for name, hint in hints if isinstance(hint, type) and issubclass(hint, OptionGroup)}
+
+
 def _parameters(function: Callable[..., None]) -> list[inspect.Parameter]:
     """What the command line is read by: the function's own parameters but the first, then the common ones."""
     hints = get_type_hints(function, include_extras=True)
     _, *own = inspect.signature(function).parameters.values()
-    rows = [(row.name, hints[row.name], row.default) for row in own]
+    groups = _groups(function)
+    rows: list[tuple[str, Any, Any]] = []
+    for row in own:
+        if row.name in groups:
+            inner = get_type_hints(groups[row.name], include_extras=True)
+            rows += [(option.name, inner[option.name], option.default) for option in fields(groups[row.name])]
+        else:
+            rows.append((row.name, hints[row.name], row.default))
     rows += [("as_json", _AsJson, False), ("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(name, kind, default=default, annotation=hint) for name, hint, default in rows]

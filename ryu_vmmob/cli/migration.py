@@ -11,16 +11,11 @@ import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
 from ryu_vmmob.cli.following import bar, clock, looks, newest
+from ryu_vmmob.cli.move_options import AutomaticMove, MoveOptions
 from ryu_vmmob.cli.names import VMS, MigrationId, ServerName, VmName
 from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="migration", help="Migrations.", no_args_is_help=True)
-Mode = Annotated[str | None, typer.Option(help="hot (default) or cold.")]
-Delivery = Annotated[
-    str | None, typer.Option(help="at_pause (default), early or on_activation: when the new place gets the VM's traffic.")
-]
-ActivateOn = Annotated[str | None, typer.Option(help="announcement (default) or request.")]
-Timeout = Annotated[float | None, typer.Option(help="Seconds until it must be activated; 7200 by default.")]
 
 _FINAL = ("committed", "aborted", "failed")
 _TO_PREPARE: Final = 30
@@ -61,16 +56,12 @@ def start(
     ask: Asked,
     vm: VmName,
     server: ServerName,
-    mode: Mode = None,
-    delivery: Delivery = None,
-    activate_on: ActivateOn = None,
-    commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None,
-    timeout: Timeout = None,
+    options: MoveOptions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
     wait: Wait = None,
 ) -> None:
     """Begin to prepare the move of a VM to a server."""
-    body = _body(vm, server, mode, delivery, activate_on, commit, timeout)
+    body = {"vm": vm, "to": server} | options.given()
     ask.answer(ask.client.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None), _show)
 
 
@@ -114,10 +105,7 @@ def move(
     ask: Asked,
     vm: VmName,
     server: ServerName,
-    mode: Mode = None,
-    delivery: Delivery = None,
-    activate_on: ActivateOn = None,
-    timeout: Timeout = None,
+    options: AutomaticMove,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the move is finished, one way or the other.")] = False,
 ) -> None:
     """Prepare everything for a VM's move, and with --wait see it through.
@@ -125,7 +113,7 @@ def move(
     Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 a wrong question, 3 no
     controller.
     """
-    body = _body(vm, server, mode, delivery, activate_on, None, timeout)
+    body = {"vm": vm, "to": server} | options.given()
     if not wait:
         found = ask.client.post(path("migrations"), body, wait=_TO_PREPARE)
         ask.answer(found, _show)
@@ -170,20 +158,6 @@ def _waiting_for(migration: Any) -> str:
     if migration["state"] == "prepared":
         return f"prepared, waiting for {migration['vm']} to be seen at {migration['to']}, or for an activate"
     return str(migration["state"])
-
-
-def _body(
-    vm: str,
-    to: str,
-    mode: str | None,
-    delivery: str | None,
-    activate_on: str | None,
-    commit: str | None,
-    timeout: float | None,
-) -> dict[str, object]:
-    """What is not said is left to the controller's defaults."""
-    given = {"mode": mode, "delivery": delivery, "activate_on": activate_on, "commit": commit, "timeout": timeout}
-    return {"vm": vm, "to": to} | {name: value for name, value in given.items() if value is not None}
 
 
 def _step(ask: Asked, id_: str, step: str, body: object, wait: float | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ryu_vmmob.model.objects import MOVE_TIMEOUT
+from ryu_vmmob.model.move_options import MoveOptions
 
 
 class BatchState(StrEnum):
@@ -43,11 +43,11 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(MoveOptions):
     """The evacuation of ``servers``; ``switch`` names the switch when all of its servers were asked for.
 
     ``targets``: the servers that may take the VMs; None: any that is not being evacuated. At most ``parallel`` (1 to 1000)
-    migrations are under way at once; what else a migration has (``timeout`` in seconds) is the same for all. ``size`` VMs
+    migrations are under way at once, all with the batch's options. ``size`` VMs
     belong to it; the first ``planned`` of them are to move, in the order of their numbers, and number ``next`` is the first
     that has not had its turn. ``moving``: numbers of those under way. ``started`` and ``ended`` in seconds since the epoch.
     """
@@ -56,11 +56,6 @@ class Batch:
     servers: tuple[str, ...]
     switch: str | None = None
     targets: tuple[str, ...] | None = None
-    mode: str = "hot"
-    delivery: str = "at_pause"
-    activate_on: str = "announcement"
-    commit: str = "automatic"
-    timeout: float = MOVE_TIMEOUT
     parallel: int = 8
     state: BatchState = BatchState.RUNNING
     size: int = 0

@@ -13,27 +13,22 @@ from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.batch_rows import put_batch
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.evacuation import evacuating, plan
-from ryu_vmmob.model.objects import MOVE_TIMEOUT, Migration
+from ryu_vmmob.model.move_options import MoveOptions
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
 
 
 @dataclass(frozen=True, slots=True)
-class StartBatch:
+class StartBatch(MoveOptions):
     """Evacuate ``servers``, or with ``switch`` all servers of that switch (``servers`` is empty then).
 
-    ``to`` names the servers that may take the VMs; None: any. ``parallel`` (1 to 1000) migrations at once; ``timeout`` in
-    seconds and the others as in `commands.StartMigration`, for each of them.
+    ``to`` names the servers that may take the VMs; None: any. ``parallel`` (1 to 1000) migrations at once,
+    each with these options.
     """
 
     id: str
     servers: tuple[str, ...] = ()
     switch: str | None = None
     to: tuple[str, ...] | None = None
-    mode: str = "hot"
-    delivery: str = "at_pause"
-    activate_on: str = "announcement"
-    commit: str = "automatic"
-    timeout: float = MOVE_TIMEOUT
     parallel: int = 8
     now: float = 0.0
 
@@ -91,9 +86,8 @@ def start_batch(draft: Draft, command: StartBatch) -> None:
         if name in busy:
             raise conflict(f"server {name!r} is being evacuated itself (batch {busy[name]})")
     batch = Batch(
-        command.id, servers, command.switch, command.to, command.mode, command.delivery, command.activate_on,
-        command.commit, command.timeout, command.parallel, started=command.now,
-    )  # fmt: skip
+        command.id, servers, command.switch, command.to, command.parallel, started=command.now, **command.options()
+    )
     rows = tuple(plan(state, batch, command.now))
     planned = sum(row.outcome is Outcome.WAITING for row in rows)
     draft.event("batch.started", id=batch.id, servers=list(servers), vms=len(rows), refused=len(rows) - planned)
@@ -117,13 +111,7 @@ def batch_move(draft: Draft, command: BatchMove) -> None:
     batch, row = _turn(draft, command)
     if not batch.has_room:
         raise conflict(f"batch {batch.id} has {len(batch.moving)} migrations under way, as many as it may")
-    steps.start(
-        draft,
-        Migration(
-            row.migration, row.vm, "", command.to, batch.mode, batch.delivery, batch.activate_on, batch.commit,
-            batch.timeout, started=command.now, batch=batch.id,
-        ),
-    )  # fmt: skip
+    steps.start(draft, row.migration, row.vm, command.to, batch, batch=batch.id)
     put_batch(
         draft,
         replace(batch, next=batch.next + 1, moving=(*batch.moving, row.number)),

@@ -28,7 +28,8 @@ from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricReplaced, replace_fabric
 from ryu_vmmob.model.membership import check_interfaces, refuse_taken_addresses, refuse_untagged_clash
 from ryu_vmmob.model.migration_steps import Deliver, Fail, Returned, deliver, fail, returned
-from ryu_vmmob.model.objects import MOVE_TIMEOUT, Address, Cug, Interface, Migration, Network, RaMode, Vm
+from ryu_vmmob.model.move_options import MoveOptions
+from ryu_vmmob.model.objects import Address, Cug, Interface, Network, RaMode, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, delete_policy, put_policy
 from ryu_vmmob.model.questions import EndQuestion, Question, end_question, question
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
@@ -83,20 +84,12 @@ class DeleteVm:
 
 
 @dataclass(frozen=True, slots=True)
-class StartMigration:
-    """Prepare a move. ``timeout`` in seconds until it must be activated.
-
-    ``seen``: where the VM spoke, of a move that nobody announced.
-    """
+class StartMigration(MoveOptions):
+    """Prepare a move. ``seen``: the ``switch:port`` where the VM spoke, of a move that was not announced."""
 
     id: str
     vm: str
     to: str
-    mode: str = "hot"
-    delivery: str = "at_pause"
-    activate_on: str = "announcement"
-    commit: str = "automatic"
-    timeout: float = MOVE_TIMEOUT
     now: float = 0.0
     seen: str | None = None
 
@@ -367,19 +360,8 @@ def _delete_vm(draft: Draft, command: DeleteVm) -> None:
     draft.drop_vm(vm)
 
 
-def _unannounced(seen: str | None) -> str | None:
-    """The reason of a move that nobody announced; None of any other."""
-    return None if seen is None else f"unannounced, seen at {seen}"
-
-
 def _start_migration(draft: Draft, command: StartMigration) -> None:
-    steps.start(
-        draft,
-        Migration(
-            command.id, command.vm, "", command.to, command.mode, command.delivery, command.activate_on, command.commit,
-            command.timeout, started=command.now, seen=command.seen, reason=_unannounced(command.seen),
-        ),
-    )  # fmt: skip
+    steps.start(draft, command.id, command.vm, command.to, command, seen=command.seen)
 
 
 def _prepared(draft: Draft, command: Prepared) -> None:

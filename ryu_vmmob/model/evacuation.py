@@ -19,7 +19,8 @@ from ryu_vmmob.fabric.model import Fabric, Server
 from ryu_vmmob.model import migration_steps as steps
 from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.draft import Draft
-from ryu_vmmob.model.objects import Migration, Phase, Vm
+from ryu_vmmob.model.move_options import MoveOptions
+from ryu_vmmob.model.objects import Phase, Vm
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.state import State
 
@@ -138,7 +139,7 @@ def plan(state: State, batch: Batch, now: float) -> Iterator[BatchVm]:
 def _moved(state: State, vm: Vm, now: float, to: str) -> tuple[str, State]:
     """The target, and the state when the VM has moved there, VLAN-IDs and all. Raises Refusal."""
     draft = Draft(state, now)
-    steps.start(draft, Migration(_TRIED, vm.name, "", to))
+    steps.start(draft, _TRIED, vm.name, to, MoveOptions())
     draft.settle()  # both places at once: what is needed on the way must be there
     steps.enter(draft, _TRIED, steps.Step.ACTIVATE, None)
     steps.enter(draft, _TRIED, steps.Step.COMMIT, None)

@@ -39,6 +39,7 @@ from typing import Final
 from ryu_vmmob.model.batch_rows import migration_ended
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import refuse_untagged_clash
+from ryu_vmmob.model.move_options import MoveOptions
 from ryu_vmmob.model.objects import Migration, Phase, TimelineEntry
 from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
 
@@ -152,24 +153,36 @@ def verdict(at: Stage, step: Step) -> Stage | Verdict:
     return dict(zip(Step, _ROWS[at], strict=True))[step]
 
 
-def start(draft: Draft, wanted: Migration) -> None:
-    """Begin to prepare: the target counts as a place of the VM from now on. Raises Refusal."""
+def start(
+    draft: Draft, id: str, name: str, target: str, options: MoveOptions, *, seen: str | None = None, batch: str | None = None
+) -> None:
+    """Begin to prepare the move of VM ``name``: the target counts as a place of the VM from now on. Raises Refusal."""
     state = draft.state
-    vm = state.vms.get(wanted.vm)
+    vm = state.vms.get(name)
     if vm is None:
-        raise invalid(("vm", f"there is no VM {wanted.vm!r}"))
-    if wanted.target not in state.fabric.servers:
-        raise invalid(("to", f"there is no server {wanted.target!r} in the fabric"))
+        raise invalid(("vm", f"there is no VM {name!r}"))
+    if target not in state.fabric.servers:
+        raise invalid(("to", f"there is no server {target!r} in the fabric"))
     if vm.migration is not None:
         raise conflict(f"VM {vm.name!r} is moving already (migration {vm.migration})")
-    if wanted.target == vm.server:
+    if target == vm.server:
         raise conflict(f"VM {vm.name!r} is on server {vm.server!r} already")
-    refuse_untagged_clash(state, vm, wanted.target)
+    refuse_untagged_clash(state, vm, target)
     if not state.trees_settled:
         said = "a link went down or came back a moment ago: try again in a second"
         raise Refusal(503, "links are changing", said, retry_after=1)
-    migration = replace(
-        wanted, source=vm.server, step_revision=state.revision, timeline=(TimelineEntry(Phase.PREPARING, draft.now, {}),)
+    migration = Migration(
+        id,
+        vm.name,
+        vm.server,
+        target,
+        started=draft.now,
+        step_revision=state.revision,
+        timeline=(TimelineEntry(Phase.PREPARING, draft.now, {}),),
+        seen=seen,
+        reason=None if seen is None else f"unannounced, seen at {seen}",
+        batch=batch,
+        **options.options(),
     )
     draft.step(replace(vm, migration=migration.id), migration)
     draft.event("migration.preparing", id=migration.id, vm=vm.name, source=vm.server, target=migration.target)

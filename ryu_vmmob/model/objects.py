@@ -11,6 +11,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal, NamedTuple
 
+from ryu_vmmob.model.move_options import MoveOptions
 from ryu_vmmob.net.addresses import eui64_link_local
 
 Address = IPv4Address | IPv6Address
@@ -122,11 +123,6 @@ class Vm:
     vlan_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-MOVE_TIMEOUT: Final = 7200.0
-"""Seconds until a move must be activated, by default: a copy of an hour, and what comes before and after it. A place that is
-open too long harms no other VM; one that is closed too early cuts a VM off."""
-
-
 class Phase(StrEnum):
     """The states of a migration. The last three are final. ``DELIVERED`` is no state: it stands in timelines only, for the
     moment in which the VM's traffic went over to the new place while the migration was prepared.
@@ -173,7 +169,7 @@ class TimelineEntry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(MoveOptions):
     """A transaction that moves a VM from ``source`` to ``target`` (design 5).
 
     ``timeout`` in seconds counts from ``started`` until the VM is activated. ``step_revision`` is the revision whose
@@ -186,11 +182,6 @@ class Migration:
     vm: str
     source: str
     target: str
-    mode: str = "hot"
-    delivery: str = "at_pause"
-    activate_on: str = "announcement"
-    commit: str = "automatic"
-    timeout: float = MOVE_TIMEOUT
     phase: Phase = Phase.PREPARING
     started: float = 0.0
     legs: tuple[Leg, ...] = ()

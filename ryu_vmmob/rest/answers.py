@@ -11,16 +11,13 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ryu_vmmob.model.batch import BatchState
+from ryu_vmmob.model.move_options import ActivateOn, Delivery, Ending, Mode
 from ryu_vmmob.model.objects import Phase
 
 Revision = Annotated[int, Field(ge=0, description="The revision of the whole state that last changed this object.")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, UTC."""
 VlanTag = Annotated[int, Field(ge=1, le=4094)]
-Mode = Literal["hot", "cold"]
-Delivery = Literal["at_pause", "early", "on_activation"]
-ActivateOn = Literal["announcement", "request"]
-Ending = Literal["automatic", "request"]
 MoveState = Literal["preparing", "prepared", "activated", "committed", "aborted", "failed"]
 
 
@@ -229,7 +226,9 @@ class Step(TypedDict):
 _Move = TypedDict("_Move", {"vm": str, "from": str, "to": str})
 
 
-class _MoveOptions(TypedDict):
+class MoveOptions(TypedDict):
+    """How a VM moves."""
+
     mode: Mode
     delivery: Delivery
     activate_on: ActivateOn
@@ -237,7 +236,7 @@ class _MoveOptions(TypedDict):
     timeout: Annotated[float, Field(gt=0, description="Seconds.")]
 
 
-class _Migration(_Move, _MoveOptions):
+class _Migration(_Move, MoveOptions):
     state: MoveState
     delivered: Annotated[bool, Field(description="Its traffic went to the target before it was activated.")]
     returning: bool
@@ -274,7 +273,7 @@ class Migrations(TypedDict):
     items: list[Migration]
 
 
-class _Batch(_MoveOptions):
+class _Batch(MoveOptions):
     servers: list[str]
     switch: str | None
     to: list[str] | None

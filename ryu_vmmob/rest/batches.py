@@ -13,7 +13,7 @@ from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.batches import AbortBatch, StartBatch
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.bodies import AbortBody, MoveOptions, Name
+from ryu_vmmob.rest.bodies import AbortBody, MoveOptionsBody, Name
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routing import Route
@@ -28,7 +28,7 @@ def _different(names: list[str]) -> list[str]:
     return names
 
 
-class EvacuateBody(MoveOptions):
+class EvacuateBody(MoveOptionsBody):
     """``POST …/evacuate``: what holds for each migration, where to, and how many at once."""
 
     to: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)] | None = None
@@ -48,10 +48,8 @@ def evacuate_switch(call: Call) -> Answer:
 def _evacuate(call: Call, servers: tuple[str, ...], switch: str | None) -> Answer:
     body: EvacuateBody = call.body
     id_ = f"b-{call.services.new_id().removeprefix('m-')}"
-    command = StartBatch(
-        id_, servers, switch, None if body.to is None else tuple(body.to), body.mode, body.delivery, body.activate_on,
-        body.commit, float(body.timeout), body.parallel, call.now(),
-    )  # fmt: skip
+    to = None if body.to is None else tuple(body.to)
+    command = StartBatch(id_, servers, switch, to, body.parallel, call.now(), **body.options())
     if call.flag("dry_run"):
         view = batch_view(call.engine.dry_run(command), id_, call.engine.clock.told)
         return Answer(200, {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True})
@@ -108,11 +106,7 @@ def _summary(state: State, batch: Batch, told: Callable[[float], float]) -> View
         "servers": list(batch.servers),
         "switch": batch.switch,
         "to": None if batch.targets is None else list(batch.targets),
-        "mode": batch.mode,
-        "delivery": batch.delivery,
-        "activate_on": batch.activate_on,
-        "commit": batch.commit,
-        "timeout": batch.timeout,
+        **batch.options(),
         "parallel": batch.parallel,
         "state": batch.state.value,
         "reason": batch.reason,

@@ -17,7 +17,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import NAME, show
 from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
-from ryu_vmmob.model.objects import MOVE_TIMEOUT, Address, Interface, Network
+from ryu_vmmob.model.move_options import (
+    LONGEST_TIMEOUT,
+    OPTION_NAMES,
+    ActivateOn,
+    Delivery,
+    Ending,
+    Mode,
+    MoveOptions,
+)
+from ryu_vmmob.model.objects import Address, Interface, Network
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.rest.problems import invalid_input
@@ -173,17 +182,24 @@ class VmBody(Body):
         return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)
 
 
-class MoveOptions(Body):
+_DEFAULT: Final = MoveOptions()
+
+
+class MoveOptionsBody(Body):
     """How a VM moves; ``timeout`` in seconds."""
 
-    mode: Literal["hot", "cold"] = "hot"
-    delivery: Literal["at_pause", "early", "on_activation"] = "at_pause"
-    activate_on: Literal["announcement", "request"] = "announcement"
-    commit: Literal["automatic", "request"] = "automatic"
-    timeout: Annotated[float, Field(gt=0, le=86400)] = MOVE_TIMEOUT
+    mode: Mode = _DEFAULT.mode
+    delivery: Delivery = _DEFAULT.delivery
+    activate_on: ActivateOn = _DEFAULT.activate_on
+    commit: Ending = _DEFAULT.commit
+    timeout: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT)] = _DEFAULT.timeout
+
+    def options(self) -> dict[str, Any]:
+        """Return the options alone, by name: keyword arguments for a `MoveOptions` of the model."""
+        return self.model_dump(include=set(OPTION_NAMES))
 
 
-class MigrationBody(MoveOptions):
+class MigrationBody(MoveOptionsBody):
     """``POST /v1/migrations``."""
 
     vm: Name
@@ -191,9 +207,7 @@ class MigrationBody(MoveOptions):
 
     def command(self, id_: str, now: float) -> StartMigration:
         """As the command for a migration with this id."""
-        return StartMigration(
-            id_, self.vm, self.to, self.mode, self.delivery, self.activate_on, self.commit, float(self.timeout), now
-        )
+        return StartMigration(id_, self.vm, self.to, now, **self.options())
 
 
 class FramesBody(Body):

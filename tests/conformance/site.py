@@ -10,6 +10,7 @@ from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Activate, Command, Commit, PutVm, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Interface, Migration
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
@@ -71,7 +72,7 @@ class Site(World):
         name: str,
         to: str,
         turn: Callable[[Sequence[str]], str] = lambda waiting: waiting[0],
-        delivery: str = "at_pause",
+        delivery: Delivery = "at_pause",
     ) -> Iterator[str]:
         """A whole move; gives the name of the step in every state of the network: before, after each switch's update, at rest.
 
@@ -87,7 +88,7 @@ class Site(World):
                 at_rest = "delivered" if isinstance(step, Deliver) else self.engine.state.migrations["m"].phase.value
                 yield type(step).__name__ if self.waiting() else at_rest
 
-    def _steps(self, name: str, to: str, delivery: str) -> Iterator[Command]:
+    def _steps(self, name: str, to: str, delivery: Delivery) -> Iterator[Command]:
         yield StartMigration("m", name, to, delivery=delivery, activate_on="request", commit="request", now=self.now)
         if delivery == "at_pause":
             yield Deliver("m", self.now)

@@ -16,6 +16,7 @@ from ryu_vmmob.engine.conflicts import SETTLING
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Interface, Phase
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.net.addresses import mac
@@ -59,7 +60,7 @@ class Shared(Administrations):
         where = server or self.homes[name]
         return self.inject(packet.with_vlans(*self.tags(name, where, cug_number)), where)
 
-    def start(self, side: str, to: str, delivery: str = "at_pause") -> None:
+    def start(self, side: str, to: str, delivery: Delivery = "at_pause") -> None:
         """The mover's migration on one side."""
         site = self.sides[side]
         site.do(StartMigration("m", "mover", self.seen_from(side, to), delivery=delivery, now=site.now))
@@ -168,7 +169,7 @@ def test_a_cug_spans_two_administrations() -> None:
 @pytest.mark.parametrize("delivery", ["at_pause", "early"])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("way", WAYS)
-def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int, delivery: str) -> None:
+def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int, delivery: Delivery) -> None:
     """Prepared on both sides, paused, resumed, heard of by both: in every state of all switches one copy of all comes to it.
 
     At the pause the side that it comes to lets its traffic go over first, then the side that it leaves.

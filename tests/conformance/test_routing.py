@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from ryu_vmmob.model.commands import PutVm
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.policies import DeletePolicy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
@@ -94,7 +95,7 @@ def test_vms_reach_hosts_outside_over_the_borders_and_are_reached(version: int) 
 @pytest.mark.parametrize("delivery", ["at_pause", "early"])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("to", MOVES)
-def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: str, order: str, delivery: str) -> None:
+def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: str, order: str, delivery: Delivery) -> None:
     """With hosts outside and VMs of another CUG, both ways. Only with `early` two places are served, one in vain."""
     doubled = 0
     for _ in site.stages(MOVER, to, ORDERS[order], delivery):

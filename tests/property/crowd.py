@@ -185,9 +185,9 @@ def _start(crowd: Crowd) -> None:
     draw = crowd.draw
     crowd.made += 1
     move = StartMigration(
-        f"m{crowd.made}", one.name, draw.choice(crowd.servers), draw.choice(["hot", "cold"]),
-        draw.choice(["at_pause", "early", "on_activation"]), draw.choice(["announcement", "request"]),
-        draw.choice(["automatic", "automatic", "request"]), TIMEOUT, crowd.now,
+        f"m{crowd.made}", one.name, draw.choice(crowd.servers), mode=draw.choice(["hot", "cold"]),
+        delivery=draw.choice(["at_pause", "early", "on_activation"]), activate_on=draw.choice(["announcement", "request"]),
+        commit=draw.choice(["automatic", "automatic", "request"]), timeout=TIMEOUT, now=crowd.now,
     )  # fmt: skip
     refusal = crowd.attempt("start", move)
     if one.migration is not None:

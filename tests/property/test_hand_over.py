@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import Refusal
 from tests.property.fabrics import fabrics
@@ -41,8 +42,9 @@ def test_each_frame_goes_to_one_place(fabric: Fabric, data: st.DataObject) -> No
         world.do(vm("mover", source, interface(0, 2, True)))
         for number, server in enumerate(data.draw(st.lists(st.sampled_from(servers), min_size=1, max_size=4))):
             world.do(vm(f"peer{number}", server, interface(0, 3 + number, True)))
-        delivery = data.draw(st.sampled_from(["at_pause", "at_pause", "on_activation"]))
-        world.do(StartMigration("m", "mover", target, "hot", delivery, "request", "request", now=NOW))
+        deliveries: list[Delivery] = ["at_pause", "at_pause", "on_activation"]
+        delivery = data.draw(st.sampled_from(deliveries))
+        world.do(StartMigration("m", "mover", target, delivery=delivery, activate_on="request", commit="request", now=NOW))
     except Refusal:
         assume(False)
     world.check()

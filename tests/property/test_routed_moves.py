@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import External, Fabric, PortRef
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, PutCug, StartMigration
+from ryu_vmmob.model.move_options import DELIVERIES
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
@@ -55,7 +56,7 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
         rows = [interface(number, count + 2, number % 2 == 0, data.draw(GUEST_TAGS)) for number in groups]
         return vm(f"vm{count}", data.draw(servers), *rows)
     if choice == "move" and vms:
-        delivery = data.draw(st.sampled_from(["at_pause", "early", "on_activation"]))
+        delivery = data.draw(st.sampled_from(DELIVERIES))
         return StartMigration(
             f"m{count}", data.draw(st.sampled_from(vms)), data.draw(servers), delivery=delivery, commit="request", now=now
         )

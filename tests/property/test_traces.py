@@ -58,7 +58,7 @@ policies = st.builds(
     replies=st.booleans(),
 ).map(_of_the_protocol)
 moves = st.builds(
-    lambda to, delivery: StartMigration("m-1", "v20", to, "hot", delivery, "announcement", "automatic", 300.0, 0.0),
+    lambda to, delivery: StartMigration("m-1", "v20", to, delivery=delivery, timeout=300.0),
     servers,
     st.sampled_from(["at_pause", "early", "on_activation"]),
 )

@@ -9,6 +9,7 @@ import pytest
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver, Stage, stage
+from ryu_vmmob.model.move_options import Delivery
 from tests.property.world import World
 from tests.unit.core_support import LATER, Site, cug, migration, nic, racks, two_racks, vm
 from tests.unit.rest_support import Service, problem
@@ -24,7 +25,7 @@ def die(made: Site, switch: str) -> None:
     made.engine.progress()
 
 
-def with_dead(at: Stage, dead: str, delivery: str = "at_pause") -> Site:
+def with_dead(at: Stage, dead: str, delivery: Delivery = "at_pause") -> Site:
     """A move from tor-a to tor-b in this stage, and one switch that has died in it; days ago."""
     made = racks()
     if at is Stage.PREPARING:
@@ -90,7 +91,7 @@ def test_there_is_a_way_on_with_the_source_dead(at: Stage) -> None:
 
 @pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
 @pytest.mark.parametrize("command", [Abort("m", 0.0, force=True), Activate("m", 0.0)], ids=["force", "activate"])
-def test_the_judge_has_nothing_against_a_forced_end_or_a_turn_on_the_way_back(delivery: str, command: Command) -> None:
+def test_the_judge_has_nothing_against_a_forced_end_or_a_turn_on_the_way_back(delivery: Delivery, command: Command) -> None:
     """In each mixture: isolation, no loop, no double."""
     made = World(two_racks())
     made.do(cug(v6=False), vm(), vm("web2", "a2", nic(12)), vm("web3", "b3", nic(13)))

@@ -17,6 +17,7 @@ from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import stage
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Migration
 from ryu_vmmob.model.refusal import Refusal
 from tests.unit.core_support import LATER, MOVE, Site, migration, nic, racks, vm
@@ -228,7 +229,7 @@ def test_the_next_attempt_succeeds_at_once(ending: str, to: str) -> None:
 
 
 @pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
-def test_the_way_back_first_adds_and_then_takes_away(delivery: str) -> None:
+def test_the_way_back_first_adds_and_then_takes_away(delivery: Delivery) -> None:
     """With a copy at both places nothing is taken from the target before the source is open everywhere.
 
     Otherwise the target loses at once what it received: each frame goes to one place.

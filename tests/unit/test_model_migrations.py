@@ -11,6 +11,7 @@ import pytest
 from ryu_vmmob.model import migration_steps
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
 from ryu_vmmob.model.migration_steps import KEPT, Deliver, Fail, Returned, Stage, Step, Verdict, stage, verdict
+from ryu_vmmob.model.move_options import ActivateOn, Delivery, Mode
 from ryu_vmmob.model.objects import Phase, Seat, Vm
 from ryu_vmmob.model.presence import Wire
 from ryu_vmmob.model.refusal import Refusal
@@ -112,7 +113,7 @@ def test_placement_changes_with_the_activation_and_its_abort(at: Stage, server: 
 @pytest.mark.parametrize("mode", ["hot", "cold"])
 @pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
 @pytest.mark.parametrize("activate_on", ["announcement", "request"])
-def test_seats_of_each_stage(mode: str, delivery: str, activate_on: str) -> None:
+def test_seats_of_each_stage(mode: Mode, delivery: Delivery, activate_on: ActivateOn) -> None:
     early, awaited = delivery == "early", activate_on == "announcement"
     speaks = delivery != "on_activation" or mode == "cold"
     state = start(two_racks(), cug(), vm(), replace(MOVE, mode=mode, delivery=delivery, activate_on=activate_on))

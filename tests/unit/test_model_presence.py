@@ -9,6 +9,7 @@ import pytest
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.fabric.trees import build_trees
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, LinksChanged, SettleTrees, StartMigration
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Seat, Vm
 from ryu_vmmob.model.presence import Presence, Wire, domains, links_of, presence
 from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
@@ -94,7 +95,7 @@ def test_an_untagged_server_is_shared_as_long_as_somebody_sits_there() -> None:
 
 
 @pytest.mark.parametrize(("delivery", "open_"), [("early", ["b1"]), ("on_activation", [])])
-def test_broadcasts_go_to_open_seats(delivery: str, open_: list[str]) -> None:
+def test_broadcasts_go_to_open_seats(delivery: Delivery, open_: list[str]) -> None:
     state, found = of(vm(), replace(MOVE, delivery=delivery))
     assert found.edges == {"tor-a", "tor-b"}
     assert found.local["tor-b"].flooded == bare(*open_)

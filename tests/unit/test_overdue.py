@@ -12,6 +12,7 @@ from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver, stage
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.rest.bodies import MigrationBody
@@ -65,7 +66,7 @@ def test_a_vm_that_has_gone_on_at_its_target_is_activated() -> None:
 
 @pytest.mark.parametrize("move", [SHORT, REQUESTED], ids=["announcement", "request"])
 @pytest.mark.parametrize("delivery", DELIVERIES)
-def test_a_vm_that_is_where_it_was_ends_the_move_at_once(move: StartMigration, delivery: str) -> None:
+def test_a_vm_that_is_where_it_was_ends_the_move_at_once(move: StartMigration, delivery: Delivery) -> None:
     made = overdue(replace(move, delivery=delivery))
     speaks(made, "tor-a")
     assert phase(made) is Phase.ABORTED
@@ -206,7 +207,7 @@ def test_the_time_by_default_is_that_of_a_long_copy() -> None:
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("ending", ["tor-a", "tor-b", None])
-def test_the_judge_has_nothing_against_it(delivery: str, ending: str | None) -> None:
+def test_the_judge_has_nothing_against_it(delivery: Delivery, ending: str | None) -> None:
     made = World(two_racks())
     made.do(cug(v6=False), vm(), vm("web2", "a2", nic(12)), vm("web3", "b3", nic(13)))
     made.settle()

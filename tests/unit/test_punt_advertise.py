@@ -12,6 +12,7 @@ from scapy.layers.l2 import Ether
 
 from ryu_vmmob.model.commands import Activate, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import RaMode
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac_text
@@ -110,7 +111,8 @@ def test_a_place_that_is_closed_hears_nothing() -> None:
         return [row[0] for row in rows]
 
     old, new = "tor-a:group:cable/1/0", "tor-a:3"
-    for delivery, places in (("on_activation", [old]), ("at_pause", [old]), ("early", [new, old])):
+    wanted: tuple[tuple[Delivery, list[str]], ...] = (("on_activation", [old]), ("at_pause", [old]), ("early", [new, old]))
+    for delivery, places in wanted:
         assert heard(dcs(StartMigration("m1", "web1", "srv-a3", delivery=delivery))) == places, delivery
     delivered = do(dcs(StartMigration("m1", "web1", "srv-a3")), Prepared("m1", 1.0), Deliver("m1", 2.0)).state
     # It shares its wire with what its CUG says to everybody, and hears none of that before the activation.

@@ -21,6 +21,7 @@ from scapy.packet import Raw
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing import ExternalsChanged
 from ryu_vmmob.model.state import State
@@ -297,7 +298,7 @@ def test_a_lag_is_answered_through_its_group() -> None:
 
 
 @pytest.mark.parametrize("delivery", ["at_pause", "early"])
-def test_while_a_vm_is_prepared_to_move_it_hears_where_it_speaks_or_where_it_is_served(delivery: str) -> None:
+def test_while_a_vm_is_prepared_to_move_it_hears_where_it_speaks_or_where_it_is_served(delivery: Delivery) -> None:
     state = dcs(StartMigration("m1", "web1", "srv-d1", delivery=delivery))
     assert state.migrations["m1"].phase is Phase.PREPARING
     new = ask(state, "tor-d:1", from_member(state, "web"), Table.GATEWAY, member(udp("10.1.0.11", FAR)))

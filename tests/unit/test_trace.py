@@ -15,6 +15,7 @@ from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import CONTROLLER, IN_PORT, Flow, Output
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.model.commands import Activate, LinksChanged, Prepared, StartMigration
+from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import ScannedTables, vlan_id
@@ -178,8 +179,8 @@ def test_the_cable_of_the_destination_and_of_the_sender() -> None:
     assert found.journey is None
 
 
-def moving(delivery: str = "early") -> State:
-    begin = StartMigration("m-1", "web1", "b2", "hot", delivery, "announcement", "automatic", 300.0, 0.0)
+def moving(delivery: Delivery = "early") -> State:
+    begin = StartMigration("m-1", "web1", "b2", delivery=delivery, timeout=300.0)
     return do(state_of(), begin).state
 
 

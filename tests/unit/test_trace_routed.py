@@ -85,7 +85,7 @@ def test_to_the_other_data_centre(target: str, asked: tuple[str, str]) -> None:
 
 
 def test_to_both_places_of_a_vm_that_moves() -> None:
-    found = ask(routed(ALL, StartMigration("m-1", "db1", "a1", "hot", "early", "announcement", "automatic", 300.0, 0.0)))
+    found = ask(routed(ALL, StartMigration("m-1", "db1", "a1", delivery="early", timeout=300.0)))
     assert found.verdict.kind == "delivered"
     assert [(row.server, row.packet["nw_ttl"]) for row in found.arrivals] == [("a1", 63), ("b1", 62)]
     assert found.hops[0].routed == ("web", ("routed:red", "db"))

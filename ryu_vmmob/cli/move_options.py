@@ -1,0 +1,32 @@
+"""The options with which a VM moves, as `start`, `move` and `evacuate` take them. What is left out, the controller decides.
+
+The defaults in the help texts are the controller's: `tests/unit/test_move_options.py` holds them against the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from ryu_vmmob.cli.common import OptionGroup
+
+
+@dataclass(frozen=True)
+class AutomaticMove(OptionGroup):
+    """The options of a move that is committed by itself."""
+
+    mode: Annotated[str | None, typer.Option(help="hot (default) or cold.")] = None
+    delivery: Annotated[
+        str | None, typer.Option(help="at_pause (default), early or on_activation: when the new place gets the VM's traffic.")
+    ] = None
+    activate_on: Annotated[str | None, typer.Option(help="announcement (default) or request.")] = None
+    timeout: Annotated[float | None, typer.Option(help="Seconds until it must be activated; 7200 by default.")] = None
+
+
+@dataclass(frozen=True)
+class MoveOptions(AutomaticMove):
+    """All options of a move."""
+
+    commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None
