@@ -103,7 +103,7 @@ def _recent(events: Any, minutes: int) -> list[dict[str, Any]]:
         return []
     # By the controller's clock, not by ours: the newest event is from now or before.
     begin = datetime.fromisoformat(max(row["time"] for row in events)) - timedelta(minutes=minutes)
-    bad = [row for row in events if is_bad(row["event"]) and datetime.fromisoformat(row["time"]) >= begin]
+    bad = [row for row in events if is_bad(row) and datetime.fromisoformat(row["time"]) >= begin]
     counts, last = Counter(row["event"] for row in bad), {row["event"]: row for row in bad}
     return [{"event": kind, "count": counts[kind], "last": last[kind]} for kind in sorted(counts)]
 

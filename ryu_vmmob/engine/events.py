@@ -10,19 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from ryu_vmmob.engine.event_kinds import GAP, kind_of, sentence
 from ryu_vmmob.model.news import Event
 
 KEPT: Final = 10_000
 """So many events are kept for who comes late."""
 MAX_LISTENERS: Final = 128
 """So many may listen at once."""
-GAP: Final = "gap"
-"""The kind of the row that stands for events which are not there any more."""
-FAMILIES: Final = (
-    "batch", "clock", "cug", "external", "fabric", "link", "migration", "move", "neighbour", "policy", "presence", "refused",
-    "routing_domain", "store", "switch", "vlan_id", "vm",
-)  # fmt: skip
-"""What the first words of kinds may be (docs/rest.md has all kinds)."""
 
 
 class TooManyListenersError(Exception):
@@ -160,8 +154,10 @@ def wanted(kind: str, families: Sequence[str]) -> bool:
 
 
 def row_view(row: Numbered, time_text: Callable[[float], str]) -> dict[str, Any]:
-    """An event as it goes out. ``id`` is the event's."""
-    return {"id": row.id, "time": time_text(row.time), **event_view(row.event)}
+    """An event as it goes out: with its level, and in words. ``id`` is the event's."""
+    kind, view = row.event.kind, event_view(row.event)
+    text = {"level": kind_of(kind).level.value, "text": sentence(kind, view)}
+    return {"id": row.id, "time": time_text(row.time), **view, **text}
 
 
 def event_view(event: Event) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from ryu_vmmob.engine.event_kinds import Level
 from ryu_vmmob.engine.fleet import Place
 from ryu_vmmob.fabric.model import Dialect, Fragments, Role
 from ryu_vmmob.rest.answers import Fault, Owner, Refused, Revision, Time, VlanTag, Written
@@ -353,6 +354,8 @@ class Event(TypedDict):
     id: int
     time: Time
     event: str
+    level: Level
+    text: Annotated[str, Field(description="What happened, in words.")]
 
 
 class Events(TypedDict):

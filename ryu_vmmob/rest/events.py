@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from ryu_vmmob.engine.events import FAMILIES, KEPT, MAX_LISTENERS, Numbered, row_view
+from ryu_vmmob.engine.event_kinds import FAMILIES
+from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Numbered, row_view
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.origins import is_websocket
 from ryu_vmmob.rest.problems import Problem, bad_query

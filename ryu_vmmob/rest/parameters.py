@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ryu_vmmob.engine.events import FAMILIES, KEPT
+from ryu_vmmob.engine.event_kinds import FAMILIES
+from ryu_vmmob.engine.events import KEPT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.batch import BatchState
 from ryu_vmmob.model.objects import STATES

@@ -12,7 +12,7 @@ import pytest
 
 from ryu_vmmob import logs
 from ryu_vmmob.engine.event_kinds import KINDS
-from ryu_vmmob.engine.event_log import LEVELS, log_event
+from ryu_vmmob.engine.event_log import log_event
 from ryu_vmmob.model.draft import Event
 from tests.unit.rest_support import TOKEN, Service
 
@@ -104,9 +104,12 @@ def test_the_managers_first_lines_are_in_the_form_asked_for(out: io.StringIO) ->
     assert json.loads(made.getvalue().splitlines()[1])["message"] == "loading"
 
 
-def test_only_kinds_that_there_are_have_a_level() -> None:
-    assert set(LEVELS) <= set(KINDS)
-    assert set(LEVELS.values()) == {logging.WARNING, logging.ERROR}
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_event_is_logged_at_the_level_of_its_kind(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        log_event(Event(kind, {}))
+    named = {"info": "INFO", "success": "INFO", "warning": "WARNING", "error": "ERROR"}
+    assert [row.levelname for row in caplog.records] == [named[KINDS[kind].level]]
 
 
 def test_no_token_is_logged(out: io.StringIO) -> None:

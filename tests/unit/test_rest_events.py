@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from webob import Request
 
-from ryu_vmmob.engine.events import FAMILIES, MAX_LISTENERS, Cursor
+from ryu_vmmob.engine.event_kinds import FAMILIES, GAP, KINDS, kind_of, particulars, sentence
+from ryu_vmmob.engine.events import MAX_LISTENERS, Cursor
 from ryu_vmmob.model.news import Event
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.rest.events import WEBSOCKET
@@ -35,6 +36,7 @@ def test_a_page_of_the_newest(service: Service) -> None:
     assert [row["event"] for row in page["items"]] == ["cug.created", "vm.created", "presence.extended", "vlan_id.allocated"]
     assert page["items"][1] == {
         "id": BORN + 1, "time": "2023-11-14T22:13:20.250000Z", "event": "vm.created", "vm": "web1", "server": "srv-a1",
+        "level": "info", "text": "VM web1 was created, at srv-a1",
     }  # fmt: skip
     assert page["last"] == BORN + 3
     assert [row["id"] for row in service.get("/v1/events?limit=2")["items"]] == [BORN + 2, BORN + 3]
@@ -56,7 +58,10 @@ def test_types_are_families_and_kinds(service: Service) -> None:
 
 def test_an_id_of_an_earlier_life(service: Service) -> None:
     items = service.get("/v1/events?since=12&types=cug")["items"]
-    assert items[0] == {"id": BORN - 1, "time": "2023-11-14T22:13:20.250000Z", "event": "gap", "missed": None}
+    assert items[0] == {
+        "id": BORN - 1, "time": "2023-11-14T22:13:20.250000Z", "event": "gap", "missed": None,
+        "level": "warning", "text": "events were lost: unknown",
+    }  # fmt: skip
     assert [row["event"] for row in items[1:]] == ["cug.created"]
 
 
@@ -164,10 +169,14 @@ def test_a_page_that_may_not_is_refused_by_the_application(service: Service) -> 
 
 def documented() -> dict[str, set[str]]:
     """Kind -> its particulars, as docs/rest.md has them."""
+    return {kind: set(re.findall(r"`(\w+)`", data)) for kind, _, data in documented_rows()}
+
+
+def documented_rows() -> list[tuple[str, str, str]]:
+    """Kind, level and particulars of each event in docs/rest.md."""
     text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
-    table = text[text.index("| event | tells | with |") :].partition("\n\n")[0]
-    rows = re.findall(r"^\| `([a-z_]+\.?[a-z_]*)` \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE)
-    return {kind: set(re.findall(r"`(\w+)`", data)) for kind, data in rows}
+    table = text[text.index("| event | level | tells | with |") :].partition("\n\n")[0]
+    return re.findall(r"^\| `([a-z_]+\.?[a-z_]*)` \| (\w+) \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE)
 
 
 def _texts(node: ast.expr, function: ast.AST) -> Iterator[str]:
@@ -225,8 +234,18 @@ def test_every_kind_is_documented_and_nothing_else() -> None:
     assert {text for text, pattern in patterns.items() if not any(map(pattern.fullmatch, kinds))} == set()
     assert {kind for kind in kinds if not any(pattern.fullmatch(kind) for pattern in patterns.values())} == set()
     assert {f"migration.{phase}" for phase in Phase} - {"migration.failed"} <= kinds
-    # Families that other parts will tell of are known already.
-    assert {kind.partition(".")[0] for kind in kinds} - {"gap"} <= set(FAMILIES)
+
+
+def test_the_table_of_kinds_is_that_of_the_document() -> None:
+    assert {kind: level for kind, level, _ in documented_rows()} == {kind: kind_of(kind).level for kind in (*KINDS, GAP)}
+    assert set(FAMILIES) == {kind.partition(".")[0] for kind in KINDS}
+
+
+def test_a_sentence_shows_only_particulars_that_the_event_has() -> None:
+    alike = {"move.questioned": "refused.move", "move.dampened": "refused.move"}
+    found = documented()
+    for kind in (*KINDS, GAP):
+        assert particulars(kind) <= found[alike.get(kind, kind)], kind
 
 
 def test_events_have_the_particulars_that_are_documented(service: Service) -> None:
@@ -267,7 +286,49 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
     written = documented()
     for row in rows:
         # What is not there, is left out: so is half of "a CUG or a routing domain".
-        assert row.keys() - {"id", "time", "event"} <= written[row["event"]], row
+        assert row.keys() - {"id", "time", "event", "level", "text"} <= written[row["event"]], row
     seen = {row["event"] for row in rows}
     assert len(seen) >= 26, seen
     assert {"batch.started", "batch.aborting", "batch.aborted", "migration.delivered", "vlan_id.free"} <= seen
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "text"),
+    [
+        ("gap", {"missed": None}, "events were lost: unknown"),
+        ("migration.aborted", {"vm": "web1", "reason": "no", "migration": "m"}, "web1: the move was aborted: no (m)"),
+        ("migration.aborted", {"vm": "web1", "reason": None, "migration": "m"}, "web1: the move was aborted (m)"),
+        ("batch.started", {"servers": ["a", "b"], "vms": 2, "refused": 0, "batch": "b-1"},
+         "evacuation of a, b begins: 2 VMs (b-1)"),
+        ("batch.started", {"servers": ["a"], "vms": 0, "refused": 3, "batch": "b-1"},
+         "evacuation of a begins: 0 VMs, 3 of them without a target (b-1)"),
+        ("presence.extended", {"routing_domain": "red", "edges": ["tor-a"], "l2_domains": [], "data_centers": ["dc1"]},
+         "red came to dc1, tor-a"),
+        ("vlan_id.allocated", {"vm": "web1", "cug": "web", "server": "srv", "vlan_id": 7},
+         "web1 in web has VLAN-ID 7 on the cable of srv"),
+        ("vlan_id.allocated", {"cug": "web", "l2_domain": "rack", "vlan_id": 7}, "web has VLAN-ID 7 in rack"),
+        ("migration.conflict",
+         {"vm": "v", "source": "a", "switch": "tor", "port": 3, "undone": False, "more": 0, "migration": "m"},
+         "v still speaks at a (tor:3) (m)"),
+        ("migration.conflict",
+         {"vm": "v", "source": "a", "switch": "tor", "port": 3, "undone": True, "more": 4, "migration": "m"},
+         "v still speaks at a (tor:3): its activation is undone; 4 more since the last report (m)"),
+        ("policy.created", {"policy": "{vm}[x]"}, "policy {vm}[x] was created"),
+    ],
+)  # fmt: skip
+def test_sentences(kind: str, data: dict[str, Any], text: str) -> None:
+    assert sentence(kind, data) == text
+
+
+def test_a_kind_without_a_row_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        sentence("brand.new", {})
+
+
+def test_the_dashboard_knows_no_kind_of_its_own() -> None:
+    """It once had a level and a sentence for each, and eight differed; and one kind that no controller tells of."""
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "ryu_vmmob/rest/dashboard").glob("*.js"))
+    for named in re.findall(r'"([a-z_]+\.[a-z_]+)"', source):
+        family = named.partition(".")[0]
+        assert family not in FAMILIES or named in KINDS, named
+    assert not re.search(r"note\(\{", source)

@@ -1,6 +1,6 @@
 // How news comes: by /v1/events as a WebSocket, and by asking every two seconds while there is none.
 
-import { ApiError, get, token } from "./api.js";
+import { get, token } from "./api.js";
 
 const POLL = 2000;
 const HEARTBEAT = 10_000;
@@ -13,7 +13,7 @@ export class Live {
   constructor(site) {
     this.site = site;
     this.revision = null;
-    this.last = null; // id of the newest event heard; null: this controller has no events
+    this.last = 0; // id of the newest event heard
     this.tries = 0;
     this.socket = null;
   }
@@ -32,18 +32,13 @@ export class Live {
       const page = await get("/v1/events?limit=200");
       for (const row of page.items) this.site.note(row);
       this.last = page.last;
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 404) return this.lose();
-    }
-    try {
       this.revision = (await get("/readyz", { accept: [503] })).revision;
       await this.site.loadAll();
       this.say("polling");
     } catch {
       return this.lose();
     }
-    if (this.last === null) this.compare({ migrations: new Map(), switches: new Map() });
-    if (this.last !== null) this.listen();
+    this.listen();
     return undefined;
   }
 
@@ -69,9 +64,7 @@ export class Live {
       this.say("live");
     });
     socket.addEventListener("message", (message) => {
-      const row = JSON.parse(message.data);
-      this.last = row.id;
-      this.site.heard(row);
+      this.take(JSON.parse(message.data));
     });
     socket.addEventListener("close", () => {
       if (this.site.connection === "live") this.say("polling");
@@ -88,15 +81,14 @@ export class Live {
       site.troubles = ready.troubles;
       const wasLost = site.connection === "lost";
       if (site.connection !== "live") {
-        const before = { migrations: site.migrations, switches: site.switches };
-        await Promise.all([site.loadList("migration"), site.loadList("switch")]);
-        this.compare(before);
+        const page = await get(`/v1/events?since=${this.last}`);
+        for (const row of page.items) this.take(row);
         this.say("polling");
       }
       if (ready.revision !== this.revision || wasLost) {
         await site.loadAll();
         this.revision = ready.revision;
-      } else if (site.connection === "live") {
+      } else {
         await site.loadList("switch"); // what they count is no event
       }
       site.seen = new Date();
@@ -107,22 +99,10 @@ export class Live {
     return undefined;
   }
 
-  /** News made out of what has changed, for as long as nobody tells it. */
-  compare({ migrations, switches }) {
-    const { site } = this;
-    const now = new Date().toISOString();
-    const steps = [...site.migrations.values()].flatMap((row) => row.timeline.slice(migrations.get(row.id)?.timeline.length ?? 0)
-      .map((entry) => ({ event: `migration.${entry.state}`, time: entry.time, vm: row.vm, from: row.from, to: row.to, reason: row.reason })));
-    for (const row of steps.sort((a, b) => Date.parse(a.time) - Date.parse(b.time))) site.note(row);
-    for (const [name, row] of site.switches) {
-      const before = switches.get(name);
-      if (before && before.connected !== row.connected) {
-        site.note({ event: row.connected ? "switch.connected" : "switch.disconnected", time: now, switch: name });
-      }
-      for (const [server, number] of Object.entries(row.refused ?? {})) {
-        const more = number - (before?.refused?.[server] ?? 0);
-        if (before && more > 0) site.note({ event: "refused.frames", time: now, switch: name, server, count: more });
-      }
-    }
+  /** An event, by whichever way it came; by both ways it counts once. */
+  take(row) {
+    if (row.event !== "gap" && row.id <= this.last) return;
+    this.last = row.id;
+    this.site.heard(row);
   }
 }

@@ -162,7 +162,7 @@ export class Site extends EventTarget {
     const found = { frames: 0, servers: new Set() };
     for (const row of this.log) {
       if (!row.event.startsWith("refused") || Date.parse(row.time) < from) continue;
-      found.frames += row.count ?? 1 + (row.more ?? 0);
+      found.frames += 1 + (row.more ?? 0);
       found.servers.add(row.server);
     }
     return found;
