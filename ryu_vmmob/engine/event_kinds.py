@@ -64,7 +64,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "link.down": Kind(_WARNING, "link {link} is down"),
     "link.up": Kind(_INFO, "link {link} is up again"),
     "migration.aborted": Kind(_WARNING, "{vm}: the move was aborted[: {reason}]" + _MOVE),
-    "migration.activated": Kind(_SUCCESS, "{vm} has arrived at the new place[: {reason}]" + _MOVE),
+    "migration.activated": Kind(_SUCCESS, "{vm} has arrived[: {reason}]" + _MOVE),
     "migration.announced": Kind(_INFO, "{vm} speaks at " + _AT + " already[: {reason}]" + _MOVE),
     "migration.committed": Kind(_SUCCESS, "{vm}: the old place is gone, the move is over" + _MOVE),
     "migration.confirmed": Kind(_INFO, "{vm}: all switches have confirmed “{state}”" + _MOVE),
