@@ -106,7 +106,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
                 self.engine, self.waiting.wait, self.engine.clock, _new_id, self.settings.api_token_file,
-                troubles=self.engine.troubles, reload=self._file.reload, origins=self.settings.api_origins,
+                reload=self._file.reload, origins=self.settings.api_origins,
                 rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics,
                 turn=alone.turn,
             )  # fmt: skip

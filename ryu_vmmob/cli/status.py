@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,13 +15,6 @@ from ryu_vmmob.client import Client
 _UNDER_WAY: Final = ("preparing", "prepared", "activated")
 _RECENT: Final = 60
 """Minutes of events that are looked at, unless said otherwise."""
-
-
-class Trouble(NamedTuple):
-    """Something that somebody should look at, in a sentence, and the command that tells more."""
-
-    what: str
-    ask: str
 
 
 def register(app: typer.Typer) -> None:
@@ -46,55 +38,32 @@ def status(
 
 
 def gathered(client: Client, minutes: int) -> dict[str, Any]:
-    """All of it as one document: ``troubles`` now, ``migrations`` and ``batches`` under way, ``recent`` bad events by kind."""
-    ready, fabric, switches = client.ready(), client.fabric(), client.switches.list()
-    routed = {row["routing_domain"] for row in client.cugs.list()}
+    """All of it as one document: ``troubles`` now, ``migrations`` and ``batches`` under way, ``recent`` bad events by kind.
+
+    What is wrong the controller says (``GET /v1/health``); nothing of it is judged here.
+    """
+    health, fabric = client.health(), client.fabric()
+    standings = Counter(health["switches"].values())
     migrations = [row for state in _UNDER_WAY for row in client.migrations.list(state=state)]
     batches = [row for state in ("running", "aborting") for row in client.batches.list(state=state)]
     return {
         "controller": client.url,
-        "fabric": ready["fabric"],
-        "revision": ready["revision"],
-        "ready": ready["ready"],
-        "status": ready["status"],
-        "switches": {"all": len(switches), "connected": sum(1 for row in switches if row["connected"]),
-                     "in_step": sum(1 for row in switches if row["in_step"])},
+        "fabric": health["fabric"],
+        "revision": health["revision"],
+        "ready": health["ready"],
+        "status": health["status"],
+        "switches": {
+            "all": standings.total(),
+            "connected": standings.total() - standings["away"],
+            "in_step": standings["in_step"],
+        },
         "links": {"all": len(fabric["links"]), "up": sum(1 for row in fabric["links"] if row["up"])},
         "vms": len(client.vms.list()),
-        "troubles": [row._asdict() for row in troubles(ready, fabric, switches, migrations, routed)],
+        "troubles": [row for row in health["reasons"] if row["level"] != "note"],
         "migrations": migrations,
         "batches": batches,
         "recent": _recent(client.recent_events(limit=10000)["items"], minutes),
-    }  # fmt: skip
-
-
-def troubles(ready: Any, fabric: Any, switches: Any, migrations: Any, routed: set[str | None]) -> Iterator[Trouble]:
-    """What is wrong now, the worst first. ``routed``: the routing domains that have a CUG; nobody else is asked outside."""
-    for text in ready["troubles"]:
-        yield Trouble(text, "vmmob events --types store,switch")
-    for row in switches:
-        name, more = row["name"], f"vmmob switch show {row['name']}"
-        if not row["connected"]:
-            yield Trouble(f"switch {name} is not connected: it forwards what it has, and is told nothing", more)
-        elif row["faults"]:
-            number, first = len(row["faults"]), row["faults"][0]
-            yield Trouble(f"switch {name} refused {number} of its flows or groups, the first with: {first['error']}", more)
-        elif not row["in_step"]:
-            yield Trouble(f"switch {name} is {row['behind']} revisions behind what was decided", more)
-        if row["foreign_flows"]:
-            yield Trouble(f"switch {name} has {row['foreign_flows']} flows in our tables that are not ours", more)
-    for row in fabric["links"]:
-        if not row["up"]:
-            yield Trouble(f"link {row['a']} to {row['b']} is down", "vmmob events --types link")
-    for row in fabric["externals"]:
-        if not row["up"]:
-            yield Trouble(f"external network {row['name']}: its port {row['attach']} is dead", "vmmob fabric show")
-        elif row["routing_domain"] in routed and row["next_hops"] and not set(row["next_hops"]) & set(row["neighbours"]):
-            yield Trouble(f"external network {row['name']}: no next hop answers", "vmmob events --types neighbour")
-    for row in migrations:
-        if row["switches"]["pending"] and row["state"] == "preparing":
-            pending = joined(row["switches"]["pending"])
-            yield Trouble(f"the move of {row['vm']} waits for {pending} to confirm", f"vmmob migration show {row['id']}")
+    }
 
 
 def _recent(events: Any, minutes: int) -> list[dict[str, Any]]:
@@ -121,7 +90,8 @@ def _show(found: Any) -> None:
     typer.echo()
     if found["troubles"]:
         for row in found["troubles"]:
-            typer.echo(typer.style(f"! {row['what']}", fg="red") + f"  ({row['ask']})")
+            loud = "red" if row["level"] == "bad" else "yellow"
+            typer.echo(typer.style(f"! {row['what']}", fg=loud) + f"  ({row['ask']})")
     else:
         typer.echo("nothing is wrong")
     if found["migrations"]:

@@ -210,6 +210,10 @@ class Client(Listener):
         """What /readyz says, whether or not it is ready."""
         return self.ask("GET", "/readyz", also=(503,))
 
+    def health(self) -> Any:
+        """How well the controller and its network are: reasons in sentences, and the tiles that sum them up."""
+        return self.get(path("health"))
+
     def is_alive(self) -> bool:
         """Whether the controller answers at all; needs no token. Raises ClientError when it does not."""
         return bool(self.get("/healthz")["status"] == "ok")

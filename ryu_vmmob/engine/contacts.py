@@ -9,7 +9,7 @@ another CUG's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.store.base import Record, StoreError, Write
@@ -68,6 +68,7 @@ class Contacts:
                 raise
         self._held.pop(switch, None)
 
-    def troubles(self) -> list[str]:
+    @property
+    def held(self) -> Mapping[str, str]:
         """A sentence for each switch that is left alone."""
-        return [self._held[name] for name in sorted(self._held)]
+        return self._held

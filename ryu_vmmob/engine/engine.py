@@ -35,6 +35,7 @@ from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
 from ryu_vmmob.engine.tickets import Switches, Ticket, by_confirmation
+from ryu_vmmob.engine.wellbeing import facts
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
@@ -42,6 +43,7 @@ from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
+from ryu_vmmob.health import Health, judge
 from ryu_vmmob.model.breath import Breath, no_pause
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
@@ -93,7 +95,7 @@ class Engine:
         self.desired.adopt(self.desired.plan(everything(self.state)))
         self.fleet = Fleet(fabric.switches, self.state.revision)
         self.fleet.on_confirm = self._confirmed
-        self._standing = Standing()
+        self.standing = Standing()
         self._acknowledgements = Acknowledgements(self.state.migrations.values())
         self.fleet.on_change = lambda switch: self._follow_ups.switch_changed(switch)
         self.sent_on = SentOn()
@@ -252,7 +254,7 @@ class Engine:
             with suppress(StoreError):  # after a restart the line then goes on as the wall says
                 self._store.commit(self._store.revision, [ahead_write(self.clock.ahead)])
             self.emit(Event("clock.set", {"seconds": round(step, 3)}))
-        for event in self._standing.look(self.fleet, self._clock()):
+        for event in self.standing.look(self.fleet, self._clock()):
             self.emit(event)
         self.progress()
 
@@ -324,10 +326,9 @@ class Engine:
         self.contacts.take_over(name)
         self.fleet.wake(name)
 
-    def troubles(self) -> list[str]:
-        """What is not as it should be, apart from switches that are late: a sentence each."""
-        store = [] if self._store.trouble is None else [f"nothing can be changed: {self._store.trouble}"]
-        return store + self.contacts.troubles()
+    def health(self) -> Health:
+        """How well the controller and its network are."""
+        return judge(facts(self, self._store.trouble, self.standing.is_late))
 
     def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:
         """A switch was compared with what it should have, and put right; `Repairs.audited`."""

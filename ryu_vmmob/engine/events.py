@@ -114,6 +114,16 @@ class EventStream:
                 found.append(row)
         return found[::-1]
 
+    def lately(self, family: str, seconds: float) -> Iterator[Event]:
+        """The events of a family within the last ``seconds``, the newest first."""
+        begin = self._clock() - seconds
+        for number in range(self.next_id - 1, self.first - 1, -1):
+            row = self.at(number)
+            if row.time < begin:
+                return
+            if wanted(row.event.kind, (family,)):
+                yield row.event
+
     def gap(self, before: int, missed: int | None) -> Numbered:
         """The row that stands for what was lost before the event with id ``before``; reading on after it loses nothing more."""
         return Numbered(before - 1, self._clock(), Event(GAP, {"missed": missed}))

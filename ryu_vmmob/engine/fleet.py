@@ -97,6 +97,8 @@ class Fleet:
         """Switch and table -> how often in a row the table was asked for, and no answer came to its end."""
         self.dropped: Counter[str] = Counter()
         """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
+        self.has_met = False
+        """Whether any switch has confirmed something, or was asked and is left as it is, since the controller started."""
         self.on_change: Callable[[str], None] = lambda name: None
         """Called when a switch came or went, or confirmed or refused something."""
         self.on_confirm: Callable[[str, int, tuple[Fault, ...]], None] = lambda name, revision, faults: None
@@ -166,6 +168,7 @@ class Fleet:
 
     def hold(self, name: str, fault: Fault) -> None:
         """A switch that is to be left as it is, and why: out of step until a reconciliation begins."""
+        self.has_met = True
         place = self._places[name]
         place.synchronised = False
         place.pending.clear()
@@ -194,6 +197,7 @@ class Fleet:
         An owner's other flows prove nothing. ``compared``: it was told all that it lacked, so what it had refused before is
         past; but what it did not keep is believed again only when it has been seen (`looked`).
         """
+        self.has_met = True
         place = self._places[name]
         before, found = set(place.faults), tuple(faults)
         abouts = {row.about for row in found}

@@ -12,7 +12,7 @@ closing its new place then would cut it off. To keep both places open harms no o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -84,6 +84,11 @@ class Overdue:
             if id_ in self._open or id_ in self._told or ((row := rows.get(id_)) is not None and _is_over(row, now)):
                 with self._host.alone:
                     self._look(id_, now)
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Moves that stay open although their time is over, and why."""
+        return self._told
 
     @property
     def open(self) -> frozenset[str]:

@@ -17,6 +17,7 @@ from ryu_vmmob.engine.event_kinds import KINDS
 from ryu_vmmob.engine.fleet import Place
 from ryu_vmmob.engine.tally import DROPS, SENT
 from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.health import REASONS, Status
 from ryu_vmmob.model.migration_steps import Stage, stage
 
 UNDER_WAY: Final = (Stage.PREPARING, Stage.PREPARED, Stage.DELIVERED, Stage.ACTIVATED, Stage.RETURNING)
@@ -50,9 +51,15 @@ class Readings:
     def _whole(self, now: float) -> Iterator[Reading]:
         engine, state = self._engine, self._engine.state
         yield Reading("vmmob_revision", "gauge", "newest revision decided", (), [((), state.revision)])
+        health = engine.health()
+        kinds = Counter(row.kind for row in health.troubles)
         yield Reading(
-            "vmmob_troubles", "gauge", "what keeps /readyz from being well besides switches that are late", (),
-            [((), len(engine.troubles()))],
+            "vmmob_health", "gauge", "1: what /readyz says", ("status",),
+            [((row.value,), row is health.status) for row in Status],
+        )  # fmt: skip
+        yield Reading(
+            "vmmob_health_reasons", "gauge", "why not all is well, by kind (docs/rest.md)", ("kind",),
+            [((kind,), kinds[kind]) for kind in REASONS],
         )  # fmt: skip
         numbers = {
             "cug": state.cugs, "vm": state.vms, "policy": state.policies, "routing_domain": state.routing_domains,

@@ -24,6 +24,10 @@ class Standing:
         self._in_step: dict[str, bool] = {}
         self._late: dict[str, _Late] = {}
 
+    def is_late(self, name: str) -> bool:
+        """Whether a switch that is connected was out of step at the last look."""
+        return self._in_step.get(name) is False
+
     def look(self, fleet: Fleet, now: float) -> Iterator[Event]:
         """What there is to tell; to be asked every half second or so. ``now`` in seconds."""
         for name in fleet.names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from ryu_vmmob.engine.event_kinds import Level
 from ryu_vmmob.engine.fleet import Place
 from ryu_vmmob.fabric.model import Dialect, Fragments, Role
+from ryu_vmmob.health import Loudness, Standing, Status
 from ryu_vmmob.rest.answers import Fault, Owner, Refused, Revision, Time, VlanTag, Written
 from ryu_vmmob.trace.values import Kind
 
@@ -380,16 +381,72 @@ class ReadySwitches(TypedDict):
     not_connected: list[str]
 
 
+class Thing(TypedDict):
+    """What something is about: a switch, a link, an external network, a migration or the controller, and its name or id."""
+
+    kind: str
+    name: str
+
+
+class Reason(TypedDict):
+    """Why not all is well, in a sentence. ``blocks``: while it lasts the controller is not ready. ``ask``: the command that
+    tells more.
+    """
+
+    kind: str
+    level: Literal["bad", "warn", "note"]
+    blocks: bool
+    what: str
+    about: list[Thing]
+    ask: str
+
+
 class Readiness(TypedDict):
-    """Whether the controller is ready, and what is not. ``refused``: the first 100 flows and groups that switches refused."""
+    """Whether the controller is ready, and, for who may know, what is not. ``refused``: the first 100 flows and groups that
+    switches refused.
+    """
 
     ready: bool
-    status: Literal["ready", "degraded", "not_ready"]
+    status: Status
+    fabric: NotRequired[str]
+    revision: NotRequired[Revision]
+    troubles: NotRequired[list[str]]
+    reasons: NotRequired[list[Reason]]
+    refused: NotRequired[list[Refused]]
+    switches: NotRequired[ReadySwitches]
+
+
+class Tile(TypedDict):
+    """A tile of a strip that sums up health; ``opens``: what there is more to see of."""
+
+    kind: str
+    level: Loudness
+    text: str
+    opens: Thing | None
+
+
+class Part(TypedDict):
+    """Edges that reach each other and no other; ``data_centers``: those all of whose edges are among them."""
+
+    data_centers: list[str]
+    edges: list[str]
+
+
+class WholeHealth(TypedDict):
+    """How well the controller and its network are. ``level``: of the loudest tile. ``switches``: how each stands. ``parts``:
+    what a split fabric has fallen into, else empty.
+    """
+
+    status: Status
+    ready: bool
+    level: Loudness
     fabric: str
     revision: Revision
-    troubles: list[str]
-    refused: list[Refused]
-    switches: ReadySwitches
+    time: Time
+    reasons: list[Reason]
+    tiles: list[Tile]
+    switches: dict[str, Standing]
+    parts: list[Part]
 
 
 Metrics = str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from os import PathLike
 from typing import Any, Final
@@ -62,11 +62,6 @@ ROUTES: Final = openapi.with_description((
 ))  # fmt: skip
 
 
-def no_troubles() -> Sequence[str]:
-    """For a controller that has nothing to say about its readiness but its switches."""
-    return ()
-
-
 def no_file(dry_run: bool) -> Reloaded:
     """For a controller that was not started from a fabric file."""
     raise Problem(404, "this controller has no fabric file that it could read anew")
@@ -91,7 +86,6 @@ class RestApp:
         ids: Callable[[], str],
         token_file: str | PathLike[str] | None = None,
         *,
-        troubles: Callable[[], Sequence[str]] = no_troubles,
         reload: Callable[[bool], Reloaded] = no_file,
         origins: Iterable[str] = (),
         max_body: int = LARGE_BODY,
@@ -102,7 +96,7 @@ class RestApp:
     ) -> None:
         self.metrics = Metrics(clock) if metrics is None else metrics
         self.metrics.watch(engine)
-        self._services = Services(engine, clock, ids, wait, troubles, reload, self.metrics)
+        self._services = Services(engine, clock, ids, wait, reload, self.metrics)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self._turn = turn
@@ -139,7 +133,8 @@ class RestApp:
         except UnicodeDecodeError as error:
             raise Problem(400, "the path is not UTF-8 text") from error
         page = dashboard.respond(request, path)
-        self._gate.admit(request, page is not None or self.router.is_open(path))
+        is_open = page is not None or self.router.is_open(path)
+        is_brief = self._gate.admit(request, is_open, brief=self.router.is_brief(path))
         if page is not None:
             return page
         route, names = self.router.find(request.method, path)
@@ -152,7 +147,7 @@ class RestApp:
             body = self._body(request, route)
         if route.method not in _READS:
             self._turn(route.urgent)
-        call = Call(self._services, request, names, query, body)
+        call = Call(self._services, request, names, query, body, is_brief)
         if not route.reads:
             return _response(route.handler(call), media_type)
         with self._gate.weighed(request):

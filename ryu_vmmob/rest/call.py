@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,16 +46,12 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Services:
-    """What resources work with. ``clock`` in seconds since the epoch; ``new_id`` gives ids of migrations.
-
-    ``troubles`` names, in a sentence each, what keeps the controller from being ready apart from its switches.
-    """
+    """What resources work with. ``clock`` in seconds since the epoch; ``new_id`` gives ids of migrations."""
 
     engine: Engine
     clock: Callable[[], float]
     new_id: Callable[[], str]
     wait: Wait
-    troubles: Callable[[], Sequence[str]]
     reload: Callable[[bool], Reloaded]
     """Reads the fabric file anew; True: a dry run. Raises FabricError, Refusal, StoreError."""
     metrics: Metrics
@@ -63,13 +59,17 @@ class Services:
 
 @dataclass(frozen=True)
 class Call:
-    """One request, checked: ``names`` from the path, ``query`` with known parameters only, ``body`` of the route's type."""
+    """One request, checked: ``names`` from the path, ``query`` with known parameters only, ``body`` of the route's type.
+
+    ``is_brief``: who asks has shown no token, and is told no names.
+    """
 
     services: Services
     request: Request
     names: Mapping[str, str]
     query: Mapping[str, str]
     body: Any = None
+    is_brief: bool = False
 
     @property
     def engine(self) -> Engine:

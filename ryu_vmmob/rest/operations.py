@@ -146,6 +146,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "list_events", "Observation", {101: None, 200: n.Events}, (426, 501)
     ),
     ("GET", "/healthz"): _list("get_health", "Controller", n.Health),
+    ("GET", "/v1/health"): _list("get_detailed_health", "Controller", n.WholeHealth),
     ("GET", "/readyz"): Operation("get_readiness", "Controller", {200: n.Readiness, 503: n.Readiness}),
     ("GET", "/metrics"): _list("get_metrics", "Controller", n.Metrics),
     ("GET", "/openapi.json"): _list("get_description", "Controller", n.OpenApi),

@@ -34,6 +34,7 @@ class Route:
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
     the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
     takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
+    ``brief``: without a token too, and then in brief (`call.Call.is_brief`).
     ``question``: a POST that changes nothing, so that a reader may ask it. ``urgent``: somebody's traffic waits for it.
     ``max_body``: bytes of its body at most, ``max_count`` keys and elements. ``read`` makes the body of a value where that
     takes long enough to pause (None: `bodies.read` does). ``media``: its answers are of these media types, whatever
@@ -47,6 +48,7 @@ class Route:
     body: type[Body] | None = None
     body_required: bool = True
     open: bool = False
+    brief: bool = False
     question: bool = False
     urgent: bool = False
     max_body: int = SMALL_BODY
@@ -94,6 +96,13 @@ class Router:
         """Whether a path is answered without a token, whatever the method."""
         return any(
             regex.fullmatch(path) and all(route.open for route in methods.values())
+            for regex, methods in self._resources.values()
+        )
+
+    def is_brief(self, path: str) -> bool:
+        """Whether a path is answered in brief without a token, whatever the method."""
+        return any(
+            regex.fullmatch(path) and all(route.brief for route in methods.values())
             for regex, methods in self._resources.values()
         )
 

@@ -21,6 +21,7 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
+from ryu_vmmob.store.base import StoreError
 from tests.description import assert_described
 
 TOKEN = "c2VjcmV0"
@@ -60,7 +61,6 @@ class Service:
     rates: Rates | None = None
     time: float = 1_700_000_000.25
     waited: list[tuple[int, float]] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
     while_waiting: Callable[[], None] = lambda: None
 
     fabric: Fabric = FABRIC
@@ -79,7 +79,6 @@ class Service:
             lambda: self.time,
             self.new_id,
             self.token_file.name if self.tokens else None,
-            troubles=lambda: self.troubles,
             max_body=self.max_body,
             rates=self.rates,
             reload=lambda dry_run: reload(self.engine, examine(self.file, "example.yaml"), dry_run=dry_run),
@@ -126,6 +125,15 @@ class Service:
         self.time += seconds
         self.engine.progress()
         self.confirm()
+
+    def break_store(self, why: str) -> None:
+        """From now on the store takes nothing, which a request finds out."""
+
+        def fail(*args: object, **options: object) -> None:
+            raise StoreError(why)
+
+        self.store.commit = fail  # type: ignore[method-assign]
+        assert self.ask("PUT", "/v1/cugs/not-stored", {"subnets": ["10.250.0.0/24"]}).status_int == 503
 
     # Requests
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ryu_vmmob.cli import following
 from ryu_vmmob.cli.main import app
+from ryu_vmmob.health.values import STUCK_SECONDS
 from tests.unit.cli_support import Shell, serving, shell
 from tests.unit.event_server import EventServer, serving_events
 from tests.unit.rest_support import TOKEN, WEB, Service, vm
@@ -45,13 +46,18 @@ def test_what_is_wrong_is_said_in_sentences(shell: Shell) -> None:
     shell.run("migration", "start", "web1", "srv-c1")
     service.engine.fleet.connected("tor-b", gone := lambda: None, service.time)
     service.engine.fleet.disconnected("tor-b", gone)
-    service.troubles.append("the store does not take it: no space")
+    late = ("tor-a", "tor-c", "border-1", "border-2")
+    service.engine.look()
+    service.time += STUCK_SECONDS
+    service.engine.look()
+    service.break_store("no space")
     result = shell.run("status", status=1)
-    assert "! the store does not take it: no space  (vmmob events --types store,switch)" in result.stdout
+    assert "! nothing can be changed: no space  (vmmob events --types store)" in result.stdout
     assert "! switch tor-b is not connected: it forwards what it has, and is told nothing" in result.stdout
     assert "(vmmob switch show tor-b)" in result.stdout
     assert "the move of web1 waits for border-1, border-2, tor-a, tor-c to confirm" in result.stdout
-    assert "revisions behind" in result.stdout
+    for name in late:
+        assert f"! switch {name} is 2 revisions behind what was decided  (vmmob switch show {name})" in result.stdout
     found = shell.json("status", status=1)
     assert [row["state"] for row in found["migrations"]] == ["preparing"]
     assert [(row["event"], row["count"]) for row in found["recent"] if row["event"].startswith("migration")] == [

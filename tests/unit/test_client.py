@@ -99,8 +99,9 @@ def test_every_resource(format_: Any) -> None:
         client.vms.delete("web2")
         client.vms.delete("web1", wait=5)
         client.cugs.delete("web")
-        service.troubles.append("the store is full")
-        assert client.ready()["troubles"] == ["the store is full"]
+        service.break_store("the disk is full")
+        assert client.ready()["troubles"] == ["nothing can be changed: the disk is full"]
+        assert client.health()["level"] == "bad"
     mine = {f"{route.method} {route.pattern}" for route in ROUTES if route.pattern.startswith(("/v1/", "/healthz", "/readyz"))}
     assert counting.asked == mine
     kind = f"application/{format_}"

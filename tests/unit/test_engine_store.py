@@ -84,11 +84,13 @@ def test_a_failing_store_is_told_at_most_once_a_second_and_tried_by_itself() -> 
         with pytest.raises(StoreError, match="full"):
             made.engine.execute(cug("db", 2))
     assert len(made.events("store.failed")) == 5
-    assert made.engine.troubles() == ["nothing can be changed: the disk is full"]
+    assert [row.what for row in made.engine.health().reasons if row.kind == "store.failing"] == [
+        "nothing can be changed: the disk is full"
+    ]
     made.store.full = False
     made.now += 1
     made.engine.progress()  # nobody wants to store anything
-    assert made.engine.troubles() == []
+    assert "store.failing" not in {row.kind for row in made.engine.health().reasons}
     assert len(made.events("store.recovered")) == 1
 
 

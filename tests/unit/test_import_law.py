@@ -33,7 +33,9 @@ FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
 SEAM = frozenset({"options", "compat", "exposure", "manager", "apps", "bench"})
 """Packages that may import the framework, or a package that does. All others load where there is none."""
 CORE = LAYERS.keys() - SEAM
-PURE = frozenset({"net", "rate_limit", "fabric", "model", "flows", "frames", "punt", "sim", "trace", "engine", "southbound"})
+PURE = frozenset(
+    {"net", "rate_limit", "fabric", "model", "flows", "frames", "punt", "sim", "trace", "health", "engine", "southbound"}
+)
 """Free of clocks, chance, threads, files and sockets besides: these come in as arguments."""
 READERS = frozenset({"ryu_vmmob.fabric.loader"})
 """Modules of pure packages whose one purpose is to read a file."""

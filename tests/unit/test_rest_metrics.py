@@ -331,7 +331,8 @@ def test_commits_are_timed_and_failures_counted() -> None:
     assert found["vmmob_store_commit_seconds_sum", frozenset()] == pytest.approx(0.03 * (before + 2))
     assert found["vmmob_store_commit_seconds_bucket", frozenset({("le", "0.025")})] == 0
     assert found["vmmob_store_failures_total", frozenset()] == 1
-    assert read(service)("vmmob_troubles") == 1
+    assert read(service)("vmmob_health", status="not_ready") == 1
+    assert read(service)("vmmob_health_reasons", kind="store.failing") == 1
 
 
 # Requests

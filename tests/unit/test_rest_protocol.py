@@ -43,10 +43,25 @@ def test_other_tokens_do_not(service: Service, header: str) -> None:
 
 
 @pytest.mark.requirement("R49c")
-@pytest.mark.parametrize("path", ["/v1/cugs", "/v1/vms/x", "/readyz", "/nothing", "/v1/cugs/%20"])
+@pytest.mark.parametrize("path", ["/v1/cugs", "/v1/vms/x", "/v1/health", "/nothing", "/v1/cugs/%20"])
 def test_without_a_token_nothing_is_told_but_health(service: Service, path: str) -> None:
     problem(Request.blank(path).get_response(service.app), 401)
     assert Request.blank("/healthz").get_response(service.app).json == {"status": "ok"}
+
+
+@pytest.mark.requirement("R49c")
+def test_a_probe_is_told_whether_it_is_ready_and_not_why(service: Service) -> None:
+    brief = Request.blank("/readyz").get_response(service.app)
+    assert (brief.status_int, brief.json) == (503, {"ready": False, "status": "not_ready"})
+    assert service.ask("GET", "/readyz").json["reasons"] != []
+    service.connect()
+    assert Request.blank("/readyz").get_response(service.app).json == {"ready": True, "status": "ready"}
+    # Who shows a token that is not ours learns nothing, and counts as who guesses.
+    problem(service.ask("GET", "/readyz", Authorization="Bearer wrong"), 401)
+    unguarded = Service(tokens=())
+    for host, told in (("localhost:8080", True), ("vmmob.example:8080", False)):
+        answer = unguarded.ask("GET", "/readyz", Host=host)
+        assert (answer.status_int, "troubles" in answer.json) == (503, told)
 
 
 def test_with_no_token_configured_everyone_may_ask() -> None:
@@ -380,8 +395,11 @@ def test_every_answer_says_that_it_must_not_be_kept(service: Service) -> None:
 
 def test_health_and_readiness(service: Service) -> None:
     away = ["border-1", "border-2", "tor-a", "tor-b", "tor-c"]
-    ready = service.get("/readyz")
-    assert ready["ready"] is True
+    answer = service.ask("GET", "/readyz")
+    ready = answer.json
+    # Nothing is known of any switch yet.
+    assert (answer.status_int, ready["ready"]) == (503, False)
+    assert ready["troubles"][0] == "no switch has been brought in step since the controller started"
     assert ready["fabric"] == "two-dcs"
     assert ready["switches"] == {"in_step": [], "refused": [], "not_in_step": [], "not_connected": away}
     service.connect("tor-a", "border-1")
@@ -390,11 +408,15 @@ def test_health_and_readiness(service: Service) -> None:
     assert answer.status_int == 503
     assert answer.json["ready"] is False
     assert answer.json["switches"]["not_in_step"] == ["tor-a"]
+    assert ("switch.settling", True) in {(row["kind"], row["blocks"]) for row in answer.json["reasons"]}
     service.confirm()
-    assert service.get("/readyz")["switches"]["in_step"] == ["border-1", "tor-a"]
-    service.troubles.append("the audit has not run yet")
+    degraded = service.get("/readyz")
+    assert (degraded["ready"], degraded["status"]) == (True, "degraded")
+    assert degraded["switches"]["in_step"] == ["border-1", "tor-a"]
+    assert len(degraded["troubles"]) == 3
+    service.break_store("no space")
     answer = service.ask("GET", "/readyz")
-    assert (answer.status_int, answer.json["troubles"]) == (503, ["the audit has not run yet"])
+    assert (answer.status_int, answer.json["troubles"][0]) == (503, "nothing can be changed: no space")
     assert service.ask("GET", "/healthz").status_int == 200
 
 
