@@ -1,7 +1,7 @@
 """How a VM moves: the options of one move, the same wherever a move is asked for, kept or shown.
 
-A new option is a field of `MoveOptions` here, one of `rest.bodies.MoveOptionsBody` (what may stand in a request), one of
-`rest.answers.MoveOptions` (what an answer says of it) and one of `cli.move_options.MoveOptions` (its option and help text).
+A new option is a field of `MoveOptions` here, one of `rest.moves.MoveOptionsBody` (what may stand in a request), one of
+`rest.moves.MoveOptions` (what an answer says of it) and one of `cli.move_options.MoveOptions` (its option and help text).
 Commands, batches, migrations, the store and the views take it from here; `tests/unit/test_move_options.py` holds the four
 against each other.
 """

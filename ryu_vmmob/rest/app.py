@@ -32,6 +32,7 @@ from ryu_vmmob.rest import (
     migrations,
     openapi,
     policies,
+    switches,
     system,
     trace,
     vms,
@@ -43,7 +44,7 @@ from ryu_vmmob.rest.metrics import NO_ROUTE, Metrics
 from ryu_vmmob.rest.metrics import ROUTES as METRICS
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.rates import Rates
-from ryu_vmmob.rest.routing import LARGE_BODY, Route, Router
+from ryu_vmmob.rest.routes import LARGE_BODY, Route, Router
 from ryu_vmmob.rest.tokens import TokenFile
 from ryu_vmmob.store.base import StoreError
 
@@ -57,7 +58,7 @@ _READS: Final = frozenset({"GET", "HEAD"})
 
 ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
-    *fabric_reload.ROUTES,
+    *switches.ROUTES, *fabric_reload.ROUTES,
     *trace.ROUTES, *events.ROUTES, *system.ROUTES, *METRICS,
 ))  # fmt: skip
 

@@ -1,22 +1,27 @@
-"""``/v1/servers/{server}/evacuate``, ``/v1/switches/{switch}/evacuate`` and ``/v1/batches``."""
+"""Evacuations (``/v1/servers/{server}/evacuate``, ``/v1/switches/{switch}/evacuate``) and ``/v1/batches``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
-from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
+from ryu_vmmob.model import batch as model
+from ryu_vmmob.model.batch import BatchState, Outcome
 from ryu_vmmob.model.batches import AbortBatch, StartBatch
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.bodies import AbortBody, MoveOptionsBody, Name
+from ryu_vmmob.rest.answers import Revision, Time, Written
+from ryu_vmmob.rest.bodies import Name
 from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.moves import AbortBody, MoveOptions, MoveOptionsBody
+from ryu_vmmob.rest.operations import Operation, getting, listing, stepping
 from ryu_vmmob.rest.problems import bad_query
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View, time_text
 
 MAX_PARALLEL = 1000
@@ -33,6 +38,59 @@ class EvacuateBody(MoveOptionsBody):
 
     to: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)] | None = None
     parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 8
+
+
+class _Batch(MoveOptions):
+    servers: list[str]
+    switch: str | None
+    to: list[str] | None
+    parallel: int
+    state: BatchState
+    reason: str | None
+    started: Time
+    ended: Time | None
+    total: int
+    counts: Annotated[dict[str, int], Field(description="VMs by their state.")]
+
+
+BatchVm = TypedDict(
+    "BatchVm",
+    {
+        "vm": str,
+        "from": str,
+        "to": str | None,
+        "migration": str | None,
+        "state": str,
+        "reason": str | None,
+    },
+)
+BatchVm.__doc__ = "One VM of a batch; while it moves, ``state`` is that of its migration."
+
+
+class BatchSummary(_Batch):
+    """An evacuation, without its VMs."""
+
+    id: str
+    revision: Revision
+
+
+class Batch(BatchSummary, Written):
+    """An evacuation."""
+
+    vms: list[BatchVm]
+
+
+class PlannedBatch(_Batch):
+    """What an evacuation would do."""
+
+    vms: list[BatchVm]
+    dry_run: Literal[True]
+
+
+class Batches(TypedDict):
+    """Batches in the order they began."""
+
+    items: list[BatchSummary]
 
 
 def evacuate_server(call: Call) -> Answer:
@@ -86,7 +144,7 @@ def abort_batch(call: Call) -> Answer:
     return Answer(200, batch_view(state, batch.id, call.engine.clock.told) | switches, state.batches[batch.id].revision)
 
 
-def _named(call: Call) -> Batch:
+def _named(call: Call) -> model.Batch:
     batch = call.engine.state.batches.get(call.names["id"])
     if batch is None:
         raise not_found("batch", call.names["id"])
@@ -99,7 +157,7 @@ def batch_view(state: State, id_: str, told: Callable[[float], float]) -> View:
     return _summary(state, state.batches[id_], told) | {"vms": [_vm_view(state, row) for row in rows]}
 
 
-def _summary(state: State, batch: Batch, told: Callable[[float], float]) -> View:
+def _summary(state: State, batch: model.Batch, told: Callable[[float], float]) -> View:
     counts: Counter[str] = Counter(_vm_state(state, row) for row in state.batch_vms[batch.id].values())
     return {
         "id": batch.id,
@@ -118,13 +176,13 @@ def _summary(state: State, batch: Batch, told: Callable[[float], float]) -> View
     }
 
 
-def _vm_state(state: State, row: BatchVm) -> str:
+def _vm_state(state: State, row: model.BatchVm) -> str:
     """What has become of a VM; while it moves, the state of its migration."""
     migration = state.migrations.get(row.migration) if row.outcome is Outcome.MOVING else None
     return row.outcome.value if migration is None else migration.phase.value
 
 
-def _vm_view(state: State, row: BatchVm) -> dict[str, Any]:
+def _vm_view(state: State, row: model.BatchVm) -> dict[str, Any]:
     return {
         "vm": row.vm,
         "from": row.source,
@@ -136,10 +194,25 @@ def _vm_view(state: State, row: BatchVm) -> dict[str, Any]:
 
 
 _DRY_RUN = frozenset({"dry_run"})
-ROUTES = (
-    Route("POST", "/v1/servers/{server}/evacuate", evacuate_server, _DRY_RUN, EvacuateBody, body_required=False),
-    Route("POST", "/v1/switches/{switch}/evacuate", evacuate_switch, _DRY_RUN, EvacuateBody, body_required=False),
-    Route("GET", "/v1/batches", list_batches, frozenset({"state"})),
-    Route("GET", "/v1/batches/{id}", get_batch),
-    Route("POST", "/v1/batches/{id}/abort", abort_batch, frozenset({"wait"}), AbortBody, body_required=False),
+
+
+
+
+def _evacuation(id_: str) -> Operation:
+    return Operation(
+        id_, "Evacuations", {200: PlannedBatch, 202: Batch}, (409,), located=(202,), tagged=True,
+        example={"parallel": 4},
+        links={202: {name: (f"{name}_batch", "id", "$response.body#/id") for name in ("get", "abort")}},
+    )  # fmt: skip
+
+
+_SERVER: Final = _evacuation("evacuate_server")
+_SWITCH: Final = _evacuation("evacuate_switch")
+_ABORT: Final = stepping("abort_batch", "Evacuations", Batch, {"reason": "maintenance is put off"})
+ROUTES: Final = (
+    Route("POST", "/v1/servers/{server}/evacuate", evacuate_server, _SERVER, _DRY_RUN, EvacuateBody, body_required=False),
+    Route("POST", "/v1/switches/{switch}/evacuate", evacuate_switch, _SWITCH, _DRY_RUN, EvacuateBody, body_required=False),
+    Route("GET", "/v1/batches", list_batches, listing("list_batches", "Evacuations", Batches), frozenset({"state"})),
+    Route("GET", "/v1/batches/{id}", get_batch, getting("get_batch", "Evacuations", Batch)),
+    Route("POST", "/v1/batches/{id}/abort", abort_batch, _ABORT, frozenset({"wait"}), AbortBody, body_required=False),
 )

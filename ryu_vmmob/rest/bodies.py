@@ -11,22 +11,12 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import NAME, show
-from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
-from ryu_vmmob.model.move_options import (
-    LONGEST_TIMEOUT,
-    OPTION_NAMES,
-    ActivateOn,
-    Delivery,
-    Ending,
-    Mode,
-    MoveOptions,
-)
-from ryu_vmmob.model.objects import Address, Interface, Network
+from ryu_vmmob.model.objects import Address, Network
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.rest.problems import invalid_input
@@ -120,7 +110,8 @@ _BASE64: Final = {"type": "string", "contentEncoding": "base64", "contentMediaTy
 FrameBytes = Annotated[bytes, PlainValidator(_frame), WithJsonSchema(_BASE64)]
 
 
-def _one_per_family(found: list[_Versioned]) -> list[_Versioned]:
+def one_per_family(found: list[_Versioned]) -> list[_Versioned]:
+    """Validate that there is at most one of each IP version."""
     if len({item.version for item in found}) != len(found):
         raise PydanticCustomError("families", "R9: one per address family")
     return found
@@ -141,92 +132,22 @@ class Empty(Body):
     """A body without any key, or none at all."""
 
 
-class CugBody(Body):
-    """``PUT /v1/cugs/{cug}``."""
-
-    subnets: Annotated[list[Subnet], Field(min_length=1), AfterValidator(_one_per_family)]
-    gateways: Annotated[list[Ip], AfterValidator(_one_per_family)] = []
-    routing_domain: Name | None = None
-    vlan_ids: dict[Name, VlanId] = {}
-    ipv6_ra_mode: Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"] | None = None
-
-    def command(self, name: str) -> PutCug:
-        """As the command for the CUG ``name``."""
-        subnets, gateways = tuple(self.subnets), tuple(self.gateways)
-        return PutCug(name, subnets, gateways, self.routing_domain, self.vlan_ids, self.ipv6_ra_mode)
 
 
-class InterfaceBody(Body):
-    """One interface of a VM."""
-
-    cug: Name
-    mac: Mac
-    ips: list[Ip]
-    guest_vlan_id: VlanId | None = None
-    vlan_id: VlanId | None = None
-    ethertypes: Ethertypes = ()
-
-    def interface(self) -> Interface:
-        """As a model object."""
-        return Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, self.vlan_id, self.ethertypes)
 
 
-class VmBody(Body):
-    """``PUT /v1/vms/{vm}``."""
-
-    server: Name
-    interfaces: list[InterfaceBody]
-
-    def command(self, name: str, now: float) -> PutVm:
-        """As the command for the VM ``name``."""
-        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)
 
 
-_DEFAULT: Final = MoveOptions()
 
 
-class MoveOptionsBody(Body):
-    """How a VM moves; ``timeout`` in seconds."""
-
-    mode: Mode = _DEFAULT.mode
-    delivery: Delivery = _DEFAULT.delivery
-    activate_on: ActivateOn = _DEFAULT.activate_on
-    commit: Ending = _DEFAULT.commit
-    timeout: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT)] = _DEFAULT.timeout
-
-    def options(self) -> dict[str, Any]:
-        """Return the options alone, by name: keyword arguments for a `MoveOptions` of the model."""
-        return self.model_dump(include=set(OPTION_NAMES))
 
 
-class MigrationBody(MoveOptionsBody):
-    """``POST /v1/migrations``."""
-
-    vm: Name
-    to: Name
-
-    def command(self, id_: str, now: float) -> StartMigration:
-        """As the command for a migration with this id."""
-        return StartMigration(id_, self.vm, self.to, now, **self.options())
 
 
-class FramesBody(Body):
-    """``POST /v1/migrations/{id}/frames``: Ethernet frames as the guest would have got them; in JSON as Base64 text."""
-
-    interface: Annotated[int, Field(ge=0)]
-    frames: list[FrameBytes]
 
 
-class AbortBody(Body):
-    """``POST /v1/batches/{id}/abort``."""
-
-    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 
 
-class MigrationAbortBody(AbortBody):
-    """``POST /v1/migrations/{id}/abort``; ``force``: wait for no switch."""
-
-    force: bool = False
 
 
 _BodyT = TypeVar("_BodyT", bound=Body)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.model.breath import Breath
-from ryu_vmmob.model.commands import PutCug, PutVm
-from ryu_vmmob.model.policies import PutPolicy
+from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.bodies import Body, CugBody, Name, VmBody, faults_of
+from ryu_vmmob.rest.answers import Revision, Written
+from ryu_vmmob.rest.bodies import Body, Name, faults_of
 from ryu_vmmob.rest.call import Answer, Call
-from ryu_vmmob.rest.policy_bodies import PolicyBody
+from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.cugs import CUGS, CugBody
+from ryu_vmmob.rest.operations import Operation
+from ryu_vmmob.rest.policies import POLICIES, PolicyBody
 from ryu_vmmob.rest.problems import MOST_FAULTS, invalid_input
-from ryu_vmmob.rest.routing import LARGE_BODY, LARGE_COUNT, Route
+from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, Route
+from ryu_vmmob.rest.vms import VMS, VmBody
 
-_Put = PutCug | PutVm | PutPolicy
-
-_BODIES: Final[dict[str, type[Body]]] = {"cugs": CugBody, "vms": VmBody, "policies": PolicyBody}
+COLLECTIONS: Final[tuple[Collection[Any], ...]] = (CUGS, VMS, POLICIES)
+"""In the order in which their objects may refer to each other."""
+_BODIES: Final[dict[str, type[Body]]] = {row.name: row.body for row in COLLECTIONS}
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(Name)
-_COLLECTIONS: Final[dict[type[_Put], str]] = {PutCug: "cugs", PutVm: "vms", PutPolicy: "policies"}
+
+
+class _Put(NamedTuple):
+    """One object of a bulk."""
+
+    collection: Collection[Any]
+    name: str
+    command: Command
 
 
 class BulkBody(Body):
@@ -32,12 +44,30 @@ class BulkBody(Body):
     vms: Annotated[dict[Name, VmBody], Field(default_factory=dict)]
     policies: Annotated[dict[Name, PolicyBody], Field(default_factory=dict)]
 
-    def commands(self, now: float) -> list[_Put]:
+    def puts(self, now: float) -> list[_Put]:
         """Each by name, and first what others refer to."""
-        found: list[_Put] = [row.command(name) for name, row in sorted(self.cugs.items())]
-        found += [row.command(name, now) for name, row in sorted(self.vms.items())]
-        found += [row.command(name) for name, row in sorted(self.policies.items())]
-        return found
+        return [
+            _Put(row, name, row.put(body, name, now))
+            for row in COLLECTIONS
+            for name, body in sorted(getattr(self, row.name).items())
+        ]
+
+
+class BulkNames(TypedDict):
+    """Names by collection."""
+
+    cugs: list[str]
+    vms: list[str]
+    policies: list[str]
+
+
+class BulkDone(Written):
+    """What became of each object."""
+
+    revision: Revision
+    created: BulkNames
+    replaced: BulkNames
+    unchanged: BulkNames
 
 
 def read_bulk(value: Any, breath: Breath) -> BulkBody:
@@ -77,37 +107,41 @@ def put_all(call: Call) -> Answer:
     """CUGs, then VMs, then policies; the answer says which were created, replaced, or the same already."""
     seconds = call.seconds_to_wait()
     body: BulkBody = call.body
-    commands = body.commands(call.now())
+    puts = body.puts(call.now())
     before = call.engine.state
     try:
-        ticket = call.engine.execute(*commands)
+        ticket = call.engine.execute(*(row.command for row in puts))
     except Refusal as refusal:
-        raise _located(commands[refusal.command], refusal) from refusal
+        raise _located(puts[refusal.command], refusal) from refusal
     outcome: dict[str, dict[str, list[str]]] = {
-        word: {name: [] for name in _COLLECTIONS.values()} for word in ("created", "replaced", "unchanged")
+        word: {row.name: [] for row in COLLECTIONS} for word in ("created", "replaced", "unchanged")
     }
-    for command in commands:
-        outcome[_outcome(command, before, ticket.state)][_COLLECTIONS[type(command)]].append(command.name)
+    for row in puts:
+        outcome[_outcome(row, before, ticket.state)][row.collection.name].append(row.name)
     return Answer(200, {"revision": ticket.revision, **outcome, **call.confirmed(ticket, seconds)})
 
 
-def _outcome(command: _Put, before: State, after: State) -> str:
-    collection = _COLLECTIONS[type(command)]
-    old = getattr(before, collection).get(command.name)
+def _outcome(row: _Put, before: State, after: State) -> str:
+    old = row.collection.objects(before).get(row.name)
     if old is None:
         return "created"
-    return "unchanged" if getattr(after, collection)[command.name].revision == old.revision else "replaced"
+    return "unchanged" if row.collection.objects(after)[row.name].revision == old.revision else "replaced"
 
 
-def _located(command: _Put, refusal: Refusal) -> Refusal:
+def _located(row: _Put, refusal: Refusal) -> Refusal:
     """The refusal with the name of the object that met it."""
-    where = f"{_COLLECTIONS[type(command)]}.{command.name}"
+    where = f"{row.collection.name}.{row.name}"
     faults = tuple(Fault(f"{where}.{fault.path}" if fault.path else where, fault.message) for fault in refusal.faults)
     return Refusal(refusal.status, refusal.title, f"{where}: {refusal.detail}", faults, retry_after=refusal.retry_after)
 
 
-ROUTES = (
+_BULK: Final = Operation(
+    "put_all", "CUGs", {200: BulkDone}, (409,),
+    example={"cugs": {"web": CUGS.example}, "vms": {"web1": VMS.example}, "policies": {"web-in": POLICIES.example}},
+)  # fmt: skip
+ROUTES: Final = (
     Route(
-        "POST", "/v1/bulk", put_all, frozenset({"wait"}), BulkBody, max_body=LARGE_BODY, max_count=LARGE_COUNT, read=read_bulk
+        "POST", "/v1/bulk", put_all, _BULK, frozenset({"wait"}), BulkBody, max_body=LARGE_BODY, max_count=LARGE_COUNT,
+        read=read_bulk,
     ),
 )  # fmt: skip

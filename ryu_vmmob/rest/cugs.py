@@ -1,57 +1,123 @@
-"""``/v1/cugs``."""
+"""``/v1/cugs``: what may stand in a request, what an answer has, and what is done."""
 
 from __future__ import annotations
 
-from ryu_vmmob.model.commands import DeleteCug
-from ryu_vmmob.model.refusal import not_found
-from ryu_vmmob.rest.bodies import CugBody
-from ryu_vmmob.rest.call import Answer, Call
-from ryu_vmmob.rest.routing import Route
-from ryu_vmmob.rest.views import cug_view
+from typing import Annotated, Final, Literal, NotRequired
+
+from immutables import Map
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
+
+from ryu_vmmob.model import objects
+from ryu_vmmob.model.commands import DeleteCug, PutCug
+from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.answers import Revision, VlanTag, Written
+from ryu_vmmob.rest.bodies import Body, Ip, Name, Subnet, VlanId, one_per_family
+from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.views import View
 
 
-def list_cugs(call: Call) -> Answer:
-    """Every CUG, by name."""
-    state = call.engine.state
-    return Answer(200, {"items": [cug_view(state, cug) for _, cug in sorted(state.cugs.items())]})
+class CugBody(Body):
+    """``PUT /v1/cugs/{cug}``."""
+
+    subnets: Annotated[list[Subnet], Field(min_length=1), AfterValidator(one_per_family)]
+    gateways: Annotated[list[Ip], AfterValidator(one_per_family)] = Field(default=[])
+    routing_domain: Name | None = None
+    vlan_ids: dict[Name, VlanId] = Field(default={})
+    ipv6_ra_mode: Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"] | None = None
+
+    def command(self, name: str) -> PutCug:
+        """As the command for the CUG ``name``."""
+        subnets, gateways = tuple(self.subnets), tuple(self.gateways)
+        return PutCug(name, subnets, gateways, self.routing_domain, self.vlan_ids, self.ipv6_ra_mode)
 
 
-def get_cug(call: Call) -> Answer:
-    """One CUG."""
-    state = call.engine.state
-    cug = state.cugs.get(call.names["cug"])
-    if cug is None:
-        raise not_found("CUG", call.names["cug"])
-    return Answer(200, cug_view(state, cug), cug.revision)
+class DomainPresence(TypedDict):
+    """A CUG in an L2 domain; with 0 interfaces it only passes through."""
+
+    vlan_id: VlanTag
+    interfaces: int
 
 
-def put_cug(call: Call) -> Answer:
-    """Create a CUG (201) or replace it (200)."""
-    name = call.names["cug"]
-    seconds = call.seconds_to_wait()
-    before = call.engine.state.cugs.get(name)
-    call.check_match(before.revision if before is not None else None)
-    ticket = call.engine.execute(call.body.command(name))
-    cug = ticket.state.cugs[name]
-    body = cug_view(ticket.state, cug) | call.confirmed(ticket, seconds)
-    return Answer(201 if before is None else 200, body, cug.revision)
+class ServerPresence(TypedDict):
+    """A CUG on a server that is an L2 domain of its own."""
+
+    interfaces: int
 
 
-def delete_cug(call: Call) -> Answer:
-    """Delete a CUG: 204, and with ``?wait`` 200."""
-    name = call.names["cug"]
-    seconds = call.seconds_to_wait()
-    before = call.engine.state.cugs.get(name)
-    if before is None:
-        raise not_found("CUG", name)
-    call.check_match(before.revision)
-    body = call.confirmed(call.engine.execute(DeleteCug(name, call.now())), seconds)
-    return Answer(200, body) if body else Answer(204, None)
+class Presence(TypedDict):
+    """Where a CUG is, or is about to be. ``servers``: those that are L2 domains of their own, per interface or untagged."""
+
+    data_centers: list[str]
+    edges: list[str]
+    l2_domains: dict[str, DomainPresence]
+    servers: dict[str, ServerPresence]
 
 
-ROUTES = (
-    Route("GET", "/v1/cugs", list_cugs),
-    Route("GET", "/v1/cugs/{cug}", get_cug),
-    Route("PUT", "/v1/cugs/{cug}", put_cug, frozenset({"wait"}), CugBody),
-    Route("DELETE", "/v1/cugs/{cug}", delete_cug, frozenset({"wait"})),
-)
+class Cug(Written):
+    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is there when one was given."""
+
+    name: str
+    subnets: list[str]
+    gateways: list[str]
+    routing_domain: str | None
+    vlan_ids: dict[str, VlanTag]
+    presence: Presence
+    revision: Revision
+    ipv6_ra_mode: NotRequired[Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"]]
+
+
+class Cugs(TypedDict):
+    """CUGs, by name."""
+
+    items: list[Cug]
+
+
+def cug_view(state: State, cug: objects.Cug) -> View:
+    """A CUG; ``vlan_ids`` are the pins, ``presence`` is where it is now or is about to be."""
+    return {
+        "name": cug.name,
+        "subnets": [str(subnet) for subnet in cug.subnets],
+        "gateways": [str(gateway) for gateway in cug.gateways],
+        "routing_domain": cug.routing_domain,
+        "vlan_ids": dict(sorted(cug.pins.items())),
+        "presence": _presence(state, cug.name),
+        "revision": cug.revision,
+        **({} if cug.ipv6_ra_mode is None else {"ipv6_ra_mode": cug.ipv6_ra_mode}),
+    }
+
+
+def _presence(state: State, cug: str) -> View:
+    fabric = state.fabric
+    edges, centers = set(), set()
+    interfaces: dict[str, int] = {}
+    alone: dict[str, int] = {}
+    for wire, count in state.occupancy.get(cug, Map()).items():
+        server = fabric.servers[wire.server]
+        edges.add(server.switch)
+        center = fabric.switches[server.switch].data_center
+        if center is not None:
+            centers.add(center)
+        if server.l2_domain is None:
+            alone[server.name] = alone.get(server.name, 0) + count
+        else:
+            interfaces[server.l2_domain] = interfaces.get(server.l2_domain, 0) + count
+    return {
+        "data_centers": sorted(centers),
+        "edges": sorted(edges),
+        "l2_domains": {
+            domain: {"vlan_id": vlan_id, "interfaces": interfaces.get(domain, 0)}
+            for domain, vlan_id in sorted(state.vlan_ids(cug).items())
+        },
+        "servers": {name: {"interfaces": count} for name, count in sorted(alone.items())},
+    }
+
+
+EXAMPLE: Final = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}}
+
+CUGS: Final = Collection[objects.Cug](
+    name="cugs", key="cug", noun="CUG", tag="CUGs",
+    objects=lambda state: state.cugs, view=cug_view, answer=Cug, answers=Cugs, body=CugBody, example=EXAMPLE,
+    put=lambda body, name, now: body.command(name), delete=DeleteCug,
+)  # fmt: skip
+ROUTES: Final = CUGS.routes()

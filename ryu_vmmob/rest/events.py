@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Annotated, Final
 
-from ryu_vmmob.engine.event_kinds import FAMILIES
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from ryu_vmmob.engine.event_kinds import FAMILIES, Level
 from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Numbered, row_view
+from ryu_vmmob.rest.answers import Time
 from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.operations import Operation
 from ryu_vmmob.rest.origins import is_websocket
 from ryu_vmmob.rest.problems import Problem, bad_query
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import time_text
 
 WEBSOCKET: Final = "vmmob.websocket"
@@ -20,6 +25,25 @@ MAX_EVENT_ID: Final = 10**16 - 1
 """The highest id that can be asked for."""
 PAGE: Final = 1000
 """So many events are in a page unless ``limit`` says otherwise."""
+
+
+class Event(TypedDict):
+    """An event; what else it has depends on its kind."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    id: int
+    time: Time
+    event: str
+    level: Level
+    text: Annotated[str, Field(description="What happened, in words.")]
+
+
+class Events(TypedDict):
+    """Events in order, and the id of the newest there is."""
+
+    items: list[Event]
+    last: int
 
 
 def get_events(call: Call) -> Answer:
@@ -69,4 +93,5 @@ def _number(call: Call, name: str, least: int, most: int | None) -> int | None:
     return number
 
 
-ROUTES = (Route("GET", "/v1/events", get_events, frozenset({"types", "since", "limit"})),)
+_EVENTS: Final = Operation("list_events", "Observation", {101: None, 200: Events}, (426, 501))
+ROUTES: Final = (Route("GET", "/v1/events", get_events, _EVENTS, frozenset({"types", "since", "limit"})),)

@@ -3,19 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from ryu_vmmob.engine.reload import Reloaded
+from typing_extensions import TypedDict
+
+from ryu_vmmob.engine import reload
 from ryu_vmmob.fabric import FabricError, Finding
 from ryu_vmmob.fabric.difference import KINDS, Difference
-from ryu_vmmob.model.refusal import Fault
+from ryu_vmmob.model import refusal
+from ryu_vmmob.rest.answers import Fault, Revision, Written
 from ryu_vmmob.rest.bodies import Empty
 from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.operations import Operation
 from ryu_vmmob.rest.problems import Problem
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View
 
 _SHOWN = 20
 """Findings that the one sentence of an error repeats; ``errors`` has them all."""
+
+
+class Names(TypedDict):
+    """Names by section of the fabric file."""
+
+    data_centers: list[str]
+    l2_domains: list[str]
+    switches: list[str]
+    links: list[str]
+    servers: list[str]
+    externals: list[str]
+
+
+_Keys = dict[str, list[str]]
+
+
+class Changes(TypedDict):
+    """The keys that differ, by section and name; ``fabric`` are those at the top of the file."""
+
+    fabric: list[str]
+    data_centers: _Keys
+    l2_domains: _Keys
+    switches: _Keys
+    links: _Keys
+    servers: _Keys
+    externals: _Keys
+
+
+class Reloaded(Written):
+    """What a fabric file that was read anew has changed, or would."""
+
+    dry_run: bool
+    revision: Revision
+    unchanged: bool
+    added: Names
+    removed: Names
+    changed: Changes
+    warnings: list[Fault]
 
 
 def reload_fabric(call: Call) -> Answer:
@@ -34,7 +77,7 @@ def reload_fabric(call: Call) -> Answer:
     return Answer(200, {"dry_run": dry_run, "revision": revision, **_view(done)} | switches)
 
 
-def _view(done: Reloaded) -> View:
+def _view(done: reload.Reloaded) -> View:
     difference = done.difference
     return {
         "unchanged": not difference,
@@ -60,7 +103,7 @@ def _changed(difference: Difference) -> View:
 def _problem(errors: list[Finding]) -> Problem:
     more = len(errors) - _SHOWN
     detail = "; ".join([*map(str, errors[:_SHOWN]), *([f"and {more} more"] if more > 0 else [])])
-    faults = [Fault(finding.path, _message(finding)) for finding in errors]
+    faults = [refusal.Fault(finding.path, _message(finding)) for finding in errors]
     return Problem(422, f"nothing was changed: {detail}", faults, title="the fabric file has errors")
 
 
@@ -68,6 +111,9 @@ def _message(finding: Finding) -> str:
     return f"line {finding.line}: {finding.message} [{finding.rule}]"
 
 
-ROUTES = (
-    Route("POST", "/v1/fabric/reload", reload_fabric, frozenset({"dry_run", "wait"}), Empty, body_required=False),
-)
+_RELOAD: Final = Operation("reload_fabric", "Fabric", {200: Reloaded}, (404, 409), example={})
+ROUTES: Final = (
+    Route(
+        "POST", "/v1/fabric/reload", reload_fabric, _RELOAD, frozenset({"dry_run", "wait"}), Empty, body_required=False
+    ),
+)  # fmt: skip

@@ -18,7 +18,7 @@ from ryu_vmmob.rest.auth import Guard
 from ryu_vmmob.rest.origins import Origins, is_websocket
 from ryu_vmmob.rest.problems import Problem
 from ryu_vmmob.rest.rates import Rates
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.tokens import Role, Token, TokenFile
 
 _LOG = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.readings import Reading, Readings
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.rest.call import Answer, Call, Raw
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.operations import listing
+from ryu_vmmob.rest.routes import Route
 
 MEDIA_TYPES: Final = ("text/plain", "application/openmetrics-text")
 """What ``/metrics`` may answer with; which, ``Accept`` decides. Text when it names neither."""
@@ -180,4 +181,4 @@ def get_metrics(call: Call) -> Answer:
     return Answer(200, Raw(content, content_type))
 
 
-ROUTES: Final = (Route("GET", "/metrics", get_metrics, media=MEDIA_TYPES),)
+ROUTES: Final = (Route("GET", "/metrics", get_metrics, listing("get_metrics", "Controller", str), media=MEDIA_TYPES),)

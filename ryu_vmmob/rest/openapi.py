@@ -17,10 +17,10 @@ import ryu_vmmob
 from ryu_vmmob.rest.answers import ProblemDetails
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.formats import JSON, MSGPACK
-from ryu_vmmob.rest.operations import OPERATIONS, TAGS, Operation
+from ryu_vmmob.rest.operations import TAGS, listing
 from ryu_vmmob.rest.parameters import Json, conditions, in_path, in_query
 from ryu_vmmob.rest.problems import CONTENT_TYPE
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routes import Route
 
 _Key = tuple[Any, JsonSchemaMode]
 
@@ -67,7 +67,7 @@ class _Schemas(GenerateJsonSchema):
 
 @cache
 def describe(routes: tuple[Route, ...]) -> Json:
-    """The description of ``routes``, the same for the same routes. Raises KeyError for one that `OPERATIONS` has not."""
+    """The description of ``routes``, the same for the same routes."""
     adapters = {key: TypeAdapter(key[0]) for key in _types(routes)}
     references, found = TypeAdapter.json_schemas(
         [(key, key[1], adapter) for key, adapter in adapters.items()],
@@ -105,18 +105,14 @@ def _types(routes: Iterable[Route]) -> list[_Key]:
     for route in routes:
         if route.body is not None:
             found[route.body, "validation"] = None
-        for type_ in _row(route).answers.values():
+        for type_ in route.operation.answers.values():
             if type_ is not None:
                 found[type_, "serialization"] = None
     return list(found)
 
 
-def _row(route: Route) -> Operation:
-    return OPERATIONS[route.method, route.pattern]
-
-
 def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
-    row = _row(route)
+    row = route.operation
     summary, text = _texts(route)
     names = re.findall(r"\{(\w+)\}", route.pattern)
     parameters = [in_path(name) for name in names] + [in_query(name, route.pattern) for name in sorted(route.query)]
@@ -139,7 +135,7 @@ def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
 
 def _refusals(route: Route) -> list[int]:
     """Statuses of problems: those that follow from what the route takes, and those of its row."""
-    row = _row(route)
+    row = route.operation
     found = {400, 429, 500, *row.refusals}
     found |= set() if route.media else {406}
     found |= set() if route.open else {401, 403, 503}
@@ -150,7 +146,7 @@ def _refusals(route: Route) -> list[int]:
 
 
 def _answer(status: int, route: Route, schemas: Mapping[Any, Json]) -> Json:
-    row = _row(route)
+    row = route.operation
     type_ = row.answers[status]
     found: Json = {"description": HTTPStatus(status).phrase + "."}
     headers = {}
@@ -212,5 +208,5 @@ def with_description(routes: Iterable[Route]) -> tuple[Route, ...]:
         """The description of this interface (OpenAPI 3.1)."""
         return Answer(200, describe(found))
 
-    found = (*routes, Route("GET", "/openapi.json", get_description))
+    found = (*routes, Route("GET", "/openapi.json", get_description, listing("get_description", "Controller", Json)))
     return found

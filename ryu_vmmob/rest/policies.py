@@ -1,56 +1,211 @@
-"""``/v1/policies``."""
+"""``/v1/policies``: what may stand in a request, what an answer has, and what is done."""
 
 from __future__ import annotations
 
-from ryu_vmmob.model.policies import DeletePolicy
-from ryu_vmmob.model.refusal import not_found
-from ryu_vmmob.rest.call import Answer, Call
-from ryu_vmmob.rest.policy_bodies import PolicyBody, policy_view
-from ryu_vmmob.rest.routing import Route
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from ryu_vmmob.fabric import values
+from ryu_vmmob.fabric.findings import quote
+from ryu_vmmob.model import policy as model
+from ryu_vmmob.model.objects import Network
+from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, dangling
+from ryu_vmmob.model.policy import TCP, UDP, Ports, Protocol
+from ryu_vmmob.model.state import State
+from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY
+from ryu_vmmob.rest.answers import Revision, Written
+from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
+from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.views import View
+
+_MAX_PORT: Final = 65_535
+_NAMED: Final[dict[str, Protocol]] = {"tcp": TCP, "udp": UDP, "icmp": "icmp"}
+_WORDS: Final = {protocol: word for word, protocol in _NAMED.items()}
+_RANGE = re.compile(r"([0-9]{1,64})(?:-([0-9]{1,64}))?")
 
 
-def list_policies(call: Call) -> Answer:
-    """Every policy, by name."""
-    state = call.engine.state
-    return Answer(200, {"items": [policy_view(state, policy) for _, policy in sorted(state.policies.items())]})
+def _wrong(fault: str) -> PydanticCustomError:
+    return PydanticCustomError("value", "{fault}", {"fault": fault})
 
 
-def get_policy(call: Call) -> Answer:
-    """One policy."""
-    state = call.engine.state
-    policy = state.policies.get(call.names["policy"])
-    if policy is None:
-        raise not_found("policy", call.names["policy"])
-    return Answer(200, policy_view(state, policy), policy.revision)
+def _protocol(value: object) -> Protocol | None:
+    if isinstance(value, str) and value in _NAMED:
+        return _NAMED[value]
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255):
+        return value
+    raise _wrong(f"must be one of {', '.join(_NAMED)}, a number from 0 to 255, or null")
 
 
-def put_policy(call: Call) -> Answer:
-    """Create a policy (201) or replace it (200)."""
-    name = call.names["policy"]
-    seconds = call.seconds_to_wait()
-    before = call.engine.state.policies.get(name)
-    call.check_match(before.revision if before is not None else None)
-    ticket = call.engine.execute(call.body.command(name))
-    policy = ticket.state.policies[name]
-    body = policy_view(ticket.state, policy) | call.confirmed(ticket, seconds)
-    return Answer(201 if before is None else 200, body, policy.revision)
+def _ports(text: str) -> tuple[int, int]:
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise _wrong(f'{quote(text)} is no port or range: write "80" or "8000-8099"')
+    low, high = int(match[1]), int(match[2] or match[1])
+    if low > high:
+        raise _wrong(f"range {quote(text)} runs backwards: write {high}-{low}")
+    if low < 1 or high > _MAX_PORT:
+        raise _wrong(f"{quote(text)}: outside 1 to {_MAX_PORT}")
+    return low, high
 
 
-def delete_policy(call: Call) -> Answer:
-    """Delete a policy: 204, and with ``?wait`` 200."""
-    name = call.names["policy"]
-    seconds = call.seconds_to_wait()
-    before = call.engine.state.policies.get(name)
-    if before is None:
-        raise not_found("policy", name)
-    call.check_match(before.revision)
-    body = call.confirmed(call.engine.execute(DeletePolicy(name)), seconds)
-    return Answer(200, body) if body else Answer(204, None)
+def _true(value: object) -> bool:
+    if value is not True:
+        raise _wrong("must be true")
+    return True
 
 
-ROUTES = (
-    Route("GET", "/v1/policies", list_policies),
-    Route("GET", "/v1/policies/{policy}", get_policy),
-    Route("PUT", "/v1/policies/{policy}", put_policy, frozenset({"wait"}), PolicyBody),
-    Route("DELETE", "/v1/policies/{policy}", delete_policy, frozenset({"wait"})),
-)
+Prefix = Annotated[
+    Network, PlainValidator(from_text(values.network)), text_schema("10.0.0.0/8", "::/0", **PREFIX)
+]
+PortRange = Annotated[
+    tuple[int, int], PlainValidator(from_text(_ports)), text_schema("80", "8000-8099", pattern="^[0-9]{1,64}(-[0-9]{1,64})?$")
+]
+TrueOnly = Annotated[bool, PlainValidator(_true), WithJsonSchema({"const": True})]
+PolicyProtocol = Annotated[
+    Protocol | None,
+    PlainValidator(_protocol),
+    WithJsonSchema({"anyOf": [{"enum": [*_NAMED, None]}, {"type": "integer", "minimum": 0, "maximum": 255}]}),
+]
+
+
+def _one_key(schema: dict[str, Any]) -> None:
+    schema.update(minProperties=1, maxProperties=1)
+    for row in schema["properties"].values():
+        row.pop("default", None)
+
+
+class SelectorBody(Body):
+    """One end of a policy: exactly one of its keys."""
+
+    # The defaults only stand for what is not there.
+    model_config = ConfigDict(json_schema_extra=_one_key)
+
+    cug: Name = ""
+    vm: Name = ""
+    prefix: Prefix = values.network("::/0")
+    any: TrueOnly = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly_one(cls, value: object) -> object:
+        if isinstance(value, Mapping) and len(value.keys() & cls.model_fields.keys()) != 1:
+            raise _wrong(f"must have exactly one of {', '.join(cls.model_fields)}")
+        return value
+
+    def selector(self) -> model.Selector:
+        """As a model object."""
+        if "cug" in self.model_fields_set:
+            return model.Selector("cug", self.cug)
+        if "vm" in self.model_fields_set:
+            return model.Selector("vm", self.vm)
+        return model.Selector("prefix", self.prefix) if "prefix" in self.model_fields_set else model.Selector("any")
+
+
+class PolicyBody(Body):
+    """``PUT /v1/policies/{policy}``."""
+
+    priority: Annotated[int, Field(ge=0, le=MAX_POLICY_PRIORITY)] = 100
+    action: Literal["allow", "deny"]
+    source: Annotated[SelectorBody, Field(alias="from")]
+    target: Annotated[SelectorBody, Field(alias="to")]
+    protocol: PolicyProtocol = None
+    ports: Annotated[list[PortRange], Field(default_factory=list)]
+    replies: bool = False
+
+    # What is at fault itself is not in ``info.data``, and is no reason for a second fault.
+
+    @field_validator("ports")
+    @classmethod
+    def _with_a_protocol(cls, value: list[tuple[int, int]], info: ValidationInfo) -> list[tuple[int, int]]:
+        if value and info.data.get("protocol", TCP) not in (TCP, UDP):
+            raise _wrong("only with protocol tcp or udp")
+        return value
+
+    @field_validator("replies")
+    @classmethod
+    def _of_connections(cls, value: bool, info: ValidationInfo) -> bool:
+        answered = info.data.get("protocol", TCP) in (TCP, UDP, "icmp")
+        if value and not (answered and info.data.get("action", "allow") == "allow"):
+            raise _wrong("only with protocol tcp, udp or icmp and action allow")
+        return value
+
+    def command(self, name: str) -> PutPolicy:
+        """As the command for the policy ``name``."""
+        return PutPolicy(
+            name, self.action == "allow", self.source.selector(), self.target.selector(), self.priority, self.protocol,
+            tuple(self.ports), self.replies,
+        )  # fmt: skip
+
+
+class Selector(TypedDict):
+    """One end of a policy: exactly one of its keys."""
+
+    cug: NotRequired[str]
+    vm: NotRequired[str]
+    prefix: NotRequired[str]
+    any: NotRequired[Literal[True]]
+
+
+_Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
+
+
+class Policy(Written, _Ends):
+    """A policy; ``dangling`` are the ends that name what is no longer there."""
+
+    name: str
+    priority: int
+    action: Literal["allow", "deny"]
+    protocol: Literal["tcp", "udp", "icmp"] | Annotated[int, Field(ge=0, le=255)] | None
+    ports: list[str]
+    replies: bool
+    dangling: list[str]
+    revision: Revision
+
+
+class Policies(TypedDict):
+    """Policies, by name."""
+
+    items: list[Policy]
+
+
+def policy_view(state: State, policy: model.Policy) -> View:
+    """A policy; ``dangling`` are the ends that name what is no longer there, as paths."""
+    protocol = policy.protocol
+    return {
+        "name": policy.name,
+        "priority": policy.priority,
+        "action": "allow" if policy.allow else "deny",
+        "from": _selector_view(policy.source),
+        "to": _selector_view(policy.target),
+        "protocol": None if protocol is None else _WORDS.get(protocol, protocol),
+        "ports": _ports_view(policy.ports),
+        "replies": policy.replies,
+        "dangling": list(dangling(state, policy)),
+        "revision": policy.revision,
+    }
+
+
+def _selector_view(selector: model.Selector) -> dict[str, object]:
+    return {selector.kind: True if selector.kind == "any" else str(selector.value)}
+
+
+def _ports_view(ports: Ports) -> list[str]:
+    return [str(low) if low == high else f"{low}-{high}" for low, high in ports]
+
+
+EXAMPLE: Final = {
+    "action": "allow", "from": {"any": True}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["80", "8000-8099"],
+    "replies": True,
+}  # fmt: skip
+
+POLICIES: Final = Collection[model.Policy](
+    name="policies", key="policy", noun="policy", tag="Policies",
+    objects=lambda state: state.policies, view=policy_view, answer=Policy, answers=Policies, body=PolicyBody, example=EXAMPLE,
+    put=lambda body, name, now: body.command(name), delete=lambda name, now: DeletePolicy(name),
+)  # fmt: skip
+ROUTES: Final = POLICIES.routes()

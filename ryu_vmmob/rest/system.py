@@ -2,12 +2,103 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.engine.fleet import Refused
-from ryu_vmmob.health import Health, Reason, Standing, Status, Thing, Tile
+from typing import Final, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from ryu_vmmob import health as judged
+from ryu_vmmob.engine import fleet
+from ryu_vmmob.health import Loudness, Standing, Status
+from ryu_vmmob.rest.answers import Refused, Revision, Time
 from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.operations import Operation, listing
 from ryu_vmmob.rest.owners import refused_view
-from ryu_vmmob.rest.routing import Route
+from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View, time_text
+
+
+class Health(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class ReadySwitches(TypedDict):
+    """Switches, by name. ``refused``: those that have confirmed everything but what they refused."""
+
+    in_step: list[str]
+    refused: list[str]
+    not_in_step: list[str]
+    not_connected: list[str]
+
+
+class Thing(TypedDict):
+    """What something is about: a switch, a link, an external network, a migration or the controller, and its name or id."""
+
+    kind: str
+    name: str
+
+
+class Reason(TypedDict):
+    """Why not all is well, in a sentence. ``blocks``: while it lasts the controller is not ready. ``ask``: the command that
+    tells more.
+    """
+
+    kind: str
+    level: Literal["bad", "warn", "note"]
+    blocks: bool
+    what: str
+    about: list[Thing]
+    ask: str
+
+
+class Readiness(TypedDict):
+    """Whether the controller is ready, and, for who may know, what is not. ``refused``: the first 100 flows and groups that
+    switches refused.
+    """
+
+    ready: bool
+    status: Status
+    fabric: NotRequired[str]
+    revision: NotRequired[Revision]
+    troubles: NotRequired[list[str]]
+    reasons: NotRequired[list[Reason]]
+    refused: NotRequired[list[Refused]]
+    switches: NotRequired[ReadySwitches]
+
+
+class Tile(TypedDict):
+    """A tile of a strip that sums up health; ``opens``: what there is more to see of."""
+
+    kind: str
+    level: Loudness
+    text: str
+    opens: Thing | None
+
+
+class Part(TypedDict):
+    """Edges that reach each other and no other; ``data_centers``: those all of whose edges are among them."""
+
+    data_centers: list[str]
+    edges: list[str]
+
+
+class WholeHealth(TypedDict):
+    """How well the controller and its network are. ``level``: of the loudest tile. ``switches``: how each stands. ``parts``:
+    what a split fabric has fallen into, else empty.
+    """
+
+    status: Status
+    ready: bool
+    level: Loudness
+    fabric: str
+    revision: Revision
+    time: Time
+    reasons: list[Reason]
+    tiles: list[Tile]
+    switches: dict[str, Standing]
+    parts: list[Part]
+
 
 
 def healthz(call: Call) -> Answer:
@@ -26,7 +117,7 @@ def readyz(call: Call) -> Answer:
     def switches(*standings: Standing) -> list[str]:
         return [name for name, standing in health.standings.items() if standing in standings]
 
-    faults = (Refused(name, row) for name in health.standings for row in engine.fleet.faults(name))
+    faults = (fleet.Refused(name, row) for name in health.standings for row in engine.fleet.faults(name))
     return Answer(status, body | {
         "fabric": engine.state.fabric.name,
         "revision": engine.state.revision,
@@ -47,7 +138,7 @@ def get_health(call: Call) -> Answer:
     return Answer(200, health_view(call, call.engine.health()))
 
 
-def health_view(call: Call, health: Health) -> View:
+def health_view(call: Call, health: judged.Health) -> View:
     """Health as an answer."""
     engine = call.engine
     return {
@@ -64,7 +155,7 @@ def health_view(call: Call, health: Health) -> View:
     }
 
 
-def _reason(row: Reason) -> View:
+def _reason(row: judged.Reason) -> View:
     return {
         "kind": row.kind,
         "level": row.level.value,
@@ -75,17 +166,18 @@ def _reason(row: Reason) -> View:
     }
 
 
-def _tile(row: Tile) -> View:
+def _tile(row: judged.Tile) -> View:
     opens = None if row.opens is None else _thing(row.opens)
     return {"kind": row.kind, "level": row.level.value, "text": row.text, "opens": opens}
 
 
-def _thing(thing: Thing) -> View:
+def _thing(thing: judged.Thing) -> View:
     return {"kind": thing.kind, "name": thing.name}
 
 
-ROUTES = (
-    Route("GET", "/healthz", healthz, open=True),
-    Route("GET", "/readyz", readyz, brief=True),
-    Route("GET", "/v1/health", get_health),
+_READINESS: Final = Operation("get_readiness", "Controller", {200: Readiness, 503: Readiness})
+ROUTES: Final = (
+    Route("GET", "/healthz", healthz, listing("get_health", "Controller", Health), open=True),
+    Route("GET", "/readyz", readyz, _READINESS, brief=True),
+    Route("GET", "/v1/health", get_health, listing("get_detailed_health", "Controller", WholeHealth)),
 )

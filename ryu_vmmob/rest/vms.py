@@ -1,28 +1,149 @@
-"""``/v1/vms``."""
+"""``/v1/vms``: what may stand in a request, what an answer has, and what is done."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any, Final, Literal, NotRequired
 
-from ryu_vmmob.model.commands import DeleteVm
-from ryu_vmmob.model.objects import Vm
-from ryu_vmmob.model.placement import placements
-from ryu_vmmob.model.refusal import not_found
+from typing_extensions import TypedDict
+
+from ryu_vmmob.model import objects, placement
+from ryu_vmmob.model.commands import DeleteVm, PutVm
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.bodies import VmBody
+from ryu_vmmob.net.addresses import mac_text
+from ryu_vmmob.rest.answers import Revision, VlanTag, Written
+from ryu_vmmob.rest.bodies import Body, Ethertypes, Ip, Mac, Name, VlanId
 from ryu_vmmob.rest.call import Answer, Call
-from ryu_vmmob.rest.routing import Route
-from ryu_vmmob.rest.views import placement_view, vm_view
+from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.operations import listing
+from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.views import View
 
 
-def list_vms(call: Call) -> Answer:
+class InterfaceBody(Body):
+    """One interface of a VM."""
+
+    cug: Name
+    mac: Mac
+    ips: list[Ip]
+    guest_vlan_id: VlanId | None = None
+    vlan_id: VlanId | None = None
+    ethertypes: Ethertypes = ()
+
+    def interface(self) -> objects.Interface:
+        """As a model object."""
+        return objects.Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, self.vlan_id, self.ethertypes)
+
+
+class VmBody(Body):
+    """``PUT /v1/vms/{vm}``."""
+
+    server: Name
+    interfaces: list[InterfaceBody]
+
+    def command(self, name: str, now: float) -> PutVm:
+        """As the command for the VM ``name``."""
+        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)
+
+
+class Interface(TypedDict):
+    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged. ``ethertypes`` is there when
+    some were given.
+    """
+
+    cug: str
+    mac: str
+    ips: list[str]
+    guest_vlan_id: VlanTag | None
+    vlan_id: VlanTag | None
+    ethertypes: NotRequired[list[str] | Literal["any"]]
+
+
+class Vm(Written):
+    """A VM; ``migration`` is the id of the one that is under way."""
+
+    name: str
+    server: str
+    interfaces: list[Interface]
+    migration: str | None
+    revision: Revision
+
+
+class Vms(TypedDict):
+    """VMs, by name."""
+
+    items: list[Vm]
+
+
+class PlacedInterface(TypedDict):
+    """An interface at another server; ``translated``: the port translates the guest's own tag (R25)."""
+
+    cug: str
+    from_vlan_id: VlanTag | None
+    to_vlan_id: VlanTag | None
+    guest_vlan_id: VlanTag | None
+    translated: bool
+
+
+class Placement(TypedDict):
+    """A server, and why the VM cannot move there, if it cannot."""
+
+    server: str
+    possible: bool
+    reason: str | None
+    interfaces: list[PlacedInterface]
+
+
+class Placements(TypedDict):
+    """Every server, by name."""
+
+    items: list[Placement]
+
+
+def vm_view(state: State, vm: objects.Vm) -> View:
+    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server adds to its frames (None: nothing)."""
+    return {
+        "name": vm.name,
+        "server": vm.server,
+        "interfaces": [
+            {
+                "cug": interface.cug,
+                "mac": mac_text(interface.mac),
+                "ips": [str(ip) for ip in interface.ips],
+                "guest_vlan_id": interface.guest_vlan_id,
+                "vlan_id": state.added_vlan_id(vm, number, vm.server),
+                **({} if not interface.ethertypes else {"ethertypes": ethertypes_view(interface.ethertypes)}),
+            }
+            for number, interface in enumerate(vm.interfaces)
+        ],
+        "migration": vm.migration,
+        "revision": vm.revision,
+    }
+
+
+def ethertypes_view(found: tuple[int, ...] | Literal["any"]) -> Any:
+    """Types as a body has them."""
+    return found if found == "any" else [f"{kind:#06x}" for kind in found]
+
+
+def placement_view(row: placement.Placement) -> View:
+    """A server that a VM may move to, or why it may not."""
+    return {
+        "server": row.server,
+        "possible": row.reason is None,
+        "reason": row.reason,
+        "interfaces": [interface._asdict() for interface in row.interfaces],
+    }
+
+
+def _selected(call: Call) -> Iterator[objects.Vm]:
     """VMs by name: all, those placed on ``?server``, those with an interface in ``?cug``."""
     state = call.engine.state
     server = call.query.get("server")
-    names = sorted(_candidates(state, server, call.query.get("cug")))
-    # A server's index also has the VMs that are about to come and those that are leaving.
-    vms: Iterable[Vm] = (state.vms[name] for name in names)
-    return Answer(200, {"items": [vm_view(state, vm) for vm in vms if server in (None, vm.server)]})
+    for name in sorted(_candidates(state, server, call.query.get("cug"))):
+        # A server's index also has the VMs that are about to come and those that are leaving.
+        if server in (None, state.vms[name].server):
+            yield state.vms[name]
 
 
 def _candidates(state: State, server: str | None, cug: str | None) -> set[str]:
@@ -36,49 +157,24 @@ def _candidates(state: State, server: str | None, cug: str | None) -> set[str]:
     return set.intersection(*found)
 
 
-def get_vm(call: Call) -> Answer:
-    """One VM."""
-    state = call.engine.state
-    vm = state.vms.get(call.names["vm"])
-    if vm is None:
-        raise not_found("VM", call.names["vm"])
-    return Answer(200, vm_view(state, vm), vm.revision)
-
-
 def get_placements(call: Call) -> Answer:
     """The servers to which the VM may move as things stand, and why not to the others."""
-    rows = placements(call.engine.state, call.names["vm"], call.engine.trial)
+    rows = placement.placements(call.engine.state, call.names["vm"], call.engine.trial)
     return Answer(200, {"items": [placement_view(row) for row in rows]})
 
 
-def put_vm(call: Call) -> Answer:
-    """Create a VM (201), or replace it where it is (200)."""
-    name = call.names["vm"]
-    seconds = call.seconds_to_wait()
-    before = call.engine.state.vms.get(name)
-    call.check_match(before.revision if before is not None else None)
-    ticket = call.engine.execute(call.body.command(name, call.now()))
-    vm = ticket.state.vms[name]
-    body = vm_view(ticket.state, vm) | call.confirmed(ticket, seconds)
-    return Answer(201 if before is None else 200, body, vm.revision)
+EXAMPLE: Final = {
+    "server": "srv-a1",
+    "interfaces": [{"cug": "web", "mac": "02:00:00:00:00:11", "ips": ["10.1.0.11", "2001:db8:1::11"]}],
+}
 
-
-def delete_vm(call: Call) -> Answer:
-    """Delete a VM: 204, and with ``?wait`` 200."""
-    name = call.names["vm"]
-    seconds = call.seconds_to_wait()
-    before = call.engine.state.vms.get(name)
-    if before is None:
-        raise not_found("VM", name)
-    call.check_match(before.revision)
-    body = call.confirmed(call.engine.execute(DeleteVm(name, call.now())), seconds)
-    return Answer(200, body) if body else Answer(204, None)
-
-
-ROUTES = (
-    Route("GET", "/v1/vms", list_vms, frozenset({"server", "cug"})),
-    Route("GET", "/v1/vms/{vm}", get_vm),
-    Route("GET", "/v1/vms/{vm}/placements", get_placements),
-    Route("PUT", "/v1/vms/{vm}", put_vm, frozenset({"wait"}), VmBody),
-    Route("DELETE", "/v1/vms/{vm}", delete_vm, frozenset({"wait"})),
+VMS: Final = Collection[objects.Vm](
+    name="vms", key="vm", noun="VM", tag="VMs",
+    objects=lambda state: state.vms, view=vm_view, answer=Vm, answers=Vms, body=VmBody, example=EXAMPLE,
+    put=lambda body, name, now: body.command(name, now), delete=DeleteVm,
+    query=frozenset({"server", "cug"}), select=_selected, replaced="replace it where it is",
+)  # fmt: skip
+ROUTES: Final = (
+    *VMS.routes(),
+    Route("GET", "/v1/vms/{vm}/placements", get_placements, listing("list_placements", "VMs", Placements)),
 )

@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from ryu_vmmob import options
 from ryu_vmmob.apps.rest_server import LEFT_OVER, Pace
-from ryu_vmmob.rest import rates, routing, tokens
+from ryu_vmmob.rest import rates, routes, tokens
 from ryu_vmmob.rest.formats import MAX_DEPTH
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def test_the_limits_it_names_are_those_of_the_code() -> None:
         f"in all | {pace.body:g} s",
         f"of one connection | {pace.idle:g} s",
         f"{LEFT_OVER >> 20} MiB or {pace.left_over:g} s",
-        f"body | {routing.SMALL_BODY >> 20} MiB; `/v1/bulk` {routing.LARGE_BODY >> 20} MiB",
+        f"body | {routes.SMALL_BODY >> 20} MiB; `/v1/bulk` {routes.LARGE_BODY >> 20} MiB",
         f"nesting of a body | {MAX_DEPTH}",
         f"less than {tokens.SHORTEST_SAFE} characters",
     ):

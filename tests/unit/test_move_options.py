@@ -14,9 +14,10 @@ from ryu_vmmob.model.batches import StartBatch
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.move_options import LONGEST_TIMEOUT, OPTION_NAMES, MoveOptions
 from ryu_vmmob.model.objects import Migration
-from ryu_vmmob.rest import answers
+from ryu_vmmob.rest import batches, migrations, moves
 from ryu_vmmob.rest.batches import EvacuateBody
-from ryu_vmmob.rest.bodies import MigrationBody, MoveOptionsBody
+from ryu_vmmob.rest.migrations import MigrationBody
+from ryu_vmmob.rest.moves import MoveOptionsBody
 
 HINTS = get_type_hints(MoveOptions)
 DEFAULTS: dict[str, Any] = {row.name: row.default for row in fields(MoveOptions)}
@@ -38,8 +39,8 @@ def test_a_body_has_the_options_with_the_models_types_and_defaults(kind: type[Mo
 
 
 def test_an_answer_has_the_options_with_the_models_types() -> None:
-    assert get_type_hints(answers.MoveOptions) == HINTS
-    for kind in (answers.Migration, answers.Batch):
+    assert get_type_hints(moves.MoveOptions) == HINTS
+    for kind in (migrations.Migration, batches.Batch):
         assert get_type_hints(kind).keys() >= HINTS.keys()
 
 

@@ -15,7 +15,7 @@ from ryu_vmmob.model.migration_steps import Deliver, stage
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.punt.ask_vm import ask_vm
-from ryu_vmmob.rest.bodies import MigrationBody
+from ryu_vmmob.rest.migrations import MigrationBody
 from tests.property.world import World
 from tests.unit.core_support import MOVE, Site, cug, migration, nic, phase, racks, two_racks, vm
 

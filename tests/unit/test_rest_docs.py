@@ -10,7 +10,7 @@ from typing import Any
 from ryu_vmmob.rest.app import ROUTES
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.formats import MAX_DEPTH
-from ryu_vmmob.rest.routing import LARGE_BODY, LARGE_COUNT, SMALL_BODY, SMALL_COUNT
+from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, SMALL_BODY, SMALL_COUNT
 from tests.unit.rest_support import Service
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.fabric import loads
-from ryu_vmmob.rest.fabric_views import fabric_view
+from ryu_vmmob.rest.fabric import fabric_view
 from tests.unit.fabric_examples import complete
 from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ryu_vmmob.model.breath import Breath
     from ryu_vmmob.rest.bodies import Body
     from ryu_vmmob.rest.call import Answer, Call
+    from ryu_vmmob.rest.operations import Operation
 
 
 SMALL_BODY: Final = 2**20
@@ -32,18 +33,19 @@ class Route:
     """One method of one resource.
 
     ``pattern`` has names in braces, ``/v1/cugs/{cug}``; each takes one segment of the path and must follow the rule of
-    the fabric file's names. ``query`` are the parameters it knows. ``body`` is the type of the body it takes (None: it
-    takes none); ``body_required`` is false where an absent body stands for an empty object. ``open``: without token.
-    ``brief``: without a token too, and then in brief (`call.Call.is_brief`).
-    ``question``: a POST that changes nothing, so that a reader may ask it. ``urgent``: somebody's traffic waits for it.
-    ``max_body``: bytes of its body at most, ``max_count`` keys and elements. ``read`` makes the body of a value where that
-    takes long enough to pause (None: `bodies.read` does). ``media``: its answers are of these media types, whatever
-    ``Accept`` says; empty: JSON or MessagePack, as that wants.
+    the fabric file's names. ``operation``: what the description says of it beside all that follows. ``query`` are the
+    parameters it knows. ``body`` is the type of the body it takes (None: it takes none); ``body_required`` is false where an
+    absent body stands for an empty object. ``open``: without token. ``brief``: without a token too, and then
+    in brief (`call.Call.is_brief`). ``question``: a POST that changes nothing, so that a reader may ask it. ``urgent``:
+    somebody's traffic waits for it. ``max_body``: bytes of its body at most, ``max_count`` keys and
+    elements. ``read`` makes the body of a value where that takes long enough to pause (None: `bodies.read` does). ``media``:
+    its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack, as that wants.
     """
 
     method: str
     pattern: str
     handler: Callable[[Call], Answer]
+    operation: Operation
     query: frozenset[str] = field(default_factory=frozenset)
     body: type[Body] | None = None
     body_required: bool = True

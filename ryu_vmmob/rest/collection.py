@@ -1,0 +1,115 @@
+"""A collection of objects that are written by name: list, get, put and delete, the same for CUGs, VMs and policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from ryu_vmmob.model.commands import Command
+from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.bodies import Body
+from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.operations import deleting, getting, listing, putting
+from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.views import View
+
+
+class Written(Protocol):
+    """An object with the revision that last wrote it."""
+
+    @property
+    def revision(self) -> int:
+        """The revision of the whole state that last changed it."""
+        ...
+
+
+_Object = TypeVar("_Object", bound=Written)
+_WAIT: Final = frozenset({"wait"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection(Generic[_Object]):
+    """``/v1/<name>`` and ``/v1/<name>/{<key>}``.
+
+    ``noun``: what one of them is called. ``objects``: all of them, by name. ``view``: one as an answer, of the types ``answer``
+    and ``answers``. ``put`` and ``delete`` make the commands: of a body, a name and the time in seconds since the epoch, of a
+    name and that time. ``select``: those that a list shows, in order, as its ``query`` says; None: all, by name. Its docstring
+    describes the list.
+    """
+
+    name: str
+    key: str
+    noun: str
+    tag: str
+    objects: Callable[[State], Mapping[str, _Object]]
+    view: Callable[[State, _Object], View]
+    answer: Any
+    answers: Any
+    body: type[Body]
+    example: Mapping[str, Any]
+    put: Callable[[Any, str, float], Command]
+    delete: Callable[[str, float], Command]
+    query: frozenset[str] = field(default_factory=frozenset)
+    select: Callable[[Call], Iterable[_Object]] | None = None
+    replaced: str = "replace it"
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the four routes. The description takes its sentences from the docstrings."""
+        many, one = f"/v1/{self.name}", f"/v1/{self.name}/{{{self.key}}}"
+        listed = self.select.__doc__ if self.select is not None else f"Every {self.noun}, by name."
+        write = f"Create a {self.noun} (201) or {self.replaced} (200)."
+        delete = f"Delete a {self.noun}: 204, and with ``?wait`` 200."
+        return (
+            Route("GET", many, _told(self._list, listed), listing(f"list_{self.name}", self.tag, self.answers), self.query),
+            Route("GET", one, _told(self._get, f"One {self.noun}."), getting(f"get_{self.key}", self.tag, self.answer)),
+            Route(
+                "PUT", one, _told(self._put, write), putting(f"put_{self.key}", self.tag, self.answer, self.example), _WAIT,
+                self.body,
+            ),
+            Route("DELETE", one, _told(self._delete, delete), deleting(f"delete_{self.key}", self.tag), _WAIT),
+        )  # fmt: skip
+
+    def _list(self, call: Call) -> Answer:
+        state = call.engine.state
+        rows = self.select(call) if self.select is not None else (row for _, row in sorted(self.objects(state).items()))
+        return Answer(200, {"items": [self.view(state, row) for row in rows]})
+
+    def _get(self, call: Call) -> Answer:
+        found = self._named(call)
+        return Answer(200, self.view(call.engine.state, found), found.revision)
+
+    def _put(self, call: Call) -> Answer:
+        name = call.names[self.key]
+        seconds = call.seconds_to_wait()
+        before = self.objects(call.engine.state).get(name)
+        call.check_match(before.revision if before is not None else None)
+        ticket = call.engine.execute(self.put(call.body, name, call.now()))
+        after = self.objects(ticket.state)[name]
+        body = self.view(ticket.state, after) | call.confirmed(ticket, seconds)
+        return Answer(201 if before is None else 200, body, after.revision)
+
+    def _delete(self, call: Call) -> Answer:
+        seconds = call.seconds_to_wait()
+        call.check_match(self._named(call).revision)
+        ticket = call.engine.execute(self.delete(call.names[self.key], call.now()))
+        body = call.confirmed(ticket, seconds)
+        return Answer(200, body) if body else Answer(204, None)
+
+    def _named(self, call: Call) -> _Object:
+        name = call.names[self.key]
+        found = self.objects(call.engine.state).get(name)
+        if found is None:
+            raise not_found(self.noun, name)
+        return found
+
+
+def _told(function: Callable[[Call], Answer], text: str | None) -> Callable[[Call], Answer]:
+    """The function with a docstring of its own."""
+
+    def handler(call: Call) -> Answer:
+        return function(call)
+
+    handler.__doc__ = text
+    return handler
