@@ -67,7 +67,10 @@ class Lost(Exception):
 class Session:
     """Brings one switch to the desired state and keeps it there until the connection ends."""
 
-    def __init__(self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float) -> None:
+    def __init__(
+        self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float,
+        on_ports: Callable[[str, Mapping[int, bool]], None] = lambda name, ports: None,
+    ) -> None:  # fmt: skip
         self.datapath = datapath
         self.name = name
         self.log = logs.about(LOG, switch=name)
@@ -99,7 +102,7 @@ class Session:
         self.habits = Habits()
         self.cookies_seen = False
         """Whether it was looked what cookie a flow has here after an ADD put it in another's place."""
-        self.on_ports: Callable[[str, Mapping[int, bool]], None] = lambda name, ports: None
+        self.on_ports = on_ports
         """Called with what the switch says of all its ports when it is asked: number -> whether it is up."""
         self.port_news = 0
         """Port changes that it told by itself."""

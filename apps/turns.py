@@ -105,6 +105,10 @@ class Alone:
             self._owner = None
             self._free.release()
 
+    def pause(self) -> None:
+        """Let others work, if the one inside has worked long enough."""
+        TURNS.take()
+
     def turn(self, urgent: bool = False) -> None:
         """Take a turn, at a time when nobody is inside: whoever looks and then acts finds what it saw."""
         TURNS.take()

@@ -27,7 +27,7 @@ from ryu_vmmob.apps.fabric_file import FabricFile
 from ryu_vmmob.apps.listening import refuse_taken_ports
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.apps.supervisor import tell_ready
-from ryu_vmmob.apps.turns import TURNS, Alone
+from ryu_vmmob.apps.turns import Alone
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.compat.raw import EventRawMultipart
@@ -95,13 +95,12 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             fabric = load(self.settings.fabric)
             self.metrics = Metrics(refused=compat.refusals)
             store = TimedStore(open_store(self.settings.store), time.perf_counter, self.metrics.stored)
+            alone = Alone()
             with undisturbed():
-                self.engine = Engine(fabric, store, time.time, self.settings.vlan_quarantine, time.monotonic)
-            alone = self.engine.alone = Alone()
-            self.engine.urgently = alone.urgently
-            self.engine.is_wanted = lambda: alone.is_wanted
-            self.engine.is_inside = lambda: alone.is_mine
-            self.engine.pause = TURNS.take
+                self.engine = Engine(
+                    fabric, store, time.time, self.settings.vlan_quarantine, time.monotonic,
+                    alone=alone, send_frames=self._send_frames,
+                )  # fmt: skip
             self.waiting = Waiting(self.engine)
             self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
@@ -113,8 +112,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             rest_server.install(self.CONF, self.settings.rest)
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
             raise SystemExit(f"vmmob: {error}") from error
-        self.engine.on_event = log_event
-        self.engine.on_fabric = self._on_fabric
+        self.engine.on_event.add(log_event)
+        self.engine.on_fabric.add(self._on_fabric)
         self._sessions: dict[Any, Session] = {}
         self._handshakes = Handshakes()
         self._intakes: WeakKeyDictionary[Any, Intake] = WeakKeyDictionary()
@@ -125,8 +124,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._links = LinkWatch(fabric, state.links_down, self.settings.link_up_delay, state.externals_down)
         self._urgent, self._chores = Chores(), Chores()
         self._packets = Packets(self.engine, self._send_packet, self._urgent.note, self._chores.note)
-        self.engine.on_question = self._ask_vm
-        self.engine.on_frames = self._send_frames
+        self.engine.on_question.add(self._ask_vm)
         compat.raw_multipart(True, self._wants_raw)
         compat.drop_unwanted(self._unwanted)
         self._freezer = Freezer(lambda: self.engine.flows_made)
@@ -253,8 +251,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             older.end()
             # Not here: it tells this very application, which waits while its queue is full and is read by nobody else.
             hub.spawn(older.datapath.close)
-        session = Session(datapath, switch.name, self.engine, self.engine.clock, self.settings.audit_interval)
-        session.on_ports = self._ports_told
+        audit = self.settings.audit_interval
+        session = Session(datapath, switch.name, self.engine, self.engine.clock, audit, self._ports_told)
         self._sessions[datapath] = session
         for port in datapath.ports.values():
             self._port(datapath, port)

@@ -27,7 +27,7 @@ class Waiting:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sleepers: set[_Sleeper] = set()
-        engine.on_progress = self._news
+        engine.on_progress.add(self._news)
 
     def _news(self) -> None:
         for sleeper in self._sleepers:

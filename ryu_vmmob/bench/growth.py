@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob.bench import fabrics
 from ryu_vmmob.bench.measure import Row, row
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.precedence import Unshared
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Command, PutCug, PutVm
@@ -71,20 +72,29 @@ def wide(cug: int, routed: bool) -> PutCug:
     return PutCug(f"cug-{cug}", (network,), (network[-2],), "all" if routed else None)
 
 
+class _Timed(Unshared):
+    """Measures the longest time between two pauses, in seconds of the processor."""
+
+    def __init__(self) -> None:
+        self.longest = self._began = 0.0
+
+    def begin(self) -> float:
+        """Forget what was, and return the time."""
+        self.longest, self._began = 0.0, time.process_time()
+        return self._began
+
+    def pause(self) -> None:
+        now = time.process_time()
+        self.longest, self._began = max(self.longest, now - self._began), now
+
+
 def cost(fabric: Fabric, before: Sequence[Command], last: Sequence[Command]) -> Cost:
     """What ``last`` costs after ``before``; refused or not."""
-    engine = Engine(fabric, open_store("sqlite:///:memory:"), lambda: 0.0)
+    timed = _Timed()
+    engine = Engine(fabric, open_store("sqlite:///:memory:"), lambda: 0.0, alone=timed)
     if before:
         engine.execute(*before)
-    silences, began = [0.0], [0.0]
-
-    def pause() -> None:
-        now = time.process_time()
-        silences.append(now - began[0])
-        began[0] = now
-
-    engine.pause = pause
-    started = began[0] = time.process_time()
+    started = timed.begin()
     messages = 0
     try:
         ticket = engine.execute(*last)
@@ -92,8 +102,8 @@ def cost(fabric: Fabric, before: Sequence[Command], last: Sequence[Command]) -> 
         pass
     else:
         messages = sum(delta.messages for delta in ticket.deltas.values())
-    pause()
-    return Cost(time.process_time() - started, messages, max(silences))
+    timed.pause()
+    return Cost(time.process_time() - started, messages, timed.longest)
 
 
 def measured(case: str, what: str, run: Callable[[], Cost], runs: int) -> Iterator[Row]:

@@ -46,7 +46,11 @@ class Host(Protocol):
     """What the engine does for it."""
 
     refusals: Refusals
-    alone: AbstractContextManager[object]
+
+    @property
+    def alone(self) -> AbstractContextManager[object]:
+        """Entered while something is done that must not be interrupted."""
+        ...
 
     @property
     def state(self) -> State:

@@ -11,9 +11,9 @@ Pure but for the store and the clock it is given; knows no Ryu and no thread lib
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
@@ -26,9 +26,10 @@ from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fault, Fleet, Refused, SwitchStatus
 from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners
 from ryu_vmmob.engine.keeper import Keeper
+from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
-from ryu_vmmob.engine.precedence import Attempts, OvertakenError, is_urgent
+from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
 from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.sent_on import Frames, SentOn
@@ -44,7 +45,7 @@ from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.health import Health, judge
-from ryu_vmmob.model.breath import Breath, no_pause
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
     Activate,
@@ -71,16 +72,29 @@ _Done = TypeVar("_Done")
 class Engine:
     """``wall`` gives seconds since the epoch, ``passed`` seconds of a monotonic clock (None: the wall is never set).
 
-    ``quarantine`` is how long a VLAN-ID rests, in seconds.
+    ``quarantine`` is how long a VLAN-ID rests, in seconds. ``alone`` is entered while a command is carried out.
+    ``send_frames`` has a switch send frames (`send_on`), and says whether it takes them.
     """
 
     def __init__(
         self, fabric: Fabric, store: Store, wall: Callable[[], float], quarantine: float = 60.0,
-        passed: Callable[[], float] | None = None,
+        passed: Callable[[], float] | None = None, *, alone: Exclusion | None = None,
+        send_frames: Callable[[Frames], bool] = lambda frames: True,
     ) -> None:  # fmt: skip
+        self.alone: Final = alone or Unshared()
+        self._send_frames = send_frames
+        self.on_event: Final = Listeners[[Event]]()
+        """Told of every event, after it is in the stream."""
+        self.on_step: Final = Listeners[[Migration]]()
+        """Told when a migration has begun or has entered another phase."""
+        self.on_fabric: Final = Listeners[[Fabric]]()
+        """Told when another fabric has been adopted, before anything is handed out on it."""
+        self.on_progress: Final = Listeners[[]]()
+        """Told when a switch has confirmed something: who waits may look again."""
+        self.on_question: Final = Listeners[[str]]()
+        """Told the name of a VM that is to be asked, at each of its places, whether it is there (`punt.ask_vm`)."""
         self.clock = self._clock = Clock(wall, passed or wall)
         self._store = Keeper(store, self._clock, self.emit)
-        self.on_event: Callable[[Event], None] = lambda event: None
         records = list(store.load())
         self._event_ids = EventIds(records, wall(), lambda writes: self._store.commit(store.revision, writes))
         self.events = EventStream(lambda: self._clock.told(self._clock()), first=self._event_ids.first)
@@ -94,14 +108,12 @@ class Engine:
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(everything(self.state)))
         self.fleet = Fleet(fabric.switches, self.state.revision)
-        self.fleet.on_confirm = self._confirmed
+        self.fleet.on_confirm.add(self._confirmed)
         self.standing = Standing()
         self._acknowledgements = Acknowledgements(self.state.migrations.values())
-        self.fleet.on_change = lambda switch: self._follow_ups.switch_changed(switch)
         self.sent_on = SentOn()
-        self.on_frames: Callable[[Frames], bool] = lambda frames: True
-        """Called to have a switch send frames (`send_on`); whether it takes them."""
-        self._follow_ups = FollowUps(self.state, quarantine)
+        self._follow_ups = FollowUps(self.state, quarantine, lambda row: self.overdue.may_have_gone_on(row))
+        self.fleet.on_change.add(self._follow_ups.switch_changed)
         self._progressing = False
         self._look_again = False
         self.flows_made = 0
@@ -109,28 +121,9 @@ class Engine:
         self.refusals = Refusals()
         self.repairs = Repairs()
         self.tally = Tally()
-        self.on_step: Callable[[Migration], None] = lambda migration: None
-        """Called when a migration has begun or has entered another phase."""
-        self.on_fabric: Callable[[Fabric], None] = lambda fabric: None
-        """Called when another fabric has been adopted, before anything is handed out on it."""
         self.arrivals = Arrivals(self)
         self.overdue = Overdue(self, self.under_way)
-        self._follow_ups.may_have_gone_on = self.overdue.may_have_gone_on
         self.conflicts = Conflicts(self)
-        self.on_progress: Callable[[], None] = lambda: None
-        """Called when a switch has confirmed something: whoever waits may look again."""
-        self.alone: AbstractContextManager[object] = nullcontext()
-        """Entered while a command is carried out; the same command may enter it again. Others wait here in its pauses."""
-        self.urgently: Callable[[], AbstractContextManager[object]] = lambda: self.alone
-        """As `alone`, for an urgent command: who is inside and only works something out lets it in."""
-        self.is_wanted: Callable[[], bool] = lambda: False
-        """Whether an urgent command waits."""
-        self.is_inside: Callable[[], bool] = lambda: False
-        """Whether the caller is alone already."""
-        self.pause: Callable[[], None] = no_pause
-        """Called now and then while a long command is worked out, of which nothing stands yet."""
-        self.on_question: Callable[[str], None] = lambda vm: None
-        """Called to have a VM asked, at each of its places, whether it is there (`punt.ask_vm`)."""
         self._event_ids.look(self.events.next_id)
 
     def _adapt_to_fabric(self) -> None:
@@ -151,7 +144,7 @@ class Engine:
         Raises Refusal, or StoreError when the store did not take it; the state is then what it was.
         """
         if is_urgent(commands):
-            with self.urgently():
+            with self.alone.urgently():
                 return self._execute(commands)
         return self._one_by_one(lambda breath: self._execute(commands, breath))
 
@@ -160,17 +153,17 @@ class Engine:
 
         What is part of something that is alone already is not overtaken: that holds the others up until it has ended.
         """
-        attempts = Attempts(self.pause, self.is_wanted, self._clock)
-        nested = self.is_inside()
+        attempts = Attempts(self.alone, self._clock)
+        nested = self.alone.is_mine
         while True:
             with self.alone:
                 try:
-                    return work(Breath(self.pause) if nested else attempts.begin())
+                    return work(Breath(self.alone.pause) if nested else attempts.begin())
                 except OvertakenError:
                     attempts.overtaken()
 
     def _execute(self, commands: Sequence[Command], breath: Breath | None = None, *, sync: bool = True) -> Ticket:
-        before, breath = self.state, breath or Breath(self.pause)
+        before, breath = self.state, breath or Breath(self.alone.pause)
         change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
             # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
@@ -274,7 +267,7 @@ class Engine:
         Raises Refusal (`SentOn.judge`), and 503 when the switch is not connected or has too much to send already.
         """
         found = self.sent_on.judge(self.state, migration, interface, frames, self._clock())
-        if not self.on_frames(found):
+        if not self._send_frames(found):
             said = f"switch {found.switch!r}, on which the target hangs, takes no frames now"
             raise Refusal(503, "the switch is away", said, retry_after=1)
         self.sent_on.count(migration.id, len(frames))
@@ -399,7 +392,7 @@ class Engine:
         """The links that are down now, by name, and the servers' ports, as ``switch:port``."""
         if down == self.state.links_down:
             return
-        with self.urgently():
+        with self.alone.urgently():
             if down != self.state.links_down:
                 self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
         self.progress()
@@ -408,7 +401,7 @@ class Engine:
         """The external networks that are down now, by name."""
         if down == self.state.externals_down:
             return
-        with self.urgently():
+        with self.alone.urgently():
             self.execute(ExternalsChanged(down.intersection(self.state.fabric.externals), self._clock()))
         self.progress()
 
@@ -416,7 +409,7 @@ class Engine:
         """Who answers for an address outside, or that nobody does any more."""
         if self.state.neighbours.get((found.external, found.address)) == found.mac:
             return
-        with self.urgently():
+        with self.alone.urgently():
             if found.external in self.state.fabric.externals:
                 self.execute(replace(found, now=self._clock()))
         self.progress()
@@ -431,7 +424,7 @@ class Engine:
         Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
         """
         if self.flow_met(switch, cookie) is not None:
-            with self.urgently():
+            with self.alone.urgently():
                 self._frame_seen(switch, cookie)
 
     def _frame_seen(self, switch: str, cookie: int) -> None:

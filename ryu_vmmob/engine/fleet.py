@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.flows.delta import Delta, compose
 
 NOT_KEPT: Final = "the switch confirmed it and does not keep it"
@@ -99,10 +100,10 @@ class Fleet:
         """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
         self.has_met = False
         """Whether any switch has confirmed something, or was asked and is left as it is, since the controller started."""
-        self.on_change: Callable[[str], None] = lambda name: None
-        """Called when a switch came or went, or confirmed or refused something."""
-        self.on_confirm: Callable[[str, int, tuple[Fault, ...]], None] = lambda name, revision, faults: None
-        """Called when a switch has confirmed everything up to a revision, with what it refused and had not before."""
+        self.on_change: Final = Listeners[[str]]()
+        """Told when a switch came or went, or confirmed or refused something."""
+        self.on_confirm: Final = Listeners[[str, int, tuple[Fault, ...]]]()
+        """Told when a switch has confirmed everything up to a revision, with what it refused and had not before."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ FOLLOWS_AGAIN: Final = (Prepared, Commit, Returned, SettleTrees, EndQuarantines)
 class FollowUps:
     """Where to look for work. ``quarantine`` is how long a VLAN-ID rests, in seconds."""
 
-    def __init__(self, state: State, quarantine: float) -> None:
+    def __init__(self, state: State, quarantine: float, may_have_gone_on: Callable[[Migration], bool]) -> None:
         self._quarantine = quarantine
         self._active: dict[str, tuple[str, ...]] = {}
         """Migration that is not finished -> its switches."""
@@ -40,8 +40,7 @@ class FollowUps:
         self.batches = {row.id for row in state.batches.values() if row.is_waiting}
         """Batches that wait for room."""
         self._seen: dict[str, Activate] = {}
-        self.may_have_gone_on: Callable[[Migration], bool] = lambda row: row.phase is Phase.PREPARED
-        """Whether the VM of a move may run at its target already: then time alone does not end it (`engine.overdue`)."""
+        self._may_have_gone_on = may_have_gone_on
         for row in state.migrations.values():
             self._note(row.id, row)
 
@@ -112,7 +111,7 @@ class FollowUps:
 
     def _step(self, state: State, fleet: Fleet, row: Migration, now: float) -> Command | None:
         found = self._seen.get(row.id) or next_step(state, fleet, row, now)
-        return None if isinstance(found, Abort) and self.may_have_gone_on(row) else found
+        return None if isinstance(found, Abort) and self._may_have_gone_on(row) else found
 
     def _still_late(self, fleet: Fleet, row: Migration) -> bool:
         late = self._late.get(row.id)

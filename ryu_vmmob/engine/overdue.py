@@ -35,8 +35,16 @@ class Host(Protocol):
     """What the engine does for it."""
 
     fleet: Fleet
-    alone: AbstractContextManager[object]
-    on_question: Callable[[str], None]
+
+    @property
+    def alone(self) -> AbstractContextManager[object]:
+        """Entered while something is done that must not be interrupted."""
+        ...
+
+    @property
+    def on_question(self) -> Callable[[str], None]:
+        """Called to have a VM asked whether it is there."""
+        ...
 
     @property
     def state(self) -> State:

@@ -9,7 +9,8 @@ end, a command takes 1 / `SHARE` times as long as alone, and an urgent one waits
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
 
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Abort, Activate, Command, LinksChanged
@@ -30,11 +31,56 @@ def is_urgent(commands: Iterable[Command]) -> bool:
     return all(isinstance(command, URGENT) for command in commands)
 
 
-class Attempts:
-    """The attempts at one command. ``wanted``: whether an urgent one waits; ``clock`` in seconds that passed."""
+class Exclusion(Protocol):
+    """How those who call the engine exclude each other: a context manager that one caller is inside of at a time.
 
-    def __init__(self, pause: Callable[[], None], wanted: Callable[[], bool], clock: Callable[[], float]) -> None:
-        self._pause, self._wanted, self._clock = pause, wanted, clock
+    The one that is inside may enter again.
+    """
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an urgent caller waits."""
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the caller is inside."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def urgently(self) -> AbstractContextManager[object]:
+        """Enter in a hurry: `is_wanted` holds until the caller is inside."""
+
+    def pause(self) -> None:
+        """Let others work. Called now and then by long work of which nothing stands yet, inside or not."""
+
+
+class Unshared:
+    """The `Exclusion` of an engine that one thread uses: there are no others."""
+
+    is_wanted = False
+    is_mine = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def urgently(self) -> AbstractContextManager[object]:
+        """Enter at once."""
+        return self
+
+    def pause(self) -> None:
+        """Go on at once."""
+
+
+class Attempts:
+    """The attempts at one command. ``clock`` in seconds that passed."""
+
+    def __init__(self, exclusion: Exclusion, clock: Callable[[], float]) -> None:
+        self._exclusion, self._clock = exclusion, clock
         self._spent = 0.0
         self._began = 0.0
 
@@ -48,6 +94,6 @@ class Attempts:
         self._spent += self._clock() - self._began
 
     def _paused(self) -> None:
-        self._pause()
-        if self._wanted() and self._clock() - self._began >= self._spent * SHARE:
+        self._exclusion.pause()
+        if self._exclusion.is_wanted and self._clock() - self._began >= self._spent * SHARE:
             raise OvertakenError

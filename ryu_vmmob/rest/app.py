@@ -160,7 +160,7 @@ class RestApp:
         data = formats.read_body(request, min(self._max_body, route.max_body))
         if not data and not route.body_required:
             return bodies.read(route.body, {})
-        breath = Breath(self._services.engine.pause)
+        breath = Breath(self._services.engine.alone.pause)
         value = formats.decode(request, data, route.max_count, breath)
         return bodies.read(route.body, value) if route.read is None else route.read(value, breath)
 

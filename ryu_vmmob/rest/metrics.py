@@ -102,7 +102,7 @@ class Metrics:
     def watch(self, engine: Engine) -> None:
         """Have the numbers of ``engine`` in the answer; one engine for each `Metrics`."""
         self._readings = [Readings(engine)]
-        engine.on_step = self._step
+        engine.on_step.add(self._step)
 
     def readings(self) -> Iterator[Reading]:
         """What is read at each scrape."""

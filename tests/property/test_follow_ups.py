@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from ryu_vmmob.fabric.model import Fabric
 from tests.property.fabrics import fabrics
 from tests.property.test_moves import CUGS, _act
-from tests.property.waiting import crowded
 from tests.property.world import World, cug
 
 
@@ -21,7 +20,7 @@ def test_every_invariant_holds_though_follow_ups_are_overtaken(data: st.DataObje
     for number in range(CUGS):
         world.do(cug(number, number == 0))
     world.settle()
-    queue = crowded(world)
+    queue = world.queue
     count = 0
 
     def another() -> None:

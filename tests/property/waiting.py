@@ -1,20 +1,22 @@
-"""A wait for one's turn, in which others do what they were waiting with: what `apps.turns.Alone` does between green threads."""
+"""An exclusion in which others do what they were waiting with: what `apps.turns.Alone` does between green threads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol
 
-from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.precedence import Unshared
 
 
-class Queue:
-    """As `apps.turns.Alone`: whoever enters while others are waiting comes after them."""
+class Queue(Unshared):
+    """As `apps.turns.Alone`: whoever enters while others are waiting comes after them. ``paused`` is called at each pause."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], object]] = []
+        self.paused: Callable[[], object] = lambda: None
         self._depth = 0
+
+    def pause(self) -> None:
+        self.paused()
 
     def __enter__(self) -> None:
         if not self._depth:
@@ -23,17 +25,5 @@ class Queue:
                 other()
         self._depth += 1
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._depth -= 1
-
-
-class _Made(Protocol):
-    @property
-    def engine(self) -> Engine: ...
-
-
-def crowded(made: _Made) -> Queue:
-    """From now on the engine of ``made`` waits in this queue."""
-    queue = Queue()
-    made.engine.alone = queue
-    return queue

@@ -26,6 +26,7 @@ from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View
 from ryu_vmmob.store.base import Record, Write
 from tests.property.facts import facts
+from tests.property.waiting import Queue
 
 _T = TypeVar("_T")
 
@@ -59,7 +60,8 @@ class World:
         self.fabric = fabric
         self.now = 1000.0
         self.store = MemoryStore()
-        self.engine = Engine(fabric, self.store, lambda: self.now, quarantine=60.0)
+        self.queue = Queue()
+        self.engine = Engine(fabric, self.store, lambda: self.now, quarantine=60.0, alone=self.queue)
         self.installed: dict[str, SwitchTables] = {}
         self.sent: dict[str, int] = dict.fromkeys(fabric.switches, 0)
         self.window: list[State] = []

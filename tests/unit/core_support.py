@@ -16,6 +16,7 @@ from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Interface, Migration, Phase
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.store.base import Record, StoreError, Write
+from tests.property.waiting import Queue
 
 EXAMPLE = load(Path(__file__).parents[2] / "etc" / "example.yaml")
 
@@ -183,7 +184,8 @@ class Site:
         self.fabric = fabric
         self.now = now
         self.store = store or MemoryStore()
-        self.engine = Engine(fabric, self.store, lambda: self.now, quarantine=60.0)
+        self.queue = Queue()
+        self.engine = Engine(fabric, self.store, lambda: self.now, quarantine=60.0, alone=self.queue)
         if connected:
             self.connect()
         for command in commands:

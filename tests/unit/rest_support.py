@@ -14,7 +14,7 @@ from webob import Request, Response
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import reload
-from ryu_vmmob.engine.sent_on import PASSING
+from ryu_vmmob.engine.sent_on import PASSING, Frames
 from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import examine, load
 from ryu_vmmob.fabric.model import Fabric
@@ -23,6 +23,7 @@ from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
 from ryu_vmmob.store.base import StoreError
 from tests.description import assert_described
+from tests.property.waiting import Queue
 
 TOKEN = "c2VjcmV0"
 EXAMPLE = Path(__file__).parents[2] / "etc" / "example.yaml"
@@ -62,13 +63,15 @@ class Service:
     time: float = 1_700_000_000.25
     waited: list[tuple[int, float]] = field(default_factory=list)
     while_waiting: Callable[[], None] = lambda: None
+    send_frames: Callable[[Frames], bool] = lambda frames: True
 
     fabric: Fabric = FABRIC
     file: str = EXAMPLE.read_text(encoding="utf-8")
     """What the fabric file holds when it is read anew."""
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.fabric, self.store, lambda: self.time)
+        self.queue = Queue()
+        self.engine = Engine(self.fabric, self.store, lambda: self.time, alone=self.queue, send_frames=self.send_frames)
         self.ids = 0
         # It is read for every request, and goes with us.
         self.token_file = NamedTemporaryFile("w")  # noqa: SIM115

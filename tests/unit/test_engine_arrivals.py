@@ -40,7 +40,7 @@ class Lab(Site):
         everything = (cug(), vm("web1", "a1", NIC), vm("web2", "a2", nic(12)), vm("web3", "b3", nic(13)), *commands)
         super().__init__(fabric or accepting("rack-b"), *everything)
         self.asked: list[str] = []
-        self.engine.on_question = self.asked.append
+        self.engine.on_question.add(self.asked.append)
 
     def speak(self, port: PortRef = B1) -> None:
         """web1 says something there, and switches confirm whatever follows."""

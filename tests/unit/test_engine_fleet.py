@@ -182,7 +182,7 @@ def test_what_a_switch_did_not_keep_is_believed_when_it_is_seen() -> None:
     """Told anew it confirms it again, as it did before: that proves nothing."""
     made, _ = fleet("a")
     news: list[tuple[Fault, ...]] = []
-    made.on_confirm = lambda name, revision, faults: news.append(faults)
+    made.on_confirm.add(lambda name, revision, faults: news.append(faults))
     lost = Fault(NOT_KEPT, "x", ("vm", "v", "0"), 11)
     made.looked("a", [lost])
     assert (made.faults("a"), news) == ((lost,), [(lost,)])

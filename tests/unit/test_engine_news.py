@@ -127,7 +127,7 @@ def test_a_repeated_command_waits_for_what_is_still_on_its_way() -> None:
 def test_events_of_a_move() -> None:
     made = Site(two_racks(), cug(), vm())
     heard: list[str] = []
-    made.engine.on_event = lambda event: heard.append(event.kind)
+    made.engine.on_event.add(lambda event: heard.append(event.kind))
     made.engine.execute(MOVE)
     made.confirm()
     made.engine.execute(Activate("m1", made.now, "seen at tor-b:1"))
@@ -169,7 +169,7 @@ def test_events_of_links() -> None:
 def test_waiters_are_told_of_every_progress() -> None:
     made = racks()
     told: list[int] = []
-    made.engine.on_progress = lambda: told.append(made.state.revision)
+    made.engine.on_progress.add(lambda: told.append(made.state.revision))
     made.engine.execute(replace(MOVE, commit="request"))
     made.take("spine")
     made.confirm()

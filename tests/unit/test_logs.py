@@ -116,7 +116,7 @@ def test_no_token_is_logged(out: io.StringIO) -> None:
     logs.use(logs.JSON)
     logging.getLogger().setLevel(logging.DEBUG)
     service = Service().with_web()
-    service.engine.on_event = log_event
+    service.engine.on_event.add(log_event)
     service.connect()
     service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1"})
     service.ask("GET", "/v1/vms", Authorization=f"Bearer {TOKEN}x")

@@ -24,7 +24,7 @@ def test_a_pause_after_so_many_pieces() -> None:
 def test_a_long_command_pauses_before_anything_stands() -> None:
     made = racks()
     before, seen = made.engine.state, []
-    made.engine.pause = lambda: seen.append((made.engine.state is before, made.engine.fleet.revision == before.revision))
+    made.queue.paused = lambda: seen.append((made.engine.state is before, made.engine.fleet.revision == before.revision))
     vms = [vm(f"m{n}", "a1", nic(n, "many", 9)) for n in range(2, 250)]
     commands: list[Command] = [cug("many", 9), *vms, vm("far", "b1", nic(250, "many", 9))]
     made.engine.execute(*commands)
@@ -43,6 +43,6 @@ def test_a_move_is_never_interrupted() -> None:
         raise AssertionError("a pause")
 
     pause: Callable[[], None] = fail
-    made.engine.pause = pause
+    made.queue.paused = pause
     made.engine.execute(MOVE)
     made.confirm()

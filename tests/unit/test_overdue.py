@@ -31,7 +31,7 @@ def overdue(move: StartMigration = SHORT, *, delivered: bool = False) -> Site:
         made.engine.execute(Deliver(move.id, made.now))
         made.confirm()
     asked: list[str] = []
-    made.engine.on_question = asked.append
+    made.engine.on_question.add(asked.append)
     made.now += 5
     made.engine.progress()
     made.confirm()

@@ -17,7 +17,6 @@ from ryu_vmmob.model.commands import Abort, DeleteVm
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing import NeighbourHeard
 from tests.property.test_routed_moves import with_externals
-from tests.property.waiting import crowded
 from tests.unit import test_engine_arrivals as unannounced
 from tests.unit import test_engine_conflicts as forged
 from tests.unit.core_support import LEFT_A, MOVE, Site, cug, migration, nic, phase, racks, rooted, two_planes, two_racks, vm
@@ -36,7 +35,7 @@ def test_a_time_out_does_not_undo_what_an_announcement_in_time_has_activated() -
     """`preparing`: the frame comes at 1299.9 s and waits for a bulk, and so does the look at 1300.1 s."""
     made = racks()
     made.engine.execute(MOVE)
-    queue = crowded(made)
+    queue = made.queue
     queue.waiting.append(lambda: speaks(made, "tor-b"))
     made.now += 300.1
     made.engine.progress()
@@ -50,7 +49,7 @@ def test_prepared_together_and_one_of_them_aborted_meanwhile() -> None:
     moves = [replace(MOVE, id=f"m{number}", vm=f"web{number}") for number in (1, 2)]
     for move in moves:
         made.engine.execute(move)
-    queue = crowded(made)
+    queue = made.queue
     queue.waiting.append(lambda: made.engine.execute(Abort("m1", made.now)))
     made.take()
     assert [phase(made, move.id) for move in moves] == [Phase.ABORTED, Phase.PREPARED]
@@ -62,7 +61,7 @@ def test_trees_do_not_grow_on_the_word_of_switches_that_confirmed_an_earlier_shr
     name = rooted(fabric, "spine-1")[0]
     made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)))
     made.engine.links_seen(frozenset({LEFT_A}))
-    queue = crowded(made)
+    queue = made.queue
     queue.waiting.append(lambda: made.engine.links_seen(frozenset()))
     made.take()
     assert made.state.links_down == frozenset()
@@ -75,7 +74,7 @@ def test_trees_do_not_grow_on_the_word_of_switches_that_confirmed_an_earlier_shr
 def test_a_frame_of_a_vm_whose_move_was_aborted_meanwhile_is_no_fault() -> None:
     """`vital` would end the controller."""
     made = racks(MOVE)
-    queue = crowded(made)
+    queue = made.queue
     queue.waiting.append(lambda: made.engine.execute(Abort("m1", made.now)))
     speaks(made, "tor-b")
     assert phase(made) is Phase.ABORTED
@@ -84,7 +83,7 @@ def test_a_frame_of_a_vm_whose_move_was_aborted_meanwhile_is_no_fault() -> None:
 def test_an_impostor_is_judged_on_the_move_as_it_is() -> None:
     made = forged.site()
     forged.arrive(made)
-    queue = crowded(made)
+    queue = made.queue
     made.engine.fleet.connected("tor-b", lambda: None, made.now)
     queue.waiting.append(lambda: made.engine.execute(Abort("m1", made.now, "by hand")))
     forged.speak(made)
@@ -96,7 +95,7 @@ def test_news_of_what_the_fabric_file_has_no_more() -> None:
     """The file is read anew while the news of an external network and of a neighbour there wait."""
     fabric = with_externals(two_racks())
     made = Site(fabric, cug(), vm())
-    queue = crowded(made)
+    queue = made.queue
 
     def reload() -> None:
         made.engine.execute(made.engine.fabric_replaced(replace(fabric, externals={})))
@@ -105,7 +104,7 @@ def test_news_of_what_the_fabric_file_has_no_more() -> None:
     made.engine.externals_seen(frozenset({"out0"}))
     assert (made.state.fabric.externals, made.state.externals_down) == ({}, frozenset())
     made = Site(fabric, cug(), vm())
-    crowded(made).waiting.append(reload)
+    made.queue.waiting.append(reload)
     made.engine.neighbour_heard(NeighbourHeard("out0", fabric.externals["out0"].next_hops[0], 1, made.now))
     assert not made.state.neighbours
 
@@ -113,7 +112,7 @@ def test_news_of_what_the_fabric_file_has_no_more() -> None:
 def test_a_vm_that_answers_while_its_unannounced_move_waits() -> None:
     made = unannounced.Lab()
     made.speak()
-    queue = crowded(made)
+    queue = made.queue
     queue.waiting.append(lambda: speaks(made, "tor-a"))
     made.now += PATIENCE
     made.engine.progress()
@@ -123,7 +122,7 @@ def test_a_vm_that_answers_while_its_unannounced_move_waits() -> None:
 
 def test_a_vm_that_is_deleted_while_a_frame_of_it_waits_to_be_judged() -> None:
     made = unannounced.Lab()
-    queue = crowded(made)
+    queue = made.queue
     queue.waiting.append(lambda: made.engine.execute(DeleteVm("web1", made.now)))
     made.speak()
     assert "web1" not in made.state.vms
@@ -133,7 +132,7 @@ def test_a_vm_that_is_deleted_while_a_frame_of_it_waits_to_be_judged() -> None:
 def test_the_turn_of_a_vm_is_given_on_the_state_as_it_is() -> None:
     """A batch of two VMs, one after the other; the second is deleted while its turn waits: no move, and no fault."""
     made = racks(StartBatch("b", ("a1", "a2"), to=("b1",), parallel=1, now=1000.0))
-    queue = crowded(made)
+    queue = made.queue
     made.engine.execute(Abort("b-0", made.now))
     queue.waiting.append(lambda: made.engine.execute(DeleteVm("web2", made.now)))
     made.engine.progress()

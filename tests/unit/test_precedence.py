@@ -11,7 +11,7 @@ from ryu.lib import hub
 from ryu_vmmob.apps.chores import Chores
 from ryu_vmmob.apps.turns import Alone
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.engine.precedence import SHARE, Attempts, OvertakenError, is_urgent
+from ryu_vmmob.engine.precedence import SHARE, Attempts, OvertakenError, Unshared, is_urgent
 from ryu_vmmob.model.breath import ENOUGH
 from ryu_vmmob.model.commands import Activate, Command, PutCug, StartMigration
 from ryu_vmmob.model.objects import Phase
@@ -20,12 +20,21 @@ from ryu_vmmob.store import open_store
 from tests.unit.core_support import cug, nic, two_racks, vm
 
 
-def engine(clock: Callable[[], float] = lambda: 0.0) -> Engine:
-    """One as the application sets it up, with a move that is prepared."""
-    made, alone = Engine(two_racks(), open_store("sqlite:///:memory:"), clock), Alone()
-    made.alone, made.urgently = alone, alone.urgently
-    made.is_wanted, made.is_inside = lambda: alone.is_wanted, lambda: alone.is_mine
-    made.pause = lambda: hub.sleep(0)
+class Paced(Alone):
+    """Lets the others work in each pause. ``passing`` is called first."""
+
+    def __init__(self, passing: Callable[[], None]) -> None:
+        super().__init__()
+        self._passing = passing
+
+    def pause(self) -> None:
+        self._passing()
+        hub.sleep(0)
+
+
+def engine(clock: Callable[[], float] = lambda: 0.0, passing: Callable[[], None] = lambda: None) -> Engine:
+    """One as the application sets it up, with a move that is prepared. ``passing`` is called at each pause."""
+    made = Engine(two_racks(), open_store("sqlite:///:memory:"), clock, alone=Paced(passing))
     made.execute(cug(), vm("web1", "a1", nic()), StartMigration("m1", "web1", "b1"))
     for name in made.fleet.names:
         made.fleet.connected(name, lambda: None, 0.0)
@@ -94,19 +103,17 @@ def test_news_of_the_network_does_not_wait_for_a_bulk(news: str) -> None:
 
 def test_a_bulk_that_is_overtaken_again_and_again_ends_at_last() -> None:
     now = [0.0]
-    made = engine(lambda: now[0])
-    told, bulk = long_work(made, 100)
 
-    def pause() -> None:
+    def second() -> None:
         now[0] += 1.0
-        hub.sleep(0)
 
-    made.pause = pause
+    made = engine(lambda: now[0], second)
+    told, bulk = long_work(made, 100)
     over: list[bool] = []
 
     def hurry() -> None:
         while not over:
-            with made.urgently():
+            with made.alone.urgently():
                 now[0] += 0.01
             hub.sleep(0)
 
@@ -128,7 +135,7 @@ def test_what_is_part_of_something_that_is_alone_is_not_overtaken() -> None:
 
     def hurry() -> None:
         hub.sleep(0)
-        with made.urgently():
+        with made.alone.urgently():
             told.append("hurried")
 
     hub.joinall([hub.spawn(outer), hub.spawn(hurry)])
@@ -139,13 +146,19 @@ def test_a_refusal_ends_it() -> None:
     made = engine()
     with pytest.raises(Refusal):
         made.execute(StartMigration("m2", "web1", "b1"), PutCug("x", ()))
-    with made.urgently():
+    with made.alone.urgently():
         made.execute(cug("y", 9))
 
 
+class Wanted(Unshared):
+    """An urgent caller waits as long as ``is_wanted`` says."""
+
+    is_wanted = True
+
+
 def test_attempts_may_be_overtaken_after_a_share_of_what_was_spent() -> None:
-    now, wanted = [0.0], [True]
-    attempts = Attempts(lambda: None, lambda: wanted[0], lambda: now[0])
+    now, exclusion = [0.0], Wanted()
+    attempts = Attempts(exclusion, lambda: now[0])
     breath = attempts.begin()
     now[0] = 8.0
     with pytest.raises(OvertakenError):
@@ -157,7 +170,7 @@ def test_attempts_may_be_overtaken_after_a_share_of_what_was_spent() -> None:
     now[0] = 9.0
     with pytest.raises(OvertakenError):
         breath.worked(ENOUGH)
-    wanted[0] = False
+    exclusion.is_wanted = False
     breath.worked(ENOUGH)
 
 

@@ -26,7 +26,7 @@ VMS = 400
 def pauses(service: Service) -> list[int]:
     """Filled at each pause."""
     found: list[int] = []
-    service.engine.pause = lambda: found.append(1)
+    service.queue.paused = lambda: found.append(1)
     return found
 
 

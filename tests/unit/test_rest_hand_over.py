@@ -33,7 +33,6 @@ class Hand(Service):
     """A service, and what its switches were handed to send on."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self.handed: list[Frames] = []
         self.takes = True
 
@@ -42,7 +41,8 @@ class Hand(Service):
                 self.handed.append(frames)
             return self.takes
 
-        self.engine.on_frames = take
+        self.send_frames = take
+        super().__post_init__()
 
     def move(self, to: str = "srv-b1", **more: Any) -> Hand:
         """web1 is prepared to move."""
