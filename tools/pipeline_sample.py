@@ -14,7 +14,7 @@ from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.model.commands import Activate, Command, Commit, Prepared, PutCug, PutVm, StartMigration, apply
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import TCP, Selector

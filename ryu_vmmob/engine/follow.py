@@ -16,7 +16,7 @@ from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.engine.sent_on import has_passed
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
 from ryu_vmmob.model.draft import Change
-from ryu_vmmob.model.migration_steps import Fail, Returned
+from ryu_vmmob.model.migrations import Fail, Returned
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.state import State
 

@@ -6,7 +6,9 @@ way; the plan is then tried again on the state as it has become. The engine foll
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ryu_vmmob.model import migration_steps as steps
 from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
@@ -163,3 +165,11 @@ def _named(draft: Draft, id_: str) -> Batch:
     if batch is None:
         raise not_found("batch", id_)
     return batch
+
+
+HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
+    StartBatch: start_batch,
+    BatchMove: batch_move,
+    BatchPass: batch_pass,
+    AbortBatch: abort_batch,
+}

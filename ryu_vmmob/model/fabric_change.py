@@ -7,8 +7,9 @@ the old ones to the new ones by the same two steps as when cables fail and come 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ryu_vmmob.fabric.difference import Difference, compare
 from ryu_vmmob.fabric.model import Fabric
@@ -23,13 +24,27 @@ from ryu_vmmob.model.tree_steps import turn, use_trees
 
 
 @dataclass(frozen=True, slots=True)
+class FabricLoaded:
+    """The fabric file was read: presence and VLAN-IDs of every CUG are derived anew."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class FabricReplaced:
-    """The fabric file as it is now. ``connected``: switches that are; ``calm``: as in `commands.LinksChanged`."""
+    """The fabric file as it is now. ``connected``: switches that are; ``calm``: as in `links.LinksChanged`."""
 
     fabric: Fabric
     now: float
     connected: Collection[str] = ()
     calm: bool = True
+
+
+def load_fabric(draft: Draft, command: FabricLoaded) -> None:
+    """Carry out `FabricLoaded`."""
+    draft.strict = False
+    draft.cugs.update(draft.state.occupancy)
+    draft.routing_domains.update(draft.state.routing_domains)
 
 
 def replace_fabric(draft: Draft, command: FabricReplaced) -> None:
@@ -165,3 +180,9 @@ def _refuse_full(draft: Draft, target: Trees) -> None:
     trial.cugs, trial.routing_domains = set(draft.cugs), set(draft.routing_domains)
     use_trees(trial, target, target)
     trial.settle()
+
+
+HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
+    FabricLoaded: load_fabric,
+    FabricReplaced: replace_fabric,
+}

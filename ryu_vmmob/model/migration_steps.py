@@ -32,7 +32,7 @@ and from `prepared` on without a gap, also on the way back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, StrEnum
 from typing import Final
 
@@ -45,31 +45,6 @@ from ryu_vmmob.model.refusal import Refusal, conflict, invalid, not_found
 
 KEPT: Final = 1000
 """So many finished migrations are kept for reading; older ones are forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """The switches have acknowledged that the source of an aborted move is open again."""
-
-    id: str
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """The source has paused: the VM's traffic goes to the target from now on, each frame to one place only."""
-
-    id: str
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fail:
-    """A switch refuses what a migration cannot do without: undo it; ``reason`` has the switch's words."""
-
-    id: str
-    now: float
-    reason: str
 
 
 class Stage(StrEnum):
@@ -223,18 +198,3 @@ def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
         migration_ended(draft, draft.state.migrations[id])
         draft.forget_migrations(KEPT)
     draft.event(f"migration.{found.value}", id=migration.id, vm=vm.name, reason=reason)
-
-
-def returned(draft: Draft, command: Returned) -> None:
-    """The last step of an abort after activation."""
-    enter(draft, command.id, Step.RETURNED, None)
-
-
-def deliver(draft: Draft, command: Deliver) -> None:
-    """The switch-over of a move whose source has paused."""
-    enter(draft, command.id, Step.DELIVER, None)
-
-
-def fail(draft: Draft, command: Fail) -> None:
-    """A move that nobody wanted to end so."""
-    enter(draft, command.id, Step.FAIL, command.reason)

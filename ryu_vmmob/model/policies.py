@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.policy import Policy, Ports, Protocol, Selector, merged
@@ -67,3 +68,9 @@ def _missing(state: State, policy: Policy) -> Iterator[tuple[str, str, object]]:
             yield f"{end}.cug", "CUG", selector.value
         elif selector.kind == "vm" and selector.value not in state.vms:
             yield f"{end}.vm", "VM", selector.value
+
+
+HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
+    PutPolicy: put_policy,
+    DeletePolicy: delete_policy,
+}

@@ -56,7 +56,7 @@ class Local:
 class Presence:
     """A segment over the whole fabric: ``local`` has an entry for every switch that carries it.
 
-    Broadcasts run on ``tree``, unicast frames on ``way`` (`commands.LinksChanged` says when the two differ).
+    Broadcasts run on ``tree``, unicast frames on ``way`` (`links.LinksChanged` says when the two differ).
     """
 
     segment: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.refusal import conflict, not_found
@@ -42,3 +44,9 @@ def question(draft: Draft, command: Question) -> None:
 def end_question(draft: Draft, command: EndQuestion) -> None:
     """The flows are again those of a VM that stays."""
     draft.question(command.vm, listen=False)
+
+
+HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
+    Question: question,
+    EndQuestion: end_question,
+}

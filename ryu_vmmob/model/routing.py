@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.objects import Address, Cug
@@ -87,3 +89,9 @@ def externals_changed(draft: Draft, command: ExternalsChanged) -> None:
         draft.event("external.down" if name in command.down else "external.up", external=name)
         draft.routing_domains.add(state.fabric.externals[name].routing_domain)
     draft.state = replace(state, externals_down=command.down) if command.down != state.externals_down else state
+
+
+HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
+    NeighbourHeard: neighbour_heard,
+    ExternalsChanged: externals_changed,
+}

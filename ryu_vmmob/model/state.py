@@ -85,7 +85,7 @@ class State:
     revision: int = 0
     links_down: frozenset[str] = frozenset()
     trees_settled: bool = True
-    """False while the trees are between two states of the links (`commands.LinksChanged`)."""
+    """False while the trees are between two states of the links (`links.LinksChanged`)."""
     trees_shrunk: int = 0
     """The revision that took edges out of them, while they are not settled; else 0."""
     cugs: Map[str, Cug] = Map()

@@ -1,6 +1,6 @@
 """From one set of trees to another in two steps: shrink, and when all have confirmed, settle.
 
-`commands.LinksChanged` says why.
+`links.LinksChanged` says why.
 """
 
 from __future__ import annotations

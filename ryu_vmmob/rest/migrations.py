@@ -13,7 +13,7 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.tickets import Switches, Ticket
 from ryu_vmmob.model import objects
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.objects import STATES, Phase, TimelineEntry
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.rest.answers import Acknowledged, Revision, Time, VlanTag

@@ -9,7 +9,7 @@ from pathlib import Path
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Activate, Command, Commit, PutVm, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Interface, Migration
 from ryu_vmmob.sim import packet as make

@@ -15,7 +15,7 @@ from ryu_vmmob import fabric
 from ryu_vmmob.engine.conflicts import SETTLING
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Interface, Phase
 from ryu_vmmob.model.routing import NeighbourHeard

@@ -18,7 +18,7 @@ from ryu_vmmob.flows.delta import difference
 from ryu_vmmob.flows.flow import ToGroup
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, PutVm, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.packet import Packet

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import Refusal

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.questions import Question

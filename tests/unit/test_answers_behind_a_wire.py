@@ -10,7 +10,7 @@ from ryu_vmmob.fabric.model import Dialect, Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata
 from ryu_vmmob.model.commands import Activate, Command, Prepared
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local

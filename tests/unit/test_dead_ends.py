@@ -8,7 +8,8 @@ import pytest
 
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver, Stage, stage
+from ryu_vmmob.model.migration_steps import Stage, stage
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from tests.property.world import World
 from tests.unit.core_support import LATER, Site, cug, migration, nic, racks, two_racks, vm

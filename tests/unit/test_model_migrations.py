@@ -10,7 +10,8 @@ import pytest
 
 from ryu_vmmob.model import migration_steps
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
-from ryu_vmmob.model.migration_steps import KEPT, Deliver, Fail, Returned, Stage, Step, Verdict, stage, verdict
+from ryu_vmmob.model.migration_steps import KEPT, Stage, Step, Verdict, stage, verdict
+from ryu_vmmob.model.migrations import Deliver, Fail, Returned
 from ryu_vmmob.model.move_options import ActivateOn, Delivery, Mode
 from ryu_vmmob.model.objects import Phase, Seat, Vm
 from ryu_vmmob.model.presence import Wire

@@ -11,7 +11,8 @@ from ryu_vmmob.engine.overdue import SILENCE
 from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver, stage
+from ryu_vmmob.model.migration_steps import stage
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.punt.ask_vm import ask_vm

@@ -11,7 +11,7 @@ from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 from scapy.layers.l2 import Ether
 
 from ryu_vmmob.model.commands import Activate, Prepared, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import RaMode
 from ryu_vmmob.model.state import State

@@ -20,7 +20,7 @@ from scapy.packet import Raw
 
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Prepared, StartMigration
-from ryu_vmmob.model.migration_steps import Deliver
+from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing import ExternalsChanged

@@ -13,7 +13,7 @@ from webob import Response
 
 from ryu_vmmob.engine.sent_on import AFTER_ACTIVATION, FRAME_BYTES, FRAMES_A_SECOND, MAX_BYTES, MAX_FRAMES, PASSING, Frames
 from ryu_vmmob.flows.flow import Output, PushVlan, SetField
-from ryu_vmmob.model.migration_steps import Fail
+from ryu_vmmob.model.migrations import Fail
 from ryu_vmmob.store import Store, open_store
 from tests.unit.rest_support import WEB, Service, packed, per_cug, problem, vm
 

@@ -1,0 +1,44 @@
+"""Every command has one home: the module of its object, which says how it is carried out."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import fields
+from inspect import signature
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from ryu_vmmob import model
+from ryu_vmmob.model import commands
+from ryu_vmmob.model.commands import Command
+
+HOMES = (
+    "batches", "cugs", "fabric_change", "links", "migrations", "policies", "questions", "routing", "vlan_ids", "vms",
+)  # fmt: skip
+COMMANDS = get_args(Command)
+
+
+def test_every_command_is_carried_out_by_one_function() -> None:
+    assert set(commands._HANDLERS) == set(COMMANDS)
+    handlers = list(commands._HANDLERS.values())
+    assert len(set(handlers)) == len(handlers)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_stands_beside_the_function_that_carries_it_out(command: type) -> None:
+    handler = commands._HANDLERS[command]
+    assert command.__module__ == handler.__module__
+    assert command.__module__.rpartition(".")[2] in HOMES
+    assert list(signature(handler).parameters) == ["draft", "command"]
+    assert fields(command)
+
+
+def test_no_module_has_handlers_that_apply_does_not_know() -> None:
+    found = set()
+    for file in Path(model.__path__[0]).glob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        if any(isinstance(row, ast.AnnAssign) and getattr(row.target, "id", "") == "HANDLERS" for row in tree.body):
+            found.add(file.stem)
+    assert found == set(HOMES)
