@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from ryu_vmmob.flows.fields import show
 from ryu_vmmob.flows.pipeline import group_parts, meter_name
@@ -21,6 +21,11 @@ class Output:
     port: int
     max_len: int = 0
 
+    @property
+    def effect(self) -> str:
+        """What it does, as a table declares it (`table_spec.TableSpec`); so in the other actions."""
+        return {IN_PORT: "in_port", CONTROLLER: "controller"}.get(self.port, "port")
+
     def __str__(self) -> str:
         return {IN_PORT: "output:in_port", CONTROLLER: f"controller:{self.max_len}"}.get(self.port, f"output:{self.port}")
 
@@ -32,6 +37,7 @@ class Copy:
     Open vSwitch's NXAST_CONTROLLER2 (ovs-actions(7), ``controller(max_len=,meter_id=)``).
     """
 
+    effect: ClassVar[str] = "controller"
     max_len: int
     meter: int
 
@@ -45,6 +51,12 @@ class ToGroup:
 
     group: int
 
+    @property
+    def effect(self) -> str:
+        """``group:`` and the kind of the group."""
+        parts = group_parts(self.group)
+        return f"group:{parts[0].name.lower() if parts else self.group}"
+
     def __str__(self) -> str:
         return f"group:{group_name(self.group)}"
 
@@ -55,6 +67,11 @@ class SetField:
 
     name: str
     value: int
+
+    @property
+    def effect(self) -> str:
+        """The field."""
+        return self.name
 
     def __str__(self) -> str:
         return f"set_{self.name}:{show(self.name, self.value)}"
@@ -67,6 +84,11 @@ class Move:
     source: str
     target: str
 
+    @property
+    def effect(self) -> str:
+        """The field that is overwritten."""
+        return self.target
+
     def __str__(self) -> str:
         return f"move:{self.source}->{self.target}"
 
@@ -74,6 +96,8 @@ class Move:
 @dataclass(frozen=True, slots=True)
 class PushVlan:
     """Put an 802.1Q tag (0x8100) on the frame; a SetField of ``vlan_vid`` follows."""
+
+    effect: ClassVar[str] = "vlan"
 
     def __str__(self) -> str:
         return "push_vlan"
@@ -86,6 +110,8 @@ class KeepPriority:
     Open vSwitch's NXAST_REG_MOVE.
     """
 
+    effect: ClassVar[str] = "keep_pcp"
+
     def __str__(self) -> str:
         return "keep_pcp"
 
@@ -93,6 +119,8 @@ class KeepPriority:
 @dataclass(frozen=True, slots=True)
 class GivePriority:
     """Give the outer tag, which was just put on, the priority that was noted. Open vSwitch's NXAST_REG_MOVE."""
+
+    effect: ClassVar[str] = "give_pcp"
 
     def __str__(self) -> str:
         return "give_pcp"
@@ -102,6 +130,8 @@ class GivePriority:
 class PopVlan:
     """Take the outer tag off."""
 
+    effect: ClassVar[str] = "vlan"
+
     def __str__(self) -> str:
         return "pop_vlan"
 
@@ -109,6 +139,8 @@ class PopVlan:
 @dataclass(frozen=True, slots=True)
 class DecTtl:
     """Count down the TTL or hop limit of an IP packet, as a router does. The match has seen to it that it is 2 at least."""
+
+    effect: ClassVar[str] = "ttl"
 
     def __str__(self) -> str:
         return "dec_ttl"

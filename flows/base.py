@@ -66,15 +66,8 @@ def tells_of_neighbour(priority: int, port: int, rows: Match) -> Flow:
 
 def base_flows(gateway_mac: int) -> Iterator[Flow]:
     """The end of each table, the requests that nobody may answer in another's place, and what a router does at all."""
-    onwards = {
-        Table.ADMIT: Table.REFUSE,
-        Table.ANSWER: Table.POLICY_OUT,
-        Table.POLICY_OUT: Table.GATEWAY,
-        Table.GATEWAY: Table.BRIDGE,
-        Table.POLICY_IN: Table.DELIVER,
-    }
     for table in TABLES:
-        yield Flow(table, Priority.MISS, match(), goto=onwards.get(table))
+        yield Flow(table, Priority.MISS, match(), goto=table.miss)
     yield from unreadable(ND_TYPES)
     yield from _address_probes()
     yield from _unreadable_discovery()

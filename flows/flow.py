@@ -7,6 +7,7 @@ stable id (`pipeline.group_id`) and is compared by content.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -33,11 +34,12 @@ from ryu_vmmob.flows.action import (
 )
 from ryu_vmmob.flows.decode import Match
 from ryu_vmmob.flows.fields import FIELDS, show
-from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table, meter_name
+from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table, meter_name, show_metadata
+from ryu_vmmob.flows.table_spec import MatchRow, Undeclared
 
 __all__ = [
     "CONTROLLER", "IN_PORT", "Action", "Bucket", "Copy", "DecTtl", "Flow", "GivePriority", "Group", "GroupType",
-    "KeepPriority", "Match", "Move", "Output", "PopVlan", "PushVlan", "SetField", "ToGroup", "encode_actions",
+    "KeepPriority", "Match", "Move", "Output", "PopVlan", "PushVlan", "SetField", "ToGroup", "Undeclared", "encode_actions",
     "group_name", "match", "show_match", "tells_controller",
 ]  # fmt: skip
 
@@ -65,9 +67,7 @@ _OXM_PLAIN: Final = {name: (field.header(), field.size) for name, field in FIELD
 _OXM_MASKED: Final = {name: (field.header(masked=True), field.size) for name, field in FIELDS.items()}
 
 
-# The flows of one interface match the same MAC, addresses and segment over and over.
-@lru_cache(maxsize=16384)
-def _oxm(row: tuple[str, int, int | None]) -> bytes:
+def _oxm(row: MatchRow) -> bytes:
     name, value, mask = row
     if mask is None:
         header, size = _OXM_PLAIN[name]
@@ -81,15 +81,29 @@ _MATCH_HEADS: Final = tuple(b"\x00\x01" + (4 + length).to_bytes(2, "big") for le
 _MATCH_TAILS: Final = tuple(bytes(-(4 + length) % 8) for length in range(8))
 
 
-def encode_match(rows: Match) -> bytes:
-    """Struct ofp_match, padded to 8 bytes (OpenFlow 1.3.5, 7.2.3.1)."""
-    body = b"".join(map(_oxm, rows))
+def _declared(table: Table) -> Callable[[MatchRow], bytes]:
+    """Return an encoder of match rows that raises Undeclared for what ``table`` does not declare."""
+
+    # The flows of one interface match the same MAC, addresses and segment over and over: each is checked and encoded once.
+    @lru_cache(maxsize=4096)
+    def declared(row: MatchRow) -> bytes:
+        table.spec.check_row(*row)
+        return _oxm(row)
+
+    return declared
+
+
+_DECLARED: Final = tuple(map(_declared, TABLES))
+"""For each table the encoder of its match rows."""
+
+
+def encode_match(rows: Match, oxm: Callable[[MatchRow], bytes] = _oxm) -> bytes:
+    """Struct ofp_match, padded to 8 bytes (OpenFlow 1.3.5, 7.2.3.1). ``oxm`` encodes a row."""
+    body = b"".join(map(oxm, rows))
     length = len(body)
     return _MATCH_HEADS[length] + body + _MATCH_TAILS[length & 7]
 
 
-# Most flows share a handful of action lists; those that do not (answers) must not fill the memory.
-@lru_cache(maxsize=4096)
 def encode_instructions(
     actions: tuple[Action, ...], metadata: tuple[int, int] | None, goto: int | None, meter: int | None = None
 ) -> bytes:
@@ -105,6 +119,19 @@ def encode_instructions(
     if goto is not None:
         parts.append(b"\x00\x01\x00\x08" + bytes((goto, 0, 0, 0)))
     return b"".join(parts)
+
+
+# Most flows share a handful of action lists; those that do not (answers) must not fill the memory. Often the result is the very
+# same object as that of other flows: what leads to one port or group is checked and encoded once for each table.
+@lru_cache(maxsize=4096)
+def _declared_instructions(
+    table: int, actions: tuple[Action, ...], metadata: tuple[int, int] | None, goto: int | None, meter: int | None
+) -> bytes:
+    """Encode instructions that the table declares. Raises Undeclared for others."""
+    then = None if goto is None else TABLES[goto].label
+    purpose = None if meter is None else meter_name(meter).partition("/")[0]
+    TABLES[table].spec.check_instructions(actions, metadata, then, purpose)
+    return encode_instructions(actions, metadata, goto, meter)
 
 
 class Flow:
@@ -128,14 +155,40 @@ class Flow:
         metadata: tuple[int, int] | None = None,
         meter: int | None = None,
     ) -> None:
+        """Raise Undeclared when the flow breaks the declaration of its table."""
+        try:
+            fields = encode_match(match, _DECLARED[table.id])
+            instructions = _declared_instructions(table.id, actions, metadata, None if goto is None else goto.id, meter)
+        except Undeclared as error:
+            raise Undeclared(f"a flow breaks the declaration of table {table.label}: {error}") from None
         self.table = table
         self.priority = priority
-        self.key = (table.id << 16 | priority).to_bytes(3, "big") + encode_match(match)
+        self.key = key = (table.id << 16 | priority).to_bytes(3, "big") + fields
         """What the switch takes for "the same flow": an ADD with this key overwrites."""
-        # Often the very same object as that of other flows: what leads to one port or group is encoded once.
-        self._instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
-        self.cookie = COOKIE_MARK | int.from_bytes(blake2b(self.key + self._instructions, digest_size=7).digest(), "big")
+        self._instructions = instructions
+        self.cookie = COOKIE_MARK | int.from_bytes(blake2b(key + instructions, digest_size=7).digest(), "big")
         self.owner: tuple[str, ...] = ()
+
+    @classmethod
+    def undeclared(
+        cls,
+        table: Table,
+        priority: int,
+        match: Match,
+        actions: tuple[Action, ...] = (),
+        goto: Table | None = None,
+        metadata: tuple[int, int] | None = None,
+        meter: int | None = None,
+    ) -> Flow:
+        """Build a flow that is not held against the declaration: one that only tries a switch, or stands in a test."""
+        flow = cls.__new__(cls)
+        flow.table = table
+        flow.priority = priority
+        flow.key = (table.id << 16 | priority).to_bytes(3, "big") + encode_match(match)
+        flow._instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
+        flow.cookie = COOKIE_MARK | int.from_bytes(blake2b(flow.key + flow._instructions, digest_size=7).digest(), "big")
+        flow.owner = ()
+        return flow
 
     @property
     def body(self) -> bytes:
@@ -188,9 +241,14 @@ class Flow:
 def show_match(rows: Match) -> str:
     """A match as one comma-separated line, in the order in which people read it."""
     return ",".join(
-        f"{name}={show(name, value)}" + ("" if mask is None else f"/{show(name, mask)}")
-        for name, value, mask in sorted(rows, key=lambda row: FIELDS[row[0]].order)
+        f"{name}={_show_value(name, value, mask)}" for name, value, mask in sorted(rows, key=lambda row: FIELDS[row[0]].order)
     )
+
+
+def _show_value(name: str, value: int, mask: int | None) -> str:
+    if name == "metadata" and mask is not None:
+        return show_metadata(value, mask)
+    return show(name, value) + ("" if mask is None else f"/{show(name, mask)}")
 
 
 def show_instructions(flow: Flow) -> str:
@@ -198,7 +256,7 @@ def show_instructions(flow: Flow) -> str:
     parts = [f"meter:{meter_name(flow.meter)}"] if flow.meter is not None else []
     parts += map(str, flow.actions)
     if flow.metadata is not None:
-        parts.append(f"metadata:{flow.metadata[0]:#x}/{flow.metadata[1]:#x}")
+        parts.append(f"metadata:{show_metadata(*flow.metadata)}")
     if flow.goto is not None:
         parts.append(f"goto:{flow.goto.label}")
     return ",".join(parts) or "drop"

@@ -9,139 +9,8 @@ from __future__ import annotations
 from enum import Enum, IntEnum
 from typing import Final, NamedTuple
 
+from ryu_vmmob.flows.table_spec import TableSpec
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY, MAX_VNIC_PORT, SEGMENT_KEY_BITS, SWITCH_KEY_BITS
-
-
-class TableSpec(NamedTuple):
-    """What a table is for: fields it may match, fields it may set, and the sentence that explains it."""
-
-    matches: frozenset[str]
-    sets: frozenset[str]
-    purpose: str
-
-
-def _fields(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-_ARP = "arp_op arp_spa arp_tpa arp_sha arp_tha"
-_ND = "icmpv6_type icmpv6_code ipv6_nd_target ipv6_nd_sll ipv6_nd_tll"
-_ADDRESSES = "ipv4_src ipv4_dst ipv6_src ipv6_dst"
-_IP = f"eth_type ip_proto ip_frag {_ADDRESSES} udp_src udp_dst tcp_src tcp_dst tcp_flags icmpv4_type"
-
-
-class Table(Enum):
-    """The tables of every switch. The order here is the order in the switch; a miss is a counted drop in each."""
-
-    INGRESS = TableSpec(
-        _fields("in_port vlan_vid eth_src eth_dst"),
-        _fields("vlan"),
-        "which segment a frame belongs to: by port and VLAN-ID, or by source MAC on an untagged server port",
-    )
-    ADMIT = TableSpec(
-        _fields(f"in_port metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
-        _fields(""),
-        "server ports: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all; "
-        "external ports: nobody outside speaks with an address of the inside",
-    )
-    ANSWER = TableSpec(
-        _fields(f"in_port metadata eth_src eth_dst {_IP} {_ARP} {_ND}"),
-        _fields(f"eth_src eth_dst {_ADDRESSES} icmpv4_type nw_ttl vlan vlan_vid nd_reserved {_ARP} {_ND}"),
-        "requests for the address of a gateway or a known member are answered here, by the edge the asker hangs on",
-    )
-    ADVERTISE = TableSpec(
-        _fields(f"in_port metadata {_IP} {_ND}"),
-        _fields("nd_options_type ipv6_nd_tll vlan vlan_vid"),
-        "second half of an answered neighbour solicitation: the link-layer option of the advertisement",
-    )
-    POLICY_OUT = TableSpec(
-        _fields(f"metadata eth_src eth_dst {_IP} {_ND}"),
-        _fields(""),
-        "what an interface here may send, by policy; to another CUG or to the outside nothing, unless one allows it",
-    )
-    GATEWAY = TableSpec(
-        _fields("metadata eth_dst eth_type nw_ttl"),
-        _fields(""),
-        "frames for the gateway's MAC, or for this edge's own, are routed here; all others are bridged",
-    )
-    ROUTE = TableSpec(
-        _fields("metadata eth_type ipv4_dst ipv6_dst ipv6_src"),
-        _fields("eth_src eth_dst ttl vlan vlan_vid"),
-        "the next hop of a routed packet: an interface here, the edge that hosts it, or an external network",
-    )
-    BRIDGE = TableSpec(
-        _fields("in_port metadata eth_dst"),
-        _fields("vlan vlan_vid"),
-        "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
-    )
-    POLICY_IN = TableSpec(
-        _fields(f"metadata eth_src eth_dst {_IP} {_ND}"),
-        _fields(""),
-        "what an interface here may receive, by policy; routed packets not at all, unless one allows it",
-    )
-    DELIVER = TableSpec(
-        _fields("in_port metadata eth_dst"),
-        _fields("vlan vlan_vid"),
-        "the last step to a local interface: its port, with the VLAN-ID of the port's domain, the guest's own tag, or none",
-    )
-    REFUSE = TableSpec(
-        _fields("in_port eth_type"),
-        _fields(""),
-        "frames that a server's port may not bring in, counted by port; now and then one is shown to the controller",
-    )
-    PUNT = TableSpec(
-        _fields("in_port"),
-        _fields(""),
-        "packets that the controller is asked to answer, as many of each port as its meter lets through",
-    )
-
-    def __init__(self, matches: frozenset[str], sets: frozenset[str], purpose: str) -> None:
-        self.matches = matches
-        self.sets = sets
-        self.purpose = purpose
-        self.id = len(type(self).__members__)
-        """The table's number in the switch: its place in the order."""
-
-    @property
-    def label(self) -> str:
-        """The name in traces, metrics and the REST interface."""
-        return self.name.lower()
-
-
-TABLES: Final = tuple(Table)
-
-
-class Priority(IntEnum):
-    """The ladder of priorities. To ROUTE a prefix length is added, to POLICY what `policy_priority` says, to others nothing but
-    1 for a watched interface's flow in ADMIT (`admission.admitted`).
-    """
-
-    MISS = 0
-    LAST = 50
-    FALLBACK = 100
-    ROUTE = 500
-    WIDE = 700
-    NORMAL = 1000
-    PROBE = 1200
-    BEHIND = 1500
-    SPECIAL = 2000
-    CLAIM = 2500
-    EXCEPTION = 3000
-    OVERRIDING = 4000
-    FRAGMENT = 5000
-    RESERVED = 6000
-    POLICY = 10000
-    EXEMPT = 40000
-
-
-def policy_priority(priority: int, allow: bool) -> int:
-    """The flow priority of a policy (0 to `net.keys.MAX_POLICY_PRIORITY`, the higher wins): on a tie deny wins."""
-    return Priority.POLICY + 2 * priority + (not allow)
-
-
-def route_priority(prefix_length: int) -> int:
-    """The flow priority of a route: the longest prefix wins."""
-    return Priority.ROUTE + prefix_length
 
 
 class Meta(NamedTuple):
@@ -212,6 +81,212 @@ def metadata(**fields: tuple[int, int]) -> tuple[int, int]:
         value |= one
         mask |= its_mask
     return value, mask
+
+
+_POLICY = (
+    "eth_src eth_dst eth_type ip_proto ip_frag/ ipv4_src/ ipv4_dst/ ipv6_src/ ipv6_dst/ udp_src/ udp_dst/ tcp_src/ tcp_dst/ "
+    "tcp_flags/ icmpv4_type icmpv6_type"
+)
+_TAG = "vlan vlan_vid give_pcp"
+
+
+class Table(Enum):
+    """The tables of every switch, as declared (`table_spec.TableSpec`). The order here is the order in the switch."""
+
+    INGRESS = TableSpec(
+        "which segment a frame belongs to: by port and VLAN-ID, or by source MAC on an untagged server port",
+        matches="in_port vlan_vid eth_src",
+        sets="vlan keep_pcp",
+        writes=SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask | WIRE.mask,
+        leads_to="admit gateway bridge refuse",
+    )
+    ADMIT = TableSpec(
+        "server ports: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all; "
+        "external ports: nobody outside speaks with an address of the inside",
+        matches="in_port eth_src eth_dst/ eth_type ip_proto ip_frag/ ipv4_src/ ipv6_src/ udp_src udp_dst "
+        "arp_op arp_spa/ arp_tpa arp_sha arp_tha icmpv6_type ipv6_nd_target/ ipv6_nd_sll ipv6_nd_tll",
+        reads=SEGMENT.mask | WIRE.mask,
+        writes=CLAIMED.mask,
+        sends="controller",
+        meters="neighbours",
+        leads_to="answer bridge refuse",
+        miss="refuse",
+    )
+    ANSWER = TableSpec(
+        "requests for the address of a gateway or a known member are answered here, by the edge the asker hangs on",
+        matches="in_port eth_dst/ eth_type ip_proto ip_frag ipv4_dst ipv6_src ipv6_dst icmpv4_type icmpv6_type "
+        "arp_op arp_spa arp_tpa ipv6_nd_target/",
+        reads=SEGMENT.mask | SCOPE.mask | WIRE.mask | OUTSIDE.mask | CLAIMED.mask,
+        sets="eth_src eth_dst ipv4_src ipv4_dst ipv6_src ipv6_dst nw_ttl icmpv4_type icmpv6_type nd_reserved "
+        f"arp_op arp_spa arp_tpa arp_sha arp_tha {_TAG}",
+        writes=HAIRPIN.mask | ASKED.mask,
+        sends="in_port controller",
+        leads_to="advertise policy_out bridge deliver refuse punt",
+        miss="policy_out",
+    )
+    ADVERTISE = TableSpec(
+        "second half of an answered neighbour solicitation: the link-layer option of the advertisement",
+        matches="in_port eth_type ip_proto icmpv6_type ipv6_nd_target",
+        reads=SEGMENT.mask,
+        sets=f"nd_options_type ipv6_nd_tll {_TAG}",
+        sends="in_port",
+        leads_to="deliver",
+    )
+    POLICY_OUT = TableSpec(
+        "what an interface here may send, by policy; to another CUG or to the outside nothing, unless one allows it",
+        matches=_POLICY,
+        reads=SEGMENT.mask | SCOPE.mask | OUTSIDE.mask,
+        leads_to="gateway bridge",
+        miss="gateway",
+    )
+    GATEWAY = TableSpec(
+        "frames for the gateway's MAC, or for this edge's own, are routed here; all others are bridged",
+        matches="eth_dst eth_type nw_ttl",
+        reads=SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask,
+        writes=ASKED.mask,
+        leads_to="route bridge punt",
+        miss="bridge",
+    )
+    ROUTE = TableSpec(
+        "the next hop of a routed packet: an interface here, the edge that hosts it, or an external network",
+        matches="eth_type ipv4_dst/ ipv6_dst/ ipv6_src/",
+        reads=SCOPE.mask | VIA.mask | OUTSIDE.mask,
+        sets=f"eth_src eth_dst ttl {_TAG}",
+        writes=SEGMENT.mask | ROUTED.mask | HAIRPIN.mask | ASKED.mask,
+        sends="port next_hop",
+        leads_to="policy_in punt",
+    )
+    BRIDGE = TableSpec(
+        "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
+        matches="in_port eth_src eth_dst/",
+        reads=SEGMENT.mask | WIRE.mask,
+        sets=_TAG,
+        sends="in_port next_hop flood below others twin",
+        leads_to="policy_in",
+    )
+    POLICY_IN = TableSpec(
+        "what an interface here may receive, by policy; routed packets not at all, unless one allows it",
+        matches=_POLICY,
+        reads=SEGMENT.mask | SCOPE.mask | ROUTED.mask,
+        leads_to="deliver",
+        miss="deliver",
+    )
+    DELIVER = TableSpec(
+        "the last step to a local interface: its port, with the VLAN-ID of the port's domain, the guest's own tag, or none",
+        matches="in_port eth_dst",
+        reads=SEGMENT.mask | WIRE.mask | HAIRPIN.mask | ROUTED.mask,
+        sets=_TAG,
+        sends="port in_port lag",
+    )
+    REFUSE = TableSpec(
+        "frames that a server's port may not bring in, counted by port; now and then one is shown to the controller",
+        matches="in_port eth_type",
+        sends="controller",
+        meters="refusals announcements",
+    )
+    PUNT = TableSpec(
+        "packets that the controller is asked to answer, as many of each port as its meter lets through",
+        matches="in_port",
+        sends="controller",
+        meters="answers",
+    )
+
+    def __init__(self, spec: TableSpec) -> None:
+        self.spec = spec
+        self.id = len(type(self).__members__)
+        """The table's number in the switch: its place in the order."""
+
+    def __repr__(self) -> str:
+        return f"Table.{self.name}"
+
+    @property
+    def label(self) -> str:
+        """The name in traces, metrics and the REST interface."""
+        return self.name.lower()
+
+    @property
+    def purpose(self) -> str:
+        """What the table finds out, in a sentence."""
+        return self.spec.purpose
+
+    @property
+    def leads_to(self) -> tuple[Table, ...]:
+        """The tables that a flow of this one may name as the next."""
+        return tuple(Table[label.upper()] for label in self.spec.leads_to)
+
+    @property
+    def miss(self) -> Table | None:
+        """The next table of a packet that no flow of this one takes; None: it is dropped, and counted."""
+        return None if self.spec.miss is None else Table[self.spec.miss.upper()]
+
+
+TABLES: Final = tuple(Table)
+
+META: Final = {
+    "segment": SEGMENT, "scope": SCOPE, "wire": WIRE, "asked": ASKED, "hairpin": HAIRPIN, "routed": ROUTED, "via": VIA,
+    "outside": OUTSIDE, "claimed": CLAIMED, "pcp": PCP,
+}  # fmt: skip
+"""The fields of the metadata by the names under which they are shown, in the order in which people read them."""
+
+
+def fields_of(mask: int) -> list[str]:
+    """The names of the fields that have a bit in ``mask``."""
+    return [name for name, meta in META.items() if meta.mask & mask]
+
+
+def show_metadata(value: int, mask: int) -> str:
+    """Return bits of the metadata by name: ``segment:3+routed-via`` is segment 3, ROUTED set, VIA not set; the rest is open.
+
+    What is no whole field of ours stands at the end as value and mask. Different pairs have different texts.
+    """
+    text, rest = "", mask
+    for name, meta in META.items():
+        if mask & meta.mask != meta.mask:
+            continue
+        rest &= ~meta.mask
+        number = meta.read(value)
+        if meta.width == 1:
+            text += f"{'+' if number else '-'}{name}"
+        elif meta is ASKED and number < len(TABLES):
+            text += f"+{name}:{TABLES[number].label}"
+        else:
+            text += f"+{name}:{number}"
+    if rest or value & ~mask or not text:
+        text += f"+{value & (rest | ~mask):#x}/{rest:#x}"
+    return text.removeprefix("+")
+
+
+class Priority(IntEnum):
+    """The ladder of priorities. To ROUTE a prefix length is added, to POLICY what `policy_priority` says, to others nothing but
+    1 for a watched interface's flow in ADMIT (`admission.admitted`).
+    """
+
+    MISS = 0
+    LAST = 50
+    FALLBACK = 100
+    ROUTE = 500
+    WIDE = 700
+    NORMAL = 1000
+    PROBE = 1200
+    BEHIND = 1500
+    SPECIAL = 2000
+    CLAIM = 2500
+    EXCEPTION = 3000
+    OVERRIDING = 4000
+    FRAGMENT = 5000
+    RESERVED = 6000
+    POLICY = 10000
+    EXEMPT = 40000
+
+
+def policy_priority(priority: int, allow: bool) -> int:
+    """The flow priority of a policy (0 to `net.keys.MAX_POLICY_PRIORITY`, the higher wins): on a tie deny wins."""
+    return Priority.POLICY + 2 * priority + (not allow)
+
+
+def route_priority(prefix_length: int) -> int:
+    """The flow priority of a route: the longest prefix wins."""
+    return Priority.ROUTE + prefix_length
 
 
 # Cookie: the top 8 bits say "ours", the other 56 are the hash of the flow's canonical form.

@@ -11,6 +11,7 @@ from pathlib import Path
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.flow import Flow, Group
+from ryu_vmmob.flows.listing import in_order
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.model.commands import Activate, Command, Commit, Prepared, PutCug, PutVm, StartMigration, apply
@@ -76,11 +77,6 @@ STEPS: tuple[tuple[str, Command], ...] = (
     ("activated", Activate("m-1", 2.0, "seen at tor-a:1")),
     ("committed", Commit("m-1", 3.0)),
 )
-
-
-def in_order(flow: Flow) -> tuple[int, int, str]:
-    """The order in which a frame meets flows."""
-    return flow.table.id, -flow.priority, str(flow)
 
 
 class Sample:

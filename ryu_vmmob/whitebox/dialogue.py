@@ -180,7 +180,7 @@ class Dialogue:
         return found
 
     def _takes(self, flow: Flow, rows: Match) -> bool:
-        return not self.tell(lambda xid: wire.flow_add(Flow(flow.table, flow.priority, rows), xid))
+        return not self.tell(lambda xid: wire.flow_add(Flow.undeclared(flow.table, flow.priority, rows), xid))
 
     def _not_there(self, flows: Iterable[Flow]) -> list[Flow]:
         """Those of the flows that the switch does not have, as it says itself."""

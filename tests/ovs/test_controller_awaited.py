@@ -145,7 +145,7 @@ def test_a_flood_of_a_watched_vm_reaches_the_controller_in_drops(parts: tuple[Si
 @pytest.mark.parametrize("meter", [Meter.AWAITED, Meter.WATCHED])
 def test_what_the_meter_drops_is_the_copy_and_not_the_frame(bridge: MakeBridge, meter: Meter) -> None:
     made = bridge("metered", 1, 2)
-    flow = Flow(Table.INGRESS, 1, match(vlan_vid=vid(7)), (Copy(128, meter), Output(2)))
+    flow = Flow.undeclared(Table.INGRESS, 1, match(vlan_vid=vid(7)), (Copy(128, meter), Output(2)))
     frame = to_bytes(make.rarp(MAC).with_vlans(7))
     with made.client() as switch:
         assert switch.install([flow]) == []

@@ -107,7 +107,7 @@ def test_tags_pushed_set_and_popped_in_one_list(bridge: MakeBridge) -> None:
         PopVlan(), Output(IN_PORT), Output(1),
     )  # fmt: skip
     made = bridge("tags", 1, 2, 3, 4)
-    tables = tried(made, [Flow(Table.INGRESS, 1, (), actions)])
+    tables = tried(made, [Flow.undeclared(Table.INGRESS, 1, (), actions)])
     frame = make.udp(B, A, IP_B, IP_A)
     assert_agrees(made, tables, frame, 1)
     assert_agrees(made, tables, frame.with_vlans(5), 1)
@@ -116,11 +116,11 @@ def test_tags_pushed_set_and_popped_in_one_list(bridge: MakeBridge) -> None:
 
 def test_one_tag_is_seen_and_what_lies_below_is_not(bridge: MakeBridge) -> None:
     flows = [
-        Flow(Table.INGRESS, 3, match(vlan_vid=vid(7), eth_type=0x0800, ipv4_src=IP_A), (PopVlan(), Output(2))),
-        Flow(Table.INGRESS, 2, match(vlan_vid=vid(7)), (PopVlan(), Output(3)), Table.ADMIT),
-        Flow(Table.ADMIT, 2, match(eth_type=0x8100), (Output(4),)),
-        Flow(Table.ADMIT, 1, match(eth_type=0x0800), (Output(2),)),
-        Flow(Table.INGRESS, 1, match(vlan_vid=0), (PushVlan(), Output(4))),
+        Flow.undeclared(Table.INGRESS, 3, match(vlan_vid=vid(7), eth_type=0x0800, ipv4_src=IP_A), (PopVlan(), Output(2))),
+        Flow.undeclared(Table.INGRESS, 2, match(vlan_vid=vid(7)), (PopVlan(), Output(3)), Table.ADMIT),
+        Flow.undeclared(Table.ADMIT, 2, match(eth_type=0x8100), (Output(4),)),
+        Flow.undeclared(Table.ADMIT, 1, match(eth_type=0x0800), (Output(2),)),
+        Flow.undeclared(Table.INGRESS, 1, match(vlan_vid=0), (PushVlan(), Output(4))),
     ]
     made = bridge("qinq", 1, 2, 3, 4)
     tables = tried(made, flows)
@@ -141,7 +141,7 @@ def test_groups_copies_and_the_ingress_port(bridge: MakeBridge) -> None:
         Group(2, GroupType.INDIRECT, (Bucket((SetField("eth_src", B), Output(3))),)),
     ]  # fmt: skip
     made = bridge("groups", 1, 2, 3, 4)
-    tables = tried(made, [Flow(Table.INGRESS, 1, (), (ToGroup(1), Output(4)))], groups)
+    tables = tried(made, [Flow.undeclared(Table.INGRESS, 1, (), (ToGroup(1), Output(4)))], groups)
     frame = make.udp(B, A, IP_B, IP_A)
     for in_port in (1, 2, 3, 4):
         assert_agrees(made, tables, frame, in_port)
@@ -150,7 +150,7 @@ def test_groups_copies_and_the_ingress_port(bridge: MakeBridge) -> None:
 def test_fast_failover_by_the_liveness_of_ports(bridge: MakeBridge) -> None:
     group = Group(1, GroupType.FAST_FAILOVER, (Bucket((Output(2),), 2), Bucket((Output(3),), 3)))
     made = bridge("ff", 1, 2, 3)
-    tables = tried(made, [Flow(Table.INGRESS, 1, (), (ToGroup(1),))], [group])
+    tables = tried(made, [Flow.undeclared(Table.INGRESS, 1, (), (ToGroup(1),))], [group])
     frame = make.udp(B, A, IP_B, IP_A)
     assert_agrees(made, tables, frame, 1)
     made.set_link(2, up=False)
@@ -165,8 +165,8 @@ def test_fast_failover_by_the_liveness_of_ports(bridge: MakeBridge) -> None:
 
 def test_a_copy_through_a_meter_and_the_frame_goes_on(bridge: MakeBridge) -> None:
     flows = [
-        Flow(Table.INGRESS, 1, match(eth_src=A), (Copy(128, Meter.AWAITED),), Table.ADMIT),
-        Flow(Table.ADMIT, 1, (), (Output(2),)),
+        Flow.undeclared(Table.INGRESS, 1, match(eth_src=A), (Copy(128, Meter.AWAITED),), Table.ADMIT),
+        Flow.undeclared(Table.ADMIT, 1, (), (Output(2),)),
     ]
     made = bridge("copied", 1, 2)
     tables = tried(made, flows)
@@ -183,12 +183,14 @@ def test_arp_answered_with_a_copy_to_the_controller(bridge: MakeBridge) -> None:
         Move("arp_spa", "arp_tpa"), SetField("arp_sha", B), SetField("arp_spa", IP_B),
     )  # fmt: skip
     flows = [
-        Flow(Table.INGRESS, 1, (), (Output(CONTROLLER, 128),), Table.ANSWER, SEGMENT.of(7)),
-        Flow(
+        Flow.undeclared(Table.INGRESS, 1, (), (Output(CONTROLLER, 128),), Table.ANSWER, SEGMENT.of(7)),
+        Flow.undeclared(
             Table.ANSWER, 1000, match(metadata=SEGMENT.of(7), eth_type=0x0806, arp_op=1, arp_tpa=IP_B), turn,
             Table.DELIVER, HAIRPIN.of(1),
         ),
-        Flow(Table.DELIVER, 1, match(metadata=HAIRPIN.of(1)), (PushVlan(), SetField("vlan_vid", vid(110)), Output(IN_PORT))),
+        Flow.undeclared(
+            Table.DELIVER, 1, match(metadata=HAIRPIN.of(1)), (PushVlan(), SetField("vlan_vid", vid(110)), Output(IN_PORT))
+        ),
     ]  # fmt: skip
     made = bridge("arp", 1, 2)
     tables = tried(made, flows)
@@ -207,9 +209,9 @@ def nd_flows() -> list[Flow]:
     )  # fmt: skip
     own = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", B), Output(IN_PORT))
     return [
-        Flow(Table.INGRESS, 1, (), (), Table.ANSWER),
-        Flow(Table.ANSWER, 1, match(**nd, icmpv6_type=135), turn, Table.ADVERTISE),
-        Flow(Table.ADVERTISE, 1, match(**nd, icmpv6_type=136), own),
+        Flow.undeclared(Table.INGRESS, 1, (), (), Table.ANSWER),
+        Flow.undeclared(Table.ANSWER, 1, match(**nd, icmpv6_type=135), turn, Table.ADVERTISE),
+        Flow.undeclared(Table.ADVERTISE, 1, match(**nd, icmpv6_type=136), own),
     ]
 
 
@@ -227,18 +229,18 @@ def test_a_solicitation_answered_in_two_tables(bridge: MakeBridge) -> None:
 def test_an_option_that_is_not_there_matches_as_zero(bridge: MakeBridge, option: int) -> None:
     nd = {"eth_type": ETH_IPV6, "ip_proto": 58, "icmpv6_type": 135}
     made = bridge("sll", 1, 2)
-    tables = tried(made, [Flow(Table.INGRESS, 1, match(**nd, ipv6_nd_sll=option), (Output(2),))])
+    tables = tried(made, [Flow.undeclared(Table.INGRESS, 1, match(**nd, ipv6_nd_sll=option), (Output(2),))])
     for packet in (make.neighbour_solicitation(A, ND_A, ND_B), make.neighbour_solicitation(A, 0, ND_B)):
         assert_agrees(made, tables, packet, 1)
 
 
 def test_protocols_and_ports(bridge: MakeBridge) -> None:
     flows = [
-        Flow(Table.INGRESS, 9, match(eth_type=0x0800, ip_proto=17, udp_dst=53), (Output(2),)),
-        Flow(Table.INGRESS, 8, match(eth_type=0x0800, ip_proto=6, tcp_dst=80), (Output(3),)),
-        Flow(Table.INGRESS, 7, match(eth_type=0x0800, ip_proto=1, icmpv4_type=8), (Output(4),)),
-        Flow(Table.INGRESS, 6, match(eth_type=0x0800, ipv4_dst=(0x0A010000, 0xFFFF0000)), (Output(5),)),
-        Flow(Table.INGRESS, 5, match(eth_dst=(1 << 40, 1 << 40)), (Output(6),)),
+        Flow.undeclared(Table.INGRESS, 9, match(eth_type=0x0800, ip_proto=17, udp_dst=53), (Output(2),)),
+        Flow.undeclared(Table.INGRESS, 8, match(eth_type=0x0800, ip_proto=6, tcp_dst=80), (Output(3),)),
+        Flow.undeclared(Table.INGRESS, 7, match(eth_type=0x0800, ip_proto=1, icmpv4_type=8), (Output(4),)),
+        Flow.undeclared(Table.INGRESS, 6, match(eth_type=0x0800, ipv4_dst=(0x0A010000, 0xFFFF0000)), (Output(5),)),
+        Flow.undeclared(Table.INGRESS, 5, match(eth_dst=(1 << 40, 1 << 40)), (Output(6),)),
     ]
     made = bridge("l4", 1, 2, 3, 4, 5, 6)
     tables = tried(made, flows)
@@ -252,11 +254,11 @@ def test_protocols_and_ports(bridge: MakeBridge) -> None:
 def test_a_ttl_is_counted_down_until_it_is_used_up(bridge: MakeBridge) -> None:
     """At 0 and 1 the switch stops there: what came before has happened, the rest of the actions and the tables has not."""
     flows = [
-        Flow(Table.INGRESS, 2, match(eth_type=0x0800), (Output(2), DecTtl(), Output(3)), Table.ADMIT),
-        Flow(Table.INGRESS, 2, match(eth_type=ETH_IPV6), (Output(2), DecTtl(), Output(3)), Table.ADMIT),
-        Flow(Table.ADMIT, 3, match(eth_type=0x0800, nw_ttl=7), (SetField("nw_ttl", 200), Output(4))),
-        Flow(Table.ADMIT, 2, match(eth_type=ETH_IPV6, nw_ttl=7), (SetField("nw_ttl", 200), Output(4))),
-        Flow(Table.ADMIT, 1, (), (Output(4),)),
+        Flow.undeclared(Table.INGRESS, 2, match(eth_type=0x0800), (Output(2), DecTtl(), Output(3)), Table.ADMIT),
+        Flow.undeclared(Table.INGRESS, 2, match(eth_type=ETH_IPV6), (Output(2), DecTtl(), Output(3)), Table.ADMIT),
+        Flow.undeclared(Table.ADMIT, 3, match(eth_type=0x0800, nw_ttl=7), (SetField("nw_ttl", 200), Output(4))),
+        Flow.undeclared(Table.ADMIT, 2, match(eth_type=ETH_IPV6, nw_ttl=7), (SetField("nw_ttl", 200), Output(4))),
+        Flow.undeclared(Table.ADMIT, 1, (), (Output(4),)),
     ]
     made = bridge("ttl", 1, 2, 3, 4)
     tables = tried(made, flows)
@@ -271,8 +273,8 @@ def test_a_ttl_is_counted_down_until_it_is_used_up(bridge: MakeBridge) -> None:
 def test_a_ttl_used_up_in_a_bucket_ends_that_copy_only(bridge: MakeBridge) -> None:
     group = Group(1, GroupType.ALL, (Bucket((DecTtl(), Output(2))), Bucket((Output(3),))))
     made = bridge("ttlgroup", 1, 2, 3, 4)
-    flow = Flow(Table.INGRESS, 1, match(eth_type=0x0800), (ToGroup(1), DecTtl(), Output(4)))
-    tables = tried(made, [flow, Flow(Table.INGRESS, 0, (), (ToGroup(1),))], [group])
+    flow = Flow.undeclared(Table.INGRESS, 1, match(eth_type=0x0800), (ToGroup(1), DecTtl(), Output(4)))
+    tables = tried(made, [flow, Flow.undeclared(Table.INGRESS, 0, (), (ToGroup(1),))], [group])
     for frame in (make.udp(B, A, IP_B, IP_A), make.gratuitous_arp(A, IP_A)):
         for ttl in (1, 2, 64):
             packet = frame.with_fields(nw_ttl=ttl) if "nw_ttl" in frame.fields else frame
@@ -283,9 +285,9 @@ def test_a_ttl_used_up_in_a_bucket_ends_that_copy_only(bridge: MakeBridge) -> No
 def test_tcp_flags_are_matched_under_a_mask(bridge: MakeBridge) -> None:
     v4, v6 = ({"eth_type": kind, "ip_proto": 6} for kind in (0x0800, ETH_IPV6))
     flows = [
-        Flow(Table.INGRESS, 9, match(**v4, tcp_flags=(0x10, 0x10), tcp_src=80), (Output(2),)),
-        Flow(Table.INGRESS, 8, match(**v6, tcp_flags=(0x04, 0x04), tcp_src=80), (Output(3),)),
-        Flow(Table.INGRESS, 7, match(**v4, tcp_flags=0x002), (Output(4),)),
+        Flow.undeclared(Table.INGRESS, 9, match(**v4, tcp_flags=(0x10, 0x10), tcp_src=80), (Output(2),)),
+        Flow.undeclared(Table.INGRESS, 8, match(**v6, tcp_flags=(0x04, 0x04), tcp_src=80), (Output(3),)),
+        Flow.undeclared(Table.INGRESS, 7, match(**v4, tcp_flags=0x002), (Output(4),)),
     ]
     made = bridge("flags", 1, 2, 3, 4)
     tables = tried(made, flows)
@@ -303,9 +305,9 @@ def test_a_ping_is_answered_by_field_moves(bridge: MakeBridge) -> None:
     v6 = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=128, ipv6_dst=ND_B)
     back = (Move("eth_src", "eth_dst"), SetField("eth_src", B), SetField("nw_ttl", 64))
     flows = [
-        Flow(Table.INGRESS, 1, v4, (*back, Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", IP_B),
+        Flow.undeclared(Table.INGRESS, 1, v4, (*back, Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", IP_B),
                                     SetField("icmpv4_type", 0), Output(IN_PORT))),
-        Flow(Table.INGRESS, 1, v6, (*back, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", ND_B),
+        Flow.undeclared(Table.INGRESS, 1, v6, (*back, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", ND_B),
                                     SetField("icmpv6_type", 129), Output(IN_PORT))),
     ]  # fmt: skip
     made = bridge("pong", 1, 2)
@@ -323,11 +325,12 @@ def test_a_difference_would_be_seen(bridge: MakeBridge) -> None:
     """The comparison itself can fail: on a port, on a tag, on a field, on a TTL, on a copy to the controller."""
     made = bridge("diff", 1, 2, 3)
     frame = make.udp(B, A, IP_B, IP_A)
-    tried(made, [Flow(Table.INGRESS, 1, (), (Output(2),))])
+    tried(made, [Flow.undeclared(Table.INGRESS, 1, (), (Output(2),))])
     push = (PushVlan(), SetField("vlan_vid", vid(7)))
     copied = (Output(2), Output(CONTROLLER, 9))
     for wrong in ((Output(3),), (*push, Output(2)), (SetField("eth_src", B), Output(2)), copied, ()):
         with pytest.raises(AssertionError):
-            assert_agrees(made, Tables([Flow(Table.INGRESS, 1, (), wrong)]), frame, 1)
+            assert_agrees(made, Tables([Flow.undeclared(Table.INGRESS, 1, (), wrong)]), frame, 1)
+    counts = Flow.undeclared(Table.INGRESS, 1, match(eth_type=0x0800), (DecTtl(), Output(2)))
     with pytest.raises(AssertionError):
-        assert_agrees(made, Tables([Flow(Table.INGRESS, 1, match(eth_type=0x0800), (DecTtl(), Output(2)))]), frame, 1)
+        assert_agrees(made, Tables([counts]), frame, 1)

@@ -263,4 +263,4 @@ def _row(rows: Match, number: int, new: tuple[str, int, int | None]) -> Match:
 def _with(flow: Flow, **changed: object) -> Flow:
     """A copy of a flow with something else in it."""
     fields = {name: getattr(flow, name) for name in ("table", "priority", "match", "actions", "goto", "metadata", "meter")}
-    return Flow(**{**fields, **changed})
+    return Flow.undeclared(**{**fields, **changed})

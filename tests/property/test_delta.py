@@ -21,7 +21,7 @@ Contents = dict[str, tuple[Entry, ...]]
 
 
 def flow(key: int, port: int) -> Flow:
-    return Flow(Table.BRIDGE, 1000, match(in_port=key), (Output(port),))
+    return Flow.undeclared(Table.BRIDGE, 1000, match(in_port=key), (Output(port),))
 
 
 def group(number: int, port: int) -> Group:

@@ -109,10 +109,10 @@ def entries(seats: Sequence[Seat] = SEATS) -> Entries:
 
 def _segment(name: str, cug: str, here: list[Seat]) -> Iterator[Flow | Group]:
     meta = SEGMENT.of(KEYS[cug])
-    yield Flow(Table.ANSWER, 100, match(metadata=meta), goto=Table.BRIDGE)
+    yield Flow.undeclared(Table.ANSWER, 100, match(metadata=meta), goto=Table.BRIDGE)
     for port in TRUNKS[name]:
         rule = match(in_port=port, vlan_vid=vid(VLAN_IDS["core", cug]))
-        yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.BRIDGE, meta)
+        yield Flow.undeclared(Table.INGRESS, 1000, rule, (PopVlan(),), Table.BRIDGE, meta)
     buckets: dict[str, Bucket] = {str(port): Bucket(way_out(name, cug, port)) for port in TRUNKS[name]}
     for one in {one.server: one for one in here if one.receives}.values():
         if len(one.ports) > 1:
@@ -126,14 +126,14 @@ def _segment(name: str, cug: str, here: list[Seat]) -> Iterator[Flow | Group]:
     multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
     flood = group_id(GroupKind.FLOOD, KEYS[cug], 0)
     yield Group(flood, GroupType.ALL, tuple(buckets.values()))
-    yield Flow(Table.BRIDGE, 100, match(metadata=meta, eth_dst=multicast), (ToGroup(flood),))
+    yield Flow.undeclared(Table.BRIDGE, 100, match(metadata=meta, eth_dst=multicast), (ToGroup(flood),))
     for one in here:
         if len(one.ports) > 1:
             others = tuple(bucket for owner, bucket in buckets.items() if owner != one.server)
             yield Group(flood + 1, GroupType.ALL, others)
             for leg in one.ports:
                 rule = match(in_port=leg.port, metadata=meta, eth_dst=multicast)
-                yield Flow(Table.BRIDGE, 1000, rule, (ToGroup(flood + 1),))
+                yield Flow.undeclared(Table.BRIDGE, 1000, rule, (ToGroup(flood + 1),))
 
 
 def _admit(one: Seat) -> Iterator[Flow]:
@@ -141,17 +141,17 @@ def _admit(one: Seat) -> Iterator[Flow]:
     for port in one.ports:
         if one.vlan_id is None:
             rule = match(in_port=port.port, vlan_vid=0, eth_src=one.mac)
-            yield Flow(Table.INGRESS, 1000, rule, (), Table.ADMIT, meta)
+            yield Flow.undeclared(Table.INGRESS, 1000, rule, (), Table.ADMIT, meta)
             rule = match(in_port=port.port, vlan_vid=0x1000, eth_src=one.mac)  # a tag for its priority alone
-            yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, meta)
+            yield Flow.undeclared(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, meta)
         else:
             rule = match(in_port=port.port, vlan_vid=vid(one.vlan_id))
-            yield Flow(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, meta)
+            yield Flow.undeclared(Table.INGRESS, 1000, rule, (PopVlan(),), Table.ADMIT, meta)
         if one.sends is False:
             continue
         for priority, fields, goto in _allowed(one):
             rule = match(in_port=port.port, metadata=meta, eth_src=one.mac, **fields)
-            yield Flow(Table.ADMIT, priority, rule, goto=goto)
+            yield Flow.undeclared(Table.ADMIT, priority, rule, goto=goto)
 
 
 def unreadable() -> Iterator[dict[str, Any]]:
@@ -222,7 +222,7 @@ def _forward(name: str, cug: str, mac: int, seats: list[Seat]) -> Iterator[Flow 
         yield Group(number, GroupType.INDIRECT, (Bucket(way_out(name, cug, port)),))
         actions.append(ToGroup(number))
     goto = Table.DELIVER if local else None
-    yield Flow(Table.BRIDGE, 1000, match(metadata=meta, eth_dst=mac), tuple(actions), goto)
+    yield Flow.undeclared(Table.BRIDGE, 1000, match(metadata=meta, eth_dst=mac), tuple(actions), goto)
     if local:
         deliver: list[Action] = []
         for one in local:
@@ -231,8 +231,8 @@ def _forward(name: str, cug: str, mac: int, seats: list[Seat]) -> Iterator[Flow 
             way = (ToGroup(group_id(GroupKind.LAG, KEYS[cug], 1)),) if lag else way
             deliver += [*way, *([PopVlan()] if isinstance(way[0], PushVlan) else [])]
             for leg in one.ports if lag else ():  # nothing goes back by the other leg
-                yield Flow(Table.DELIVER, 2000, match(in_port=leg.port, metadata=meta, eth_dst=mac))
-        yield Flow(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), tuple(deliver))
+                yield Flow.undeclared(Table.DELIVER, 2000, match(in_port=leg.port, metadata=meta, eth_dst=mac))
+        yield Flow.undeclared(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), tuple(deliver))
 
 
 def arp_answer(asked: Seat, back: tuple[Action, ...] = (Output(IN_PORT),)) -> Flow:
@@ -243,7 +243,7 @@ def arp_answer(asked: Seat, back: tuple[Action, ...] = (Output(IN_PORT),)) -> Fl
     )  # fmt: skip
     meta = SEGMENT.of(KEYS[asked.cug])
     rule = match(metadata=meta, eth_dst=MAC_BROADCAST, eth_type=ETH_ARP, arp_op=1, arp_tpa=asked.v4[0])
-    return Flow(Table.ANSWER, 1000, rule, (*turn, *back))
+    return Flow.undeclared(Table.ANSWER, 1000, rule, (*turn, *back))
 
 
 def build(made: Entries) -> dict[str, Tables]:

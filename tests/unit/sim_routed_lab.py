@@ -79,34 +79,34 @@ def _tag(tags: tuple[int, ...]) -> tuple[Action, ...]:
 def _base(name: str) -> Iterator[Flow]:
     if name == "core":
         return
-    yield Flow(Table.ANSWER, 0, (), goto=Table.POLICY_OUT)
-    yield Flow(Table.ANSWER, 100, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE)
+    yield Flow.undeclared(Table.ANSWER, 0, (), goto=Table.POLICY_OUT)
+    yield Flow.undeclared(Table.ANSWER, 100, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE)
     asks = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135, ipv6_src=0)
-    yield Flow(Table.ANSWER, 100, asks, goto=Table.REFUSE)
+    yield Flow.undeclared(Table.ANSWER, 100, asks, goto=Table.REFUSE)
     target = (0xFE80 << 112, 0xFFC0 << 112)
     asks = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135, ipv6_src=0, ipv6_nd_target=target)
-    yield Flow(Table.ANSWER, 150, asks, goto=Table.POLICY_OUT)
-    yield Flow(Table.GATEWAY, 0, (), goto=Table.BRIDGE)
-    yield Flow(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
-    yield Flow(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
-    yield Flow(Table.ROUTE, 0, (), (Output(CONTROLLER, 128),))
+    yield Flow.undeclared(Table.ANSWER, 150, asks, goto=Table.POLICY_OUT)
+    yield Flow.undeclared(Table.GATEWAY, 0, (), goto=Table.BRIDGE)
+    yield Flow.undeclared(Table.POLICY_OUT, 0, (), goto=Table.GATEWAY)
+    yield Flow.undeclared(Table.POLICY_IN, 0, (), goto=Table.DELIVER)
+    yield Flow.undeclared(Table.ROUTE, 0, (), (Output(CONTROLLER, 128),))
     for rule in _NEVER_ROUTED:
-        yield Flow(Table.ROUTE, 3000, match(**rule))
+        yield Flow.undeclared(Table.ROUTE, 3000, match(**rule))
     for table, goto in ((Table.POLICY_OUT, Table.BRIDGE), (Table.POLICY_IN, Table.DELIVER)):
         for kind in range(133, 138):
-            yield Flow(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
-    yield Flow(Table.ADMIT, 0, (), goto=Table.REFUSE)
+            yield Flow.undeclared(table, 40000, match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=kind), goto=goto)
+    yield Flow.undeclared(Table.ADMIT, 0, (), goto=Table.REFUSE)
     for hidden in unreadable():
-        yield Flow(Table.ADMIT, 5000, match(**hidden), goto=Table.REFUSE)
+        yield Flow.undeclared(Table.ADMIT, 5000, match(**hidden), goto=Table.REFUSE)
     for server in FABRIC.servers.values():
         if server.switch == name:
             at_port = match(in_port=server.attach[0].port)
-            yield Flow(Table.REFUSE, 1000, at_port, (Output(CONTROLLER, 128),))
-            yield Flow(Table.INGRESS, 100, at_port, goto=Table.REFUSE)
+            yield Flow.undeclared(Table.REFUSE, 1000, at_port, (Output(CONTROLLER, 128),))
+            yield Flow.undeclared(Table.INGRESS, 100, at_port, goto=Table.REFUSE)
     for kind in (ETH_IPV4, ETH_IPV6):
         for router in (ROUTER[name],) if name == "edge" else (GATEWAY,):
-            yield Flow(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))
-        yield Flow(Table.POLICY_IN, 500, match(metadata=ROUTED.of(1), eth_type=kind))
+            yield Flow.undeclared(Table.POLICY_OUT, 500, match(eth_dst=router, eth_type=kind))
+        yield Flow.undeclared(Table.POLICY_IN, 500, match(metadata=ROUTED.of(1), eth_type=kind))
 
 
 def _trunks(name: str) -> Iterator[Flow]:
@@ -118,7 +118,7 @@ def _trunks(name: str) -> Iterator[Flow]:
                 meta = _meta(segment, via=VIA.of(1)) if routed else _meta(segment)
                 rule = match(in_port=port, vlan_vid=vid(VLAN_IDS["core", segment]))
                 then = Table.GATEWAY if routed else Table.BRIDGE
-                yield Flow(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()), then, meta)
+                yield Flow.undeclared(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()), then, meta)
 
 
 def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) -> Iterator[Flow]:
@@ -127,14 +127,14 @@ def _ends(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]) 
             rule = match(in_port=one.ports[0].port, vlan_vid=vid(one.vlan_id) if one.vlan_id else 0,
                          **({} if FABRIC.servers[one.server].tagged else {"eth_src": one.mac}))  # fmt: skip
             pop = (KeepPriority(), PopVlan()) if one.vlan_id else ()
-            yield Flow(Table.INGRESS, 1000, rule, pop, Table.ADMIT, _meta(one.cug))
+            yield Flow.undeclared(Table.INGRESS, 1000, rule, pop, Table.ADMIT, _meta(one.cug))
             if not one.vlan_id:
                 rule = match(in_port=one.ports[0].port, vlan_vid=0x1000, eth_src=one.mac)
-                yield Flow(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()), Table.ADMIT, _meta(one.cug))
+                yield Flow.undeclared(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()), Table.ADMIT, _meta(one.cug))
             if one.sends is not False:
                 for priority, fields, then in _allowed(one):
                     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), eth_src=one.mac, **fields)
-                    yield Flow(Table.ADMIT, priority, rule, goto=then)
+                    yield Flow.undeclared(Table.ADMIT, priority, rule, goto=then)
             yield from _answered(one, seats)
     for out in externals:
         if out.switch == name:
@@ -155,7 +155,7 @@ def _answered(one: Seat, seats: Sequence[Seat]) -> Iterator[Flow]:
                 yield from (flow for flow in _answers(where, GATEWAY, ip, back) if _is_echo(flow))
     if one.v6:
         asks = match(**where, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=133)
-        yield Flow(Table.ANSWER, 1000, asks, (Output(CONTROLLER, 128),))
+        yield Flow.undeclared(Table.ANSWER, 1000, asks, (Output(CONTROLLER, 128),))
     # A member behind the same wire answers by itself.
     here = {peer.owner for peer in seats if (peer.server, peer.tags) == (one.server, one.tags) and peer.receives is not False}
     for peer in seats:
@@ -212,13 +212,13 @@ def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...],
         arp = (SetField("arp_op", 2), Move("arp_sha", "arp_tha"), Move("arp_spa", "arp_tpa"), SetField("arp_sha", mac))
         for asked in (MAC_BROADCAST, mac) if router else (MAC_BROADCAST,):
             rule = match(**where, eth_dst=asked, eth_type=ETH_ARP, arp_op=1, arp_tpa=address)
-            yield Flow(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
+            yield Flow.undeclared(Table.ANSWER, 1000, rule, (*turn, *arp, SetField("arp_spa", address), *back))
         own_time = SetField("nw_ttl", 64)
         pong = (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", address), SetField("icmpv4_type", 0), own_time)
         rule = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, ipv4_dst=address)
-        yield Flow(Table.ANSWER, 1000, rule, (*turn, *pong, *back))
+        yield Flow.undeclared(Table.ANSWER, 1000, rule, (*turn, *pong, *back))
         rest = match(**where, eth_dst=mac, eth_type=ETH_IPV4, ip_proto=1, ip_frag=3, ipv4_dst=address)
-        yield Flow(Table.ANSWER, 1000, rest, (*turn, *pong[:2], own_time, *back))
+        yield Flow.undeclared(Table.ANSWER, 1000, rest, (*turn, *pong[:2], own_time, *back))
         return
     icmp = {**where, "eth_type": ETH_IPV6, "ip_proto": 58}
     swap = (*turn, Move("ipv6_src", "ipv6_dst"), SetField("ipv6_src", address))
@@ -226,53 +226,54 @@ def _answers(where: dict[str, Any], mac: int, ip: Any, back: tuple[Action, ...],
     multicast = (0x333300000000, 0xFFFF00000000)
     for asked_at in (multicast, mac) if router else (multicast,):
         asks = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address)
-        yield Flow(Table.ANSWER, 1000, asks, tell, Table.ADVERTISE)
+        yield Flow.undeclared(Table.ANSWER, 1000, asks, tell, Table.ADVERTISE)
         probe = match(**icmp, eth_dst=asked_at, icmpv6_type=135, ipv6_nd_target=address, ipv6_src=0)
         flags = SetField("nd_reserved", 0xA0000000 if router else 0x20000000)
         to_all = (SetField("ipv6_src", address), SetField("ipv6_dst", 0xFF02 << 112 | 1))
         taken = (*turn, *to_all, flags, SetField("icmpv6_type", 136))
-        yield Flow(Table.ANSWER, 1500, probe, (*taken, *back))
+        yield Flow.undeclared(Table.ANSWER, 1500, probe, (*taken, *back))
     end = {name: value for name, value in icmp.items() if name != "eth_src"}
     tell = (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", mac), *back)
     rule = match(**end, eth_src=mac, eth_dst=where["eth_src"], icmpv6_type=136, ipv6_nd_target=address)
-    yield Flow(Table.ADVERTISE, 1000, rule, tell)
+    yield Flow.undeclared(Table.ADVERTISE, 1000, rule, tell)
     echo = (*swap, SetField("icmpv6_type", 129), SetField("nw_ttl", 64))
-    yield Flow(Table.ANSWER, 1000, match(**icmp, eth_dst=mac, icmpv6_type=128, ipv6_dst=address), (*echo, *back))
+    yield Flow.undeclared(Table.ANSWER, 1000, match(**icmp, eth_dst=mac, icmpv6_type=128, ipv6_dst=address), (*echo, *back))
     rest = match(**where, eth_dst=mac, eth_type=ETH_IPV6, ip_frag=3, ipv6_dst=address)
-    yield Flow(Table.ANSWER, 1000, rest, (*swap, SetField("nw_ttl", 64), *back))
+    yield Flow.undeclared(Table.ANSWER, 1000, rest, (*swap, SetField("nw_ttl", 64), *back))
 
 
 def _external(out: ExternalFacts) -> Iterator[Flow]:
     port, own, hop = out.port.port, ROUTER[out.switch], HOPS[out.name]
     meta = metadata(scope=SCOPE.of(11), outside=OUTSIDE.of(1))
     rule = match(in_port=port, vlan_vid=vid(out.vlan_id) if out.vlan_id else 0)
-    yield Flow(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()) if out.vlan_id else (), Table.ADMIT, meta)
+    yield Flow.undeclared(Table.INGRESS, 1000, rule, (KeepPriority(), PopVlan()) if out.vlan_id else (), Table.ADMIT, meta)
     for kind in (ETH_IPV4, ETH_IPV6):
-        yield Flow(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
+        yield Flow.undeclared(Table.ADMIT, 1000, match(in_port=port, eth_dst=own, eth_type=kind), goto=Table.ANSWER)
     for never in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/127", "ff00::/8"):
-        yield Flow(Table.ADMIT, 4000, match(in_port=port, **prefix("src", ip_network(never))))
+        yield Flow.undeclared(Table.ADMIT, 4000, match(in_port=port, **prefix("src", ip_network(never))))
     for facts in CUGS.values():
         for subnet in facts.subnets if facts.routing_domain == "red" else ():
-            yield Flow(Table.ADMIT, 4000, match(in_port=port, **prefix("src", subnet)))
+            yield Flow.undeclared(Table.ADMIT, 4000, match(in_port=port, **prefix("src", subnet)))
     where = {"in_port": port, "eth_src": hop}
     for address in out.addresses:
         yield from _answers(where, own, address.ip, (*_tag(out.tags), Output(IN_PORT)))
-        yield Flow(Table.ADMIT, 4000, match(in_port=port, **prefix("src", ip_network(address.ip))))
+        yield Flow.undeclared(Table.ADMIT, 4000, match(in_port=port, **prefix("src", ip_network(address.ip))))
         if address.version == 4:
             rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, **on_wire(address))
-            yield Flow(Table.ADMIT, 3000, rule, goto=Table.ANSWER)
+            yield Flow.undeclared(Table.ADMIT, 3000, rule, goto=Table.ANSWER)
     for facts in CUGS.values():
         for gateway in facts.gateways if facts.routing_domain == "red" else ():
             pings = _answers(where, own, gateway, (*_tag(out.tags), Output(IN_PORT)))
             yield from (flow for flow in pings if _is_echo(flow))
-    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135), goto=Table.ANSWER)
+    asks = match(in_port=port, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=135)
+    yield Flow.undeclared(Table.ADMIT, 3000, asks, goto=Table.ANSWER)
     tell = (Output(CONTROLLER, 128),)
-    yield Flow(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_ARP, arp_op=2), tell)
+    yield Flow.undeclared(Table.ADMIT, 3000, match(in_port=port, eth_dst=own, eth_type=ETH_ARP, arp_op=2), tell)
     for address in out.addresses:
         if address.version == 6:
             target = (int(address.network.network_address), int(address.network.netmask))
             rule = match(in_port=port, eth_dst=own, eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136, ipv6_nd_target=target)
-            yield Flow(Table.ADMIT, 3000, rule, tell)
+            yield Flow.undeclared(Table.ADMIT, 3000, rule, tell)
 
 
 _NEVER_ROUTED: tuple[dict[str, Any], ...] = (
@@ -296,7 +297,7 @@ def _policy(name: str, seats: Sequence[Seat], rules: Sequence[Rule]) -> Iterator
         priority = 10000 + 2 * rule.priority + (not rule.allow)
         for fields in _rule_fields(seats, rule):
             for table, goto in ((Table.POLICY_OUT, Table.GATEWAY), (Table.POLICY_IN, Table.DELIVER)):
-                flow = Flow(table, priority, match(**fields), goto=goto if rule.allow else None)
+                flow = Flow.undeclared(table, priority, match(**fields), goto=goto if rule.allow else None)
                 made.setdefault((flow.key, table), flow)
     yield from made.values()
 
@@ -397,10 +398,10 @@ def _routes(name: str, seats: Sequence[Seat], externals: Sequence[ExternalFacts]
         doors = [(ROUTER[name], VIA.of(1)), *([(ROUTER[name], OUTSIDE.of(1))] if name == "edge" else [])]
         doors += [(GATEWAY, SEGMENT.of(KEYS[cug])) for cug in {one.cug: one for one in seats if one.switch == name}]
         for router, meta in doors:
-            yield Flow(Table.GATEWAY, 1000, match(metadata=meta, eth_dst=router, eth_type=kind), goto=Table.ROUTE)
+            yield Flow.undeclared(Table.GATEWAY, 1000, match(metadata=meta, eth_dst=router, eth_type=kind), goto=Table.ROUTE)
             for ttl in (0, 1):
                 rule = match(metadata=meta, eth_dst=router, eth_type=kind, nw_ttl=ttl)
-                yield Flow(Table.GATEWAY, 2000, rule, (Output(CONTROLLER, 128),))
+                yield Flow.undeclared(Table.GATEWAY, 2000, rule, (Output(CONTROLLER, 128),))
     for key in dict.fromkeys((one.cug, one.mac, ip) for one in seats for ip in one.ips):
         yield from _host(name, key[0], key[2], [one for one in seats if (one.cug, one.mac) == key[:2] and one.receives])
     for out in externals:
@@ -424,15 +425,15 @@ def _host(name: str, cug: str, ip: Any, seats: Sequence[Seat]) -> Iterator[Flow]
         meta = metadata(segment=SEGMENT.of(KEYS[cug]), routed=ROUTED.of(1), hairpin=HAIRPIN.of(1))
         own = (SetField("eth_src", GATEWAY), SetField("eth_dst", here[0].mac))
         via = match(metadata=metadata(scope=scope, via=VIA.of(1)), **rule)
-        yield Flow(Table.ROUTE, 628, via, (DecTtl(), *own), Table.POLICY_IN, meta)
+        yield Flow.undeclared(Table.ROUTE, 628, via, (DecTtl(), *own), Table.POLICY_IN, meta)
         direct = match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule)
-        yield Flow(Table.ROUTE, 628, direct, (*away, *own), Table.POLICY_IN, meta)
+        yield Flow.undeclared(Table.ROUTE, 628, direct, (*away, *own), Table.POLICY_IN, meta)
     elif far:
-        yield Flow(Table.ROUTE, 628, match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule), tuple(away))
+        yield Flow.undeclared(Table.ROUTE, 628, match(metadata=metadata(scope=scope, via=VIA.of(0)), **rule), tuple(away))
     for subnet in CUGS[cug].subnets:
         if subnet.version == ip.version:
             nobody = match(metadata=scope, **prefix("dst", subnet))
-            yield Flow(Table.ROUTE, 500 + subnet.prefixlen, nobody, (Output(CONTROLLER, 128),))
+            yield Flow.undeclared(Table.ROUTE, 500 + subnet.prefixlen, nobody, (Output(CONTROLLER, 128),))
 
 
 def _exit(name: str, out: ExternalFacts, subnet: Any) -> Iterator[Flow]:
@@ -448,7 +449,7 @@ def _exit(name: str, out: ExternalFacts, subnet: Any) -> Iterator[Flow]:
     else:
         meta = metadata(scope=scope, outside=OUTSIDE.of(0), via=VIA.of(0))
         leave = (DecTtl(), own, SetField("eth_dst", ROUTER[out.switch]), *_tag((VLAN_IDS["core", "routed:red"],)), Output(49))
-    yield Flow(Table.ROUTE, 500 + subnet.prefixlen, match(metadata=meta, **rule), leave)
+    yield Flow.undeclared(Table.ROUTE, 500 + subnet.prefixlen, match(metadata=meta, **rule), leave)
 
 
 # Bridging
@@ -460,7 +461,7 @@ def _bridge(name: str, seats: Sequence[Seat]) -> Iterator[Flow | Group]:
             for edge, port in PORT_TO.items():
                 if LINKS[edge].name in ALLOWED[segment]:
                     rule = match(metadata=SEGMENT.of(KEYS[segment]), eth_dst=ROUTER[edge])
-                    yield Flow(Table.BRIDGE, 1000, rule, (*_tag((VLAN_IDS["core", segment],)), Output(port)))
+                    yield Flow.undeclared(Table.BRIDGE, 1000, rule, (*_tag((VLAN_IDS["core", segment],)), Output(port)))
     for cug in CUGS:
         yield from _flood(name, cug, [one for one in seats if one.cug == cug and one.receives])
         for mac in dict.fromkeys(one.mac for one in seats if one.cug == cug):
@@ -479,17 +480,17 @@ def _flood(name: str, cug: str, seats: Sequence[Seat]) -> Iterator[Flow]:
     actions = list(_on(name, cug, [edge for edge in EDGES if LINKS[edge].name in ALLOWED.get(cug, ())]))
     for place in dict.fromkeys((one.ports[0].port, one.tags) for one in seats if one.switch == name):
         actions += [*_tag(place[1]), Output(place[0]), *([PopVlan()] if place[1] else [])]
-    yield Flow(Table.BRIDGE, 100, match(metadata=SEGMENT.of(KEYS[cug]), eth_dst=multicast), tuple(actions))
+    yield Flow.undeclared(Table.BRIDGE, 100, match(metadata=SEGMENT.of(KEYS[cug]), eth_dst=multicast), tuple(actions))
 
 
 def _unicast(name: str, cug: str, mac: int, seats: Sequence[Seat]) -> Iterator[Flow]:
     here = [one for one in seats if one.switch == name]
     meta = SEGMENT.of(KEYS[cug])
     actions = tuple(_on(name, cug, [one.switch for one in seats]))
-    yield Flow(Table.BRIDGE, 1000, match(metadata=meta, eth_dst=mac), actions, Table.POLICY_IN if here else None)
+    yield Flow.undeclared(Table.BRIDGE, 1000, match(metadata=meta, eth_dst=mac), actions, Table.POLICY_IN if here else None)
     for one in here:
         port = one.ports[0].port
-        yield Flow(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), (*_tag(one.tags), Output(port)))
+        yield Flow.undeclared(Table.DELIVER, 1000, match(metadata=meta, eth_dst=mac), (*_tag(one.tags), Output(port)))
         back = metadata(segment=meta, hairpin=HAIRPIN.of(1))
         rule = match(in_port=port, metadata=back, eth_dst=mac)
-        yield Flow(Table.DELIVER, 2000, rule, (*_tag(one.tags), Output(IN_PORT)))
+        yield Flow.undeclared(Table.DELIVER, 2000, rule, (*_tag(one.tags), Output(IN_PORT)))

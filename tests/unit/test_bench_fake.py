@@ -16,7 +16,7 @@ from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Output, ToGroup
 from ryu_vmmob.flows.pipeline import GroupKind, Table, group_id
 
 GROUP = Group(group_id(GroupKind.FLOOD, 1, 0), GroupType.ALL, (Bucket((Output(1),)),))
-FLOW = Flow(Table.BRIDGE, 1000, match(metadata=(1, 0xFFFF), eth_dst=1), (ToGroup(GROUP.id),))
+FLOW = Flow.undeclared(Table.BRIDGE, 1000, match(metadata=(1, 0xFFFF), eth_dst=1), (ToGroup(GROUP.id),))
 HELLO = b"\x04\x00\x00\x08\x00\x00\x00\x01"
 
 

@@ -13,29 +13,18 @@ from ryu_vmmob.flows.fields import FIELDS, vid
 from ryu_vmmob.flows.flow import (
     IN_PORT,
     Action,
-    DecTtl,
     Flow,
     Group,
     GroupType,
     Move,
     Output,
     PopVlan,
-    PushVlan,
     SetField,
     ToGroup,
 )
 from ryu_vmmob.flows.pipeline import (
-    ASKED,
-    CLAIMED,
-    HAIRPIN,
     MAX_GROUP_INDEX,
-    OUTSIDE,
-    ROUTED,
-    SCOPE,
-    SEGMENT,
-    VIA,
     GroupKind,
-    Table,
     group_id,
     group_parts,
 )
@@ -65,16 +54,6 @@ STATES: dict[str, tuple[Fabric, tuple[Command, ...]]] = {
     "committed": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3"), Activate("m1", 1.0), Commit("m1", 1.0))),
     "cut off": (two_racks(), (*EVERYWHERE, MOVE, LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0))),
 }
-
-WRITTEN = {
-    Table.INGRESS: SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask,
-    Table.ADMIT: CLAIMED.mask,
-    Table.ANSWER: HAIRPIN.mask | ASKED.mask,
-    Table.GATEWAY: ASKED.mask,
-    Table.ROUTE: SEGMENT.mask | ROUTED.mask | HAIRPIN.mask | ASKED.mask,
-}
-"""What of the metadata a table may write; others write none of it."""
-
 
 @pytest.fixture(params=STATES, scope="module")
 def compiled(request: pytest.FixtureRequest) -> tuple[State, Compiler]:
@@ -119,36 +98,6 @@ def test_chains_of_groups_end(compiled: tuple[State, Compiler]) -> None:
                 assert group_parts(group.id)[0] is GroupKind.FLOOD  # type: ignore[index]
                 assert group.type is GroupType.ALL
                 assert not any(groups[number].refers_to for number in group.refers_to)
-
-
-def test_frames_go_down_the_pipeline_only(compiled: tuple[State, Compiler]) -> None:
-    state, compiler = compiled
-    for switch in state.fabric.switches:
-        for flow in compiler.flows(switch):
-            assert flow.goto is None or flow.goto.id > flow.table.id
-
-
-def test_every_table_matches_and_sets_what_the_pipeline_says(compiled: tuple[State, Compiler]) -> None:
-    """`pipeline.Table` is what the documentation is made from."""
-    state, compiler = compiled
-    for switch in state.fabric.switches:
-        for flow in compiler.flows(switch):
-            assert {name for name, _, _ in flow.match} <= flow.table.value.matches, flow
-            changed: set[str] = set()
-            for action in flow.actions:
-                if isinstance(action, SetField):
-                    changed.add(action.name)
-                elif isinstance(action, Move):
-                    changed.add(action.target)
-                elif isinstance(action, (PushVlan, PopVlan)):
-                    changed.add("vlan")
-                elif isinstance(action, DecTtl):
-                    changed.add("ttl")
-            assert changed <= flow.table.value.sets, flow
-            if flow.metadata is not None:
-                value, mask = flow.metadata
-                assert mask & ~WRITTEN[flow.table] == 0, flow
-                assert value & ~mask == 0, flow
 
 
 def test_moves_are_between_fields_of_one_size(compiled: tuple[State, Compiler]) -> None:

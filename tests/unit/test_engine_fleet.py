@@ -9,7 +9,7 @@ from ryu_vmmob.flows.pipeline import Table
 
 
 def flow(port: int, goto: Table | None = None) -> Flow:
-    return Flow(Table.INGRESS, 1000, match(in_port=port), goto=goto)
+    return Flow.undeclared(Table.INGRESS, 1000, match(in_port=port), goto=goto)
 
 
 def adding(*flows: Flow) -> Delta:

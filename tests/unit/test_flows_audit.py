@@ -13,7 +13,7 @@ from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Output, match
 from ryu_vmmob.flows.pipeline import GroupKind, Table, group_id
 
 FLOWS = [
-    Flow(Table.BRIDGE, 1000, match(metadata=(1, 0xFFFF), eth_dst=number), (Output(number),), Table.POLICY_IN)
+    Flow.undeclared(Table.BRIDGE, 1000, match(metadata=(1, 0xFFFF), eth_dst=number), (Output(number),), Table.POLICY_IN)
     for number in (1, 2, 3)
 ]
 GROUP = Group(group_id(GroupKind.FLOOD, 1, 0), GroupType.ALL, (Bucket((Output(1),)), Bucket((Output(2),))))

@@ -53,7 +53,7 @@ def test_a_flow_says_what_it_was_made_of(
     metadata: tuple[int, int] | None,
     meter: int | None,
 ) -> None:
-    flow = Flow(table, priority, rows, done, goto, metadata, meter)
+    flow = Flow.undeclared(table, priority, rows, done, goto, metadata, meter)
     assert (flow.table, flow.priority, flow.match, flow.actions) == (table, priority, rows, done)
     assert (flow.goto, flow.metadata, flow.meter) == (goto, metadata, meter)
 

@@ -68,7 +68,7 @@ def is_group(number: int) -> Any:
 
 
 def acting(*actions: Action) -> Any:
-    return lambda row: Flow(row.table, row.priority, row.match, actions, row.goto, row.metadata)
+    return lambda row: Flow.undeclared(row.table, row.priority, row.match, actions, row.goto, row.metadata)
 
 
 def bucketed(*more: Bucket, drop: int = 0) -> Any:
@@ -82,7 +82,7 @@ def plus(made: Entries, switch: str, *more: Flow | Group) -> Entries:
 def to_bridge(one: Any, **fields: int) -> Flow:
     """Admits what it should not: more of one seat's frames."""
     rule = match(in_port=one.ports[0].port, metadata=SEGMENT.of(KEYS[one.cug]), **fields)
-    return Flow(Table.ADMIT, 3500, rule, goto=Table.BRIDGE)
+    return Flow.undeclared(Table.ADMIT, 3500, rule, goto=Table.BRIDGE)
 
 
 def test_right_tables_are_right() -> None:
@@ -149,7 +149,7 @@ def _answers_everywhere(switch: str, asked: Any) -> list[Flow]:
         if one.vlan_id is not None:
             back = (PushVlan(), SetField("vlan_vid", vid(one.vlan_id)), Output(IN_PORT))
         base = arp_answer(asked, back)
-        flows.append(Flow(base.table, 1500, match(**{n: (v if m is None else (v, m)) for n, v, m in base.match},
+        flows.append(Flow.undeclared(base.table, 1500, match(**{n: (v if m is None else (v, m)) for n, v, m in base.match},
                                                   eth_src=one.mac), base.actions))  # fmt: skip
     return flows
 
@@ -194,10 +194,10 @@ def test_1_an_old_place_that_still_speaks() -> None:
 def test_1_strange_vlan_ids_and_untagged_frames_on_trunks_and_servers() -> None:
     meta = SEGMENT.of(1)
     for port, tag in ((49, (0x1000, 0x1000)), (49, 0), (1, 0), (2, (0x1000, 0x1000)), (3, (0x1000, 0x1000))):
-        open_door = Flow(Table.INGRESS, 1, match(in_port=port, vlan_vid=tag), (), Table.BRIDGE, meta)
+        open_door = Flow.undeclared(Table.INGRESS, 1, match(in_port=port, vlan_vid=tag), (), Table.BRIDGE, meta)
         violations = list(strangers(view(plus(entries(), "tor-a", open_door))))
         assert 1 in {violation.invariant for violation in violations}, (port, tag)
-    door = Flow(Table.INGRESS, 1, match(in_port=2, vlan_vid=0), (), Table.BRIDGE, meta)
+    door = Flow.undeclared(Table.INGRESS, 1, match(in_port=2, vlan_vid=0), (), Table.BRIDGE, meta)
     assert any("tor-a:2" in v.text for v in strangers(view(plus(entries(), "tor-a", door))))
 
 
@@ -299,7 +299,7 @@ def test_8_one_of_two_places_is_left_out() -> None:
 
 def test_8_answered_and_flooded_too() -> None:
     answer = arp_answer(W2, (PushVlan(), SetField("vlan_vid", vid(110)), Output(IN_PORT)))
-    both = Flow(answer.table, answer.priority, answer.match, (ToGroup(FLOOD["web"]), *answer.actions))
+    both = Flow.undeclared(answer.table, answer.priority, answer.match, (ToGroup(FLOOD["web"]), *answer.actions))
     made = plus(entries(), "tor-a", both)
     assert any("answered and does more" in text for text in found(view(made))[8])
 

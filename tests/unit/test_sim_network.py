@@ -47,7 +47,7 @@ def test_a_dead_leg_of_a_lag_hands_over_to_the_other_and_a_dead_link_drops() -> 
 def test_a_switch_without_tables_and_a_port_without_cable_are_told() -> None:
     journey = Network(FABRIC, {}).inject(FRAME, P("tor-a", 1))
     assert [drop.reason for drop in journey.drops] == ["the switch has no tables"]
-    tables = {"tor-a": Tables([Flow(Table.INGRESS, 1, (), (Output(77),))])}
+    tables = {"tor-a": Tables([Flow.undeclared(Table.INGRESS, 1, (), (Output(77),))])}
     journey = Network(FABRIC, tables).inject(FRAME, P("tor-a", 1))
     assert [drop.reason for drop in journey.drops] == ["nothing hangs on port 77"]
 
@@ -55,14 +55,15 @@ def test_a_switch_without_tables_and_a_port_without_cable_are_told() -> None:
 def test_an_external_port_delivers() -> None:
     outside = External("internet", PortRef("core", 9), "red", ())
     fabric = replace(FABRIC, externals={"internet": outside})
-    tables = {"core": Tables([Flow(Table.INGRESS, 1, (), (Output(9),))])}
+    tables = {"core": Tables([Flow.undeclared(Table.INGRESS, 1, (), (Output(9),))])}
     assert Network(fabric, tables).inject(FRAME, P("core", 1)).deliveries == [(P("core", 9), FRAME)]
 
 
 def test_a_loop_is_a_result_and_not_an_endless_run() -> None:
-    turn, out = Flow(Table.INGRESS, 1, match(in_port=49), (Output(IN_PORT),)), Flow(Table.INGRESS, 0, (), (Output(49),))
+    turn = Flow.undeclared(Table.INGRESS, 1, match(in_port=49), (Output(IN_PORT),))
+    out = Flow.undeclared(Table.INGRESS, 0, (), (Output(49),))
     bounce = Tables([turn, out])
-    back = Tables([Flow(Table.INGRESS, 1, (), (Output(IN_PORT),))])
+    back = Tables([Flow.undeclared(Table.INGRESS, 1, (), (Output(IN_PORT),))])
     journey = Network(FABRIC, {"tor-a": bounce, "core": back}).inject(FRAME, P("tor-a", 1))
     assert journey.loop
     assert "LOOP" in str(journey)
@@ -70,8 +71,8 @@ def test_a_loop_is_a_result_and_not_an_endless_run() -> None:
 
 
 def test_a_storm_of_growing_frames_ends_too() -> None:
-    double = Flow(Table.INGRESS, 1, (), (PushVlan(), Output(IN_PORT), PushVlan(), Output(IN_PORT)))
-    start = Flow(Table.INGRESS, 2, match(in_port=1), (Output(49),))
+    double = Flow.undeclared(Table.INGRESS, 1, (), (PushVlan(), Output(IN_PORT), PushVlan(), Output(IN_PORT)))
+    start = Flow.undeclared(Table.INGRESS, 2, match(in_port=1), (Output(49),))
     tables = {"tor-a": Tables([double, start]), "core": Tables([double])}
     journey = Network(FABRIC, tables).inject(FRAME, P("tor-a", 1))
     assert journey.loop

@@ -60,7 +60,7 @@ def test_a_router_that_does_not_count() -> None:
     """The TTL says how many routers there were (invariant 6)."""
     def uncounted(row: Flow) -> Flow:
         actions = tuple(action for action in row.actions if not isinstance(action, DecTtl))
-        return Flow(row.table, row.priority, row.match, actions, row.goto, row.metadata)
+        return Flow.undeclared(row.table, row.priority, row.match, actions, row.goto, row.metadata)
 
     assert 6 in broken("tor-b", of(Table.ROUTE, "dec_ttl", "10.1.0.12/"), uncounted)
 

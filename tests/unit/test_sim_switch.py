@@ -54,7 +54,7 @@ def run(packet: Packet, *flows: Flow, groups: tuple[Group, ...] = (), in_port: i
 
 
 def ingress(*actions: Action, match: Match = (), priority: int = 1000, goto: Table | None = None) -> Flow:
-    return Flow(Table.INGRESS, priority, match, actions, goto=goto)
+    return Flow.undeclared(Table.INGRESS, priority, match, actions, goto=goto)
 
 
 def test_an_empty_table_is_a_miss_and_a_miss_is_a_drop() -> None:
@@ -141,10 +141,10 @@ def test_groups_chain() -> None:
 
 def test_metadata_is_written_under_its_mask_and_matched_under_a_mask() -> None:
     flows = [
-        Flow(Table.INGRESS, 1, (), goto=Table.ANSWER, metadata=SEGMENT.of(7)),
-        Flow(Table.ANSWER, 1, match(metadata=SEGMENT.of(7)), goto=Table.DELIVER, metadata=HAIRPIN.of(1)),
-        Flow(Table.DELIVER, 1, match(metadata=(7 | HAIRPIN.mask, SEGMENT.mask | HAIRPIN.mask)), (Output(IN_PORT),)),
-        Flow(Table.DELIVER, 2, match(metadata=SEGMENT.of(8)), (Output(2),)),
+        Flow.undeclared(Table.INGRESS, 1, (), goto=Table.ANSWER, metadata=SEGMENT.of(7)),
+        Flow.undeclared(Table.ANSWER, 1, match(metadata=SEGMENT.of(7)), goto=Table.DELIVER, metadata=HAIRPIN.of(1)),
+        Flow.undeclared(Table.DELIVER, 1, match(metadata=(7 | HAIRPIN.mask, SEGMENT.mask | HAIRPIN.mask)), (Output(IN_PORT),)),
+        Flow.undeclared(Table.DELIVER, 2, match(metadata=SEGMENT.of(8)), (Output(2),)),
     ]
     result = run(FRAME, *flows)
     assert result.outputs == ((1, FRAME),)
@@ -179,7 +179,7 @@ def test_the_controller_gets_a_copy_with_the_cookie_of_the_flow() -> None:
 
 
 def test_arp_is_answered_by_moves() -> None:
-    answer = Flow(
+    answer = Flow.undeclared(
         Table.ANSWER, 1000, match(eth_type=ETH_ARP, arp_op=ARP_REQUEST, arp_tpa=IP_B),
         (
             Move("eth_src", "eth_dst"), SetField("eth_src", B), SetField("arp_op", ARP_REPLY), Move("arp_sha", "arp_tha"),
@@ -210,8 +210,10 @@ def nd_answer() -> tuple[Flow, ...]:
     na = match(eth_type=ETH_IPV6, ip_proto=58, icmpv6_type=136, ipv6_nd_target=ND_B)
     return (
         ingress(goto=Table.ANSWER),
-        Flow(Table.ANSWER, 1000, ns, turn, goto=Table.ADVERTISE),
-        Flow(Table.ADVERTISE, 1000, na, (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", B), Output(IN_PORT))),
+        Flow.undeclared(Table.ANSWER, 1000, ns, turn, goto=Table.ADVERTISE),
+        Flow.undeclared(
+            Table.ADVERTISE, 1000, na, (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", B), Output(IN_PORT))
+        ),
     )
 
 
@@ -254,8 +256,8 @@ def test_no_option_comes_from_nowhere() -> None:
         (ingress(ToGroup(99)), "does not exist"),
         (ingress(Output(0)), "no output to port"),
         (ingress(Output(0xFFFFFFFB)), "no output to port"),
-        (Flow(Table.ANSWER, 1, (), goto=Table.ANSWER), "goto leads back"),
-        (Flow(Table.ANSWER, 1, (), goto=Table.INGRESS), "goto leads back"),
+        (Flow.undeclared(Table.ANSWER, 1, (), goto=Table.ANSWER), "goto leads back"),
+        (Flow.undeclared(Table.ANSWER, 1, (), goto=Table.INGRESS), "goto leads back"),
     ],
 )
 def test_what_a_switch_would_refuse_is_refused(flow: Flow, words: str) -> None:
@@ -296,7 +298,7 @@ def test_a_group_that_sets_a_vlan_id_on_a_frame_without_tag_is_found_when_it_run
 def test_a_ttl_is_counted_down_and_ends_the_frame_when_it_is_used_up() -> None:
     flows = (
         ingress(Output(2), DecTtl(), Output(3), match=match(eth_type=ETH_IPV4), goto=Table.ADMIT),
-        Flow(Table.ADMIT, 1, (), (Output(4),)),
+        Flow.undeclared(Table.ADMIT, 1, (), (Output(4),)),
     )
     lower = FRAME.with_fields(nw_ttl=63)
     assert run(FRAME, *flows).outputs == ((2, FRAME), (3, lower), (4, lower))

@@ -235,14 +235,14 @@ QUESTION = Question("web1", ip=ip_address("10.1.0.12"))
 def test_an_explicit_drop_says_whose_it_is() -> None:
     def drop(flow: Flow) -> Flow:
         if flow.table is Table.BRIDGE and flow.owner == ("vm", "web2", "0"):
-            new = Flow(flow.table, flow.priority, flow.match)
+            new = Flow.undeclared(flow.table, flow.priority, flow.match)
             new.owner = flow.owner
             return new
         return flow
 
     state = state_of()
     reason = trace(state, altered(state, "spine", drop), QUESTION).verdict.reason
-    assert reason == f"spine, table bridge: a flow of VM web2 drops it (metadata=0x1/0xffff,eth_dst={B})"
+    assert reason == f"spine, table bridge: a flow of VM web2 drops it (metadata=segment:1,eth_dst={B})"
 
 
 def test_a_table_without_any_flow_is_a_miss() -> None:
@@ -257,7 +257,7 @@ def test_a_table_without_any_flow_is_a_miss() -> None:
 def test_what_the_controller_gets_is_not_called_dropped() -> None:
     def punt(flow: Flow) -> Flow:
         wanted = flow.table is Table.BRIDGE and flow.owner == ("vm", "web2", "0")
-        return Flow(flow.table, flow.priority, flow.match, (Output(CONTROLLER, 128),)) if wanted else flow
+        return Flow.undeclared(flow.table, flow.priority, flow.match, (Output(CONTROLLER, 128),)) if wanted else flow
 
     state = state_of()
     verdict = trace(state, altered(state, "tor-a", punt), QUESTION).verdict
@@ -270,7 +270,7 @@ def test_what_the_controller_gets_is_not_called_dropped() -> None:
 def test_out_of_the_wrong_port() -> None:
     def wrong(flow: Flow) -> Flow:
         wanted = flow.table is Table.BRIDGE and flow.owner == ("vm", "web2", "0")
-        return Flow(flow.table, flow.priority, flow.match, (Output(2),)) if wanted else flow
+        return Flow.undeclared(flow.table, flow.priority, flow.match, (Output(2),)) if wanted else flow
 
     state = state_of()
     found = trace(state, altered(state, "tor-a", wrong), QUESTION)
@@ -282,7 +282,7 @@ def test_two_flows_that_contradict_each_other() -> None:
     state = state_of()
     tables = full(state).tables
     for number in (2, 3):
-        flow = Flow(Table.BRIDGE, Priority.EXCEPTION, (), (Output(number),))
+        flow = Flow.undeclared(Table.BRIDGE, Priority.EXCEPTION, (), (Output(number),))
         tables["tor-a"].flows[flow.cookie] = flow
     found = trace(state, tables, QUESTION)
     assert found.verdict.kind == "undefined"
@@ -296,7 +296,7 @@ def test_a_loop() -> None:
     def back(port: int) -> Change:
         def change(flow: Flow) -> Flow:
             enters = flow.table is Table.INGRESS and ("in_port", port, None) in flow.match
-            return Flow(flow.table, flow.priority, flow.match, (Output(IN_PORT),)) if enters else flow
+            return Flow.undeclared(flow.table, flow.priority, flow.match, (Output(IN_PORT),)) if enters else flow
 
         return change
 

@@ -34,7 +34,8 @@ def test_on_a_whole_network() -> None:
 
 
 def test_the_highest_priority_wins_and_nothing_is_a_miss() -> None:
-    low, high = Flow(Table.BRIDGE, Priority.MISS, match()), Flow(Table.BRIDGE, Priority.NORMAL, match(eth_dst=MAC))
+    low = Flow.undeclared(Table.BRIDGE, Priority.MISS, match())
+    high = Flow.undeclared(Table.BRIDGE, Priority.NORMAL, match(eth_dst=MAC))
     for order in ((low, high), (high, low)):
         assert Scan(order).find({"eth_dst": MAC}) is high
         assert Scan(order).find({"eth_dst": MAC + 1}) is low
@@ -43,9 +44,9 @@ def test_the_highest_priority_wins_and_nothing_is_a_miss() -> None:
 
 @pytest.mark.parametrize("kind", [Scan, Classifier])
 def test_contradictions_are_found_and_agreements_are_none(kind: type[Classifier]) -> None:
-    one = Flow(Table.BRIDGE, Priority.NORMAL, match(eth_dst=MAC), (Output(1),))
-    same = Flow(Table.BRIDGE, Priority.NORMAL, match(eth_dst=(MAC, 0xFF)), (Output(1),))
-    other = Flow(Table.BRIDGE, Priority.NORMAL, match(eth_dst=(MAC & 0xF, 0xF)), (Output(2),))
+    one = Flow.undeclared(Table.BRIDGE, Priority.NORMAL, match(eth_dst=MAC), (Output(1),))
+    same = Flow.undeclared(Table.BRIDGE, Priority.NORMAL, match(eth_dst=(MAC, 0xFF)), (Output(1),))
+    other = Flow.undeclared(Table.BRIDGE, Priority.NORMAL, match(eth_dst=(MAC & 0xF, 0xF)), (Output(2),))
     assert kind([one, same]).find({"eth_dst": MAC}) in (one, same)
     with pytest.raises(AmbiguityError):
         kind([one, same, other]).find({"eth_dst": MAC})

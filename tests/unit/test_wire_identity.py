@@ -83,7 +83,7 @@ actions = st.lists(
 words = st.integers(0, (1 << 64) - 1)
 meters = st.one_of(st.none(), st.integers(1, 0xFFFF0000))
 flows = st.builds(
-    Flow,
+    Flow.undeclared,
     st.sampled_from(TABLES),
     st.integers(0, 0xFFFF),
     matches(),
@@ -106,7 +106,7 @@ def test_whatever_flow_it_is_ryu_reads_the_same(flow: Flow, xid: int) -> None:
 lengths, meter_ids = st.integers(1, 0xFFFE), st.integers(1, 0xFFFF0000)
 copying = st.builds(Copy, lengths, meter_ids)
 copiers = st.builds(
-    lambda flow, copy, place: Flow(
+    lambda flow, copy, place: Flow.undeclared(
         flow.table, flow.priority, flow.match, (*flow.actions[:place], copy, *flow.actions[place:]), flow.goto, flow.metadata
     ),
     flows, copying, st.integers(0, 6),
@@ -124,7 +124,7 @@ def test_a_copy_is_written_as_open_vswitch_writes_it(length: int, meter: int) ->
 
 @given(copiers)
 def test_a_flow_that_copies_made_again_is_the_same_flow(flow: Flow) -> None:
-    again = Flow(flow.table, flow.priority, flow.match, tuple(flow.actions), flow.goto, flow.metadata)
+    again = Flow.undeclared(flow.table, flow.priority, flow.match, tuple(flow.actions), flow.goto, flow.metadata)
     assert again == flow
     assert again.cookie == flow.cookie
     assert any(isinstance(action, Copy) for action in again.actions)
@@ -156,7 +156,7 @@ def test_equality_bytes_and_cookies_say_the_same(a: Flow, b: Flow) -> None:
 @given(flows)
 def test_a_flow_made_again_is_the_same_flow(flow: Flow) -> None:
     rows = {name: value if mask is None else (value, mask) for name, value, mask in reversed(flow.match)}
-    again = Flow(flow.table, flow.priority, match(**rows), tuple(flow.actions), flow.goto, flow.metadata, flow.meter)
+    again = Flow.undeclared(flow.table, flow.priority, match(**rows), tuple(flow.actions), flow.goto, flow.metadata, flow.meter)
     assert again == flow
     assert again.cookie == flow.cookie
     assert hash(again) == hash(flow)
@@ -176,7 +176,7 @@ def test_any_change_changes_the_cookie(flow: Flow, data: st.DataObject) -> None:
         "meter": meters,
     }  # fmt: skip
     parts[what] = data.draw(kinds[what].filter(lambda value: value != parts[what]))
-    assert Flow(**parts).cookie != flow.cookie
+    assert Flow.undeclared(**parts).cookie != flow.cookie
 
 
 @given(st.integers(0, 0xFFFFFF00), st.sampled_from(GroupType), st.lists(st.tuples(actions, st.none() | ports), max_size=5))
@@ -194,7 +194,7 @@ def test_a_group_described_by_a_switch_compares_with_ours(number: int, kind: Gro
 def test_the_order_of_a_match_is_that_of_the_fields(rows: Match) -> None:
     places = [FIELDS[name].place for name, _, _ in rows]
     assert places == sorted(places)
-    flow = Flow(TABLES[0], 1, rows)
+    flow = Flow.undeclared(TABLES[0], 1, rows)
     assert match_of(read(wire.flow_add(flow, 1)).match) == {name: (value, mask) for name, value, mask in rows}
 
 

@@ -45,52 +45,52 @@ ND = {"eth_type": ETH_IPV6, "ip_proto": 58}
 TO_GROUP = group_id(GroupKind.NEXT_HOP, 7, 3)
 
 FLOWS = {
-    "miss": Flow(Table.INGRESS, 0, ()),
-    "trunk": Flow(
+    "miss": Flow.undeclared(Table.INGRESS, 0, ()),
+    "trunk": Flow.undeclared(
         Table.INGRESS, 1000, match(in_port=49, vlan_vid=vid(110)), (PopVlan(),), Table.BRIDGE, SEGMENT.of(7)
     ),
-    "tagged server": Flow(
+    "tagged server": Flow.undeclared(
         Table.INGRESS, 1000, match(in_port=1, vlan_vid=vid(110)), (PopVlan(),), Table.ADMIT, SEGMENT.of(7)
     ),
-    "untagged server": Flow(
+    "untagged server": Flow.undeclared(
         Table.INGRESS, 1000, match(in_port=2, vlan_vid=0, eth_src=MAC), (), Table.ADMIT, SEGMENT.of(7)
     ),
-    "any tag": Flow(Table.INGRESS, 1, match(in_port=2, vlan_vid=(0x1000, 0x1000))),
-    "admit arp": Flow(
+    "any tag": Flow.undeclared(Table.INGRESS, 1, match(in_port=2, vlan_vid=(0x1000, 0x1000))),
+    "admit arp": Flow.undeclared(
         Table.ADMIT, 1000,
         match(in_port=1, metadata=SEGMENT.of(7), eth_src=MAC, eth_type=ETH_ARP, arp_sha=MAC, arp_spa=IP), (), Table.ANSWER,
     ),
-    "admit arp probe": Flow(
+    "admit arp probe": Flow.undeclared(
         Table.ADMIT, 1000,
         match(
             in_port=1, metadata=SEGMENT.of(7), eth_src=MAC, eth_type=ETH_ARP, arp_op=1, arp_sha=MAC, arp_spa=0, arp_tpa=IP
         ),
         (), Table.ANSWER,
     ),
-    "admit awaited": Flow(
+    "admit awaited": Flow.undeclared(
         Table.ADMIT, 1000, match(in_port=1, metadata=SEGMENT.of(7), eth_src=MAC, eth_type=ETH_IPV4, ipv4_src=IP),
         (Output(CONTROLLER, 128),), Table.ANSWER,
     ),
-    "admit dhcp": Flow(
+    "admit dhcp": Flow.undeclared(
         Table.ADMIT, 1000,
         match(metadata=SEGMENT.of(7), eth_src=MAC, eth_type=ETH_IPV4, ipv4_src=0, ip_proto=17, udp_src=68, udp_dst=67), (),
         Table.ANSWER,
     ),
-    "admit tcp": Flow(
+    "admit tcp": Flow.undeclared(
         Table.ADMIT, 1000, match(eth_type=ETH_IPV4, ip_proto=6, ipv4_dst=(0x0A010000, 0xFFFFFF00), tcp_src=1, tcp_dst=2), (),
         Table.ANSWER,
     ),
-    "admit ping": Flow(
+    "admit ping": Flow.undeclared(
         Table.ADMIT, 1000, match(eth_type=ETH_IPV4, ip_proto=1, icmpv4_type=8, icmpv4_code=0), (), Table.ANSWER
     ),
-    "admit ipv6": Flow(
+    "admit ipv6": Flow.undeclared(
         Table.ADMIT, 1000, match(metadata=SEGMENT.of(7), eth_src=MAC, eth_type=ETH_IPV6, ipv6_src=IP6), (), Table.ANSWER
     ),
-    "admit solicitation": Flow(
+    "admit solicitation": Flow.undeclared(
         Table.ADMIT, 3000,
         match(metadata=SEGMENT.of(7), eth_src=MAC, ipv6_src=IP6, icmpv6_type=135, ipv6_nd_sll=MAC, **ND), (), Table.ANSWER,
     ),
-    "admit advertisement": Flow(
+    "admit advertisement": Flow.undeclared(
         Table.ADMIT, 3000,
         match(
             metadata=SEGMENT.of(7), eth_src=MAC, ipv6_src=IP6, icmpv6_type=136, icmpv6_code=0, ipv6_nd_target=IP6,
@@ -98,8 +98,8 @@ FLOWS = {
         ),
         (), Table.ANSWER,
     ),
-    "refuse neighbour discovery": Flow(Table.ADMIT, 2000, match(metadata=SEGMENT.of(7), icmpv6_type=136, **ND)),
-    "answer arp": Flow(
+    "refuse neighbour discovery": Flow.undeclared(Table.ADMIT, 2000, match(metadata=SEGMENT.of(7), icmpv6_type=136, **ND)),
+    "answer arp": Flow.undeclared(
         Table.ANSWER, 1000,
         match(metadata=SEGMENT.of(7), eth_dst=MAC_BROADCAST, eth_type=ETH_ARP, arp_op=1, arp_tpa=IP),
         (
@@ -108,7 +108,7 @@ FLOWS = {
         ),
         Table.DELIVER, HAIRPIN.of(1),
     ),
-    "answer solicitation": Flow(
+    "answer solicitation": Flow.undeclared(
         Table.ANSWER, 1000,
         match(
             metadata=SEGMENT.of(7), eth_dst=(0x333300000000, 0xFFFF00000000), icmpv6_type=135, ipv6_nd_target=IP6, **ND
@@ -119,51 +119,53 @@ FLOWS = {
         ),
         Table.ADVERTISE, HAIRPIN.of(1),
     ),
-    "advertise": Flow(
+    "advertise": Flow.undeclared(
         Table.ADVERTISE, 1000, match(metadata=SEGMENT.of(7), icmpv6_type=136, ipv6_nd_target=IP6, **ND),
         (SetField("nd_options_type", 2), SetField("ipv6_nd_tll", MAC)), Table.DELIVER,
     ),
-    "option by its class": Flow(
+    "option by its class": Flow.undeclared(
         Table.ADMIT, 1, match(icmpv6_type=135, nd_options_type=1, nd_reserved=0x60000000, **ND)
     ),
-    "answer ping": Flow(
+    "answer ping": Flow.undeclared(
         Table.ANSWER, 1000, match(eth_type=ETH_IPV4, ip_proto=1, ipv4_dst=IP, icmpv4_type=8),
         (Move("ipv4_src", "ipv4_dst"), SetField("ipv4_src", IP), SetField("icmpv4_type", 0), SetField("nw_ttl", 64)),
         Table.DELIVER,
     ),
-    "route": Flow(
+    "route": Flow.undeclared(
         Table.ROUTE, 532, match(eth_type=ETH_IPV4, ipv4_dst=IP),
         (DecTtl(), SetField("eth_src", MAC), SetField("eth_dst", MAC + 1)), Table.POLICY_IN, SEGMENT.of(8),
     ),
-    "time is over": Flow(
+    "time is over": Flow.undeclared(
         Table.GATEWAY, 2000, match(metadata=SEGMENT.of(7), eth_dst=MAC, eth_type=ETH_IPV4, nw_ttl=1),
         (Output(CONTROLLER, 0xFFFF),), meter=Meter.ANSWERS,
     ),
-    "refuse": Flow(Table.REFUSE, 1000, match(in_port=1), (Output(CONTROLLER, 128),), meter=Meter.REFUSALS),
-    "allow replies": Flow(
+    "refuse": Flow.undeclared(Table.REFUSE, 1000, match(in_port=1), (Output(CONTROLLER, 128),), meter=Meter.REFUSALS),
+    "allow replies": Flow.undeclared(
         Table.POLICY_IN, 10200, match(eth_type=ETH_IPV6, ip_proto=6, tcp_src=(8000, 0xFFC0), tcp_flags=(TCP_ACK, TCP_ACK)), (),
         Table.DELIVER,
     ),
-    "bridge": Flow(Table.BRIDGE, 1000, match(metadata=SEGMENT.of(7), eth_dst=MAC), (ToGroup(TO_GROUP),), Table.DELIVER),
-    "flood": Flow(
+    "bridge": Flow.undeclared(
+        Table.BRIDGE, 1000, match(metadata=SEGMENT.of(7), eth_dst=MAC), (ToGroup(TO_GROUP),), Table.DELIVER
+    ),
+    "flood": Flow.undeclared(
         Table.BRIDGE, 100, match(metadata=SEGMENT.of(7), eth_dst=(1 << 40, 1 << 40)),
         (ToGroup(group_id(GroupKind.FLOOD, 7, 0)),),
     ),
-    "deliver": Flow(
+    "deliver": Flow.undeclared(
         Table.DELIVER, 1000, match(metadata=SEGMENT.of(7), eth_dst=MAC),
         (PushVlan(), SetField("vlan_vid", vid(110)), Output(1), PopVlan(), Output(2)),
     ),
-    "hairpin": Flow(
+    "hairpin": Flow.undeclared(
         Table.DELIVER, 2000,
         match(in_port=1, metadata=(7 | HAIRPIN.mask, SEGMENT.mask | HAIRPIN.mask), eth_dst=MAC),
         (PushVlan(), SetField("vlan_vid", vid(110)), Output(IN_PORT)),
     ),
 }  # fmt: skip
 
-FLOWS["later fragment"] = Flow(
+FLOWS["later fragment"] = Flow.undeclared(
     Table.POLICY_IN, 30000, match(eth_type=0x86DD, ip_frag=3, ipv6_src=1), (), Table.DELIVER
 )
-FLOWS["no fragment"] = Flow(
+FLOWS["no fragment"] = Flow.undeclared(
     Table.POLICY_IN, 30000, match(eth_type=0x0800, ip_frag=(0, 1), ip_proto=6, tcp_flags=(16, 16)), (), Table.DELIVER
 )
 
@@ -227,7 +229,7 @@ def test_every_field_is_tried() -> None:
 @pytest.mark.parametrize("name", ["arp_tha", "ipv6_dst"])
 def test_the_other_fields(name: str) -> None:
     prerequisite = {"eth_type": ETH_ARP} if name == "arp_tha" else {"eth_type": ETH_IPV6}
-    flow = Flow(Table.ADMIT, 1, match(**prerequisite, **{name: (MAC, MAC)}))
+    flow = Flow.undeclared(Table.ADMIT, 1, match(**prerequisite, **{name: (MAC, MAC)}))
     assert_same_flow(flow, read(wire.flow_add(flow, XID)), flow.cookie)
     assert wire.flow_add(flow, XID) == serialised(ryu_flow_mod(flow), XID)
 
@@ -240,7 +242,7 @@ def test_the_other_fields(name: str) -> None:
     ],
 )  # fmt: skip
 def test_moves_name_their_fields_by_nxm_headers(source: str, target: str) -> None:
-    flow = Flow(Table.ANSWER, 1, (), (Move(source, target),))
+    flow = Flow.undeclared(Table.ANSWER, 1, (), (Move(source, target),))
     assert_same_flow(flow, read(wire.flow_add(flow, XID)), flow.cookie)
     assert wire.flow_add(flow, XID) == serialised(ryu_flow_mod(flow), XID)
 
@@ -248,14 +250,14 @@ def test_moves_name_their_fields_by_nxm_headers(source: str, target: str) -> Non
 @pytest.mark.parametrize(("source", "target"), [("arp_op", "arp_op"), ("eth_src", "arp_spa"), ("eth_type", "eth_dst")])
 def test_a_move_that_cannot_be_is_refused(source: str, target: str) -> None:
     with pytest.raises(ValueError, match=f"cannot move {source} to {target}"):
-        Flow(Table.ANSWER, 1, (), (Move(source, target),))
+        Flow.undeclared(Table.ANSWER, 1, (), (Move(source, target),))
 
 
 def test_a_value_too_large_for_its_field_is_refused() -> None:
     with pytest.raises(OverflowError):
-        Flow(Table.ADMIT, 1, match(eth_type=0x10000))
+        Flow.undeclared(Table.ADMIT, 1, match(eth_type=0x10000))
     with pytest.raises(OverflowError):
-        Flow(Table.ADMIT, 1, (), (SetField("arp_op", -1),))
+        Flow.undeclared(Table.ADMIT, 1, (), (SetField("arp_op", -1),))
 
 
 @pytest.mark.parametrize(
