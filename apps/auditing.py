@@ -41,7 +41,7 @@ def reconcile(session: Session) -> None:
     habits.read_ports(session)
     repaired = _put_meters_right(session)
     switch = engine.state.fabric.switches.get(name)
-    mode = fragment_mode.put_right(session, switch) if switch is not None else fragment_mode.Look(False, None)
+    mode = fragment_mode.put_right(session, switch) if switch is not None else fragment_mode.Look(altered=False, fault=None)
     session.passes_fragments = switch.passes_fragments if switch is not None else None
     repaired["fragments", "altered"] += mode.altered
     wrong = [mode.fault] if mode.fault is not None else []
@@ -81,7 +81,7 @@ def reconcile(session: Session) -> None:
     engine.audited(name, counts, reading.foreign)
 
 
-def read(session: Session, flows: bool = True) -> Reading:
+def read(session: Session, *, flows: bool = True) -> Reading:
     """What the switch has, asked table by table: some switches cannot tell all of it in one answer."""
     reading, fleet, name = Reading(session.habits), session.engine.fleet, session.name
     for table in TABLES if flows else ():

@@ -31,7 +31,7 @@ class FabricFile:
         self._turn = hub.Semaphore()
         self._asked = False
 
-    def reload(self, dry_run: bool = False) -> Reloaded:
+    def reload(self, dry_run: bool = False) -> Reloaded:  # noqa: FBT001, FBT002  (a callback)
         """Read the file and carry out what differs. Raises FabricError, Refusal or StoreError; nothing is changed then."""
         with self._turn:
             try:

@@ -392,7 +392,7 @@ class Session:
         (_, found), self._config = self._config, None
         return found
 
-    def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
+    def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
         """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
         self.begin()
         xid = self.asking = self.next_xid()

@@ -109,7 +109,7 @@ class Alone:
         """Let others work, if the one inside has worked long enough."""
         TURNS.take()
 
-    def turn(self, urgent: bool = False) -> None:
+    def turn(self, urgent: bool = False) -> None:  # noqa: FBT001, FBT002  (a callback)
         """Take a turn, at a time when nobody is inside: whoever looks and then acts finds what it saw."""
         TURNS.take()
         while self.is_taken:

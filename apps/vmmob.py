@@ -125,7 +125,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._urgent, self._chores = Chores(), Chores()
         self._packets = Packets(self.engine, self._send_packet, self._urgent.note, self._chores.note)
         self.engine.on_question.add(self._ask_vm)
-        compat.raw_multipart(True, self._wants_raw)
+        compat.raw_multipart(enabled=True, wanted=self._wants_raw)
         compat.drop_unwanted(self._unwanted)
         self._freezer = Freezer(lambda: self.engine.flows_made)
         rest_mount.mount(kwargs["wsgi"], rest)
@@ -292,16 +292,16 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         """A switch was asked for its ports: it may not have told of each change."""
         now = time.monotonic()
         for number, up in ports.items():
-            self._links.port(switch, number, up, now)
+            self._links.port(switch, number, up=up, now=now)
         self._links.ports_known(switch, ports)
         self._links_changed()
 
-    def _port(self, datapath: Any, port: Any, gone: bool = False) -> None:
+    def _port(self, datapath: Any, port: Any, *, gone: bool = False) -> None:
         session = self._sessions.get(datapath)
         if session is not None:
             ofproto = datapath.ofproto
             dead = port.state & ofproto.OFPPS_LINK_DOWN or port.config & ofproto.OFPPC_PORT_DOWN
-            self._links.port(session.name, port.port_no, not gone and not dead, time.monotonic())
+            self._links.port(session.name, port.port_no, up=not gone and not dead, now=time.monotonic())
 
     @set_ev_cls(
         [

@@ -241,7 +241,7 @@ class Reading:
             delta.flows = [flow for flow in rows if flow.table not in unread] if unread else list(rows)
         delta.gone = {cookie: self.right[cookie] for cookie in sorted(self.right.keys() - desired.flows.keys())}
         for cookie in sorted(self.odd.keys() - desired.flows.keys()):
-            self._alien(finding, cookie, desired, plain)
+            self._alien(finding, cookie, desired, plain=plain)
         groups = {
             number: desired.groups[number].body
             if number in desired.groups and self._habits.writes_group(desired.groups[number], content)
@@ -255,7 +255,7 @@ class Reading:
         return finding
 
 
-    def _alien(self, finding: Finding, cookie: int, desired: SwitchTables, plain: bool) -> None:
+    def _alien(self, finding: Finding, cookie: int, desired: SwitchTables, *, plain: bool) -> None:
         """Entries with our mark under a cookie that nothing desired has: to be taken away by their places.
 
         Nothing is taken away by its cookie alone: a switch may leave the old cookie where an ADD has put another flow, and then

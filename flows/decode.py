@@ -27,7 +27,7 @@ from ryu_vmmob.flows.wire_actions import GIVE_PRIORITY, KEEP_PRIORITY
 Match = tuple[tuple[str, int, "int | None"], ...]
 """(field, value, mask or None) in wire order."""
 
-_BY_HEADER: Final = {field.header(masked): (field, masked) for field in FIELDS.values() for masked in (False, True)}
+_BY_HEADER: Final = {field.header(masked=masked): (field, masked) for field in FIELDS.values() for masked in (False, True)}
 _BY_NXM: Final = {field.nxm: field.name for field in FIELDS.values() if field.nxm}
 
 

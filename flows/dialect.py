@@ -82,7 +82,7 @@ def spoken(
             continue
         if gateway_mac is not None and _replies(entry) and _is_question(entry, gateway_mac):
             continue
-        for flow in _plain(entry, single):
+        for flow in _plain(entry, single=single):
             if flow.cookie not in made:  # what told them apart may be what such a switch cannot say
                 made.add(flow.cookie)
                 yield flow
@@ -104,7 +104,7 @@ def _unmetered(entry: Entry) -> Entry:
     return Flow(entry.table, entry.priority, entry.match, actions, entry.goto, entry.metadata)
 
 
-def _plain(flow: Flow, single: bool) -> Iterator[Flow]:
+def _plain(flow: Flow, *, single: bool) -> Iterator[Flow]:
     """What stands for one flow. ``single``: each port of a masked match gets a flow of its own."""
     if any(name == "nw_ttl" for name, _, _ in flow.match) or (flow.table is Table.ADVERTISE and flow.match):
         return

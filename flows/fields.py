@@ -32,7 +32,7 @@ class Field(NamedTuple):
         """The mask that says nothing: every bit counts."""
         return (1 << 8 * self.size) - 1
 
-    def header(self, masked: bool = False) -> bytes:
+    def header(self, *, masked: bool = False) -> bytes:
         """What stands before the value, or the value and its mask: the OXM header, and whose field it is where that says so."""
         whose = _ONF if self.oxm_class == _EXPERIMENTER else b""
         length = len(whose) + (self.size * 2 if masked else self.size)

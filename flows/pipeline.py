@@ -279,7 +279,7 @@ class Priority(IntEnum):
     EXEMPT = 40000
 
 
-def policy_priority(priority: int, allow: bool) -> int:
+def policy_priority(priority: int, *, allow: bool) -> int:
     """The flow priority of a policy (0 to `net.keys.MAX_POLICY_PRIORITY`, the higher wins): on a tie deny wins."""
     return Priority.POLICY + 2 * priority + (not allow)
 

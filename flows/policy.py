@@ -80,8 +80,9 @@ def _say(
         return
     there = {**where, **in_network("src", source.network), **in_network("dst", target.network)}
     there |= {name: end.mac for name, end in (("eth_src", source), ("eth_dst", target)) if end.mac is not None}
+    out, into = _tables(state, *selectors, at)
     for what in rows.get(source.network.version, ()):
-        _add(made, policy, {**there, **what}, *_tables(state, *selectors, at))
+        _add(made, policy, {**there, **what}, out=out, into=into)
 
 
 def _on_the_way(state: State, far: Selector) -> Iterator[End]:
@@ -110,8 +111,8 @@ def edges_of_policy(state: State, policy: Policy) -> frozenset[str]:
     return frozenset(found)
 
 
-def _add(made: dict[int, Flow], policy: Policy, fields: dict[str, Any], out: bool, into: bool) -> None:
-    priority = policy_priority(policy.priority, policy.allow)
+def _add(made: dict[int, Flow], policy: Policy, fields: dict[str, Any], *, out: bool, into: bool) -> None:
+    priority = policy_priority(policy.priority, allow=policy.allow)
     for wanted, table, then in ((out, Table.POLICY_OUT, Table.GATEWAY), (into, Table.POLICY_IN, Table.DELIVER)):
         if wanted:
             flow = Flow(table, priority, match(**fields), (), then if policy.allow else None)
@@ -136,7 +137,7 @@ def _ends(state: State, selector: Selector) -> Iterator[End]:
             cug = state.cugs[interface.cug]
             yield from (End(ip_network(ip), state.scope(cug), cug.key) for ip in interface.ips if not _is_on_link(ip))
             if any(ip.version == _ON_LINK.version for ip in interface.ips):
-                yield End(_ON_LINK, state.scope(cug), cug.key, True, interface.mac)
+                yield End(_ON_LINK, state.scope(cug), cug.key, on_link=True, mac=interface.mac)
 
 
 def _is_on_link(ip: Address) -> bool:

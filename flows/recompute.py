@@ -145,9 +145,9 @@ class Recompute:
                     for server in local.servers:
                         self._cable(name, server, None)
         same_tree = old is not None and new is not None and old.way == new.way
-        self._hops(name, cug, old, new, same_tree and same, numbers)
+        self._hops(name, cug, old, new, same=same_tree and same, numbers=numbers)
         # Frames in passing are known by their ports, so links that came or went between neighbours count as well.
-        self._members(name, old, new, same_tree and name not in self.change.anew)
+        self._members(name, old, new, same_tree=same_tree and name not in self.change.anew)
         if not inside or self._had_seats(name, domains):
             for member in self.state.members.get(name, Map()):
                 if member.vm not in self._vms and (not inside or self._sits_in(member.vm, domains)):
@@ -256,14 +256,14 @@ class Recompute:
                     self._put(
                         switch, ("routing_domain", name), routing_entries(self.state, domain, switch, local, new)
                     )
-        self._hops(segment, domain, old, new, same_tree and same, numbers)
-        self._edges(name, old, new, inside)
+        self._hops(segment, domain, old, new, same=same_tree and same, numbers=numbers)
+        self._edges(name, old, new, same=inside)
         for external in self.state.fabric.externals.values():
             if external.routing_domain == name:
                 entries = external_entries(self.state, domain, external) if domain is not None else ()
                 self._put(external.attach.switch, ("external", external.name), entries)
 
-    def _edges(self, name: str, old: Presence | None, new: Presence | None, same: bool) -> None:
+    def _edges(self, name: str, old: Presence | None, new: Presence | None, *, same: bool) -> None:
         """Gateways and routes of the whole domain at edges that joined; nothing of it at those that left."""
         before = old.edges if old is not None and same else frozenset()
         now = new.edges if new is not None else frozenset()
@@ -281,7 +281,7 @@ class Recompute:
         segment: Segment | None,
         old: Presence | None,
         new: Presence | None,
-        same: bool,
+        *, same: bool,
         numbers: frozenset[str],
     ) -> None:
         """Next hops: everywhere to a new edge, from a new switch to every edge; all of them when the tree changed.
@@ -311,7 +311,7 @@ class Recompute:
 
     # Members
 
-    def _members(self, name: str, old: Presence | None, new: Presence | None, same_tree: bool) -> None:
+    def _members(self, name: str, old: Presence | None, new: Presence | None, *, same_tree: bool) -> None:
         """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got new tags.
 
         A changed tree alone changes groups, not members: except for a VM that moves, whose two ways may now part elsewhere.

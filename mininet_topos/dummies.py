@@ -46,7 +46,7 @@ class DummyBridge:
         self.ovs.ofctl("del-flows", self.name)
         self.ovs.ofctl("del-groups", self.name)
 
-    def set_link(self, port: int, up: bool) -> None:
+    def set_link(self, port: int, *, up: bool) -> None:
         """Pull or plug a port's cable; returns when the switch has noticed."""
         self.ovs.appctl("netdev-dummy/set-admin-state", self.device(port), "up" if up else "down")
         deadline = time.monotonic() + STATE_SECONDS

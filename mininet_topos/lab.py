@@ -246,13 +246,13 @@ class Lab:
                 found[f"{port}={name}"] = uplink_name(name, index)
         return found | {f"{one.attach}={name}": self.device(one.attach) for name, one in self.fabric.externals.items()}
 
-    def set_link(self, name: str, up: bool) -> None:
+    def set_link(self, name: str, *, up: bool) -> None:
         """Pull a cable (both ends lose the carrier) or put it back. Raises KeyError for an unknown link."""
         link = self.fabric.link_by_name[name]
         for end in (link.a, link.b):
             run_inside(None, "ip", "link", "set", self.device(end), "up" if up else "down")
 
-    def set_uplink(self, server: str, index: int, up: bool) -> None:
+    def set_uplink(self, server: str, index: int, *, up: bool) -> None:
         """The same for a server's cable; ``index`` counts the members of a LAG, from 1. Raises IndexError."""
         for device in (self.device(self.fabric.servers[server].attach[index - 1]), uplink_name(server, index)):
             run_inside(None, "ip", "link", "set", device, "up" if up else "down")

@@ -91,7 +91,7 @@ def start_vm(world: World, name: str, server: str, of: Interface) -> Vm:
     return vm
 
 
-def populate(world: World, names: Collection[str] = ALL, replies: bool = True) -> None:
+def populate(world: World, names: Collection[str] = ALL, *, replies: bool = True) -> None:
     """Create CUGs and policies, start the VMs of these names, and let each pair that is to talk reach each other once.
 
     Without ``replies`` no TCP is allowed between CUGs: some switches cannot tell an answer from a question.

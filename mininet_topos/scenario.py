@@ -82,7 +82,7 @@ class Scenario:
                 found.setdefault(interface.cug, {self.lab.fabric.gateway_mac}).add(interface.mac)
         return found
 
-    def acquaint(self, vm: Vm, peers: Sequence[Vm], freeze: bool = True, version: int = 4) -> None:
+    def acquaint(self, vm: Vm, peers: Sequence[Vm], *, freeze: bool = True, version: int = 4) -> None:
         """Let ``vm`` and each peer reach each other once; then nail down what they learned (R34)."""
         for peer in peers:
             vm.run("ping", "-c", "3", "-i", "0.2", "-W", "3", peer.address(version=version))

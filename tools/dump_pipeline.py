@@ -66,9 +66,7 @@ def dump(entries: Iterable[Flow | Group]) -> str:
 def sizes(sample: Sample) -> str:
     """How many flows each switch has in each phase."""
     switches = list(sample.sizes["before"])
-    body = (
-        (phase, *(str(count[name]) for name in switches), str(count.total())) for phase, count in sample.sizes.items()
-    )
+    body = ((phase, *(str(count[name]) for name in switches), str(count.total())) for phase, count in sample.sizes.items())
     return rows(("flows in the switch", *switches, "all"), body)
 
 
@@ -258,7 +256,9 @@ def main() -> int:
             continue
         stale = True
         if arguments.check:
-            sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True), name, f"{name} (now)"))
+            sys.stdout.writelines(
+                difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), name, f"{name} (now)")
+            )
         else:
             path.write_text(after, encoding="utf-8")
             print(f"{name}: rewritten")

@@ -56,8 +56,18 @@ def populate_routed() -> list[Command]:
         PutCug("back", (ip_network("10.4.0.0/24"),), routing_domain="red"),
         PutVm("front1", "srv-a1", (interface("front", 0x31, "10.3.0.31"),)),
         PutVm("back1", "srv-c1", (interface("back", 0x41, "10.4.0.41"),)),
-        PutPolicy("to-back", True, front, Selector("cug", "back"), protocol=TCP, ports=((5432, 5433),), replies=True),
-        PutPolicy("surfing", True, front, everywhere, 50, TCP, ((443, 443),), True),
+        PutPolicy(
+            "to-back",
+            allow=True,
+            source=front,
+            target=Selector("cug", "back"),
+            protocol=TCP,
+            ports=((5432, 5433),),
+            replies=True,
+        ),
+        PutPolicy(
+            "surfing", allow=True, source=front, target=everywhere, priority=50, protocol=TCP, ports=((443, 443),), replies=True
+        ),
         hop,
     ]
 

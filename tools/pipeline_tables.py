@@ -137,7 +137,7 @@ _RUNGS: Mapping[Priority, str] = {
     Priority.RESERVED: "frames for the group addresses that no bridge forwards (IEEE 802.1Q, 8.6.3)",
     Priority.POLICY: (
         f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
-        f"{policy_priority(MAX_POLICY_PRIORITY, False)}"
+        f"{policy_priority(MAX_POLICY_PRIORITY, allow=False)}"
     ),
     Priority.EXEMPT: "what is no policy's business: neighbour discovery",
 }
@@ -170,7 +170,9 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     GroupKind.TRUNK: ("key of the neighbour", "FAST_FAILOVER", "parallel links to one neighbour, inside a flood group"),
     GroupKind.LAG: ("ordinal of the server on its switch", "FAST_FAILOVER", "the ports of a server's LAG"),
     GroupKind.CABLE: (
-        "ordinal of the server on its switch", "ALL", "a broadcast from elsewhere, to each vNIC on a server's cable"
+        "ordinal of the server on its switch",
+        "ALL",
+        "a broadcast from elsewhere, to each vNIC on a server's cable",
     ),
     GroupKind.BELOW: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, back to the port's cable"),
     GroupKind.BESIDE: ("VLAN-ID of a node of their tree", "ALL", "the vNICs of the segment that are not below the node"),

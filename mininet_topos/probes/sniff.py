@@ -39,7 +39,7 @@ def open_device(name: str) -> socket.socket:
     inlet.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_SPACE)
     inlet.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
     inlet.bind((name, ETH_P_ALL))
-    inlet.setblocking(False)
+    inlet.settimeout(0)
     return inlet
 
 

@@ -38,7 +38,7 @@ class Client:
     def __init__(self, address: str, port: int, own: str) -> None:
         self.socket = socket.create_connection((address, port), timeout=10, source_address=(own, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+        self.socket.settimeout(0)
         self.fd = self.socket.fileno()
         self.written = self.echoed = self.wrong = 0
         self.unsent = self.unread = b""

@@ -81,7 +81,7 @@ def main() -> None:
     inlet.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     inlet.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
     inlet.bind((address, port))
-    inlet.setblocking(False)
+    inlet.settimeout(0)
     gc.disable()
     with suppress(PermissionError):  # without, only the buffer fills further: the time stamps are the kernel's
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))

@@ -43,7 +43,7 @@ class Capture:
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SPACE)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self._socket.bind((device, ETH_P_ALL))  # from here on the filter is in force, so nothing else is in the queue
 
     def read(self) -> list[Frame]:

@@ -133,7 +133,7 @@ class LibvirtGuest(Serial):
 
 
 def _is_closed(line: socket.socket) -> bool:
-    line.setblocking(False)
+    line.settimeout(0)
     try:
         return line.recv(1, socket.MSG_PEEK) == b""
     except BlockingIOError:
@@ -141,4 +141,4 @@ def _is_closed(line: socket.socket) -> bool:
     except OSError:
         return True
     finally:
-        line.setblocking(True)
+        line.settimeout(None)

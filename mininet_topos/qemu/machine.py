@@ -46,7 +46,7 @@ class Machine(Serial):
         self._log = directory / "qemu.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self._command(image, nics, incoming)],
+                ["setpriv", "--pdeathsig", "KILL", *self._command(image, nics, incoming=incoming)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
@@ -56,7 +56,7 @@ class Machine(Serial):
             self._end()
             raise MachineError(f"QEMU did not start: {error}\n{said}") from error
 
-    def _command(self, image: Image, nics: Sequence[Nic], incoming: bool) -> list[str]:
+    def _command(self, image: Image, nics: Sequence[Nic], *, incoming: bool) -> list[str]:
         here = self._directory
         command = [
             shutil.which(QEMU) or QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",

@@ -41,7 +41,7 @@ def main() -> int:
     ways = (("data centres", world.AWAY, arguments.moves), ("racks", world.NEXT_RACK, arguments.racks))
     groups: list[report.Group] = []
 
-    def run(where: world.GuestWorld, kind: str, beside: bool, send_on: bool = True) -> None:
+    def run(where: world.GuestWorld, kind: str, *, beside: bool, send_on: bool = True) -> None:
         for name, away, number in ways:
             if beside:
                 number = (number + 1) // 2 if arguments.beside is None else arguments.beside

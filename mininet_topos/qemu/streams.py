@@ -155,7 +155,7 @@ class GuestTraffic:
                 raise ChildError(f"nothing arrives of: {', '.join(silent)}")
             time.sleep(LOOK_EVERY)
 
-    def _name(self, number: int, to_guest: bool) -> str:
+    def _name(self, number: int, *, to_guest: bool) -> str:
         peer, version = self._peers[number]
         ends = (peer.name, self._vm.name) if to_guest else (self._vm.name, peer.name)
         return f"{ends[0]} > {ends[1]} (IPv{version})"

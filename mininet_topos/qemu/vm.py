@@ -113,7 +113,7 @@ class QemuVm:
             if server in self.lab.servers:
                 self.lab.unplug(self.name, server)
 
-    def _open(self, server: str, vlan_ids: Sequence[int | None], incoming: bool) -> Machine:
+    def _open(self, server: str, vlan_ids: Sequence[int | None], *, incoming: bool) -> Machine:
         taps = self.lab.plug(self.name, server, self.interfaces, vlan_ids, queue=TAP_QUEUE)
         nics = [Nic(interface.mac, tap) for interface, tap in zip(self.interfaces, taps, strict=True)]
         self._number += 1

@@ -31,7 +31,7 @@ def table_features(
     ``without``: fields that they cannot match, and actions that they cannot do; ``unmasked``: fields that they match whole
     only; ``no_sets``: fields that they cannot set.
     """
-    matches = b"".join(row.header(name not in unmasked) for name, row in _BASIC.items() if name not in without)
+    matches = b"".join(row.header(masked=name not in unmasked) for name, row in _BASIC.items() if name not in without)
     sets = b"".join(row.header() for name, row in _BASIC.items() if name not in no_sets)
     actions = b"".join(struct.pack("!HH", kind, 4) for kind in _ACTIONS if kind not in without)
     instructions = b"".join(struct.pack("!HH", kind, 4) for kind in _INSTRUCTIONS if kind not in no_instructions)

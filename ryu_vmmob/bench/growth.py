@@ -66,7 +66,7 @@ def member(cug: int, number: int, tor: int) -> PutVm:
     return PutVm(f"vm-{cug}-{number}", fabrics.server_name(tor, 0), (interface,))
 
 
-def wide(cug: int, routed: bool) -> PutCug:
+def wide(cug: int, *, routed: bool) -> PutCug:
     """A CUG with room for 65,000."""
     network = IPv4Network(((10 << 24) + (cug << 16), 16))
     return PutCug(f"cug-{cug}", (network,), (network[-2],), "all" if routed else None)
@@ -122,7 +122,7 @@ def edge(members: Sequence[int] = MEMBERS, edges: Sequence[int] = EDGES, runs: i
     for count, tors in cases:
         fabric = leaves(tors + 1)
         for routed in (False, True):
-            before: list[Command] = [wide(1, routed), *(member(1, number, number % tors) for number in range(count))]
+            before: list[Command] = [wide(1, routed=routed), *(member(1, number, number % tors) for number in range(count))]
             case = f"{count:,} members on {tors} edges, {'routed' if routed else 'not routed'}"
             last = [member(1, count, tors)]
             yield from measured(case, "a VM comes to an edge new to its CUG", lambda: cost(fabric, before, last), runs)  # noqa: B023
@@ -133,10 +133,13 @@ def policies(counts: Sequence[int] = POLICIES, tors: int = AMONG, runs: int = RU
     fabric = leaves(tors + 1)
     end = Selector("cug", "cug-1")
     for count in counts:
-        before: list[Command] = [wide(1, False), wide(2, False), member(2, 0, 0)]
+        before: list[Command] = [wide(1, routed=False), wide(2, routed=False), member(2, 0, 0)]
         before += [member(1, number, number) for number in range(tors)]
         ports = ((number % 65_000 + 1, number % 65_000 + 1) for number in range(count))
-        before += [PutPolicy(f"p-{number}", False, end, end, protocol=6, ports=(port,)) for number, port in enumerate(ports)]
+        before += [
+            PutPolicy(f"p-{number}", allow=False, source=end, target=end, protocol=6, ports=(port,))
+            for number, port in enumerate(ports)
+        ]
         last = [member(2, 1, tors)]
         what = "a VM of another CUG comes to an edge new to it"
         yield from measured(f"{count:,} policies of others", what, lambda: cost(fabric, before, last), runs)  # noqa: B023

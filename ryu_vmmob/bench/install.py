@@ -96,7 +96,13 @@ def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
         yield row(f"{case}: {who}", what, "flows per second", [flows / each for each in times], more_is_better=True)
     for who, times in (("raw socket", theirs), ("ovs-ofctl", text_)):
         ratios = [other / own for own, other in zip(ours, times, strict=True)]
-        yield row(f"{case}: share of {who}", "the controller's rate beside that in the same round", "ratio", ratios, True)
+        yield row(
+            f"{case}: share of {who}",
+            "the controller's rate beside that in the same round",
+            "ratio",
+            ratios,
+            more_is_better=True,
+        )
     yield row(f"{case}: controller's work", "processor time of the controller", "CPU µs per flow", cpu)
     yield row(f"{case}: echo", "the longest that another switch waited for an echo reply meanwhile", "seconds", echoes)
 

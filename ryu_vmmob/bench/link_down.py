@@ -65,13 +65,13 @@ def _rows(case: str, changes: list[Change]) -> Iterator[Row]:
     yield row(f"{case}: time", "from the first news of it to the last confirmation of a switch", "seconds", seconds)
 
 
-def _change(site: BenchSite, ports: list[tuple[str, int]], up: bool) -> Change:
+def _change(site: BenchSite, ports: list[tuple[str, int]], *, up: bool) -> Change:
     lines = {name: site.tap.line(name) for name in site.bridges}
     marks = {name: line.mark() for name, line in lines.items()}
     heard = {name: len(line.port_changes) for name, line in lines.items()}
     revision = site.revision
     for switch, port in ports:
-        site.bridges[switch].set_link(port, up)
+        site.bridges[switch].set_link(port, up=up)
     wait_for(lambda: all(len(lines[name].port_changes) > heard[name] for name, _ in ports), "no port has changed")
     # One change of revision for each port that the controller took for itself; all of them may come as one.
     wait_for(lambda: site.revision > revision, "nothing follows", 0.02)

@@ -29,7 +29,7 @@ class Row:
         return asdict(self)
 
 
-def row(case: str, what: str, unit: str, values: Sequence[float], more_is_better: bool = False) -> Row:
+def row(case: str, what: str, unit: str, values: Sequence[float], *, more_is_better: bool = False) -> Row:
     """The median and both extremes of several runs."""
     low, high = min(values), max(values)
     best, worst = (high, low) if more_is_better else (low, high)

@@ -55,9 +55,15 @@ def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
             ("checked", "after a restart, from a switch's first answer to the verdict", checked),
             ("read only", "a raw socket reads what the switch has and looks at nothing", read),
         ):
-            yield row(f"{case}: {name}", what, "flows per second", rates, True)
+            yield row(f"{case}: {name}", what, "flows per second", rates, more_is_better=True)
         ratios = [own / other for own, other in zip(checked, read, strict=True)]
-        yield row(f"{case}: share of read only", "the controller's rate beside that in the same round", "ratio", ratios, True)
+        yield row(
+            f"{case}: share of read only",
+            "the controller's rate beside that in the same round",
+            "ratio",
+            ratios,
+            more_is_better=True,
+        )
         yield row(f"{case}: controller's work", "processor time of the controller", "CPU µs per flow", work)
         yield row(f"{case}: sent", "flow-mods and group-mods", "messages", sent)
         chance = random.Random(5)  # noqa: S311 - which flows are tampered with

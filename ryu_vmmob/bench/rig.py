@@ -63,7 +63,7 @@ class Rig:
     ``real``: bridges of an Open vSwitch of our own. Raises RuntimeError where that is not possible.
     """
 
-    def __init__(self, fabric: dict[str, Any], real: bool) -> None:
+    def __init__(self, fabric: dict[str, Any], *, real: bool) -> None:
         self._fabric = fabric
         self._real = real
         self._stack = ExitStack()

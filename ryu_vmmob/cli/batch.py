@@ -58,7 +58,7 @@ def evacuate(
     if wait and not dry_run:
         found = _followed(ask.client, found, quiet=ask.as_json)
     ask.answer(found, _show)
-    if _left_behind(found, wait and not dry_run):
+    if _left_behind(found, waited=wait and not dry_run):
         raise typer.Exit(1)
 
 
@@ -91,7 +91,7 @@ def abort(
     ask.answer(ask.client.post(path("batches", id_, "abort"), body, wait=wait), _show)
 
 
-def _followed(client: Client, batch: Any, quiet: bool) -> Any:
+def _followed(client: Client, batch: Any, *, quiet: bool) -> Any:
     """The batch when it is over. On a terminal a bar fills; elsewhere there is a line whenever something has changed."""
     said = ""
     with bar(batch["total"], shown=not quiet) as show:
@@ -107,7 +107,7 @@ def _followed(client: Client, batch: Any, quiet: bool) -> Any:
             batch = client.batches.get(batch["id"])
 
 
-def _left_behind(batch: Any, waited: bool) -> bool:
+def _left_behind(batch: Any, *, waited: bool) -> bool:
     """Whether the answer is no: nobody can move at all, or at the end somebody has not."""
     counts = batch["counts"]
     gone = sum(counts.get(name, 0) for name in ("committed", "gone", "elsewhere"))

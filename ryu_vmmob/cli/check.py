@@ -38,17 +38,17 @@ def check(
     try:
         data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else read_bytes(file)
     except fabric.FabricError as error:
-        _print(fabric.Examination(error.findings), filename, as_json, strict)
+        _print(fabric.Examination(error.findings), filename, as_json=as_json, strict=strict)
         raise typer.Exit(2) from None
     examination = fabric.examine(data, filename)
-    _print(examination, filename, as_json, strict)
+    _print(examination, filename, as_json=as_json, strict=strict)
     if examination.errors or (strict and examination.warnings):
         raise typer.Exit(1)
 
 
-def _print(examination: fabric.Examination, filename: str, as_json: bool, strict: bool) -> None:
+def _print(examination: fabric.Examination, filename: str, *, as_json: bool, strict: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_document(examination, filename, strict), indent=2))
+        typer.echo(json.dumps(_document(examination, filename, strict=strict), indent=2))
         return
     for finding in examination.findings:
         typer.echo(str(finding), err=strict or finding.is_error)
@@ -72,7 +72,7 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _document(examination: fabric.Examination, filename: str, strict: bool) -> dict[str, object]:
+def _document(examination: fabric.Examination, filename: str, *, strict: bool) -> dict[str, object]:
     errors, warnings = len(examination.errors), len(examination.warnings)
     return {
         "file": filename,

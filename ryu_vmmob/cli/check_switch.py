@@ -49,7 +49,7 @@ def check_switch(
         else:
             talk = dialogue.accept(host, listen or 0, seconds, lambda port: typer.echo(f"waiting at port {port}", err=True))
         with talk:
-            report = examine(talk, try_out)
+            report = examine(talk, try_out=try_out)
     except DialogueError as error:
         typer.echo(f"vmmob: {error}", err=True)
         raise typer.Exit(NOBODY) from None

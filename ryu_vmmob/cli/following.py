@@ -56,7 +56,7 @@ def clock(time: str) -> str:
 
 
 @contextmanager
-def bar(total: int | None, shown: bool) -> Iterator[Callable[[str, int], None]]:
+def bar(total: int | None, *, shown: bool) -> Iterator[Callable[[str, int], None]]:
     """A bar on standard error for as long as the block lasts, where somebody can see it.
 
     What is given back sets its text and how many of ``total`` are done (None: nobody can say, so it only turns).

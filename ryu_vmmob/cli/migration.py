@@ -125,7 +125,7 @@ def move(
         raise typer.Exit(1)
 
 
-def _followed(client: Client, migration: Any, since: int | None, quiet: bool) -> Any:
+def _followed(client: Client, migration: Any, since: int | None, *, quiet: bool) -> Any:
     """The migration when it is finished, or when there is no sense in waiting any longer. Its states are told as they come."""
     deadline = monotonic() + migration["timeout"] + _TO_COMMIT
     told = 0

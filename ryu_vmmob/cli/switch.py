@@ -52,13 +52,13 @@ def audit(ask: Asked, name: SwitchName, wait: Wait = None) -> None:
         typer.echo(f"switch {name} has not been compared yet", err=True)
 
 
-def _yes(value: bool) -> str:
+def _yes(*, value: bool) -> str:
     return "yes" if value else "no"
 
 
 def _standing(switch: Any) -> tuple[object, ...]:
     return (
-        _yes(switch["connected"]), _yes(switch["in_step"]), sum(switch["flows"].values()), len(switch["faults"]),
+        _yes(value=switch["connected"]), _yes(value=switch["in_step"]), sum(switch["flows"].values()), len(switch["faults"]),
         sum(number for row in switch["repairs"].values() for number in row.values()),
     )  # fmt: skip
 

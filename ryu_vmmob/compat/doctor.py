@@ -23,15 +23,16 @@ def examine() -> list[PartStatus]:
     with contextlib.suppress(ImportError):
         importlib.import_module("ryu.base.app_manager")
     return [
-        _part("already_handled", *_already_handled()),
-        _part("parse_guard", *_parse_guard()),
-        _part("tls_server", *_tls_server()),
-        _part("connections", *_connections()),
-        _part("eventlet_notice", *_eventlet_notice()),
+        _part("already_handled", _already_handled()),
+        _part("parse_guard", _parse_guard()),
+        _part("tls_server", _tls_server()),
+        _part("connections", _connections()),
+        _part("eventlet_notice", _eventlet_notice()),
     ]
 
 
-def _part(name: str, needed: bool, why: str) -> PartStatus:
+def _part(name: str, found: tuple[bool, str]) -> PartStatus:
+    needed, why = found
     active = name in APPLIED
     done = APPLIED.get(name) or (f"left out by {OFF_VARIABLE}" if switched_off(name) else "not applied")
     return PartStatus(name, needed, active, f"{why}; {done}")

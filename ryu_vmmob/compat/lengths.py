@@ -67,7 +67,7 @@ def check(version: int, msg_type: int, buf: bytes | bytearray, *, raw: bool = Fa
     elif version != OFP_1_3:
         return
     elif msg_type == MULTIPART_REPLY:
-        _multipart(buf, raw)
+        _multipart(buf, raw=raw)
     elif msg_type == QUEUE_GET_CONFIG_REPLY:
         _queues(buf)
     elif msg_type == EXPERIMENTER:
@@ -98,7 +98,7 @@ def _hello(buf: bytes | bytearray) -> None:
         offset += _length_at(buf, offset, end, "hello element", 4, 2)
 
 
-def _multipart(buf: bytes | bytearray, raw: bool) -> None:
+def _multipart(buf: bytes | bytearray, *, raw: bool) -> None:
     end = len(buf)
     if end < MULTIPART_HEADER:
         raise _refuse("multipart reply", 0, f"length {end} is below {MULTIPART_HEADER}")

@@ -45,7 +45,7 @@ class _State:
 STATE = _State()
 
 
-def raw_multipart(enabled: bool, wanted: WantsRaw | None = None) -> None:
+def raw_multipart(*, enabled: bool, wanted: WantsRaw | None = None) -> None:
     """Have flow, group and meter descriptions arrive unparsed, as ``EventRawMultipart``.
 
     Ryu's parser makes about 8 thousand objects a second of them, and a reader that wants two fields of each entry needs none.

@@ -139,10 +139,10 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
     for name, vlan_id in found.get("allocation", {}).items():
         domain, key = pair_of(name)
         if isinstance(vlan_id, int):
-            _require(domain in fabric.l2_domains, f"L2 domain {domain!r} carries a CUG")
+            _require(holds=domain in fabric.l2_domains, fact=f"L2 domain {domain!r} carries a CUG")
             _require(
-                vlan_id in fabric.l2_domains[domain].vlan_ids,
-                f"{state.segment(state.segment_names.get(key, ''))} has VLAN-ID {vlan_id} of L2 domain {domain!r}",
+                holds=vlan_id in fabric.l2_domains[domain].vlan_ids,
+                fact=f"{state.segment(state.segment_names.get(key, ''))} has VLAN-ID {vlan_id} of L2 domain {domain!r}",
             )
             allocations[key] = allocations.get(key, Map()).set(domain, vlan_id)
             holders[domain, vlan_id] = key
@@ -211,10 +211,11 @@ def _with_cug(state: State, cug: Cug) -> State:
 
 def _with_vm(state: State, vm: Vm) -> State:
     for interface in vm.interfaces:
-        _require(interface.cug in state.cugs, f"VM {vm.name!r} belongs to CUG {interface.cug!r}", "in the store")
+        fact = f"VM {vm.name!r} belongs to CUG {interface.cug!r}"
+        _require(holds=interface.cug in state.cugs, fact=fact, where="in the store")
     state = index_vm(replace(state, vms=state.vms.set(vm.name, vm)), vm)
     for seat in state.seats_of(vm):
-        _require(seat.server in state.fabric.servers, f"VM {vm.name!r} has a place on server {seat.server!r}")
+        _require(holds=seat.server in state.fabric.servers, fact=f"VM {vm.name!r} has a place on server {seat.server!r}")
         own, now = seat.server in vm.vlan_ids, state.fabric.servers[seat.server].tagging
         if own != (now is Tagging.PER_INTERFACE):
             then = Tagging.PER_INTERFACE.value if own else f"{Tagging.PER_CUG} or {Tagging.UNTAGGED}"
@@ -224,13 +225,13 @@ def _with_vm(state: State, vm: Vm) -> State:
             )
         for interface, vlan_id in zip(vm.interfaces, vm.vlan_ids.get(seat.server, ()), strict=False):
             _require(
-                interface.guest_vlan_id is not None or vlan_id in state.fabric.servers[seat.server].vlan_ids,
-                f"VM {vm.name!r} has VLAN-ID {vlan_id} in CUG {interface.cug!r} on the cable of server {seat.server!r}",
+                holds=interface.guest_vlan_id is not None or vlan_id in state.fabric.servers[seat.server].vlan_ids,
+                fact=f"VM {vm.name!r} has VLAN-ID {vlan_id} in CUG {interface.cug!r} on the cable of server {seat.server!r}",
             )
         state = seat_vm(state, vm, seat, +1)
     return state
 
 
-def _require(holds: bool, fact: str, where: str = "in the fabric file") -> None:
+def _require(*, holds: bool, fact: str, where: str = "in the fabric file") -> None:
     if not holds:
         raise StoreError(f"{fact}, which is no longer {where}")

@@ -45,7 +45,7 @@ class L2DomainDoc(_Shape):
     vlan_ids: int | str = Field(description='VLAN-IDs that may be allocated there, `"100-199,300"`, within 1 to 4094')
     data_center: str | None = Field(None, description="the site; none for a domain between sites")
     translate_guest_tags: bool = Field(
-        False,
+        default=False,
         description="`true`: an edge port of this domain may translate a guest's own VLAN tag to the domain's VLAN-ID of "
         "the user group, and back (R24, R25, R27); `false`: it may not",
     )
@@ -96,12 +96,12 @@ class SwitchDoc(_Shape):
         " a table that is not named has no limit of its own",
     )
     l4_masks: bool = Field(
-        False,
+        default=False,
         description="`true`: a switch with `openflow13` matches TCP and UDP ports under a mask, which OpenFlow 1.3 does not"
         " have; `false`: ranges of ports become single ports there",
     )
     meters: bool = Field(
-        True,
+        default=True,
         description="`false`: a switch with `openvswitch` that has no meters, or too few; the controller's own limits stand for"
         " them",
     )

@@ -106,12 +106,12 @@ def router_advertisement(
     if mtu is not None:
         body += bytes((MTU, 1, 0, 0)) + mtu.to_bytes(4)
     for prefix, length in prefixes:
-        body += _prefix(prefix, length, autonomous)
+        body += _prefix(prefix, length, autonomous=autonomous)
     dst = to_ip or ALL_NODES
     return icmpv6(_mac_of(to_mac, to_ip), mac, dst, ip, ROUTER_ADVERTISEMENT, body, hop_limit=_HOP_LIMIT)
 
 
-def _prefix(prefix: int, length: int, autonomous: bool) -> bytes:
+def _prefix(prefix: int, length: int, *, autonomous: bool) -> bytes:
     if not 0 <= length <= 128 or prefix & (1 << 128 - length) - 1:
         raise ValueError(f"{prefix:#x} is no prefix of {length} bits")
     lifetimes = _VALID.to_bytes(4) + _PREFERRED.to_bytes(4)

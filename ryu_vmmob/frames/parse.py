@@ -124,7 +124,7 @@ def _with_ipv6(frame: Frame) -> Frame:
         network,
         Ipv6(
             int.from_bytes(src), int.from_bytes(dst), next_header, hop_limit, start >> 20 & 0xFF,
-            None, False, 0, False,
+            None, has_fragment_header=False, fragment_offset=0, more_fragments=False,
         ),
     )  # fmt: skip
     is_whole = len(network) == IPV6_HEADER + length

@@ -67,7 +67,7 @@ class Capture:
             raise
 
     def _prepare(self, mac: bytes) -> None:
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         program = ctypes.create_string_buffer(outgoing_to(mac))
         attached = struct.pack("HL", len(program.raw) // 8, ctypes.addressof(program))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
@@ -96,7 +96,7 @@ class Capture:
             self.counted += 1
             time, tag = _told(ancillary)
             target = data[HEADER_BYTES : HEADER_BYTES + 6]
-            self.received.seen(self.counted, time, target in (self._mac, _BROADCAST))
+            self.received.seen(self.counted, time, certain=target in (self._mac, _BROADCAST))
             if len(data) <= HEADER_BYTES + _HEADER_ONLY:
                 continue
             try:

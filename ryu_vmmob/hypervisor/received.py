@@ -41,7 +41,7 @@ class Received:
         self._doubtful = 0
         """Frames since the last sample that the card may have filtered out."""
 
-    def seen(self, number: int, time: int, certain: bool = True) -> None:
+    def seen(self, number: int, time: int, *, certain: bool = True) -> None:
         """Frame ``number`` reached the tap at ``time``, nanoseconds since the epoch; each frame of the tap, in order.
 
         ``certain``: no card filters it out; it is for the guest's own MAC, or for all.

@@ -118,11 +118,11 @@ def decide(state: State, source: Party, target: Party, traffic: Traffic) -> Deci
     inside = source.cug is not None and source.cug == target.cug
     transit = source.cug is None and target.cug is None
     if transit or not (inside or (source.domain is not None and source.domain == target.domain)):
-        return Decision(False, None)
+        return Decision(allowed=False, policy=None)
     if traffic.protocol == ICMPV6 and traffic.fragment == "first" and traffic.icmp_type in (None, *ND_TYPES):
-        return Decision(False, None)
+        return Decision(allowed=False, policy=None)
     if traffic.protocol == ICMPV6 and traffic.icmp_type in ND_TYPES:
-        return Decision(True, None)
+        return Decision(allowed=True, policy=None)
     found = [policy for policy in candidates(state, source, target) if matches(policy, source, target, traffic)]
     if not found:
         return Decision(inside, None)

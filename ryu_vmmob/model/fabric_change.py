@@ -68,7 +68,7 @@ def replace_fabric(draft: Draft, command: FabricReplaced) -> None:
     _touch(draft, state, difference)
     if _shape_changed(difference):
         _refuse_full(draft, target)
-        turn(draft, target, command.calm)
+        turn(draft, target, calm=command.calm)
     draft.event(
         "fabric.reloaded",
         added={kind: list(names) for kind, names in difference.added.items()},

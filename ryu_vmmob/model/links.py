@@ -46,7 +46,7 @@ def links_changed(draft: Draft, command: LinksChanged) -> None:
     # A failed link is a fact: a full domain starves a segment there instead of refusing.
     draft.strict = False
     draft.state = replace(state, links_down=command.down)
-    turn(draft, build_trees(state.fabric, command.down), command.calm)
+    turn(draft, build_trees(state.fabric, command.down), calm=command.calm)
 
 
 def settle_trees(draft: Draft, command: SettleTrees) -> None:

@@ -263,7 +263,7 @@ def _seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     if migration.is_returning:
         return (_open(migration.source), Seat(migration.target, early, early, passing=not early))
     if migration.phase is Phase.ACTIVATED:
-        return (_open(migration.target), Seat(migration.source, False, False, passing=not early))
+        return (_open(migration.target), Seat(migration.source, sends=False, receives=False, passing=not early))
     sends = migration.delivery != "on_activation" or migration.mode == "cold"
     awaited = migration.activate_on == "announcement"
     # Where it may not speak, what it says is refused, and shown as such.
@@ -274,8 +274,8 @@ def _seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
     # The source gets no broadcasts either: what the VM says at the target would teach the source's switch that it is behind the
     # cable, and a VM that comes back with the same VLAN-ID would lose its pause to that.
     opened = target._replace(receives=True, passing=False, hears=False)
-    return (Seat(migration.source, True, False, passing=True), opened)
+    return (Seat(migration.source, sends=True, receives=False, passing=True), opened)
 
 
 def _open(server: str) -> Seat:
-    return Seat(server, True, True)
+    return Seat(server, sends=True, receives=True)

@@ -12,7 +12,7 @@ from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.objects import routed_segment
 
 
-def turn(draft: Draft, target: Trees, calm: bool) -> None:
+def turn(draft: Draft, target: Trees, *, calm: bool) -> None:
     """The first step towards ``target``; unicast frames go there at once where that is safe. ``calm``: as in `LinksChanged`."""
     state = draft.state
     common = state.trees.common(target)

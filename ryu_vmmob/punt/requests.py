@@ -80,16 +80,16 @@ def _owner(case: Case, address: Address) -> _Owner | None:
     state = case.state
     if case.external is not None:
         mine = any(address == row.ip for row in case.external.addresses)
-        return _Owner(router_mac(state, case.switch), True) if mine else None
+        return _Owner(router_mac(state, case.switch), is_router=True) if mine else None
     if case.cug is None:
         return None
     if _is_gateway(state, case.cug, address):
-        return _Owner(mac(state.fabric.gateway_mac), True)
+        return _Owner(mac(state.fabric.gateway_mac), is_router=True)
     vm = state.ips.get((case.cug.name, address))
     for number, interface in enumerate(state.vms[vm].interfaces if vm is not None else ()):
         if interface.cug == case.cug.name and address in interface.addresses:
             # An answer there would bear its MAC to where it is itself (`flows.answers.unanswered`).
-            return None if is_behind(case, state.vms[str(vm)], number) else _Owner(interface.mac, False)
+            return None if is_behind(case, state.vms[str(vm)], number) else _Owner(interface.mac, is_router=False)
     return None
 
 

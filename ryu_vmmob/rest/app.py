@@ -63,7 +63,7 @@ ROUTES: Final = openapi.with_description((
 ))  # fmt: skip
 
 
-def no_file(dry_run: bool) -> Reloaded:
+def no_file(dry_run: bool) -> Reloaded:  # noqa: FBT001  (a callback)
     """For a controller that was not started from a fabric file."""
     raise Problem(404, "this controller has no fabric file that it could read anew")
 
@@ -135,7 +135,7 @@ class RestApp:
             raise Problem(400, "the path is not UTF-8 text") from error
         page = dashboard.respond(request, path)
         is_open = page is not None or self.router.is_open(path)
-        is_brief = self._gate.admit(request, is_open, brief=self.router.is_brief(path))
+        is_brief = self._gate.admit(request, open_to_all=is_open, brief=self.router.is_brief(path))
         if page is not None:
             return page
         route, names = self.router.find(request.method, path)

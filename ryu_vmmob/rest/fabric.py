@@ -119,7 +119,7 @@ def fabric_view(state: State) -> View:
         "data_centers": [{"name": row.name, "description": row.description} for _, row in sorted(fabric.data_centers.items())],
         "l2_domains": [_domain(row) for _, row in sorted(fabric.l2_domains.items())],
         "switches": [fabric_switch_view(row) for _, row in sorted(fabric.switches.items())],
-        "links": [_link(row, row.name in state.links_down) for row in fabric.links],
+        "links": [_link(row, down=row.name in state.links_down) for row in fabric.links],
         "servers": [_server(fabric, row) for _, row in sorted(fabric.servers.items())],
         "externals": [_external(state, row) for _, row in sorted(fabric.externals.items())],
         "revision": state.revision,
@@ -172,7 +172,7 @@ def fabric_switch_view(switch: model.Switch) -> View:
     }
 
 
-def _link(link: model.Link, down: bool) -> View:
+def _link(link: model.Link, *, down: bool) -> View:
     return {
         "name": link.name,
         "a": str(link.a),

@@ -55,13 +55,13 @@ class Gate:
         """Whether no token is asked for."""
         return self._guard.is_open
 
-    def admit(self, request: Request, open_to_all: bool, *, brief: bool = False) -> bool:
+    def admit(self, request: Request, *, open_to_all: bool, brief: bool = False) -> bool:
         """Let a request in; whether it is to be answered in brief. Raises 401, 403 (a web page's), 429 and 503.
 
         ``brief``: of who shows no token, or asks from elsewhere while none is needed, no token is wanted either.
         """
         in_brief = brief and self._is_stranger(request)
-        self._identify(request, open_to_all or in_brief)
+        self._identify(request, open_to_all=open_to_all or in_brief)
         if is_websocket(request):
             self._pages.check(request)
         return in_brief
@@ -72,7 +72,7 @@ class Gate:
         host = request.headers.get("Host")
         return host is not None and not _is_loopback(host)
 
-    def _identify(self, request: Request, open_to_all: bool) -> None:
+    def _identify(self, request: Request, *, open_to_all: bool) -> None:
         address = request.remote_addr or "-"
         if open_to_all:
             self._count(request, address)

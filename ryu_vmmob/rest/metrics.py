@@ -135,7 +135,7 @@ class Metrics:
         if phase.is_final:
             self._ended.labels(phase.value).inc()
 
-    def stored(self, seconds: float, taken: bool) -> None:
+    def stored(self, seconds: float, taken: bool) -> None:  # noqa: FBT001  (a callback)
         """A commit ended; `store.timed`."""
         self._commits.observe(seconds)
         if not taken:

@@ -24,7 +24,7 @@ class Origins:
     name was made to lead here, would be taken for ours.
     """
 
-    def __init__(self, allowed: Iterable[str], guarded: bool) -> None:
+    def __init__(self, allowed: Iterable[str], *, guarded: bool) -> None:
         self._allowed = frozenset(row.rstrip("/").lower() for row in allowed)
         self._guarded = guarded
 

@@ -128,7 +128,7 @@ class PolicyBody(Body):
 
     @field_validator("replies")
     @classmethod
-    def _of_connections(cls, value: bool, info: ValidationInfo) -> bool:
+    def _of_connections(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001  (called by pydantic)
         answered = info.data.get("protocol", TCP) in (TCP, UDP, "icmp")
         if value and not (answered and info.data.get("action", "allow") == "allow"):
             raise _wrong("only with protocol tcp, udp or icmp and action allow")

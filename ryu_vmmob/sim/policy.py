@@ -59,9 +59,9 @@ class Talk(NamedTuple):
 
     def packet(self, eth_dst: int, eth_src: int, dst: Address, src: Address) -> Packet:
         """The packet that says it. ICMP is in the version of the addresses."""
-        return _PIECES[self.piece](self._whole(dst.version == 4, (eth_dst, eth_src, int(dst), int(src))))
+        return _PIECES[self.piece](self._whole(v4=dst.version == 4, ends=(eth_dst, eth_src, int(dst), int(src))))
 
-    def _whole(self, v4: bool, ends: tuple[int, int, int, int]) -> Packet:
+    def _whole(self, *, v4: bool, ends: tuple[int, int, int, int]) -> Packet:
         match self.protocol:
             case make.TCP:
                 return (make.tcp if v4 else make.tcp6)(*ends, self.dst_port, self.src_port, self.flags)
@@ -112,7 +112,7 @@ def destination(packet: Packet) -> Address:
 
 
 def _decide(
-    view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, bridged: bool = True
+    view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, *, bridged: bool = True
 ) -> bool:
     ends = addresses(packet)
     if ends is None:

@@ -80,7 +80,7 @@ def check_flow(flow: Flow, groups: Mapping[int, Group]) -> None:
                 raise TableError(f"{name} has bits set outside its mask")
         if flow.goto is not None and flow.goto.id <= flow.table.id:
             raise TableError(f"goto leads back to {flow.goto.label}")
-        check_actions(flow.actions, exact, _is_tagged(flow.match), groups)
+        check_actions(flow.actions, exact, tagged=_is_tagged(flow.match), groups=groups)
     except TableError as error:
         raise TableError(f"{error}: {flow}") from None
 
@@ -95,14 +95,14 @@ def check_group(group: Group, groups: Mapping[int, Group]) -> None:
                 raise TableError("a bucket watches a port in fast failover groups, and only there")
             _check_set(bucket.actions)
             # What enters a group is not known here, so only its own tags and its outputs are judged.
-            check_actions(bucket.actions, None, None, groups)
+            check_actions(bucket.actions, None, tagged=None, groups=groups)
         _check_cycle(group, groups)
     except TableError as error:
         raise TableError(f"{error}: {group}") from None
 
 
 def check_actions(
-    actions: tuple[Action, ...], exact: Mapping[str, int] | None, tagged: bool | None, groups: Mapping[int, Group]
+    actions: tuple[Action, ...], exact: Mapping[str, int] | None, *, tagged: bool | None, groups: Mapping[int, Group]
 ) -> None:
     """``exact`` is what the match fixes and ``tagged`` what it says of a tag; None where that is not known."""
     for action in actions:

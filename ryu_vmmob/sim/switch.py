@@ -133,7 +133,7 @@ class _Frame:
     __slots__ = ("fields", "hidden", "option", "payload", "vlans")
 
     def __init__(
-        self, fields: dict[str, int], vlans: list[int], hidden: Packet | None, option: bool, payload: int
+        self, fields: dict[str, int], vlans: list[int], hidden: Packet | None, *, option: bool, payload: int
     ) -> None:
         self.fields = fields
         self.vlans = vlans  # outer first
@@ -153,10 +153,10 @@ class _Frame:
         fields["metadata"] = 0
         fields["vlan_vid"] = _vid(seen)
         option = fields.get("nd_options_type", 0) in (SOURCE_LINK_LAYER, TARGET_LINK_LAYER)
-        return cls(fields, list(seen), hidden, option, packet.payload)
+        return cls(fields, list(seen), hidden, option=option, payload=packet.payload)
 
     def copy(self) -> _Frame:
-        return _Frame(dict(self.fields), list(self.vlans), self.hidden, self.option, self.payload)
+        return _Frame(dict(self.fields), list(self.vlans), self.hidden, option=self.option, payload=self.payload)
 
     def deparse(self) -> Packet:
         """The packet as it leaves: an option exists once, with the type and the address that were set last."""

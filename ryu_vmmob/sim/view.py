@@ -49,7 +49,7 @@ class Seat:
     """What it may send inside its CUG beside ARP, RARP and IP."""
     hears: bool | None = True
 
-    def gets(self, group: bool) -> bool | None:
+    def gets(self, *, group: bool) -> bool | None:
         """Whether it must get frames that are for it (``group``: that are for everybody), as ``receives`` is."""
         if not group or self.receives is False or self.hears:
             return self.receives

@@ -29,7 +29,7 @@ class Exchange(Protocol):
     def tell(self, messages: list[bytes]) -> None:
         """Send messages, and wait until the switch has done them or said why not."""
 
-    def ask(self, request: Callable[[int], bytes], required: bool = True) -> Iterator[bytes]:
+    def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
         """The bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``)."""
 
     def ask_config(self) -> Any:

@@ -36,15 +36,15 @@ def put_right(session: Exchange, switch: Switch) -> Look:
     wanted = mode_of(switch)
     found = session.ask_config()
     if found is not None and found.flags & _MODE == wanted:
-        return Look(False, None)
+        return Look(altered=False, fault=None)
     if found is None:
-        return Look(False, _unconfirmed(wanted, "it does not say which mode it has"))
+        return Look(altered=False, fault=_unconfirmed(wanted, "it does not say which mode it has"))
     session.tell([wire.set_config(found.flags & ~_MODE | wanted, found.miss_send_len, session.next_xid())])
     again = session.ask_config()
     if again is None or again.flags & _MODE != wanted:
         has = "no mode" if again is None else _NAMES[again.flags & _MODE]
-        return Look(False, _unconfirmed(wanted, f"told to take it, it says {has}"))
-    return Look(True, None)
+        return Look(altered=False, fault=_unconfirmed(wanted, f"told to take it, it says {has}"))
+    return Look(altered=True, fault=None)
 
 
 def _unconfirmed(wanted: int, error: str) -> Fault:

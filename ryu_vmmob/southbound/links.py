@@ -26,7 +26,7 @@ class LinkWatch:
         self._before = down
         self._externals_before = externals_down
 
-    def port(self, switch: str, number: int, up: bool, now: float) -> None:
+    def port(self, switch: str, number: int, *, up: bool, now: float) -> None:
         """A port's state as the switch tells it; ``now`` in seconds of a steady clock."""
         port = PortRef(switch, number)
         if up and self._up.get(port) is False:
@@ -59,7 +59,7 @@ class LinkWatch:
         """Names of the links that are down."""
         found = set()
         for link in self._fabric.links:
-            ends = [self._end(end, now, link.name in self._before) for end in (link.a, link.b)]
+            ends = [self._end(end, now, was_down=link.name in self._before) for end in (link.a, link.b)]
             if not all(ends):
                 found.add(link.name)
         self._before = frozenset(found)
@@ -70,11 +70,11 @@ class LinkWatch:
         self._externals_before = frozenset(
             name
             for name, external in self._fabric.externals.items()
-            if not self._end(external.attach, now, name in self._externals_before)
+            if not self._end(external.attach, now, was_down=name in self._externals_before)
         )
         return self._externals_before
 
-    def _end(self, port: PortRef, now: float, was_down: bool) -> bool:
+    def _end(self, port: PortRef, now: float, *, was_down: bool) -> bool:
         if port not in self._up:
             # Nothing heard of the switch yet: as it was stored.
             return not was_down

@@ -102,7 +102,7 @@ class SqliteStore:
         rows = [(write.kind, write.name, *_encoded(write, revision)) for write in writes]
         self._check_places()
         with self._translated():
-            self._wait_for_disk(sync)
+            self._wait_for_disk(sync=sync)
         with self._translated(), self._transaction():
             for kind, name, text, checksum in rows:
                 if text is None:
@@ -113,7 +113,7 @@ class SqliteStore:
             self._db.execute("UPDATE head SET revision = ?", (revision,))
         self._revision = revision
 
-    def _wait_for_disk(self, sync: bool) -> None:
+    def _wait_for_disk(self, *, sync: bool) -> None:
         """Whether commits do, from now on. With NORMAL the log is only written; the next one with FULL synchronises it."""
         if sync is not self._waits:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")

@@ -26,7 +26,7 @@ def opinion(case: Case, visits: Iterable[Visit]) -> Opinion | None:
     if not (left or reached):
         return None
     allowed = all(flow.goto is not None for flow in (*left, *reached))
-    return Opinion(_decided(left), _decided(reached), allowed, _fault(case, [*left, *reached], bool(reached)))
+    return Opinion(_decided(left), _decided(reached), allowed, _fault(case, [*left, *reached], reached=bool(reached)))
 
 
 def named(flow: Flow) -> str | None:
@@ -38,7 +38,7 @@ def _decided(flows: Iterable[Flow]) -> str | None:
     return next((name for flow in flows if (name := named(flow)) is not None), None)
 
 
-def _fault(case: Case, flows: list[Flow], reached: bool) -> str | None:
+def _fault(case: Case, flows: list[Flow], *, reached: bool) -> str | None:
     if case.sender is None or case.receiver is None:
         return None
     decision = decide(case.state, case.sender, case.receiver, case.traffic)

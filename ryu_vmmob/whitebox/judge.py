@@ -167,7 +167,7 @@ def flow_lacks(flow: Flow, portrait: Portrait, dialect: Dialect) -> Iterator[str
                 yield f"cannot match all bits of the metadata ({wanted & ~table.metadata_match:#x} are missing)"
     yield from _instruction_lacks(flow, table, able)
     for action in flow.actions:
-        yield from _action_lacks(action, able, extensions)
+        yield from _action_lacks(action, able, extensions=extensions)
 
 
 def _instruction_lacks(flow: Flow, table: TableAbility, able: Able) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _instruction_lacks(flow: Flow, table: TableAbility, able: Able) -> Iterator[
         yield "cannot send packets through a meter"
 
 
-def _action_lacks(action: Action, able: Able, extensions: bool) -> Iterator[str]:
+def _action_lacks(action: Action, able: Able, *, extensions: bool) -> Iterator[str]:
     if isinstance(action, Move):
         if not extensions:
             yield f"cannot copy {action.source} to {action.target}"

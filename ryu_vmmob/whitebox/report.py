@@ -97,11 +97,11 @@ class Report:
         }
 
 
-def examine(dialogue: Dialogue, try_out: bool) -> Report:
+def examine(dialogue: Dialogue, *, try_out: bool) -> Report:
     """Ask a switch, and with ``try_out`` give it the sample's flows as well. Raises DialogueError."""
     portrait = dialogue.portrait()
     is_ovs = portrait.described is not None and portrait.described.is_openvswitch
-    remarks, many = list(_remarks(portrait, try_out, is_ovs)), Habits()
+    remarks, many = list(_remarks(portrait, tried=try_out, is_ovs=is_ovs)), Habits()
     if try_out:
         if portrait.flows_of_ours:
             raise DialogueError(f"it has {portrait.flows_of_ours} flows of a controller of ours: nothing is tried on it")
@@ -130,7 +130,7 @@ def _tried(dialogue: Dialogue, portrait: Portrait, dialect: Dialect) -> Judgemen
     return by_trial(dialect, {role: dialogue.try_out(rows) for role, rows in sample.items()})
 
 
-def _remarks(portrait: Portrait, tried: bool, is_ovs: bool) -> list[str]:
+def _remarks(portrait: Portrait, *, tried: bool, is_ovs: bool) -> list[str]:
     found = [f"it does not tell {_QUESTIONS[name]} ({why})" for name, why in portrait.why.items()]
     if portrait.tables is None and "tables" not in portrait.why:
         found.append("it tells table features of no table")

@@ -88,10 +88,19 @@ def _commands() -> Iterator[Command]:
     yield _vm("db2", "b1", "db", 12, 2)
     yield _vm("db3", "a1", "db", 13, 2, guest=150)
     web, db = Selector("cug", "web"), Selector("cug", "db")
-    yield PutPolicy("sql", True, web, db, protocol=TCP, ports=((5432, 5433),))
-    yield PutPolicy("names", True, web, Selector("vm", "db1"), protocol=UDP, ports=((53, 53),))
-    yield PutPolicy("pings", True, Selector("any"), web, protocol="icmp")
-    yield PutPolicy("surfing", True, web, Selector("prefix", ip_network("0.0.0.0/0")), 50, TCP, ((443, 443),), True)
+    yield PutPolicy("sql", allow=True, source=web, target=db, protocol=TCP, ports=((5432, 5433),))
+    yield PutPolicy("names", allow=True, source=web, target=Selector("vm", "db1"), protocol=UDP, ports=((53, 53),))
+    yield PutPolicy("pings", allow=True, source=Selector("any"), target=web, protocol="icmp")
+    yield PutPolicy(
+        "surfing",
+        allow=True,
+        source=web,
+        target=Selector("prefix", ip_network("0.0.0.0/0")),
+        priority=50,
+        protocol=TCP,
+        ports=((443, 443),),
+        replies=True,
+    )
     yield NeighbourHeard("internet", ip_address("192.0.2.254"), mac("02:00:00:00:01:fe"))
     yield NeighbourHeard("internet", ip_address("2001:db8:ffff::fe"), mac("02:00:00:00:01:fe"))
     yield StartMigration("m-1", "web1", "b1")

@@ -16,7 +16,7 @@ from ryu_vmmob.compat.raw import EventRawMultipart
 # In the environment: "all", "none", or the one transaction id that is to arrive raw.
 RAW = os.environ.get("TEST_RAW", "none")
 if RAW != "none":
-    compat.raw_multipart(True, None if RAW == "all" else lambda _datapath, xid: xid == int(RAW))
+    compat.raw_multipart(enabled=True, wanted=None if RAW == "all" else lambda _datapath, xid: xid == int(RAW))
 
 
 class Printer(app_manager.RyuApp):  # type: ignore[misc]

@@ -198,7 +198,7 @@ class Guest:
         for _ in range(count):
             self.time += 1000
             self.number += 1
-            self.received.seen(self.number, self.time, certain)
+            self.received.seen(self.number, self.time, certain=certain)
             self.read += 1
             self.index = (self.index + (got and not filtered)) % INDEX_SIZE
 

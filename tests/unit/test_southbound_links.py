@@ -23,7 +23,7 @@ def watch(down: frozenset[str] = NOBODY, *, told: bool = True) -> LinkWatch:
 
 def connect(made: LinkWatch, switch: str, *up: int, down: tuple[int, ...] = (), now: float = 0.0) -> None:
     for port in (*up, *down):
-        made.port(switch, port, port in up, now)
+        made.port(switch, port, up=port in up, now=now)
     made.ports_known(switch, (*up, *down))
 
 
@@ -39,39 +39,39 @@ def test_all_up() -> None:
 
 def test_one_end_down_is_enough_and_counts_at_once() -> None:
     made = watch()
-    made.port("spine", 1, False, 10.0)
+    made.port("spine", 1, up=False, now=10.0)
     assert made.down(10.0) == {A}
 
 
 def test_up_again_counts_after_the_delay() -> None:
     made = watch()
-    made.port("spine", 1, False, 10.0)
-    made.port("spine", 1, True, 11.0)
+    made.port("spine", 1, up=False, now=10.0)
+    made.port("spine", 1, up=True, now=11.0)
     assert made.down(15.9) == {A}
     assert made.down(16.0) == NOBODY
 
 
 def test_up_told_twice_does_not_start_the_delay_anew() -> None:
     made = watch()
-    made.port("spine", 1, False, 10.0)
-    made.port("spine", 1, True, 11.0)
-    made.port("spine", 1, True, 15.0)
+    made.port("spine", 1, up=False, now=10.0)
+    made.port("spine", 1, up=True, now=11.0)
+    made.port("spine", 1, up=True, now=15.0)
     assert made.down(16.0) == NOBODY
 
 
 def test_a_flapping_link_stays_down() -> None:
     made = watch()
     for second in range(10, 60, 4):
-        made.port("tor-a", 49, False, second)
-        made.port("tor-a", 49, True, second + 1)
+        made.port("tor-a", 49, up=False, now=second)
+        made.port("tor-a", 49, up=True, now=second + 1)
         assert made.down(second + 3) == {A}
 
 
 def test_both_ends_wait_for_themselves() -> None:
     made = watch()
     for switch, port, second in (("tor-a", 49, 20.0), ("spine", 1, 23.0)):
-        made.port(switch, port, False, 10.0)
-        made.port(switch, port, True, second)
+        made.port(switch, port, up=False, now=10.0)
+        made.port(switch, port, up=True, now=second)
     assert made.down(27.0) == {A}
     assert made.down(28.0) == NOBODY
 
@@ -89,13 +89,13 @@ def test_a_port_that_is_not_there_is_down() -> None:
     connect(made, "tor-a", 1, 2, 3, 49)
     connect(made, "spine", 2)
     assert made.down(0.0) == {A}
-    made.port("spine", 1, True, 30.0)
+    made.port("spine", 1, up=True, now=30.0)
     assert made.down(35.0) == NOBODY
 
 
 def test_a_switch_that_is_away_is_believed_as_it_was_seen_last() -> None:
     made = watch()
-    made.port("tor-b", 49, False, 10.0)
+    made.port("tor-b", 49, up=False, now=10.0)
     assert made.down(1000.0) == {B}
 
 
@@ -125,17 +125,17 @@ def test_a_link_that_failed_while_its_switch_was_away_waits_when_it_is_back() ->
 
 def test_server_ports_and_unknown_ports_mean_nothing() -> None:
     made = watch()
-    made.port("tor-a", 1, False, 10.0)
-    made.port("tor-a", 4711, False, 10.0)
-    made.port("elsewhere", 1, False, 10.0)
+    made.port("tor-a", 1, up=False, now=10.0)
+    made.port("tor-a", 4711, up=False, now=10.0)
+    made.port("elsewhere", 1, up=False, now=10.0)
     assert made.down(10.0) == NOBODY
 
 
 def test_another_fabric_is_believed_from_what_was_said_before() -> None:
     made = watch()
     fabric = two_racks()
-    made.port("tor-a", 50, True, 0.0)
-    made.port("tor-b", 50, True, 0.0)
+    made.port("tor-a", 50, up=True, now=0.0)
+    made.port("tor-b", 50, up=True, now=0.0)
     new = Link(PortRef("tor-a", 50), PortRef("tor-b", 50), "core")
     absent = Link(PortRef("tor-a", 51), PortRef("tor-b", 51), "core")
     stranger = Link(PortRef("tor-a", 3), PortRef("tor-x", 1), "core")
@@ -143,7 +143,7 @@ def test_another_fabric_is_believed_from_what_was_said_before() -> None:
     fabric = replace(fabric, switches=switches, links=(*fabric.links, new, absent, stranger))
     made.use(fabric, frozenset({new.name, absent.name, stranger.name}))
     assert made.down(0.0) == {absent.name, stranger.name}
-    made.port("tor-x", 1, True, 1.0)
+    made.port("tor-x", 1, up=True, now=1.0)
     made.ports_known("tor-x", (1,))
     assert made.down(1.0) == {absent.name}
 

@@ -52,7 +52,7 @@ def met(
 
     try:
         with accept("127.0.0.1", 0, SECONDS, start) as talk:
-            report = examine(talk, try_out)
+            report = examine(talk, try_out=try_out)
             if try_out and cleared:
                 time.sleep(settle)
                 assert not switches["one"].tables.flows

@@ -300,8 +300,8 @@ def _expect(
             wanted.setdefault((other.server, other.tags), []).append(other)
     for place, there in wanted.items():
         sure = bool(seat.sends) and allowed is True and view.connected(seat, there[0])
-        must = sure and any(o.gets(group) for o in there)
-        may = any(o.gets(group) is not False for o in there)
+        must = sure and any(o.gets(group=group) for o in there)
+        may = any(o.gets(group=group) is not False for o in there)
         if group and (place[0], there[0].vlan_id) in view.shared:
             must = sure and any(o.receives for o in asked if (o.server, o.tags) == place)
         apart = view.fabric.servers[place[0]].per_interface and not there[0].guest

@@ -130,7 +130,7 @@ def _arrival(view: View, origin: Origin, journey: Journey, delivery: Delivery, t
         yield Violation(MACS, f"a packet for {target} is changed when delivered at {port}", journey)
 
 
-def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, promised: bool) -> Iterator[Violation]:
+def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, *, promised: bool) -> Iterator[Violation]:
     told = len(to_controller(journey))
     copies = {str(one): sum(port in _ports(one) for port, _ in journey.deliveries) for one in where.targets}
     if not where.targets:
