@@ -10,20 +10,29 @@ from typing import Any, NamedTuple
 
 from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.flows.answers import ND_MULTICAST
-from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Copy, Flow, match
 from ryu_vmmob.flows.pipeline import CLAIMED, Meter, Priority, Table, meter_id
 from ryu_vmmob.flows.ports import OFF, untagged
 from ryu_vmmob.model.objects import Interface, Seat
 from ryu_vmmob.net.addresses import MAC_BROADCAST, MAC_MULTICAST_BIT, ON_LINK, eui64_link_local
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, ETH_TAGS
+from ryu_vmmob.net.protocols import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_RARP,
+    ETH_TAGS,
+    ICMPV6,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    REDIRECT,
+    ROUTER_ADVERTISEMENT,
+    ROUTER_SOLICITATION,
+    UDP,
+)
 
-UDP = 17
 _DHCP_CLIENT, _DHCP_SERVER = 68, 67
 _MLD_V1_REPORT, _MLD_V2_REPORT = 131, 143
-_ROUTER_SOLICITATION = 133
-_ROUTER_ADVERTISEMENT, _REDIRECT = 134, 137
 _RARP_REQUEST = 3
 COPIED = 128
 """Bytes of a frame that the controller gets to see when a VM is awaited or watched: its Ethernet header would do."""
@@ -134,10 +143,10 @@ def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
     yield _Rule(Priority.EXCEPTION, {**probe, "eth_dst": ND_MULTICAST}, is_own=False)
     yield from _claims(mac)
     # Any other solicitation or advertisement is a lie; and a VM is no router, so it announces none (RFC 6105).
-    for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, _ROUTER_ADVERTISEMENT, _REDIRECT):
+    for kind in (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, ROUTER_ADVERTISEMENT, REDIRECT):
         yield _Rule(Priority.SPECIAL, {**icmp, "icmpv6_type": kind}, Table.REFUSE, is_own=False)
     # What is said before any address is ready (RFC 4861, 4.1; RFC 3590, 4; RFC 3810, 5.2.13).
-    for kind in (_ROUTER_SOLICITATION, _MLD_V1_REPORT, _MLD_V2_REPORT):
+    for kind in (ROUTER_SOLICITATION, _MLD_V1_REPORT, _MLD_V2_REPORT):
         yield _Rule(Priority.NORMAL, {**icmp, "ipv6_src": 0, "icmpv6_type": kind})
 
 

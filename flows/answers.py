@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.fabric.model import Server
-from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import CLAIMED, SEGMENT, Priority, Table, metadata
 from ryu_vmmob.flows.reply import HAIRPINNED, advertisement, arp_reply, taken
 from ryu_vmmob.model.objects import Cug, Interface
 from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, is_on_link
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV6
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV6, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
 ND_MULTICAST = (0x333300000000, 0xFFFF00000000)
 

@@ -21,13 +21,17 @@ from ryu_vmmob.flows.pipeline import (
     meter_id,
 )
 from ryu_vmmob.net.addresses import ON_LINK
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
+from ryu_vmmob.net.protocols import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_RARP,
+    ICMPV6,
+    ND_TYPES,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+)
 
-NEIGHBOUR_SOLICITATION = 135
-NEIGHBOUR_ADVERTISEMENT = 136
-ICMPV6 = 58
-ND_TYPES = range(133, 138)
-"""Router and neighbour discovery, and redirect: what a link needs to work, and no policy's business (RFC 4890, 4.4.1)."""
 WHOLE = 0xFFFF
 """OFPCML_NO_BUFFER: the controller gets the whole frame."""
 SHOWN = 128

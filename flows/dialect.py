@@ -23,7 +23,7 @@ from typing import Final
 
 from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows.answers import ND_MULTICAST
-from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_SOLICITATION, WHOLE
+from ryu_vmmob.flows.base import WHOLE
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
@@ -43,7 +43,7 @@ from ryu_vmmob.flows.ports import unmarked
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS
 from ryu_vmmob.net.addresses import MAC_BROADCAST
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV6
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV6, ICMPV6, NEIGHBOUR_SOLICITATION
 
 _EXTENSIONS: Final = frozenset(name for name, field in FIELDS.items() if field.oxm_class != OPENFLOW_BASIC)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.flows.answers import ND_MULTICAST
-from ryu_vmmob.flows.base import ETH_IP, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, tells_of_neighbour
+from ryu_vmmob.flows.base import ETH_IP, tells_of_neighbour
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
@@ -20,7 +20,7 @@ from ryu_vmmob.flows.routes import onto_wire
 from ryu_vmmob.model.objects import Network, RoutingDomain
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import MAC_BROADCAST
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _NEVER_A_SOURCE: tuple[dict[str, Any], ...] = (

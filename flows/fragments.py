@@ -15,13 +15,12 @@ from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows.fields import ANY_FRAGMENT, FIRST_FRAGMENT, LATER_FRAGMENT, NO_FRAGMENT
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import Priority, Table
-from ryu_vmmob.model.policy import TCP, Policy
-from ryu_vmmob.net.protocols import ETH_IPV6
+from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.net.protocols import ETH_IPV6, ICMPV6, TCP
 
 if TYPE_CHECKING:
     from ryu_vmmob.flows.segment import Entry
 
-_ICMPV6: Final = 58
 _CHAIN_CUT_OFF: Final = 0
 _NO_TYPE: Final = 0
 """ICMPv6 type 0 is reserved (RFC 4443, 2.1): it is read where a packet ends before its type."""
@@ -33,7 +32,7 @@ LATER: Final[dict[str, Any]] = {"ip_frag": LATER_FRAGMENT}
 
 def unreadable(nd_types: Iterable[int]) -> Iterator[Flow]:
     """What nobody may send: neighbour discovery in fragments (RFC 6980), and IPv6 that hides what it carries (RFC 7112)."""
-    icmp: dict[str, Any] = {"eth_type": ETH_IPV6, "ip_proto": _ICMPV6}
+    icmp: dict[str, Any] = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6}
     hidden: list[dict[str, Any]] = [
         {"eth_type": ETH_IPV6, "ip_proto": _CHAIN_CUT_OFF},
         {**icmp, "icmpv6_type": _NO_TYPE},

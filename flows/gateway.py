@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ryu_vmmob.flows.answers import ND_MULTICAST, not_to_claim
-from ryu_vmmob.flows.base import ICMPV6, asks_controller
+from ryu_vmmob.flows.base import asks_controller
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Priority, Table, metadata, route_priority
 from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_replies, straight_back, taken
@@ -14,9 +14,7 @@ from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Cug, Network
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, mac
-from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6
-
-ROUTER_SOLICITATION = 133
+from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6, ICMPV6, ROUTER_SOLICITATION
 
 
 def gateway_on_link(state: State, cug: Cug) -> Iterator[Flow]:

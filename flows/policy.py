@@ -13,17 +13,14 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from ryu_vmmob.flows import fragments
-from ryu_vmmob.flows.base import ICMPV6
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata, policy_priority
-from ryu_vmmob.model.decision import ECHO_REPLY, ICMP_ERRORS
 from ryu_vmmob.model.objects import Address, Network, routed_segment
-from ryu_vmmob.model.policy import TCP, Policy, Selector, port_masks
+from ryu_vmmob.model.policy import Policy, Selector, port_masks
 from ryu_vmmob.model.state import State
-from ryu_vmmob.net.protocols import TCP_ACK, TCP_RST
+from ryu_vmmob.net.protocols import ECHO_REPLY, ICMP, ICMP_ERRORS, ICMPV6, TCP, TCP_ACK, TCP_RST
 
-_ICMP: Final = 1
 _EVERYWHERE: Final[tuple[Network, ...]] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _ON_LINK: Final = ip_network("fe80::/10")
 _GROUPS: Final[tuple[Network, ...]] = (ip_network("224.0.0.0/4"), ip_network("255.255.255.255/32"), ip_network("ff00::/8"))
@@ -64,7 +61,7 @@ def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
 _Rows = dict[int, list[dict[str, Any]]]
 """Matches on what IP carries, by version."""
 _ERRORS: Final[_Rows] = {
-    4: [{"ip_proto": _ICMP, "icmpv4_type": kind} for kind in ICMP_ERRORS[4]],
+    4: [{"ip_proto": ICMP, "icmpv4_type": kind} for kind in ICMP_ERRORS[4]],
     6: [{"ip_proto": ICMPV6, "icmpv6_type": kind} for kind in ICMP_ERRORS[6]],
 }
 
@@ -198,7 +195,7 @@ def _replies(policy: Policy) -> _Rows:
 
 def _number(policy: Policy, version: int) -> int | None:
     """The number of the policy's protocol in a version of IP; None: all."""
-    return {4: _ICMP, 6: ICMPV6}[version] if policy.protocol == "icmp" else policy.protocol
+    return {4: ICMP, 6: ICMPV6}[version] if policy.protocol == "icmp" else policy.protocol
 
 
 def _transport(policy: Policy, end: str, version: int) -> Iterator[dict[str, Any]]:

@@ -8,20 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from ryu_vmmob.flows.base import ICMPV6, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION
 from ryu_vmmob.flows.fields import LATER_FRAGMENT
 from ryu_vmmob.flows.flow import IN_PORT, Action, Flow, Move, SetField, match
 from ryu_vmmob.flows.pipeline import HAIRPIN, Priority, Table
 from ryu_vmmob.flows.ports import out
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6
+from ryu_vmmob.net.protocols import (
+    ECHO_REPLY_V4,
+    ECHO_REPLY_V6,
+    ECHO_REQUEST_V4,
+    ECHO_REQUEST_V6,
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ICMP,
+    ICMPV6,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+)
 
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _SOLICITED, _OVERRIDE = 0x40000000, 0x20000000  # RFC 4861, 4.4: flags of an advertisement
 _ALL_NODES = 0xFF02 << 112 | 1
 _ROUTER = 0x80000000
 _TARGET_LINK_LAYER_OPTION = 2
-_ICMP = 1
-_ECHO = {4: (8, 0), 6: (128, 129)}
+_ECHO = {4: (ECHO_REQUEST_V4, ECHO_REPLY_V4), 6: (ECHO_REQUEST_V6, ECHO_REPLY_V6)}
 _FIRST_TTL = 64
 
 
@@ -142,7 +152,7 @@ def echo_replies(where: dict[str, Any], mac: int, version: int, ip: int, back: B
         "eth_type": ETH_IPV4 if version == 4 else ETH_IPV6,
         f"ipv{version}_dst": ip,
     }
-    protocol = {"ip_proto": _ICMP if version == 4 else ICMPV6}
+    protocol = {"ip_proto": ICMP if version == 4 else ICMPV6}
     answers: list[tuple[dict[str, Any], tuple[Action, ...]]] = [
         ({**protocol, kind: request}, (SetField(kind, reply),)),
         ({**(protocol if version == 4 else {}), "ip_frag": LATER_FRAGMENT}, ()),

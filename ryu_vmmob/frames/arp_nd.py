@@ -8,20 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ryu_vmmob.frames.content import (
-    ARP_REPLY,
-    ARP_REQUEST,
-    MTU,
-    NEIGHBOUR_ADVERTISEMENT,
-    NEIGHBOUR_SOLICITATION,
-    PREFIX_INFORMATION,
-    ROUTER_ADVERTISEMENT,
-    SOURCE_LINK_LAYER,
-    TARGET_LINK_LAYER,
-)
+from ryu_vmmob.frames.content import ARP_REPLY, ARP_REQUEST, MTU, PREFIX_INFORMATION, SOURCE_LINK_LAYER, TARGET_LINK_LAYER
 from ryu_vmmob.frames.wire import ethernet, icmpv6
 from ryu_vmmob.net.addresses import MAC_BROADCAST, multicast_mac, solicited_node
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4
+from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, ROUTER_ADVERTISEMENT
 
 ALL_NODES: Final = 0xFF02 << 112 | 1
 _HOP_LIMIT: Final = 255

@@ -7,12 +7,7 @@ from typing import Final
 
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
 
-ICMP, ICMPV6 = 1, 58
 ARP_REQUEST, ARP_REPLY = 1, 2
-ECHO_REPLY_V4, ECHO_REQUEST_V4 = 0, 8
-ECHO_REQUEST_V6, ECHO_REPLY_V6 = 128, 129
-ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 133, 134, 135, 136
-"""Types of ICMPv6 messages of neighbour discovery (RFC 4861, 4)."""
 SOURCE_LINK_LAYER, TARGET_LINK_LAYER, PREFIX_INFORMATION, MTU = 1, 2, 3, 5
 """Types of options of neighbour discovery (RFC 4861, 4.6)."""
 

@@ -10,9 +10,10 @@ from collections.abc import Container
 from enum import Enum
 from typing import Final
 
-from ryu_vmmob.frames.content import ECHO_REPLY_V4, ECHO_REPLY_V6, ICMP, ICMPV6, EchoRequest, Frame, Ipv4, Ipv6
+from ryu_vmmob.frames.content import EchoRequest, Frame, Ipv4, Ipv6
 from ryu_vmmob.frames.wire import ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, icmpv4, icmpv6
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
+from ryu_vmmob.net.protocols import ECHO_REPLY_V4, ECHO_REPLY_V6, ICMP, ICMPV6
 
 _TIME_EXCEEDED_V4, _UNREACHABLE_V4 = 11, 3
 _TIME_EXCEEDED_V6, _UNREACHABLE_V6 = 3, 1

@@ -11,13 +11,6 @@ from struct import Struct
 from typing import Final
 
 from ryu_vmmob.frames.content import (
-    ECHO_REQUEST_V4,
-    ECHO_REQUEST_V6,
-    ICMP,
-    ICMPV6,
-    NEIGHBOUR_ADVERTISEMENT,
-    NEIGHBOUR_SOLICITATION,
-    ROUTER_SOLICITATION,
     SOURCE_LINK_LAYER,
     TARGET_LINK_LAYER,
     Arp,
@@ -30,16 +23,20 @@ from ryu_vmmob.frames.content import (
     NeighbourSolicitation,
     RouterSolicitation,
 )
-from ryu_vmmob.frames.wire import (
+from ryu_vmmob.frames.wire import ETHERNET_HEADER, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, checksum, pseudo_header
+from ryu_vmmob.net.protocols import (
+    ECHO_REQUEST_V4,
+    ECHO_REQUEST_V6,
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
     ETH_VLAN,
-    ETHERNET_HEADER,
-    ICMP_HEADER,
-    IPV4_HEADER,
-    IPV6_HEADER,
-    checksum,
-    pseudo_header,
+    ICMP,
+    ICMPV6,
+    NEIGHBOUR_ADVERTISEMENT,
+    NEIGHBOUR_SOLICITATION,
+    ROUTER_SOLICITATION,
 )
-from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6
 
 MAX_TAGS: Final = 4
 """Tags that are read; of a frame with more the innermost stay in ``network``, behind the type of the next."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from struct import unpack
 from typing import Final
 
-from ryu_vmmob.frames.content import ICMP, ICMPV6
-from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6
+from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6, ETH_VLAN, ICMP, ICMPV6
 
 ETHERNET_HEADER: Final = 14
 IPV4_HEADER: Final = 20
 IPV6_HEADER: Final = 40
 ICMP_HEADER: Final = 8
 """Sizes in bytes, without options."""
-ETH_VLAN: Final = 0x8100
 MAX_VLAN_ID: Final = 4094
 
 _TTL: Final = 64

@@ -27,19 +27,19 @@ from typing import Final, Literal, NamedTuple
 from immutables import Map
 
 from ryu_vmmob.model.objects import Address
-from ryu_vmmob.model.policy import TCP, UDP, Policy, Protocol, Selector
+from ryu_vmmob.model.policy import Policy, Protocol, Selector
 from ryu_vmmob.model.state import State
-
-ICMP: Final = 1
-ICMPV6: Final = 58
-ND_TYPES: Final = range(133, 138)
-"""ICMPv6 types of neighbour discovery (RFC 4861)."""
-TCP_RST: Final = 0x04
-TCP_ACK: Final = 0x10
-ECHO_REPLY: Final = {4: 0, 6: 129}
-"""Types of ICMP (RFC 792) and of ICMPv6 (RFC 4443) by version."""
-ICMP_ERRORS: Final = {4: (3, 11, 12), 6: (1, 2, 3, 4)}
-"""Unreachable ("fragmentation needed" included) or too big, time exceeded, parameter problem (RFC 792; RFC 4443, 3)."""
+from ryu_vmmob.net.protocols import (
+    ECHO_REPLY,
+    ICMP,
+    ICMP_ERRORS,
+    ICMPV6,
+    ND_TYPES,
+    TCP,
+    TCP_ACK,
+    TCP_RST,
+    UDP,
+)
 
 Fragment = Literal["no", "first", "later"]
 

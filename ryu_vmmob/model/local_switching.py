@@ -23,11 +23,12 @@ from typing import Final, NamedTuple
 from immutables import Map
 
 from ryu_vmmob.fabric.model import Tagging
-from ryu_vmmob.model.decision import ICMP, ICMPV6, Party, Traffic, candidates, decide, is_end, member
+from ryu_vmmob.model.decision import Party, Traffic, candidates, decide, is_end, member
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
-from ryu_vmmob.model.policy import TCP, UDP, Policy, Selector
+from ryu_vmmob.model.policy import Policy, Selector
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Member, State
+from ryu_vmmob.net.protocols import ICMP, ICMPV6, TCP, UDP
 
 _ECHO_REQUEST_V6: Final = 128
 _PORTED: Final = (TCP, UDP)

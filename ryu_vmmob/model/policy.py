@@ -11,9 +11,6 @@ from typing import Final, Literal
 
 from ryu_vmmob.model.objects import Network
 
-TCP: Final = 6
-UDP: Final = 17
-
 Protocol = int | Literal["icmp"]
 """A number of IANA's registry, 0 to 255; ``icmp``: ICMP for IPv4 and ICMPv6 for IPv6."""
 

@@ -15,9 +15,10 @@ from ryu_vmmob.fabric.findings import quote
 from ryu_vmmob.model import policy as model
 from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, dangling
-from ryu_vmmob.model.policy import TCP, UDP, Ports, Protocol
+from ryu_vmmob.model.policy import Ports, Protocol
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY
+from ryu_vmmob.net.protocols import TCP, UDP
 from ryu_vmmob.rest.answers import Revision, Written
 from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
 from ryu_vmmob.rest.collection import Collection

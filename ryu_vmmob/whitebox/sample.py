@@ -14,10 +14,11 @@ from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.model.commands import Command, Prepared, PutCug, PutVm, StartMigration, apply
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
-from ryu_vmmob.model.policy import TCP, UDP, Selector
+from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.net.addresses import mac
+from ryu_vmmob.net.protocols import TCP, UDP
 
 ROLES: Final = ("spine", "border", "tor")
 PORTS: Final = 6

@@ -16,8 +16,9 @@ from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.policies import PutPolicy
-from ryu_vmmob.model.policy import UDP, Selector
+from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, mac, mac_text
+from ryu_vmmob.net.protocols import UDP
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.network import Journey

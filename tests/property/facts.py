@@ -9,10 +9,11 @@ from typing import Any
 
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.model.objects import routed_segment
-from ryu_vmmob.model.policy import TCP, UDP, Policy
+from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.policy import Selector as Chosen
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac
+from ryu_vmmob.net.protocols import TCP, UDP
 from ryu_vmmob.sim.facts import CugFacts, ExternalFacts, Rule, Selector
 
 _NAMES = {TCP: "tcp", UDP: "udp"}

@@ -7,10 +7,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ryu_vmmob.model.commands import Command, DeleteVm, apply
-from ryu_vmmob.model.decision import TCP_ACK, TCP_RST, Decision, Party, Traffic, addressed, decide, member, outside
+from ryu_vmmob.model.decision import Decision, Party, Traffic, addressed, decide, member, outside
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.protocols import TCP_ACK, TCP_RST
 from tests.unit.core_support import cug, nic, start, two_racks, vm
 
 ANY = Selector("any")

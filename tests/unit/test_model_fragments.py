@@ -6,9 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from ryu_vmmob.model.decision import TCP_ACK, Traffic, addressed, decide, member, outside
+from ryu_vmmob.model.decision import Traffic, addressed, decide, member, outside
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.protocols import TCP_ACK
 from tests.unit.test_model_decision import ANY, DB, WEB, prefix, put, site
 
 UDP, TCP = 17, 6
