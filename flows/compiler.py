@@ -4,6 +4,7 @@ Objects and what they contribute:
 
 - ``("switch",)``: the flows every switch has (`base`);
 - ``("punt",)``: what each port may ask of the controller (`base.punt`);
+- ``("trees",)``: where backup paths are installed, by which ports the frames of a tree may not come (`trees.closed`);
 - ``("cug", name)``: a segment at a switch that carries it (`segment.segment_entries`, `gateway.gateway_on_link`);
 - ``("gateway", name)``: a CUG's gateway at every edge of its routing domain (`gateway.gateway_in_scope`);
 - ``("routing_domain", name)``: a routed segment at a switch that carries it (`routes.routing_entries`);

@@ -63,6 +63,10 @@ ASKED: Final = Meta(24, 4)
 """The id of the table that hands the packet to the controller, written there and read by the controller: the flow of PUNT that
 does it is the port's."""
 
+TREE: Final = Meta(28, 4)
+"""1 + the number of the tree that a frame's segment runs on, written at INGRESS where it comes in from another switch; 0 where
+backup paths are not installed. Read at BRIDGE, where frames of a tree that does not lead here are dropped."""
+
 SCOPE: Final = Meta(32, 16)
 """Where IP addresses are unique: the key of the routing domain's segment, or the CUG's own where it has no routing domain.
 Written at INGRESS, valid to the end of the pipeline."""

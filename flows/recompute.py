@@ -21,6 +21,7 @@ from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
 from ryu_vmmob.flows.ports import tags_at
 from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
 from ryu_vmmob.flows.segment import Entry, next_hop, segment_entries
+from ryu_vmmob.flows.trees import closed
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Cug, RoutingDomain, Segment, routed_segment
@@ -55,6 +56,7 @@ class Recompute:
         change = self.change
         if self.before is None or self.before.fabric is not self.state.fabric:
             self._switches()
+        self._trees()
         for name in sorted(change.cugs):
             self._cug(name)
         for name in sorted(change.routing_domains):
@@ -102,12 +104,26 @@ class Recompute:
         if self.before is not None:
             self._taken_away(self.before.fabric)
 
+    def _trees(self) -> None:
+        """Which trees lead where, at the switches where that has changed: with backup paths installed frames are told apart
+        by it (`trees.closed`).
+        """
+        before, state = self.before, self.state
+        if not state.backups:
+            self._gone(("trees",))
+            return
+        if before is not None and before.fabric is state.fabric and (before.trees, before.ways) == (state.trees, state.ways):
+            return
+        for switch in state.fabric.switches:
+            self._put(switch, ("trees",), closed(state, switch))
+
     def _taken_away(self, before: Fabric) -> None:
         """What the fabric had and has no more, beside segments."""
         fabric = self.state.fabric
         for switch in before.switches.keys() - fabric.switches.keys():
             self._gone_at(switch, ("switch",))
             self._gone_at(switch, ("punt",))
+            self._gone_at(switch, ("trees",))
         for name in before.servers.keys() - fabric.servers.keys():
             self._gone(("server", name))
         for name, external in before.externals.items():
@@ -296,6 +312,8 @@ class Recompute:
             return
         left = frozenset(_local(old)) - frozenset(new.local)
         joined = frozenset(new.local) - frozenset(_local(old)) | (numbers & frozenset(new.local))
+        # A switch that stood by, or that the segment came to by another way only, has next hops that led nowhere.
+        joined |= {at for at, local in new.local.items() if local.ready and at not in joined and _ways(old, at) != local.ways}
         for edge in edges_now:
             key = ("hop", name, edge)
             for switch in left & self._where(key):
@@ -468,6 +486,11 @@ class Recompute:
 
 def _local(found: Presence | None) -> Mapping[str, Local]:
     return found.local if found is not None else _NOWHERE
+
+
+def _ways(found: Presence | None, at: str) -> tuple[str, ...]:
+    local = _local(found).get(at)
+    return local.ways if local is not None else ()
 
 
 def _identity(state: State | None, segment: str) -> tuple[int, int]:

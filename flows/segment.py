@@ -9,7 +9,7 @@ from ryu_vmmob.fabric.model import Server
 from ryu_vmmob.fabric.trees import adjacency
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import IN_PORT, Action, Bucket, Flow, Group, GroupType, ToGroup, match
-from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, VIA, WIRE, GroupKind, Priority, Table, group_id, metadata
+from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, TREE, VIA, WIRE, GroupKind, Priority, Table, group_id, metadata
 from ryu_vmmob.flows.ports import (
     OFF,
     first_alive,
@@ -39,7 +39,10 @@ def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[E
 def next_hop(state: State, segment: Segment, at: str, edge: str, found: Presence) -> Group:
     """The way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
     neighbour = found.way.next_hop(at, edge)
-    buckets = trunk_buckets(state, segment, at, neighbour) if neighbour is not None else ()
+    # A switch that stands by leads nowhere yet, whatever it is told.
+    if neighbour is None or neighbour not in found.local[at].ways:
+        return first_alive(next_hop_id(state, segment, edge), ())
+    buckets = trunk_buckets(state, segment, at, neighbour)
     return first_alive(next_hop_id(state, segment, edge), buckets)
 
 
@@ -77,7 +80,9 @@ def trunks_in(state: State, segment: Segment, at: str, local: Local) -> Iterator
         then = Table.GATEWAY if local.edge else Table.BRIDGE
     else:
         written, then = into(state, segment), Table.BRIDGE
-    for neighbour in local.around:
+    if state.backups:
+        written = metadata(segment=written, tree=TREE.of(1 + state.backup_number(segment.segment)))
+    for neighbour in local.known:
         for link in state.fabric.links_between[adjacency(at, neighbour)]:
             vlan_id = state.vlan_id(segment.segment, link.l2_domain)
             if vlan_id is not None:
@@ -126,11 +131,12 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     lags = [server for server in lags if any(wire.server == server.name for wire in wires)]
     for server in lags:
         yield lag_group(state, cug, server)
-    yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets])
+    ready = bool(local.ready)
+    yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets], ready)
     for server in lags:
         others = [bucket for owner, bucket in buckets if owner != server.name]
         ports = [port.port for port in server.attach]
-        yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others)
+        yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others, ready)
     for name in local.servers:
         yield from _back(state, cug, local, name, flood_from(state, cug, local, state.fabric.servers[name]))
 
@@ -157,7 +163,7 @@ def _trunk_id(state: State, cug: Cug, neighbour: str) -> int:
 def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Action, ...]:
     """What brings a broadcast that came from a local server to everybody elsewhere; nothing where there is nobody."""
     lag = len(server.attach) > 1
-    around = any(
+    around = bool(local.ready) or any(
         state.vlan_id(cug.name, link.l2_domain) is not None
         for neighbour in local.neighbours
         for link in state.fabric.links_between[adjacency(server.switch, neighbour)]
@@ -186,15 +192,18 @@ def _bare_first(tag: int | None) -> int:
     return tag or 0
 
 
-def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket]) -> Iterator[Entry]:
-    """A flood group and the flows that lead to it: from these ports, or from all others (no ports)."""
+def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket], ready: bool) -> Iterator[Entry]:
+    """A flood group and the flows that lead to it: from these ports, or from all others (no ports).
+
+    ``ready``: also where it leads nowhere, so that only the group changes when it does.
+    """
     multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
     fields = {"metadata": SEGMENT.of(cug.key), "eth_dst": multicast}
     number = group_id(GroupKind.FLOOD, cug.key, index)
-    if buckets:
+    if buckets or ready:
         yield Group(number, GroupType.ALL, tuple(buckets))
-    actions = (ToGroup(number),) if buckets else ()
-    if not in_ports and buckets:
+    actions = (ToGroup(number),) if buckets or ready else ()
+    if not in_ports and (buckets or ready):
         yield Flow(Table.BRIDGE, Priority.FALLBACK, match(**fields), actions)
     for port in in_ports:
         yield Flow(Table.BRIDGE, Priority.NORMAL, match(in_port=port, **fields), actions)

@@ -1,6 +1,7 @@
 """A link, then a whole spine, is lost with 10,000 VMs behind it, and comes back: what switches are sent, how long it takes.
 
-Two racks and two spines, all of them bridges of a real ``ovs-vswitchd``; half of each CUG's VMs is in either rack.
+Two racks and two spines, all of them bridges of a real ``ovs-vswitchd``; half of each CUG's VMs is in either rack. Once with
+backup paths that are installed before, and once without; and what either costs in flows, groups and VLAN-IDs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from ryu_vmmob.bench.evacuate import bodies
 from ryu_vmmob.bench.measure import Row, row
 from ryu_vmmob.bench.site import BenchSite
 from ryu_vmmob.bench.tap import FLOW_MOD, GROUP_MOD, wait_for
-from ryu_vmmob.bench.two_spines import FABRIC, RACKS, SERVERS, SPINES, UPLINK
+from ryu_vmmob.bench.two_spines import RACKS, SERVERS, SPINES, UPLINK, fabric
+from ryu_vmmob.fabric.model import BackupPaths
 
 VMS: Final = 10_000
 CUGS: Final = 200
@@ -37,12 +39,20 @@ def spread(vms: int, cugs: int) -> dict[str, Any]:
 
 
 def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
-    """Messages and seconds for a link and for a spine, down and up again."""
-    with BenchSite(FABRIC, [*RACKS, *SPINES]) as site:
+    """Messages and seconds for a link and for a spine, down and up again; and what there is before."""
+    for backup_paths in BackupPaths:
+        yield from chosen(backup_paths, vms, cugs, runs)
+
+
+def chosen(backup_paths: BackupPaths, vms: int, cugs: int, runs: int) -> Iterator[Row]:
+    """The rows of one choice of the fabric file."""
+    of = f"{vms} VMs, backup paths {backup_paths.value}"
+    with BenchSite(fabric(backup_paths), [*RACKS, *SPINES]) as site:
         site.load(spread(vms, cugs))
         for name in site.bridges:
             site.connect(name)
         site.until_in_step(*site.bridges)
+        yield from _before(of, site)
         used = max(SPINES, key=lambda spine: len(site.ovs.ofctl("dump-groups", spine)))
         for what, ports in (
             ("link", [(RACKS[0], UPLINK[used])]),
@@ -53,7 +63,18 @@ def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
                 lost.append(_change(site, ports, up=False))
                 back.append(_change(site, ports, up=True))
             for name, changes in ((f"{what} lost", lost), (f"{what} back", back)):
-                yield from _rows(f"{vms} VMs, {name}", changes)
+                yield from _rows(f"{of}, {name}", changes)
+
+
+def _before(of: str, site: BenchSite) -> Iterator[Row]:
+    """What stands in the switches, and the VLAN-IDs of the CUGs in all L2 domains, with everything up."""
+    for whose, names in (("racks", RACKS), ("spines", SPINES)):
+        for kind, command in (("flows", "dump-flows"), ("groups", "dump-groups")):
+            found = [site.ovs.ofctl(command, name).splitlines() for name in names]
+            count = sum("table=" in line or "group_id=" in line for lines in found for line in lines)
+            yield row(f"{of}, all up: {whose}' {kind}", f"in both {whose} together", kind, [count])
+    domains = [cug["presence"]["l2_domains"] for cug in site.client.get("/v1/cugs")["items"]]
+    yield row(f"{of}, all up: VLAN-IDs", "of all CUGs in all L2 domains", "VLAN-IDs", [sum(map(len, domains))])
 
 
 def _rows(case: str, changes: list[Change]) -> Iterator[Row]:

@@ -14,7 +14,9 @@ KINDS: Final = ("data_centers", "l2_domains", "switches", "links", "servers", "e
 _Row = DataCenter | L2Domain | Switch | Link | Server | External
 _KEYS: Final = {"trusts_local_switching": "local_switching"}
 """Keys of the file whose fields have another name."""
-_TOP: Final = {"name": "fabric", "gateway_mac": "gateway_mac", "description": "description"}
+_TOP: Final = {
+    "name": "fabric", "gateway_mac": "gateway_mac", "description": "description", "backup_paths": "backup_paths",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ryu_vmmob.fabric import source
 from ryu_vmmob.fabric.findings import NAME, FabricError, Finding, Report
 from ryu_vmmob.fabric.lint import lint
 from ryu_vmmob.fabric.model import (
+    BackupPaths,
     DataCenter,
     Dialect,
     External,
@@ -177,6 +178,7 @@ def build(resolved: Resolved) -> Fabric:
         servers=_servers(resolved, switches),
         externals={name: _external(name, external, parsed) for name, external, parsed in resolved.external_networks()},
         description=doc.description,
+        backup_paths=BackupPaths(doc.backup_paths),
     )
 
 

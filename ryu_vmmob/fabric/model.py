@@ -45,6 +45,16 @@ class Fragments(StrEnum):
     DROP = "drop"
 
 
+class BackupPaths(StrEnum):
+    """When switches get what another path needs for the CUGs and routing domains whose path may fail.
+
+    As soon as the path has failed, or at once, so that only groups change when it does (`fabric.backup`).
+    """
+
+    ON_FAILURE = "on_failure"
+    INSTALLED = "installed"
+
+
 class Tagging(StrEnum):
     """How a server's frames say whose they are on its cable.
 
@@ -222,6 +232,7 @@ class Fabric:
     servers: Mapping[str, Server]
     externals: Mapping[str, External] = field(default_factory=dict)
     description: str = ""
+    backup_paths: BackupPaths = BackupPaths.ON_FAILURE
 
     @cached_property
     def switch_by_dpid(self) -> Mapping[int, Switch]:

@@ -163,6 +163,11 @@ class _Top(_Shape):
     fabric: str = Field(description="name of the fabric")
     gateway_mac: str = Field(description="unicast MAC address: the anycast gateway of every user group, on every edge")
     description: str = Field("", description=_TEXT)
+    backup_paths: Literal["on_failure", "installed"] = Field(
+        "on_failure",
+        description="`on_failure`: switches get what another path needs when a path has failed; `installed`: they have it"
+        " before, for the loss of any one link, spine or border, and only groups change then",
+    )
     l2_domains: _Section = Field(description="L2 physical domains, by name: one VLAN-ID space each")
     switches: _Section = Field(description="OpenFlow switches, by name")
     data_centers: _Section = Field({}, description="sites, by name")
@@ -181,6 +186,7 @@ class FabricDoc:
     name: str | None = None
     gateway_mac: str | None = None
     description: str = ""
+    backup_paths: str = "on_failure"
     data_centers: dict[str, DataCenterDoc | None] = field(default_factory=dict)
     l2_domains: dict[str, L2DomainDoc | None] = field(default_factory=dict)
     switches: dict[str, SwitchDoc | None] = field(default_factory=dict)
@@ -207,6 +213,7 @@ def read(tree: Value, report: Report) -> FabricDoc | None:
         name=_text(tree, "fabric"),
         gateway_mac=_text(tree, "gateway_mac"),
         description=_text(tree, "description") or "",
+        backup_paths=_text(tree, "backup_paths") or "on_failure",
         data_centers=_section(DataCenterDoc, tree, "data_centers", report),
         l2_domains=_section(L2DomainDoc, tree, "l2_domains", report),
         switches=_section(SwitchDoc, tree, "switches", report),

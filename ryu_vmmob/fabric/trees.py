@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from math import lcm
+from typing import Final
 
 import networkx as nx
 
-from ryu_vmmob.fabric.model import Fabric, Role
+from ryu_vmmob.fabric.model import BackupPaths, Fabric, Role
+
+_ABOVE: Final = {Role.SPINE: 0, Role.BORDER: 1, Role.TOR: 2}
 
 MAX_TREES = 4
 """More trees spread the load better and cost nothing per move."""
@@ -33,6 +36,11 @@ Adjacency = tuple[str, str]
 def adjacency(one: str, other: str) -> Adjacency:
     """Two neighbours as the key of what lies between them."""
     return (one, other) if one < other else (other, one)
+
+
+def tree_number(segment: str, count: int) -> int:
+    """Which of ``count`` trees a segment uses: a hash of its name, so that it stays the same."""
+    return int.from_bytes(blake2b(segment.encode(), digest_size=4).digest(), "big") % count
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,10 @@ class Tree:
                         stack.append((neighbour, False))
         return parent, span, component
 
+    def parent(self, at: str) -> str | None:
+        """The neighbour of ``at`` on the way to the root; None at the root, and at that of a part that is cut off."""
+        return self._numbering[0][at]
+
     def next_hop(self, at: str, to: str) -> str | None:
         """The neighbour of ``at`` on the path to ``to``; None when it is there already or cut off."""
         parent, span, component = self._numbering
@@ -106,15 +118,20 @@ class Tree:
             found.setdefault(component[end], set()).add(end)
         return [frozenset(part) for part in found.values()]
 
-    def distance(self, at: str, to: str) -> int | None:
-        """Links on the path between two switches; None when there is none."""
-        links = 0
+    def path(self, at: str, to: str) -> list[str]:
+        """The switches on the path between two, both included; empty when there is none."""
+        found = [at]
         while at != to:
             step = self.next_hop(at, to)
             if step is None:
-                return None
-            at, links = step, links + 1
-        return links
+                return []
+            found.append(at := step)
+        return found
+
+    def distance(self, at: str, to: str) -> int | None:
+        """Links on the path between two switches; None when there is none."""
+        found = self.path(at, to)
+        return len(found) - 1 if found else None
 
     def branches(self, ends: Iterable[str]) -> dict[str, set[str]]:
         """The smallest part of the tree that joins ``ends``: switch -> its neighbours in it. Every end has an entry."""
@@ -145,9 +162,8 @@ class Trees:
     trees: tuple[Tree, ...]
 
     def number_of(self, segment: str) -> int:
-        """Which tree a segment uses for everything bridged: a hash of its name, so that it stays the same."""
-        digest = int.from_bytes(blake2b(segment.encode(), digest_size=4).digest(), "big")
-        return digest % len(self.trees)
+        """Which tree a segment uses for everything bridged (`tree_number`)."""
+        return tree_number(segment, len(self.trees))
 
     def of_segment(self, segment: str) -> Tree:
         """The tree of a segment."""
@@ -192,23 +208,30 @@ def build_trees(fabric: Fabric, links_down: frozenset[str] = frozenset()) -> Tre
     """The trees of ``fabric`` without the links named in ``links_down``."""
     pairs = fabric.links_between
     alive = [pair for pair, links in pairs.items() if any(link.name not in links_down for link in links)]
-    trees = []
-    for number, of_centers in enumerate(roots(fabric)):
-        weight = _weights(fabric, of_centers, number)
-        present: nx.Graph[str] = nx.Graph()
-        present.add_nodes_from(fabric.switches)
-        present.add_weighted_edges_from((*pair, rank) for rank, pair in enumerate(sorted(alive, key=weight)))
-        edges = frozenset(adjacency(*edge) for edge in nx.minimum_spanning_edges(present, data=False))
-        trees.append(Tree(next(iter(of_centers.values())), edges, frozenset(fabric.switches)))
-    return Trees(tuple(trees))
+    return Trees(
+        tuple(
+            spanning(fabric, next(iter(of_centers.values())), sorted(alive, key=preference(fabric, of_centers, number)))
+            for number, of_centers in enumerate(roots(fabric))
+        )
+    )
 
 
-def _weights(
+def spanning(fabric: Fabric, root: str, preferred: Iterable[Adjacency]) -> Tree:
+    """The spanning forest of these adjacencies that takes each as early in their order as it can."""
+    present: nx.Graph[str] = nx.Graph()
+    present.add_nodes_from(fabric.switches)
+    present.add_weighted_edges_from((*pair, rank) for rank, pair in enumerate(preferred))
+    edges = frozenset(adjacency(*edge) for edge in nx.minimum_spanning_edges(present, data=False))
+    return Tree(root, edges, frozenset(fabric.switches))
+
+
+def preference(
     fabric: Fabric, of_centers: Mapping[str | None, str], number: int
-) -> Callable[[Adjacency], tuple[bool, int, bytes]]:
+) -> Callable[[Adjacency], tuple[bool, int, bytes, bytes]]:
     """The order in which adjacencies are preferred: inside a data centre before between two, near the root before far.
 
-    So no traffic between two racks of a data centre leaves it while a path inside exists. Independent of what is down.
+    So no traffic between two racks of a data centre leaves it while a path inside exists. With backup paths installed, racks
+    that lose their path go over to the same spine, so that few switches need be ready. Independent of what is down.
     """
     center = {name: switch.data_center for name, switch in fabric.switches.items()}
     inside: nx.Graph[str] = nx.Graph()
@@ -219,12 +242,16 @@ def _weights(
     for root in of_centers.values():
         distance.update(nx.single_source_shortest_path_length(inside, root))
 
-    def weight(pair: Adjacency) -> tuple[bool, int, bytes]:
+    installed = fabric.backup_paths is BackupPaths.INSTALLED
+
+    def weight(pair: Adjacency) -> tuple[bool, int, bytes, bytes]:
         one, other = pair
         crosses = center[one] != center[other]
         near = distance[one] + distance[other] if crosses else min(distance[one], distance[other])
         # Spreads equal choices over the neighbours, the same on every run.
         tie = blake2b(f"{number} {one} {other}".encode(), digest_size=8).digest()
-        return crosses, near, tie
+        upper = min(pair, key=lambda name: (_ABOVE[fabric.switches[name].role], name))
+        together = blake2b(f"{number} {upper}".encode(), digest_size=8).digest() if installed else b""
+        return crosses, near, together, tie
 
     return weight

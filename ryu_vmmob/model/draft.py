@@ -308,8 +308,11 @@ class Draft:
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""
         if segment is not None:
-            wanted = domains(self.state.fabric, found) if found is not None else frozenset()
-            self._number(segment, wanted, self._starved_before(name) if self.strict else wanted)
+            used = domains(self.state.fabric, found) if found is not None else frozenset()
+            wanted = domains(self.state.fabric, found, ready=True) if found is not None else frozenset()
+            # A backup path is no reason to refuse: where no number is left there is none.
+            may_starve = self._starved_before(name) | (wanted - used) if self.strict else wanted
+            self._number(segment, wanted, may_starve)
         presences = self.state.presences
         if found is not None:
             if presences.get(name) != found:
@@ -334,6 +337,8 @@ class Draft:
         found = frozenset(domain for segment, domain in self.before.starved if segment == name)
         if not found:
             return found
+        was = self.before.presences.get(name)
+        found &= domains(self.before.fabric, was) if was is not None else frozenset()
         wires = frozenset(self.state.occupancy.get(name, ())) - frozenset(self.before.occupancy.get(name, ()))
         return found - {self.state.fabric.servers[wire.server].l2_domain for wire in wires}
 
@@ -356,7 +361,14 @@ class Draft:
 
 def _carriers(state: State, cug: str) -> Iterator[str]:
     """Switches that carry a CUG's frames, and those that route to it."""
-    yield from state.presences[cug].local
+    yield from _carrying(state.presences[cug])
     routing_domain = state.cugs[cug].routing_domain
     if routing_domain is not None:
-        yield from state.presences[routed_segment(routing_domain)].local
+        yield from _carrying(state.presences[routed_segment(routing_domain)])
+
+
+def _carrying(found: Presence) -> Iterator[str]:
+    """Switches that carry a segment now. One that only stands by may be away: nothing comes its way."""
+    for switch, local in found.local.items():
+        if not local.standby:
+            yield switch

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ryu_vmmob.fabric.backup import build_backups
 from ryu_vmmob.fabric.difference import Difference, compare
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.fabric.trees import Adjacency, Trees, build_trees
@@ -80,7 +81,7 @@ def replace_fabric(draft: Draft, command: FabricReplaced) -> None:
 
 def _shape_changed(difference: Difference) -> bool:
     """Whether trees may differ."""
-    return bool(
+    return "backup_paths" in difference.top or bool(
         {"switches", "links"} & (difference.added.keys() | difference.removed.keys())
         or difference.altered("switches", "role", "data_center")
     )
@@ -114,6 +115,7 @@ def _moved(state: State, difference: Difference, new: Fabric) -> State:
         quarantine=quarantine,
         holders=holders,
         switch_keys=with_keys(state.switch_keys, new),
+        backups=build_backups(new) if _shape_changed(difference) else state.backups,
     )
 
 
@@ -127,11 +129,14 @@ def _touch(draft: Draft, before: State, difference: Difference) -> None:
         domains = {row.routing_domain for name in changed if (row := fabric.externals.get(name)) is not None}
         whole.update(routed_segment(name) for name in domains if name in state.routing_domains)
     again = whole.union(_over(before, _adjacencies(before, state, difference)))
+    if len(before.backups) != len(state.backups):
+        again.update(before.presences)  # which tree a frame is on stands in its metadata
     if difference.altered("switches", "l4_masks"):
         draft.policies.update(state.policies)
     draft.anew.update(again)
     draft.whole.update(whole)
-    for segment in again | {name for name, _ in before.starved}:
+    elsewhere = before.presences if before.backups != state.backups else ()
+    for segment in again | {name for name, _ in before.starved} | set(elsewhere):
         found = state.segment(segment)
         if found is not None:
             (draft.cugs if segment == found.name else draft.routing_domains).add(found.name)
@@ -154,7 +159,7 @@ def _adjacencies(before: State, after: State, difference: Difference) -> set[Adj
 def _over(state: State, pairs: Collection[Adjacency]) -> Iterator[str]:
     """Segments that are on a link between such neighbours."""
     for segment, found in state.presences.items() if pairs else ():
-        if any(one in found.local and other in found.local[one].around for one, other in pairs):
+        if any(one in found.local and other in found.local[one].known for one, other in pairs):
             yield segment
 
 

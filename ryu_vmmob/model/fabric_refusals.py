@@ -99,7 +99,7 @@ def _users_at(state: State, switch: str) -> Iterator[str]:
 
 
 def _carried_at(state: State, switch: str) -> Iterator[str]:
-    names = [name for name, found in state.presences.items() if switch in found.local]
+    names = [name for name, found in state.presences.items() if switch in found.local and not found.local[switch].standby]
     if names:
         yield f"it carries {_segments(state, names)}"
 

@@ -6,7 +6,7 @@ happens when this value changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,8 @@ from ryu_vmmob.fabric.trees import Tree, adjacency
 if TYPE_CHECKING:
     from ryu_vmmob.fabric.model import Fabric, Link
     from ryu_vmmob.model.state import State
+
+_NOWHERE: Mapping[str, Collection[str]] = {}
 
 
 class Wire(NamedTuple):
@@ -29,7 +31,8 @@ class Local:
     """A segment at one switch: everything its flows there depend on, members apart.
 
     ``neighbours``: where its broadcasts go on. ``ways``: where its unicast frames may; the same, but for the moment in
-    which links change. ``wires``: those of local servers with a seat, by name. ``flooded``: those of them
+    which links change. ``ready``: where they may go when a path fails (`fabric.backup`), whatever is down now: these may send
+    frames, and nothing is sent there before. ``wires``: those of local servers with a seat, by name. ``flooded``: those of them
     that get its broadcasts. Not so where every seat is closed, nor on an untagged server where another CUG's frames look
     the same: there a broadcast could not be told apart. ``edge``: hosts the CUG, or is about to; of a routed segment:
     routes, because a CUG or an external network of the routing domain is here.
@@ -40,6 +43,7 @@ class Local:
     wires: tuple[Wire, ...]
     flooded: frozenset[Wire]
     edge: bool
+    ready: tuple[str, ...] = ()
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -48,8 +52,18 @@ class Local:
 
     @property
     def around(self) -> tuple[str, ...]:
-        """Neighbours from which the segment's frames are taken."""
+        """Neighbours between which and here the segment's frames go to and fro."""
         return self.neighbours if self.neighbours == self.ways else tuple(sorted({*self.neighbours, *self.ways}))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Neighbours whose frames are known to be the segment's: those that may send any now, or when a path fails."""
+        return tuple(sorted({*self.around, *self.ready})) if self.ready else self.around
+
+    @property
+    def standby(self) -> bool:
+        """Whether the segment is ready here, and nothing of it comes this way now."""
+        return bool(self.ready) and not (self.around or self.wires or self.edge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,8 @@ def presence(state: State, cug: str) -> Presence:
     local = {}
     branches = tree.branches(wires)
     ways = branches if way == tree else way.branches(wires)
-    for switch in {**branches, **ways}:
+    ready = _ready(state, cug, wires)
+    for switch in {**branches, **ways, **ready}:
         here = tuple(wires.get(switch, ()))
         flooded = frozenset(
             wire
@@ -85,8 +100,15 @@ def presence(state: State, cug: str) -> Presence:
             if wire in receivers and (fabric.servers[wire.server].tagged or len(state.wires[wire]) == 1)
         )
         around = tuple(sorted(branches.get(switch, ())))
-        local[switch] = Local(around, tuple(sorted(ways.get(switch, ()))), here, flooded, bool(here))
+        local[switch] = Local(
+            around, tuple(sorted(ways.get(switch, ()))), here, flooded, bool(here), tuple(sorted(ready.get(switch, ())))
+        )
     return Presence(cug, tree, way, frozenset(wires), local)
+
+
+def _ready(state: State, segment: str, edges: Iterable[str]) -> Mapping[str, Collection[str]]:
+    backup = state.backup_of(segment)
+    return backup.around(edges) if backup is not None else _NOWHERE
 
 
 def _order(wire: Wire) -> tuple[str, int]:
@@ -106,20 +128,24 @@ def routed_presence(state: State, routing_domain: str) -> Presence | None:
     edges = frozenset([*seats, *outside])
     way = state.ways.of_segment(segment)
     local = {}
-    for switch, around in way.branches(edges).items():
-        ways = tuple(sorted(around))
-        local[switch] = Local(ways, ways, (), frozenset(), switch in edges)
+    branches, ready = way.branches(edges), _ready(state, segment, edges)
+    for switch in {**branches, **ready}:
+        ways = tuple(sorted(branches.get(switch, ())))
+        local[switch] = Local(ways, ways, (), frozenset(), switch in edges, tuple(sorted(ready.get(switch, ()))))
     return Presence(segment, way, way, edges, local)
 
 
-def links_of(fabric: Fabric, found: Presence) -> frozenset[str]:
-    """Names of the links that carry the segment: exactly these (invariant 4)."""
-    return frozenset(link.name for link in _links(fabric, found))
+def links_of(fabric: Fabric, found: Presence, *, ready: bool = False) -> frozenset[str]:
+    """Names of the links that carry the segment: exactly these (invariant 4). ``ready``: those of its backup paths as well."""
+    return frozenset(link.name for link in _links(fabric, found, ready))
 
 
-def domains(fabric: Fabric, found: Presence) -> frozenset[str]:
-    """L2 domains in which the segment needs a VLAN-ID: those of its links and of its tagged servers."""
-    of_links = {link.l2_domain for link in _links(fabric, found)}
+def domains(fabric: Fabric, found: Presence, *, ready: bool = False) -> frozenset[str]:
+    """L2 domains in which the segment needs a VLAN-ID: those of its links and of its tagged servers.
+
+    ``ready``: those of links as well that it would go over when a path fails.
+    """
+    of_links = {link.l2_domain for link in _links(fabric, found, ready)}
     of_servers = {
         domain
         for local in found.local.values()
@@ -129,10 +155,10 @@ def domains(fabric: Fabric, found: Presence) -> frozenset[str]:
     return frozenset(of_links | of_servers)
 
 
-def _links(fabric: Fabric, found: Presence) -> set[Link]:
+def _links(fabric: Fabric, found: Presence, ready: bool = False) -> set[Link]:
     return {
         link
         for switch, local in found.local.items()
-        for neighbour in local.around
+        for neighbour in (local.known if ready else local.around)
         for link in fabric.links_between[adjacency(switch, neighbour)]
     }

@@ -11,8 +11,9 @@ from typing import NamedTuple, TypeVar
 
 from immutables import Map
 
+from ryu_vmmob.fabric.backup import Backup, build_backups
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.fabric.trees import Trees, build_trees
+from ryu_vmmob.fabric.trees import Trees, build_trees, tree_number
 from ryu_vmmob.model.batch import Batch, BatchVm
 from ryu_vmmob.model.objects import (
     Address,
@@ -82,6 +83,8 @@ class State:
     trees: Trees
     ways: Trees
     """Trees for unicast frames: ahead of ``trees`` while links change."""
+    backups: tuple[Backup, ...] = ()
+    """What stands by for each tree of the fabric; none where backup paths are not installed."""
     revision: int = 0
     links_down: frozenset[str] = frozenset()
     trees_settled: bool = True
@@ -183,6 +186,14 @@ class State:
             return self.cugs[name]
         return self.routing_domains.get(name.removeprefix(_ROUTED)) if name.startswith(_ROUTED) else None
 
+    def backup_number(self, segment: str) -> int:
+        """Which of the ``backups`` is that of a segment. There must be some."""
+        return tree_number(segment, len(self.backups))
+
+    def backup_of(self, segment: str) -> Backup | None:
+        """What stands by for the tree of a segment; None where backup paths are not installed."""
+        return self.backups[self.backup_number(segment)] if self.backups else None
+
     def routing_domain(self, cug: Cug) -> RoutingDomain | None:
         """The routing domain of a CUG; None where it is not routed."""
         return self.routing_domains[cug.routing_domain] if cug.routing_domain is not None else None
@@ -253,9 +264,10 @@ def with_fabric(state: State | None, fabric: Fabric) -> State:
     """
     trees = build_trees(fabric, state.links_down if state is not None else frozenset())
     keys = with_keys(state.switch_keys if state is not None else Map(), fabric)
+    backups = build_backups(fabric)
     if state is None:
-        return State(fabric, trees, trees, switch_keys=keys)
-    return replace(state, fabric=fabric, trees=trees, ways=trees, switch_keys=keys)
+        return State(fabric, trees, trees, backups, switch_keys=keys)
+    return replace(state, fabric=fabric, trees=trees, ways=trees, backups=backups, switch_keys=keys)
 
 
 MAX_SWITCH_KEY = 4095

@@ -100,6 +100,7 @@ class Violation:
 class View:
     """A state of the network. ``vlan_ids`` is keyed by (L2 domain, segment), ``allowed_links`` names each segment's links.
 
+    ``ready_links`` are those of its backup paths: switches may know its frames there, and none is sent.
     A segment is a CUG, or ``routed:`` and the name of a routing domain. ``router_macs`` has the own MAC of each edge.
     ``former_policies`` are other versions of the policies that some switch may still have. ``plain_edges`` are edges whose
     switches cannot answer by themselves: there the controller does. Without ``cugs`` nothing is judged that is routed.
@@ -111,6 +112,7 @@ class View:
     vlan_ids: Mapping[tuple[str, str], int]
     links_down: Collection[str] = ()
     allowed_links: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ready_links: Mapping[str, frozenset[str]] = field(default_factory=dict)
     cugs: Mapping[str, CugFacts] = field(default_factory=dict)
     gateway_mac: int = 0
     router_macs: Mapping[str, int] = field(default_factory=dict)

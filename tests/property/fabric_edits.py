@@ -9,11 +9,11 @@ from itertools import count
 
 from hypothesis import strategies as st
 
-from ryu_vmmob.fabric.model import External, Fabric, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.model import BackupPaths, External, Fabric, Link, PortRef, Role, Server, Switch
 
 KINDS = (
     "description", "add server", "remove server", "recable server", "add link", "remove link", "add switch", "remove switch",
-    "widen", "shrink", "add external", "remove external", "prefixes", "data centre",
+    "backup paths", "widen", "shrink", "add external", "remove external", "prefixes", "data centre",
 )  # fmt: skip
 
 
@@ -42,6 +42,8 @@ class Edits:
             name = pick(switches)
             described = replace(fabric.switches[name], description=f"text {next(self._fresh)}")
             return replace(fabric, switches={**fabric.switches, name: described})
+        if kind == "backup paths":
+            return replace(fabric, backup_paths=data.draw(st.sampled_from(BackupPaths)))
         if kind == "add server" and edges:
             edge = pick(edges)
             ports = tuple(self._port(edge) for _ in range(data.draw(st.integers(1, 2))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
+from ryu_vmmob.fabric.model import BackupPaths, DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 
 _RANGE = tuple(range(100, 116))
 
@@ -69,7 +69,7 @@ def fabrics(draw: st.DrawFn) -> Fabric:
         _server(draw, servers, name, tor, switches[tor].l2_domain, port)
     return Fabric(
         "random", "02:00:5e:00:00:01", {f"dc{n}": DataCenter(f"dc{n}") for n in range(1, centers + 1)}, domains, switches,
-        tuple(links), servers,
+        tuple(links), servers, backup_paths=draw(st.sampled_from(BackupPaths)),
     )  # fmt: skip
 
 

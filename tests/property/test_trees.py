@@ -85,6 +85,7 @@ def test_trees_depend_on_the_links_alone(data: st.DataObject, fabric: Fabric) ->
         {name: fabric.switches[name] for name in names},
         tuple(links),
         fabric.servers,
+        backup_paths=fabric.backup_paths,
     )
     assert build_trees(shuffled, down) == build_trees(fabric, down)
 

@@ -161,14 +161,16 @@ class World:
             name: Tables(rows.flows.values(), rows.groups.values()) for name, rows in self.installed.items()
         }
         links: dict[str, frozenset[str]] = {}
+        ready: dict[str, frozenset[str]] = {}
         vlan_ids: dict[tuple[str, str], int] = {}
         for state in self.window:
             for cug, found in state.presences.items():
                 links[cug] = links.get(cug, frozenset()) | links_of(state.fabric, found)
+                ready[cug] = ready.get(cug, frozenset()) | links_of(state.fabric, found, ready=True)
                 vlan_ids.update({(domain, cug): vlan_id for domain, vlan_id in state.vlan_ids(cug).items()})
         return View(
             self.fabric, tables, tuple(self._seats(vlan_ids)), vlan_ids, self.engine.state.links_down, links,
-            **facts(self.window),
+            ready, **facts(self.window),
         )  # fmt: skip
 
     def _seats(self, vlan_ids: dict[tuple[str, str], int]) -> Iterable[Seat]:

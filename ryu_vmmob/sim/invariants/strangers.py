@@ -32,7 +32,8 @@ def strangers(view: View) -> Iterator[Violation]:
 
 
 def _on_link(view: View, link: Link) -> Iterator[_Strange]:
-    welcome = {name for name, links in view.allowed_links.items() if link.name in links}
+    known = (*view.allowed_links.items(), *view.ready_links.items())
+    welcome = {name for name, links in known if link.name in links}
     yield from _strange(view, link.l2_domain, welcome, set(), tagged=True)
 
 
