@@ -101,7 +101,7 @@ class Table(Enum):
         "which segment a frame belongs to: by port and VLAN-ID, or by source MAC on an untagged server port",
         matches="in_port vlan_vid eth_src",
         sets="vlan keep_pcp",
-        writes=SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask | WIRE.mask,
+        writes=SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask | WIRE.mask | TREE.mask,
         leads_to="admit gateway bridge refuse",
     )
     ADMIT = TableSpec(
@@ -163,7 +163,7 @@ class Table(Enum):
     BRIDGE = TableSpec(
         "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
         matches="in_port eth_src eth_dst/",
-        reads=SEGMENT.mask | WIRE.mask,
+        reads=SEGMENT.mask | WIRE.mask | TREE.mask,
         sets=_TAG,
         sends="in_port next_hop flood below others twin",
         leads_to="policy_in",
@@ -228,7 +228,7 @@ TABLES: Final = tuple(Table)
 
 META: Final = {
     "segment": SEGMENT, "scope": SCOPE, "wire": WIRE, "asked": ASKED, "hairpin": HAIRPIN, "routed": ROUTED, "via": VIA,
-    "outside": OUTSIDE, "claimed": CLAIMED, "pcp": PCP,
+    "outside": OUTSIDE, "claimed": CLAIMED, "pcp": PCP, "tree": TREE,
 }  # fmt: skip
 """The fields of the metadata by the names under which they are shown, in the order in which people read them."""
 

@@ -350,14 +350,14 @@ class Recompute:
         if not left and not changed and same_tree:
             return
         for member in self.state.members.get(name, Map()):
-            if member.vm in self._vms:
+            moving = not same_tree and self.state.vms[member.vm].migration is not None
+            if member.vm in self._vms or not (left or changed or moving):
                 continue
             key = _vm_key(member)
             for switch in left:
                 self._plan.contributions[switch, key] = ()
             if new is None:
                 continue
-            moving = not same_tree and self.state.vms[member.vm].migration is not None
             self._interface(member, now if moving else changed, new)
 
     def _tags(self, state: State | None, name: str, local: Local) -> list[tuple[str, tuple[int | None, ...]]]:

@@ -100,6 +100,8 @@ _META: Mapping[str, str] = {
     "claimed": "its IPv6 source is a link-local address that the guest has chosen itself; refused if the address is another's",
     "pcp": "the priority of the tag with which it came in, 0 without one; kept by `keep_pcp` at `ingress`, and given by "
     "`give_pcp` to the tag with which it leaves",
+    "tree": "1 and the number of the tree that its segment runs on, where it comes from another switch and backup paths are "
+    "installed; else 0",
 }
 
 

@@ -39,6 +39,6 @@ links:
   - {{a: "tor-a:50", b: "spine-2:1", l2_domain: core-1}}
   - {{a: "tor-b:50", b: "spine-2:2", l2_domain: core-1}}
 servers:
-  srv-a1: {{attach: "tor-a:1"}}
-  srv-b1: {{attach: "tor-b:1"}}
+  srv-a1: {{attach: "tor-a:1", tagging: per_cug}}
+  srv-b1: {{attach: "tor-b:1", tagging: per_cug}}
 """

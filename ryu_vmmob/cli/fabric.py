@@ -49,6 +49,7 @@ def _show(fabric: Any) -> None:
             ("fabric", fabric["fabric"]),
             ("description", fabric["description"] or None),
             ("gateway MAC", fabric["gateway_mac"]),
+            ("backup paths", fabric["backup_paths"]),
             ("data centres", joined(row["name"] for row in fabric["data_centers"])),
             ("L2 domains", joined(f"{row['name']} ({row['vlan_ids']})" for row in fabric["l2_domains"])),
             ("links", f"{len(fabric['links'])}, {links_up} up"),

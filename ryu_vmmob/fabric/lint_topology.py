@@ -108,9 +108,22 @@ def connected(fabric: Resolved, report: Report) -> None:
         report.add(Rule.FABRIC_SPLIT, ("switches",), f"no link joins the {len(parts)} parts of the fabric: {said}{more}")
 
 
+def backed_up(fabric: Resolved, report: Report) -> None:
+    """Where backup paths are to be installed, there are some: no link is the only one between two parts of the fabric."""
+    if fabric.doc.backup_paths != "installed" or any(end is None for ends in fabric.link_ends for end in ends):
+        return
+    graph: nx.MultiGraph[str] = nx.MultiGraph()
+    graph.add_edges_from((a.switch, b.switch) for a, b in fabric.link_ends if a is not None and b is not None)
+    alone = sorted(tuple(sorted(pair)) for pair in nx.bridges(graph))
+    if alone:
+        pairs = _names([f"{one} and {other}" for one, other in alone])
+        said = f"there is no other path when the only link between these fails: {pairs}"
+        report.add(Rule.BACKUP_PATH_MISSING, ("backup_paths",), said)
+
+
 def _names(part: list[str]) -> str:
     more = f" and {len(part) - _MOST_NAMES} more" if len(part) > _MOST_NAMES else ""
     return ", ".join(part[:_MOST_NAMES]) + more
 
 
-RULES = (links, data_centers_agree, data_centers_complete, domains_used, connected)
+RULES = (links, data_centers_agree, data_centers_complete, domains_used, connected, backed_up)

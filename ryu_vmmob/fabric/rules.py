@@ -91,6 +91,7 @@ class Rule(Enum):
     FABRIC_EMPTY = (_W, "the fabric has a switch")
     EDGE_UNCONNECTED = (_W, "a link connects every edge to the fabric")
     FABRIC_SPLIT = (_W, "links join all switches into one fabric")
+    BACKUP_PATH_MISSING = (_W, "with backup_paths: installed, no link is the only path between two parts of the fabric")
     EDGE_WITHOUT_DATA_CENTER = (_W, "where there are data centres, every edge is in one")
     DATA_CENTER_EMPTY = (_W, "a data centre has a switch")
     DATA_CENTER_WITHOUT_BORDER = (_W, "of several data centres, each has a border switch (R5)")

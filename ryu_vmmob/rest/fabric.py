@@ -100,6 +100,7 @@ class Fabric(TypedDict):
     fabric: str
     description: str
     gateway_mac: str
+    backup_paths: Literal["on_failure", "installed"]
     data_centers: list[DataCenter]
     l2_domains: list[L2Domain]
     switches: list[FabricSwitch]
@@ -116,6 +117,7 @@ def fabric_view(state: State) -> View:
         "fabric": fabric.name,
         "description": fabric.description,
         "gateway_mac": fabric.gateway_mac,
+        "backup_paths": fabric.backup_paths.value,
         "data_centers": [{"name": row.name, "description": row.description} for _, row in sorted(fabric.data_centers.items())],
         "l2_domains": [_domain(row) for _, row in sorted(fabric.l2_domains.items())],
         "switches": [fabric_switch_view(row) for _, row in sorted(fabric.switches.items())],
