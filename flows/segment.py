@@ -132,11 +132,11 @@ def _flood(state: State, cug: Cug, at: str, local: Local) -> Iterator[Entry]:
     for server in lags:
         yield lag_group(state, cug, server)
     ready = bool(local.ready)
-    yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets], ready)
+    yield from _flood_flows(cug, 0, (), [bucket for _, bucket in buckets], ready=ready)
     for server in lags:
         others = [bucket for owner, bucket in buckets if owner != server.name]
         ports = [port.port for port in server.attach]
-        yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others, ready)
+        yield from _flood_flows(cug, 1 + lag_number(state, server), ports, others, ready=ready)
     for name in local.servers:
         yield from _back(state, cug, local, name, flood_from(state, cug, local, state.fabric.servers[name]))
 
@@ -192,7 +192,7 @@ def _bare_first(tag: int | None) -> int:
     return tag or 0
 
 
-def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket], ready: bool) -> Iterator[Entry]:
+def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket], *, ready: bool) -> Iterator[Entry]:
     """A flood group and the flows that lead to it: from these ports, or from all others (no ports).
 
     ``ready``: also where it leads nowhere, so that only the group changes when it does.

@@ -137,7 +137,7 @@ def routed_presence(state: State, routing_domain: str) -> Presence | None:
 
 def links_of(fabric: Fabric, found: Presence, *, ready: bool = False) -> frozenset[str]:
     """Names of the links that carry the segment: exactly these (invariant 4). ``ready``: those of its backup paths as well."""
-    return frozenset(link.name for link in _links(fabric, found, ready))
+    return frozenset(link.name for link in _links(fabric, found, ready=ready))
 
 
 def domains(fabric: Fabric, found: Presence, *, ready: bool = False) -> frozenset[str]:
@@ -145,7 +145,7 @@ def domains(fabric: Fabric, found: Presence, *, ready: bool = False) -> frozense
 
     ``ready``: those of links as well that it would go over when a path fails.
     """
-    of_links = {link.l2_domain for link in _links(fabric, found, ready)}
+    of_links = {link.l2_domain for link in _links(fabric, found, ready=ready)}
     of_servers = {
         domain
         for local in found.local.values()
@@ -155,7 +155,7 @@ def domains(fabric: Fabric, found: Presence, *, ready: bool = False) -> frozense
     return frozenset(of_links | of_servers)
 
 
-def _links(fabric: Fabric, found: Presence, ready: bool = False) -> set[Link]:
+def _links(fabric: Fabric, found: Presence, *, ready: bool) -> set[Link]:
     return {
         link
         for switch, local in found.local.items()
