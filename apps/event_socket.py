@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +25,7 @@ from websockets.typing import Subprotocol
 
 from ryu_vmmob.engine.events import Cursor, TooManyListenersError
 from ryu_vmmob.rest.auth import SUBPROTOCOL
-from ryu_vmmob.rest.events import message
+from ryu_vmmob.rest.events import heartbeat, message
 from ryu_vmmob.rest.problems import Problem
 
 LOG = logging.getLogger(__name__)
@@ -120,11 +121,16 @@ class EventSocket:
     def _write(self) -> None:
         stream, cursor, protocol = self._cursor.stream, self._cursor, self._protocol
         next_ping = time.monotonic() + self._pace.ping
+        beat = cursor.heartbeat
+        next_beat = time.monotonic() + beat if beat is not None else math.inf
         while True:
             self._news.clear()
             if protocol.state is OPEN:
                 for row in cursor.take(BATCH, _LOOKS):
                     protocol.send_text(message(row).encode())
+                if beat is not None and time.monotonic() >= next_beat:
+                    next_beat = time.monotonic() + beat
+                    protocol.send_text(heartbeat(cursor).encode())
             self._flush()
             if protocol.state is not OPEN:
                 return
@@ -138,7 +144,7 @@ class EventSocket:
             elif cursor.position < stream.next_id:
                 hub.sleep(0)
             else:
-                self._news.wait(next_ping - now)
+                self._news.wait(max(0.0, min(next_ping, next_beat) - now))
 
     def _flush(self) -> None:
         """Send what there is to send. Raises OSError, also when the client does not take it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from time import monotonic
 from typing import Annotated, Any, Final
@@ -22,6 +22,8 @@ _TO_PREPARE: Final = 30
 """Seconds that `move` gives the switches to prepare before it goes on to say how things stand."""
 _TO_COMMIT: Final = 60
 """Seconds beyond its time-out after which a migration that is not finished is not waited for any longer."""
+_TO_CONFIRM: Final = 10
+"""Seconds that a switch which is connected has to confirm the end of a migration: some tens of milliseconds are usual."""
 
 
 def register(app: typer.Typer) -> None:
@@ -126,9 +128,13 @@ def move(
 
 
 def _followed(client: Client, migration: Any, since: int | None, *, quiet: bool) -> Any:
-    """The migration when it is finished, or when there is no sense in waiting any longer. Its states are told as they come."""
+    """The migration when it is finished and the switches have confirmed that, or when there is no sense in waiting any longer.
+
+    Its states are told as they come.
+    """
     deadline = monotonic() + migration["timeout"] + _TO_COMMIT
     told = 0
+    over: float | None = None
     with bar(None, shown=not quiet) as show:
         for found in chain((migration,), looks(client, migration["id"], since, deadline)):
             migration = found
@@ -137,8 +143,16 @@ def _followed(client: Client, migration: Any, since: int | None, *, quiet: bool)
             told = len(migration["timeline"])
             show(_waiting_for(migration), 0)
             if migration["state"] in _FINAL:
-                break
+                over = monotonic() + _TO_CONFIRM if over is None else over
+                if monotonic() >= over or not _present(client, migration["switches"]["pending"]):
+                    break
     return migration
+
+
+def _present(client: Client, names: Sequence[str]) -> list[str]:
+    """Those of these switches that are connected, so that they will confirm; one that is away is waited for in vain."""
+    standings = client.health()["switches"] if names else {}
+    return [name for name in names if standings.get(name) != "away"]
 
 
 def _entered(migration: Any, entry: Any) -> str:
@@ -192,8 +206,9 @@ def _show(migration: Any) -> None:
 def _show_whole(migration: Any) -> None:
     _show(migration)
     print_table(("state", "since", "switch", "messages", "confirmed"), _timeline(migration["timeline"]))
-    if migration["gap"] is not None:
-        typer.echo(f"every switch had confirmed the activation {migration['gap'] * 1000:g} ms after it")
+    if migration["settled"] is not None:
+        milliseconds = migration["settled"] * 1000
+        typer.echo(f"settled in {milliseconds:.0f} ms: so long after the activation every switch had confirmed it")
 
 
 def _timeline(entries: Any) -> Iterator[tuple[object, ...]]:

@@ -79,6 +79,10 @@ class EventStream:
         for wake in tuple(self._listeners):
             wake()
 
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock of the events."""
+        return self._clock()
+
     @property
     def is_full(self) -> bool:
         """Whether nobody more may listen."""
@@ -134,6 +138,8 @@ class Cursor:
 
     def __init__(self, stream: EventStream, families: Sequence[str], position: int) -> None:
         self.stream = stream
+        self.heartbeat: float | None = None
+        """Seconds between two signs of life that its reader wants; None: it wants none."""
         self._families = tuple(families)
         self.position = position
 

@@ -62,6 +62,7 @@ class Cug(Written):
     gateways: list[str]
     routing_domain: str | None
     vlan_ids: dict[str, VlanTag]
+    segment_key: Annotated[int, Field(description="Number of its segment in the flows; the CUG keeps it.")]
     presence: Presence
     revision: Revision
     ipv6_ra_mode: NotRequired[Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"]]
@@ -81,6 +82,7 @@ def cug_view(state: State, cug: objects.Cug) -> View:
         "gateways": [str(gateway) for gateway in cug.gateways],
         "routing_domain": cug.routing_domain,
         "vlan_ids": dict(sorted(cug.pins.items())),
+        "segment_key": cug.key,
         "presence": _presence(state, cug.name),
         "revision": cug.revision,
         **({} if cug.ipv6_ra_mode is None else {"ipv6_ra_mode": cug.ipv6_ra_mode}),

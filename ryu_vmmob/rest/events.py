@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from ryu_vmmob.engine.event_kinds import FAMILIES, Level
-from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Numbered, row_view
+from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Cursor, Numbered, row_view
 from ryu_vmmob.rest.answers import Time
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import Operation
@@ -23,6 +23,10 @@ WEBSOCKET: Final = "vmmob.websocket"
 request that is good. The server then answers instead of us."""
 MAX_EVENT_ID: Final = 10**16 - 1
 """The highest id that can be asked for."""
+MAX_HEARTBEAT: Final = 60
+"""Seconds between two signs of life at most."""
+HEARTBEAT: Final = "heartbeat"
+"""What the message says in place of an event's kind."""
 PAGE: Final = 1000
 """So many events are in a page unless ``limit`` says otherwise."""
 
@@ -60,8 +64,12 @@ def get_events(call: Call) -> Answer:
             raise Problem(426, "WebSocket version 13 is spoken here", headers={"Sec-WebSocket-Version": "13"})
         if stream.is_full:
             raise Problem(503, f"{MAX_LISTENERS} listen already", headers={"Retry-After": "10"})
-        take_over(stream.cursor(families, since))
+        cursor = stream.cursor(families, since)
+        cursor.heartbeat = _number(call, "heartbeat", 1, MAX_HEARTBEAT)
+        take_over(cursor)
         return Answer(101, None)
+    if "heartbeat" in call.query:
+        raise bad_query("heartbeat", "is for a WebSocket; a page is there at once")
     limit = _number(call, "limit", 1, KEPT) or PAGE
     rows = stream.newest(families, limit) if since is None else stream.cursor(families, since).take(limit)
     return Answer(200, {"items": [row_view(row, time_text) for row in rows], "last": stream.next_id - 1})
@@ -70,6 +78,12 @@ def get_events(call: Call) -> Answer:
 def message(row: Numbered) -> str:
     """An event as the text of a WebSocket message."""
     return json.dumps(row_view(row, time_text), allow_nan=False)
+
+
+def heartbeat(cursor: Cursor) -> str:
+    """The message that says that the controller lives, for who has been told all up to here."""
+    row = {"event": HEARTBEAT, "id": cursor.position - 1, "time": time_text(cursor.stream.now())}
+    return json.dumps(row)
 
 
 def _families(call: Call) -> tuple[str, ...]:
@@ -94,4 +108,4 @@ def _number(call: Call, name: str, least: int, most: int | None) -> int | None:
 
 
 _EVENTS: Final = Operation("list_events", "Observation", {101: None, 200: Events}, (426, 501))
-ROUTES: Final = (Route("GET", "/v1/events", get_events, _EVENTS, frozenset({"types", "since", "limit"})),)
+ROUTES: Final = (Route("GET", "/v1/events", get_events, _EVENTS, frozenset({"types", "since", "limit", "heartbeat"})),)

@@ -85,7 +85,7 @@ class _Migration(_Move, MoveOptions):
     interfaces: list[Leg]
     switches: Acknowledged
     timeline: list[Step]
-    gap: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
+    settled: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
 
 
 class SentOn(TypedDict):
@@ -142,7 +142,7 @@ def _migration(migration: objects.Migration, switches: Switches, told: Callable[
         "interfaces": [leg._asdict() for leg in migration.legs],
         "switches": switches_view(switches),
         "timeline": [_entry_view(entry, told) for entry in migration.timeline],
-        "gap": _gap(migration),
+        "settled": _settled(migration),
         "revision": migration.revision,
     }
 
@@ -169,7 +169,7 @@ def _complete(entry: TimelineEntry) -> float | None:
     return max((entry.time, *entry.acknowledged.values()))
 
 
-def _gap(migration: objects.Migration) -> float | None:
+def _settled(migration: objects.Migration) -> float | None:
     """Seconds from the activation until every switch had confirmed it; None before that, and of a move never activated."""
     entry = next((row for row in migration.timeline if row.phase is Phase.ACTIVATED), None)
     complete = None if entry is None else _complete(entry)

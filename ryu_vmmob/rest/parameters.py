@@ -11,7 +11,7 @@ from ryu_vmmob.model.batch import BatchState
 from ryu_vmmob.model.objects import STATES
 from ryu_vmmob.rest.bodies import NAME_SCHEMA
 from ryu_vmmob.rest.call import MAX_WAIT
-from ryu_vmmob.rest.events import MAX_EVENT_ID, PAGE
+from ryu_vmmob.rest.events import MAX_EVENT_ID, MAX_HEARTBEAT, PAGE
 
 Json = dict[str, Any]
 
@@ -48,6 +48,10 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
     "since": (
         "Only events after the one with this id. Left out: the newest for a page, those to come for a WebSocket.",
         {"type": "integer", "minimum": 0, "maximum": MAX_EVENT_ID},
+    ),
+    "heartbeat": (
+        "Of a WebSocket: a message `heartbeat` every so many seconds, so that silence means that nobody answers.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_HEARTBEAT},
     ),
     "limit": ("At most so many in a page.", {"type": "integer", "minimum": 1, "maximum": KEPT, "default": PAGE}),
 }

@@ -53,7 +53,7 @@ def above(page: Page) -> str:
 
 def test_a_move_is_seen_from_the_first_step_to_the_last(site: Site, open_page: Open) -> None:
     page = open_page().load()
-    expect(page.locator("#status")).to_contain_text("all 7 switches in step")
+    expect(page.locator("#status")).to_contain_text("all 7 switches are in step")
     expect(page.locator("#fabric-name")).to_have_text("two-dcs")
     assert above(page) == "srv-a1"
     begun = site.move("web1", "srv-c1", activate_on="request", commit="request")
@@ -78,7 +78,7 @@ def test_a_move_is_seen_from_the_first_step_to_the_last(site: Site, open_page: O
     expect(page.locator("#status")).to_contain_text("no move under way")
     expect(page.locator("#status")).to_contain_text("live")
     move.locator("summary").click()
-    expect(move).to_contain_text(re.compile(r"Gap: [\d.]+ m?s from the activation"))
+    expect(move).to_contain_text(re.compile(r"Settled in [\d.]+ m?s: so long after the activation"))
     timeline = move.locator("table").nth(1)
     done = site.migration(begun["id"])
     for entry in done["timeline"]:
@@ -165,17 +165,17 @@ def test_a_switch_that_is_away_stands_out_and_so_does_its_return(site: Site, ope
     page = open_page().load()
     site.disconnect("tor-d")
     try:
-        tile = page.locator("#status button.bad")
+        tile = page.locator("#status button.bad", has_text="not connected")
         expect(tile).to_have_text("✕1 not connected: tor-d")
-        wait_node(page, "sw:tor-d", "n => n.hasClass('away') && n.data('label').includes('not connected')")
+        wait_node(page, "sw:tor-d", "n => n.hasClass('stands-away') && n.data('label').includes('not connected')")
         expect(page.locator("#log")).to_contain_text("tor-d is not connected any more")
         assert page.title().startswith("✕")
         tile.click()
         expect(page.locator("#details")).to_contain_text("It is not connected")
     finally:
         site.reconnect("tor-d")
-    expect(page.locator("#status")).to_contain_text("all 7 switches in step")
-    wait_node(page, "sw:tor-d", "n => !n.hasClass('away')")
+    expect(page.locator("#status")).to_contain_text("all 7 switches are in step")
+    wait_node(page, "sw:tor-d", "n => !n.hasClass('stands-away')")
 
 
 def test_without_a_websocket_it_asks_and_when_nobody_answers_it_says_so(site: Site, open_page: Open) -> None:
@@ -190,11 +190,11 @@ def test_without_a_websocket_it_asks_and_when_nobody_answers_it_says_so(site: Si
     expect(page.locator("#log")).to_contain_text("web1: the new place is ready")
     site.rest.post(f"/v1/migrations/{begun['id']}/activate", wait=SECONDS)
     wait_for(page, f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
-    page.route("**/readyz", lambda route: route.abort())
-    expect(status.locator(".bad")).to_contain_text("no answer from the controller since")
+    page.route("**/v1/health", lambda route: route.abort())
+    expect(status.locator(".lost")).to_contain_text(re.compile(r"no answer from the controller, as of \d\d:\d\d:\d\d"))
     assert page.title().startswith("✕")
     assert above(page) == "srv-c1"  # what is known stays
-    page.unroute("**/readyz")
+    page.unroute("**/v1/health")
     expect(status).to_contain_text("asked every 2 s")
 
 
@@ -246,11 +246,19 @@ def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None
                 row["faults"] = [fault]
         route.fulfill(json=body)
 
+    def judged(route: Route) -> None:
+        body = route.fetch().json()
+        body["switches"]["tor-b"] = "refused"
+        opens = {"kind": "switch", "name": "tor-b"}
+        body["tiles"].insert(0, {"kind": "switch.refused", "level": "warn", "text": "1 refused flows: tor-b", "opens": opens})
+        route.fulfill(json=body)
+
     watched.page.route("**/v1/switches", altered)
+    watched.page.route("**/v1/health", judged)
     page = watched.load()
     expect(page.locator("#status .warn")).to_contain_text("1 refused flows: tor-b")
-    assert "faults" in classes(page, "sw:tor-b")
-    page.locator("#status .warn").click()
+    assert "stands-refused" in classes(page, "sw:tor-b")
+    page.locator("#status .warn", has_text="refused flows").click()
     expect(page.locator("#details")).to_contain_text("TABLE_FULL")
     # A forged frame, and the real switch that refuses it.
     tag = site.rest.get("/v1/vms/db1")["interfaces"][0]["vlan_id"]

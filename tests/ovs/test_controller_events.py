@@ -52,7 +52,7 @@ def test_a_move_from_beginning_to_end(site: Site) -> None:
         assert all(entry["time"] <= when <= entry["complete"] for when in entry["acknowledged"].values())
     times = [entry["time"] for entry in done["timeline"]]
     assert times == sorted(times)
-    assert done["gap"] > 0
+    assert done["settled"] > 0
     assert "Traceback" not in site.controller.log
 
 

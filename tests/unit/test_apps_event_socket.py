@@ -315,3 +315,15 @@ def test_every_pace_is_a_default() -> None:
 
 
 # The client library and the command
+
+
+def test_who_asks_for_a_heartbeat_is_told_that_nothing_happens(server: EventServer) -> None:
+    """It has the id of the last event looked at, also of one that was not wanted: who goes on there misses nothing."""
+    with listening(server, "?types=vm&heartbeat=1") as connection:
+        first, second = told(connection, 2)
+        assert (first["event"], second["event"]) == ("heartbeat", "heartbeat")
+        assert first.keys() == {"event", "id", "time"}
+        assert first["id"] == second["id"] == server.do(lambda: server.service.engine.events.next_id - 1)
+        emit(server, 3, "cug.changed", cug="web")
+        until(lambda: told(connection, 1)[0]["id"] == first["id"] + 3)
+    assert is_clean(server)

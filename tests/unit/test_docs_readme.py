@@ -21,7 +21,7 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 SERVER = "http://127.0.0.1:8080"
 _VARIES = re.compile(r"m-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z")
 """Ids and times: these alone may differ, and how long the switches took."""
-_GAP = re.compile(r'(?<="gap": )[\d.e-]+')
+_SETTLED = re.compile(r'(?<="settled": )[\d.e-]+')
 
 
 def calls() -> list[tuple[list[str], str]]:
@@ -57,7 +57,7 @@ def request_of(words: list[str]) -> tuple[str, str, bytes | None]:
 
 def plain(value: Any) -> Any:
     """``value`` with ids and times made equal."""
-    return json.loads(_GAP.sub("0", _VARIES.sub("*", json.dumps(value))))
+    return json.loads(_SETTLED.sub("0", _VARIES.sub("*", json.dumps(value))))
 
 
 def arrive(service: rest_support.Service, switch: str) -> None:

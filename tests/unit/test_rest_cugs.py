@@ -24,6 +24,7 @@ def test_the_life_of_a_cug(service: Service) -> None:
         "gateways": ["10.1.0.1", "2001:db8:1::1"],
         "routing_domain": "red",
         "vlan_ids": {"rack-a": 110},
+        "segment_key": 1,
         "presence": {"data_centers": [], "edges": [], "l2_domains": {}, "servers": {}},
         "revision": 1,
     }

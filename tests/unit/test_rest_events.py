@@ -68,7 +68,7 @@ def test_an_id_of_an_earlier_life(service: Service) -> None:
 @pytest.mark.parametrize(
     "query",
     ["types=", "types=migrations", "types=vm,", "since=-1", "since=x", "since=1.5", "since=%D9%A3", "since=" + "9" * 17,
-     "limit=0", "limit=10001", "limit=x", "limit=", "other=1"],
+     "heartbeat=2", "limit=0", "limit=10001", "limit=x", "limit=", "other=1"],
 )  # fmt: skip
 def test_a_wrong_query_is_told(service: Service, query: str) -> None:
     problem(service.ask("GET", f"/v1/events?{query}"), 400, f"?{query.partition('=')[0]}")
@@ -103,6 +103,8 @@ def test_websockets_that_cannot_be(service: Service) -> None:
     problem(answer, 426)
     assert answer.headers["Sec-WebSocket-Version"] == "13"
     problem(upgraded(service, "?limit=5")[0], 400, "?limit")
+    for beat in ("0", "61", "x", ""):
+        problem(upgraded(service, f"?heartbeat={beat}")[0], 400, "?heartbeat")
     for number in range(MAX_LISTENERS):
         service.engine.events.listen(lambda number=number: None)  # type: ignore[misc]
     problem(upgraded(service)[0], 503)

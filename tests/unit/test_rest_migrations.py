@@ -48,7 +48,7 @@ def test_the_life_of_a_migration(service: Service) -> None:
         "interfaces": [{"cug": "web", "from_vlan_id": tag, "to_vlan_id": tag}],
         "switches": {"acknowledged": [], "pending": ["border-1", "border-2", "tor-a", "tor-c"]},
         "timeline": [{"state": "preparing", "time": "2023-11-14T22:13:20.250000Z", "frames": 0, "complete": None}],
-        "gap": None,
+        "settled": None,
         "revision": 3,
     }
     assert service.get("/v1/vms/web1")["migration"] == "m-000000000001"

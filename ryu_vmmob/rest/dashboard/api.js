@@ -23,7 +23,7 @@ export const token = {
 let asking = null;
 
 /** The body of the answer. Asks for a token when one is needed. Raises ApiError; statuses in `accept` are no errors. */
-export async function call(method, path, body = undefined, { accept = [] } = {}) {
+export async function call(method, path, body = undefined, { accept = [], seconds = SECONDS } = {}) {
   for (;;) {
     const used = token.get();
     const headers = { Accept: "application/json" };
@@ -33,7 +33,7 @@ export async function call(method, path, body = undefined, { accept = [] } = {})
     try {
       response = await fetch(path, {
         method, headers, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store",
-        signal: AbortSignal.timeout(SECONDS * 1000),
+        signal: AbortSignal.timeout(seconds * 1000),
       });
     } catch {
       throw new ApiError(0, "the controller does not answer");

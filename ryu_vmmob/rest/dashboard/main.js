@@ -10,26 +10,59 @@ import { colours } from "./scene.js";
 import { searchBox } from "./search.js";
 import { Site } from "./site.js";
 import { drawStatus } from "./status.js";
-import { externalPanel, serverPanel, switchPanel } from "./things.js";
+import { externalPanel, linkPanel, serverPanel, switchPanel } from "./things.js";
 import { vmPanel } from "./vm.js";
 
 const at = (id) => document.getElementById(id);
-const PANELS = { vm: vmPanel, server: serverPanel, switch: switchPanel, external: externalPanel };
+const PANELS = { vm: vmPanel, server: serverPanel, switch: switchPanel, external: externalPanel, link: linkPanel };
 
 const site = new Site();
 const map = new FabricMap(at("map"), at("map-says"), open);
 let panel = null;
 let cameFrom = null;
 let only = null; // the CUG that stands out
+let followed = null; // the address that was opened last
+
+/** What is looked at, as the part of the address after "#": it can be pasted elsewhere, and opened there. */
+const addressOf = (kind, name) => `#${kind}=${encodeURIComponent(name)}`;
+
+function note(address) {
+  followed = address;
+  if (location.hash !== address) history.pushState(null, "", address || location.pathname + location.search);
+}
+
+/** Open what the address names, when that is not open yet. */
+function follow() {
+  if (!site.known || location.hash === followed) return;
+  followed = location.hash;
+  const [kind, name] = [location.hash.slice(1, location.hash.indexOf("=")), location.hash.slice(location.hash.indexOf("=") + 1)];
+  if (PANELS[kind] || kind === "move") open(kind, decoded(name));
+  else shut();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
 
 function open(kind, name) {
   if (kind === "moves") return reveal(at("moves"));
+  if (kind === "migration" || kind === "move") {
+    site.pickedMove = name;
+    note(addressOf("move", name));
+    drawMoves(at("moves-list"), site);
+    return reveal(at("moves-list").querySelector(`[data-migration="${CSS.escape(name)}"]`) ?? at("moves"));
+  }
   if (kind === "refused") {
     at("log-filter").value = "refused";
     draw();
     return reveal(at("log"));
   }
   if (!panel) cameFrom = document.activeElement;
+  note(addressOf(kind, name));
   map.showPath(null);
   site.picked = kind === "vm" ? name : null;
   map.draw(site);
@@ -53,6 +86,7 @@ function reveal(element) {
 function shut() {
   if (!panel) return;
   panel = null;
+  note("");
   at("details").hidden = true;
   at("details").replaceChildren();
   map.showPath(null);
@@ -94,6 +128,7 @@ function draw() {
   drawMoves(at("moves-list"), site);
   drawLog(at("log"), site, at("log-filter").value);
   panel?.update();
+  follow();
   document.body.dataset.drawn = String(site.fabric.revision);
 }
 
@@ -117,6 +152,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !at("token-dialog").open) shut();
   if (event.key === "/" && !/^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName)) {
+    at("find").value = "";
     at("find").focus();
     event.preventDefault();
   }
@@ -131,5 +167,7 @@ at("zoom-all").addEventListener("click", () => map.fit());
 at("log-filter").addEventListener("change", draw);
 searchBox(at("find"), at("found"), site, open);
 site.addEventListener("change", draw);
+addEventListener("popstate", follow);
+addEventListener("hashchange", follow);
 draw();
 new Live(site).start();

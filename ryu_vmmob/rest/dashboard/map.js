@@ -9,7 +9,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const LEG = 420; // milliseconds for each piece of a move's way
 const SLIDE = 180;
 const MARGIN = 24;
-const OPENED = new Set(["vm", "server", "switch", "external"]);
+const OPENED = new Set(["vm", "server", "switch", "external", "link"]);
 
 export class FabricMap {
   constructor(element, says, onOpen) {
@@ -121,11 +121,11 @@ export class FabricMap {
     this.picked = kind ? { kind, name } : null;
     this.mark();
     const node = this.node(kind, name);
-    if (node?.nonempty() && !this.inView(node)) this.cy.animate({ center: { eles: node } }, { duration: still.matches ? 0 : SLIDE });
+    if (node?.nonempty() && node.isNode() && !this.inView(node)) this.cy.animate({ center: { eles: node } }, { duration: still.matches ? 0 : SLIDE });
   }
 
   node(kind, name) {
-    const prefix = { vm: "vm", server: "srv", switch: "sw", external: "ext" }[kind];
+    const prefix = { vm: "vm", server: "srv", switch: "sw", external: "ext", link: "ln" }[kind];
     return prefix && this.cy.getElementById(`${prefix}:${name}`);
   }
 

@@ -56,8 +56,8 @@ export function sheet(p) {
     ...p.cugs.map((row, at) => rule(`.cug${at}`, { "background-color": row.fill, "border-color": row.line })),
     rule(".vm.moving", { "border-width": 3, "z-index": 9 }),
     rule(".vm.ghost", { "background-opacity": 0.25, "border-style": "dashed", "border-width": 2, color: p.quiet, "z-index": 6 }),
-    rule(".switch.behind, .switch.faults", { "border-color": p.warn, "border-width": 4, color: p.warn }),
-    rule(".switch.away, .external.away", { "border-color": p.bad, "border-width": 4, "border-style": "dashed", color: p.bad }),
+    rule(".switch.stands-behind, .switch.stands-refused", { "border-color": p.warn, "border-width": 4, color: p.warn }),
+    rule(".switch.stands-away, .switch.stands-held, .external.away", { "border-color": p.bad, "border-width": 4, "border-style": "dashed", color: p.bad }),
     rule("edge", { width: 1.6, "line-color": p["node-line"], "curve-style": "straight", "font-family": p.font, "font-size": 11, color: p.quiet,
       "overlay-opacity": 0, "text-background-color": p.ground, "text-background-opacity": 0.85, "text-background-padding": 2,
       "min-zoomed-font-size": 5 }),
@@ -73,6 +73,7 @@ export function sheet(p) {
     rule("edge.onpath", { width: 4.5, "line-color": p.accent, "line-style": "solid", "z-index": 15, "z-compound-depth": "top" }),
     rule("edge.onpath[hop]", { label: "data(hop)", color: p.text, "font-size": 12, "font-weight": 600, "text-background-opacity": 1 }),
     rule("node.onpath", { "border-color": p.accent, "border-width": 3.5 }),
+    rule("edge.picked", { "line-color": p.accent, width: 6, opacity: 1 }),
     rule(".picked", { "outline-color": p.accent, "outline-width": 3, "outline-offset": 2, "outline-style": "solid", opacity: 1 }),
     rule(".focused", { "outline-color": p.text, "outline-width": 2, "outline-offset": 4, "outline-style": "dashed" }),
   ];

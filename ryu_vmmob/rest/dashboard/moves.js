@@ -36,28 +36,26 @@ const doable = (row) => (DOABLE[row.returning ? "returning" : stepOf(row)] ?? []
 
 const since = (row, entry) => (Date.parse(entry.time) - Date.parse(row.timeline[0].time)) / 1000;
 
-/** Seconds without a sure way: what REST says, else null. */
-export const gapOf = (row) => row.gap ?? null;
-
 export function drawMoves(element, site) {
-  const rows = [...site.migrations.values()].reverse()
-    .sort((a, b) => Number(isFinal(a)) - Number(isFinal(b))).slice(0, SHOWN);
+  const all = [...site.migrations.values()].reverse().sort((a, b) => Number(isFinal(a)) - Number(isFinal(b)));
+  const picked = site.pickedMove;
+  const rows = all.filter((row, number) => number < SHOWN || row.id === picked);
   const domains = new Map(site.fabric.servers.map((server) => [server.name, server.l2_domain]));
-  redraw(element, [rows, site.fabric.revision], () => (rows.length
-    ? rows.map((row) => moveRow(row, domains))
+  redraw(element, [rows, site.fabric.revision, picked], () => (rows.length
+    ? rows.map((row) => moveRow(row, domains, row.id === picked))
     : h("p.quiet", {}, "No move yet. Choose a VM to move it.")));
 }
 
-function moveRow(row, domains) {
+function moveRow(row, domains, picked) {
   const active = !isFinal(row);
-  return h(`article.move.${row.state}`, { "data-migration": row.id },
+  return h(`article.move.${row.state}${picked ? ".picked" : ""}`, { "data-migration": row.id },
     h("div.head", {},
       link("vm", row.vm),
       h("span", {}, `${row.from} → ${row.to}`),
       h(`span.state.${row.state}`, { title: MEANING[stepOf(row)] ?? "" }, `${SIGN[row.state] ?? "⇄"} ${row.state}`)),
     active ? steps(row) : null,
     active ? buttons(row) : null,
-    moveDetails(row, domains, active));
+    moveDetails(row, domains, active || picked));
 }
 
 function steps(row) {
@@ -92,20 +90,21 @@ function buttons(row) {
     said);
 }
 
-/** VLAN-IDs, timeline and gap of a move, to unfold. */
+/** VLAN-IDs, timeline and the time until it had settled, to unfold. */
 export function moveDetails(row, domains, open) {
-  const gap = gapOf(row);
+  const { settled } = row;
   const tag = (number, server) => `${number ?? "untagged"}${domains.get(server) ? ` in ${domains.get(server)}` : ""}`;
-  return h("details", { open, "data-key": `details/${row.id}` },
+  return h("details", { open, "data-key": `details/${row.id}/${open}` },
     h("summary", { "data-key": `summary/${row.id}` }, isFinal(row)
-      ? `${clock(row.timeline[0].time)}${row.reason ? ` · ${row.reason}` : ""}${gap === null ? "" : ` · gap ${span(gap)}`}`
+      ? `${clock(row.timeline[0].time)}${row.reason ? ` · ${row.reason}` : ""}${settled === null ? "" : ` · settled in ${span(settled)}`}`
       : "VLAN-IDs and timeline"),
     table("VLAN-IDs", ["CUG", "VLAN-ID before", "after"],
       row.interfaces.map((leg) => [leg.cug, tag(leg.from_vlan_id, row.from), tag(leg.to_vlan_id, row.to)])),
     table("Timeline", ["State", "After", "Flow-mods", "Sent on", "Confirmed by"], row.timeline.map((entry) => [
       entry.state, span(since(row, entry)), flowMods(entry), entry.frames || "—", confirmations(row, entry)])),
-    h("p.quiet", {}, gap === null ? "" : `Gap: ${span(gap)} from the activation until the last switch had confirmed. `,
-      `${row.mode}, delivery ${row.delivery}, activated by ${row.activate_on}, commit ${row.commit} · ${row.id}`));
+    h("p.quiet", {}, settled === null ? "" : `Settled in ${span(settled)}: so long after the activation the last switch had confirmed it. `,
+      `${row.mode}, delivery ${row.delivery}, activated by ${row.activate_on}, commit ${row.commit} · `,
+    h("a", { href: `#move=${encodeURIComponent(row.id)}` }, row.id)));
 }
 
 function flowMods(entry) {

@@ -7,12 +7,13 @@ const portOf = (port) => port.slice(port.lastIndexOf(":") + 1);
 
 export const COLOURS = 8;
 
-/** {CUG: number of its colour, from 0}, in order of name. */
+/** {CUG: number of its colour, from 0}, by name. By the key of its segment, which a CUG keeps: no other CUG changes its colour. */
 export function colours(site) {
-  return new Map([...site.cugs.keys()].sort().map((name, at) => [name, at % COLOURS]));
+  const rows = [...site.cugs.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return new Map(rows.map((row) => [row.name, (row.segment_key - 1) % COLOURS]));
 }
 
-const STANDING = { ok: "", away: "✕ not connected", behind: "⚠ behind", faults: "⚠ refused flows" };
+const STANDING = { in_step: "", settling: "", away: "✕ not connected", behind: "⚠ behind", refused: "⚠ refused flows", held: "✕ left as it is" };
 
 /** All elements as {id: {group, data, classes, position}}. */
 export function scene(site) {
@@ -48,7 +49,7 @@ export function scene(site) {
     const behind = site.switches.get(row.name)?.behind;
     const words = standing === "behind" ? `⚠ ${behind} behind` : STANDING[standing];
     put("nodes", `sw:${row.name}`, { kind: "switch", name: row.name, label: words ? `${row.name}\n${words}` : row.name, parent },
-      `switch ${row.role} ${standing}`);
+      `switch ${row.role} stands-${standing}`);
   }
   const numbers = new Map();
   for (const vm of site.vms.values()) numbers.set(vm.server, (numbers.get(vm.server) ?? 0) + 1);

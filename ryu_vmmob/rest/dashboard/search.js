@@ -59,7 +59,12 @@ export function searchBox(input, box, site, open) {
     mark();
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !box.hidden) {
+    if (event.key === "/") {
+      // No name or address has one; it begins the search anew, also where the focus is here already.
+      input.value = "";
+      close();
+      event.preventDefault();
+    } else if (event.key === "Escape" && !box.hidden) {
       event.stopPropagation();
       close();
     } else if (["ArrowDown", "ArrowUp"].includes(event.key) && rows.length) {

@@ -4,7 +4,7 @@ import { ApiError, get, part } from "./api.js";
 
 const LOG = 500;
 const MANY = 12;
-const LAG = 2000; // milliseconds until a switch that is not in step counts as behind: every change takes it out of step for a moment
+const TOLD = new Set(["batch", "cug", "external", "fabric", "link", "migration", "neighbour", "refused", "store", "switch"]); // what health is made of
 const FINAL = new Set(["committed", "aborted", "failed"]);
 const LISTS = { vm: "vms", cug: "cugs", policy: "policies", migration: "migrations", switch: "switches" };
 
@@ -22,9 +22,10 @@ export class Site extends EventTarget {
     this.switches = new Map();
     this.log = [];
     this.picked = null; // the VM that is looked at: it is drawn even where VMs are only counted
-    this.troubles = [];
+    this.pickedMove = null; // the move that an address names: it is listed however old it is
+    this.health = null;
     this.connection = "connecting"; // live, polling, lost
-    this.unsteadySince = new Map();
+    this.seen = null; // when the controller was last heard of
     this.wanted = new Map();
     this.flushing = null;
     this.announced = false;
@@ -52,7 +53,7 @@ export class Site extends EventTarget {
 
   async loadAll() {
     const kinds = Object.keys(LISTS);
-    await Promise.all([this.loadFabric(), ...kinds.map((kind) => this.loadList(kind))]);
+    await Promise.all([this.loadHealth(), this.loadFabric(), ...kinds.map((kind) => this.loadList(kind))]);
     this.known = true;
     this.changed();
   }
@@ -62,11 +63,15 @@ export class Site extends EventTarget {
     this.changed();
   }
 
+  async loadHealth(options = {}) {
+    this.health = await get("/v1/health", options);
+    this.changed();
+  }
+
   async loadList(kind) {
     const key = kind === "migration" ? "id" : "name";
     const items = (await get(`/v1/${LISTS[kind]}`)).items;
     this[LISTS[kind]] = new Map(items.map((row) => [row[key], row]));
-    if (kind === "switch") this.judge();
     this.changed();
   }
 
@@ -78,7 +83,6 @@ export class Site extends EventTarget {
       if (!(error instanceof ApiError) || error.status !== 404) throw error;
       rows.delete(name);
     }
-    if (kind === "switch") this.judge();
     this.changed();
   }
 
@@ -94,7 +98,8 @@ export class Site extends EventTarget {
     this.wanted = new Map();
     try {
       for (const [kind, names] of wanted) {
-        if (kind === "fabric") await this.loadFabric();
+        if (kind === "health") await this.loadHealth();
+        else if (kind === "fabric") await this.loadFabric();
         else if (names.has(null) || names.size > MANY) await this.loadList(kind);
         else await Promise.all([...names].map((name) => this.loadOne(kind, name)));
       }
@@ -109,6 +114,7 @@ export class Site extends EventTarget {
   heard(row) {
     const [family] = row.event.split(".");
     this.note(row);
+    if (TOLD.has(family)) this.want("health");
     if (row.event === "gap" || family === "fabric") {
       this.loadAll().catch(() => {});
       return;
@@ -122,27 +128,11 @@ export class Site extends EventTarget {
     if (["link", "external", "neighbour"].includes(family)) this.want("fabric");
   }
 
-  // Judging
+  // Asking
 
-  /** Since when each switch is out of step, as seen from here. */
-  judge() {
-    const now = Date.now();
-    for (const [name, row] of this.switches) {
-      if (row.in_step || !row.connected) this.unsteadySince.delete(name);
-      else if (!this.unsteadySince.has(name)) {
-        this.unsteadySince.set(name, now);
-        setTimeout(() => this.want("switch", name), LAG + 200);
-      }
-    }
-  }
-
-  /** "ok", "away", "behind" or "faults". */
+  /** How a switch stands, in the controller's word: in_step, settling, behind, refused, held, away. */
   standing(name) {
-    const row = this.switches.get(name);
-    if (!row || !row.connected) return "away";
-    if (row.faults.length) return "faults";
-    const since = this.unsteadySince.get(name);
-    return since !== undefined && Date.now() - since >= LAG ? "behind" : "ok";
+    return this.health?.switches[name] ?? "away";
   }
 
   underWay() {

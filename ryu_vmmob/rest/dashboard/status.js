@@ -1,48 +1,37 @@
-// The strip on top: what somebody who was woken up wants to know first.
+// The strip on top: what somebody who was woken up wants to know first. The controller says it (/v1/health); here it is drawn.
 
-import { count, h, redraw } from "./dom.js";
+import { clock, h, redraw } from "./dom.js";
 
+const SIGNS = { bad: "✕", warn: "⚠", good: "✓", busy: "⇄", quiet: "–" };
 const CONNECTION = {
   connecting: ["quiet", "…", "connecting"],
   live: ["good", "●", "live"],
   polling: ["good", "◌", "asked every 2 s"],
-  lost: ["bad", "✕", "no answer from the controller"],
 };
 
-/** {name: [class, sign, text, what a click opens]} */
-export function facts(site) {
+/** When the controller was last heard of, for a page that it does not answer. */
+const asOf = (site) => (site.seen ? `as of ${clock(site.seen)}` : "nothing is known");
+
+function connection(site) {
+  if (site.connection === "lost") return h("span.tile.lost", {}, h("span.sign", { "aria-hidden": "true" }, "✕"), `no answer from the controller, ${asOf(site)}`);
   const [kind, sign, text] = CONNECTION[site.connection];
-  const since = site.connection === "lost" && site.seen ? ` since ${site.seen.toLocaleTimeString([], { hour12: false })}` : "";
-  const heard = [kind, sign, text + since];
-  if (!site.known) return [heard];
-  const rows = [...site.switches.keys()].map((name) => [name, site.standing(name)]);
-  const not = (...kinds) => rows.filter(([, standing]) => kinds.includes(standing)).map(([name]) => name);
-  const [away, behind, faulty] = [not("away"), not("behind"), not("faults")];
-  const moves = site.underWay().length;
-  const refused = site.refusedLately().frames;
-  const named = (names) => (names.length > 3 ? `${names.slice(0, 3).join(", ")} and ${names.length - 3} more` : names.join(", "));
-  const found = [];
-  if (!away.length && !behind.length && !faulty.length) {
-    found.push(["good", "✓", `${rows.length === 1 ? "the switch is" : `all ${rows.length} switches`} in step`]);
-  }
-  if (away.length) found.push(["bad", "✕", `${away.length} not connected: ${named(away)}`, "switch", away[0]]);
-  if (behind.length) found.push(["warn", "⚠", `${behind.length} behind: ${named(behind)}`, "switch", behind[0]]);
-  if (faulty.length) found.push(["warn", "⚠", `${faulty.length} refused flows: ${named(faulty)}`, "switch", faulty[0]]);
-  found.push([moves ? "busy" : "quiet", moves ? "⇄" : "–", moves ? `${count(moves, "move")} under way` : "no move under way", "moves"]);
-  found.push([refused ? "warn" : "quiet", refused ? "⚠" : "–",
-    refused ? `${count(refused, "frame")} refused in the last minute` : "nothing refused in the last minute", "refused"]);
-  for (const trouble of site.troubles) found.push(["bad", "✕", trouble]);
-  found.push(heard);
-  return found;
+  return h(`span.tile.${kind}`, {}, h("span.sign", { "aria-hidden": "true" }, sign), text);
+}
+
+function tile({ kind, level, text, opens }) {
+  const inside = [h("span.sign", { "aria-hidden": "true" }, SIGNS[level]), text];
+  if (!opens) return h(`span.tile.${level}`, {}, inside);
+  return h(`button.tile.${level}`, { type: "button", "data-open": opens.kind, "data-name": opens.name, "data-key": `tile/${kind}` }, inside);
 }
 
 export function drawStatus(element, site) {
-  const rows = facts(site);
-  const worst = rows.some(([kind]) => kind === "bad") ? "✕ " : rows.some(([kind]) => kind === "warn") ? "⚠ " : "";
-  document.title = `${worst}${site.fabric?.fabric ?? ""} – vmmob`;
-  redraw(element, rows, () => rows.map(([kind, sign, text, opens, name]) => {
-    const inside = [h("span.sign", { "aria-hidden": "true" }, sign), text];
-    if (!opens) return h(`span.tile.${kind}`, {}, inside);
-    return h(`button.tile.${kind}`, { type: "button", "data-open": opens, "data-name": name ?? "", "data-key": opens }, inside);
-  }));
+  const lost = site.connection === "lost";
+  const tiles = site.health?.tiles ?? [];
+  const sign = lost ? "✕ " : { bad: "✕ ", warn: "⚠ " }[site.health?.level] ?? "";
+  document.title = `${sign}${lost ? `${asOf(site)} · ` : ""}${site.health?.fabric ?? ""} – vmmob`;
+  document.body.classList.toggle("lost", lost);
+  redraw(element, [tiles, site.connection, lost && asOf(site)], () => {
+    const rows = tiles.map(tile);
+    return lost ? [connection(site), ...rows] : [...rows, connection(site)];
+  });
 }

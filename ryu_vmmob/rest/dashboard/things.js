@@ -27,10 +27,11 @@ export function serverPanel(site, name) {
   return { title: `Server ${name}`, element: h("div", {}, facts, evacuation("servers", name)), update };
 }
 
-/** What audits have put right: numbers by what was wrong. */
+/** What audits have put right: numbers by kind and by how it was wrong. */
 function repaired(repairs) {
-  const rows = Object.entries(repairs ?? {}).filter(([, number]) => number);
-  return rows.length ? `put right: ${rows.map(([what, number]) => `${number} ${what.replaceAll("_", " ")}`).join(", ")}` : "nothing to put right";
+  const rows = Object.entries(repairs ?? {}).flatMap(([kind, wrongs]) => Object.entries(wrongs)
+    .filter(([, number]) => number).map(([wrong, number]) => `${number} ${kind.replaceAll("_", " ")} ${wrong}`));
+  return rows.length ? `put right: ${rows.join(", ")}` : "nothing to put right";
 }
 
 export function switchPanel(site, name) {
@@ -40,6 +41,7 @@ export function switchPanel(site, name) {
     const standing = site.standing(name);
     redraw(facts, [row, standing], () => (row ? [
       standing === "away" ? h("p.verdict.bad", {}, "✕ It is not connected. It goes on with the flows it has; what it misses, it gets when it is back.") : null,
+      standing === "held" ? h("p.verdict.bad", {}, `✕ ${row.faults[0]?.error ?? "It is left as it is."}`) : null,
       standing === "behind" ? h("p.verdict.warn", {}, `⚠ It has not confirmed the newest ${count(row.behind, "change")}.`) : null,
       row.faults.length ? [h("p.verdict.warn", {}, `⚠ It refused ${count(row.faults.length, "flow or group", "flows or groups")}.`),
         table("Refused", ["Error", "What", "Whose"], row.faults.map((fault) => [fault.error, fault.cause, fault.owner.reason]))] : null,
@@ -70,6 +72,20 @@ export function externalPanel(site, name) {
   };
   update();
   return { title: `External network ${name}`, element: h("div", {}, facts), update };
+}
+
+export function linkPanel(site, name) {
+  const facts = h("div", {});
+  const update = () => {
+    const row = site.fabric.links.find((each) => each.name === name);
+    redraw(facts, row, () => (row ? [
+      row.up ? null : h("p.verdict.bad", {}, "✕ It carries nothing: the port at one end or both is down."),
+      list([["Description", row.description], ["Between", [link("switch", switchOf(row.a)), ` ${row.a} and `, link("switch", switchOf(row.b)), ` ${row.b}`]],
+        ["Up", row.up ? "yes" : "no"], ["L2 domain", row.l2_domain]]),
+    ] : h("p", {}, `Link ${name} is not in the fabric any more.`)));
+  };
+  update();
+  return { title: `Link ${name}`, element: h("div", {}, facts), update };
 }
 
 /** First the plan, then, when it is confirmed, the batch. */
