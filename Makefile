@@ -3,7 +3,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint graph demo lab bench docs dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint fmt golden cover graph demo lab bench docs dist lock clean
 
 help:
 	@echo 'make demo           set up, then the demonstration: a real VM moves between racks and data centres (root); ARGS=--imitated'
@@ -13,6 +13,9 @@ help:
 	@echo 'make conformance    runs the tests of the requirements R1 to R49 and writes docs/conformance.md (root for all of them)'
 	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
 	@echo 'make lint           ruff and mypy'
+	@echo 'make fmt            the formatter, and what ruff can mend by itself'
+	@echo 'make golden         renews the golden dumps of flows and the generated blocks of docs/; read the difference'
+	@echo 'make cover          the unit tests with their coverage by file; about five times as slow as without'
 	@echo 'make graph          the packages, what each imports, and what breaks the import law'
 	@echo 'make bench          benchmarks: JSON lines on standard output, a table on standard error'
 	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
@@ -37,6 +40,19 @@ test-pythons:
 
 lint: setup
 	@tools/lint.sh
+
+fmt: setup
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format .
+
+golden: setup
+	@VMMOB_GOLDEN=write $(PYTEST) -q tests/unit/test_compiler_golden.py
+	@$(PYTHON_IN_VENV) tools/dump_pipeline.py
+
+cover: setup
+	@.venv/bin/coverage erase
+	@.venv/bin/coverage run -m pytest tests/unit -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@.venv/bin/coverage combine --quiet && .venv/bin/coverage report --skip-covered
 
 graph: setup
 	@$(PYTHON_IN_VENV) tools/import_graph.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 from immutables import Map
 
@@ -36,26 +37,9 @@ def writes(before: State, change: Change) -> Iterator[Write]:
         turn = after.batch_vms.get(id_, Map()).get(number)
         if turn != before.batch_vms.get(id_, Map()).get(number):
             yield pair_write("batch_vm", (id_, number), turn)
-    keys = {cug.key for name in change.cugs for state in (before, after) if (cug := state.cugs.get(name)) is not None}
-    keys |= {
-        row.key
-        for name in change.routing_domains
-        for state in (before, after)
-        if (row := state.routing_domains.get(name)) is not None
-    }
-    for key in sorted(keys):
-        old, new = before.allocations.get(key, Map()), after.allocations.get(key, Map())
-        for domain in sorted({*old, *new}):
-            if old.get(domain) != new.get(domain):
-                yield pair_write("allocation", (domain, key), new.get(domain))
-    if before.quarantine is not after.quarantine:
-        for pair in sorted({*before.quarantine, *after.quarantine}):
-            if before.quarantine.get(pair) != after.quarantine.get(pair):
-                yield pair_write("quarantine", pair, after.quarantine.get(pair))
-    if before.resting is not after.resting:
-        for pair in sorted({*before.resting, *after.resting}):
-            if before.resting.get(pair) != after.resting.get(pair):
-                yield pair_write("resting", pair, after.resting.get(pair))
+    yield from _allocations(before, change)
+    yield from _pairs("quarantine", before.quarantine, after.quarantine)
+    yield from _pairs("resting", before.resting, after.resting)
     if before.switch_keys is not after.switch_keys:
         yield from switch_key_writes(before.switch_keys, after.switch_keys)
     if before.last_segment_key != after.last_segment_key:
@@ -68,6 +52,31 @@ def writes(before: State, change: Change) -> Iterator[Write]:
         yield Write("meta", "externals_down", encode(sorted(after.externals_down)))
     if before.links_down != after.links_down:
         yield Write("meta", "links_down", encode(sorted(after.links_down)))
+
+
+def _allocations(before: State, change: Change) -> Iterator[Write]:
+    """Yield the VLAN-IDs of the segments touched, where they differ."""
+    after = change.state
+    keys = {cug.key for name in change.cugs for state in (before, after) if (cug := state.cugs.get(name)) is not None}
+    keys |= {
+        row.key
+        for name in change.routing_domains
+        for state in (before, after)
+        if (row := state.routing_domains.get(name)) is not None
+    }
+    for key in sorted(keys):
+        old, new = before.allocations.get(key, Map()), after.allocations.get(key, Map())
+        for domain in sorted({*old, *new}):
+            if old.get(domain) != new.get(domain):
+                yield pair_write("allocation", (domain, key), new.get(domain))
+
+
+def _pairs(kind: str, before: Map[Any, Any], after: Map[Any, Any]) -> Iterator[Write]:
+    """Yield the records of a kind whose names are pairs, where two states differ."""
+    if before is not after:
+        for pair in sorted({*before, *after}):
+            if before.get(pair) != after.get(pair):
+                yield pair_write(kind, pair, after.get(pair))
 
 
 def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: Map[str, object]) -> Iterator[Write]:
@@ -111,20 +120,7 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
         raise StoreError(
             f"the fabric has more than {MAX_SWITCH_KEY} switches, the most this controller can tell apart"
         )
-    for row in found.get("routing_domain", {}).values():
-        if isinstance(row, RoutingDomain):
-            state = replace(
-                state,
-                routing_domains=state.routing_domains.set(row.name, row),
-                segment_names=state.segment_names.set(row.key, row.segment),
-            )
-    for cug in found.get("cug", {}).values():
-        if isinstance(cug, Cug):
-            try:
-                refuse_overlaps(state, cug)
-            except Refusal as refusal:
-                raise StoreError(f"CUG {cug.name!r} in the store does not go with the fabric file: {refusal}") from refusal
-            state = _with_cug(state, cug)
+    state = _with_segments(state, found.get("routing_domain", {}), found.get("cug", {}))
     migrations = {row.id: row for row in found.get("migration", {}).values() if isinstance(row, Migration)}
     state = replace(state, migrations=Map(migrations))
     state = _with_batches(state, found.get("batch", {}), found.get("batch_vm", {}))
@@ -193,6 +189,25 @@ def _with_outside(state: State, neighbours: Mapping[str, object], down: object) 
             rows[external, ip_address(address)] = mac
     known = frozenset(down).intersection(state.fabric.externals) if isinstance(down, list) else frozenset()
     return replace(state, neighbours=Map(rows), externals_down=known)
+
+
+def _with_segments(state: State, domains: Mapping[str, object], cugs: Mapping[str, object]) -> State:
+    """Return ``state`` with routing domains and CUGs. Raises StoreError where the fabric file now has their addresses."""
+    for row in domains.values():
+        if isinstance(row, RoutingDomain):
+            state = replace(
+                state,
+                routing_domains=state.routing_domains.set(row.name, row),
+                segment_names=state.segment_names.set(row.key, row.segment),
+            )
+    for cug in cugs.values():
+        if isinstance(cug, Cug):
+            try:
+                refuse_overlaps(state, cug)
+            except Refusal as refusal:
+                raise StoreError(f"CUG {cug.name!r} in the store does not go with the fabric file: {refusal}") from refusal
+            state = _with_cug(state, cug)
+    return state
 
 
 def _with_cug(state: State, cug: Cug) -> State:

@@ -106,21 +106,10 @@ def check_actions(
 ) -> None:
     """``exact`` is what the match fixes and ``tagged`` what it says of a tag; None where that is not known."""
     for action in actions:
+        tagged = _check_tag(action, tagged=tagged)
         match action:
-            case PushVlan():
-                tagged = True
-            case PopVlan():
-                if tagged is False:
-                    raise TableError("pop_vlan where no tag is")
-                tagged = None  # another tag may lie below; whoever touches it answers for it
-            case KeepPriority() | GivePriority():
-                if tagged is False:
-                    raise TableError("the priority of a tag where no tag is")
-            case SetField(name="vlan_vid", value=value):
-                if tagged is False:
-                    raise TableError("set vlan_vid where no tag is")
-                if not value & VID_PRESENT:
-                    raise TableError("set vlan_vid without the tag-present bit")
+            case SetField(name="vlan_vid"):
+                pass
             case SetField(name=name) if name in READ_ONLY:
                 raise TableError(f"{name} is read-only")
             case SetField(name=name) if exact is not None:
@@ -136,6 +125,26 @@ def check_actions(
             case Output(port=port):
                 if not 1 <= port <= MAX_PORT and port not in (IN_PORT, CONTROLLER):
                     raise TableError(f"no output to port {port:#x}")
+
+
+def _check_tag(action: Action, *, tagged: bool | None) -> bool | None:
+    """Check an action on the outer tag; return whether there is a tag behind the action, None where that is not known."""
+    match action:
+        case PushVlan():
+            return True
+        case PopVlan():
+            if tagged is False:
+                raise TableError("pop_vlan where no tag is")
+            return None  # another tag may lie below; whoever touches it answers for it
+        case KeepPriority() | GivePriority():
+            if tagged is False:
+                raise TableError("the priority of a tag where no tag is")
+        case SetField(name="vlan_vid", value=value):
+            if tagged is False:
+                raise TableError("set vlan_vid where no tag is")
+            if not value & VID_PRESENT:
+                raise TableError("set vlan_vid without the tag-present bit")
+    return tagged
 
 
 def _check_set(actions: tuple[Action, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -69,39 +69,50 @@ def traffic(view: View) -> Iterator[Violation]:
     """Members reach each other, each seat gets one copy, and no frame is anywhere it has no business."""
     for seat in view.seats:
         for port in view.live_ports(seat):
-            if seat.sends is False:
-                for packet in probes.own(seat):
-                    journey = inject(view, seat, port, packet)
-                    yield from nothing(journey, f"{seat} must not send any more")
-                    if view.cugs:
-                        yield from shown(journey, f"{seat} must not send any more")
-                continue
-            for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
-                yield from announce(view, seat, port, packet)
-            for packet in probes.by_choice_to_everybody(seat) if seat.v6 else ():
-                if _is_carried(view, seat, packet):
-                    yield from announce(view, seat, port, packet)
-            if seat.v6 and seat.switch not in view.plain_edges:
-                # Who else has it, only the others know; and who asks is not yet known to be the VM.
-                probe = make.neighbour_solicitation(seat.mac, 0, probes.chosen(seat.mac))
-                yield from announce(view, replace(seat, told="none" if seat.told else None), port, probe)
-            if seat.sends and seat.tags and not view.plain_edges and view.cugs:
-                yield from _with_priority(view, seat, port)
-            if not seat.tags and seat.sends and not seat.told:
-                # With a priority and no VLAN it is the same frame (IEEE 802.1Q, 6.9).
-                for packet in probes.own(seat):
-                    plain = inject(view, seat, port, packet)
-                    marked = view.network.inject(packet.with_vlans(0), port)
-                    if sorted(map(str, plain.deliveries)) != sorted(map(str, marked.deliveries)):
-                        yield Violation(DELIVERY, f"a frame of {seat} with VLAN-ID 0 is not taken as untagged", marked)
-            for packet in probes.to_nobody(view, seat):
-                text = f"{seat} sends to a MAC that is not in {seat.cug}"
-                yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
-            for owner, peers in view.members[seat.cug].items():
-                if owner != seat.owner:
-                    yield from _pair(view, seat, port, peers)
-                else:
-                    yield from _alone(view, seat, port, peers)
+            yield from (_closed if seat.sends is False else _speaking)(view, seat, port)
+
+
+def _closed(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """Nothing that a seat sends goes anywhere while it must not send."""
+    for packet in probes.own(seat):
+        journey = inject(view, seat, port, packet)
+        yield from nothing(journey, f"{seat} must not send any more")
+        if view.cugs:
+            yield from shown(journey, f"{seat} must not send any more")
+
+
+def _speaking(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """What a seat that may send says at one of its ports: to everybody, to nobody, and to each member."""
+    for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
+        yield from announce(view, seat, port, packet)
+    for packet in probes.by_choice_to_everybody(seat) if seat.v6 else ():
+        if _is_carried(view, seat, packet):
+            yield from announce(view, seat, port, packet)
+    if seat.v6 and seat.switch not in view.plain_edges:
+        # Who else has it, only the others know; and who asks is not yet known to be the VM.
+        probe = make.neighbour_solicitation(seat.mac, 0, probes.chosen(seat.mac))
+        yield from announce(view, replace(seat, told="none" if seat.told else None), port, probe)
+    if seat.sends and seat.tags and not view.plain_edges and view.cugs:
+        yield from _with_priority(view, seat, port)
+    if not seat.tags and seat.sends and not seat.told:
+        yield from _as_untagged(view, seat, port)
+    for packet in probes.to_nobody(view, seat):
+        text = f"{seat} sends to a MAC that is not in {seat.cug}"
+        yield from unheard(inject(view, seat, port, packet), seat, text, ISOLATION)
+    for owner, peers in view.members[seat.cug].items():
+        if owner != seat.owner:
+            yield from _pair(view, seat, port, peers)
+        else:
+            yield from _alone(view, seat, port, peers)
+
+
+def _as_untagged(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
+    """A frame with a priority and no VLAN is the same frame as one without a tag (IEEE 802.1Q, 6.9)."""
+    for packet in probes.own(seat):
+        plain = inject(view, seat, port, packet)
+        marked = view.network.inject(packet.with_vlans(0), port)
+        if sorted(map(str, plain.deliveries)) != sorted(map(str, marked.deliveries)):
+            yield Violation(DELIVERY, f"a frame of {seat} with VLAN-ID 0 is not taken as untagged", marked)
 
 
 def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None) -> Iterator[Violation]:
@@ -313,15 +324,31 @@ def _expect(
             yield Violation(DELIVERY, f"a frame of {seat} does not reach {there[0]}", journey)
         if copies[place] and not may:
             yield Violation(PRUNING, f"a frame of {seat} reaches {there[0]}, which is closed", journey)
+    yield from _expect_none_elsewhere(seat, journey, copies, wanted)
+    if not group and seat.sends and allowed is True:
+        yield from _expect_once(view, seat, journey, receivers, copies)
+
+
+def _expect_none_elsewhere(
+    seat: Seat, journey: Journey, copies: Counter[tuple[str, Tags]], wanted: Container[tuple[str, Tags]]
+) -> Iterator[Violation]:
+    """Of a frame there is one copy at a place, none where it came from, and none at a place that is not ``wanted``."""
     for place, number in copies.items():
-        if place == own:
+        if place == (seat.server, seat.tags):
             yield Violation(DELIVERY, f"a frame of {seat} comes back to its own server", journey)
         elif place not in wanted:
             yield Violation(PRUNING, f"a frame of {seat} is delivered at {place[0]}, for which it is not", journey)
         if number > 1:
             yield Violation(DELIVERY, f"{number} copies of one frame of {seat} are delivered at {place[0]}", journey)
-    shifting = [other for other in receivers if other.shifts and other.owner != seat.owner] if not group else []
-    if shifting and bool(seat.sends) and allowed is True and all(view.connected(seat, other) for other in shifting):
+
+
+def _expect_once(
+    view: View, seat: Seat, journey: Journey, receivers: tuple[Seat, ...], copies: Counter[tuple[str, Tags]]
+) -> Iterator[Violation]:
+    """A VM whose place is changing gets one copy of a unicast frame, at one of its places."""
+    own = (seat.server, seat.tags)
+    shifting = [other for other in receivers if other.shifts and other.owner != seat.owner]
+    if shifting and all(view.connected(seat, other) for other in shifting):
         number = sum(copies[place] for place in {(other.server, other.tags) for other in shifting})
         if number != 1 and own not in {(other.server, other.tags) for other in shifting}:
             text = f"{number} copies of one frame of {seat} are delivered to {shifting[0].vm}, whose place is changing, not one"
