@@ -207,8 +207,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
     def _tell_links(self) -> None:
         now = time.monotonic()
         try:
-            self.engine.links_seen(self._links.down(now))
-            self.engine.externals_seen(self._links.externals_down(now))
+            self.engine.network.links_seen(self._links.down(now))
+            self.engine.network.externals_seen(self._links.externals_down(now))
         except StoreError as error:
             # The next look tries again; the switches go on as they are.
             LOG.error("a change of links is not carried out: %s", error)

@@ -27,42 +27,37 @@ from ryu_vmmob.engine.fleet import Fault, Fleet, Refused, SwitchStatus
 from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.listeners import Listeners
+from ryu_vmmob.engine.network_news import NetworkNews
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
-from ryu_vmmob.engine.refusals import Refusals, announced_early
+from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
 from ryu_vmmob.engine.tickets import Switches, Ticket, by_confirmation
 from ryu_vmmob.engine.wellbeing import facts
-from ryu_vmmob.fabric.model import Fabric, PortRef
+from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
-from ryu_vmmob.flows.flow import Flow, tells_controller
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.plan import Plan
-from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.health import Health, judge
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import (
     ASKED_FOR,
-    Activate,
     Command,
     FabricLoaded,
-    LinksChanged,
     apply,
 )
 from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.guests import clash
-from ryu_vmmob.model.objects import Migration, Phase
+from ryu_vmmob.model.objects import Migration
 from ryu_vmmob.model.refusal import Refusal, conflict
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.model.times import newest
-from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.store.base import Store, StoreError
 from ryu_vmmob.store.codec import write
 
@@ -124,6 +119,7 @@ class Engine:
         self.arrivals = Arrivals(self)
         self.overdue = Overdue(self, self.under_way)
         self.conflicts = Conflicts(self)
+        self.network = NetworkNews(self, self._follow_ups.announced)
         self._event_ids.look(self.events.next_id)
 
     def _adapt_to_fabric(self) -> None:
@@ -223,7 +219,7 @@ class Engine:
     def fabric_replaced(self, fabric: Fabric) -> FabricReplaced:
         """The command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
         connected = frozenset(name for name in self.fleet.names if self.fleet.is_connected(name))
-        return FabricReplaced(fabric, self._clock(), connected, self._calm())
+        return FabricReplaced(fabric, self._clock(), connected, self.calm())
 
     def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command]) -> None:
         """409 when a switch cannot carry what is asked for (R45). What the network itself reports is not asked for."""
@@ -380,98 +376,14 @@ class Engine:
         except StoreError:
             self._look_again = False  # as above
 
-    def _calm(self) -> bool:
+    def calm(self) -> bool:
         """Whether every connected switch has confirmed all there is."""
         here = [name for name in self.fleet.names if self.fleet.is_connected(name)]
         return all(self.fleet.has(name, self.state.revision) for name in here)
 
-    # What the network says. Whoever tells of it may have to wait for a long command, so the news is held once more against the
-    # state as it is then: what it is about may be gone from the fabric, or be over.
-
-    def links_seen(self, down: frozenset[str]) -> None:
-        """The links that are down now, by name, and the servers' ports, as ``switch:port``."""
-        if down == self.state.links_down:
-            return
-        with self.alone.urgently():
-            if down != self.state.links_down:
-                self.execute(LinksChanged(down, self._clock(), calm=self._calm()))
-        self.progress()
-
-    def externals_seen(self, down: frozenset[str]) -> None:
-        """The external networks that are down now, by name."""
-        if down == self.state.externals_down:
-            return
-        with self.alone.urgently():
-            self.execute(ExternalsChanged(down.intersection(self.state.fabric.externals), self._clock()))
-        self.progress()
-
-    def neighbour_heard(self, found: NeighbourHeard) -> None:
-        """Who answers for an address outside, or that nobody does any more."""
-        if self.state.neighbours.get((found.external, found.address)) == found.mac:
-            return
-        with self.alone.urgently():
-            if found.external in self.state.fabric.externals:
-                self.execute(replace(found, now=self._clock()))
-        self.progress()
-
     def flow_met(self, switch: str, cookie: int) -> Flow | None:
         """The desired flow of a switch that bears a cookie; None when there is none (any more)."""
         return self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
-
-    def frame_seen(self, switch: str, cookie: int) -> None:
-        """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
-
-        Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
-        """
-        if self.flow_met(switch, cookie) is not None:
-            with self.alone.urgently():
-                self._frame_seen(switch, cookie)
-
-    def _frame_seen(self, switch: str, cookie: int) -> None:
-        flow = self.flow_met(switch, cookie)
-        if flow is None or flow.table is not Table.ADMIT or flow.owner[0] != "vm":
-            return
-        if not any(map(tells_controller, flow.actions)):
-            return
-        fields = {name: value for name, value, _ in flow.match}
-        port = PortRef(switch, fields["in_port"])
-        vm, server = self.state.vms.get(flow.owner[1]), self.state.fabric.server_at.get(port)
-        if vm is None or server is None:
-            return
-        migration, asked = self.state.migration_of(vm), vm.name in self.state.questioned
-        if asked and migration is None and server.name == vm.server:
-            self.arrivals.heard(vm.name, self._clock())
-            return
-        if asked and migration is not None and (server.name == migration.source or migration.activate_on == "request"):
-            self.overdue.heard(migration, server.name, self._clock())
-            return
-        waits = migration is not None and migration.phase in (Phase.PREPARING, Phase.PREPARED) and not migration.is_returning
-        if migration is None or not waits or server.name != migration.target:
-            return
-        if migration.activate_on == "announcement":
-            command = Activate(migration.id, self._clock(), f"seen at {port}")
-            try:
-                self.execute(command)
-            except StoreError:
-                self._follow_ups.announced(command)
-                raise
-            return
-        more = self.refusals.due("announced", port, fields["eth_src"], self._clock())
-        if more is not None:
-            mac = mac_text(fields["eth_src"])
-            data = {"switch": switch, "port": port.port, "server": server.name, "mac": mac, "more": more}
-            self.emit(announced_early(migration, data))
-
-    def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
-        """A switch shows a frame that it refused at a server's port."""
-        now, port = self._clock(), PortRef(switch, in_port)
-        if self.conflicts.seen(port, metadata, frame, now):
-            return
-        event = self.refusals.seen(self.state, port, metadata, frame, now)
-        if event is not None and event.kind == "refused.move":
-            event = self.arrivals.seen(event, metadata, frame, now)
-        if event is not None:
-            self.emit(event)
 
     def close(self) -> None:
         """Let go of the store. Confirmations that are in memory only are written down, if it takes them."""

@@ -123,14 +123,14 @@ class Packets:
 
     def _awaited(self, switch: str, cookie: int) -> None:
         try:
-            self._engine.frame_seen(switch, cookie)
+            self._engine.network.frame_seen(switch, cookie)
         except StoreError as error:
             LOG.error("a VM was seen at its target, and the store did not take it: %s", error, extra=logs.fields(switch=switch))
 
     def _refused(self, switch: str, packet: PacketIn) -> None:
         frame = parse(packet.frame)
         if frame is not None:
-            self._engine.frame_refused(switch, packet.in_port, packet.metadata, frame)
+            self._engine.network.frame_refused(switch, packet.in_port, packet.metadata, frame)
 
     def _follow(self, punted: Punted, outcome: Outcome, now: float) -> None:
         match outcome:
@@ -157,7 +157,7 @@ class Packets:
 
     def _news(self, found: NeighbourHeard) -> None:
         try:
-            self._engine.neighbour_heard(found)
+            self._engine.network.neighbour_heard(found)
         except StoreError as error:
             # It answers again, or goes on being silent: the next time tells.
             about = logs.fields(external=found.external, address=str(found.address))

@@ -95,7 +95,7 @@ class Administrations:
         """What switches show their controllers on the way is news for these."""
         for side, journey in passage.journeys:
             for row in journey.controller:
-                self.sides[side].engine.frame_seen(row.switch, row.cookie)
+                self.sides[side].engine.network.frame_seen(row.switch, row.cookie)
 
     def waiting(self) -> list[tuple[str, str]]:
         """(side, switch) with an update on the way."""

@@ -172,13 +172,13 @@ def test_who_is_connected_need_not_be_so_by_the_best_way(site: RoutedSite) -> No
         return site.say(name, "internet-1").deliveries[0].port.switch
 
     assert exit_of(MOVER) == "border-1"
-    site.engine.externals_seen(frozenset({"internet-1"}))
+    site.engine.network.externals_seen(frozenset({"internet-1"}))
     site.settle()
     assert exit_of(MOVER) == "border-3"
     checked(site, "internet-2", MOVER, 4)
     for _ in site.stages(MOVER, "srv-c1"):
         assert exit_of(MOVER) == "border-3"
-    site.engine.externals_seen(frozenset())
+    site.engine.network.externals_seen(frozenset())
     site.settle()
     assert exit_of(MOVER) == "border-3"  # now the near one
 

@@ -215,7 +215,7 @@ def _frame(crowd: Crowd) -> None:
     if flows:
         flow = crowd.draw.choice(sorted(flows, key=lambda row: row.cookie))
         before = crowd.state
-        crowd.engine.frame_seen(name, flow.cookie)
+        crowd.engine.network.frame_seen(name, flow.cookie)
         crowd.tally["frame that activates" if crowd.state is not before else "frame"] += 1
         if crowd.state is not before:
             row = crowd.state.migrations[before.vms[flow.owner[1]].migration or ""]
@@ -232,7 +232,7 @@ def _frame_at_target(crowd: Crowd) -> None:
         name = crowd.fabric.servers[row.target].switch
         for flow in list(crowd.installed[name].flows.values()):
             if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", row.vm):
-                crowd.engine.frame_seen(name, flow.cookie)
+                crowd.engine.network.frame_seen(name, flow.cookie)
         crowd.tally["frame at the target"] += 1
         crowd._note()
 

@@ -119,7 +119,7 @@ class World:
         return ticket
 
     def links(self, down: frozenset[str]) -> None:
-        self.engine.links_seen(down)
+        self.engine.network.links_seen(down)
         self._note()
 
     def _note(self) -> None:

@@ -60,14 +60,14 @@ def send(made: Site, port: PortRef, packet: Packet) -> Journey:
     tables = {name: Tables(rows.flows.values(), rows.groups.values()) for name, rows in made.engine.desired.tables.items()}
     journey = Network(made.fabric, tables).inject(packet, port)
     for copy in journey.controller:
-        made.engine.frame_seen(copy.switch, copy.cookie)
+        made.engine.network.frame_seen(copy.switch, copy.cookie)
     for _ in journey.shown:
         frame = parse(to_bytes(packet))
         assert frame is not None
         # A frame that the switch could place comes without its tag.
         placed = any(step.table.label == "admit" for visit in journey.visits for step in visit.result.path)
         wire = WIRE.of(packet.vlans[0])[0] if made.fabric.server_at[port].per_interface and packet.vlans else 0
-        made.engine.frame_refused(
+        made.engine.network.frame_refused(
             port.switch, port.port, SEGMENT.of(made.state.cugs["web"].key)[0] | wire if placed else 0,
             replace(frame, vlan_ids=()) if placed else frame,
         )  # fmt: skip

@@ -244,7 +244,7 @@ def test_a_link_that_fails_changes_groups_only() -> None:
     vms = [vm(f"v{host}", "a1" if host % 2 else "b1", nic(host, name)) for host in range(11, 31)]
     site = Site(fabric, cug(name), *vms)
     flows = {switch: set(site.engine.desired.tables[switch].flows) for switch in ("tor-a", "tor-b")}
-    site.engine.links_seen(frozenset({LEFT_A}))
+    site.engine.network.links_seen(frozenset({LEFT_A}))
     site.confirm()
     for switch, before in flows.items():
         changed = before ^ set(site.engine.desired.tables[switch].flows)

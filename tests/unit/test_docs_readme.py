@@ -67,7 +67,7 @@ def arrive(service: rest_support.Service, switch: str) -> None:
         for flow in service.engine.desired.flows(switch)
         if flow.owner[0] == "vm" and any(map(tells_controller, flow.actions))
     )
-    service.engine.frame_seen(switch, flow.cookie)
+    service.engine.network.frame_seen(switch, flow.cookie)
     service.confirm()
     service.passes()
 

@@ -38,7 +38,7 @@ def arrive(made: Site) -> None:
         row for row in made.engine.desired.flows("tor-b")
         if row.table is Table.ADMIT and row.owner[:2] == ("vm", "web1") and any(map(tells_controller, row.actions))
     )  # fmt: skip
-    made.engine.frame_seen("tor-b", flow.cookie)
+    made.engine.network.frame_seen("tor-b", flow.cookie)
     assert phase(made) is Phase.ACTIVATED
 
 
@@ -46,7 +46,7 @@ def speak(made: Site, at: tuple[str, int] = OLD, ip: str = "10.1.0.11", mac: int
     """web1 asks for its gateway, and the switch refuses and shows it."""
     frame = parse(arp_request(mac, int(IPv4Address(ip)), int(IPv4Address("10.1.0.1"))))
     assert frame is not None
-    made.engine.frame_refused(*at, SEGMENT.of(made.state.cugs["web"].key)[0], frame)
+    made.engine.network.frame_refused(*at, SEGMENT.of(made.state.cugs["web"].key)[0], frame)
 
 
 def test_an_activation_whose_vm_still_speaks_at_its_old_place_is_undone() -> None:

@@ -210,7 +210,7 @@ def test_trees_grow_when_all_that_are_connected_have_shrunk() -> None:
     fabric = two_planes()
     name = rooted(fabric, "spine-1")[0]
     made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)))
-    made.engine.links_seen(frozenset({LEFT_A}))
+    made.engine.network.links_seen(frozenset({LEFT_A}))
     assert made.state.trees_shrunk == made.state.revision
     assert made.state.presences[name].local["tor-a"].neighbours == ()
     made.confirm()
@@ -224,7 +224,7 @@ def test_trees_grow_although_there_is_always_something_on_its_way() -> None:
     fabric = two_planes()
     name = rooted(fabric, "spine-1")[0]
     made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)), cug("busy", 2))
-    made.engine.links_seen(frozenset({LEFT_A}))
+    made.engine.network.links_seen(frozenset({LEFT_A}))
     taken = {row: made.engine.fleet.take(row) for row in made.engine.fleet.names}
     made.engine.execute(vm("z", "a2", nic(11, "busy", 2)))
     for row, update in taken.items():

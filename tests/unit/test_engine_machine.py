@@ -113,7 +113,7 @@ def cookie_of_arrival(made: Site) -> int:
 INPUTS: dict[str, Callable[[Site], object]] = {
     "start": lambda made: made.engine.execute(StartMigration("m2", "web1", "b3", now=made.now)),
     "confirmed": lambda made: made.confirm(),
-    "announced": lambda made: made.engine.frame_seen("tor-b", cookie_of_arrival(made)),
+    "announced": lambda made: made.engine.network.frame_seen("tor-b", cookie_of_arrival(made)),
     "activate": lambda made: made.engine.execute(Activate("m1", made.now)),
     "commit": lambda made: made.engine.execute(Commit("m1", made.now)),
     "commit is due": lambda made: made.confirm(),

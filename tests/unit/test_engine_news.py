@@ -46,19 +46,19 @@ def test_the_first_frame_at_the_target_activates(target: str) -> None:
     assert set(ports) == {port.port for port in made.fabric.servers[target].attach}
     port = made.fabric.servers[target].attach[-1]
     last = cookies[ports.index(port.port)]
-    made.engine.frame_seen(edge, last)
+    made.engine.network.frame_seen(edge, last)
     assert phase(made) is Phase.ACTIVATED
     assert migration(made).reason == f"seen at {port}"
     assert not awaited(made, edge)
     before = made.state
-    made.engine.frame_seen(edge, last)
+    made.engine.network.frame_seen(edge, last)
     assert made.state is before
 
 
 def test_it_activates_while_the_preparation_is_still_under_way() -> None:
     made = racks()
     made.engine.execute(MOVE)
-    made.engine.frame_seen("tor-b", awaited(made, "tor-b")[0])
+    made.engine.network.frame_seen("tor-b", awaited(made, "tor-b")[0])
     assert phase(made) is Phase.ACTIVATED
 
 
@@ -67,7 +67,7 @@ def test_where_a_request_activates_nobody_is_awaited() -> None:
     assert phase(made) is Phase.PREPARED
     before = made.state
     for cookie in awaited(made, "tor-b"):  # that it speaks is told, and that is all
-        made.engine.frame_seen("tor-b", cookie)
+        made.engine.network.frame_seen("tor-b", cookie)
     assert made.state is before
     told = {"id": "m1", "vm": "web1", "switch": "tor-b", "port": 1, "server": "b1", "mac": "02:00:00:01:00:0b", "more": 0}
     assert made.events("migration.announced") == [{**told, "reason": "activation waits for a request"}]
@@ -77,11 +77,11 @@ def test_any_other_frame_means_nothing() -> None:
     """Whatever cookie a switch names: unknown, another VM's, of a table without ports, of the place it is leaving."""
     made = racks(LATER)
     before = made.state
-    made.engine.frame_seen("nobody", 1)
-    made.engine.frame_seen("tor-b", 1)
+    made.engine.network.frame_seen("nobody", 1)
+    made.engine.network.frame_seen("tor-b", 1)
     for switch in made.fabric.switches:
         for cookie in set(made.engine.desired.tables[switch].flows) - set(awaited(made, switch)):
-            made.engine.frame_seen(switch, cookie)
+            made.engine.network.frame_seen(switch, cookie)
     assert made.state is before
 
 
@@ -159,9 +159,9 @@ def test_events_of_a_move() -> None:
 
 def test_events_of_links() -> None:
     made = racks()
-    made.engine.links_seen(frozenset({"spine:1=tor-a:49"}))
-    made.engine.links_seen(frozenset({"spine:1=tor-a:49"}))
-    made.engine.links_seen(frozenset({"spine:2=tor-b:49"}))
+    made.engine.network.links_seen(frozenset({"spine:1=tor-a:49"}))
+    made.engine.network.links_seen(frozenset({"spine:1=tor-a:49"}))
+    made.engine.network.links_seen(frozenset({"spine:2=tor-b:49"}))
     assert made.events("link.down") == [{"link": "spine:1=tor-a:49"}, {"link": "spine:2=tor-b:49"}]
     assert made.events("link.up") == [{"link": "spine:1=tor-a:49"}]
 

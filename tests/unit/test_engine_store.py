@@ -102,7 +102,7 @@ def test_an_announcement_that_could_not_be_stored_is_not_forgotten() -> None:
     )  # fmt: skip
     made.store.full = True
     with pytest.raises(StoreError):
-        made.engine.frame_seen("tor-b", flow.cookie)
+        made.engine.network.frame_seen("tor-b", flow.cookie)
     made.now += 2
     made.engine.progress()
     assert phase(made) is Phase.PREPARED

@@ -291,7 +291,7 @@ def starving() -> tuple[Site, str, str]:
     hosts = [(f"{name}-{host}", server, nic(host, name, n)) for n, name in ((1, one), (2, two))
              for host, server in ((11, "a1"), (12, "b1"), (13, "b1"))]  # fmt: skip
     site = Site(fabric, cug(one, 1), cug(two, 2), *(vm(name, server, row) for name, server, row in hosts))
-    site.engine.links_seen(frozenset({LEFT_A}))
+    site.engine.network.links_seen(frozenset({LEFT_A}))
     site.confirm()
     assert site.state.starved == {(two, "plane-2")}
     assert numbers(site.state, one) == {"rack-a": 100, "rack-b": 100, "plane-2": 300}
@@ -313,7 +313,7 @@ def test_a_link_failure_starves_and_the_next_free_number_heals() -> None:
 
 def test_the_links_return_ends_the_starving() -> None:
     site, one, two = starving()
-    site.engine.links_seen(frozenset())
+    site.engine.network.links_seen(frozenset())
     site.confirm()
     assert not site.state.starved
     assert numbers(site.state, two) == {"rack-a": 101, "rack-b": 101, "plane-1": 201}

@@ -45,7 +45,7 @@ def speaks(made: Site | World, switch: str, name: str = "web1") -> None:
     """What the VM says there meets a flow that copies it."""
     for flow in made.engine.desired.flows(switch):
         if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", name) and any(map(tells_controller, flow.actions)):
-            made.engine.frame_seen(switch, flow.cookie)
+            made.engine.network.frame_seen(switch, flow.cookie)
             return
     raise AssertionError(f"{name} is not listened for at {switch}")
 

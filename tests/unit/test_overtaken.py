@@ -26,7 +26,7 @@ def speaks(made: Site, switch: str, name: str = "web1") -> None:
     """A frame of a VM meets the flow by which it is listened for at a switch."""
     for flow in made.engine.desired.flows(switch):
         if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", name) and any(map(tells_controller, flow.actions)):
-            made.engine.frame_seen(switch, flow.cookie)
+            made.engine.network.frame_seen(switch, flow.cookie)
             return
     raise AssertionError(f"{name} is not listened for at {switch}")
 
@@ -60,9 +60,9 @@ def test_trees_do_not_grow_on_the_word_of_switches_that_confirmed_an_earlier_shr
     fabric = two_planes()
     name = rooted(fabric, "spine-1")[0]
     made = Site(fabric, cug(name), vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)))
-    made.engine.links_seen(frozenset({LEFT_A}))
+    made.engine.network.links_seen(frozenset({LEFT_A}))
     queue = made.queue
-    queue.waiting.append(lambda: made.engine.links_seen(frozenset()))
+    queue.waiting.append(lambda: made.engine.network.links_seen(frozenset()))
     made.take()
     assert made.state.links_down == frozenset()
     assert not made.state.trees_settled
@@ -101,11 +101,11 @@ def test_news_of_what_the_fabric_file_has_no_more() -> None:
         made.engine.execute(made.engine.fabric_replaced(replace(fabric, externals={})))
 
     queue.waiting.append(reload)
-    made.engine.externals_seen(frozenset({"out0"}))
+    made.engine.network.externals_seen(frozenset({"out0"}))
     assert (made.state.fabric.externals, made.state.externals_down) == ({}, frozenset())
     made = Site(fabric, cug(), vm())
     made.queue.waiting.append(reload)
-    made.engine.neighbour_heard(NeighbourHeard("out0", fabric.externals["out0"].next_hops[0], 1, made.now))
+    made.engine.network.neighbour_heard(NeighbourHeard("out0", fabric.externals["out0"].next_hops[0], 1, made.now))
     assert not made.state.neighbours
 
 

@@ -87,10 +87,10 @@ def test_news_of_the_network_does_not_wait_for_a_bulk(news: str) -> None:
     def tell() -> None:
         hub.sleep(0)
         if news == "links":
-            made.links_seen(frozenset({made.state.fabric.links[0].name}))
+            made.network.links_seen(frozenset({made.state.fabric.links[0].name}))
         else:
             for cookie in cookies:
-                made.frame_seen("tor-b", cookie)
+                made.network.frame_seen("tor-b", cookie)
         told.append(news)
 
     hub.joinall([hub.spawn(bulk), hub.spawn(tell)])

@@ -272,10 +272,10 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
         batch = service.ask("POST", "/v1/servers/srv-a1/evacuate", {"parallel": 1}).json["id"]
         assert service.ask("POST", f"/v1/batches/{batch}/abort").status_int == 200
         service.confirm()
-    service.engine.links_seen(frozenset({service.engine.state.fabric.links[0].name}))
-    service.engine.links_seen(frozenset())
-    service.engine.externals_seen(frozenset({"internet-1"}))
-    service.engine.externals_seen(frozenset())
+    service.engine.network.links_seen(frozenset({service.engine.state.fabric.links[0].name}))
+    service.engine.network.links_seen(frozenset())
+    service.engine.network.externals_seen(frozenset({"internet-1"}))
+    service.engine.network.externals_seen(frozenset())
     for name in ("web1", "web2"):
         service.ask("DELETE", f"/v1/vms/{name}")
     service.confirm()

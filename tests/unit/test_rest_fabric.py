@@ -128,7 +128,7 @@ def test_the_fabric(service: Service) -> None:
     assert [servers["srv-a2"][key] for key in keys] == [None, "untagged", None, None]
     assert fabric["externals"][0]["next_hops"] == ["192.0.2.254", "2001:db8:ffff::fe"]
     assert {row["name"]: row["dpid"] for row in fabric["switches"]}["border-2"] == "0x0000000000000012"
-    service.engine.links_seen(frozenset({"border-1:48=border-2:48"}))
+    service.engine.network.links_seen(frozenset({"border-1:48=border-2:48"}))
     assert [row["up"] for row in service.get("/v1/fabric")["links"]] == [True, True, False, True]
 
 

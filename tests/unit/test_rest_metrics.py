@@ -275,7 +275,7 @@ def test_links_externals_and_vlan_ids(tmp_path: Path) -> None:
     service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
     link = service.engine.state.fabric.links[0]
-    service.engine.links_seen(frozenset({link.name}))
+    service.engine.network.links_seen(frozenset({link.name}))
     get = read(service)
     assert get("vmmob_link_up", link=link.name) == 0
     assert get("vmmob_link_up", link=service.engine.state.fabric.links[1].name) == 1

@@ -88,11 +88,11 @@ def test_a_drop(service: Service) -> None:
 
 
 def test_links_that_are_down_are_respected(service: Service) -> None:
-    service.engine.links_seen(frozenset({"border-1:48=border-2:48"}))
+    service.engine.network.links_seen(frozenset({"border-1:48=border-2:48"}))
     found = trace(service)
     assert found["verdict"] == "dropped"
     assert "border-1:48=border-2:48" in found["reason"]
-    service.engine.links_seen(frozenset({"tor-c:1"}))
+    service.engine.network.links_seen(frozenset({"tor-c:1"}))
     service.confirm()
     hop = trace(service)["hops"][-1]
     assert hop["outputs"][0]["dropped"] == "port 1 is down"
