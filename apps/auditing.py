@@ -82,7 +82,7 @@ def reconcile(session: Session) -> None:
 
 
 def read(session: Session, *, flows: bool = True) -> Reading:
-    """What the switch has, asked table by table: some switches cannot tell all of it in one answer."""
+    """Return what the switch has, asked table by table: some switches cannot tell all of it in one answer."""
     reading, fleet, name = Reading(session.habits), session.engine.fleet, session.name
     for table in TABLES if flows else ():
         if session.is_plain and fleet.is_unreadable(name, table.label):

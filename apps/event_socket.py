@@ -94,7 +94,7 @@ class EventSocket:
         return []
 
     def _handshake(self, environ: dict[str, Any]) -> Response:
-        """What agrees to the request. Raises Problem."""
+        """Return what agrees to the request. Raises Problem."""
         # The library reads what follows as frames only after it has read the request itself.
         self._protocol.receive_data(Request(_PATH, _headers(environ)).serialize())
         for request in self._protocol.events_received():
@@ -197,7 +197,7 @@ def _agreed(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprot
 
 
 def _headers(environ: dict[str, Any]) -> Headers:
-    """The headers that the handshake is made of; what else the request has is no concern of the library's."""
+    """Return the headers that the handshake is made of; what else the request has is no concern of the library's."""
     names = [key for key in environ if key in ("HTTP_CONNECTION", "HTTP_UPGRADE") or key.startswith("HTTP_SEC_WEBSOCKET_")]
     return Headers({key.removeprefix("HTTP_").replace("_", "-").title(): environ[key] for key in names})
 

@@ -32,7 +32,7 @@ def refuse_taken_ports(conf: Any) -> None:
 
 
 def _wanted(conf: Any) -> Iterator[tuple[str, str, int]]:
-    """(what for, host, port) as Ryu will take them; a path instead of a host is a Unix socket, which is left to Ryu."""
+    """Yield (what for, host, port) as Ryu will take them; a path instead of a host is a Unix socket, which is left to Ryu."""
     tls = conf.ctl_privkey is not None and conf.ctl_cert is not None
     port = conf.ofp_ssl_listen_port if tls else conf.ofp_tcp_listen_port
     if not conf.ofp_ssl_listen_port and not conf.ofp_tcp_listen_port:

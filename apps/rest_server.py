@@ -61,7 +61,7 @@ class Certificates:
     """The TLS side of a server; files that are renewed count from the next connection on."""
 
     def __init__(self, certificate: str, key: str, client_ca: str | None) -> None:
-        """Raises OptionError."""
+        """Raise OptionError."""
         self._files = (certificate, key, client_ca)
         self._seen = self._stamps()
         self._context = usable_context(*self._files, "REST over TLS")
@@ -124,7 +124,7 @@ def _within(seconds: float) -> Iterator[None]:
 
 
 def _problem(status: int, title: str, detail: str, headers: str = "") -> bytes:
-    """An answer that is given before there is a request; the connection ends with it."""
+    """Return an answer that is given before there is a request; the connection ends with it."""
     body = json.dumps({"title": title.lower(), "status": status, "detail": detail})
     head = f"HTTP/1.1 {status} {title}\r\n{headers}Connection: close\r\nContent-Type: {CONTENT_TYPE}\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("ascii")
@@ -164,7 +164,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             return super()._read_request_line()
 
     def parse_request(self) -> Any:
-        """The headers."""
+        """Return the headers."""
         with _within(self._door.pace.head):
             parsed = super().parse_request()
         # A proxy may take one and we another, and then what one has for a body is a request to the other (RFC 9112, 6.3).

@@ -179,7 +179,7 @@ class Session:
         return frozenset(self._errors)
 
     def refusal_of(self, xid: int) -> str:
-        """What the switch said to one of them."""
+        """Return what the switch said to one of them."""
         return self._errors[xid]
 
     # The green thread
@@ -383,7 +383,7 @@ class Session:
             raise Lost("it refused a barrier")
 
     def ask_config(self) -> Any:
-        """The configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
+        """Return the configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
         self.begin()
         xid = self.next_xid()
         self._config = xid, None
@@ -393,7 +393,7 @@ class Session:
         return found
 
     def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
-        """The bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
+        """Yield the bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
         self.begin()
         xid = self.asking = self.next_xid()
         self._awaited = xid, _MULTIPART_REPLY
@@ -442,6 +442,6 @@ class Session:
             raise Lost("the connection has ended")
 
     def next_xid(self) -> int:
-        """A transaction id of the exchange under way."""
+        """Return a transaction id of the exchange under way."""
         self._xid = self._xid + 1 & 0x7FFFFFFF
         return self._xid

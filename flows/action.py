@@ -155,6 +155,6 @@ def tells_controller(action: Action) -> bool:
 
 
 def group_name(number: int) -> str:
-    """A group id as people read it: ``next_hop/7/3`` (kind, segment key, index)."""
+    """Return a group id as people read it: ``next_hop/7/3`` (kind, segment key, index)."""
     parts = group_parts(number)
     return f"{parts[0].name.lower()}/{parts[1]}/{parts[2]}" if parts else str(number)

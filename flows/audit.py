@@ -67,7 +67,7 @@ class MatchRow(NamedTuple):
 
 
 def match_rows(match: bytes) -> tuple[MatchRow, ...]:
-    """The fields of a struct ofp_match in one order, whichever they came in. Raises MalformedReply."""
+    """Return the fields of a struct ofp_match in one order, whichever they came in. Raises MalformedReply."""
     rows = []
     offset, end = 4, int.from_bytes(match[2:4], "big")
     while offset < end:
@@ -86,7 +86,7 @@ def match_rows(match: bytes) -> tuple[MatchRow, ...]:
 
 
 def instruction_set(instructions: bytes) -> frozenset[bytes]:
-    """A flow's instructions: there is one of a type at most, and no order among them (5.9). Raises MalformedReply."""
+    """Return a flow's instructions: there is one of a type at most, and no order among them (5.9). Raises MalformedReply."""
     found = []
     offset, end = 0, len(instructions)
     while offset < end:
@@ -99,7 +99,7 @@ def instruction_set(instructions: bytes) -> frozenset[bytes]:
 
 
 def _split(flow: Flow) -> tuple[bytes, bytes]:
-    """A desired flow's match and its instructions."""
+    """Return a desired flow's match and its instructions."""
     size = len(flow.key) - 3
     return flow.body[:size], flow.body[size:]
 
@@ -200,7 +200,7 @@ class Reading:
         return cookie in self.right or cookie in self.odd
 
     def settle(self, first: Reading, told: Finding, desired: Mapping[int, Flow], refused: Collection[int]) -> int:
-        """A second reading, just after what the first one led to was done: fills in ``told.strays``.
+        """Return a second reading, just after what the first one led to was done: fills in ``told.strays``.
 
         What is written as before although it was told anew is this switch's own way of writing it, and is believed from now on;
         how many flows and groups those are. (Who altered them would have had to do so again, the same way, at once.)
@@ -223,7 +223,9 @@ class Reading:
         return accepted
 
     def compare(self, desired: SwitchTables, *, plain: bool = False) -> Finding:
-        """What is to be done to the switch, and what was wrong with it. ``plain``: it may keep a cookie that it should not."""
+        """Return what is to be done to the switch, and what was wrong with it. ``plain``: it may keep a cookie that it should
+        not.
+        """
         finding = Finding(Delta())
         delta = finding.delta
         for cookie, entries in self.odd.items():
@@ -272,7 +274,7 @@ class Reading:
 
 
 def fingerprint(entry: Entry) -> int:
-    """The hash that stands for an entry in `Habits`."""
+    """Return the hash that stands for an entry in `Habits`."""
     head = entry.priority.to_bytes(2, "big") + entry.timeouts
     return hash((entry.table, head, entry.match + entry.instructions))
 
@@ -286,7 +288,7 @@ def _entry(cookie: int, data: bytes) -> Entry:
 
 
 def entries_of(body: bytes) -> Iterator[Entry]:
-    """The entries of one flow-stats reply; for short ones. Raises MalformedReply."""
+    """Yield the entries of one flow-stats reply; for short ones. Raises MalformedReply."""
     offset = 0
     for cookie in wire.flow_stats_cookies(body):
         size = int.from_bytes(body[offset : offset + 2], "big")

@@ -53,7 +53,7 @@ _NOT_ROUTED: tuple[dict[str, Any], ...] = (
 
 
 def asks_controller(table: Table, priority: int, rows: Match) -> Flow:
-    """A packet that the controller answers, as far as it likes, and as the meter of its port lets through (`punt`)."""
+    """Return a packet that the controller answers, as far as it likes, and as the meter of its port lets through (`punt`)."""
     return Flow(table, priority, rows, (), Table.PUNT, ASKED.of(table.id))
 
 
@@ -64,12 +64,12 @@ def punt(port: int) -> Flow:
 
 
 def tells_of_neighbour(priority: int, port: int, rows: Match) -> Flow:
-    """An answer to a question of ours at an external network's port."""
+    """Return an answer to a question of ours at an external network's port."""
     return Flow(Table.ADMIT, priority, rows, (Output(CONTROLLER, WHOLE),), meter=meter_id(Meter.NEIGHBOURS, port))
 
 
 def base_flows(gateway_mac: int) -> Iterator[Flow]:
-    """The end of each table, the requests that nobody may answer in another's place, and what a router does at all."""
+    """Yield the end of each table, the requests that nobody may answer in another's place, and what a router does at all."""
     for table in TABLES:
         yield Flow(table, Priority.MISS, match(), goto=table.miss)
     yield from unreadable(ND_TYPES)

@@ -72,7 +72,7 @@ class Cable:
             yield from self._from_neighbour(tag, ())
 
     def of_node(self, number: int) -> Iterator[Entry]:
-        """The groups of a node of the tree; nothing where there is no such node (any more)."""
+        """Yield the groups of a node of the tree; nothing where there is no such node (any more)."""
         node = horizon.find(self.hearing, number) if self._follows_deep_groups else None
         if node is not None:
             yield from horizon.groups(self._port, self.hearing, node, self._way)
@@ -125,7 +125,7 @@ class Cable:
         return (ToGroup(horizon.others_id(self._port, first)), *out(IN_PORT, first))
 
     def _from_neighbour(self, tag: int, others: tuple[Action, ...]) -> Iterator[Flow]:
-        """A broadcast of a vNIC: to its neighbours on the cable, and to everybody elsewhere."""
+        """Yield a broadcast of a vNIC: to its neighbours on the cable, and to everybody elsewhere."""
         twin = self._twin_here(tag)
         flood = (ToGroup(twin),) if twin is not None else flood_from(self._state, self._cug, self._local, self._server)
         multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)

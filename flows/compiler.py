@@ -58,7 +58,7 @@ class Compiler:
         """By switch, how many owners each shared flow has (`delta.SHARED`)."""
 
     def plan(self, change: Change, breath: Breath | None = None) -> Plan:
-        """What a change means for the switches; it names what was touched since the state adopted last. Pure.
+        """Return what a change means for the switches; it names what was touched since the state adopted last. Pure.
 
         Nothing may be adopted in the pauses of ``breath``.
         """
@@ -149,7 +149,7 @@ class Compiler:
 
 
 def full(state: State) -> Compiler:
-    """A compile from nothing."""
+    """Return a compile from nothing."""
     compiler = Compiler()
     compiler.adopt(compiler.plan(everything(state)))
     return compiler

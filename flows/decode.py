@@ -52,7 +52,7 @@ class Instructions(NamedTuple):
 # Who looks at flows one by one (the simulator, a trace, a listing) looks at the same ones again and again.
 @lru_cache(maxsize=65536)
 def match(wire: bytes) -> Match:
-    """The fields of a struct ofp_match (7.2.3), in the order in which they stand. Raises Unknown."""
+    """Return the fields of a struct ofp_match (7.2.3), in the order in which they stand. Raises Unknown."""
     length = int.from_bytes(wire[2:4], "big")
     if wire[:2] != b"\x00\x01" or not 4 <= length <= len(wire):
         raise Unknown(f"no OXM match of {len(wire)} bytes")
@@ -81,7 +81,7 @@ def _oxm(wire: bytes, at: int, end: int) -> tuple[str, int, int | None, int]:
 
 @lru_cache(maxsize=16384)
 def instructions(wire: bytes) -> Instructions:
-    """What the instructions of a flow say (7.2.4). Raises Unknown."""
+    """Return what the instructions of a flow say (7.2.4). Raises Unknown."""
     found = Instructions()
     at = 0
     while at < len(wire):
@@ -100,7 +100,7 @@ def instructions(wire: bytes) -> Instructions:
 
 
 def actions(wire: bytes) -> tuple[Action, ...]:
-    """An action list (7.2.5). Raises Unknown."""
+    """Return an action list (7.2.5). Raises Unknown."""
     found: list[Action] = []
     at = 0
     while at < len(wire):
@@ -147,5 +147,5 @@ def _action(kind: int, body: bytes) -> Action:
 
 
 def _whole(name: str) -> bytes:
-    """Number of bits and both offsets of a move of a whole field."""
+    """Return the number of bits and both offsets of a move of a whole field."""
     return (FIELDS[name].size * 8).to_bytes(2, "big") + bytes(4)

@@ -159,7 +159,7 @@ def _may_be_shared(entry: Entry) -> TypeGuard[Flow]:
 
 
 def difference(pairs: Pairs, owners: Mapping[int, int] | None = None) -> Delta:
-    """The delta of one switch; ``owners`` says how many owners each shared flow has now."""
+    """Return the delta of one switch; ``owners`` says how many owners each shared flow has now."""
     pairs = list(pairs)
     others = _others(pairs, owners or {})
     flows_before: dict[int, Flow] = {}
@@ -214,7 +214,7 @@ def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, G
 
 
 def referred_first(groups: Iterable[Group]) -> list[Group]:
-    """The groups in an order in which each comes after those of them that it chains to.
+    """Return the groups in an order in which each comes after those of them that it chains to.
 
     Sent in this order, a group that has changed already leads to none that has not; so no circle can come about meanwhile.
     """

@@ -65,7 +65,8 @@ def spoken(
     meters: bool = True,
     gateway_mac: int | None = None,
 ) -> Iterator[Entry]:
-    """The entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a mask.
+    """Yield the entries of one object as a switch of this dialect understands them. ``l4_masks``: it matches ports under a
+    mask.
 
     ``meters`` False: it has none; the controller's own limits stand for them (`southbound.packets`).
     ``gateway_mac``: that of the fabric, where the switch has `questions` as well; None: it has not.
@@ -105,7 +106,7 @@ def _unmetered(entry: Entry) -> Entry:
 
 
 def _plain(flow: Flow, *, single: bool) -> Iterator[Flow]:
-    """What stands for one flow. ``single``: each port of a masked match gets a flow of its own."""
+    """Yield what stands for one flow. ``single``: each port of a masked match gets a flow of its own."""
     if any(name == "nw_ttl" for name, _, _ in flow.match) or (flow.table is Table.ADVERTISE and flow.match):
         return
     if _replies(flow):
@@ -126,7 +127,7 @@ def _plain(flow: Flow, *, single: bool) -> Iterator[Flow]:
 
 
 def questions(gateway_mac: int) -> Iterator[Flow]:
-    """What a plain switch hands to the controller, one flow for each kind of question."""
+    """Yield what a plain switch hands to the controller, one flow for each kind of question."""
     for rows in _questions(gateway_mac):
         yield Flow(Table.ANSWER, Priority.NORMAL, rows, (Output(CONTROLLER, WHOLE),))
 
@@ -165,7 +166,7 @@ def _size(mask: int | None) -> int:
 
 
 def _single_ports(rows: Match) -> Iterator[Match]:
-    """A match whose ports are under masks of leading ones, as matches on each of the ports."""
+    """Yield a match whose ports are under masks of leading ones, as matches on each of the ports."""
     at = next((at for at, (name, _, mask) in enumerate(rows) if name in _L4_PORTS and mask is not None), None)
     if at is None:
         yield rows
@@ -185,7 +186,9 @@ def _is_extension(action: object) -> bool:
 
 
 def lacking(switch: Switch, flow: Flow) -> str | None:
-    """What a switch cannot match, of what ``flow`` needs: a field, or a field under a mask; None when it can carry the flow."""
+    """Return what a switch cannot match, of what ``flow`` needs: a field, or a field under a mask; None when it can carry the
+    flow.
+    """
     if switch.dialect is Dialect.OPENVSWITCH:
         return None
     for name, _, mask in flow.match:

@@ -85,7 +85,7 @@ def _arp(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterato
 
 
 def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterator[Flow]:
-    """The same for neighbour discovery; nothing else of it comes in from outside."""
+    """Yield the same for neighbour discovery; nothing else of it comes in from outside."""
     icmp: dict[str, Any] = {**where, "eth_type": ETH_IPV6, "ip_proto": ICMPV6}
     asks = match(**icmp, icmpv6_type=NEIGHBOUR_SOLICITATION, ipv6_nd_target=ip)
     yield Flow(Table.ADMIT, Priority.SPECIAL, asks, goto=Table.ANSWER)

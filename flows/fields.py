@@ -33,7 +33,9 @@ class Field(NamedTuple):
         return (1 << 8 * self.size) - 1
 
     def header(self, *, masked: bool = False) -> bytes:
-        """What stands before the value, or the value and its mask: the OXM header, and whose field it is where that says so."""
+        """Return what stands before the value, or the value and its mask: the OXM header, and whose field it is where that says
+        so.
+        """
         whose = _ONF if self.oxm_class == _EXPERIMENTER else b""
         length = len(whose) + (self.size * 2 if masked else self.size)
         return struct.pack("!HBB", self.oxm_class, self.number << 1 | masked, length) + whose
@@ -118,7 +120,7 @@ def vid(vlan_id: int) -> int:
 
 
 def show(name: str, value: int) -> str:
-    """A field's value as people write it."""
+    """Return a field's value as people write it."""
     if (name.startswith("eth_") and name != "eth_type") or name.endswith(("_sha", "_tha", "_sll", "_tll")):
         return mac_text(value)
     if name.startswith("ipv4") or name in ("arp_spa", "arp_tpa"):

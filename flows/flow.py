@@ -55,7 +55,7 @@ def _in_wire_order(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def match(**fields: int | tuple[int, int]) -> Match:
-    """A match in wire order. A value is an integer, or (value, mask)."""
+    """Return a match in wire order. A value is an integer, or (value, mask)."""
     rows: list[tuple[str, int, int | None]] = []
     for name in _in_wire_order(tuple(fields)):
         value = fields[name]
@@ -239,7 +239,7 @@ class Flow:
 
 
 def show_match(rows: Match) -> str:
-    """A match as one comma-separated line, in the order in which people read it."""
+    """Return a match as one comma-separated line, in the order in which people read it."""
     return ",".join(
         f"{name}={_show_value(name, value, mask)}" for name, value, mask in sorted(rows, key=lambda row: FIELDS[row[0]].order)
     )

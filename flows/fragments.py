@@ -61,7 +61,7 @@ def later(policy: Policy, number: int, version: int) -> Iterator[dict[str, Any]]
 
 
 def told(switch: Switch, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries for a switch, which may be one of plain OpenFlow 1.3: it has no word for fragments.
+    """Yield the entries for a switch, which may be one of plain OpenFlow 1.3: it has no word for fragments.
 
     One that drops them (OFPC_FRAG_DROP) sees whole packets alone. One that passes them is not told of later ones either, so
     no allow of ports carries them there; a deny of ports stays as it is, and is refused for want of the field.

@@ -71,7 +71,7 @@ def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
 
 
 def in_network(end: str, network: Network) -> dict[str, Any]:
-    """The match of packets whose source (``src``) or destination (``dst``) is in ``network``."""
+    """Return the match of packets whose source (``src``) or destination (``dst``) is in ``network``."""
     kind = {"eth_type": ETH_IPV4 if network.version == 4 else ETH_IPV6}
     if not network.prefixlen:
         return kind

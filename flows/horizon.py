@@ -51,7 +51,7 @@ def path(tags: Sequence[int], tag: int) -> Iterator[Node]:
 
 
 def find(tags: Sequence[int], number: int) -> Node | None:
-    """The node with a number; None when there is none."""
+    """Return the node with a number; None when there is none."""
     return next((node for node in path(tags, number) if tags[node.middle] == number), None)
 
 
@@ -65,7 +65,7 @@ def touched(tags: Sequence[int], tag: int) -> Iterator[int]:
 
 
 def groups(port: int, tags: Sequence[int], node: Node, way: Way) -> Iterator[Group]:
-    """The groups of a node, and those of what is beside its halves. ``port`` is the cable's, the first of a LAG."""
+    """Yield the groups of a node, and those of what is beside its halves. ``port`` is the cable's, the first of a LAG."""
     number = tags[node.middle]
     low, high = (node.start, node.middle), (node.middle, node.stop)
     back = [Bucket(_below(port, tags, *half)) for half in (low, high)]
@@ -104,12 +104,12 @@ def listed(port: int, tags: Iterable[int], tag: int) -> Group:
 
 
 def others_id(port: int, tag: int) -> int:
-    """The group of everybody on a cable but the one with this tag."""
+    """Return the group of everybody on a cable but the one with this tag."""
     return vnic_group_id(GroupKind.OTHERS, port, tag)
 
 
 def _node(tags: Sequence[int], start: int, stop: int, parent: int | None = None) -> Node:
-    """The node of ``tags[start:stop]``, two at least: it parts them by the highest bit in which they differ."""
+    """Return the node of ``tags[start:stop]``, two at least: it parts them by the highest bit in which they differ."""
     last = tags[stop - 1]
     bit = (tags[start] ^ last).bit_length() - 1
     return Node(start, bisect_left(tags, last >> bit << bit, start, stop), stop, parent)

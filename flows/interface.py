@@ -21,7 +21,8 @@ from ryu_vmmob.model.state import State
 def elsewhere(
     state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence
 ) -> tuple[object, ...] | None:
-    """What the flows of an interface at a switch where it has no seat depend on, beside the interface; None where it has one.
+    """Return what the flows of an interface at a switch where it has no seat depend on, beside the interface; None where it has
+    one.
 
     Most switches say the same of a VM that is elsewhere, so its flows need to be made only once for all of them.
     """
@@ -93,7 +94,7 @@ def _bridge(
 
 
 def _remote(state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence) -> list[int]:
-    """The groups that lead to the interface's places elsewhere, one for each neighbour that is next."""
+    """Return the groups that lead to the interface's places elsewhere, one for each neighbour that is next."""
     ways: dict[str | None, int] = {}
     for seat in seats:
         edge = state.fabric.servers[seat.server].switch

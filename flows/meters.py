@@ -15,7 +15,7 @@ _AT_EXTERNALS: Final = (Meter.ANSWERS, Meter.NEIGHBOURS)
 
 
 def ports_of(fabric: Fabric, switch: str) -> list[int]:
-    """The ports of a switch at which servers, external networks and other switches hang, ascending."""
+    """Return the ports of a switch at which servers, external networks and other switches hang, ascending."""
     ends = [*fabric.link_at, *fabric.server_at, *(row.attach for row in fabric.externals.values())]
     return sorted({end.port for end in ends if end.switch == switch})
 

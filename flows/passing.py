@@ -26,7 +26,7 @@ class Passing(NamedTuple):
 
 
 def passing(state: State, seats: Sequence[Seat], at: str, found: Presence) -> Passing | None:
-    """What passes by switch ``at`` towards a place that does not receive; None where nothing does."""
+    """Return what passes by switch ``at`` towards a place that does not receive; None where nothing does."""
     servers = state.fabric.servers
     gets = next((servers[seat.server].switch for seat in seats if seat.receives), None)
     passed = next((servers[seat.server].switch for seat in seats if seat.passing), None)

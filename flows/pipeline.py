@@ -31,7 +31,7 @@ class Meta(NamedTuple):
         return value << self.shift, self.mask
 
     def read(self, metadata: int) -> int:
-        """The field's value in a whole metadata."""
+        """Return the field's value in a whole metadata."""
         return (metadata & self.mask) >> self.shift
 
 
@@ -234,7 +234,7 @@ META: Final = {
 
 
 def fields_of(mask: int) -> list[str]:
-    """The names of the fields that have a bit in ``mask``."""
+    """Return the names of the fields that have a bit in ``mask``."""
     return [name for name, meta in META.items() if meta.mask & mask]
 
 
@@ -284,12 +284,12 @@ class Priority(IntEnum):
 
 
 def policy_priority(priority: int, *, allow: bool) -> int:
-    """The flow priority of a policy (0 to `net.keys.MAX_POLICY_PRIORITY`, the higher wins): on a tie deny wins."""
+    """Return the flow priority of a policy (0 to `net.keys.MAX_POLICY_PRIORITY`, the higher wins): on a tie deny wins."""
     return Priority.POLICY + 2 * priority + (not allow)
 
 
 def route_priority(prefix_length: int) -> int:
-    """The flow priority of a route: the longest prefix wins."""
+    """Return the flow priority of a route: the longest prefix wins."""
     return Priority.ROUTE + prefix_length
 
 
@@ -323,7 +323,7 @@ MAX_METERED_PORT: Final = 0xFFFF
 
 
 def meter_id(meter: Meter, port: int) -> int:
-    """The stable id of a meter: the port above, its purpose in the lowest 3 bits."""
+    """Return the stable id of a meter: the port above, its purpose in the lowest 3 bits."""
     return (port if 0 < port <= MAX_METERED_PORT else 0) << _METER_BITS | meter
 
 
@@ -336,7 +336,7 @@ def meter_parts(number: int) -> tuple[Meter, int] | None:
 
 
 def meter_name(number: int) -> str:
-    """A meter id as people read it: ``refusals/7`` (purpose, port)."""
+    """Return a meter id as people read it: ``refusals/7`` (purpose, port)."""
     parts = meter_parts(number)
     return f"{parts[0].name.lower()}/{parts[1]}" if parts else str(number)
 
@@ -362,14 +362,14 @@ MAX_GROUP_INDEX: Final = (1 << SWITCH_KEY_BITS) - 1
 
 
 def vnic_group_id(kind: GroupKind, port: int, index: int) -> int:
-    """The stable id of a group of `PORT_KINDS`; ValueError when the port does not fit its bits."""
+    """Return the stable id of a group of `PORT_KINDS`; ValueError when the port does not fit its bits."""
     if not 0 < port <= MAX_VNIC_PORT:
         raise ValueError(f"port {port} is not in 1..{MAX_VNIC_PORT}")
     return kind << 28 | port << 12 | index
 
 
 def group_id(kind: GroupKind, segment: int, index: int) -> int:
-    """The stable id of a group; ValueError when a key does not fit its bits."""
+    """Return the stable id of a group; ValueError when a key does not fit its bits."""
     if not 0 < segment <= MAX_SEGMENT_KEY:
         raise ValueError(f"segment key {segment} is not in 1..{MAX_SEGMENT_KEY}")
     if not 0 <= index <= MAX_GROUP_INDEX:

@@ -41,7 +41,9 @@ class End(NamedTuple):
 
 
 def policy_flows(state: State, policy: Policy, at: str) -> Iterator[Flow]:
-    """The flows of ``policy`` at edge ``at``: POLICY_OUT where a sender it names can be, POLICY_IN where a receiver can."""
+    """Yield the flows of ``policy`` at edge ``at``: POLICY_OUT where a sender it names can be, POLICY_IN where a
+    receiver can.
+    """
     made: dict[int, Flow] = {}
     there, back = (policy.source, policy.target), (policy.target, policy.source)
     ways = [(there, [*_ends(state, policy.target), *_groups(state, policy.target)], _meant(policy))]
@@ -142,7 +144,7 @@ def _is_on_link(ip: Address) -> bool:
 
 
 def _groups(state: State, selector: Selector) -> Iterator[End]:
-    """The group addresses of a CUG: they are sent to, and are never the sender."""
+    """Yield the group addresses of a CUG: they are sent to, and are never the sender."""
     if selector.kind == "cug" and isinstance(selector.value, str) and selector.value in state.cugs:
         cug = state.cugs[selector.value]
         for network in _GROUPS:
@@ -170,7 +172,7 @@ def _together(source: End, target: End) -> dict[str, Any] | None:
 
 
 def _meant(policy: Policy) -> _Rows:
-    """What the policy is about, in its own direction."""
+    """Return what the policy is about, in its own direction."""
     return {
         version: [*_transport(policy, "dst", version), *fragments.beside(policy, _number(policy, version), version)]
         for version in (4, 6)
@@ -194,7 +196,7 @@ def _replies(policy: Policy) -> _Rows:
 
 
 def _number(policy: Policy, version: int) -> int | None:
-    """The number of the policy's protocol in a version of IP; None: all."""
+    """Return the number of the policy's protocol in a version of IP; None: all."""
     return {4: ICMP, 6: ICMPV6}[version] if policy.protocol == "icmp" else policy.protocol
 
 
@@ -232,7 +234,7 @@ def _scope_is_at(state: State, where: dict[str, Any], at: str) -> bool:
 
 
 def _edges(state: State, scope: int) -> frozenset[str]:
-    """The edges of a scope; of every scope when it is 0."""
+    """Return the edges of a scope; of every scope when it is 0."""
     if scope:
         found = state.presences.get(state.segment_names[scope])
         return found.edges if found is not None else frozenset()

@@ -68,7 +68,7 @@ def trunk_buckets(state: State, segment: Segment, at: str, neighbour: str) -> tu
 
 
 def first_alive(number: int, buckets: tuple[Bucket, ...]) -> Group:
-    """A next hop: the switch itself goes over to the next link when one dies (FAST_FAILOVER). No link: drop."""
+    """Return a next hop: the switch itself goes over to the next link when one dies (FAST_FAILOVER). No link: drop."""
     if len(buckets) > 1:
         return Group(number, GroupType.FAST_FAILOVER, buckets)
     actions = buckets[0].actions if buckets else ()
@@ -76,12 +76,12 @@ def first_alive(number: int, buckets: tuple[Bucket, ...]) -> Group:
 
 
 def lag_number(state: State, server: Server) -> int:
-    """The ordinal of a server among those of its switch, from 0."""
+    """Return the ordinal of a server among those of its switch, from 0."""
     return state.fabric.servers_of[server.switch].index(server)
 
 
 def lag_group(state: State, cug: Cug, server: Server) -> Group:
-    """The server's LAG: one port carries everything, the next takes over (R14). The tag is put on before."""
+    """Return the server's LAG: one port carries everything, the next takes over (R14). The tag is put on before."""
     buckets = tuple(Bucket((Output(port.port),), port.port) for port in server.attach)
     return first_alive(group_id(GroupKind.LAG, cug.key, lag_number(state, server)), buckets)
 
@@ -108,12 +108,13 @@ def to_wire(state: State, cug: Cug, wire: Wire) -> tuple[Action, ...]:
 
 
 def cable_id(state: State, cug: Cug, server: Server) -> int:
-    """The group that brings a broadcast from elsewhere to every vNIC of a CUG on a server's cable."""
+    """Return the group that brings a broadcast from elsewhere to every vNIC of a CUG on a server's cable."""
     return group_id(GroupKind.CABLE, cug.key, lag_number(state, server))
 
 
 def tags_at(state: State, cug: str, local: Local, server: str) -> tuple[int | None, ...]:
-    """The tags (None: no tag) under which a CUG's frames go to and fro a local server: several where guests have their own.
+    """Return the tags (None: no tag) under which a CUG's frames go to and fro a local server: several where guests have their
+    own.
 
     None of a server with tagging per interface: there they are told apart one by one (`cable`).
     """

@@ -494,7 +494,7 @@ def _ways(found: Presence | None, at: str) -> tuple[str, ...]:
 
 
 def _identity(state: State | None, segment: str) -> tuple[int, int]:
-    """A segment's key and scope (0: there is none): what its members' flows say in the metadata."""
+    """Return a segment's key and scope (0: there is none): what its members' flows say in the metadata."""
     found = state.segment(segment) if state is not None else None
     if state is None or found is None:
         return 0, 0
@@ -511,7 +511,7 @@ def _facts(state: State | None, segment: str) -> object:
 
 
 def _outside(state: State) -> object:
-    """What exits depend on beside the tree."""
+    """Return what exits depend on beside the tree."""
     return state.neighbours, state.externals_down
 
 

@@ -99,7 +99,7 @@ def advertisement(
 def taken(
     where: dict[str, Any], eth_dst: int | tuple[int, int], mac: int, target: int, back: Back, *, router: bool = False
 ) -> Flow:
-    """An address probe (a solicitation whose source is unspecified) for ``target`` is told that ``mac`` has it.
+    """Return an address probe (a solicitation whose source is unspecified) for ``target`` is told that ``mac`` has it.
 
     What it says is for all nodes and not solicited (RFC 4861, 7.2.4), but goes to the asker alone. A probe brings no link-layer
     option that could be rewritten, so the answer has none: duplicate address detection needs none (RFC 4862, 5.4.4).
@@ -126,7 +126,7 @@ def taken(
 
 
 def advertised(where: dict[str, Any], mac: int, target: int, back: Back) -> Iterator[Flow]:
-    """The second half of `advertisement`; one for all requests for the same target."""
+    """Yield the second half of `advertisement`; one for all requests for the same target."""
     yield Flow(
         Table.ADVERTISE,
         Priority.NORMAL,

@@ -17,7 +17,7 @@ def _of_fabric(name: str) -> int:
 
 
 def router_mac(state: State, switch: str) -> int:
-    """The MAC of an edge as a router among routers: on routed segments and on external networks.
+    """Return the MAC of an edge as a router among routers: on routed segments and on external networks.
 
     Locally administered, made of the fabric's name and the switch's key: two fabrics on one external network differ.
     """

@@ -37,7 +37,7 @@ def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[E
 
 
 def next_hop(state: State, segment: Segment, at: str, edge: str, found: Presence) -> Group:
-    """The way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
+    """Return the way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
     neighbour = found.way.next_hop(at, edge)
     # A switch that stands by leads nowhere yet, whatever it is told.
     if neighbour is None or neighbour not in found.local[at].ways:
@@ -47,17 +47,17 @@ def next_hop(state: State, segment: Segment, at: str, edge: str, found: Presence
 
 
 def next_hop_id(state: State, segment: Segment, edge: str) -> int:
-    """The id of the group that leads to a remote edge."""
+    """Return the id of the group that leads to a remote edge."""
     return group_id(GroupKind.NEXT_HOP, segment.key, state.switch_keys[edge])
 
 
 def into(state: State, cug: Cug) -> tuple[int, int]:
-    """The metadata of a frame that enters as one of ``cug``."""
+    """Return the metadata of a frame that enters as one of ``cug``."""
     return metadata(segment=SEGMENT.of(cug.key), scope=SCOPE.of(state.scope(cug)))
 
 
 def into_from(state: State, cug: Cug, local: Local, server: str, tag: int | None) -> tuple[int, int]:
-    """The same for a frame of a local server, under this tag; it says which, where the CUG has several there."""
+    """Return the same for a frame of a local server, under this tag; it says which, where the CUG has several there."""
     several = len(tags_at(state, cug.name, local, server)) > 1
     return metadata(cug=into(state, cug), wire=WIRE.of(tag or 0)) if several else into(state, cug)
 
@@ -69,7 +69,7 @@ def came_from(state: State, cug: Cug, local: Local, wire: Wire) -> tuple[int, in
 
 
 def came_under(cug: Cug, tag: int | None) -> tuple[int, int]:
-    """The same where there are several tags."""
+    """Return the same where there are several tags."""
     return metadata(segment=SEGMENT.of(cug.key), wire=WIRE.of(tag or 0))
 
 
@@ -161,7 +161,7 @@ def _trunk_id(state: State, cug: Cug, neighbour: str) -> int:
 
 
 def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Action, ...]:
-    """What brings a broadcast that came from a local server to everybody elsewhere; nothing where there is nobody."""
+    """Return what brings a broadcast that came from a local server to everybody elsewhere; nothing where there is nobody."""
     lag = len(server.attach) > 1
     around = bool(local.ready) or any(
         state.vlan_id(cug.name, link.l2_domain) is not None
@@ -193,7 +193,7 @@ def _bare_first(tag: int | None) -> int:
 
 
 def _flood_flows(cug: Cug, index: int, in_ports: Sequence[int], buckets: list[Bucket], *, ready: bool) -> Iterator[Entry]:
-    """A flood group and the flows that lead to it: from these ports, or from all others (no ports).
+    """Yield a flood group and the flows that lead to it: from these ports, or from all others (no ports).
 
     ``ready``: also where it leads nowhere, so that only the group changes when it does.
     """

@@ -15,7 +15,7 @@ from ryu_vmmob.model.state import State
 
 
 def closed(state: State, at: str) -> Iterator[Flow]:
-    """The flows that drop what comes over a link outside its tree; at an edge what is routed to it ends before."""
+    """Yield the flows that drop what comes over a link outside its tree; at an edge what is routed to it ends before."""
     for number in range(len(state.backups)):
         around = _around(state, number, at)
         for link in state.fabric.links_of[at]:

@@ -112,8 +112,8 @@ def group_delete(number: int, xid: int) -> bytes:
 
 
 def meter_set(meter: int, rate: int, xids: tuple[int, int]) -> bytes:
-    """A meter that drops what exceeds ``rate`` packets a second, made or changed (7.3.4.4): two messages, of which a switch
-    refuses the first if it has the meter.
+    """Return a meter that drops what exceeds ``rate`` packets a second, made or changed (7.3.4.4): two messages, of which a
+    switch refuses the first if it has the meter.
     """
     body = meter_body(meter, rate)
     return b"".join(
@@ -123,7 +123,7 @@ def meter_set(meter: int, rate: int, xids: tuple[int, int]) -> bytes:
 
 
 def meter_body(meter: int, rate: int) -> bytes:
-    """A meter from its flags on, as a meter-mod and a meter description have it."""
+    """Return a meter from its flags on, as a meter-mod and a meter description have it."""
     return struct.pack("!HIHHII4x", _METER_PACKETS | _METER_BURST, meter, _METER_DROP, 16, rate, rate)
 
 
@@ -230,7 +230,7 @@ def meter_descriptions(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def flow_stats_cookies(body: bytes) -> list[int]:
-    """The cookie of every entry of a flow-stats reply, read at its fixed offset (7.3.5.2); no match is parsed.
+    """Return the cookie of every entry of a flow-stats reply, read at its fixed offset (7.3.5.2); no match is parsed.
 
     Raises MalformedReply on a length that is impossible.
     """

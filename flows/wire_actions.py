@@ -48,7 +48,7 @@ def _dec_ttl(_: flow.DecTtl) -> bytes:
 
 
 def _set_field_frame(field: Field) -> tuple[bytes, int, bytes]:
-    """What stands before the value, the value's size, and the padding behind it."""
+    """Return what stands before the value, the value's size, and the padding behind it."""
     header = field.header()
     used = 4 + len(header) + field.size
     length = (used + 7) // 8 * 8

@@ -74,6 +74,6 @@ class DummyBridge:
 
 
 def ports_of(fabric: Fabric, switch: str) -> list[int]:
-    """The ports that a fabric file names of a switch: of links, servers and external networks."""
+    """Return the ports that a fabric file names of a switch: of links, servers and external networks."""
     ends = [*fabric.link_at, *fabric.server_at, *(row.attach for row in fabric.externals.values())]
     return [end.port for end in ends if end.switch == switch]

@@ -58,7 +58,7 @@ class Follower:
         return min(waits, default=None)
 
     def _follow(self, row: Mapping[str, Any], cugs: Mapping[str, Any]) -> float | None:
-        """What one VM asks for; a fault of it is told once and holds up no other."""
+        """Return what one VM asks for; a fault of it is told once and holds up no other."""
         name = row["name"]
         try:
             wait = self._one(row, interfaces_of(row, cugs))
@@ -124,7 +124,9 @@ class Follower:
 
 
 def interfaces_of(row: Mapping[str, Any], cugs: Mapping[str, Any]) -> list[Interface]:
-    """A VM's interfaces as its guest would be set up: addresses with their prefix lengths, the gateways of the first CUG."""
+    """Return a VM's interfaces as its guest would be set up: addresses with their prefix lengths, the gateways of the first
+    CUG.
+    """
     found = []
     for number, leg in enumerate(row["interfaces"]):
         cug = cugs[leg["cug"]]

@@ -35,7 +35,7 @@ def run(rate: float, directory: Path | None) -> int:
         mover = live.vms["web-1"]
 
         def routed(other_cug: str, outside: str) -> list[Stream]:
-            """The other CUG over IPv6, the outside over IPv4, and what no policy allows."""
+            """Return the other CUG over IPv6, the outside over IPv4, and what no policy allows."""
             beyond = live.lab.outside[outside]
             return [
                 *both_ways(mover, [live.vms[other_cug]], 6), *both_ways(mover, [beyond]), Stream(beyond, mover, forbidden=True)

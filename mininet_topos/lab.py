@@ -134,7 +134,9 @@ class Lab:
     def add_vm(
         self, name: str, server: str, interfaces: Sequence[Interface], vlan_ids: Sequence[int | None]
     ) -> Vm:
-        """A running VM on ``server``. ``vlan_ids``: for each interface, what the controller says the server is to tag with."""
+        """Return a running VM on ``server``. ``vlan_ids``: for each interface, what the controller says the server is to tag
+        with.
+        """
         if name in self.vms:
             raise LabError(f"there is a VM {name!r} already")
         host = self._net.addHost(name, cls=Host, ip=None)
@@ -165,7 +167,7 @@ class Lab:
         self._plug_card(vm, server, vlan_ids)
 
     def flip(self, vm: Vm, server: str, *, announce: bool = True) -> Mapping[str, Any]:
-        """The VM stops running on its server, if it has not yet, and runs on the other (see `mininet_topos.nic`)."""
+        """Return the VM stops running on its server, if it has not yet, and runs on the other (see `mininet_topos.nic`)."""
         done = vm.nic.ask({"op": "flip", "to": server, "announce": announce})
         vm.server = server
         return done
@@ -231,15 +233,17 @@ class Lab:
     # the fabric
 
     def bridge(self, switch: str) -> str:
-        """The Open vSwitch bridge of a switch, for `ovs.ofctl`. Raises KeyError for an unknown switch."""
+        """Return the Open vSwitch bridge of a switch, for `ovs.ofctl`. Raises KeyError for an unknown switch."""
         return bridge_name(self.fabric.switches[switch].name)
 
     def device(self, port: PortRef) -> str:
-        """The device at a switch port."""
+        """Return the device at a switch port."""
         return port_name(port.switch, port.port)
 
     def link_devices(self) -> dict[str, str]:
-        """A device of each cable (frames both ways are seen there): between switches, then to servers, then to the outside."""
+        """Return a device of each cable (frames both ways are seen there): between switches, then to servers, then to the
+        outside.
+        """
         found = {link.name: self.device(link.a) for link in self.fabric.links}
         for name, server in self.fabric.servers.items():
             for index, port in enumerate(server.attach, start=1):

@@ -25,7 +25,7 @@ class Machine:
     queues: dict[str, int]
 
     def since(self, before: Machine) -> dict[str, int]:
-        """What was dropped between two samples, by place; empty when nothing was."""
+        """Return what was dropped between two samples, by place; empty when nothing was."""
         found = {f"socket {n}": c - before.sockets.get(n, 0) for n, c in self.sockets.items()}
         found |= {f"queue {n}": c - before.queues.get(n, 0) for n, c in self.queues.items()}
         found["backlog"] = self.backlog - before.backlog
@@ -33,7 +33,7 @@ class Machine:
 
 
 def sample() -> Machine:
-    """The counters now, of our network namespace (and the backlog, which is the whole machine's)."""
+    """Return the counters now, of our network namespace (and the backlog, which is the whole machine's)."""
     return Machine(_sockets(), _backlog(), _queues())
 
 

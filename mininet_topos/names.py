@@ -19,25 +19,27 @@ def device_name(name: str, suffix: str = "") -> str:
 
 
 def bridge_name(switch: str) -> str:
-    """The Open vSwitch bridge of a switch or server."""
+    """Return the Open vSwitch bridge of a switch or server."""
     return device_name(switch)
 
 
 def port_name(switch: str, port: int) -> str:
-    """The device at one OpenFlow port of a switch."""
+    """Return the device at one OpenFlow port of a switch."""
     return device_name(switch, f"-p{port}")
 
 
 def uplink_name(server: str, index: int) -> str:
-    """The device with which a server, or an external network, hangs on its edge; ``index`` counts the members of a LAG."""
+    """Return the device with which a server, or an external network, hangs on its edge; ``index`` counts the
+    members of a LAG.
+    """
     return device_name(server, f"-u{index}")
 
 
 def bond_name(server: str) -> str:
-    """The bonding driver of a server with several cables."""
+    """Return the bonding driver of a server with several cables."""
     return device_name(server, "-bond")
 
 
 def bond_port_name(server: str, end: int) -> str:
-    """The device between a server's bonding driver (0) and its bridge (1)."""
+    """Return the device between a server's bonding driver (0) and its bridge (1)."""
     return device_name(server, f"-b{end}")

@@ -49,14 +49,14 @@ VLAN, RARP = b"\x81\x00", b"\x80\x35"
 
 
 def open_tap(name: str) -> int:
-    """A tap device in our network namespace; a new one lives as long as the returned file descriptor."""
+    """Return a tap device in our network namespace; a new one lives as long as the returned file descriptor."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
     return fd
 
 
 def rarp(mac: bytes) -> bytes:
-    """The broadcast with which a VM says where it is now, as QEMU writes it."""
+    """Return the broadcast with which a VM says where it is now, as QEMU writes it."""
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 3) + mac + bytes(4) + mac + bytes(4)
     return (b"\xff" * 6 + mac + RARP + body).ljust(60, b"\0")
 

@@ -47,7 +47,7 @@ class BondDriver(OVSSwitch):  # type: ignore[misc]  # Mininet has no types
 
 
 def bond_flows(members: int) -> list[str]:
-    """The flows of a bonding driver: ports 1 to ``members`` are cables, the next one leads to the server's switch."""
+    """Return the flows of a bonding driver: ports 1 to ``members`` are cables, the next one leads to the server's switch."""
     inner = members + 1
     ports = ",".join(map(str, range(1, inner)))
     flows = [f"in_port={port},actions=output:{inner}" for port in range(1, inner)]

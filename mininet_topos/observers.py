@@ -120,7 +120,9 @@ def _for_me(destination: str, mac: str) -> bool:
 
 
 def route(source: Endpoint, target: str) -> list[str | None]:
-    """The routers on the way to an address, then the address itself (see ``probes/traceroute.py``); None: a silent one."""
+    """Return the routers on the way to an address, then the address itself (see ``probes/traceroute.py``); None: a
+    silent one.
+    """
     own = source.address(version=6 if ":" in target else 4)
     said = source.run(sys.executable, "-I", "-S", str(PROBES / "traceroute.py"), own, target)
     hops: list[str | None] = json.loads(said)["hops"]

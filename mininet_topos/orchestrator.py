@@ -98,7 +98,7 @@ class Orchestrator:
         return self.lab.add_vm(name, server, interfaces, [i["vlan_id"] for i in answer["interfaces"]])
 
     def tags(self, name: str) -> set[int | None]:
-        """The VLAN-IDs with which a VM's server tags its frames (None: no tag)."""
+        """Return the VLAN-IDs with which a VM's server tags its frames (None: no tag)."""
         return {interface["vlan_id"] for interface in self.call("GET", f"/v1/vms/{name}")["interfaces"]}
 
     def end_vm(self, vm: Vm) -> None:
@@ -128,7 +128,7 @@ class Orchestrator:
     def move(
         self, vm: Vm, server: str, *, announce: bool = True, pause: float = PAUSE_SECONDS, **options: Any
     ) -> Move:
-        """A whole hot move: prepare, switch over, wait for the commit, unplug the old place.
+        """Return a whole hot move: prepare, switch over, wait for the commit, unplug the old place.
 
         ``pause``: how long the VM stands still, in seconds. ``options`` go into the migration.
         """
@@ -145,11 +145,11 @@ class Orchestrator:
         return Move(vm.name, source, server, done, flip)
 
     def network(self, migration: Mapping[str, Any]) -> Rest | None:
-        """What a hypervisor tells of a switch-over; None where the migration's kind of delivery wants nothing."""
+        """Return what a hypervisor tells of a switch-over; None where the migration's kind of delivery wants nothing."""
         return Rest(migration["id"], self.post) if migration["delivery"] == "at_pause" else None
 
     def post(self, path: str, body: Any) -> Any:
-        """A call in msgpack, waited for; the answer's body. Raises OrchestratorError."""
+        """Return a call in msgpack, waited for; the answer's body. Raises OrchestratorError."""
         headers = {"Content-Type": "application/msgpack", "Accept": "application/json"}
         data = None if body is None else msgpack.packb(body)
         answer = self._session.post(

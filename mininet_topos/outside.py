@@ -45,7 +45,9 @@ class Outside:
         return self.external.name
 
     def address(self, interface: int = 0, version: int = 4) -> str:
-        """The host address from which packets enter by this network. Raises LookupError for another version than 4 and 6."""
+        """Return the host address from which packets enter by this network. Raises LookupError for another version than 4 and
+        6.
+        """
         for host in self.hosts:
             if ip_interface(host).version == version:
                 return str(ip_interface(host).ip)
@@ -77,7 +79,7 @@ class Outside:
         return FIRST_TABLE + self.number
 
     def _life(self) -> list[str]:
-        """What goes with the device when it is down."""
+        """Return what goes with the device when it is down."""
         script = [f"ip link set {self.device} address {self._mac} up"]
         script.append(f"ip -6 address replace {LINK_LOCAL} dev {self.device} nodad")
         for hop in self.external.next_hops:

@@ -39,12 +39,12 @@ def find_program(name: str) -> str | None:
 
 
 def missing_programs() -> list[str]:
-    """The programs of Open vSwitch that are not installed here; empty when all are."""
+    """Return the programs of Open vSwitch that are not installed here; empty when all are."""
     return [name for name in PROGRAMS if find_program(name) is None]
 
 
 def find_schema() -> Path:
-    """The database schema that belongs to the installed ``ovsdb-server``. Raises OvsError when there is none."""
+    """Return the database schema that belongs to the installed ``ovsdb-server``. Raises OvsError when there is none."""
     given = os.environ.get("OVS_PKGDATADIR")
     server = find_program("ovsdb-server")
     folders = [Path(given)] if given else []

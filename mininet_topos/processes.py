@@ -90,7 +90,7 @@ class JsonChild:
         return value
 
     def ask(self, order: dict[str, Any], timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """An order and its answer."""
+        """Return an order and its answer."""
         self.tell(order)
         return self.answer(timeout)
 

@@ -58,7 +58,7 @@ REACH_SECONDS = 15.0
 
 
 def policies() -> dict[str, dict[str, Any]]:
-    """The bodies of all policies, by name (``from_`` for ``from``)."""
+    """Return the bodies of all policies, by name (``from_`` for ``from``)."""
     streams = [str(PORT + version) for version in VERSIONS]
     web, db = {"cug": "web"}, {"cug": "db"}
     ends: dict[str, tuple[Any, Any]] = {"web-db": (web, db), "db-web": (db, web)}
@@ -75,7 +75,7 @@ def policies() -> dict[str, dict[str, Any]]:
 
 
 def interface(cug: str, number: int, guest_vlan_id: int | None = None) -> Interface:
-    """The interface number ``number`` (2 to 254) of a CUG of this world."""
+    """Return the interface number ``number`` (2 to 254) of a CUG of this world."""
     subnets = [ip_network(subnet) for subnet in CUGS[cug][1]]
     addresses = tuple(f"{subnet[number]}/{subnet.prefixlen}" for subnet in subnets)
     gateways = tuple(str(subnet[1]) for subnet in subnets)
@@ -84,7 +84,7 @@ def interface(cug: str, number: int, guest_vlan_id: int | None = None) -> Interf
 
 
 def start_vm(world: World, name: str, server: str, of: Interface) -> Vm:
-    """A VM of one interface that believes what it was once told of its gateway."""
+    """Return a VM of one interface that believes what it was once told of its gateway."""
     world.vms[name] = vm = world.orchestrator.start_vm(name, server, [of])
     for address in of.gateways:
         vm.freeze_neighbour(address, world.lab.fabric.gateway_mac)

@@ -75,7 +75,7 @@ class Scenario:
         self.rate = rate
 
     def members(self) -> dict[str, set[str]]:
-        """The MACs of each CUG as far as VMs run, and the gateway's, which is in all."""
+        """Return the MACs of each CUG as far as VMs run, and the gateway's, which is in all."""
         found: dict[str, set[str]] = {}
         for vm in self.lab.vms.values():
             for interface in vm.interfaces:
@@ -97,7 +97,7 @@ class Scenario:
         return _hops(sniff, vm)
 
     def baseline(self, streams: Sequence[Stream], seconds: float = 2.0) -> tuple[Result, ...]:
-        """The same traffic without any move: what this machine does to it."""
+        """Return the same traffic without any move: what this machine does to it."""
         with Traffic(self.lab, streams, self.rate) as traffic:
             time.sleep(seconds)
         return tuple(result for stream, result in zip(streams, traffic.results, strict=True) if not stream.forbidden)
@@ -161,7 +161,7 @@ class Scenario:
         return report
 
     def _faults(self, report: Report) -> list[str]:
-        """What was promised and not kept, one sentence each."""
+        """Return what was promised and not kept, one sentence each."""
         faults = [f"{r.name}: {r.lost} of {r.sent} packets lost" for r in report.results if r.lost]
         faults += [f"{r.name}: {r.doubled} packets doubled" for r in report.results if r.doubled]
         faults += [f"{r.name}: {r.received} packets delivered" for r in report.forbidden if r.received]
@@ -176,7 +176,7 @@ class Scenario:
 
 
 def _wire_faults(report: Report, peers: Sequence[tuple[str, set[int | None]]]) -> list[str]:
-    """The server's cable carries the VLAN-ID that REST named; the old server's carries nothing of the VM any more.
+    """Return the server's cable carries the VLAN-ID that REST named; the old server's carries nothing of the VM any more.
 
     A peer that lives on one of these servers is sent to over that cable, too, under its own CUG's VLAN-ID: ``peers`` has the
     server and the VLAN-IDs of each.
@@ -224,7 +224,7 @@ def _tcp(vm: Vm, peer: Endpoint | None, client: Endpoint | None, version: int) -
 
 
 def both_ways(vm: Endpoint, peers: Sequence[Endpoint], version: int = 4) -> list[Stream]:
-    """A stream from ``vm`` to each peer, and one back."""
+    """Return a stream from ``vm`` to each peer, and one back."""
     return [stream for peer in peers for stream in (Stream(vm, peer, version), Stream(peer, vm, version))]
 
 

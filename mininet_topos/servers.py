@@ -65,7 +65,7 @@ class Server:
         return device
 
     def device(self, vm: str, index: int = 0) -> str:
-        """The device of a plugged interface: frames are there as the guest sends and gets them. Raises KeyError."""
+        """Return the device of a plugged interface: frames are there as the guest sends and gets them. Raises KeyError."""
         return self._plugs[vm, index]
 
     def unplug(self, vm: str) -> None:
@@ -77,7 +77,9 @@ class Server:
 
 
 def port_settings(vlan_id: int | None, guest_vlan_id: int | None = None) -> tuple[str, ...]:
-    """What is set for a vNIC's port: the columns of Open vSwitch's table Port. Raises ValueError for two tags at once."""
+    """Return what is set for a vNIC's port: the columns of Open vSwitch's table Port. Raises ValueError for two
+    tags at once.
+    """
     if guest_vlan_id is None:
         return ("vlan_mode=access", f"tag={vlan_id or 0}", "trunks=[]")
     if vlan_id is not None:
@@ -107,7 +109,7 @@ class Vm:
         return run_inside(self.pid, *command)
 
     def address(self, interface: int = 0, version: int = 4) -> str:
-        """The VM's address on an interface, without the prefix length. Raises LookupError."""
+        """Return the VM's address on an interface, without the prefix length. Raises LookupError."""
         for text in self.interfaces[interface].ips:
             address = ip_interface(text).ip
             if address.version == version:
@@ -141,7 +143,7 @@ class Vm:
         self.run("ip", "neighbour", "replace", address, "lladdr", mac, "dev", f"eth{interface}", "nud", "permanent")
 
     def card(self) -> Mapping[str, Any]:
-        """What the network card has counted (see `mininet_topos.nic`)."""
+        """Return what the network card has counted (see `mininet_topos.nic`)."""
         return self.nic.ask({"op": "stats"})
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from mininet_topos.scenario import Hops, Report
 
 
 def vlan(vlan_id: int | None) -> str:
-    """A VLAN-ID for a table."""
+    """Return a VLAN-ID for a table."""
     return "untagged" if vlan_id is None else str(vlan_id)
 
 

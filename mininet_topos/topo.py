@@ -48,7 +48,7 @@ class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
                 self._cable(port, node, index, uplink_name(name, index))
 
     def _bond(self, server: str, bridge: str, members: int, dpid: int) -> str:
-        """The bonding driver between a server's cables and its switch."""
+        """Return the bonding driver between a server's cables and its switch."""
         node = bond_name(server)
         self.addSwitch(node, cls=BondDriver, dpid=f"{dpid:016x}")
         self.addLink(
@@ -76,7 +76,7 @@ class FabricTopo(Topo):  # type: ignore[misc]  # Mininet has no types
 
 
 def outside_name(routing_domain: str) -> str:
-    """The host that is the world outside, for a routing domain."""
+    """Return the host that is the world outside, for a routing domain."""
     return device_name(f"outside-{routing_domain}")
 
 

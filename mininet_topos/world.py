@@ -41,7 +41,7 @@ VMS = (  # name, server, CUG, last byte of the address
 
 
 def interface(cug: str, number: int) -> Interface:
-    """The interface number ``number`` of a CUG of this world."""
+    """Return the interface number ``number`` of a CUG of this world."""
     network = CUGS[cug].rsplit(".", 1)[0]
     which = list(CUGS).index(cug) + 1
     return Interface(cug, f"02:00:00:00:{which:02x}:{number:02x}", (f"{network}.{number}/24",))
@@ -66,7 +66,7 @@ class World:
 def running(
     fabric: Path = FABRIC, rate: float = 1000.0, directory: Path | None = None, first: Sequence[Path] = ()
 ) -> Iterator[World]:
-    """A laboratory and its controller, every switch in step, no CUG or VM yet.
+    """Provide a laboratory and its controller, every switch in step, no CUG or VM yet.
 
     ``directory`` keeps the controller's files; without it they go away in the end. ``first`` as `Controller`
     has it.

@@ -24,7 +24,7 @@ def check(conf: Any, settings: Settings) -> None:
 
 
 def usable_context(certificate: str, key: str, ca: str | None, what: str) -> ssl.SSLContext:
-    """The context of a TLS server whose files can be used. Raises OptionError, which begins with ``what``."""
+    """Return the context of a TLS server whose files can be used. Raises OptionError, which begins with ``what``."""
     try:
         if os.stat(key).st_mode & 0o007:
             raise OptionError(f"{what}: everyone on this machine may use the private key {key} (chmod 600 it)")

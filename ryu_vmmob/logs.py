@@ -47,12 +47,12 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def fields(**named: object) -> dict[str, Any]:
-    """What a line is about, for ``extra=`` of a logger."""
+    """Return what a line is about, for ``extra=`` of a logger."""
     return {_FIELDS: named}
 
 
 def about(log: logging.Logger, **named: object) -> logging.LoggerAdapter[logging.Logger]:
-    """A logger whose lines are all about the same: ``about(LOG, switch="tor-a")``."""
+    """Return a logger whose lines are all about the same: ``about(LOG, switch="tor-a")``."""
     return logging.LoggerAdapter(log, fields(**named))
 
 

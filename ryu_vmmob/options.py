@@ -72,7 +72,7 @@ def register(conf: cfg.ConfigOpts) -> None:
 
 
 def read(conf: cfg.ConfigOpts) -> Settings:
-    """The options as they are set; REST listens on loopback unless told otherwise (Ryu's default is everywhere)."""
+    """Return the options as they are set; REST listens on loopback unless told otherwise (Ryu's default is everywhere)."""
     conf.set_default("wsapi_host", LOOPBACK)
     group = conf[GROUP]
     return Settings(

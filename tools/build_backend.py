@@ -64,7 +64,7 @@ def _add_site_files(wheel: Path) -> None:
 
 
 def _record_lines(files: dict[str, bytes]) -> bytes:
-    """The RECORD lines of some files: name, SHA-256 in URL-safe base64 without padding, size in bytes."""
+    """Return the RECORD lines of some files: name, SHA-256 in URL-safe base64 without padding, size in bytes."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for name, content in files.items():

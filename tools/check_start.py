@@ -18,7 +18,7 @@ DEADLINE_SECONDS = 60.0
 
 
 def free_port() -> int:
-    """A TCP port that is free now, on loopback."""
+    """Return a TCP port that is free now, on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

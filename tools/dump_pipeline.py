@@ -86,7 +86,7 @@ _COUNTED = (Table.ADMIT, Table.ANSWER, Table.ADVERTISE)
 
 
 def changes(phase: str) -> Callable[[Sample], str]:
-    """What a step changes in each switch."""
+    """Return what a step changes in each switch."""
 
     def block(sample: Sample) -> str:
         lines: list[str] = []
@@ -104,17 +104,17 @@ def of_table(table: Table) -> Callable[[Sample], str]:
 
 
 def in_table(table: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
-    """The flows of one table of one switch."""
+    """Return the flows of one table of one switch."""
     return lambda sample: dump(flow for flow in sample.prepared[switch][0] if flow.table is table)
 
 
 def routed_in(*tables: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
-    """The flows of some tables of one switch of the network with routing."""
+    """Return the flows of some tables of one switch of the network with routing."""
     return lambda sample: dump(sample.routed.flows(switch, *tables))
 
 
 def routed_answers(sample: Sample) -> str:
-    """What a gateway answers at one edge."""
+    """Return what a gateway answers at one edge."""
     flows = sample.routed.flows(SHOWN, Table.ANSWER)
     return dump(flow for flow in flows if flow.owner[0] in ("cug", "gateway"))
 
@@ -158,7 +158,7 @@ def of_lag(sample: Sample) -> str:
 
 
 def link_failure(_: Sample) -> str:
-    """What the loss of a link between data centres costs on etc/two-dcs.yaml, with few VMs and with many."""
+    """Return what the loss of a link between data centres costs on etc/two-dcs.yaml, with few VMs and with many."""
     body: list[Row] = []
     switches: list[str] = []
     for count in (3, 30):
@@ -189,7 +189,7 @@ Blocks = Mapping[str, Callable[[Sample], str]]
 
 
 def fabric_keys(_: Sample) -> str:
-    """The keys of the fabric file."""
+    """Return the keys of the fabric file."""
     return rows(("object", "key", "required", "default", "value"), fabric_rows())
 
 

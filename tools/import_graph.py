@@ -86,7 +86,7 @@ def modules(root: Path = ROOT) -> list[Module]:
 
 
 def imports(source: str, known: frozenset[str] = frozenset()) -> Iterator[tuple[str, int]]:
-    """(module, line) of every import of a source. ``known`` tells modules from names in ``from package import name``.
+    """Yield (module, line) of every import of a source. ``known`` tells modules from names in ``from package import name``.
 
     A name imported from the top package is always taken for a module.
     """
@@ -117,7 +117,7 @@ def own_imports(found: list[Module]) -> list[Import]:
 
 
 def package_of(module: str) -> str:
-    """The package that a module of ours belongs to: the part below the top."""
+    """Return the package that a module of ours belongs to: the part below the top."""
     return module.split(".")[1]
 
 
@@ -190,7 +190,7 @@ def floors(graph: Mapping[str, set[str]]) -> dict[str, int]:
 
 
 def drawn(found: list[Module], rows: list[Import]) -> str:
-    """The graph as text: packages by floor, what each imports, and what breaks the law."""
+    """Return the graph as text: packages by floor, what each imports, and what breaks the law."""
     graph = arrows(rows)
     packages = {module.package for module in found}
     inner: dict[str, set[str]] = {}
@@ -218,13 +218,13 @@ def drawn(found: list[Module], rows: list[Import]) -> str:
 
 
 def purpose(module: Module) -> str:
-    """The first sentence of a module's docstring, on one line."""
+    """Return the first sentence of a module's docstring, on one line."""
     said = " ".join((ast.get_docstring(ast.parse(module.file.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
     return re.split(r"(?<=[a-z)])\. ", said)[0].removesuffix(".").replace("``", "`")
 
 
 def table(found: list[Module]) -> str:
-    """The layers as a table of Markdown, from the ground up."""
+    """Return the layers as a table of Markdown, from the ground up."""
     heads = {module.package: module for module in found if module.name == f"{PACKAGE}.{module.package}"}
     rows = ["| layer | is | may import |", "|---|---|---|"]
     for name, allowed in LAYERS.items():

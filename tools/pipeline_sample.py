@@ -32,7 +32,7 @@ OUTSIDE_NAME = "internet-1"
 
 
 def interface(cug: str, number: int, *ips: str) -> Interface:
-    """An interface with MAC 02:00:00:00:00:NUMBER."""
+    """Return an interface with MAC 02:00:00:00:00:NUMBER."""
     return Interface(cug, mac(f"02:00:00:00:00:{number:02x}"), tuple(ip_address(ip) for ip in ips))
 
 
@@ -74,7 +74,7 @@ def populate_routed() -> list[Command]:
 
 
 def populate_cable() -> list[Command]:
-    """A CUG with three VMs on one server with tagging per interface."""
+    """Return a CUG with three VMs on one server with tagging per interface."""
     return [
         PutCug("app", (ip_network("10.5.0.0/24"),)),
         *(PutVm(f"app{n}", "srv-a1", (interface("app", 0x50 + n, f"10.5.0.{50 + n}"),)) for n in (1, 2, 3)),
@@ -138,9 +138,9 @@ class AtRest:
         self._compiler = full(state)
 
     def flows(self, switch: str, *tables: Table) -> list[Flow]:
-        """The flows of some tables of one switch, in the order in which a frame meets them."""
+        """Return the flows of some tables of one switch, in the order in which a frame meets them."""
         return sorted((flow for flow in self._compiler.flows(switch) if flow.table in tables), key=in_order)
 
     def groups(self, switch: str) -> list[Group]:
-        """The groups of one switch."""
+        """Return the groups of one switch."""
         return sorted(self._compiler.groups(switch), key=lambda group: group.id)

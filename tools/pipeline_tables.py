@@ -31,13 +31,13 @@ Row = tuple[str, ...]
 
 
 def rows(header: Row, body: Iterable[Row]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [header, tuple("---" for _ in header), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def code(lines: Iterable[str]) -> str:
-    """A fenced block."""
+    """Return a fenced block."""
     return "\n".join(("```text", *lines, "```"))
 
 
@@ -47,7 +47,7 @@ def names(fields: Iterable[str]) -> str:
 
 
 def miss(table: Table) -> str:
-    """What becomes of a frame that no flow of ``table`` takes."""
+    """Return what becomes of a frame that no flow of ``table`` takes."""
     return "drop" if table.miss is None else f"goto:{table.miss.label}"
 
 
@@ -58,7 +58,7 @@ def tables() -> str:
 
 
 def leads_to(table: Table) -> str:
-    """The next tables, and the ways out of the pipeline."""
+    """Return the next tables, and the ways out of the pipeline."""
     return names((*(later.label for later in table.leads_to), *sorted(table.spec.sends)))
 
 
@@ -82,7 +82,7 @@ def head(table: Table) -> str:
 
 
 def bits(meta: Meta) -> str:
-    """The bits of a field, as people count them."""
+    """Return the bits of a field, as people count them."""
     last = meta.shift + meta.width - 1
     return str(last) if meta.width == 1 else f"{meta.shift}-{last}"
 
@@ -106,7 +106,7 @@ _META: Mapping[str, str] = {
 
 
 def metadata() -> str:
-    """The fields of the metadata, and the tables that declare to write and to match them."""
+    """Return the fields of the metadata, and the tables that declare to write and to match them."""
 
     def those(bits_of: Callable[[Table], int], meta: Meta) -> str:
         return names(table.label for table in TABLES if bits_of(table) & meta.mask)
@@ -146,7 +146,7 @@ _RUNGS: Mapping[Priority, str] = {
 
 
 def priorities() -> str:
-    """The ladder."""
+    """Return the ladder."""
     return rows(("priority", "name", "used for"), ((str(int(rung)), f"`{rung.name}`", _RUNGS[rung]) for rung in Priority))
 
 
@@ -161,7 +161,7 @@ _METERS: Mapping[Meter, str] = {
 
 
 def meters() -> str:
-    """What limits the packets that reach the controller."""
+    """Return what limits the packets that reach the controller."""
     body = ((str(int(meter)), f"`{meter.name}`", str(METER_RATES[meter]), _METERS[meter]) for meter in Meter)
     return rows(("purpose", "name", "packets a second", "limits"), body)
 
@@ -185,7 +185,7 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
 
 
 def group_ids() -> str:
-    """The kinds of groups."""
+    """Return the kinds of groups."""
     return rows(
         ("kind (4 bits)", "name", "16 bits", "index (12 bits)", "type", "leads to"),
         (
@@ -205,7 +205,7 @@ def group_example() -> str:
 
 
 def cookie(sample: Sample) -> str:
-    """The cookie's layout, and a flow with its own."""
+    """Return the cookie's layout, and a flow with its own."""
     flow = next(flow for flow in sample.prepared[SHOWN][0] if flow.table is Table.BRIDGE)
     return (
         rows(

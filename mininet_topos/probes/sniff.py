@@ -34,7 +34,7 @@ TTL = {IPV4: 8, IPV6: 7}
 
 
 def open_device(name: str) -> socket.socket:
-    """A raw socket that sees every frame of one device."""
+    """Return a raw socket that sees every frame of one device."""
     inlet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     inlet.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_SPACE)
     inlet.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
@@ -44,7 +44,9 @@ def open_device(name: str) -> socket.socket:
 
 
 def read(inlet: socket.socket) -> tuple[Any, ...]:
-    """The next frame: direction, VLAN-ID, both MACs, ethertype, TTL, IP addresses. The kernel may have taken the tag off."""
+    """Return the next frame: direction, VLAN-ID, both MACs, ethertype, TTL, IP addresses. The kernel may have taken the tag
+    off.
+    """
     data, extra, _, address = inlet.recvmsg(HEADER, 64)
     kind, start = int.from_bytes(data[12:14], "big"), 14
     vlan_id: int | None = None
@@ -63,7 +65,7 @@ def read(inlet: socket.socket) -> tuple[Any, ...]:
 
 
 def readable(seen: tuple[Any, ...]) -> list[Any]:
-    """What `read` gave, for JSON."""
+    """Return what `read` gave, for JSON."""
     direction, vlan_id, source, destination, kind, ttl, both = seen
     family = socket.AF_INET6 if kind == IPV6 else socket.AF_INET
     addresses = [socket.inet_ntop(family, one) for one in both] or [None, None]

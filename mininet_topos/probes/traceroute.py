@@ -27,7 +27,7 @@ IPV6_HEADER = 40
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
+    """Return the Internet checksum (RFC 1071)."""
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -35,7 +35,7 @@ def checksum(data: bytes) -> int:
 
 
 def request(version: int, ident: int, number: int) -> bytes:
-    """An echo request; of ICMPv6 the kernel writes the checksum."""
+    """Return an echo request; of ICMPv6 the kernel writes the checksum."""
     head = struct.pack("!BBHHH", REQUEST[version], 0, 0, ident, number)
     body = bytes(24)
     if version == 4:
@@ -44,7 +44,7 @@ def request(version: int, ident: int, number: int) -> bytes:
 
 
 def understood(version: int, data: bytes, ident: int, number: int) -> int | None:
-    """What a received packet says of the request with that number; None: nothing."""
+    """Return what a received packet says of the request with that number; None: nothing."""
     message = data[(data[0] & 0xF) * 4 :] if version == 4 else data
     kind = KINDS[version].get(message[0])
     if kind == ECHO_REPLY:

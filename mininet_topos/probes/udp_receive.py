@@ -29,7 +29,7 @@ READ_EVERY = 0.02  # the kernel stamps and keeps packets meanwhile; a wake-up fo
 
 
 def account(numbers: array[int], arrived: array[int], sent_at: array[int]) -> dict[str, Any]:
-    """What one stream's arrivals, in their order, say."""
+    """Return what one stream's arrivals, in their order, say."""
     seen: dict[int, int] = {}
     doubled: list[int] = []
     reordered, highest = 0, -1

@@ -27,7 +27,7 @@ LATE_SECONDS = 0.005
 
 
 def outlet(own: str) -> socket.socket:
-    """A socket that sends from this address of ours."""
+    """Return a socket that sends from this address of ours."""
     out = socket.socket(socket.AF_INET6 if ":" in own else socket.AF_INET, socket.SOCK_DGRAM)
     out.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_SPACE)
     out.bind((own, 0))

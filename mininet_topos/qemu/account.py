@@ -34,14 +34,14 @@ class Received:
 
 
 def runs(text: str) -> Iterator[Run]:
-    """What the guest's program reports of a stream: ``FIRST-LAST,FIRST-LAST``, in the order of arrival."""
+    """Yield what the guest's program reports of a stream: ``FIRST-LAST,FIRST-LAST``, in the order of arrival."""
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         yield int(first), int(last)
 
 
 def received(name: str, sent_at: Sequence[int], arrived: Iterable[Run], pause: tuple[int, int]) -> Received:
-    """The account of one stream. ``sent_at``: when each number was sent, in ns; ``pause``: from and to, in ns.
+    """Return the account of one stream. ``sent_at``: when each number was sent, in ns; ``pause``: from and to, in ns.
 
     Raises ValueError for a number that was never sent.
     """

@@ -74,7 +74,7 @@ class Capture:
 
 
 def _tag(auxdata: bytes) -> bytes:
-    """The VLAN tag that the kernel took off a frame and kept beside it."""
+    """Return the VLAN tag that the kernel took off a frame and kept beside it."""
     status, _, _, _, _, tci, tpid = AUXDATA.unpack(auxdata[: AUXDATA.size])
     if not status & TP_STATUS_VLAN_VALID:
         return b""

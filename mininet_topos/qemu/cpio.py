@@ -21,27 +21,27 @@ class Entry:
 
 
 def directory(name: str) -> Entry:
-    """A directory that all may enter."""
+    """Return a directory that all may enter."""
     return Entry(name, stat.S_IFDIR | 0o755)
 
 
 def program(name: str, data: bytes) -> Entry:
-    """A file that can be executed."""
+    """Return a file that can be executed."""
     return Entry(name, stat.S_IFREG | 0o755, data)
 
 
 def link(name: str, target: str) -> Entry:
-    """A symbolic link."""
+    """Return a symbolic link."""
     return Entry(name, stat.S_IFLNK | 0o777, target.encode())
 
 
 def terminal(name: str, major: int, minor: int) -> Entry:
-    """A character device."""
+    """Return a character device."""
     return Entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
 
 
 def archive(entries: Iterable[Entry]) -> bytes:
-    """The archive. All belongs to root and has the time 0, so equal contents give equal bytes."""
+    """Return the archive. All belongs to root and has the time 0, so equal contents give equal bytes."""
     parts = [_record(number, entry) for number, entry in enumerate(entries, start=1)]
     return b"".join([*parts, _record(0, Entry(TRAILER, 0))])
 

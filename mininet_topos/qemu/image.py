@@ -81,7 +81,7 @@ def is_made(cache: Path = CACHE) -> bool:
 
 
 def ensure(cache: Path = CACHE) -> Image:
-    """The image, made now if it is not there. Several processes may ask at once. Raises ImageError."""
+    """Return the image, made now if it is not there. Several processes may ask at once. Raises ImageError."""
     if why := missing():
         raise ImageError(why)
     cache.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def _kernel_package_kept(cache: Path = CACHE) -> bool:
 
 
 def _kernel_tree(cache: Path) -> Path:
-    """The unpacked kernel package: the one at hand, else Debian's present one."""
+    """Return the unpacked kernel package: the one at hand, else Debian's present one."""
     for tree in sorted(cache.glob("kernel-*")):
         if any(tree.glob("boot/vmlinuz-*")):
             return tree
@@ -172,7 +172,7 @@ def _kernel_tree(cache: Path) -> Path:
 
 
 def _kernel_package() -> str:
-    """The package with the kernel itself; the lists of packages are fetched when there are none."""
+    """Return the package with the kernel itself; the lists of packages are fetched when there are none."""
     for fetch in (False, True):
         if fetch:
             _run("apt-get", "-q", "update")

@@ -97,7 +97,7 @@ class LibvirtGuest(Serial):
         return self.place
 
     def tag(self) -> int | None:
-        """The tag that Open vSwitch really puts on it where it runs."""
+        """Return the tag that Open vSwitch really puts on it where it runs."""
         host = self.hosts[self.place]
         (device,) = [row.split()[0] for row in host.virsh("domiflist", self.name).splitlines() if self.interface.mac in row]
         said = host.ovs.vsctl("get", "Port", device, "tag").strip()

@@ -44,7 +44,7 @@ def missing() -> str | None:
 
 
 def until(look: Callable[[], Any], what: Callable[[], object] = lambda: "", seconds: float | None = None) -> Any:
-    """The first true value of ``look``."""
+    """Return the first true value of ``look``."""
     deadline = time.monotonic() + (seconds or SECONDS)
     while not (found := look()):
         assert time.monotonic() < deadline, f"waited in vain: {what()}"
@@ -120,7 +120,7 @@ class Libvirtd:
         return file.read_text().splitlines() if file.exists() else []
 
     def virsh(self, *words: str) -> str:
-        """What virsh prints. Raises VirshError."""
+        """Return what virsh prints. Raises VirshError."""
         done = subprocess.run(["virsh", "-c", self.uri, *words], capture_output=True, text=True, check=False)
         if done.returncode:
             raise VirshError(f"virsh {' '.join(words)}: {done.stderr.strip()}")
@@ -144,7 +144,7 @@ class Libvirtd:
         self.virsh("net-start", NETWORK)
 
     def inside(self, *command: str) -> list[str]:
-        """A command as a process of this hypervisor."""
+        """Return a command as a process of this hypervisor."""
         return ["nsenter", "--target", str(self._init_pid), "--mount", "--uts", "--pid", *command]
 
     @property
@@ -183,7 +183,7 @@ class Libvirtd:
         return service.wait(SECONDS)
 
     def pid_of(self, guest: str) -> int:
-        """The process of a guest here, as we see it. Raises LookupError."""
+        """Return the process of a guest here, as we see it. Raises LookupError."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().split(b"\0")

@@ -51,7 +51,7 @@ class Monitor:
                 self._times.append(int(found[2]) * 10**9 + int(found[3].ljust(6, "0")) * 1000)
 
     def after(self, since: int) -> int:
-        """The first event after ``since``, both in ns since the epoch."""
+        """Return the first event after ``since``, both in ns since the epoch."""
         return int(until(lambda: next((at for at in self._times if at > since), None), lambda: "no event", EVENT_SECONDS))
 
     def __enter__(self) -> Monitor:
@@ -105,7 +105,9 @@ class LibvirtProduct:
 
 @contextmanager
 def product(image: Image) -> Iterator[LibvirtProduct]:
-    """The laboratory, its controller, three hypervisors, four peers and the guest, all of whom have reached each other."""
+    """Provide the laboratory, its controller, three hypervisors, four peers and the guest, all of whom have reached
+    each other.
+    """
     with ExitStack() as undo:
         directory = undo.enter_context(scratch())
         fabric = directory / "fabric.yaml"

@@ -60,7 +60,7 @@ class Qmp:
             self._keep(said)
 
     def until(self, wanted: Callable[[Event], bool], seconds: float) -> Event:
-        """The first event that is wanted, those that wait already included; it is taken out.
+        """Return the first event that is wanted, those that wait already included; it is taken out.
 
         Raises QmpError, or TimeoutError for silence.
         """
@@ -73,11 +73,11 @@ class Qmp:
             self._keep(self._line(deadline))
 
     def until_named(self, name: str, seconds: float = ANSWER_SECONDS) -> Event:
-        """The first event of that name. Raises QmpError, or TimeoutError for silence."""
+        """Return the first event of that name. Raises QmpError, or TimeoutError for silence."""
         return self.until(lambda event: event.name == name, seconds)
 
     def poll(self, name: str) -> Event | None:
-        """An event of that name if it was said already."""
+        """Return an event of that name if it was said already."""
         try:
             return self.until_named(name, 0.0)
         except TimeoutError:

@@ -30,7 +30,7 @@ class Serial(ABC):
         return ""
 
     def order(self, text: str, seconds: float = ANSWER_SECONDS) -> str:
-        """An order to the guest's program (see guest.c); what came after "ok". Raises MachineError."""
+        """Return an order to the guest's program (see guest.c); what came after "ok". Raises MachineError."""
         self._serial().sendall(text.encode() + b"\n")
         said = self._answer(seconds)
         word, _, rest = said.partition(" ")

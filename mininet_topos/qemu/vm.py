@@ -68,7 +68,7 @@ class QemuVm:
         return self._machines[self.server]
 
     def machine_at(self, server: str) -> Machine:
-        """The QEMU at a server. Raises KeyError where it is not plugged."""
+        """Return the QEMU at a server. Raises KeyError where it is not plugged."""
         return self._machines[server]
 
     @property

@@ -94,7 +94,7 @@ def measured(
 
 
 def still(where: GuestWorld, rate: float, seconds: float = STILL_SECONDS) -> Outcome:
-    """The same traffic without any move: what this machine does to it."""
+    """Return the same traffic without any move: what this machine does to it."""
     with GuestTraffic(where.vm, where.peers, rate, forbidden=where.forbidden) as traffic:
         time.sleep(seconds)
         return traffic.stop(Pause(0, 0, None, 0, 0, 0))
@@ -166,7 +166,7 @@ class Plain:
 
 @contextmanager
 def product(image: Image, directory: Path | None = None, fabric: Path = world.FABRIC) -> Iterator[Product]:
-    """The laboratory, its controller, four peers and the guest, all of whom have reached each other."""
+    """Provide the laboratory, its controller, four peers and the guest, all of whom have reached each other."""
     with scratch() as place, world.running(fabric, directory=directory) as live:
         interface = start_peers(live)
         body = {"server": HOME, "interfaces": [interface.body()]}
@@ -198,7 +198,7 @@ def start_peers(live: world.World) -> Interface:
 
 @contextmanager
 def without_controller(image: Image, fabric: Path = world.FABRIC) -> Iterator[Plain]:
-    """The same fabric as learning switches, four peers in one VLAN, and the guest."""
+    """Provide the same fabric as learning switches, four peers in one VLAN, and the guest."""
     with scratch() as place, Lab(fabric) as lab:
         plain.learn(lab)
         homes = {name: (server, number) for name, server, _, number in routed_world.VMS}
@@ -233,7 +233,7 @@ def acquaint(vm: QemuVm | LibvirtGuest, peers: Sequence[tuple[Endpoint, int]]) -
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory with a short path, for sockets, that goes with the block."""
+    """Provide a directory with a short path, for sockets, that goes with the block."""
     path = Path(tempfile.mkdtemp(prefix="vmmob-"))
     try:
         yield path

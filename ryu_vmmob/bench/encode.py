@@ -26,7 +26,7 @@ _DELIVER = (PushVlan(), SetField("vlan_vid", vid(110)), Output(1))
 
 
 def flows_of(number: int) -> list[Flow]:
-    """The flows of VM ``number``; each VM has its own MAC and address, every 50 share a CUG."""
+    """Return the flows of VM ``number``; each VM has its own MAC and address, every 50 share a CUG."""
     mac, ip = 0x020000000000 | number, 0x0A000000 | number
     segment = SEGMENT.of(1 + number // 50)
     port = 1 + number % 40
@@ -74,7 +74,7 @@ def _ours_finished(count: int) -> Callable[[], object]:
 
 
 def _ryu(count: int) -> Callable[[], object]:
-    """The same flows through Ryu, objects made and serialised, as an application does it."""
+    """Return the same flows through Ryu, objects made and serialised, as an application does it."""
     from ryu.ofproto import ofproto_v1_3 as ofp
     from ryu.ofproto import ofproto_v1_3_parser as parser
     from ryu.ofproto.ofproto_protocol import ProtocolDesc

@@ -40,7 +40,9 @@ AGAIN: Final = 1.0
 
 
 def crowded() -> str:
-    """The fabric file with one VLAN-ID for each CUG on the cable of `HOME`: with one for each vNIC 4,093 have room there."""
+    """Return the fabric file with one VLAN-ID for each CUG on the cable of `HOME`: with one for each vNIC 4,093 have room
+    there.
+    """
     text, row = FABRIC.read_text(), f'{HOME}: {{attach: "tor-a:1"}}'
     if row not in text:
         raise RuntimeError(f"{FABRIC.name} has {HOME} otherwise than this benchmark expects")
@@ -48,7 +50,7 @@ def crowded() -> str:
 
 
 def bodies(vms: int, cugs: int, server: str) -> dict[str, Any]:
-    """The body of ``POST /v1/bulk``: so many CUGs and VMs, each VM with one interface, all on one server."""
+    """Return the body of ``POST /v1/bulk``: so many CUGs and VMs, each VM with one interface, all on one server."""
     nets = {f"net-{number}": {"subnets": [f"10.{number}.0.0/16"]} for number in range(cugs)}
     machines = {}
     for number in range(vms):
@@ -60,7 +62,7 @@ def bodies(vms: int, cugs: int, server: str) -> dict[str, Any]:
 
 
 def rarp(address: str, vlan_id: int | None) -> bytes:
-    """What a hypervisor sends for a VM that has arrived: RARP with no IP addresses in it (RFC 903)."""
+    """Return what a hypervisor sends for a VM that has arrived: RARP with no IP addresses in it (RFC 903)."""
     own = mac(address).to_bytes(6, "big")
     tag = b"" if vlan_id is None else struct.pack("!HH", 0x8100, vlan_id)
     arp = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 3, own, bytes(4), own, bytes(4))
@@ -78,7 +80,7 @@ class Orchestrator:
         self._announced: dict[str, float] = {}
 
     def see_through(self, id_: str, enough: Callable[[Any], bool] = lambda batch: False) -> Any:
-        """The batch when it is over, or when that is ``enough``. Raises RuntimeError when it takes too long."""
+        """Return the batch when it is over, or when that is ``enough``. Raises RuntimeError when it takes too long."""
         deadline = time.monotonic() + SECONDS
         while True:
             # The summary will do: the rows of all VMs are asked for once, at the end.
@@ -91,7 +93,7 @@ class Orchestrator:
                 time.sleep(POLL)
 
     def _announce(self) -> int:
-        """A frame of each VM that is prepared, put in at the port of its new server; how many there were."""
+        """Return a frame of each VM that is prepared, put in at the port of its new server; how many there were."""
         now = time.monotonic()
         frames: dict[str, list[bytes]] = {}
         for row in self._client.get("/v1/migrations", state="prepared")["items"]:

@@ -42,7 +42,7 @@ class Crowd(NamedTuple):
         return (cug * self.spread + member % self.spread) % self.tors, (cug + member // self.spread) % SERVERS
 
     def other(self, number: int) -> str:
-        """A server for a VM to move to: at the next ToR, where its CUG is as well unless its VM is at the last one."""
+        """Return a server for a VM to move to: at the next ToR, where its CUG is as well unless its VM is at the last one."""
         tor, server = self.place(number)
         return server_name((tor + 1) % self.tors, server)
 
@@ -65,7 +65,7 @@ class Crowd(NamedTuple):
 
 
 def server_name(tor: int, server: int) -> str:
-    """The name of a server."""
+    """Return the name of a server."""
     return f"srv-{tor}-{server}"
 
 
@@ -77,7 +77,7 @@ def switch_names(tors: int) -> list[str]:
 
 
 def leaf_spine(tors: int) -> dict[str, Any]:
-    """The fabric file with so many ToRs, as an object."""
+    """Return the fabric file with so many ToRs, as an object."""
     names = switch_names(tors)
     racks = {f"rack-{tor}": {"data_center": "dc1", "vlan_ids": "2-4000"} for tor in range(tors)}
     switches = {

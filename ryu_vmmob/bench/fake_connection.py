@@ -457,7 +457,7 @@ class Connection(asyncio.Protocol):
 
 
 def _reversed(match: bytes) -> bytes:
-    """The same match with its fields the other way round."""
+    """Return the same match with its fields the other way round."""
     rows, offset, end = [], 4, int.from_bytes(match[2:4], "big")
     while offset < end:
         size = 4 + match[offset + 3]

@@ -26,7 +26,7 @@ def table_features(
     entries: int = 4000,
     metadata: int = _ALL,
 ) -> tuple[bytes, ...]:
-    """An entry for each of ``count`` tables, all alike.
+    """Return an entry for each of ``count`` tables, all alike.
 
     ``without``: fields that they cannot match, and actions that they cannot do; ``unmasked``: fields that they match whole
     only; ``no_sets``: fields that they cannot set.

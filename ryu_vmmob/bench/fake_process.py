@@ -42,7 +42,7 @@ def _number(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     found = argparse.ArgumentParser(prog="fake_switch", description="Switches that speak OpenFlow 1.3 and forward nothing.")
     found.add_argument("--connect", type=_address, required=True, metavar="HOST:PORT", help="where the controller listens")
     found.add_argument("--dpid", type=_number, default=1, help="of the first switch (default 1)")

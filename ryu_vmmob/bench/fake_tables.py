@@ -149,7 +149,7 @@ class FakeTables:
             store.clear()
 
     def copy(self) -> FakeTables:
-        """The same, apart."""
+        """Return the same, apart."""
         return FakeTables(
             dict(self.flows), dict(self.groups), dict(self.meters), self.room, self.keeps_cookies,
             {cookie: set(places) for cookie, places in self._by_cookie.items()},
@@ -162,7 +162,7 @@ class FakeTables:
         self._by_cookie, self._users = other._by_cookie, other._users
 
     def cookies(self) -> list[int]:
-        """The cookie of every flow."""
+        """Return the cookie of every flow."""
         return [entry.cookie for entry in self.flows.values()]
 
     def put(self, entry: Entry) -> None:
@@ -174,7 +174,7 @@ class FakeTables:
             self._users.setdefault(group, set()).add(entry.place)
 
     def apply(self, message: bytes) -> Refused | None:
-        """A flow-mod, group-mod or meter-mod; why it is refused, None when it is done."""
+        """Return a flow-mod, group-mod or meter-mod; why it is refused, None when it is done."""
         try:
             match message[1]:
                 case 14:  # FLOW_MOD

@@ -60,14 +60,14 @@ def leaves(tors: int, tagging: str = "per_cug", numbers: str = "2-4000") -> Fabr
 
 
 def member(cug: int, number: int, tor: int) -> PutVm:
-    """A VM with one interface, at a ToR."""
+    """Return a VM with one interface, at a ToR."""
     address = (10 << 24) + (cug << 16) + 256 + number
     interface = Interface(f"cug-{cug}", 0x020000000000 | address, (IPv4Address(address),))
     return PutVm(f"vm-{cug}-{number}", fabrics.server_name(tor, 0), (interface,))
 
 
 def wide(cug: int, *, routed: bool) -> PutCug:
-    """A CUG with room for 65,000."""
+    """Return a CUG with room for 65,000."""
     network = IPv4Network(((10 << 24) + (cug << 16), 16))
     return PutCug(f"cug-{cug}", (network,), (network[-2],), "all" if routed else None)
 
@@ -89,7 +89,7 @@ class _Timed(Unshared):
 
 
 def cost(fabric: Fabric, before: Sequence[Command], last: Sequence[Command]) -> Cost:
-    """What ``last`` costs after ``before``; refused or not."""
+    """Return what ``last`` costs after ``before``; refused or not."""
     timed = _Timed()
     engine = Engine(fabric, open_store("sqlite:///:memory:"), lambda: 0.0, alone=timed)
     if before:
@@ -117,7 +117,7 @@ def measured(case: str, what: str, run: Callable[[], Cost], runs: int) -> Iterat
 
 
 def edge(members: Sequence[int] = MEMBERS, edges: Sequence[int] = EDGES, runs: int = RUNS) -> Iterator[Row]:
-    """A VM at an edge new to its CUG."""
+    """Yield a VM at an edge new to its CUG."""
     cases = [(count, min(count, AMONG)) for count in members] + [(count, count) for count in edges]
     for count, tors in cases:
         fabric = leaves(tors + 1)
@@ -129,7 +129,7 @@ def edge(members: Sequence[int] = MEMBERS, edges: Sequence[int] = EDGES, runs: i
 
 
 def policies(counts: Sequence[int] = POLICIES, tors: int = AMONG, runs: int = RUNS) -> Iterator[Row]:
-    """A VM at an edge new to its CUG, beside policies of another one that is at many edges."""
+    """Yield a VM at an edge new to its CUG, beside policies of another one that is at many edges."""
     fabric = leaves(tors + 1)
     end = Selector("cug", "cug-1")
     for count in counts:
@@ -162,7 +162,7 @@ def domain(counts: Sequence[int] = CUGS, runs: int = RUNS) -> Iterator[Row]:
 
 
 def refused(counts: Sequence[int] = BULKS, runs: int = RUNS) -> Iterator[Row]:
-    """A bulk of so many CUGs and VMs on one rack, with a VLAN-ID for each, and with one too few."""
+    """Yield a bulk of so many CUGs and VMs on one rack, with a VLAN-ID for each, and with one too few."""
     for count in counts:
         commands: list[Command] = [
             PutCug(f"cug-{n}", (IPv4Network(((10 << 24) + (n << 8), 24)),)) for n in range(count)

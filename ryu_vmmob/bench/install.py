@@ -35,7 +35,7 @@ class Bundle(NamedTuple):
 
 
 def bundle_of(line: Line) -> Bundle:
-    """The last bundle on a connection. Raises RuntimeError when there is none."""
+    """Return the last bundle on a connection. Raises RuntimeError when there is none."""
     begin = end = None
     offset = 0
     data = b"".join(piece for _, piece in line.told)

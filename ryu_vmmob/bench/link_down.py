@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 
 def spread(vms: int, cugs: int) -> dict[str, Any]:
-    """The body of ``POST /v1/bulk``: VMs by turns in either rack, so that each CUG is in both."""
+    """Return the body of ``POST /v1/bulk``: VMs by turns in either rack, so that each CUG is in both."""
     found = bodies(vms, cugs, SERVERS[RACKS[0]])
     for number, body in enumerate(found["vms"].values()):
         body["server"] = SERVERS[RACKS[number // cugs % 2]]
@@ -45,7 +45,7 @@ def run(vms: int = VMS, cugs: int = CUGS, runs: int = RUNS) -> Iterator[Row]:
 
 
 def chosen(backup_paths: BackupPaths, vms: int, cugs: int, runs: int) -> Iterator[Row]:
-    """The rows of one choice of the fabric file."""
+    """Yield the rows of one choice of the fabric file."""
     of = f"{vms} VMs, backup paths {backup_paths.value}"
     with BenchSite(fabric(backup_paths), [*RACKS, *SPINES]) as site:
         site.load(spread(vms, cugs))
@@ -67,7 +67,7 @@ def chosen(backup_paths: BackupPaths, vms: int, cugs: int, runs: int) -> Iterato
 
 
 def _before(of: str, site: BenchSite) -> Iterator[Row]:
-    """What stands in the switches, and the VLAN-IDs of the CUGs in all L2 domains, with everything up."""
+    """Yield what stands in the switches, and the VLAN-IDs of the CUGs in all L2 domains, with everything up."""
     for whose, names in (("racks", RACKS), ("spines", SPINES)):
         for kind, command in (("flows", "dump-flows"), ("groups", "dump-groups")):
             found = [site.ovs.ofctl(command, name).splitlines() for name in names]

@@ -30,7 +30,7 @@ class Row:
 
 
 def row(case: str, what: str, unit: str, values: Sequence[float], *, more_is_better: bool = False) -> Row:
-    """The median and both extremes of several runs."""
+    """Return the median and both extremes of several runs."""
     low, high = min(values), max(values)
     best, worst = (high, low) if more_is_better else (low, high)
     return Row(case, what, unit, statistics.median(values), best, worst, len(values))

@@ -49,7 +49,9 @@ def move(sizes: Sequence[int] = SIZES, runs: int = RUNS) -> Iterator[Row]:
 
 
 def move_wide(edges: Sequence[int] = EDGES, runs: int = RUNS) -> Iterator[Row]:
-    """A CUG with a VM at each of so many edges, with fake switches; of ten more in it, one moves: no edge joins or leaves."""
+    """Yield a CUG with a VM at each of so many edges, with fake switches; of ten more in it, one moves: no edge joins or
+    leaves.
+    """
     for tors in edges:
         crowd = Crowd(tors, tors + _MOVERS, tors + _MOVERS, tors)
         with Rig(fabrics.leaf_spine(tors), real=False) as rig:

@@ -34,7 +34,7 @@ _LOOK: Final = 0.002
 
 
 def fabric() -> str:
-    """The racks of the evacuation benchmark and one more, whose switch is a fake."""
+    """Return the racks of the evacuation benchmark and one more, whose switch is a fake."""
     text = FABRIC.read_text()
     for section, more in (
         ("l2_domains", 'rack-n: {data_center: dc1, vlan_ids: "100-199"}'),

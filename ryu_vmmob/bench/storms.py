@@ -31,7 +31,7 @@ _POLL: Final = 0.25
 
 
 def storm(crowd: Crowd = CROWD, moves: int = MOVES, runs: int = RUNS) -> Iterator[Row]:
-    """Raises RuntimeError when a migration does not get prepared."""
+    """Raise RuntimeError when a migration does not get prepared."""
     rates, prepared, reads, late = [], [], [], []
     chance = random.Random(1)  # noqa: S311 - a choice, no secret
     chosen = iter(chance.sample(range(crowd.vms), k=moves * runs))
@@ -144,6 +144,6 @@ def _read(url: str, paths: list[str], over: Any, results: Any) -> None:
 
 
 def percentile(values: Sequence[float], share: int) -> float:
-    """The least value that ``share`` per cent do not exceed. ``values`` must not be empty."""
+    """Return the least value that ``share`` per cent do not exceed. ``values`` must not be empty."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * share // 100) - 1)]

@@ -28,7 +28,7 @@ SECONDS: Final = 300.0
 
 
 def messages_of(data: bytes) -> Iterator[bytes]:
-    """The whole OpenFlow messages that a stream of bytes begins with."""
+    """Yield the whole OpenFlow messages that a stream of bytes begins with."""
     offset = 0
     while offset + 8 <= len(data):
         size = max(8, int.from_bytes(data[offset + 2 : offset + 4], "big"))
@@ -47,7 +47,7 @@ def bundle_step(message: bytes) -> int | None:
 
 
 def unwrapped(message: bytes) -> bytes:
-    """The message inside a bundle-add message; any other as it is."""
+    """Return the message inside a bundle-add message; any other as it is."""
     if message[1] == EXPERIMENTER and message[8:16] == struct.pack("!II", ONF, BUNDLE_ADD):
         return message[24:]
     return message
@@ -79,11 +79,11 @@ class Line:
         return self.committed - self.began
 
     def mark(self) -> int:
-        """A place in what the controller has sent so far, for `messages`."""
+        """Return a place in what the controller has sent so far, for `messages`."""
         return len(self.told)
 
     def messages(self, since: int = 0) -> Iterator[bytes]:
-        """What the controller has sent since a `mark`, one message after another, those in bundles unwrapped.
+        """Return what the controller has sent since a `mark`, one message after another, those in bundles unwrapped.
 
         A mark is a place between two exchanges, when nothing is cut in two.
         """
@@ -135,7 +135,9 @@ class Tap:
         return number
 
     def line(self, name: str, after: int = 0) -> Line:
-        """The newest connection of a switch; waits for one when there are no more than ``after``. Raises RuntimeError."""
+        """Return the newest connection of a switch; waits for one when there are no more than ``after``. Raises
+        RuntimeError.
+        """
         wait_for(lambda: len(self.lines[name]) > after, f"{name} does not connect")
         return self.lines[name][-1]
 

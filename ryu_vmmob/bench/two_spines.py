@@ -13,7 +13,7 @@ UPLINK: Final = {"spine-1": 49, "spine-2": 50}
 """The port of every rack switch that leads to a spine."""
 
 def fabric(backup_paths: BackupPaths) -> str:
-    """The fabric file."""
+    """Return the fabric file."""
     return _FABRIC.format(backup_paths=backup_paths.value)
 
 

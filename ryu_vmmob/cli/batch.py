@@ -92,7 +92,7 @@ def abort(
 
 
 def _followed(client: Client, batch: Any, *, quiet: bool) -> Any:
-    """The batch when it is over. On a terminal a bar fills; elsewhere there is a line whenever something has changed."""
+    """Return the batch when it is over. On a terminal a bar fills; elsewhere there is a line whenever something has changed."""
     said = ""
     with bar(batch["total"], shown=not quiet) as show:
         while True:

@@ -99,7 +99,7 @@ class Asked:
 
 
 def connect(url: str | None, token_file: str | None, config: str | None, **options: Any) -> Client:
-    """The controller that options and environment name, or else the settings file. Raises ClientError.
+    """Return the controller that options and environment name, or else the settings file. Raises ClientError.
 
     What the file says of tokens and certificates is for the controller that it names, and is given to no other.
     """
@@ -116,14 +116,14 @@ def connect(url: str | None, token_file: str | None, config: str | None, **optio
 
 
 def status_of(error: ClientError) -> int:
-    """The exit status that an error ends the program with."""
+    """Return the exit status that an error ends the program with."""
     if isinstance(error, UnreachableError) or (isinstance(error, RefusedError) and error.is_for_now):
         return NOBODY
     return NO if isinstance(error, RefusedError) and error.is_about_state else WRONG
 
 
 def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
+    """Return a command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
 
     They say where the controller is and that the answer is wanted as it came. A parameter whose type is an `OptionGroup`
     becomes the options of the group. An error of the client ends the program with one sentence. Exit status 1: the state is
@@ -153,7 +153,7 @@ def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def _groups(function: Callable[..., None]) -> dict[str, type[Any]]:
-    """The parameters of a command that stand for several options, and their types."""
+    """Return the parameters of a command that stand for several options, and their types."""
     hints = get_type_hints(function).items()
     return {name: hint for name, hint in hints if isinstance(hint, type) and issubclass(hint, OptionGroup)}
 
@@ -218,7 +218,7 @@ def print_switches(answer: Any) -> None:
 
 
 def read_body(file: str) -> Any:
-    """A request's body from a JSON file, or from standard input for ``-``. Ends the program when it is none."""
+    """Return a request's body from a JSON file, or from standard input for ``-``. Ends the program when it is none."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
         return json.loads(text)
@@ -234,5 +234,5 @@ def joined(values: Iterable[object]) -> str | None:
 
 
 def protocol_of(text: str | None) -> str | int | None:
-    """A protocol as a body has it: digits are a number, what else it is the controller judges."""
+    """Return a protocol as a body has it: digits are a number, what else it is the controller judges."""
     return int(text) if text and text.isascii() and text.isdigit() else text

@@ -20,7 +20,7 @@ ANYWAY: Final = 10
 
 
 def looks(client: Client, migration: str, since: int | None, deadline: float) -> Iterator[Any]:
-    """A migration again and again, whenever an event after ``since`` tells of it, until ``deadline`` (`monotonic`).
+    """Yield a migration again and again, whenever an event after ``since`` tells of it, until ``deadline`` (`monotonic`).
 
     Where events do not come (None, or the connection is lost) it is asked for every `POLL` seconds. Raises ClientError.
     """
@@ -43,7 +43,7 @@ def looks(client: Client, migration: str, since: int | None, deadline: float) ->
 
 
 def newest(client: Client) -> int | None:
-    """The id of the newest event, None where there are no events."""
+    """Return the id of the newest event, None where there are no events."""
     try:
         return client.last_event()
     except ClientError:
@@ -51,13 +51,13 @@ def newest(client: Client) -> int | None:
 
 
 def clock(time: str) -> str:
-    """The time of day of an answer's time, by the clock of this machine."""
+    """Return the time of day of an answer's time, by the clock of this machine."""
     return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
 @contextmanager
 def bar(total: int | None, *, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """A bar on standard error for as long as the block lasts, where somebody can see it.
+    """Provide a bar on standard error for as long as the block lasts, where somebody can see it.
 
     What is given back sets its text and how many of ``total`` are done (None: nobody can say, so it only turns).
     """

@@ -128,7 +128,8 @@ def move(
 
 
 def _followed(client: Client, migration: Any, since: int | None, *, quiet: bool) -> Any:
-    """The migration when it is finished and the switches have confirmed that, or when there is no sense in waiting any longer.
+    """Return the migration when it is finished and the switches have confirmed that, or when there is no sense in waiting any
+    longer.
 
     Its states are told as they come.
     """
@@ -156,7 +157,7 @@ def _present(client: Client, names: Sequence[str]) -> list[str]:
 
 
 def _entered(migration: Any, entry: Any) -> str:
-    """A state as it comes: when, which, and what it means for the VM or the switches."""
+    """Return a state as it comes: when, which, and what it means for the VM or the switches."""
     last = entry is migration["timeline"][-1]
     about = {
         "preparing": f"{migration['vm']} from {migration['from']} to {migration['to']} ({migration['id']})",
@@ -212,7 +213,7 @@ def _show_whole(migration: Any) -> None:
 
 
 def _timeline(entries: Any) -> Iterator[tuple[object, ...]]:
-    """A row for each state, and beside it one for each switch that was told something for it."""
+    """Yield a row for each state, and beside it one for each switch that was told something for it."""
     for entry in entries:
         told = [(name, count, entry["acknowledged"][name] or "not yet") for name, count in entry["flow_mods"].items()]
         first, *others = told or [("", "", "")]

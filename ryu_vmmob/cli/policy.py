@@ -78,7 +78,7 @@ def _selector(option: str, text: str | None) -> dict[str, object]:
 
 
 def _words(selector: Any) -> str:
-    """A selector as it is written on the command line."""
+    """Return a selector as it is written on the command line."""
     ((kind, value),) = selector.items()
     return kind if kind == "any" else f"{kind}={value}"
 

@@ -109,7 +109,7 @@ def _interface(row: Any) -> tuple[object, ...]:
 
 
 def _tag(vlan_id: int | None, guest_vlan_id: int | None) -> str:
-    """What the server has to add to the frames of an interface."""
+    """Return what the server has to add to the frames of an interface."""
     if guest_vlan_id is not None:
         return f"the guest's {guest_vlan_id}"
     return "untagged" if vlan_id is None else str(vlan_id)

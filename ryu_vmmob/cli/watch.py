@@ -42,7 +42,7 @@ def watch(
 
 
 def families_of(types: str | None) -> list[str]:
-    """What ``--types`` says. Ends the program when it is no list."""
+    """Return what ``--types`` says. Ends the program when it is no list."""
     families = [row.strip() for row in types.split(",")] if types is not None else []
     if not all(families):
         raise usage("--types: kinds, and commas between them")
@@ -68,7 +68,7 @@ def is_bad(event: Any) -> bool:
 
 
 def line(event: Any) -> str:
-    """An event for people: when, by the clock of this machine, then its kind, then the controller's sentence.
+    """Return an event for people: when, by the clock of this machine, then its kind, then the controller's sentence.
 
     A controller older than these sentences sends none: then the particulars are shown as names and values.
     """

@@ -39,14 +39,14 @@ class RefusedError(ClientError):
 
 
 def refused(status: int, reason: str, problem: Any) -> RefusedError:
-    """The error for an answer of 300 and above; ``problem`` is its body, if that could be read."""
+    """Return the error for an answer of 300 and above; ``problem`` is its body, if that could be read."""
     if not isinstance(problem, dict) or "detail" not in problem:
         return RefusedError(status, f"the answer is {status} {reason}")
     return RefusedError(status, f"{problem.get('title') or reason} ({status}): {problem['detail']}", problem)
 
 
 def document(body: bytes | bytearray) -> Any:
-    """A JSON body; None when it is none."""
+    """Return a JSON body; None when it is none."""
     try:
         return json.loads(body)
     except ValueError:
@@ -54,7 +54,7 @@ def document(body: bytes | bytearray) -> Any:
 
 
 def root_cause(error: BaseException) -> str:
-    """The operating system's own words, behind all that libraries put around them."""
+    """Return the operating system's own words, behind all that libraries put around them."""
     seen: BaseException | None = error
     while seen is not None:
         reason = getattr(seen, "reason", None)

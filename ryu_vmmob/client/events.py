@@ -66,7 +66,7 @@ class Listener(Connection):
             raise ClientError(f"{self.url} cannot be asked: {error}") from error
 
     def last_event(self) -> int:
-        """The id of the newest event: ``events(since=last_event())`` misses nothing from here on. Raises ClientError."""
+        """Return the id of the newest event: ``events(since=last_event())`` misses nothing from here on. Raises ClientError."""
         return int(self.get(path("events"), limit=1)["last"])
 
 

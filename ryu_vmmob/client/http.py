@@ -40,7 +40,7 @@ class _Bearer(requests.auth.AuthBase):
 
 
 def path(*names: str) -> str:
-    """A path under /v1, each name in one segment: ``path("vms", "web1")``."""
+    """Return a path under /v1, each name in one segment: ``path("vms", "web1")``."""
     return "/".join(["/v1", *(quote(name, safe="") for name in names)])
 
 
@@ -76,7 +76,7 @@ class Connection:
         self._session.headers["Accept"] = _TYPES[format]
 
     def get(self, path: str, **query: object) -> Any:
-        """What is at ``path``. Raises ClientError, as all of these do."""
+        """Return what is at ``path``. Raises ClientError, as all of these do."""
         return self.ask("GET", path, None, query)
 
     def put(self, path: str, body: object, *, revision: int | None = None, **query: object) -> Any:
@@ -191,6 +191,6 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _of_tls(error: BaseException) -> str:
-    """The sentence of the TLS library, without what others put around it."""
+    """Return the sentence of the TLS library, without what others put around it."""
     text = str(error)
     return text.rpartition("SSLError(")[2].strip("()'\" ") or text

@@ -89,7 +89,7 @@ class Migrations(_Part):
         return int(self._ask.post(path("migrations", id, "frames"), body, packed=True)["sent"])
 
     def activate(self, id: str, *, wait: float | None = None) -> Any:
-        """The VM runs at its target now."""
+        """Return the VM runs at its target now."""
         return self._ask.post(path("migrations", id, "activate"), again=True, wait=wait)
 
     def commit(self, id: str, *, wait: float | None = None) -> Any:
@@ -185,7 +185,7 @@ class Client(Listener):
         return Switches(self)
 
     def fabric(self) -> Any:
-        """The fabric that is loaded."""
+        """Return the fabric that is loaded."""
         return self.get(path("fabric"))
 
     def reload_fabric(self, *, dry_run: bool = False, wait: float | None = None) -> Any:
@@ -203,11 +203,11 @@ class Client(Listener):
     def recent_events(
         self, types: tuple[str, ...] = (), *, since: int | None = None, limit: int | None = None
     ) -> Any:
-        """A page of the events that are kept."""
+        """Return a page of the events that are kept."""
         return self.get(path("events"), types=",".join(types) or None, since=since, limit=limit)
 
     def ready(self) -> Any:
-        """What /readyz says, whether or not it is ready."""
+        """Return what /readyz says, whether or not it is ready."""
         return self.ask("GET", "/readyz", also=(503,))
 
     def health(self) -> Any:

@@ -31,12 +31,12 @@ class Settings:
 
 
 def user_file() -> Path:
-    """The user's own settings file (XDG base directories)."""
+    """Return the user's own settings file (XDG base directories)."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "vmmob" / "config"
 
 
 def read_settings(file: str | PathLike[str] | None = None) -> Settings:
-    """The settings of ``file``; without one, of the user's own file, or else of `SYSTEM_FILE`, as far as there is one.
+    """Return the settings of ``file``; without one, of the user's own file, or else of `SYSTEM_FILE`, as far as there is one.
 
     INI, one section ``[controller]`` with ``url``, ``token`` or ``token_file``, ``ca``. Raises ClientError when it cannot be
     read, says anything else, or holds a token and others may read it.
@@ -80,8 +80,8 @@ def _settings(name: str) -> Settings:
 
 
 def read_token(file: str | PathLike[str]) -> str:
-    """The first token of a token file (one a line, after ``reader`` or ``operator`` if that stands there; lines with # say
-    nothing). Raises ClientError when there is none, or when others than the user and root may read the file.
+    """Return the first token of a token file (one a line, after ``reader`` or ``operator`` if that stands there; lines with #
+    say nothing). Raises ClientError when there is none, or when others than the user and root may read the file.
     """
     name = fspath(file)
     text, fault = _read("token file", name)

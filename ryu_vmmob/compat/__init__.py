@@ -41,7 +41,7 @@ __all__ = [
 
 
 def status() -> list[PartStatus]:
-    """What each part is for here: (name, needed, active, why). Imports Ryu and probes it; takes about 0.1 s."""
+    """Return what each part is for here: (name, needed, active, why). Imports Ryu and probes it; takes about 0.1 s."""
     from ryu_vmmob.compat.doctor import examine
 
     return examine()

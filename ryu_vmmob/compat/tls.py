@@ -41,7 +41,7 @@ def server_context(certfile: str, keyfile: str, ca_certs: str | None) -> ssl.SSL
 
 
 def handshake(context: ssl.SSLContext, sock: Any, seconds: float, hub: Any) -> Any:
-    """The server's side of a TLS handshake on a connected socket of Ryu's hub, as a secured socket without a time limit.
+    """Return the server's side of a TLS handshake on a connected socket of Ryu's hub, as a secured socket without a time limit.
 
     ``seconds`` are for the whole of it, so that a peer cannot draw it out byte by byte. When it fails, the descriptor is given
     back: the secured socket takes it over before the handshake, so closing ``sock`` alone would leave it open. Raises OSError

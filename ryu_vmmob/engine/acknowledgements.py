@@ -79,7 +79,7 @@ class Acknowledgements:
         return news
 
     def filled(self, row: Migration) -> Migration:
-        """The migration with all times that are known."""
+        """Return the migration with all times that are known."""
         known = self._times.get(row.id)
         if known is None:
             return row

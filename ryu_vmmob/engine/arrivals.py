@@ -68,7 +68,7 @@ class Host(Protocol):
         ...
 
     def dry_run(self, *commands: Command) -> State:
-        """What commands would make; raises Refusal."""
+        """Return what commands would make; raises Refusal."""
         ...
 
     def emit(self, event: Event) -> None:
@@ -227,7 +227,7 @@ class Arrivals:
 
 
 def _tag(metadata: int, frame: Frame) -> int | None:
-    """The tag under which a frame came in, also where the switch has taken it off."""
+    """Return the tag under which a frame came in, also where the switch has taken it off."""
     return frame.vlan_ids[0] if frame.vlan_ids else WIRE.read(metadata) or None
 
 

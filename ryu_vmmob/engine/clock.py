@@ -26,7 +26,7 @@ def ahead_of(records: Iterable[Record]) -> float:
 
 
 def ahead_write(seconds: float) -> Write:
-    """The write by which a store tells it."""
+    """Return the write by which a store tells it."""
     return Write(_KIND, _NAME, encode(seconds))
 
 
@@ -66,5 +66,5 @@ class Clock:
         return step
 
     def told(self, moment: float) -> float:
-        """A moment of the line, or of the time before the last start, as the wall would have read it then."""
+        """Return a moment of the line, or of the time before the last start, as the wall would have read it then."""
         return moment + self.ahead

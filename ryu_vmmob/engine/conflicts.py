@@ -98,13 +98,15 @@ class Conflicts:
 
 
 def _left_by(state: State, port: PortRef, metadata: int, frame: Frame) -> Migration | None:
-    """The move by which the VM that speaks in this frame has left (`_left`)."""
+    """Return the move by which the VM that speaks in this frame has left (`_left`)."""
     vm = speaker(state, port, metadata, frame)
     return _left(state, port, vm) if vm is not None else None
 
 
 def _left(state: State, port: PortRef, vm: str) -> Migration | None:
-    """The move by which a VM has left the server at ``port``, if it is not over, and if a neighbour could have feigned it."""
+    """Return the move by which a VM has left the server at ``port``, if it is not over, and if a neighbour could have feigned
+    it.
+    """
     migration, server = state.migration_of(state.vms[vm]), state.fabric.server_at.get(port)
     if server is None or migration is None or migration.phase is not Phase.ACTIVATED or migration.is_returning:
         return None

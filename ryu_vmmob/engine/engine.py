@@ -201,7 +201,7 @@ class Engine:
         return self._follow_ups.under_way
 
     def dry_run(self, *commands: Command) -> State:
-        """The state that ``commands`` would make. Raises Refusal; changes nothing."""
+        """Return the state that ``commands`` would make. Raises Refusal; changes nothing."""
 
         def work(breath: Breath) -> State:
             change = apply(self.state, *commands, now=self._clock(), breath=breath)
@@ -217,7 +217,7 @@ class Engine:
         return apply(self.state, *commands, now=self._clock()).state
 
     def fabric_replaced(self, fabric: Fabric) -> FabricReplaced:
-        """The command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
+        """Return the command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
         connected = frozenset(name for name in self.fleet.names if self.fleet.is_connected(name))
         return FabricReplaced(fabric, self._clock(), connected, self.calm())
 
@@ -254,7 +254,7 @@ class Engine:
             self.emit(event)
 
     def with_acknowledgements(self, migration: Migration) -> Migration:
-        """A migration whose timeline says when its switches confirmed, also what is not stored yet."""
+        """Return a migration whose timeline says when its switches confirmed, also what is not stored yet."""
         return self.sent_on.filled(self._acknowledgements.filled(migration))
 
     def send_on(self, migration: Migration, interface: int, frames: Sequence[bytes]) -> int:
@@ -382,7 +382,7 @@ class Engine:
         return all(self.fleet.has(name, self.state.revision) for name in here)
 
     def flow_met(self, switch: str, cookie: int) -> Flow | None:
-        """The desired flow of a switch that bears a cookie; None when there is none (any more)."""
+        """Return the desired flow of a switch that bears a cookie; None when there is none (any more)."""
         return self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
 
     def close(self) -> None:

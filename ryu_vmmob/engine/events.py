@@ -64,7 +64,7 @@ class EventStream:
         return self.next_id - len(self._ring)
 
     def at(self, id_: int) -> Numbered:
-        """The event with this id; only from `first` on and before `next_id`."""
+        """Return the event with this id; only from `first` on and before `next_id`."""
         return self._ring[(id_ - self.born) % self._size]
 
     def append(self, event: Event) -> None:
@@ -104,11 +104,11 @@ class EventStream:
         self._listeners.discard(wake)
 
     def cursor(self, families: Sequence[str] = (), since: int | None = None) -> Cursor:
-        """A reader of the events after the one with id ``since`` (None: of those to come), as `wanted` says."""
+        """Return a reader of the events after the one with id ``since`` (None: of those to come), as `wanted` says."""
         return Cursor(self, families, self.next_id if since is None else since + 1)
 
     def newest(self, families: Sequence[str], limit: int) -> list[Numbered]:
-        """The last ``limit`` events kept, oldest first."""
+        """Return the last ``limit`` events kept, oldest first."""
         found: list[Numbered] = []
         for number in range(self.next_id - 1, self.first - 1, -1):
             if len(found) == limit:
@@ -119,7 +119,7 @@ class EventStream:
         return found[::-1]
 
     def lately(self, family: str, seconds: float) -> Iterator[Event]:
-        """The events of a family within the last ``seconds``, the newest first."""
+        """Yield the events of a family within the last ``seconds``, the newest first."""
         begin = self._clock() - seconds
         for number in range(self.next_id - 1, self.first - 1, -1):
             row = self.at(number)
@@ -129,7 +129,9 @@ class EventStream:
                 yield row.event
 
     def gap(self, before: int, missed: int | None) -> Numbered:
-        """The row that stands for what was lost before the event with id ``before``; reading on after it loses nothing more."""
+        """Return the row that stands for what was lost before the event with id ``before``; reading on after it loses nothing
+        more.
+        """
         return Numbered(before - 1, self._clock(), Event(GAP, {"missed": missed}))
 
 
@@ -170,7 +172,7 @@ def wanted(kind: str, families: Sequence[str]) -> bool:
 
 
 def row_view(row: Numbered, time_text: Callable[[float], str]) -> dict[str, Any]:
-    """An event as it goes out: with its level, and in words. ``id`` is the event's."""
+    """Return an event as it goes out: with its level, and in words. ``id`` is the event's."""
     kind, view = row.event.kind, event_view(row.event)
     text = {"level": kind_of(kind).level.value, "text": sentence(kind, view)}
     return {"id": row.id, "time": time_text(row.time), **view, **text}

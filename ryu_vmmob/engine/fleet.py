@@ -234,7 +234,7 @@ class Fleet:
         return not known
 
     def habits(self, name: str) -> tuple[str, ...]:
-        """What of `HABITS` a switch was found to do since it connected."""
+        """Return what of `HABITS` a switch was found to do since it connected."""
         return tuple(row for row in HABITS if row in self._places[name].habits)
 
     def reads(self, name: str, table: str) -> None:
@@ -279,7 +279,7 @@ class Fleet:
         return asked
 
     def faults(self, name: str) -> tuple[Fault, ...]:
-        """What the switch has refused and was not told anew since."""
+        """Return what the switch has refused and was not told anew since."""
         return tuple(self._places[name].faults)
 
     def confirmed(self) -> dict[str, int]:

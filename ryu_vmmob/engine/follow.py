@@ -72,7 +72,7 @@ class FollowUps:
         self._seen[command.id] = command
 
     def due(self, state: State, fleet: Fleet, now: float, *, everything: bool) -> list[Command]:
-        """The steps that are due, each by itself; of ``everything``, or of what has changed since the last look."""
+        """Return the steps that are due, each by itself; of ``everything``, or of what has changed since the last look."""
         everything, self._failed = everything or self._failed, False
         ids, self._touched = self._active.keys() if everything else self._touched & self._active.keys(), set()
         changed, self._changed = self._changed, set()
@@ -140,7 +140,7 @@ class FollowUps:
 
 
 def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
-    """What is due, and of it together what switches are sent nothing for: migrations that are prepared.
+    """Return what is due, and of it together what switches are sent nothing for: migrations that are prepared.
 
     Each write waits for the disk, and switches confirm many migrations at once. All others go by themselves, because the
     messages that a change costs are told of each migration.
@@ -168,7 +168,7 @@ def pending(fleet: Fleet, names: Iterable[str], revision: int) -> list[str]:
 
 
 def next_step(state: State, fleet: Fleet, migration: Migration, now: float) -> Command | None:
-    """The step that a migration's phase and its switches' confirmations lead to, or None."""
+    """Return the step that a migration's phase and its switches' confirmations lead to, or None."""
     if migration.phase is Phase.ACTIVATED or migration.is_returning:
         return _after_activation(state, fleet, migration, now)
     late = pending(fleet, _switches(state, migration), migration.step_revision)
@@ -205,7 +205,7 @@ def _switches(state: State, migration: Migration) -> list[str]:
 
 
 def _refusal_by_switch(state: State, fleet: Fleet, migration: Migration) -> str | None:
-    """What a switch refused of that which a move cannot do without, in its own words; None: nothing."""
+    """Return what a switch refused of that which a move cannot do without, in its own words; None: nothing."""
     faults = [row for name in _switches(state, migration) for row in fleet.faults(name)]
     if not faults:
         return None

@@ -49,7 +49,9 @@ def deletions(delta: Delta, next_xid: Callable[[], int], *, by_cookie: bool = Tr
 
 
 def replaced(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
-    """What an ADD of the delta would put another flow in the place of: taken away, for a switch that would keep the cookie."""
+    """Yield what an ADD of the delta would put another flow in the place of: taken away, for a switch that would keep the
+    cookie.
+    """
     places = {flow.key for flow in delta.flows}
     for cookie, key in delta.gone.items():
         if key is not None and key in places:
@@ -57,8 +59,8 @@ def replaced(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
 
 
 def removal(cookie: int, key: bytes | None, next_xid: Callable[[], int], *, by_cookie: bool) -> Message:
-    """The deletion of a flow by its place. ``by_cookie``: and by its cookie; else whatever of ours stands there, because the
-    switch may have kept an older flow's cookie. A flow whose place is not known goes by its cookie.
+    """Return the deletion of a flow by its place. ``by_cookie``: and by its cookie; else whatever of ours stands there, because
+    the switch may have kept an older flow's cookie. A flow whose place is not known goes by its cookie.
     """
     if key is None:
         return Message(wire.flow_delete(cookie, next_xid()), cookie)
@@ -68,7 +70,7 @@ def removal(cookie: int, key: bytes | None, next_xid: Callable[[], int], *, by_c
 
 
 def fault(message: Message, error: str) -> Fault:
-    """A switch's refusal of a message, joined to what it is about."""
+    """Return a switch's refusal of a message, joined to what it is about."""
     about = message.about
     if isinstance(about, (Flow, Group)):
         return Fault(error, str(about), about.owner, about.cookie if isinstance(about, Flow) else about.id)

@@ -52,7 +52,7 @@ class Host(Protocol):
         ...
 
     def flow_met(self, switch: str, cookie: int) -> Flow | None:
-        """The desired flow of a switch that bears a cookie."""
+        """Return the desired flow of a switch that bears a cookie."""
         ...
 
     def calm(self) -> bool:

@@ -151,7 +151,7 @@ class Overdue:
         return None
 
     def _ears(self, row: Migration) -> list[str]:
-        """The edges of both places, the source's if it is there."""
+        """Return the edges of both places, the source's if it is there."""
         servers, fleet = self._host.state.fabric.servers, self._host.fleet
         source, target = servers[row.source].switch, servers[row.target].switch
         return [target, *([source] if fleet.is_connected(source) else [])]

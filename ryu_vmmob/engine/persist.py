@@ -181,7 +181,7 @@ def _with_resting(state: State, rows: Mapping[str, object]) -> State:
 
 
 def _with_outside(state: State, neighbours: Mapping[str, object], down: object) -> State:
-    """What was last heard of external networks that the fabric file still has."""
+    """Return what was last heard of external networks that the fabric file still has."""
     rows: dict[tuple[str, Address], int] = {}
     for name, mac in neighbours.items():
         external, _, address = name.partition("/")

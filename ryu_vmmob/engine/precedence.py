@@ -85,7 +85,7 @@ class Attempts:
         self._began = 0.0
 
     def begin(self) -> Breath:
-        """The pauses of the next attempt; one of them may raise OvertakenError."""
+        """Return the pauses of the next attempt; one of them may raise OvertakenError."""
         self._began = self._clock()
         return Breath(self._paused)
 

@@ -44,7 +44,8 @@ class Refusals:
             self.counts[server] = max(self.counts[server], number)
 
     def seen(self, state: State, port: PortRef, metadata: int, frame: Frame, now: float) -> Event | None:
-        """A refused frame; the event to tell, None when there is nothing to tell of it (any more, within `REPORT_INTERVAL`).
+        """Return a refused frame; the event to tell, None when there is nothing to tell of it (any more, within
+        `REPORT_INTERVAL`).
 
         `refused.move`: a VM's MAC where the VM neither is nor is prepared to be. `migration.announced`: at the target of its
         move, which waits for a request. `refused.spoofing`: anything else.
@@ -87,7 +88,9 @@ class Refusals:
 
 
 def speaker(state: State, port: PortRef, metadata: int, frame: Frame) -> str | None:
-    """The VM that a refused frame is of, by MAC and CUG; None: of no VM, or it claims an address that is not the VM's."""
+    """Return the VM that a refused frame is of, by MAC and CUG; None: of no VM, or it claims an address that is not
+    the VM's.
+    """
     server = state.fabric.server_at.get(port)
     cug = _cug_of(state, server, metadata, frame) if server is not None else None
     vm = state.vms.get(state.macs.get((cug, frame.src), "")) if cug is not None else None
@@ -109,7 +112,7 @@ def _judged(state: State, vm: Vm, server: Server, frame: Frame, data: dict[str, 
 
 
 def announced_early(migration: Migration, data: Mapping[str, Any]) -> Event:
-    """A VM speaks at the target of a move that waits to be activated by request."""
+    """Return a VM speaks at the target of a move that waits to be activated by request."""
     told = {"id": migration.id, "vm": migration.vm, "reason": "activation waits for a request"}
     return Event("migration.announced", {**data, **told})
 
@@ -132,7 +135,7 @@ def _why_not(state: State, vm: Vm, server: Server) -> str:
 
 
 def _cug_of(state: State, server: Server, metadata: int, frame: Frame) -> str | None:
-    """The CUG that a refused frame is one of: as the switch knows, or as its tag and its MAC say, or its MAC alone."""
+    """Return the CUG that a refused frame is one of: as the switch knows, or as its tag and its MAC say, or its MAC alone."""
     segment = state.segment(state.segment_names.get(metadata & SEGMENT.mask, ""))
     if isinstance(segment, Cug):
         return segment.name

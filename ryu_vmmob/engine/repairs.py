@@ -29,11 +29,11 @@ class Repairs:
         return {kind: {wrong: found[kind, wrong] for wrong in WRONGS} for kind in KINDS}
 
     def audits(self, switch: str) -> int:
-        """The number of the last comparison that came to its end, those at each connection included; 0: none yet."""
+        """Return the number of the last comparison that came to its end, those at each connection included; 0: none yet."""
         return self._audits[switch]
 
     def next(self, switch: str) -> int:
-        """The number of the next comparison that begins."""
+        """Return the number of the next comparison that begins."""
         return self._begun[switch] + 1
 
     def begin(self, switch: str) -> None:

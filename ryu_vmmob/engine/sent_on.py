@@ -96,7 +96,7 @@ class SentOn:
         self._counts[migration] += frames
 
     def filled(self, row: Migration) -> Migration:
-        """The migration with the number of frames in its timeline: where it was delivered, or else activated."""
+        """Return the migration with the number of frames in its timeline: where it was delivered, or else activated."""
         count = self._counts.get(row.id, 0)
         if not count:
             return row
@@ -138,7 +138,7 @@ def _activated(migration: Migration) -> float | None:
 
 
 def _bare(frame: bytes, guest_vlan_id: int | None) -> bytes:
-    """A frame without the guest's own tag, which the way to the interface puts on."""
+    """Return a frame without the guest's own tag, which the way to the interface puts on."""
     if guest_vlan_id is None or frame[12:14] != _VLAN_TYPE or int.from_bytes(frame[14:16], "big") & 0xFFF != guest_vlan_id:
         return frame
     return frame[:12] + frame[16:]

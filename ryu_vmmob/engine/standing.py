@@ -29,7 +29,7 @@ class Standing:
         return self._in_step.get(name) is False
 
     def look(self, fleet: Fleet, now: float) -> Iterator[Event]:
-        """What there is to tell; to be asked every half second or so. ``now`` in seconds."""
+        """Yield what there is to tell; to be asked every half second or so. ``now`` in seconds."""
         for name in fleet.names:
             if not fleet.is_connected(name):
                 self._in_step.pop(name, None)
@@ -51,7 +51,7 @@ class Standing:
 
 
 def fault_news(switch: str, fault: Fault) -> Event:
-    """A switch refused a flow or a group."""
+    """Return a switch refused a flow or a group."""
     return Event(
         "switch.fault", {"switch": switch, "error": fault.error, "cause": fault.cause, "owner": " ".join(fault.owner) or None}
     )

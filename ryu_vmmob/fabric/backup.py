@@ -55,7 +55,7 @@ class Backup:
         return found
 
     def without(self, lost: str) -> Tree:
-        """The tree when a switch is lost."""
+        """Return the tree when a switch is lost."""
         if lost not in self._without:
             rest = (pair for pair in self.preferred if lost not in pair)
             self._without[lost] = spanning(self.fabric, self.tree.root, rest)
@@ -63,7 +63,7 @@ class Backup:
 
 
 def build_backups(fabric: Fabric) -> tuple[Backup, ...]:
-    """A backup for each tree of the fabric; none where its backup paths are not installed."""
+    """Return a backup for each tree of the fabric; none where its backup paths are not installed."""
     if fabric.backup_paths is not BackupPaths.INSTALLED:
         return ()
     found = []
@@ -83,7 +83,7 @@ def _detours(tree: Tree, preferred: Sequence[Adjacency]) -> Iterator[tuple[Adjac
     above: dict[str, str] = {}
 
     def open_end(switch: str) -> str:
-        """The highest switch that is joined to this one by edges which have a detour already."""
+        """Return the highest switch that is joined to this one by edges which have a detour already."""
         while switch in above:
             above[switch] = above.get(above[switch], above[switch])
             switch = above[switch]

@@ -44,7 +44,7 @@ class Difference:
 
 
 def compare(before: Fabric, after: Fabric) -> Difference:
-    """What differs from ``before`` to ``after``."""
+    """Return what differs from ``before`` to ``after``."""
     added, removed, changed = {}, {}, {}
     for kind in KINDS:
         old, new = _section(before, kind), _section(after, kind)

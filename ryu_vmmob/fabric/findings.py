@@ -50,13 +50,13 @@ class FabricError(ValueError):
 
 
 def quote(value: object) -> str:
-    """A value of the file for use in a message: one line, ASCII, of bounded length."""
+    """Return a value of the file for use in a message: one line, ASCII, of bounded length."""
     text = json.dumps(value if isinstance(value, str | int | float | bool | None) else str(value))
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 4] + '..."'
 
 
 def show(path: Path) -> str:
-    """A path as text: ``links[2].a``; keys that are no names are quoted."""
+    """Return a path as text: ``links[2].a``; keys that are no names are quoted."""
     shown = ""
     for step in path:
         if isinstance(step, int):
@@ -68,7 +68,7 @@ def show(path: Path) -> str:
 
 
 def _one_line(message: str) -> str:
-    """A message that holds names and YAML text as they are, made printable ASCII."""
+    """Return a message that holds names and YAML text as they are, made printable ASCII."""
     return "".join(sign if " " <= sign <= "~" else f"\\u{ord(sign):04x}" for sign in message)
 
 
@@ -81,7 +81,7 @@ class Report:
         self._found: list[Finding] = []
 
     def existing(self, path: Path) -> Path:
-        """The longest beginning of ``path`` that stands in the file."""
+        """Return the longest beginning of ``path`` that stands in the file."""
         while path and path not in self.lines:
             path = path[:-1]
         return path

@@ -57,13 +57,13 @@ class Examination:
 
 
 def load(path: str | PathLike[str]) -> Fabric:
-    """The fabric described by the file at ``path``; FabricError when it cannot be read or has an error."""
+    """Return the fabric described by the file at ``path``; FabricError when it cannot be read or has an error."""
     filename = fspath(path)
     return _fabric(examine(read_bytes(filename), filename))
 
 
 def read_bytes(filename: str) -> bytes:
-    """The content of a file, at most one byte more than is accepted; FabricError when it cannot be read."""
+    """Return the content of a file, at most one byte more than is accepted; FabricError when it cannot be read."""
     try:
         with open(filename, "rb") as file:
             return file.read(source.MAX_BYTES + 1)
@@ -74,7 +74,7 @@ def read_bytes(filename: str) -> bytes:
 
 
 def loads(text: str, filename: str = "<string>") -> Fabric:
-    """The fabric described by ``text``; FabricError when it has an error. ``filename`` is for the findings."""
+    """Return the fabric described by ``text``; FabricError when it has an error. ``filename`` is for the findings."""
     return _fabric(examine(text, filename))
 
 
@@ -125,7 +125,7 @@ def _decode(text: str | bytes, report: Report) -> str | None:
 
 
 def build(resolved: Resolved) -> Fabric:
-    """The typed fabric of a file in which the linter found no error."""
+    """Return the typed fabric of a file in which the linter found no error."""
     doc = resolved.doc
     switches = {
         name: Switch(
@@ -216,7 +216,7 @@ def _external(name: str, external: ExternalDoc, parsed: ExternalValues) -> Exter
 
 
 def _sure(value: _T | None) -> _T:
-    """A value that the linter has seen to be there."""
+    """Return a value that the linter has seen to be there."""
     if value is None:
         raise AssertionError("a fabric with errors was built")
     return value

@@ -154,7 +154,7 @@ class Link:
         return f"{low}={high}"
 
     def end_at(self, switch: str) -> PortRef:
-        """The end of this link that sits on ``switch``; KeyError when neither does."""
+        """Return the end of this link that sits on ``switch``; KeyError when neither does."""
         if self.a.switch == switch:
             return self.a
         if self.b.switch == switch:
@@ -162,7 +162,7 @@ class Link:
         raise KeyError(switch)
 
     def far_end(self, switch: str) -> PortRef:
-        """The end of this link that does not sit on ``switch``."""
+        """Return the end of this link that does not sit on ``switch``."""
         return self.b if self.a.switch == switch else self.a
 
 
@@ -309,7 +309,7 @@ class Fabric:
         return self.l2_domains[self.switches[self.servers[server].switch].l2_domain].accept_unannounced
 
     def port_domain(self, port: PortRef) -> str | None:
-        """The L2 domain whose VLAN-IDs are spoken on ``port``; None for a trivial domain or an external port."""
+        """Return the L2 domain whose VLAN-IDs are spoken on ``port``; None for a trivial domain or an external port."""
         link = self.link_at.get(port)
         if link is not None:
             return link.l2_domain

@@ -42,19 +42,19 @@ class Resolved:
     externals: dict[str, ExternalValues] = field(default_factory=dict)
 
     def switches(self) -> Iterator[tuple[str, SwitchDoc]]:
-        """The switches whose shape is right."""
+        """Return the switches whose shape is right."""
         return ((name, doc) for name, doc in self.doc.switches.items() if doc is not None)
 
     def links(self) -> Iterator[tuple[int, LinkDoc]]:
-        """The links, each with its position in the file, whose shape is right."""
+        """Return the links, each with its position in the file, whose shape is right."""
         return ((position, doc) for position, doc in enumerate(self.doc.links) if doc is not None)
 
     def servers(self) -> Iterator[tuple[str, ServerDoc]]:
-        """The servers whose shape is right."""
+        """Return the servers whose shape is right."""
         return ((name, doc) for name, doc in self.doc.servers.items() if doc is not None)
 
     def external_networks(self) -> Iterator[tuple[str, ExternalDoc, ExternalValues]]:
-        """The external networks whose shape is right."""
+        """Yield the external networks whose shape is right."""
         for name, doc in self.doc.externals.items():
             if doc is not None:
                 yield name, doc, self.externals[name]
@@ -166,7 +166,7 @@ class _Resolver:
                 found.extender_ports[name] = extenders
 
     def _extender_ports(self, value: int | str, ports: int, path: Path) -> tuple[range, ...] | None:
-        """The ranges in ascending order, which may overlap; None when one of them could not be read.
+        """Return the ranges in ascending order, which may overlap; None when one of them could not be read.
 
         Ranges may hold 2^32 ports, so they are compared by their ends.
         """
@@ -203,7 +203,7 @@ class _Resolver:
         )
 
     def _port(self, text: str, path: Path) -> PortRef | None:
-        """A port of a switch that exists."""
+        """Return a port of a switch that exists."""
         port = self._parse(values.port_ref, text, path)
         if port is None:
             return None

@@ -199,7 +199,7 @@ _Doc = TypeVar("_Doc", bound=_Shape)
 
 
 def read(tree: Value, report: Report) -> FabricDoc | None:
-    """The document by shape, faults to ``report``; None when the top is no mapping."""
+    """Return the document by shape, faults to ``report``; None when the top is no mapping."""
     if not isinstance(tree, dict):
         said = "the file is empty" if tree is None else f"found {_kind(tree)}"
         report.add(Rule.WRONG_TYPE, (), f"{said}: a mapping with version, fabric, switches and so on is expected")
@@ -287,7 +287,7 @@ def _report(faults: list[ErrorDetails], model: type[_Shape], value: object, path
 
 
 def _kind(value: object) -> str:
-    """A value of the wrong type in words."""
+    """Return a value of the wrong type in words."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):

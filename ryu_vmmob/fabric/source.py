@@ -38,7 +38,7 @@ class _TooLargeError(Exception):
 
 
 def parse(text: str, report: Report) -> Value:
-    """The document in ``text`` as plain values; faults and the line of every path go to ``report``.
+    """Return the document in ``text`` as plain values; faults and the line of every path go to ``report``.
 
     Keys are taken as the text they are written with. Returns None when there is nothing to go on with: the fault is
     then in the report, or the document is empty.
@@ -62,7 +62,7 @@ def parse(text: str, report: Report) -> Value:
 
 
 def _compose(text: str, report: Report, last_line: int) -> Node | None:
-    """The node graph of ``text``; None when it is empty or no YAML, the latter with a finding."""
+    """Return the node graph of ``text``; None when it is empty or no YAML, the latter with a finding."""
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
     try:
@@ -151,7 +151,7 @@ class _Reader:
 
 
 def _integer(text: str) -> int | str:
-    """A YAML whole number; kept as text where its base is in doubt (leading zero, sexagesimal) or it is very long."""
+    """Return a YAML whole number; kept as text where its base is in doubt (leading zero, sexagesimal) or it is very long."""
     digits = text.lstrip("+-").replace("_", "").lower()
     if len(digits) > _LONGEST_NUMBER or (len(digits) > 1 and digits.startswith("0") and digits[1] not in "xob"):
         return text

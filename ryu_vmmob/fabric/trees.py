@@ -92,11 +92,11 @@ class Tree:
         return parent, span, component
 
     def parent(self, at: str) -> str | None:
-        """The neighbour of ``at`` on the way to the root; None at the root, and at that of a part that is cut off."""
+        """Return the neighbour of ``at`` on the way to the root; None at the root, and at that of a part that is cut off."""
         return self._numbering[0][at]
 
     def next_hop(self, at: str, to: str) -> str | None:
-        """The neighbour of ``at`` on the path to ``to``; None when it is there already or cut off."""
+        """Return the neighbour of ``at`` on the path to ``to``; None when it is there already or cut off."""
         parent, span, component = self._numbering
         if at == to or component[at] != component[to]:
             return None
@@ -119,7 +119,7 @@ class Tree:
         return [frozenset(part) for part in found.values()]
 
     def path(self, at: str, to: str) -> list[str]:
-        """The switches on the path between two, both included; empty when there is none."""
+        """Return the switches on the path between two, both included; empty when there is none."""
         found = [at]
         while at != to:
             step = self.next_hop(at, to)
@@ -134,7 +134,7 @@ class Tree:
         return len(found) - 1 if found else None
 
     def branches(self, ends: Iterable[str]) -> dict[str, set[str]]:
-        """The smallest part of the tree that joins ``ends``: switch -> its neighbours in it. Every end has an entry."""
+        """Return the smallest part of the tree that joins ``ends``: switch -> its neighbours in it. Every end has an entry."""
         parent, _, component = self._numbering
         ends = set(ends)
         below: dict[str, int] = {}
@@ -166,7 +166,7 @@ class Trees:
         return tree_number(segment, len(self.trees))
 
     def of_segment(self, segment: str) -> Tree:
-        """The tree of a segment."""
+        """Return the tree of a segment."""
         return self.trees[self.number_of(segment)]
 
     def beside(self, other: Trees) -> list[tuple[Tree, Tree]]:
@@ -205,7 +205,7 @@ def roots(fabric: Fabric) -> tuple[Mapping[str | None, str], ...]:
 
 
 def build_trees(fabric: Fabric, links_down: frozenset[str] = frozenset()) -> Trees:
-    """The trees of ``fabric`` without the links named in ``links_down``."""
+    """Return the trees of ``fabric`` without the links named in ``links_down``."""
     pairs = fabric.links_between
     alive = [pair for pair, links in pairs.items() if any(link.name not in links_down for link in links)]
     return Trees(
@@ -217,7 +217,7 @@ def build_trees(fabric: Fabric, links_down: frozenset[str] = frozenset()) -> Tre
 
 
 def spanning(fabric: Fabric, root: str, preferred: Iterable[Adjacency]) -> Tree:
-    """The spanning forest of these adjacencies that takes each as early in their order as it can."""
+    """Return the spanning forest of these adjacencies that takes each as early in their order as it can."""
     present: nx.Graph[str] = nx.Graph()
     present.add_nodes_from(fabric.switches)
     present.add_weighted_edges_from((*pair, rank) for rank, pair in enumerate(preferred))
@@ -228,7 +228,7 @@ def spanning(fabric: Fabric, root: str, preferred: Iterable[Adjacency]) -> Tree:
 def preference(
     fabric: Fabric, of_centers: Mapping[str | None, str], number: int
 ) -> Callable[[Adjacency], tuple[bool, int, bytes, bytes]]:
-    """The order in which adjacencies are preferred: inside a data centre before between two, near the root before far.
+    """Return the order in which adjacencies are preferred: inside a data centre before between two, near the root before far.
 
     So no traffic between two racks of a data centre leaves it while a path inside exists. With backup paths installed, racks
     that lose their path go over to the same spine, so that few switches need be ready. Independent of what is down.

@@ -56,7 +56,7 @@ class InvalidValueError(ValueError):
 
 
 def name(text: str) -> str:
-    """A name of an object or routing domain."""
+    """Return a name of an object or routing domain."""
     if NAME.fullmatch(text) is None:
         raise InvalidValueError(
             Rule.NAME_SYNTAX,
@@ -67,7 +67,7 @@ def name(text: str) -> str:
 
 
 def dpid(value: int | str) -> int:
-    """A datapath id: a number, ``0x`` and hexadecimal digits, or the 16 hexadecimal digits that switches print."""
+    """Return a datapath id: a number, ``0x`` and hexadecimal digits, or the 16 hexadecimal digits that switches print."""
     if isinstance(value, str):
         match = _HEX_DPID.fullmatch(value)
         if match is None:
@@ -84,7 +84,7 @@ def dpid(value: int | str) -> int:
 
 
 def port_ref(text: str) -> PortRef:
-    """A port, ``tor-a:49``; the switch may not exist and the number may be out of range (:func:`port_number`)."""
+    """Return a port, ``tor-a:49``; the switch may not exist and the number may be out of range (:func:`port_number`)."""
     match = _PORT.fullmatch(text)
     if match is None:
         raise InvalidValueError(Rule.PORT_SYNTAX, f"{quote(text)} is no port: write SWITCH:NUMBER, such as tor-a:1")
@@ -92,14 +92,14 @@ def port_ref(text: str) -> PortRef:
 
 
 def port_number(number: int) -> int:
-    """The number of an ordinary OpenFlow port."""
+    """Return the number of an ordinary OpenFlow port."""
     if not 1 <= number <= MAX_PORT:
         raise InvalidValueError(Rule.PORT_RANGE, f"port number {number} is outside 1 to {MAX_PORT} (0xfffffeff)")
     return number
 
 
 def gateway_mac(text: str) -> str:
-    """A unicast MAC address, in lower case with colons."""
+    """Return a unicast MAC address, in lower case with colons."""
     if _MAC.fullmatch(text) is None:
         raise InvalidValueError(Rule.MAC_SYNTAX, f"{quote(text)} is no MAC address: write six pairs of hexadecimal digits")
     mac = text.lower().replace("-", ":")
@@ -125,7 +125,7 @@ def max_flows(number: int) -> int:
 
 
 def table_name(name: str) -> str:
-    """The name of one of the pipeline's tables."""
+    """Return the name of one of the pipeline's tables."""
     if name not in TABLE_NAMES:
         raise InvalidValueError(Rule.TABLE_UNKNOWN, f"no table is called {quote(name)}: there are {', '.join(TABLE_NAMES)}")
     return name
@@ -170,12 +170,12 @@ _EXTENDER_PORTS = _Numbers(
 
 
 def vlan_ranges(value: int | str) -> Iterator[range | InvalidValueError]:
-    """The ranges of ``"100-199,300"``, in the order written; a fault in place of each piece that has one."""
+    """Return the ranges of ``"100-199,300"``, in the order written; a fault in place of each piece that has one."""
     return _ranges(value, _VLAN_IDS)
 
 
 def extender_ranges(value: int | str) -> Iterator[range | InvalidValueError]:
-    """The ranges of ``"1001-1048,2001-2048"``, in the order written; a fault in place of each piece that has one."""
+    """Return the ranges of ``"1001-1048,2001-2048"``, in the order written; a fault in place of each piece that has one."""
     return _ranges(value, _EXTENDER_PORTS)
 
 
@@ -206,7 +206,7 @@ def _range(piece: str, grammar: _Numbers) -> range:
 
 
 def interface(text: str) -> Interface:
-    """An own address with its prefix length, ``192.0.2.1/24``."""
+    """Return an own address with its prefix length, ``192.0.2.1/24``."""
     parts = text.split("/")
     if len(parts) != 2 or not parts[1].isascii() or not parts[1].isdigit():
         raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: write an address with its prefix length, such as 192.0.2.1/24")
@@ -219,7 +219,7 @@ def interface(text: str) -> Interface:
 
 
 def network(text: str) -> Network:
-    """A prefix without host bits, ``10.0.0.0/8``."""
+    """Return a prefix without host bits, ``10.0.0.0/8``."""
     parts = text.split("/")
     if len(parts) != 2 or not parts[1].isascii() or not parts[1].isdigit():
         raise InvalidValueError(Rule.IP_SYNTAX, f"{quote(text)}: write a prefix with its length, such as 10.0.0.0/8")
@@ -235,7 +235,7 @@ def network(text: str) -> Network:
 
 
 def host(text: str) -> Address:
-    """A unicast host address without prefix length."""
+    """Return a unicast host address without prefix length."""
     try:
         found = ip_address(text)
     except ValueError:

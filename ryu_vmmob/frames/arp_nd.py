@@ -117,5 +117,5 @@ def _mac_of(to_mac: int, to_ip: int) -> int:
 
 
 def _link_layer(kind: int, mac: int) -> bytes:
-    """The link-layer address option (RFC 4861, 4.6.1)."""
+    """Return the link-layer address option (RFC 4861, 4.6.1)."""
     return bytes((kind, 1)) + mac.to_bytes(6)

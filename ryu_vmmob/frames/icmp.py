@@ -65,7 +65,7 @@ def may_report(frame: Frame, broadcasts: Container[int] = frozenset()) -> bool:
 
 
 def echo_reply(frame: Frame, source: int, eth_src: int, eth_dst: int) -> bytes:
-    """The answer to a ping, to where it came from (RFC 792; RFC 4443, 4.2).
+    """Return the answer to a ping, to where it came from (RFC 792; RFC 4443, 4.2).
 
     ``source`` is the address that was asked, if that was one host's. Raises ValueError when ``frame.message`` is no
     EchoRequest.
@@ -93,7 +93,9 @@ def unreachable(original: bytes, kind: Unreachable, source: int, eth_src: int, e
 
 
 def _error(original: bytes, source: int, eth_src: int, eth_dst: int, v4: tuple[int, int], v6: tuple[int, int]) -> bytes:
-    """An error, (type, code) for each family, to the packet's source: 4 unused bytes and as much of the packet as fits."""
+    """Return an error, (type, code) for each family, to the packet's source: 4 unused bytes and as much of the
+    packet as fits.
+    """
     version = original[0] >> 4 if original else 0
     if version == 4 and len(original) >= IPV4_HEADER:
         dst, body = int.from_bytes(original[12:16]), bytes(4) + original[:_QUOTE_V4]

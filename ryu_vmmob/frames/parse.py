@@ -205,7 +205,7 @@ def _advertisement(target: int, data: bytes, ip: Ipv6) -> NeighbourAdvertisement
 
 
 def _options(data: bytes, offset: int) -> dict[int, bytes] | None:
-    """The first option of each type, with type and length (RFC 4861, 4.6); None when a length is 0 or beyond the end."""
+    """Return the first option of each type, with type and length (RFC 4861, 4.6); None when a length is 0 or beyond the end."""
     found: dict[int, bytes] = {}
     while offset < len(data):
         if offset + 2 > len(data):
@@ -219,6 +219,6 @@ def _options(data: bytes, offset: int) -> dict[int, bytes] | None:
 
 
 def _link_layer(options: dict[int, bytes], kind: int) -> int | None:
-    """The MAC in a link-layer address option; None without one, or when it is not of Ethernet's length (RFC 2464, 6)."""
+    """Return the MAC in a link-layer address option; None without one, or when it is not of Ethernet's length (RFC 2464, 6)."""
     option = options.get(kind, b"")
     return int.from_bytes(option[2:]) if len(option) == 8 else None

@@ -20,7 +20,7 @@ _DONT_FRAGMENT: Final = 0x4000
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071). 0 over data that carries its own right checksum."""
+    """Return the Internet checksum (RFC 1071). 0 over data that carries its own right checksum."""
     if len(data) % 2:
         data += b"\0"
     total: int = sum(unpack(f"!{len(data) // 2}H", data))
@@ -30,17 +30,17 @@ def checksum(data: bytes) -> int:
 
 
 def pseudo_header(src: int, dst: int, length: int) -> bytes:
-    """What an ICMPv6 checksum covers besides the message of ``length`` bytes (RFC 8200, 8.1)."""
+    """Return what an ICMPv6 checksum covers besides the message of ``length`` bytes (RFC 8200, 8.1)."""
     return src.to_bytes(16) + dst.to_bytes(16) + length.to_bytes(4) + ICMPV6.to_bytes(4)
 
 
 def ethernet(dst: int, src: int, eth_type: int, network: bytes) -> bytes:
-    """A frame without tag and without padding: whoever puts it on a wire pads it."""
+    """Return a frame without tag and without padding: whoever puts it on a wire pads it."""
     return dst.to_bytes(6) + src.to_bytes(6) + eth_type.to_bytes(2) + network
 
 
 def icmpv4(eth_dst: int, eth_src: int, dst: int, src: int, kind: int, body: bytes, *, code: int = 0, tos: int = 0) -> bytes:
-    """A frame with an ICMP message; ``body`` is what follows its checksum (RFC 792).
+    """Return a frame with an ICMP message; ``body`` is what follows its checksum (RFC 792).
 
     The packet is never fragmented, so it needs no identification (RFC 6864, 4.1).
     """
@@ -57,7 +57,7 @@ def icmpv6(
     eth_dst: int, eth_src: int, dst: int, src: int, kind: int, body: bytes, *, code: int = 0, hop_limit: int = _TTL,
     traffic_class: int = 0,
 ) -> bytes:  # fmt: skip
-    """A frame with an ICMPv6 message; ``body`` is what follows its checksum (RFC 4443, 2.1)."""
+    """Return a frame with an ICMPv6 message; ``body`` is what follows its checksum (RFC 4443, 2.1)."""
     head = kind.to_bytes(1) + code.to_bytes(1)
     length = len(head) + 2 + len(body)
     sums = checksum(pseudo_header(src, dst, length) + head + bytes(2) + body)
@@ -67,7 +67,9 @@ def icmpv6(
 
 
 def tag(frame: bytes, vlan_id: int) -> bytes:
-    """The frame with an 802.1Q tag before all others; ValueError outside 1 to 4094, or when there is no Ethernet header."""
+    """Return the frame with an 802.1Q tag before all others; ValueError outside 1 to 4094, or when there is no
+    Ethernet header.
+    """
     if not 1 <= vlan_id <= MAX_VLAN_ID:
         raise ValueError(f"VLAN-ID {vlan_id} is outside 1 to {MAX_VLAN_ID}")
     if len(frame) < ETHERNET_HEADER:

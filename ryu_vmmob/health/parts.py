@@ -28,14 +28,15 @@ class Part:
 
 
 def named(names: Iterable[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     rows = list(names)
     more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
     return ", ".join(rows[:_NAMED]) + more
 
 
 def split(fabric: Fabric, down: Collection[str]) -> tuple[Part, ...]:
-    """The parts of a fabric that the links named in ``down`` have cut asunder, the largest first; empty when they have not.
+    """Return the parts of a fabric that the links named in ``down`` have cut asunder, the largest first; empty when they have
+    not.
 
     Edges that no link of the fabric file joins were never one, and are no parts. A switch that is away still forwards.
     """
@@ -54,7 +55,7 @@ def split(fabric: Fabric, down: Collection[str]) -> tuple[Part, ...]:
 
 
 def part_of(parts: Iterable[Part], switch: str) -> Part | None:
-    """The part that an edge is in; None: it reaches all that it ever did."""
+    """Return the part that an edge is in; None: it reaches all that it ever did."""
     return next((row for row in parts if switch in row.edges), None)
 
 

@@ -23,7 +23,7 @@ _WORDS: Final = {
 
 
 def tiles(facts: Facts, reasons: Sequence[Reason]) -> tuple[Tile, ...]:
-    """The strip, from left to right."""
+    """Return the strip, from left to right."""
     return tuple(_all(facts, reasons))
 
 

@@ -31,7 +31,9 @@ _ANCILLARY: Final = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(20)
 
 
 def outgoing_to(mac: bytes) -> bytes:
-    """A filter program (BPF, `struct sock_filter`): frames that the host sends to this MAC whole, of others the header."""
+    """Return a filter program (BPF, `struct sock_filter`): frames that the host sends to this MAC whole, of others
+    the header.
+    """
     high, low = int.from_bytes(mac[:4]), int.from_bytes(mac[4:])
     program = (
         (0x28, 0, 0, 0xFFFFF004),  # load half word: the packet's type, an extension of Linux
@@ -129,12 +131,12 @@ class Capture:
         return found
 
     def last_read(self) -> int | None:
-        """The number of the last frame that QEMU has read, now; None while that is not known."""
+        """Return the number of the last frame that QEMU has read, now; None while that is not known."""
         read = taken(self.device)
         return None if read is None or self._offset is None else read + self._offset
 
     def last_got(self, index: int) -> int | None:
-        """The number of the last frame that the stopped guest got; ``index``: of its receive queue. None: not known."""
+        """Return the number of the last frame that the stopped guest got; ``index``: of its receive queue. None: not known."""
         read = self.last_read()
         return None if read is None else self.received.last(index, self.counted, read)
 
@@ -155,7 +157,7 @@ def taken(device: str) -> int | None:
 
 
 def _told(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:
-    """The kernel's time stamp in nanoseconds, and the tag that it keeps beside the frame (empty: none)."""
+    """Return the kernel's time stamp in nanoseconds, and the tag that it keeps beside the frame (empty: none)."""
     time, tag = 0, b""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:

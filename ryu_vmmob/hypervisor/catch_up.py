@@ -77,7 +77,7 @@ def compare(
     ports: Mapping[str, Tag],
     claims: str,
 ) -> list[Action]:
-    """What is to be done about one domain.
+    """Return what is to be done about one domain.
 
     ``name``: what the controller calls it. ``vm``: its VM in REST, None without one. ``move``: its migration under way.
     ``ports``: what the ports of Open vSwitch really do, by device. ``claims``: ``migrated`` claims a VM for this server only if
@@ -111,6 +111,6 @@ def _tags(name: str, domain: Domain, wanted: Mapping[str, int | None], ports: Ma
 
 
 def taps(domain: Domain, vm: Mapping[str, Any]) -> Sequence[tuple[int, Card]]:
-    """(number in the controller's list, card) of each interface that the domain has here with a device."""
+    """Return (number in the controller's list, card) of each interface that the domain has here with a device."""
     rows = ((number, domain.card(interface["mac"])) for number, interface in enumerate(vm["interfaces"]))
     return [(number, card) for number, card in rows if card is not None and card.device is not None]

@@ -287,7 +287,7 @@ class Departure:
         raise AssertionError("pauses have no end")
 
     def _next(self, deadline: float) -> tuple[int, list[bytes]] | None:
-        """The next batch, gathered for a moment; None when no more can come."""
+        """Return the next batch, gathered for a moment; None when no more can come."""
         with self._news:
             while not self._over:
                 if len(self._tail):

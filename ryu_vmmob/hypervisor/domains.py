@@ -35,12 +35,12 @@ class Domain:
     arrived: bool = False
 
     def card(self, mac: str) -> Card | None:
-        """The interface with this MAC."""
+        """Return the interface with this MAC."""
         return next((row for row in self.cards if row.mac == mac.lower()), None)
 
 
 def read_domain(xml: str, *, running: bool, arrived: bool) -> Domain:
-    """A domain from its XML. Raises ValueError when that is none."""
+    """Return a domain from its XML. Raises ValueError when that is none."""
     try:
         root = ElementTree.fromstring(xml)  # noqa: S314 - libvirt's own
     except ElementTree.ParseError as error:

@@ -49,7 +49,7 @@ class Step(StrEnum):
 
 
 def step_after(happening: Happening, here: str, move: Mapping[str, Any]) -> Step | None:
-    """The call that follows what server ``here`` sees of the VM of ``move`` (a migration of REST); None: none.
+    """Return the call that follows what server ``here`` sees of the VM of ``move`` (a migration of REST); None: none.
 
     An abort after the activation takes the VM back: a VM that runs on at its source is not at its target.
     """

@@ -39,14 +39,16 @@ class HostError(Exception):
 
 
 def happening(event: int, detail: int) -> Happening | None:
-    """What a lifecycle event of libvirt means for a move, None: nothing."""
+    """Return what a lifecycle event of libvirt means for a move, None: nothing."""
     if event == _STOPPED and (event, detail) not in _HAPPENINGS:
         return Happening.ENDED
     return _HAPPENINGS.get((event, detail))
 
 
 def load() -> tuple[Any, Any]:
-    """The modules libvirt and libvirt_qemu (None: it is missing). Raises HostError when libvirt-python is not installed."""
+    """Return the modules libvirt and libvirt_qemu (None: it is missing). Raises HostError when libvirt-python is
+    not installed.
+    """
     try:
         import libvirt
     except ImportError as error:
@@ -111,11 +113,11 @@ class Libvirt:
         return found
 
     def domain(self, name: str) -> Domain | None:
-        """An active domain by its name, None when there is none. Raises HostError."""
+        """Return an active domain by its name, None when there is none. Raises HostError."""
         return next((row for row in self.domains() if row.name == name), None)
 
     def receive_index(self, name: str, alias: str) -> int | None:
-        """The used index of the receive queue of an active domain's virtio card, 0 to 65,535; None: it is not to be had.
+        """Return the used index of the receive queue of an active domain's virtio card, 0 to 65,535; None: it is not to be had.
 
         Asked of QEMU through libvirt's monitor call, which libvirt notes at the domain as "tainted: custom-monitor". QEMU has
         it since 7.2.

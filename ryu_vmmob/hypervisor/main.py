@@ -73,7 +73,7 @@ def run(
 
 
 def _check(claims: str, guest: str, monitor: str, interval: float, log_format: str) -> None:
-    """Raises ValueError."""
+    """Raise ValueError."""
     if claims not in _CLAIMS:
         raise ValueError(f"--claims must be one of {', '.join(_CLAIMS)}")
     if guest not in _GUESTS:

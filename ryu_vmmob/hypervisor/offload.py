@@ -39,7 +39,7 @@ def split(data: bytes) -> tuple[Offload, bytes]:
 
 
 def finished(offload: Offload, frame: bytes) -> list[bytes]:
-    """The frames that go out on a wire. Raises ValueError for what cannot be finished (UDP segments, a torn header)."""
+    """Return the frames that go out on a wire. Raises ValueError for what cannot be finished (UDP segments, a torn header)."""
     kind = offload.kind & ~_ECN
     if kind == NO_SEGMENTS:
         return [_with_checksum(offload, frame) if offload.flags & NEEDS_CHECKSUM else frame]

@@ -59,7 +59,9 @@ class Monitor:
             raise
 
     def execute(self, command: str, **arguments: object) -> Any:
-        """What QEMU answers; events that come meanwhile are kept for `events`. Names have ``_`` for ``-``. Raises QmpError."""
+        """Return what QEMU answers; events that come meanwhile are kept for `events`. Names have ``_`` for ``-``. Raises
+        QmpError.
+        """
         named = {name.replace("_", "-"): value for name, value in arguments.items()}
         order = {"execute": command, **({"arguments": named} if named else {})}
         deadline = monotonic() + self._timeout
@@ -99,7 +101,7 @@ class Monitor:
         self.close()
 
     def _message(self, deadline: float | None) -> dict[str, Any] | None:
-        """The next message, an event kept as well; None at the deadline. Raises QmpError when QEMU is gone."""
+        """Return the next message, an event kept as well; None at the deadline. Raises QmpError when QEMU is gone."""
         while b"\n" not in self._unread:
             self._socket.settimeout(None if deadline is None else max(0.001, deadline - monotonic()))
             try:
@@ -124,7 +126,7 @@ class Steps(Protocol):
     """What is asked of a client's ``migrations``."""
 
     def activate(self, id: str) -> Any:
-        """The VM runs at the target."""
+        """Return the VM runs at the target."""
 
     def abort(self, id: str, *, reason: str | None = None) -> Any:
         """The move has failed."""

@@ -57,7 +57,7 @@ class Received:
             self._pending.append(Sample(before, after, index))
 
     def last(self, index: int, counted: int, read: int) -> int | None:
-        """The number of the last frame that the guest got, now that it has stopped; None where that is not known.
+        """Return the number of the last frame that the guest got, now that it has stopped; None where that is not known.
 
         ``counted``: frames that have reached the tap. ``read``: how many QEMU has read, by the tap's counter.
         """
@@ -91,6 +91,6 @@ class Received:
 
 
 def _signed(difference: int) -> int:
-    """A difference of two counts of which one is known modulo `INDEX_SIZE`, as the nearest to 0."""
+    """Return a difference of two counts of which one is known modulo `INDEX_SIZE`, as the nearest to 0."""
     half = INDEX_SIZE // 2
     return (difference + half) % INDEX_SIZE - half

@@ -32,7 +32,7 @@ class Host(Protocol):
         """All active domains."""
 
     def receive_index(self, name: str, alias: str) -> int | None:
-        """The used index of a card's receive queue; None: it is not to be had."""
+        """Return the used index of a card's receive queue; None: it is not to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Service:
         self._watcher.join(10)
 
     def name_of(self, name: str, uuid: str) -> str:
-        """What the controller calls a domain."""
+        """Return what the controller calls a domain."""
         return uuid if self._settings.by_uuid else name
 
     @property
@@ -122,7 +122,7 @@ class Service:
         self._look()
 
     def _call(self, vm: str, event: Happened) -> None:
-        """Raises ClientError."""
+        """Raise ClientError."""
         move = under_way(self._client.migrations.list(vm=vm))
         if move is None:
             if event.happening is Happening.RESUMED:
@@ -161,7 +161,7 @@ class Service:
                     return
 
     def _listen(self) -> None:
-        """Raises ClientError; returns when it is to begin again at once."""
+        """Raise ClientError; returns when it is to begin again at once."""
         since = self._client.last_event()
         moves = [move for state in GOING_ON for move in self._client.migrations.list(state=state)]
         leaving = {move["id"]: move["vm"] for move in moves if is_worth(move, self._here)}
@@ -199,7 +199,7 @@ class Service:
             LOG.warning("%s: %s", id_, error)
 
     def _depart(self, move: Any) -> Departure | None:
-        """The departure of this migration, begun now if it was not yet. Raises ClientError."""
+        """Return the departure of this migration, begun now if it was not yet. Raises ClientError."""
         if not is_worth(move, self._here):
             return None
         vm = move["vm"]

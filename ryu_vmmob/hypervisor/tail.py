@@ -82,7 +82,7 @@ class Tail:
         self._bytes = sum(len(row.frame) for row in kept)
 
     def settle(self, interface: int, got: int) -> int:
-        """The guest got the frames of an interface up to number ``got``; how many are to be sent on for that."""
+        """Return the guest got the frames of an interface up to number ``got``; how many are to be sent on for that."""
         rows = [row for row in self._doubtful.pop(interface, ()) if row.number > got]
         rows = [row for row in rows if SMALLEST <= len(row.frame) <= LARGEST]
         self._frames.extendleft(reversed(rows))
@@ -97,7 +97,9 @@ class Tail:
         self._bytes = 0
 
     def take(self) -> tuple[int, list[bytes]] | None:
-        """The next frames to be sent on, all of one interface, as many as a request may have; None while there are none."""
+        """Return the next frames to be sent on, all of one interface, as many as a request may have; None while
+        there are none.
+        """
         if self.paused_at is None or not self._frames:
             return None
         interface, size, batch = self._frames[0].interface, 0, list[bytes]()

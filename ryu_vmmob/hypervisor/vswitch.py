@@ -52,7 +52,7 @@ class OpenVSwitch:
 
 
 def _values(cell: Any) -> list[Any]:
-    """A set in OVSDB's JSON (RFC 7047, 5.1): one value stands alone."""
+    """Return a set in OVSDB's JSON (RFC 7047, 5.1): one value stands alone."""
     return list(cell[1]) if isinstance(cell, list) and len(cell) == 2 and cell[0] == "set" else [cell]
 
 

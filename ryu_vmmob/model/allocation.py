@@ -64,7 +64,7 @@ def _without(allocations: Map[int, Map[str, int]], key: int) -> Map[int, Map[str
 
 
 def _best_free(state: State, holders: Map[tuple[str, int], int], segment: Segment, domain: str) -> int | None:
-    """The number that spares most translations, now and later; None when there is none that will do."""
+    """Return the number that spares most translations, now and later; None when there is none that will do."""
     numbers = state.fabric.l2_domains[domain].vlan_ids
     for vlan_id in tags_in(state, segment, domain):
         if vlan_id in numbers and _is_free(state, holders, domain, vlan_id) and not beside(state, segment, domain, vlan_id):
@@ -84,7 +84,7 @@ def _is_free(state: State, holders: Map[tuple[str, int], int], domain: str, vlan
 
 
 def free_segment_key(state: State) -> int:
-    """The next key after the last one given, so that a deleted segment's key rests as long as possible.
+    """Return the next key after the last one given, so that a deleted segment's key rests as long as possible.
 
     A key whose VLAN-IDs are in quarantine is still its last owner's. Raises Refusal (409) when all are taken.
     """

@@ -67,7 +67,7 @@ def _woken(state: State, server: str, vlan_id: int, vm: str, cug: str) -> State:
 
 
 def with_resting(state: State, resting: Map[tuple[str, int], Resting]) -> State:
-    """The state with exactly these numbers at rest."""
+    """Return the state with exactly these numbers at rest."""
     rested: dict[tuple[str, str, str], list[int]] = {}
     for (server, vlan_id), row in sorted(resting.items(), key=lambda its: (its[1].revision, its[0])):
         rested.setdefault((server, row.vm, row.cug), []).append(vlan_id)
@@ -119,7 +119,7 @@ def _familiar(state: State, vm: Vm, position: int, server: str) -> Iterator[int]
 
 
 def _rare(state: State, vm: str, cug: str, server: Server, taken: list[int]) -> int | None:
-    """A free number that no more interfaces of the whole fabric have than the average; None when none is free.
+    """Return a free number that no more interfaces of the whole fabric have than the average; None when none is free.
 
     Numbers that guests tag with, or that interfaces are pinned to, come last: they are needed wherever those go (R27).
     """
@@ -141,7 +141,9 @@ def _rare(state: State, vm: str, cug: str, server: Server, taken: list[int]) -> 
 
 
 def _guests_own(state: State, vm: Vm, interface: Interface, tag: int, server: Server, taken: list[int]) -> int:
-    """The tag that a guest sends itself: it may be that of other guests of its CUG there, and nobody else's (R24, R28)."""
+    """Return the tag that a guest sends itself: it may be that of other guests of its CUG there, and nobody else's
+    (R24, R28).
+    """
     claim = state.cables.get(server.name, _NOBODY).get(tag)
     whose = f"VLAN-ID {tag} is the own tag of VM {vm.name!r} in CUG {interface.cug!r}, but at server {server.name!r}"
     if claim is not None and (claim.cug != interface.cug or not claim.guests):

@@ -98,7 +98,7 @@ def apply(state: State, *commands: Command, now: float = 0.0, breath: Breath | N
 
 
 def _where_numbers_end(state: State, commands: Sequence[Command], now: float, breath: Breath | None) -> int:
-    """The number of the command with which a domain is full, of commands that are all good but for that.
+    """Return the number of the command with which a domain is full, of commands that are all good but for that.
 
     Found by halving: VLAN-IDs are given out after so many commands, and there either are enough or not. So a bulk that is
     refused costs a few times what an accepted one costs, whatever its size.

@@ -85,17 +85,17 @@ class Decision(NamedTuple):
 
 
 def member(state: State, cug: str, address: Address) -> Party:
-    """The party that ``address`` is inside a CUG, whether a VM has it or not."""
+    """Return the party that ``address`` is inside a CUG, whether a VM has it or not."""
     return Party(address, cug, state.ips.get((cug, address)), state.cugs[cug].routing_domain)
 
 
 def outside(domain: str, address: Address) -> Party:
-    """A party behind an external network of a routing domain."""
+    """Return a party behind an external network of a routing domain."""
     return Party(address, None, None, domain)
 
 
 def addressed(state: State, source: Party, address: Address) -> Party:
-    """The party that ``address`` is when ``source`` sends to it.
+    """Return the party that ``address`` is when ``source`` sends to it.
 
     A member's group and link-local packets stay in its CUG. Looks at every CUG when the address is not in the sender's own.
     """

@@ -45,7 +45,7 @@ class Change(NamedTuple):
 
 
 def everything(state: State) -> Change:
-    """The change that made all of ``state``, as if it had come at once."""
+    """Return the change that made all of ``state``, as if it had come at once."""
     return Change(
         state, frozenset(state.cugs), frozenset(state.vms), frozenset(state.migrations), frozenset(state.policies), (),
         frozenset(state.routing_domains), frozenset(state.neighbours),

@@ -137,7 +137,7 @@ def plan(state: State, batch: Batch, now: float) -> Iterator[BatchVm]:
 
 
 def _moved(state: State, vm: Vm, now: float, to: str) -> tuple[str, State]:
-    """The target, and the state when the VM has moved there, VLAN-IDs and all. Raises Refusal."""
+    """Return the target, and the state when the VM has moved there, VLAN-IDs and all. Raises Refusal."""
     draft = Draft(state, now)
     steps.start(draft, _TRIED, vm.name, to, MoveOptions())
     draft.settle()  # both places at once: what is needed on the way must be there

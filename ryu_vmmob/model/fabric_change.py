@@ -88,7 +88,7 @@ def _shape_changed(difference: Difference) -> bool:
 
 
 def _moved(state: State, difference: Difference, new: Fabric) -> State:
-    """The state on the new fabric, trees and presence apart."""
+    """Return the state on the new fabric, trees and presence apart."""
     names = new.link_by_name
     down = frozenset(name for name in state.links_down if name in names) | frozenset(difference.added.get("links", ()))
     quarantine, holders = state.quarantine, state.holders

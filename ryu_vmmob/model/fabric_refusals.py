@@ -141,7 +141,7 @@ def _cables(step: Step) -> Iterator[Fault]:
 
 
 def _vms(state: State, server: str) -> str:
-    """The VMs with a place on a server, in words."""
+    """Return the VMs with a place on a server, in words."""
     here, coming, leaving = [], [], []
     for name in state.server_vms[server]:
         vm = state.vms[name]

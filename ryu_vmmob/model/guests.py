@@ -40,7 +40,7 @@ def beside(state: State, segment: Segment, domain: str, vlan_id: int) -> tuple[s
 
 
 def tags_in(state: State, segment: Segment, domain: str) -> list[int]:
-    """The tags of the segment's guests at servers of a domain, in order."""
+    """Return the tags of the segment's guests at servers of a domain, in order."""
     return sorted(
         {
             wire.guest_vlan_id

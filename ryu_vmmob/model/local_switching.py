@@ -65,7 +65,7 @@ def together(state: State, server: str, one: Interface, other: Interface) -> boo
 
 
 def peers(state: State, server: str, vm: str, among: Collection[str] | None = None) -> Iterator[tuple[int, Member]]:
-    """(number of the VM's interface, member of another VM) for each pair that the server's own switch brings together.
+    """Yield (number of the VM's interface, member of another VM) for each pair that the server's own switch brings together.
 
     Looks at the VMs with a place at ``server`` only, and of these (where it is given) at those ``among``.
     """
@@ -85,8 +85,8 @@ def _is_trusted(state: State, server: str) -> bool:
 
 
 def separated(state: State, one: Interface, other: Interface) -> Policy | None:
-    """The policy that denies a packet between two interfaces, in either direction; None: every packet is allowed, or no policy
-    denies it.
+    """Return the policy that denies a packet between two interfaces, in either direction; None: every packet is allowed, or no
+    policy denies it.
 
     Judged are packets to one host. The packets tried stand for all: what a policy can tell apart (protocol, port) is tried
     on both sides of each border that a policy draws.
@@ -263,7 +263,7 @@ def _servers_of(state: State, policy: Policy) -> set[str]:
 
 
 def _wires(state: State, server: str) -> Iterator[list[Member]]:
-    """The members at a server, those together that its own switch brings together; without those that are alone."""
+    """Yield the members at a server, those together that its own switch brings together; without those that are alone."""
     kind = state.fabric.servers[server].tagging
     if kind is Tagging.PER_INTERFACE:
         claims = state.cables.get(server)

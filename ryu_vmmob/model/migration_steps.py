@@ -70,7 +70,7 @@ def stage(migration: Migration) -> Stage:
 
 
 def _phase(migration: Migration, found: Stage) -> Phase:
-    """What is told of a stage that a migration comes to (contract 3)."""
+    """Return what is told of a stage that a migration comes to (contract 3)."""
     if found is Stage.RETURNING:
         return migration.phase
     return Phase.PREPARED if found is Stage.DELIVERED else Phase(found.value)
@@ -124,7 +124,7 @@ _ROWS: Final[dict[Stage, tuple[Stage | Verdict, ...]]] = {
 
 
 def verdict(at: Stage, step: Step) -> Stage | Verdict:
-    """The stage to which ``step`` leads, or what it means instead."""
+    """Return the stage to which ``step`` leads, or what it means instead."""
     return dict(zip(Step, _ROWS[at], strict=True))[step]
 
 

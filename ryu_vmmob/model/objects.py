@@ -78,7 +78,7 @@ Segment = Cug | RoutingDomain
 
 
 def routed_segment(routing_domain: str) -> str:
-    """The name of a routing domain's segment; no CUG can have it."""
+    """Return the name of a routing domain's segment; no CUG can have it."""
     return f"routed:{routing_domain}"
 
 
@@ -256,7 +256,7 @@ def _beside(seat: Seat, other: Seat) -> Seat:
 
 
 def _seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
-    """The seats, without what one means for the other."""
+    """Return the seats, without what one means for the other."""
     if migration is None or migration.phase.is_final:
         return (_open(vm.server),)
     early = migration.delivery == "early"

@@ -62,7 +62,7 @@ class Policy:
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> Ports:
-    """The same numbers as few ranges as possible, in order: ranges that overlap or touch become one."""
+    """Return the same numbers as few ranges as possible, in order: ranges that overlap or touch become one."""
     found: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if found and low <= found[-1][1] + 1:
@@ -78,7 +78,7 @@ def port_count(ports: Ports) -> int:
 
 
 def port_masks(ports: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The same numbers as (value, mask) pairs over 16 bits, in order: the fewest whose masks are leading ones.
+    """Return the same numbers as (value, mask) pairs over 16 bits, in order: the fewest whose masks are leading ones.
 
     A number matches a pair when ``number & mask == value``. Each matches one pair at most, so that flows made of them never
     overlap. One range makes at most 30.
@@ -87,7 +87,7 @@ def port_masks(ports: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def _blocks(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """A range cut into aligned blocks, from each place the largest that fits."""
+    """Yield a range cut into aligned blocks, from each place the largest that fits."""
     while low <= high:
         size = low & -low or _ALL_BITS + 1
         while low + size - 1 > high:

@@ -59,7 +59,7 @@ class Prefixes:
         return Prefixes(self.owners.delete(prefix), lengths, inside)
 
     def owner(self, address: Address) -> str | None:
-        """The CUG in whose prefix an address lies."""
+        """Return the CUG in whose prefix an address lies."""
         for version, length in self.lengths:
             if version == address.version:
                 found = self.owners.get(ip_network((address, length), strict=False))
@@ -68,7 +68,7 @@ class Prefixes:
         return None
 
     def overlapping(self, prefix: Network, but: str) -> Owned | None:
-        """A prefix of another CUG than ``but`` that overlaps this one."""
+        """Return a prefix of another CUG than ``but`` that overlaps this one."""
         version, length = prefix.version, prefix.prefixlen
         for shorter in _shorter(self.lengths, version, length):
             around = prefix.supernet(new_prefix=shorter)

@@ -31,7 +31,7 @@ class EndQuestion:
 
 
 def question(draft: Draft, command: Question) -> None:
-    """Raises Refusal for a VM that is not there (404) or is moving (409)."""
+    """Raise Refusal for a VM that is not there (404) or is moving (409)."""
     vm = draft.state.vms.get(command.vm)
     if vm is None:
         raise not_found("VM", command.vm)

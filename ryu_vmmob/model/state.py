@@ -166,7 +166,7 @@ class State:
     """("cug", name), ("vm", name) -> policies with such an end; ("any", "") -> those with neither (`policy_keys`)."""
 
     def migration_of(self, vm: Vm) -> Migration | None:
-        """The migration that a VM is in, None when it stays."""
+        """Return the migration that a VM is in, None when it stays."""
         return self.migrations[vm.migration] if vm.migration is not None else None
 
     def seats_of(self, vm: Vm) -> tuple[Seat, ...]:
@@ -177,11 +177,11 @@ class State:
         return tuple(seat._replace(awaited=True, watched=False) for seat in found)
 
     def interface(self, member: Member) -> Interface:
-        """The interface that a member is."""
+        """Return the interface that a member is."""
         return self.vms[member.vm].interfaces[member.number]
 
     def segment(self, name: str) -> Segment | None:
-        """The CUG or routing domain whose segment has this name."""
+        """Return the CUG or routing domain whose segment has this name."""
         if name in self.cugs:
             return self.cugs[name]
         return self.routing_domains.get(name.removeprefix(_ROUTED)) if name.startswith(_ROUTED) else None
@@ -191,15 +191,15 @@ class State:
         return tree_number(segment, len(self.backups))
 
     def backup_of(self, segment: str) -> Backup | None:
-        """What stands by for the tree of a segment; None where backup paths are not installed."""
+        """Return what stands by for the tree of a segment; None where backup paths are not installed."""
         return self.backups[self.backup_number(segment)] if self.backups else None
 
     def routing_domain(self, cug: Cug) -> RoutingDomain | None:
-        """The routing domain of a CUG; None where it is not routed."""
+        """Return the routing domain of a CUG; None where it is not routed."""
         return self.routing_domains[cug.routing_domain] if cug.routing_domain is not None else None
 
     def scope(self, cug: Cug) -> int:
-        """The key of what the CUG's addresses are unique in: its routing domain, or else itself."""
+        """Return the key of what the CUG's addresses are unique in: its routing domain, or else itself."""
         return (self.routing_domain(cug) or cug).key
 
     def edges_of_scope(self, cug: Cug) -> frozenset[str]:
@@ -208,16 +208,16 @@ class State:
         return found.edges if found is not None else frozenset()
 
     def vlan_ids(self, segment: str) -> Map[str, int]:
-        """The VLAN-IDs of a segment, by domain, transit domains included."""
+        """Return the VLAN-IDs of a segment, by domain, transit domains included."""
         found = self.segment(segment)
         return self.allocations.get(found.key, _NO_VLAN_IDS) if found is not None else _NO_VLAN_IDS
 
     def vlan_id(self, segment: str, domain: str | None) -> int | None:
-        """The VLAN-ID of a segment in a domain; None in a trivial domain and where the segment is absent."""
+        """Return the VLAN-ID of a segment in a domain; None in a trivial domain and where the segment is absent."""
         return None if domain is None else self.vlan_ids(segment).get(domain)
 
     def server_vlan_id(self, cug: str, server: str) -> int | None:
-        """What the virtual switch of ``server`` tags the frames of guests without a tag with; None: untagged."""
+        """Return what the virtual switch of ``server`` tags the frames of guests without a tag with; None: untagged."""
         return self.vlan_id(cug, self.fabric.servers[server].l2_domain)
 
     def added_vlan_id(self, vm: Vm, number: int, server: str) -> int | None:
@@ -225,18 +225,20 @@ class State:
         return self.vnic_vlan_id(vm, number, server) if vm.interfaces[number].guest_vlan_id is None else None
 
     def vnic_vlan_id(self, vm: Vm, number: int, server: str) -> int | None:
-        """The tag of an interface's frames on the cable of a server where it has a seat; None: untagged, or starved."""
+        """Return the tag of an interface's frames on the cable of a server where it has a seat; None: untagged, or starved."""
         if self.fabric.servers[server].per_interface:
             return vm.vlan_ids[server][number]
         interface = vm.interfaces[number]
         return self.wire_vlan_id(interface.cug, self.wire(interface, server))
 
     def wire(self, interface: Interface, server: str) -> Wire:
-        """The wire on which an interface's frames are at a server. With tagging per interface all of a CUG count as one."""
+        """Return the wire on which an interface's frames are at a server. With tagging per interface all of a CUG
+        count as one.
+        """
         return Wire(server, None if self.fabric.servers[server].per_interface else interface.guest_vlan_id)
 
     def wire_vlan_id(self, cug: str, wire: Wire) -> int | None:
-        """The tag of the CUG's frames on a wire: the guest's, or else the domain's; None: untagged, or starved."""
+        """Return the tag of the CUG's frames on a wire: the guest's, or else the domain's; None: untagged, or starved."""
         return self.server_vlan_id(cug, wire.server) if wire.guest_vlan_id is None else wire.guest_vlan_id
 
     def translated(self, cug: str, wire: Wire) -> bool:
@@ -258,7 +260,7 @@ class State:
 
 
 def with_fabric(state: State | None, fabric: Fabric) -> State:
-    """The state on this fabric: empty, or the one before with keys for the switches that are new.
+    """Return the state on this fabric: empty, or the one before with keys for the switches that are new.
 
     A switch keeps its key (part of group ids), so that adding one renames no group of another.
     """
@@ -305,7 +307,7 @@ _Inner = TypeVar("_Inner")
 def _bump(
     index: Map[_Outer, Map[_Inner, int]], outer: _Outer, inner: _Inner, by: int
 ) -> Map[_Outer, Map[_Inner, int]]:
-    """A two-level counter with zeroes removed."""
+    """Return a two-level counter with zeroes removed."""
     row = index.get(outer, Map())
     count = row.get(inner, 0) + by
     row = row.set(inner, count) if count else row.delete(inner)
@@ -364,7 +366,7 @@ def _plug(state: State, vm: Vm, seat: Seat, by: int) -> State:
 
 
 def _count(counts: Map[int, int], number: int, by: int) -> Map[int, int]:
-    """A counter with zeroes removed."""
+    """Return a counter with zeroes removed."""
     count = counts.get(number, 0) + by
     return counts.set(number, count) if count else counts.delete(number)
 
@@ -403,7 +405,7 @@ def index_vm(state: State, vm: Vm) -> State:
 
 
 def unindex_vm(state: State, vm: Vm) -> State:
-    """The inverse of `index_vm`."""
+    """Return the inverse of `index_vm`."""
     members, macs, ips, reserved, mac_cugs = state.members, state.macs, state.ips, state.reserved, state.mac_cugs
     for number, interface in enumerate(vm.interfaces):
         if (fixed := interface.guest_vlan_id or interface.vlan_id) is not None:
@@ -437,7 +439,7 @@ def index_policy(state: State, policy: Policy) -> State:
 
 
 def unindex_policy(state: State, policy: Policy) -> State:
-    """The inverse of `index_policy`."""
+    """Return the inverse of `index_policy`."""
     index = state.policies_of
     for key in policy_keys(policy):
         row = index[key].delete(policy.name)

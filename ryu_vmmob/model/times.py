@@ -8,7 +8,7 @@ from ryu_vmmob.model.state import State
 
 
 def newest(state: State) -> float:
-    """The newest time that a state tells of: its line goes on from there; 0 when it tells of none."""
+    """Return the newest time that a state tells of: its line goes on from there; 0 when it tells of none."""
     return max(_times(state), default=0.0)
 
 

@@ -18,12 +18,12 @@ def mac(text: str) -> int:
 
 
 def mac_text(value: int) -> str:
-    """A MAC as people write it: ``02:00:5e:00:00:01``."""
+    """Return a MAC as people write it: ``02:00:5e:00:00:01``."""
     return ":".join(f"{value >> shift & 0xFF:02x}" for shift in range(40, -8, -8))
 
 
 def eui64_link_local(mac_value: int) -> int:
-    """The IPv6 link-local address a host derives from its MAC (RFC 4291, appendix A)."""
+    """Return the IPv6 link-local address a host derives from its MAC (RFC 4291, appendix A)."""
     flipped = mac_value ^ 0x020000000000
     return 0xFE80 << 112 | flipped >> 24 << 40 | 0xFFFE << 24 | flipped & 0xFFFFFF
 
@@ -38,10 +38,10 @@ def is_on_link(ip: int) -> bool:
 
 
 def multicast_mac(ip: int) -> int:
-    """The Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
+    """Return the Ethernet address of an IPv6 multicast group (RFC 2464, 7)."""
     return 0x333300000000 | ip & 0xFFFFFFFF
 
 
 def solicited_node(ip: int) -> int:
-    """The solicited-node multicast address of an IPv6 address (RFC 4291, 2.7.1)."""
+    """Return the solicited-node multicast address of an IPv6 address (RFC 4291, 2.7.1)."""
     return 0xFF02 << 112 | 0x1FF << 24 | ip & 0xFFFFFF

@@ -19,7 +19,7 @@ LIFETIME: Final = 1800
 
 
 def router_advertisement_of(state: State, cug: Cug, to_mac: int = 0, to_ip: int = 0) -> bytes:
-    """The advertisement of a CUG's gateway, to one host or to all nodes.
+    """Return the advertisement of a CUG's gateway, to one host or to all nodes.
 
     A CUG without a routing domain has a gateway that leads nowhere: it is no default router, and tells of the prefix only.
     """
@@ -35,8 +35,8 @@ def router_advertisement_of(state: State, cug: Cug, to_mac: int = 0, to_ip: int 
 
 
 def advertisements(state: State, switch: str) -> Iterator[PacketOut]:
-    """The advertisements that are due at an edge: one for each CUG with IPv6 at each of its servers, under each tag it has
-    there.
+    """Yield the advertisements that are due at an edge: one for each CUG with IPv6 at each of its servers, under each tag it
+    has there.
 
     Where a multicast could not be told apart, each member gets its own.
     """

@@ -14,7 +14,7 @@ from ryu_vmmob.punt.ways import way_to
 
 
 def ask_vm(state: State, name: str) -> Iterator[PacketOut]:
-    """A question for each address of a VM, to its MAC, out of the port of each place that it has; the gateway asks.
+    """Yield a question for each address of a VM, to its MAC, out of the port of each place that it has; the gateway asks.
 
     Nothing for a VM that is gone, or has no address.
     """

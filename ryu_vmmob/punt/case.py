@@ -37,7 +37,9 @@ class Case:
         return self.punted.switch
 
     def cug_of(self, address: Address) -> Cug | None:
-        """The CUG to which an address belongs, whether or not a VM has it, of those that mean something to this packet."""
+        """Return the CUG to which an address belongs, whether or not a VM has it, of those that mean something to
+        this packet.
+        """
         if self.domain is not None:
             held = self.state.prefixes.get(self.domain.name)
             owner = held.owner(address) if held is not None else None
@@ -45,13 +47,13 @@ class Case:
         return self.cug if self.cug is not None and any(address in subnet for subnet in self.cug.subnets) else None
 
     def externals_here(self) -> Iterator[External]:
-        """The external networks of the routing domain that hang on this switch."""
+        """Yield the external networks of the routing domain that hang on this switch."""
         for external in self.state.fabric.externals_of[self.switch]:
             if self.domain is not None and external.routing_domain == self.domain.name:
                 yield external
 
     def exit(self, address: Address) -> Exit | None:
-        """The way out that this switch uses for an address; None where there is none."""
+        """Return the way out that this switch uses for an address; None where there is none."""
         found = self.state.presences.get(self.domain.segment) if self.domain is not None else None
         if self.domain is None or found is None:
             return None
@@ -60,7 +62,7 @@ class Case:
 
 
 def read(state: State, punted: Punted) -> Case | None:
-    """The case of a packet; None when the frame is no frame, or speaks of what has just gone."""
+    """Return the case of a packet; None when the frame is no frame, or speaks of what has just gone."""
     frame = parse(punted.frame)
     if frame is None or not frame.src or frame.src & MAC_MULTICAST_BIT or punted.switch not in state.fabric.switches:
         return None
@@ -86,15 +88,15 @@ def is_behind(case: Case, vm: Vm, number: int) -> bool:
 
 
 def address_of(value: int, version: int) -> Address:
-    """An address of frames and flows as one of the model."""
+    """Return an address of frames and flows as one of the model."""
     return IPv4Address(value) if version == 4 else IPv6Address(value)
 
 
 def gateway_of(cug: Cug, version: int) -> Address | None:
-    """The gateway of a CUG in one family."""
+    """Return the gateway of a CUG in one family."""
     return next((ip for ip in cug.gateways if ip.version == version), None)
 
 
 def own_address(external: External, version: int) -> Address | None:
-    """The fabric's own address on an external network in one family."""
+    """Return the fabric's own address on an external network in one family."""
     return next((row.ip for row in external.addresses if row.version == version), None)

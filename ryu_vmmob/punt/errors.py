@@ -51,14 +51,14 @@ def names_host(address: Address, external: External) -> bool:
 
 
 def _local(case: Case, source: Address, own: Address) -> list[Outcome]:
-    """A packet for an address of ours: pings are answered, nothing else is listened to (RFC 1122, 3.2.2.1)."""
+    """Return a packet for an address of ours: pings are answered, nothing else is listened to (RFC 1122, 3.2.2.1)."""
     if not isinstance(case.frame.message, EchoRequest):
         return _tell(case, source, own, own, Unreachable.PORT)
     return [way.carry(echo_reply(case.frame, int(own), *_macs(case, way))) for way in ways_back(case, source)]
 
 
 def _tell(case: Case, source: Address, target: Address, speaker: Address | None, why: Unreachable | None) -> list[Outcome]:
-    """An error about the packet to its sender, as far as one may be sent; ``why`` None: its time is over."""
+    """Return an error about the packet to its sender, as far as one may be sent; ``why`` None: its time is over."""
     if speaker is None or source.is_link_local or not may_report(case.frame, _broadcasts(case, source, target)):
         return []
     packet = case.frame.network
@@ -100,7 +100,7 @@ def _speaker(case: Case, target: Address) -> Address | None:
 
 
 def _wire(case: Case, address: Address) -> External | None:
-    """The external network here on whose own wire an address is."""
+    """Return the external network here on whose own wire an address is."""
     for external in case.externals_here():
         if any(address in row.network for row in external.addresses):
             return external
@@ -108,7 +108,7 @@ def _wire(case: Case, address: Address) -> External | None:
 
 
 def _broadcasts(case: Case, *addresses: Address) -> frozenset[int]:
-    """The broadcast addresses of the subnets that these addresses lie in (RFC 3021 excepts /31)."""
+    """Return the broadcast addresses of the subnets that these addresses lie in (RFC 3021 excepts /31)."""
     return frozenset(
         int(network.broadcast_address)
         for network in _networks(case, addresses)

@@ -13,7 +13,7 @@ from ryu_vmmob.punt.values import Outcome
 
 
 def heard(case: Case) -> list[Outcome]:
-    """The neighbour that an ARP reply or a neighbour advertisement speaks of, if the sender speaks of itself."""
+    """Return the neighbour that an ARP reply or a neighbour advertisement speaks of, if the sender speaks of itself."""
     external, frame = case.external, case.frame
     if external is None:
         return []

@@ -33,7 +33,7 @@ class _Owner(NamedTuple):
 
 
 def reply(case: Case) -> list[Outcome]:
-    """The answer to a question that met a flow of ANSWER."""
+    """Return the answer to a question that met a flow of ANSWER."""
     answer = _answer(case)
     if answer is None:
         return []

@@ -27,7 +27,7 @@ class Way(NamedTuple):
     eth_dst: int
 
     def carry(self, frame: bytes) -> PacketOut:
-        """A frame for this neighbour."""
+        """Return a frame for this neighbour."""
         return PacketOut(self.switch, self.actions, frame)
 
 
@@ -57,7 +57,7 @@ def ways_back(case: Case, source: Address) -> list[Way]:
 
 
 def _number(state: State, vm: str | None, cug: Cug, wanted: _Wanted) -> int | None:
-    """The number of the VM's interface in a CUG."""
+    """Return the number of the VM's interface in a CUG."""
     rows = state.vms[vm].interfaces if vm is not None else ()
     return next((number for number, row in enumerate(rows) if row.cug == cug.name and wanted(row)), None)
 

@@ -71,7 +71,7 @@ class Guard:
 
 
 def _offered(subprotocols: str) -> str | None:
-    """What the header would be for a token among the subprotocols that a client offers."""
+    """Return what the header would be for a token among the subprotocols that a client offers."""
     for offer in (row.strip() for row in subprotocols.split(",")):
         if offer.startswith(_BEARER):
             text = offer.removeprefix(_BEARER)

@@ -152,7 +152,7 @@ def _named(call: Call) -> model.Batch:
 
 
 def batch_view(state: State, id_: str, told: Callable[[float], float]) -> View:
-    """A batch with a row for each VM; ``told`` makes of a time in the state what a clock on the wall reads."""
+    """Return a batch with a row for each VM; ``told`` makes of a time in the state what a clock on the wall reads."""
     rows = [row for _, row in sorted(state.batch_vms[id_].items())]
     return _summary(state, state.batches[id_], told) | {"vms": [_vm_view(state, row) for row in rows]}
 

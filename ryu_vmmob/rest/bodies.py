@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 def from_text(parse: Callable[[str], _T]) -> Callable[[object], _T]:
-    """A validator from one of the fabric file's parsers."""
+    """Return a validator from one of the fabric file's parsers."""
 
     def validate(value: object) -> _T:
         if not isinstance(value, str):

@@ -129,7 +129,7 @@ def _outcome(row: _Put, before: State, after: State) -> str:
 
 
 def _located(row: _Put, refusal: Refusal) -> Refusal:
-    """The refusal with the name of the object that met it."""
+    """Return the refusal with the name of the object that met it."""
     where = f"{row.collection.name}.{row.name}"
     faults = tuple(Fault(f"{where}.{fault.path}" if fault.path else where, fault.message) for fault in refusal.faults)
     return Refusal(refusal.status, refusal.title, f"{where}: {refusal.detail}", faults, retry_after=refusal.retry_after)

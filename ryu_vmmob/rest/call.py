@@ -85,7 +85,7 @@ class Call:
         conditions.check(self.request, revision)
 
     def flag(self, name: str) -> bool:
-        """A query parameter that is ``true`` or ``false`` (or absent, which is false)."""
+        """Return a query parameter that is ``true`` or ``false`` (or absent, which is false)."""
         text = self.query.get(name, "false")
         if text not in ("true", "false"):
             raise bad_query(name, "must be true or false")

@@ -106,7 +106,7 @@ class Collection(Generic[_Object]):
 
 
 def _told(function: Callable[[Call], Answer], text: str | None) -> Callable[[Call], Answer]:
-    """The function with a docstring of its own."""
+    """Return the function with a docstring of its own."""
 
     def handler(call: Call) -> Answer:
         return function(call)

@@ -14,7 +14,7 @@ _LIST = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*")
 
 
 def etag(revision: int) -> str:
-    """The entity tag of a revision."""
+    """Return the entity tag of a revision."""
     return f'"{revision}"'
 
 
@@ -36,7 +36,7 @@ def _found(revision: int | None) -> str:
 
 
 def _tags(header: str, name: str) -> set[str] | None:
-    """The tags as written; None for ``*``."""
+    """Return the tags as written; None for ``*``."""
     if header.strip() == "*":
         return None
     if _LIST.fullmatch(header) is None:

@@ -75,7 +75,7 @@ class Cugs(TypedDict):
 
 
 def cug_view(state: State, cug: objects.Cug) -> View:
-    """A CUG; ``vlan_ids`` are the pins, ``presence`` is where it is now or is about to be."""
+    """Return a CUG; ``vlan_ids`` are the pins, ``presence`` is where it is now or is about to be."""
     return {
         "name": cug.name,
         "subnets": [str(subnet) for subnet in cug.subnets],

@@ -76,12 +76,12 @@ def get_events(call: Call) -> Answer:
 
 
 def message(row: Numbered) -> str:
-    """An event as the text of a WebSocket message."""
+    """Return an event as the text of a WebSocket message."""
     return json.dumps(row_view(row, time_text), allow_nan=False)
 
 
 def heartbeat(cursor: Cursor) -> str:
-    """The message that says that the controller lives, for who has been told all up to here."""
+    """Return the message that says that the controller lives, for who has been told all up to here."""
     row = {"event": HEARTBEAT, "id": cursor.position - 1, "time": time_text(cursor.stream.now())}
     return json.dumps(row)
 

@@ -111,7 +111,7 @@ class Fabric(TypedDict):
 
 
 def fabric_view(state: State) -> View:
-    """The fabric as it is loaded, in the words of its file."""
+    """Return the fabric as it is loaded, in the words of its file."""
     fabric = state.fabric
     return {
         "fabric": fabric.name,
@@ -156,7 +156,7 @@ def _spans(runs: Iterable[tuple[int, int]]) -> str:
 
 
 def fabric_switch_view(switch: model.Switch) -> View:
-    """A switch as the fabric file has it."""
+    """Return a switch as the fabric file has it."""
     return {
         "name": switch.name,
         "dpid": f"0x{switch.dpid:016x}",
@@ -219,7 +219,7 @@ def _external(state: State, external: model.External) -> View:
 
 
 def get_fabric(call: Call) -> Answer:
-    """The fabric as it is loaded."""
+    """Return the fabric as it is loaded."""
     return Answer(200, fabric_view(call.engine.state))
 
 

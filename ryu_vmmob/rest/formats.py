@@ -19,7 +19,7 @@ MAX_DEPTH: Final = 32
 
 
 def wanted(request: Request) -> str:
-    """The media type of the answer; 406 when the client takes neither. JSON when it does not care."""
+    """Return the media type of the answer; 406 when the client takes neither. JSON when it does not care."""
     offers = request.accept.acceptable_offers([JSON, MSGPACK])
     if not offers:
         raise Problem(406, f"answers are {JSON} or {MSGPACK}")
@@ -27,7 +27,7 @@ def wanted(request: Request) -> str:
 
 
 def encode(body: object, media_type: str) -> bytes:
-    """An answer's body."""
+    """Return an answer's body."""
     if media_type == MSGPACK:
         packed: bytes = msgpack.packb(body)
         return packed
@@ -35,7 +35,7 @@ def encode(body: object, media_type: str) -> bytes:
 
 
 def read_body(request: Request, limit: int) -> bytes:
-    """The request's body, at most ``limit`` bytes of it; 413 when there is more, 400 when it ends early."""
+    """Return the request's body, at most ``limit`` bytes of it; 413 when there is more, 400 when it ends early."""
     environ: Mapping[str, Any] = request.environ
     length = environ.get("CONTENT_LENGTH") or None
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
@@ -72,7 +72,7 @@ def _too_large(limit: int) -> Problem:
 
 
 def decode(request: Request, data: bytes, most: int, breath: Breath) -> Any:
-    """The value in a body; 415 for a format that is not taken, 400 for a body that is not well formed.
+    """Return the value in a body; 415 for a format that is not taken, 400 for a body that is not well formed.
 
     413 for one with more than ``most`` keys and elements, all levels together: what comes after this costs time for each.
     """

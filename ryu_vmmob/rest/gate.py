@@ -117,7 +117,7 @@ class Gate:
 
     @contextmanager
     def weighed(self, request: Request) -> Iterator[None]:
-        """What is done inside counts as its client's, by the time that it takes of the processor."""
+        """Count what is done inside as its client's, by the time that it takes of the processor."""
         began = process_time()
         try:
             yield

@@ -105,7 +105,7 @@ class Metrics:
         engine.on_step.add(self._step)
 
     def readings(self) -> Iterator[Reading]:
-        """What is read at each scrape."""
+        """Yield what is read at each scrape."""
         build = (__version__, platform.python_version(), importlib.metadata.version("ryu"))
         yield Reading(
             "vmmob_build_info", "gauge", "always 1: the versions that run", ("version", "python", "ryu"), [(build, 1)]
@@ -119,7 +119,7 @@ class Metrics:
             yield from row.take(self._clock())
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """The answer to a scrape with this ``Accept`` header, and its content type."""
+        """Return the answer to a scrape with this ``Accept`` header, and its content type."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type
 

@@ -114,13 +114,13 @@ class Migrations(TypedDict):
 
 
 def planned_view(migration: objects.Migration) -> View:
-    """A migration that is not begun: what would happen. No switch has been told, so all are pending."""
+    """Return a migration that is not begun: what would happen. No switch has been told, so all are pending."""
     view = _migration(migration, Switches([], sorted(migration.switches), []), lambda moment: moment)
     return {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True}
 
 
 def migration_view(engine: Engine, migration: objects.Migration) -> View:
-    """A migration with what its switches have confirmed of its present phase."""
+    """Return a migration with what its switches have confirmed of its present phase."""
     # Old migrations may name switches that the fabric no longer has.
     known = tuple(name for name in migration.switches if name in engine.state.fabric.switches)
     switches = engine.migration_switches(replace(migration, switches=known))

@@ -67,7 +67,7 @@ class _Schemas(GenerateJsonSchema):
 
 @cache
 def describe(routes: tuple[Route, ...]) -> Json:
-    """The description of ``routes``, the same for the same routes."""
+    """Return the description of ``routes``, the same for the same routes."""
     adapters = {key: TypeAdapter(key[0]) for key in _types(routes)}
     references, found = TypeAdapter.json_schemas(
         [(key, key[1], adapter) for key, adapter in adapters.items()],
@@ -185,7 +185,7 @@ def _name(status: int) -> str:
 
 
 def _texts(route: Route) -> tuple[str, str]:
-    """The first sentence of a resource's function, and the rest. What it raises is among the responses."""
+    """Return the first sentence of a resource's function, and the rest. What it raises is among the responses."""
     text = re.sub(r"\s*Raises .*", "", inspect.getdoc(route.handler) or "", flags=re.DOTALL)
     first, _, rest = " ".join(text.split()).replace("``", "`").partition(". ")
     return first.rstrip("."), rest
@@ -205,7 +205,7 @@ def with_description(routes: Iterable[Route]) -> tuple[Route, ...]:
     """``routes``, and one more that describes them all."""
 
     def get_description(call: Call) -> Answer:
-        """The description of this interface (OpenAPI 3.1)."""
+        """Return the description of this interface (OpenAPI 3.1)."""
         return Answer(200, describe(found))
 
     found = (*routes, Route("GET", "/openapi.json", get_description, listing("get_description", "Controller", Json)))

@@ -43,25 +43,25 @@ class Operation:
 
 
 def listing(id_: str, tag: str, type_: Any) -> Operation:
-    """An operation that shows something without a revision of its own."""
+    """Return an operation that shows something without a revision of its own."""
     return Operation(id_, tag, {200: type_})
 
 
 def getting(id_: str, tag: str, type_: Any) -> Operation:
-    """An operation that shows an object."""
+    """Return an operation that shows an object."""
     return Operation(id_, tag, {200: type_}, tagged=True)
 
 
 def putting(id_: str, tag: str, type_: Any, example: Mapping[str, Any]) -> Operation:
-    """An operation that creates an object or replaces it."""
+    """Return an operation that creates an object or replaces it."""
     return Operation(id_, tag, {200: type_, 201: type_}, (409,), tagged=True, conditional=True, example=example)
 
 
 def deleting(id_: str, tag: str) -> Operation:
-    """An operation that deletes an object."""
+    """Return an operation that deletes an object."""
     return Operation(id_, tag, {200: Confirmation, 204: None}, (409,), conditional=True)
 
 
 def stepping(id_: str, tag: str, type_: Any, example: Mapping[str, Any] | None = None) -> Operation:
-    """An operation that takes an object a step on; its body may be left out."""
+    """Return an operation that takes an object a step on; its body may be left out."""
     return Operation(id_, tag, {200: type_}, (409,), tagged=True, conditional=True, example=example or {})

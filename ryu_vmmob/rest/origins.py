@@ -39,7 +39,7 @@ class Origins:
 
 
 def _common_host(origin: str, host: str) -> str | None:
-    """The host's name when an origin and a ``Host`` header are the same host and port; None otherwise."""
+    """Return the host's name when an origin and a ``Host`` header are the same host and port; None otherwise."""
     try:
         page, here = urlsplit(origin), urlsplit(f"//{host}")
         default = {"http": 80, "https": 443}.get(page.scheme)

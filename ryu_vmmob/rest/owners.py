@@ -15,18 +15,18 @@ MOST_REFUSED: Final = 100
 
 
 def switches_view(found: Switches) -> dict[str, Any]:
-    """What became of a write at the switches; ``refused`` is there where one of them refused something."""
+    """Return what became of a write at the switches; ``refused`` is there where one of them refused something."""
     view: dict[str, Any] = {"acknowledged": found.acknowledged, "pending": found.pending}
     return view | {"refused": refused_view(found.refused)} if found.refused else view
 
 
 def refused_view(rows: Iterable[Refused]) -> list[dict[str, Any]]:
-    """The first `MOST_REFUSED` of what switches refused."""
+    """Return the first `MOST_REFUSED` of what switches refused."""
     return [{"switch": row.switch, **fault_view(row.fault)} for row in list(rows)[:MOST_REFUSED]]
 
 
 def fault_view(fault: Fault) -> dict[str, Any]:
-    """The switch's words, the flow or group, and whose it is."""
+    """Return the switch's words, the flow or group, and whose it is."""
     return {"error": fault.error, "cause": fault.cause, "owner": owner_view(fault.owner)}
 
 

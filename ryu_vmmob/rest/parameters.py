@@ -59,14 +59,14 @@ _STATES: Final = {"/v1/migrations": STATES, "/v1/batches": tuple(BatchState)}
 
 
 def in_path(name: str) -> Json:
-    """The parameter for a name in braces."""
+    """Return the parameter for a name in braces."""
     text, example = _PATHS[name]
     found = {"name": name, "in": "path", "required": True, "description": text, "schema": dict(NAME_SCHEMA)}
     return found if example is None else found | {"example": example}
 
 
 def in_query(name: str, pattern: str) -> Json:
-    """A query parameter of the resources at ``pattern``. Raises KeyError for one that is not described."""
+    """Return a query parameter of the resources at ``pattern``. Raises KeyError for one that is not described."""
     if name == "state":
         text, schema = "Only those in this state.", {"type": "string", "enum": [row.value for row in _STATES[pattern]]}
     else:
@@ -77,7 +77,7 @@ def in_query(name: str, pattern: str) -> Json:
 
 
 def conditions() -> list[Json]:
-    """The headers of a conditional write (RFC 9110, 13.1)."""
+    """Return the headers of a conditional write (RFC 9110, 13.1)."""
     return [
         {"name": name, "in": "header", "required": False, "description": text, "schema": dict(_CONDITION)}
         for name, text in CONDITIONS.items()

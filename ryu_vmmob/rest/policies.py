@@ -175,7 +175,7 @@ class Policies(TypedDict):
 
 
 def policy_view(state: State, policy: model.Policy) -> View:
-    """A policy; ``dangling`` are the ends that name what is no longer there, as paths."""
+    """Return a policy; ``dangling`` are the ends that name what is no longer there, as paths."""
     protocol = policy.protocol
     return {
         "name": policy.name,

@@ -43,12 +43,12 @@ class Problem(Exception):
 
     @classmethod
     def of(cls, refusal: Refusal) -> Problem:
-        """A command's refusal as a problem."""
+        """Return a command's refusal as a problem."""
         headers = {} if refusal.retry_after is None else retry_after(refusal.retry_after)
         return cls(refusal.status, refusal.detail, refusal.faults, title=refusal.title, headers=headers)
 
     def response(self) -> Response:
-        """The HTTP answer. ASCII, so that whatever a client sent can be quoted back."""
+        """Return the HTTP answer. ASCII, so that whatever a client sent can be quoted back."""
         body: dict[str, object] = {"title": self.title, "status": self.status, "detail": self.detail}
         if self.faults:
             body["errors"] = [{"path": fault.path, "message": fault.message} for fault in self.faults]
@@ -60,12 +60,14 @@ class Problem(Exception):
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """The header that says when to ask again: whole seconds (RFC 9110, 10.2.3), and never "at once"."""
+    """Return the header that says when to ask again: whole seconds (RFC 9110, 10.2.3), and never "at once"."""
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def invalid_input(faults: Iterable[Fault], status: int = 422, *, left_out: int = 0) -> Problem:
-    """The faults of the input at once, the first `MOST_FAULTS` of them; ``left_out``: that are not in ``faults`` at all."""
+    """Return the faults of the input at once, the first `MOST_FAULTS` of them; ``left_out``: that are not in
+    ``faults`` at all.
+    """
     rows = tuple(faults)
     left_out += max(0, len(rows) - MOST_FAULTS)
     told = [f"{row.path}: {row.message}" if row.path else row.message for row in rows[:MOST_FAULTS]]

@@ -78,7 +78,7 @@ class Router:
             methods[route.method] = route
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route and the names in the path. Raises 404, 405 (with Allow) and 422 (a name that cannot be one)."""
+        """Return the route and the names in the path. Raises 404, 405 (with Allow) and 422 (a name that cannot be one)."""
         for regex, methods in self._resources.values():
             match = regex.fullmatch(path)
             if match is None:

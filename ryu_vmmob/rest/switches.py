@@ -117,7 +117,7 @@ class Flows(TypedDict):
 
 
 def switch_view(engine: Engine, switch: fabric.Switch) -> View:
-    """A switch: what the fabric file says of it, and how it stands to what is desired.
+    """Return a switch: what the fabric file says of it, and how it stands to what is desired.
 
     ``standing`` is ``refused`` where it has confirmed everything but its ``faults``. ``behind`` counts revisions decided and
     not confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames that no interface may send, by server;
@@ -149,7 +149,7 @@ def switch_view(engine: Engine, switch: fabric.Switch) -> View:
 
 
 def flow_view(flow: flows.Flow) -> View:
-    """A desired flow in readable form."""
+    """Return a desired flow in readable form."""
     return {
         "table": flow.table.label,
         "priority": flow.priority,
@@ -161,7 +161,7 @@ def flow_view(flow: flows.Flow) -> View:
 
 
 def group_view(group: flows.Group) -> View:
-    """A desired group in readable form."""
+    """Return a desired group in readable form."""
     return {
         "name": group_name(group.id),
         "id": group.id,

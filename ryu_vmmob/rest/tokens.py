@@ -50,12 +50,12 @@ class Token:
 
 
 def digest(token: str) -> bytes:
-    """What is kept of a token, and compared."""
+    """Return what is kept of a token, and compared."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def read_tokens(path: str | PathLike[str]) -> tuple[Token, ...]:
-    """The tokens in a file, at least one. Raises TokenFileError."""
+    """Return the tokens in a file, at least one. Raises TokenFileError."""
     return _parse(fspath(path), _read(fspath(path)))
 
 
@@ -63,13 +63,13 @@ class TokenFile:
     """A token file that may change while we run: it is read for every request, so what is new or withdrawn counts at once."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        """Raises TokenFileError."""
+        """Raise TokenFileError."""
         self.path: Final = fspath(path)
         self._data = _read(self.path)
         self._tokens = _parse(self.path, self._data)
 
     def tokens(self) -> tuple[Token, ...]:
-        """The tokens as the file has them now. Raises TokenFileError: a file that went bad opens to nobody."""
+        """Return the tokens as the file has them now. Raises TokenFileError: a file that went bad opens to nobody."""
         data = _read(self.path)
         if data != self._data:
             self._tokens = _parse(self.path, data)
@@ -119,7 +119,7 @@ def _parse(name: str, data: bytes) -> tuple[Token, ...]:
 
 
 def _token(words: list[str], number: int) -> Token:
-    """The token of one line. Raises ValueError, which quotes nothing of it."""
+    """Return the token of one line. Raises ValueError, which quotes nothing of it."""
     roles = {role.value: role for role in Role}
     role = roles.get(words[0])
     if role is None:

@@ -254,13 +254,13 @@ class Trace(_From):
 
 
 def post_trace(call: Call) -> Answer:
-    """The way of a packet through the desired flows; changes nothing."""
+    """Return the way of a packet through the desired flows; changes nothing."""
     engine = call.engine
     return Answer(200, trace_view(engine, trace.trace(engine.state, engine.desired.tables, call.body.question())))
 
 
 def trace_view(engine: Engine, found: trace.Trace) -> View:
-    """A trace; ``not_in_step`` are the switches on the way that have not confirmed everything they were told.
+    """Return a trace; ``not_in_step`` are the switches on the way that have not confirmed everything they were told.
 
     ``refused``: flows on the way that a switch refused or does not keep, so that the packet may fare otherwise there.
     """
@@ -295,7 +295,7 @@ def trace_view(engine: Engine, found: trace.Trace) -> View:
 
 
 def _refused(engine: Engine, found: trace.Trace) -> Iterator[fleet.Refused]:
-    """What the switches on the way have refused of the flows and groups that the packet meets there."""
+    """Yield what the switches on the way have refused of the flows and groups that the packet meets there."""
     told = set[tuple[str, int]]()
     for hop in found.hops:
         name = hop.visit.switch
@@ -308,7 +308,7 @@ def _refused(engine: Engine, found: trace.Trace) -> Iterator[fleet.Refused]:
 
 
 def _groups_met(engine: Engine, switch: str, hop: trace.Hop) -> set[int]:
-    """The groups that the flows of a hop lead to, and those that these lead to."""
+    """Return the groups that the flows of a hop lead to, and those that these lead to."""
     tables = engine.desired.tables.get(switch)
     flows = [step.flow for step in hop.visit.result.path if step.flow is not None]
     left = [action.group for flow in flows for action in flow.actions if isinstance(action, ToGroup)]

@@ -101,7 +101,7 @@ class Placements(TypedDict):
 
 
 def vm_view(state: State, vm: objects.Vm) -> View:
-    """A VM; ``vlan_id`` of an interface is what the virtual switch of its server adds to its frames (None: nothing)."""
+    """Return a VM; ``vlan_id`` of an interface is what the virtual switch of its server adds to its frames (None: nothing)."""
     return {
         "name": vm.name,
         "server": vm.server,
@@ -127,7 +127,7 @@ def ethertypes_view(found: tuple[int, ...] | Literal["any"]) -> Any:
 
 
 def placement_view(row: placement.Placement) -> View:
-    """A server that a VM may move to, or why it may not."""
+    """Return a server that a VM may move to, or why it may not."""
     return {
         "server": row.server,
         "possible": row.reason is None,
@@ -158,7 +158,7 @@ def _candidates(state: State, server: str | None, cug: str | None) -> set[str]:
 
 
 def get_placements(call: Call) -> Answer:
-    """The servers to which the VM may move as things stand, and why not to the others."""
+    """Return the servers to which the VM may move as things stand, and why not to the others."""
     rows = placement.placements(call.engine.state, call.names["vm"], call.engine.trial)
     return Answer(200, {"items": [placement_view(row) for row in rows]})
 

@@ -6,7 +6,9 @@ from ipaddress import IPv6Address
 
 
 def eui64_link_local(mac: int) -> int:
-    """The link-local address of a MAC: fe80::/64 and its modified EUI-64, FF-FE between, bit "u" inverted (RFC 4291, A)."""
+    """Return the link-local address of a MAC: fe80::/64 and its modified EUI-64, FF-FE between, bit "u" inverted
+    (RFC 4291, A).
+    """
     octets = bytearray(mac.to_bytes(6, "big"))
     octets[0] ^= 0b10
     return int(IPv6Address(bytes.fromhex("fe80") + bytes(6) + octets[:3] + b"\xff\xfe" + octets[3:]))

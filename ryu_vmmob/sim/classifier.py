@@ -42,7 +42,7 @@ class Classifier:
         )
 
     def find(self, fields: Mapping[str, int]) -> Flow | None:
-        """The flow that wins for these fields (absent ones are zero), None for a miss. Raises AmbiguityError."""
+        """Return the flow that wins for these fields (absent ones are zero), None for a miss. Raises AmbiguityError."""
         best: Flow | None = None
         rival: Flow | None = None
         get = fields.get

@@ -15,7 +15,7 @@ ROUTED: Final = "routed:"
 
 
 def routed_segment(routing_domain: str) -> str:
-    """The name of a routing domain's segment, beside those of CUGs."""
+    """Return the name of a routing domain's segment, beside those of CUGs."""
     return ROUTED + routing_domain
 
 

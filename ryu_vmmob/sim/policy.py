@@ -58,7 +58,7 @@ class Talk(NamedTuple):
     kind: Kind = "echo"
 
     def packet(self, eth_dst: int, eth_src: int, dst: Address, src: Address) -> Packet:
-        """The packet that says it. ICMP is in the version of the addresses."""
+        """Return the packet that says it. ICMP is in the version of the addresses."""
         return _PIECES[self.piece](self._whole(v4=dst.version == 4, ends=(eth_dst, eth_src, int(dst), int(src))))
 
     def _whole(self, *, v4: bool, ends: tuple[int, int, int, int]) -> Packet:
@@ -104,7 +104,7 @@ def addresses(packet: Packet) -> tuple[Address, Address] | None:
 
 
 def destination(packet: Packet) -> Address:
-    """The destination address of an IP packet; ValueError when it is none."""
+    """Return the destination address of an IP packet; ValueError when it is none."""
     ends = addresses(packet)
     if ends is None:
         raise ValueError(f"no IP packet: {packet}")
@@ -154,7 +154,7 @@ def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tu
 
 
 def _number(rule: Rule, packet: Packet) -> int | None:
-    """The protocol that a rule is about in the packet's family; None: all."""
+    """Return the protocol that a rule is about in the packet's family; None: all."""
     if rule.protocol == "icmp":
         return make.ICMP if packet["eth_type"] == ETH_IPV4 else make.ICMPV6
     return _NUMBERS[rule.protocol] if isinstance(rule.protocol, str) else rule.protocol
@@ -240,7 +240,7 @@ def _port(packet: Packet, side: str) -> int:
 
 
 def edge_ports(low: int, high: int) -> Iterator[int]:
-    """The ports beside a range, and one in each of the aligned blocks that a switch might cut the range into."""
+    """Yield the ports beside a range, and one in each of the aligned blocks that a switch might cut the range into."""
     found = {low - 1, high + 1}
     for size in (1 << bits for bits in range(17)):
         found |= {-(-low // size) * size, (high + 1) // size * size - 1} & set(range(low, high + 1))
@@ -249,7 +249,7 @@ def edge_ports(low: int, high: int) -> Iterator[int]:
 
 @lru_cache(maxsize=256)
 def rule_talks(rule: Rule) -> tuple[Talk, ...]:
-    """What a rule could be about, at the edges of its ports, in pieces too."""
+    """Return what a rule could be about, at the edges of its ports, in pieces too."""
     numbers = {"tcp": make.TCP, "udp": make.UDP, "icmp": make.ICMP, None: make.EXPERIMENT}
     protocol = rule.protocol if isinstance(rule.protocol, int) else numbers[rule.protocol]
     ports = [number for low, high in rule.ports for number in edge_ports(low, high)]
@@ -266,7 +266,7 @@ _IN_PIECES: Final[tuple[Piece, ...]] = ("first", "tiny", "later")
 
 @lru_cache(maxsize=256)
 def reply_talks(rule: Rule) -> tuple[Talk, ...]:
-    """What could come back under a rule about TCP, UDP or pings: with and without what makes it look like a reply."""
+    """Return what could come back under a rule about TCP, UDP or pings: with and without what makes it look like a reply."""
     if rule.protocol in ("tcp", make.TCP):
         rows = [Talk(make.TCP, SOURCE_PORT, talk.dst_port, flags) for talk in _whole(rule) for flags in REPLY_FLAGS]
         port = rule.ports[0][0] if rule.ports else 9
@@ -295,7 +295,7 @@ _ALWAYS: Final = (
 
 @lru_cache(maxsize=64)
 def talks(rules: tuple[Rule, ...]) -> tuple[Talk, ...]:
-    """A few of everything that any of these rules could tell apart."""
+    """Return a few of everything that any of these rules could tell apart."""
     found = dict.fromkeys(_ALWAYS)
     for rule in rules:
         for rows in (rule_talks(rule), reply_talks(rule)):

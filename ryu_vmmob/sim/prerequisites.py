@@ -69,7 +69,7 @@ READ_ONLY: Final = frozenset({"eth_type", "ip_proto", "ip_frag", "tcp_flags"})
 
 
 def check_flow(flow: Flow, groups: Mapping[int, Group]) -> None:
-    """Raises TableError when a switch would refuse this flow."""
+    """Raise TableError when a switch would refuse this flow."""
     try:
         exact = _exact(flow.match)
         for name, value, mask in flow.match:
@@ -86,7 +86,7 @@ def check_flow(flow: Flow, groups: Mapping[int, Group]) -> None:
 
 
 def check_group(group: Group, groups: Mapping[int, Group]) -> None:
-    """Raises TableError when a switch would refuse this group, or when it leads to itself."""
+    """Raise TableError when a switch would refuse this group, or when it leads to itself."""
     try:
         if group.type is GroupType.INDIRECT and len(group.buckets) != 1:
             raise TableError("an indirect group has exactly one bucket")

@@ -59,7 +59,7 @@ def requests(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
 
 
 def chosen(mac: int) -> int:
-    """A link-local address that a guest with this MAC might choose, and that is made of no MAC (RFC 7217)."""
+    """Return a link-local address that a guest with this MAC might choose, and that is made of no MAC (RFC 7217)."""
     return 0xFE80 << 112 | 0x5A5A << 48 | mac
 
 
@@ -75,7 +75,7 @@ def by_choice(seat: Seat, peer: Seat) -> Iterator[Packet]:
 
 
 def by_choice_to_everybody(seat: Seat) -> Iterator[Packet]:
-    """The same to every member of the CUG."""
+    """Yield the same to every member of the CUG."""
     near = chosen(seat.mac)
     yield make.neighbour_advertisement(seat.mac, near)
     yield make.neighbour_solicitation(seat.mac, near, STRANGER_V6)
@@ -84,7 +84,7 @@ def by_choice_to_everybody(seat: Seat) -> Iterator[Packet]:
 
 
 def stolen(seat: Seat, peer: Seat, targets: Iterable[int]) -> Iterator[Packet]:
-    """A guest that chooses link-local addresses which are others', or names others from one that it may choose."""
+    """Yield a guest that chooses link-local addresses which are others', or names others from one that it may choose."""
     near, far = chosen(seat.mac), chosen(peer.mac)
     for ip in targets:
         yield make.udp6(peer.mac, seat.mac, far, ip)
@@ -107,7 +107,7 @@ def duplicates(seat: Seat, peer: Seat) -> Iterator[tuple[Packet, Packet]]:
 
 
 def told_taken(mac: int, target: int, asker: int, flags: int = make.OVERRIDE) -> Packet:
-    """The advertisement that answers an address probe: for all nodes, and told to the asker (RFC 4861, 7.2.4)."""
+    """Return the advertisement that answers an address probe: for all nodes, and told to the asker (RFC 4861, 7.2.4)."""
     tells = make.neighbour_advertisement(mac, target, asker, make.ALL_NODES)
     return _without_option(tells).with_fields(nd_reserved=flags)
 

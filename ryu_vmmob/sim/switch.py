@@ -159,7 +159,7 @@ class _Frame:
         return _Frame(dict(self.fields), list(self.vlans), self.hidden, option=self.option, payload=self.payload)
 
     def deparse(self) -> Packet:
-        """The packet as it leaves: an option exists once, with the type and the address that were set last."""
+        """Return the packet as it leaves: an option exists once, with the type and the address that were set last."""
         fields = dict(self.fields)
         del fields["in_port"], fields["metadata"], fields["vlan_vid"]
         if self.hidden:
@@ -187,7 +187,7 @@ class _Frame:
         self.fields["vlan_vid"] = _vid(self.vlans)
 
     def tag(self) -> int:
-        """The outer tag: priority and VLAN-ID."""
+        """Return the outer tag: priority and VLAN-ID."""
         if not self.vlans:
             raise TableError("the priority of a frame without a tag")
         return self.vlans[0]

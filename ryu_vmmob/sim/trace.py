@@ -92,12 +92,12 @@ class Outlet(NamedTuple):
 
 
 def vlan_id(packet: Packet) -> int | None:
-    """The VLAN-ID of the outer tag; None without a tag."""
+    """Return the VLAN-ID of the outer tag; None without a tag."""
     return packet.vlans[0] if packet.vlans else None
 
 
 def outlets(network: Network, visit: Visit) -> list[Outlet]:
-    """The outputs of one switch, in the order of its actions."""
+    """Return the outputs of one switch, in the order of its actions."""
     fabric = network.fabric
     externals = {external.attach: external.name for external in fabric.externals.values()}
     found = []

@@ -153,7 +153,7 @@ class View:
         return frozenset(place for place, cugs in found.items() if len(cugs) > 1)
 
     def routing_domain(self, end: Seat | ExternalFacts | CugFacts | None) -> str | None:
-        """The routing domain that somebody is in."""
+        """Return the routing domain that somebody is in."""
         if isinstance(end, Seat):
             end = self.cugs.get(end.cug)
         return end.routing_domain if end is not None else None
@@ -243,7 +243,7 @@ class View:
         return self._island[one] == self._island[other]
 
     def wire_tags(self, domain: str | None, segment: str) -> tuple[int, ...] | None:
-        """The tags of a segment's frames in an L2 domain; () in a trivial one, None where the segment has no VLAN-ID."""
+        """Return the tags of a segment's frames in an L2 domain; () in a trivial one, None where the segment has no VLAN-ID."""
         if domain is None:
             return ()
         vlan_id = self.vlan_ids.get((domain, segment))

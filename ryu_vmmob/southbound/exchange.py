@@ -24,16 +24,16 @@ class Exchange(Protocol):
     on_ports: Callable[[str, Mapping[int, bool]], None]
 
     def next_xid(self) -> int:
-        """A transaction id of the exchange under way."""
+        """Return a transaction id of the exchange under way."""
 
     def tell(self, messages: list[bytes]) -> None:
         """Send messages, and wait until the switch has done them or said why not."""
 
     def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
-        """The bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``)."""
+        """Return the bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``)."""
 
     def ask_config(self) -> Any:
-        """The configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
+        """Return the configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
 
     def one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
         """Send messages without a bundle; what was refused."""

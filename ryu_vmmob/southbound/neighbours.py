@@ -68,7 +68,7 @@ class NeighbourWatch:
     def look(
         self, state: State, present: Callable[[str], bool], now: float
     ) -> Iterator[PacketOut | NeighbourHeard]:
-        """The questions that are due, and the neighbours that are lost. ``present`` says whether a switch is there."""
+        """Yield the questions that are due, and the neighbours that are lost. ``present`` says whether a switch is there."""
         needed = _needed(state)
         for key in [key for key in self._rows if key not in needed and not self._is_open(state, key)]:
             self._forget(key)
@@ -131,6 +131,8 @@ def _needed(state: State) -> dict[_Neighbour, bool]:
 
 
 def _own_address(state: State, key: _Neighbour) -> Address | None:
-    """The edge's address in the subnet of a neighbour; None where the neighbour is in no subnet of the external network."""
+    """Return the edge's address in the subnet of a neighbour; None where the neighbour is in no subnet of the
+    external network.
+    """
     addresses = state.fabric.externals[key[0]].addresses
     return next((row.ip for row in addresses if row.version == key[1].version and key[1] in row.network), None)

@@ -42,7 +42,7 @@ _Measured = tuple[str, int, Meter]
 
 
 def _asking(flow: Flow, metadata: int) -> Table | None:
-    """The table that asks. Behind the meters the packet itself says which: the flow that hands it up is its port's.
+    """Return the table that asks. Behind the meters the packet itself says which: the flow that hands it up is its port's.
 
     A switch may say anything there; None: no table.
     """

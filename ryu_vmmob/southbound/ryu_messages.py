@@ -12,7 +12,7 @@ from ryu_vmmob.southbound.packets import PacketIn
 
 
 def packet_in(message: Any) -> PacketIn:
-    """A packet-in (OpenFlow 1.3.5, 7.4.1); a field that is not there, or no plain number, counts as 0."""
+    """Return a packet-in (OpenFlow 1.3.5, 7.4.1); a field that is not there, or no plain number, counts as 0."""
     match = message.match
     ttl_invalid = message.reason == message.datapath.ofproto.OFPR_INVALID_TTL
     return PacketIn(
@@ -25,7 +25,7 @@ def _number(value: object) -> int:
 
 
 def error_text(message: Any) -> str:
-    """An OpenFlow error by its names in the specification (7.4.4), as far as it has any."""
+    """Return an OpenFlow error by its names in the specification (7.4.4), as far as it has any."""
     ofproto = message.datapath.ofproto
     kind, code = getattr(message, "type", None), getattr(message, "code", None)
     if kind is None or code is None:

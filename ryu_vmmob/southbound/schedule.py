@@ -16,7 +16,7 @@ class Schedule:
         self._next: dict[str, float] = {}
 
     def due(self, present: Iterable[str], now: float) -> list[str]:
-        """The switches whose turn it is, of those that are there; ``now`` in seconds of a steady clock."""
+        """Return the switches whose turn it is, of those that are there; ``now`` in seconds of a steady clock."""
         there = set(present)
         self._next = {name: time for name, time in self._next.items() if name in there}
         found = []
@@ -30,5 +30,5 @@ class Schedule:
 
 
 def _share(name: str) -> float:
-    """A number from 0 to 1, always the same for a name."""
+    """Return a number from 0 to 1, always the same for a name."""
     return int.from_bytes(blake2b(name.encode(), digest_size=2).digest(), "big") / 0xFFFF

@@ -11,7 +11,7 @@ __all__ = ["Record", "Store", "StoreError", "Write", "open_store"]
 
 
 def open_store(url: str) -> Store:
-    """The store at ``url``, created when there is none; StoreError when it cannot be used.
+    """Return the store at ``url``, created when there is none; StoreError when it cannot be used.
 
     ``sqlite:///var/lib/vmmob/vmmob.db`` is the file ``/var/lib/vmmob/vmmob.db`` (the path is always absolute) and
     ``sqlite:///:memory:`` a store that lives as long as the process.

@@ -43,7 +43,7 @@ Stored = Cug | Vm | Migration | RoutingDomain | Policy | Batch | BatchVm | Quara
 
 
 def _with_prefixes(body: Any) -> Any:
-    """A policy's body with its prefixes as networks: by its looks alone a prefix would do as a name."""
+    """Return a policy's body with its prefixes as networks: by its looks alone a prefix would do as a name."""
     if not isinstance(body, dict):
         return body
     return body | {end: _prefix(body[end]) for end in ("source", "target") if end in body}
@@ -90,7 +90,7 @@ _PLAIN: Final = frozenset({"allocation", "switch_key", "neighbour", "meta"})
 
 
 def encode(value: Any) -> Body:
-    """The body of a model object, or of a plain JSON value."""
+    """Return the body of a model object, or of a plain JSON value."""
     kind = _KINDS.get(type(value))
     if kind is None:
         return {"value": value}
@@ -100,7 +100,7 @@ def encode(value: Any) -> Body:
 
 
 def decode(kind: str, name: str, body: Body) -> Any:
-    """The object of a body; StoreError when it is none."""
+    """Return the object of a body; StoreError when it is none."""
     if kind in _PLAIN and body.keys() == {"value"}:
         return body["value"]
     if kind not in _ADAPTERS:
@@ -113,22 +113,22 @@ def decode(kind: str, name: str, body: Body) -> Any:
 
 
 def write(value: Cug | Vm | Migration | RoutingDomain | Policy | Batch) -> Write:
-    """The write that stores a named object."""
+    """Return the write that stores a named object."""
     return Write(_KINDS[type(value)], value.id if isinstance(value, (Migration, Batch)) else value.name, encode(value))
 
 
 def pair_write(kind: str, pair: tuple[str, int], value: Quarantined | Resting | BatchVm | int | None) -> Write:
-    """The write that stores what belongs to a name and a number (``quarantine``, say); None deletes it."""
+    """Return the write that stores what belongs to a name and a number (``quarantine``, say); None deletes it."""
     return Write(kind, pair_name(*pair), None if value is None else encode(value))
 
 
 def pair_name(domain: str, number: int) -> str:
-    """The record's name of a (domain, number) pair; a slash stands in no domain's name."""
+    """Return the record's name of a (domain, number) pair; a slash stands in no domain's name."""
     return f"{domain}/{number}"
 
 
 def pair_of(name: str) -> tuple[str, int]:
-    """The inverse of `pair_name`; StoreError when ``name`` is none."""
+    """Return the inverse of `pair_name`; StoreError when ``name`` is none."""
     domain, slash, number = name.rpartition("/")
     if not slash or not number.isdecimal():
         raise StoreError(f"{name!r} in the store names no domain and number")

@@ -265,7 +265,7 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 
 def _encoded(write: Write, revision: int) -> tuple[str | None, int]:
-    """A write's body as text (None: to delete) and its checksum."""
+    """Return a write's body as text (None: to delete) and its checksum."""
     try:
         text = None
         if write.body is not None:

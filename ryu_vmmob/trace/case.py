@@ -74,13 +74,13 @@ class Case:
         return of + _PROTOCOLS.get(number, f"protocol {number}") + (f" to port {port}" if port is not None else "")
 
     def externals_at(self, switch: str) -> Iterator[External]:
-        """The external networks of the packet's routing domain that hang on a switch."""
+        """Yield the external networks of the packet's routing domain that hang on a switch."""
         for external in self.state.fabric.externals_of[switch]:
             if external.routing_domain == self.domain:
                 yield external
 
     def exit(self, switch: str, address: Address) -> Exit | None:
-        """The way out that a switch uses for an address outside; None where there is none."""
+        """Return the way out that a switch uses for an address outside; None where there is none."""
         domain = self.domain
         found = self.state.presences.get(routed_segment(domain)) if domain is not None else None
         if domain is None or found is None:
@@ -114,7 +114,7 @@ def case_of(state: State, network: Network, source: Source, packet: Packet) -> C
 
 
 def described(state: State, party: Party) -> str:
-    """An address, and whose it is."""
+    """Return an address, and whose it is."""
     if party.cug is None:
         return f"{party.address} (outside)"
     if party.vm is not None:

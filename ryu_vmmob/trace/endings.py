@@ -40,7 +40,7 @@ _MAX_NAMED: Final = 5
 
 
 def ending(case: Case, visit: Visit) -> Verdict | None:
-    """What the switch made of the packet instead of passing it on; None when a copy got further."""
+    """Return what the switch made of the packet instead of passing it on; None when a copy got further."""
     exits = outlets(case.network, visit)
     if any(row.fault is None for row in exits):
         return None
@@ -157,5 +157,5 @@ def _towards(case: Case, groups: list[int]) -> str:
 
 
 def _in_words(text: str) -> str:
-    """What the simulated switch says of a copy it lost, for people."""
+    """Return what the simulated switch says of a copy it lost, for people."""
     return f"{_BACK} to where it came from" if text.startswith("output to ingress port") else text

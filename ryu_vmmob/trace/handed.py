@@ -44,7 +44,7 @@ def used_up(case: Case, visit: Visit) -> Verdict:
 
 
 def _answer(case: Case) -> str:
-    """What the controller answers in the switch's place."""
+    """Return what the controller answers in the switch's place."""
     if case.packet.get("icmpv6_type") != ROUTER_SOLICITATION or case.sender is None or case.sender.cug is None:
         return "the controller answers for this switch"
     leads = "" if case.domain is not None else ", which leads nowhere and says so: the CUG is in no routing domain"
@@ -56,7 +56,7 @@ def _told(address: Address | None) -> str:
 
 
 def _wire(case: Case, visit: Visit, receiver: Party) -> External | None:
-    """The external network here on whose own wire a member's packet was to end."""
+    """Return the external network here on whose own wire a member's packet was to end."""
     if receiver.cug is not None or case.sender is None or case.sender.cug is None:
         return None
     for external in case.externals_at(visit.switch):
@@ -66,7 +66,7 @@ def _wire(case: Case, visit: Visit, receiver: Party) -> External | None:
 
 
 def _asked_for(wire: External, address: Address) -> Verdict:
-    """What becomes of a packet for somebody on a wire of whom nothing has been heard."""
+    """Return what becomes of a packet for somebody on a wire of whom nothing has been heard."""
     if not names_host(address, wire):
         return Verdict("dropped", f"{address} can be no host's on external network {wire.name}; nobody tells the sender")
     later = "the controller asks for it; once it has answered, packets get through"

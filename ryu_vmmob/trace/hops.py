@@ -15,7 +15,7 @@ from ryu_vmmob.trace.values import Routed, Router
 
 
 def flow_in(visit: Visit, table: Table) -> Flow | None:
-    """The flow that matched in a table; None when the packet missed it, or all of them there."""
+    """Return the flow that matched in a table; None when the packet missed it, or all of them there."""
     return next((step.flow for step in visit.result.path if step.table is table), None)
 
 
@@ -38,7 +38,7 @@ def segment_of(state: State, visit: Visit) -> str | None:
 
 
 def routed(state: State, visit: Visit) -> Routed | None:
-    """What was routed here; None when nothing was."""
+    """Return what was routed here; None when nothing was."""
     flow, segment = flow_in(visit, Table.ROUTE), segment_of(state, visit)
     if flow is None or segment is None or asks_controller(flow):
         return None
@@ -55,7 +55,7 @@ def routed(state: State, visit: Visit) -> Routed | None:
 
 
 def router(case: Case, visit: Visit) -> Router | None:
-    """The switch as traceroute would show it; None when it did not take the packet as a router.
+    """Return the switch as traceroute would show it; None when it did not take the packet as a router.
 
     It speaks with the address by which its listener should know it: to a member the gateway of its own CUG, behind the routed
     segment the gateway of the CUG where the packet was to end, at an exit and to the outside its own address there.
@@ -67,7 +67,9 @@ def router(case: Case, visit: Visit) -> Router | None:
 
 
 def speaker(case: Case, visit: Visit) -> Address | None:
-    """The address with which a switch would tell the sender that its packet came to nothing; None: it would keep silent."""
+    """Return the address with which a switch would tell the sender that its packet came to nothing; None: it would
+    keep silent.
+    """
     receiver = case.receiver
     if receiver is None or case.traffic.fragment == "later":
         return None  # RFC 1812, 4.3.2.7: of a datagram in fragments the first alone is told of
@@ -96,7 +98,7 @@ def _finds_back(case: Case, switch: str) -> bool:
 
 
 def _written(flow: Flow | None, meta: Meta) -> int:
-    """What a flow writes to a field of the metadata; 0 when it writes nothing there."""
+    """Return what a flow writes to a field of the metadata; 0 when it writes nothing there."""
     return 0 if flow is None or flow.metadata is None else meta.read(flow.metadata[0])
 
 

@@ -12,7 +12,7 @@ from ryu_vmmob.trace.values import Verdict
 
 
 def neighbours(state: State, source: Source, packet: Packet) -> tuple[str, ...]:
-    """The VMs, by name, to which the own switch of the sender's server can bring the packet."""
+    """Return the VMs, by name, to which the own switch of the sender's server can bring the packet."""
     if not isinstance(source, VmSource):
         return ()
     server, found = source.seat.server, []
@@ -25,12 +25,14 @@ def neighbours(state: State, source: Source, packet: Packet) -> tuple[str, ...]:
 
 
 def decided_inside(source: VmSource, vms: Sequence[str]) -> Verdict:
-    """The verdict of a packet that goes to neighbours only."""
+    """Return the verdict of a packet that goes to neighbours only."""
     return Verdict("local_switching", f"{_inside(source)}: {_named(vms)} on the same wire, and the ToR never sees the frame")
 
 
 def with_neighbours(found: Verdict, source: Source, vms: Sequence[str]) -> Verdict:
-    """The verdict of a packet for everybody, of whom some are neighbours: where it gets no further, they are all there is."""
+    """Return the verdict of a packet for everybody, of whom some are neighbours: where it gets no further, they are all there
+    is.
+    """
     if not vms or not isinstance(source, VmSource):
         return found
     if found.kind in ("dropped", "astray"):

@@ -30,7 +30,7 @@ def opinion(case: Case, visits: Iterable[Visit]) -> Opinion | None:
 
 
 def named(flow: Flow) -> str | None:
-    """The policy that a flow is of; None for another flow."""
+    """Return the policy that a flow is of; None for another flow."""
     return flow.owner[1] if flow.owner[:1] == ("policy",) else None
 
 

@@ -32,7 +32,7 @@ class Sent(NamedTuple):
 
 
 def sent_by(state: State, source: Source, question: Question) -> Sent:
-    """Raises Refusal (422) for a question that contradicts itself."""
+    """Raise Refusal (422) for a question that contradicts itself."""
     sent = _of_vm(state, source, question) if isinstance(source, VmSource) else _of_external(state, source.external, question)
     return sent._replace(packet=sent.packet.with_vlans(*(() if source.vlan_id is None else (source.vlan_id,))))
 
@@ -67,7 +67,7 @@ def _of_external(state: State, external: External, question: Question) -> Sent:
 
 
 def _target(state: State, source: VmSource, question: Question) -> Address:
-    """The destination address: the one given, or one that the owner of the MAC given has."""
+    """Return the destination address: the one given, or one that the owner of the MAC given has."""
     if question.ip is not None:
         return question.ip
     if question.protocol == "arp":
@@ -94,7 +94,7 @@ def _claimed(target: Address, question: Question) -> Address | None:
 
 
 def _own_address(source: VmSource, target: Address, question: Question) -> Address:
-    """The source address: of the target's family, and from link-local to link-local."""
+    """Return the source address: of the target's family, and from link-local to link-local."""
     claimed = _claimed(target, question)
     if claimed is not None:
         return claimed

@@ -41,7 +41,7 @@ Source = VmSource | ExternalSource
 
 
 def source_of(state: State, network: Network, question: Question) -> Source:
-    """Raises Refusal (422) when there is no such sender."""
+    """Raise Refusal (422) when there is no such sender."""
     if question.vm is not None:
         return _vm(state, network, question.vm, question)
     external = state.fabric.externals.get(question.external or "")

@@ -41,7 +41,7 @@ def arrival(case: Case, port: PortRef, packet: Packet) -> Arrival:
 def verdict(
     case: Case, journey: Journey, arrivals: Sequence[Arrival], hops: Sequence[Hop], routers: Sequence[Router]
 ) -> Verdict:
-    """The verdict, policies' faults and unresolved addresses apart."""
+    """Return the verdict, policies' faults and unresolved addresses apart."""
     if journey.loop:
         return Verdict("loop", "a copy came back to where it had been, and would go round for ever")
     for row in arrivals:
@@ -64,7 +64,7 @@ def verdict(
 
 
 def with_opinion(found: Verdict, opinion: Opinion | None) -> Verdict:
-    """The verdict with the policies that let the packet through, and with what is wrong with them."""
+    """Return the verdict with the policies that let the packet through, and with what is wrong with them."""
     if opinion is None:
         return found
     names = dict.fromkeys(name for name in (opinion.out, opinion.into) if name is not None)

@@ -52,7 +52,7 @@ def connect(address: str, seconds: float) -> Dialogue:
 
 
 def accept(host: str, port: int, seconds: float, listening: Callable[[int], None] = lambda port: None) -> Dialogue:
-    """The first switch that connects; ``listening`` is told the port. Raises DialogueError."""
+    """Return the first switch that connects; ``listening`` is told the port. Raises DialogueError."""
     try:
         with socket.create_server((host, port)) as server:
             listening(server.getsockname()[1])
@@ -152,7 +152,7 @@ class Dialogue:
         self._put(message(next(self._xids)))
 
     def entries(self, table: Table) -> list[Entry]:
-        """The flows of ours that one table has. Raises DialogueError."""
+        """Return the flows of ours that one table has. Raises DialogueError."""
         xid = next(self._xids)
         self._put(wire.flow_stats_request(xid, table.id))
         try:
@@ -323,7 +323,7 @@ class Dialogue:
 
 
 def _signature(entry: Flow | Group) -> Signature:
-    """The fields of a flow's match, and which of them are under a mask."""
+    """Return the fields of a flow's match, and which of them are under a mask."""
     return tuple((name, mask is not None) for name, _, mask in entry.match) if isinstance(entry, Flow) else ()
 
 

@@ -35,7 +35,7 @@ class Description:
 
 
 def description(body: bytes) -> Description:
-    """A description. Raises MalformedError."""
+    """Return a description. Raises MalformedError."""
     if len(body) != sum(_TEXTS):
         raise MalformedError(f"a description of {len(body)} bytes")
     texts, offset = [], 0

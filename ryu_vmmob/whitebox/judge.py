@@ -72,7 +72,7 @@ class Judgement:
     lacks: list[Lack]
 
     def of_role(self, role: str) -> list[Lack]:
-        """What is missing in a role."""
+        """Return what is missing in a role."""
         return [row for row in self.lacks if role in row.roles]
 
     def verdict(self, role: str) -> str:
@@ -127,7 +127,7 @@ def contradicts_itself(portrait: Portrait) -> bool:
 
 
 def by_trial(dialect: Dialect, refused: Mapping[str, Iterable[tuple[Flow | Group, str]]]) -> Judgement:
-    """What came of a trial: by role what the switch refused, each with its error."""
+    """Return what came of a trial: by role what the switch refused, each with its error."""
     lacks = _Lacks()
     for role, rows in refused.items():
         for entry, error in rows:

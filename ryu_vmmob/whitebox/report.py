@@ -62,7 +62,7 @@ class Report:
         return found
 
     def fabric_keys(self) -> str:
-        """What belongs into the fabric file beside its dpid."""
+        """Return what belongs into the fabric file beside its dpid."""
         keys = {"dpid": f'"{self.portrait.dpid:#x}"', "dialect": self.judgement.dialect.value}
         if sizes := self.table_sizes:
             keys["table_sizes"] = "{" + ", ".join(f"{label}: {size}" for label, size in sizes.items()) + "}"

@@ -59,7 +59,7 @@ def _files() -> dict[str, _File]:
 
 
 def respond(request: Request, path: str) -> Response | None:
-    """The answer to a request for the page or one of its files; None for every other path.
+    """Return the answer to a request for the page or one of its files; None for every other path.
 
     Raises a 404 for a file that is not there, and a 405 for other methods than GET and HEAD.
     """

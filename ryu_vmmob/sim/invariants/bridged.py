@@ -107,7 +107,7 @@ def _speaking(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
 
 
 def _as_untagged(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """A frame with a priority and no VLAN is the same frame as one without a tag (IEEE 802.1Q, 6.9)."""
+    """Yield a frame with a priority and no VLAN is the same frame as one without a tag (IEEE 802.1Q, 6.9)."""
     for packet in probes.own(seat):
         plain = inject(view, seat, port, packet)
         marked = view.network.inject(packet.with_vlans(0), port)
@@ -116,7 +116,7 @@ def _as_untagged(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
 
 
 def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None) -> Iterator[Violation]:
-    """What holds for every journey of a frame that ``seat`` sent, whatever became of it (1, 2, 3, 4, 8)."""
+    """Yield what holds for every journey of a frame that ``seat`` sent, whatever became of it (1, 2, 3, 4, 8)."""
     if journey.loop:
         yield Violation(DELIVERY, f"a frame of {seat} loops", journey)
     if seat.sends:
@@ -206,7 +206,7 @@ def _is_carried(view: View, seat: Seat, packet: Packet) -> bool:
 
 
 def _with_priority(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """A frame goes the same ways whatever the priority of its tag, and has that priority under each tag on its way."""
+    """Yield a frame goes the same ways whatever the priority of its tag, and has that priority under each tag on its way."""
     for packet in probes.own(seat):
         plain = inject(view, seat, port, packet)
         marked = view.network.inject(packet.with_vlans(*(make.tag(row, _PRIORITY) for row in seat.tags)), port)
@@ -224,7 +224,8 @@ _PRIORITY: Final = 5
 
 
 def _takes(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
-    """An address probe for what is a member's: its edge says so, or where the member is behind the asker's wire, it hears it.
+    """Yield an address probe for what is a member's: its edge says so, or where the member is behind the asker's wire, it hears
+    it.
 
     No VM arrives by it: it is not what the asker's interface may say of itself.
     """
@@ -251,7 +252,7 @@ def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> It
 
 
 def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
-    """A question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it.
+    """Yield a question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it.
 
     Not where the member is behind the asker's own wire: there it answers itself.
     """
@@ -269,14 +270,16 @@ def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple
 
 
 def exchange(view: View, seat: Seat, port: PortRef, packet: Packet, peers: tuple[Seat, ...]) -> Iterator[Violation]:
-    """A unicast packet from a seat to another interface of its CUG: one copy for each of its seats, if policy allows it."""
+    """Yield a unicast packet from a seat to another interface of its CUG: one copy for each of its seats, if policy
+    allows it.
+    """
     journey = inject(view, seat, port, packet)
     yield from judge(view, seat, journey)
     yield from _expect(view, seat, journey, peers)
 
 
 def announce(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterator[Violation]:
-    """A group-addressed packet from a seat: one copy for every other seat of its CUG, if policy allows it."""
+    """Yield a group-addressed packet from a seat: one copy for every other seat of its CUG, if policy allows it."""
     journey = inject(view, seat, port, packet)
     yield from judge(view, seat, journey)
     yield from _expect(view, seat, journey, _others(view, seat))

@@ -58,14 +58,14 @@ class Choice:
 
 
 def said(view: View, origin: Seat | ExternalFacts, talk: Talk, dst: Address, src: Address) -> Packet:
-    """What somebody hands to their router: a member to the gateway, somebody outside to the edge."""
+    """Return what somebody hands to their router: a member to the gateway, somebody outside to the edge."""
     if isinstance(origin, Seat):
         return talk.packet(view.gateway_mac, origin.mac, dst, src)
     return talk.packet(view.router_macs[origin.switch], neighbour_mac(origin), dst, src)
 
 
 def neighbour_mac(external: ExternalFacts) -> int:
-    """The MAC of a router outside, known or not."""
+    """Return the MAC of a router outside, known or not."""
     return next((mac for mac in external.next_hops.values() if mac is not None), probes.STRANGER_MAC)
 
 
@@ -96,7 +96,7 @@ def doors(view: View, switch: str, segment: str) -> Iterator[tuple[PortRef, tupl
 def over_trunks(
     view: View, origin: Seat | ExternalFacts, edge: str, packet: Packet
 ) -> Iterator[tuple[PortRef, Packet]]:
-    """A packet as it comes to another edge over the routed segment, when the sender's edge has let it through."""
+    """Yield a packet as it comes to another edge over the routed segment, when the sender's edge has let it through."""
     routed = {"eth_src": view.router_macs[origin.switch], "eth_dst": view.router_macs[edge], "nw_ttl": DEFAULT_TTL - 1}
     for port, tags in doors(view, edge, routed_segment(view.routing_domain(origin) or "")):
         yield port, packet.with_fields(**routed).with_vlans(*tags)

@@ -38,7 +38,7 @@ Origin = Seat | ExternalFacts
 
 
 def route(view: View, origin: Origin, port: PortRef, packet: Packet) -> Iterator[Violation]:
-    """A packet handed to a router: by the oracle's word it goes where its address is, or nowhere. Its TTL suffices."""
+    """Yield a packet handed to a router: by the oracle's word it goes where its address is, or nowhere. Its TTL suffices."""
     where = _where(view, origin, packet)
     allowed = verdict(view, packet, origin, where.end)
     journey = inject(view, origin, port, packet)
@@ -56,7 +56,7 @@ def route(view: View, origin: Origin, port: PortRef, packet: Packet) -> Iterator
 
 
 def judge_route(view: View, origin: Origin, journey: Journey, where: Whereabouts) -> Iterator[Violation]:
-    """What holds on the way, whatever becomes of it: the routed segment's links and VLAN-IDs, two routers, no loop."""
+    """Yield what holds on the way, whatever becomes of it: the routed segment's links and VLAN-IDs, two routers, no loop."""
     if journey.loop:
         yield Violation(DELIVERY, f"a routed packet of {origin} loops", journey)
     segment = routed_segment(view.routing_domain(origin) or "")
@@ -161,7 +161,9 @@ def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, *,
 
 
 def expire(view: View, origin: Origin, port: PortRef, packet: Packet) -> Iterator[Violation]:
-    """A packet that is allowed, with so little TTL that the first router, or the second, must tell the controller of it."""
+    """Yield a packet that is allowed, with so little TTL that the first router, or the second, must tell the
+    controller of it.
+    """
     where = _where(view, origin, packet)
     for ttl in (0, 1):
         journey = inject(view, origin, port, packet.with_fields(nw_ttl=ttl))

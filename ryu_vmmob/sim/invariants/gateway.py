@@ -115,13 +115,13 @@ def _not_for_it(view: View, seat: Seat, facts: CugFacts) -> Iterator[Packet]:
 
 
 def pinged(router: int, asker: int, target: int, source: int, version: int) -> tuple[Packet, Packet]:
-    """(a ping to a router's address, its answer)."""
+    """Return (a ping to a router's address, its answer)."""
     said, reply = (make.ping, make.ECHO_REPLY) if version == 4 else (make.ping6, make.ECHO_REPLY_V6)
     return said(router, asker, target, source).with_fields(nw_ttl=_FAR), said(asker, router, source, target, reply)
 
 
 def in_pieces(question: Packet, answer: Packet) -> Iterator[tuple[Packet, Packet]]:
-    """The fragments of a ping, each with what it becomes; nothing of another question."""
+    """Yield the fragments of a ping, each with what it becomes; nothing of another question."""
     if question["eth_type"] != ETH_ARP and answer.get("icmpv4_type", answer.get("icmpv6_type")) in _PONGS:
         yield from zip(make.fragments(question), make.fragments(answer), strict=True)
 
@@ -130,7 +130,7 @@ _PONGS: Final = (make.ECHO_REPLY, make.ECHO_REPLY_V6)
 
 
 def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:
-    """What a router answers to a solicitation for its address."""
+    """Return what a router answers to a solicitation for its address."""
     tells = make.neighbour_advertisement(router, address, to_mac, to_ip)
     return tells.with_fields(nd_reserved=tells["nd_reserved"] | _ROUTER_FLAG)
 
@@ -138,7 +138,9 @@ def advertised(router: int, address: int, to_mac: int, to_ip: int) -> Packet:
 def answered(
     view: View, seat: Seat, port: PortRef, question: Packet, answer: Packet, *, sure: bool, number: int = FIRST_HOP
 ) -> Iterator[Violation]:
-    """A question for a gateway is answered at the asker's edge, or, unless ``sure``, not at all: else ``number`` is broken."""
+    """Yield a question for a gateway is answered at the asker's edge, or, unless ``sure``, not at all: else ``number`` is
+    broken.
+    """
     journey = inject(view, seat, port, question)
     told = to_controller(journey)
     right = [row for row in journey.deliveries if row.port == port and row.packet == answer.with_vlans(*seat.tags)]

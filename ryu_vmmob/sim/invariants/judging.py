@@ -71,14 +71,14 @@ def unheard(journey: Journey, seat: Seat, text: str, number: int) -> Iterator[Vi
 
 
 def shown(journey: Journey, text: str, at_least: int = 1) -> Iterator[Violation]:
-    """A refused frame is shown to the controller once, or where that is not sure at most once (R49)."""
+    """Yield a refused frame is shown to the controller once, or where that is not sure at most once (R49)."""
     number = len(journey.shown)
     if not at_least <= number <= 1:
         yield Violation(ISOLATION, f"{text}, and the controller is shown it {number} times: {journey.packet}", journey)
 
 
 def unshown(journey: Journey, text: str) -> Iterator[Violation]:
-    """What may be sent is not shown as if it were refused."""
+    """Yield what may be sent is not shown as if it were refused."""
     if journey.shown:
         yield Violation(DELIVERY, f"{text}, and the controller is shown it as refused: {journey.packet}", journey)
 

@@ -90,7 +90,7 @@ def _going_out(
 
 
 def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequence[Seat]) -> Iterator[Violation]:
-    """An address on the wire that nobody has asked for yet: the controller at its edge is told, and asks."""
+    """Yield an address on the wire that nobody has asked for yet: the controller at its edge is told, and asks."""
     if not external.settled:
         return
     for own in external.addresses:
@@ -178,7 +178,7 @@ def _knows_inside(view: View, external: ExternalFacts) -> bool:
 
 
 def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
-    """What the edge answers pings for: its own, and those of gateways."""
+    """Yield what the edge answers pings for: its own, and those of gateways."""
     yield from (own.ip for own in external.addresses)
     for facts in view.cugs_of[external.routing_domain]:
         yield from facts.gateways if facts.settled else ()

@@ -94,7 +94,7 @@ def _out_of_it(view: View, choice: Choice, seat: Seat) -> Iterator[Violation]:
 
 
 def _back_into_its_cug(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """A member that hands the gateway a packet for its own subnet: routed, so denied where no rule allows it."""
+    """Yield a member that hands the gateway a packet for its own subnet: routed, so denied where no rule allows it."""
     facts = view.cugs[seat.cug]
     if view.former_policies or not facts.settled or facts.routing_domain is None:
         return
@@ -173,7 +173,7 @@ def _over_trunks(view: View, choice: Choice, name: str, by_edge: dict[str, list[
 
 
 def _other(view: View, by_edge: dict[str, list[Seat]], edge: str, target: Seat, address: Address) -> Seat | None:
-    """A member of another CUG at another edge."""
+    """Return a member of another CUG at another edge."""
     for name, seats in by_edge.items():
         for seat in seats if name != edge else ():
             if seat.cug != target.cug and source_address(view, seat, address.version) is not None:

@@ -38,7 +38,7 @@ _Ends = tuple[Seat | ExternalFacts, Seat | ExternalFacts]
 
 
 def rules(view: View) -> Iterator[Violation]:
-    """What each rule is about, between ends that it names: bridged, routed, in and out."""
+    """Yield what each rule is about, between ends that it names: bridged, routed, in and out."""
     for rule in dict.fromkeys(view.policies):
         for version in (4, 6):
             for number, (origin, target) in enumerate(dict.fromkeys(_pairs(view, rule, version))):
@@ -61,7 +61,7 @@ def rules(view: View) -> Iterator[Violation]:
 def _under(
     view: View, rule: Rule, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, version: int, own: Sequence[Talk]
 ) -> Iterator[Violation]:
-    """What is said about a rule itself, and from what all rules are about the first few that it decides."""
+    """Yield what is said about a rule itself, and from what all rules are about the first few that it decides."""
     decided = []
     for talk in talks(view.policies):
         for packet, _ in _packets(view, origin, target, version, talk):
@@ -89,7 +89,7 @@ def say(
 def _packets(
     view: View, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, version: int, talk: Talk
 ) -> Iterator[tuple[Packet, bool]]:
-    """(the packet that says it, whether it is bridged); nothing where an end has no address of this family."""
+    """Yield (the packet that says it, whether it is bridged); nothing where an end has no address of this family."""
     for src in _addresses(view, origin, version)[:1]:
         for dst in _addresses(view, target, version)[:1]:
             if isinstance(origin, Seat) and isinstance(target, Seat) and origin.cug == target.cug:
@@ -146,7 +146,7 @@ def _covered(rule: Rule) -> list[Talk]:
 
 
 def _back(rule: Rule, number: int) -> Sequence[Talk]:
-    """What comes back under a rule to one pair of ends: answers, and what is not delivered."""
+    """Return what comes back under a rule to one pair of ends: answers, and what is not delivered."""
     rows = reply_talks(rule)
     return (*_some(rows, number, len(REPLY_FLAGS) if rule.protocol in ("tcp", TCP) else 1), *ERROR_TALKS)
 
@@ -196,7 +196,7 @@ def _by_edge(ends: Sequence[Seat | ExternalFacts]) -> Iterator[list[Seat | Exter
 
 
 def _kinds(view: View, pairs: Sequence[_Ends]) -> Iterator[_Ends]:
-    """The first pair inside one CUG, the first that is routed, the first from outside and the first to it."""
+    """Yield the first pair inside one CUG, the first that is routed, the first from outside and the first to it."""
     seen: set[tuple[bool, bool, bool, bool]] = set()
     for origin, target in pairs:
         both = isinstance(origin, Seat) and isinstance(target, Seat)

@@ -86,7 +86,7 @@ def _strange(view: View, domain: str | None, welcome: set[str], own: set[int], *
 
 
 def _routed(view: View, domain: str, welcome: set[str]) -> Iterator[_Strange]:
-    """A packet that claims to come from another router, where no router is."""
+    """Yield a packet that claims to come from another router, where no router is."""
     for name, seats in view.seats_of.items():
         own = view.wire_tags(domain, ROUTED + name)
         if own and ROUTED + name not in welcome:

@@ -20,7 +20,7 @@ def arp_reply(mac: int, ip: int, to_mac: int, to_ip: int) -> Packet:
 
 
 def gratuitous_arp(mac: int, ip: int) -> Packet:
-    """An ARP announcement: a broadcast request for one's own address (RFC 5227, 2.3)."""
+    """Return an ARP announcement: a broadcast request for one's own address (RFC 5227, 2.3)."""
     return _arp(ARP_REQUEST, MAC_BROADCAST, mac, mac, ip, 0, ip)
 
 
@@ -30,7 +30,7 @@ def arp_probe(mac: int, target: int) -> Packet:
 
 
 def rarp(mac: int) -> Packet:
-    """What a hypervisor broadcasts for a guest that has just arrived (RFC 903 request for its own MAC)."""
+    """Return what a hypervisor broadcasts for a guest that has just arrived (RFC 903 request for its own MAC)."""
     return _arp(RARP_REQUEST, MAC_BROADCAST, mac, mac, 0, mac, 0, eth_type=ETH_RARP)
 
 

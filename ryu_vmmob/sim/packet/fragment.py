@@ -23,17 +23,17 @@ _NETWORK: Final = frozenset(
 
 
 def first_fragment(packet: Packet) -> Packet:
-    """The fragment at offset 0, which carries the transport's whole header."""
+    """Return the fragment at offset 0, which carries the transport's whole header."""
     return packet.with_fields(ip_frag=FIRST_FRAGMENT)
 
 
 def tiny_fragment(packet: Packet) -> Packet:
-    """A fragment at offset 0 that ends before the transport's least header does (RFC 1858, 3)."""
+    """Return a fragment at offset 0 that ends before the transport's least header does (RFC 1858, 3)."""
     return _without_transport(packet, ip_frag=FIRST_FRAGMENT)
 
 
 def later_fragment(packet: Packet) -> Packet:
-    """A fragment at another offset."""
+    """Return a fragment at another offset."""
     if packet["eth_type"] == ETH_IPV6:
         return _without_transport(packet, ip_frag=LATER_FRAGMENT, ip_proto=IPV6_FRAGMENT)
     return _without_transport(packet, ip_frag=LATER_FRAGMENT)
@@ -45,7 +45,8 @@ def cut_off_chain(packet: Packet) -> Packet:
 
 
 def behind_unknown_header(packet: Packet, header: int) -> Packet:
-    """A packet behind a header that no switch follows, such as 135, 139 or 253: that header is what it reads as protocol.
+    """Return a packet behind a header that no switch follows, such as 135, 139 or 253: that header is what it reads as
+    protocol.
 
     Behind those that it follows (hop-by-hop 0, routing 43, AH 51, destination options 60) a packet reads as without them.
     """
@@ -53,7 +54,7 @@ def behind_unknown_header(packet: Packet, header: int) -> Packet:
 
 
 def fragments(packet: Packet) -> Iterator[Packet]:
-    """The packet in two fragments."""
+    """Yield the packet in two fragments."""
     yield first_fragment(packet)
     yield later_fragment(packet)
 

@@ -23,7 +23,7 @@ EXPERIMENT: Final = 253
 
 
 def ipv4(eth_dst: int, eth_src: int, dst: int, src: int, proto: int = EXPERIMENT, **more: int) -> Packet:
-    """An IPv4 packet; ``more`` are fields of the transport, or another ``nw_ttl``."""
+    """Return an IPv4 packet; ``more`` are fields of the transport, or another ``nw_ttl``."""
     return Packet(
         {
             "eth_dst": eth_dst, "eth_src": eth_src, "eth_type": ETH_IPV4,
@@ -33,7 +33,7 @@ def ipv4(eth_dst: int, eth_src: int, dst: int, src: int, proto: int = EXPERIMENT
 
 
 def ipv6(eth_dst: int, eth_src: int, dst: int, src: int, proto: int = EXPERIMENT, **more: int) -> Packet:
-    """An IPv6 packet; ``more`` as in `ipv4`."""
+    """Return an IPv6 packet; ``more`` as in `ipv4`."""
     return Packet(
         {
             "eth_dst": eth_dst, "eth_src": eth_src, "eth_type": ETH_IPV6,
@@ -71,15 +71,15 @@ def tcp6(
 
 
 def ping(eth_dst: int, eth_src: int, dst: int, src: int, kind: int = ECHO_REQUEST) -> Packet:
-    """An ICMP echo request, or with ``kind`` another ICMP message (RFC 792)."""
+    """Return an ICMP echo request, or with ``kind`` another ICMP message (RFC 792)."""
     return ipv4(eth_dst, eth_src, dst, src, ICMP, icmpv4_type=kind, icmpv4_code=0)
 
 
 def ping6(eth_dst: int, eth_src: int, dst: int, src: int, kind: int = ECHO_REQUEST_V6) -> Packet:
-    """An ICMPv6 echo request, or with ``kind`` another ICMPv6 message (RFC 4443)."""
+    """Return an ICMPv6 echo request, or with ``kind`` another ICMPv6 message (RFC 4443)."""
     return ipv6(eth_dst, eth_src, dst, src, ICMPV6, icmpv6_type=kind, icmpv6_code=0)
 
 
 def broadcast(mac: int, ip: int) -> Packet:
-    """A UDP datagram to everybody on the subnet."""
+    """Return a UDP datagram to everybody on the subnet."""
     return udp(MAC_BROADCAST, mac, 0xFFFFFFFF, ip)

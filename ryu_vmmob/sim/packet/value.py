@@ -22,7 +22,7 @@ PRIORITY_BITS: Final = 7 << PRIORITY_SHIFT
 
 
 def tag(vlan_id: int, priority: int) -> int:
-    """A tag with a priority (0 to 7); one without is its VLAN-ID alone."""
+    """Return a tag with a priority (0 to 7); one without is its VLAN-ID alone."""
     return priority << PRIORITY_SHIFT | vlan_id
 
 
@@ -40,7 +40,7 @@ class Packet:
     payload: int
 
     def __init__(self, fields: Mapping[str, int], vlans: tuple[int, ...] = (), payload: int = 0) -> None:
-        """Raises ValueError on an unknown field, or a value or VLAN-ID (0 to 4095) that does not fit."""
+        """Raise ValueError on an unknown field, or a value or VLAN-ID (0 to 4095) that does not fit."""
         for name, value in fields.items():
             if name not in HEADER_FIELDS:
                 raise ValueError(f"{name!r} is no header field")
@@ -77,15 +77,15 @@ class Packet:
         return self._fields.get(name, default)
 
     def with_fields(self, **changed: int) -> Packet:
-        """A copy with some fields changed or added."""
+        """Return a copy with some fields changed or added."""
         return Packet({**self._fields, **changed}, self.vlans, self.payload)
 
     def with_vlans(self, *vlans: int) -> Packet:
-        """A copy with exactly these tags, outer first."""
+        """Return a copy with exactly these tags, outer first."""
         return Packet(self._fields, vlans, self.payload)
 
     def with_payload(self, payload: int) -> Packet:
-        """A copy with another payload id."""
+        """Return a copy with another payload id."""
         return Packet(self._fields, self.vlans, payload)
 
     @property
