@@ -124,7 +124,7 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
     wanted = (flow for flow in told.flows if flow.cookie in desired and flow.cookie not in refused)
     lacking = [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread]
     for flow in lacking[:MAX_SAID]:
-        session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, " ".join(flow.owner))
+        session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, flow.owner)
     engine.fleet.looked(session.name, [Fault(NOT_KEPT, str(flow), flow.owner, flow.cookie) for flow in lacking])
     engine.progress(everything=False)
     if finding.strays:

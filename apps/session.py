@@ -30,6 +30,7 @@ from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits
 from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.flow import Action
+from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 from ryu_vmmob.flows.ports import unmarked
 from ryu_vmmob.southbound import habits
@@ -265,8 +266,8 @@ class Session:
             return
         for body in self.ask(lambda xid: wire.flow_stats_request(xid, Table.REFUSE.id)):
             for cookie, packets in wire.flow_stats_counts(body).items():
-                if cookie in flows and flows[cookie].owner[0] == "server":
-                    server = flows[cookie].owner[1]
+                if cookie in flows and flows[cookie].owner.kind is OwnerKind.SERVER:
+                    server = flows[cookie].owner.name
                     found[server] = found.get(server, 0) + packets
         self.engine.refusals.counted(found)
 
@@ -279,7 +280,7 @@ class Session:
         if self.is_plain and not self.cookies_seen:
             faults += habits.look_at_cookies(self, delta, {row.about for row in faults})
         for row in faults[:MAX_LOGGED]:
-            self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, " ".join(row.owner) or "nobody", row.error)
+            self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, str(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
             self.log.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
         self._turn()

@@ -30,11 +30,11 @@ def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
         for flow in delta.flows:
             field = lacking(switch, flow)
             if field is not None:
-                whose = " ".join(flow.owner[:2])
+                whose = flow.owner.whole
                 return f"R45: switch {name!r} cannot match {field}, which {whose} needs there"
         long = next((row for row in (*delta.groups, *delta.groups_changed) if len(row.body) > LONGEST_GROUP), None)
         if long is not None:
-            whose = " ".join(long.owner[:2])
+            whose = long.owner.whole
             return f"R45: switch {name!r} cannot be told of a group with {len(long.buckets)} buckets, which {whose} needs there"
         if switch.max_flows is not None:
             before = len(tables[name].flows) if name in tables else 0

@@ -1,20 +1,6 @@
 """From state to flows: contributions kept per (object, switch), so that a change recomputes only what it touches.
 
-Objects and what they contribute:
-
-- ``("switch",)``: the flows every switch has (`base`);
-- ``("punt",)``: what each port may ask of the controller (`base.punt`);
-- ``("trees",)``: where backup paths are installed, by which ports the frames of a tree may not come (`trees.closed`);
-- ``("cug", name)``: a segment at a switch that carries it (`segment.segment_entries`, `gateway.gateway_on_link`);
-- ``("gateway", name)``: a CUG's gateway at every edge of its routing domain (`gateway.gateway_in_scope`);
-- ``("routing_domain", name)``: a routed segment at a switch that carries it (`routes.routing_entries`);
-- ``("external", name)``: an external network at its edge (`external.external_entries`);
-- ``("cable", cug, server)``, and behind it ``"vnic"``, ``"node"`` or ``"twin"`` and a VLAN-ID: a CUG on the cable of a server
-  with tagging per interface, in parts (`cable.Cable`);
-- ``("hop", segment, edge)``: the group that leads to a remote edge (`segment.next_hop`);
-- ``("vm", name, number)``: an interface, at every switch that carries its CUG (`interface.interface_flows`);
-- ``("route", name, number)``: the routes to an interface, at every edge of its routing domain (`routes.interface_routes`);
-- ``("policy", name)``: a policy, at the edges where it can matter (`policy.policy_flows`).
+`owner` lists the objects and what each puts into a switch.
 
 `Compiler.plan` is pure: it says what would change; `Compiler.adopt` makes that the desired state. Whatever the sequence of
 plans, the outcome equals a compile from nothing (`full`): tests hold the two against each other.
@@ -29,7 +15,8 @@ from typing import Final
 
 from ryu_vmmob.flows.delta import SwitchTables, difference, shares
 from ryu_vmmob.flows.flow import Flow, Group
-from ryu_vmmob.flows.plan import Key, Plan
+from ryu_vmmob.flows.owner import Owner
+from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.flows.recompute import Recompute
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.breath import Breath
@@ -52,8 +39,8 @@ class Compiler:
     def __init__(self) -> None:
         self.tables: dict[str, SwitchTables] = {}
         self._state: State | None = None
-        self._contributions: dict[str, dict[Key, tuple[Entry, ...]]] = {}
-        self._where: dict[Key, frozenset[str]] = {}
+        self._contributions: dict[str, dict[Owner, tuple[Entry, ...]]] = {}
+        self._where: dict[Owner, frozenset[str]] = {}
         self._owners: dict[str, Counter[int]] = {}
         """By switch, how many owners each shared flow has (`delta.SHARED`)."""
 
@@ -81,7 +68,7 @@ class Compiler:
 
     def adopt(self, plan: Plan) -> None:
         """Make a plan's outcome the desired state. Only the latest state's plan may be adopted."""
-        where: dict[Key, set[str]] = {}
+        where: dict[Owner, set[str]] = {}
         for (switch, key), entries in plan.contributions.items():
             rows = self._contributions.setdefault(switch, {})
             places = where.get(key)
@@ -124,7 +111,7 @@ class Compiler:
             for entries in self._contributions[switch].values() if left else ():
                 self.tables[switch].own(row for row in entries if isinstance(row, Flow) and row.cookie in left)
 
-    def where(self, key: Key) -> frozenset[str]:
+    def where(self, key: Owner) -> frozenset[str]:
         """Switches to which an object contributes now."""
         return self._where.get(key, _NOWHERE)
 

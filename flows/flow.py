@@ -34,6 +34,7 @@ from ryu_vmmob.flows.action import (
 )
 from ryu_vmmob.flows.decode import Match
 from ryu_vmmob.flows.fields import FIELDS, show
+from ryu_vmmob.flows.owner import UNOWNED
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, TABLES, Table, meter_name, show_metadata
 from ryu_vmmob.flows.table_spec import MatchRow, Undeclared
 
@@ -138,7 +139,7 @@ class Flow:
     """One flow: a value, equal to another when its wire form is.
 
     ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here); ``meter`` limits how many
-    packets the flow takes at all. ``owner`` says whose it is (an object's key of the compiler); it is no part of the identity.
+    packets the flow takes at all. ``owner`` says whose it is; it is no part of the identity.
 
     There are millions of them, so only the wire form is kept; all else is read back from it when somebody asks.
     """
@@ -167,7 +168,7 @@ class Flow:
         """What the switch takes for "the same flow": an ADD with this key overwrites."""
         self._instructions = instructions
         self.cookie = COOKIE_MARK | int.from_bytes(blake2b(key + instructions, digest_size=7).digest(), "big")
-        self.owner: tuple[str, ...] = ()
+        self.owner = UNOWNED
 
     @classmethod
     def undeclared(
@@ -187,7 +188,7 @@ class Flow:
         flow.key = (table.id << 16 | priority).to_bytes(3, "big") + encode_match(match)
         flow._instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
         flow.cookie = COOKIE_MARK | int.from_bytes(blake2b(flow.key + flow._instructions, digest_size=7).digest(), "big")
-        flow.owner = ()
+        flow.owner = UNOWNED
         return flow
 
     @property
@@ -292,7 +293,7 @@ class Group:
         self.type = type
         self.buckets = buckets
         self.body = bytes((type, 0)) + id.to_bytes(4, "big") + b"".join(map(encode_bucket, buckets))
-        self.owner: tuple[str, ...] = ()
+        self.owner = UNOWNED
 
     @property
     def refers_to(self) -> tuple[int, ...]:

@@ -6,11 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.owner import Owner
 from ryu_vmmob.flows.segment import Entry
 from ryu_vmmob.model.state import State
-
-Key = tuple[str, ...]
-"""An object: its kind, its name, and what tells its parts apart."""
 
 
 @dataclass(slots=True)
@@ -21,6 +19,6 @@ class Plan:
     """
 
     state: State
-    contributions: dict[tuple[str, Key], tuple[Entry, ...]] = field(default_factory=dict)
+    contributions: dict[tuple[str, Owner], tuple[Entry, ...]] = field(default_factory=dict)
     deltas: dict[str, Delta] = field(default_factory=dict)
     shares: dict[str, Counter[int]] = field(default_factory=dict)

@@ -16,7 +16,8 @@ from ryu_vmmob.flows.external import external_entries
 from ryu_vmmob.flows.gateway import gateway_in_scope, gateway_on_link
 from ryu_vmmob.flows.interface import elsewhere, interface_flows
 from ryu_vmmob.flows.meters import ports_of
-from ryu_vmmob.flows.plan import Key, Plan
+from ryu_vmmob.flows.owner import EVERY_SWITCH, Owner, OwnerKind
+from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.flows.policy import edges_of_policy, policy_flows
 from ryu_vmmob.flows.ports import tags_at
 from ryu_vmmob.flows.routes import interface_routes, routing_entries, transit
@@ -33,13 +34,15 @@ _NOWHERE: Mapping[str, Local] = {}
 _NO_VNICS: Map[int, int] = Map()
 _NO_TWINS: Map[int, Twin] = Map()
 _NO_EDGES: frozenset[str] = frozenset()
+_PUNT = Owner(OwnerKind.PUNT)
+_TREES = Owner(OwnerKind.TREES)
 
 
 class Recompute:
     """One plan in the making: from the state ``before`` (None: nothing yet), where objects contribute as ``where`` says."""
 
     def __init__(
-        self, before: State | None, where: Callable[[Key], frozenset[str]], change: Change, plan: Plan, breath: Breath
+        self, before: State | None, where: Callable[[Owner], frozenset[str]], change: Change, plan: Plan, breath: Breath
     ) -> None:
         self.before = before
         self.state = change.state
@@ -78,7 +81,7 @@ class Recompute:
             return True
         return before.seats_of(old) != state.seats_of(new)
 
-    def _put(self, switch: str, key: Key, entries: Iterable[Entry]) -> None:
+    def _put(self, switch: str, key: Owner, entries: Iterable[Entry]) -> None:
         found = self.state.fabric.switches[switch]
         told = fragments.told(found, entries)
         known = {"l4_masks": found.l4_masks, "meters": found.meters}
@@ -88,7 +91,7 @@ class Recompute:
         self._plan.contributions[switch, key] = made
         self._breath.worked()
 
-    def _gone(self, key: Key, kept: Iterable[str] = ()) -> None:
+    def _gone(self, key: Owner, kept: Iterable[str] = ()) -> None:
         for switch in self._where(key) - frozenset(kept):
             self._plan.contributions[switch, key] = ()
 
@@ -96,11 +99,11 @@ class Recompute:
         gateway_mac = self._gateway_mac
         for switch in self.state.fabric.switches:
             plain = self.state.fabric.switches[switch].dialect is Dialect.OPENFLOW13
-            self._put(switch, ("switch",), chain(base_flows(gateway_mac), questions(gateway_mac) if plain else ()))
-            self._put(switch, ("punt",), map(punt, ports_of(self.state.fabric, switch)))
+            self._put(switch, EVERY_SWITCH, chain(base_flows(gateway_mac), questions(gateway_mac) if plain else ()))
+            self._put(switch, _PUNT, map(punt, ports_of(self.state.fabric, switch)))
         for name, server in self.state.fabric.servers.items():
-            self._gone(("server", name), (server.switch,))
-            self._put(server.switch, ("server", name), refusals(server))
+            self._gone(Owner(OwnerKind.SERVER, name), (server.switch,))
+            self._put(server.switch, Owner(OwnerKind.SERVER, name), refusals(server))
         if self.before is not None:
             self._taken_away(self.before.fabric)
 
@@ -110,28 +113,28 @@ class Recompute:
         """
         before, state = self.before, self.state
         if not state.backups:
-            self._gone(("trees",))
+            self._gone(_TREES)
             return
         if before is not None and before.fabric is state.fabric and (before.trees, before.ways) == (state.trees, state.ways):
             return
         for switch in state.fabric.switches:
-            self._put(switch, ("trees",), closed(state, switch))
+            self._put(switch, _TREES, closed(state, switch))
 
     def _taken_away(self, before: Fabric) -> None:
         """What the fabric had and has no more, beside segments."""
         fabric = self.state.fabric
         for switch in before.switches.keys() - fabric.switches.keys():
-            self._gone_at(switch, ("switch",))
-            self._gone_at(switch, ("punt",))
-            self._gone_at(switch, ("trees",))
+            self._gone_at(switch, EVERY_SWITCH)
+            self._gone_at(switch, _PUNT)
+            self._gone_at(switch, _TREES)
         for name in before.servers.keys() - fabric.servers.keys():
-            self._gone(("server", name))
+            self._gone(Owner(OwnerKind.SERVER, name))
         for name, external in before.externals.items():
             now = fabric.externals.get(name)
             if now is None or (now.routing_domain, now.attach.switch) != (external.routing_domain, external.attach.switch):
-                self._gone(("external", name))
+                self._gone(Owner(OwnerKind.EXTERNAL, name))
 
-    def _gone_at(self, switch: str, key: Key) -> None:
+    def _gone_at(self, switch: str, key: Owner) -> None:
         self._plan.contributions[switch, key] = ()
 
     # Segments
@@ -153,11 +156,11 @@ class Recompute:
             return
         before, now = _local(old), _local(new)
         for switch in sorted(before.keys() - now.keys()):
-            self._plan.contributions[switch, ("cug", name)] = ()
+            self._plan.contributions[switch, Owner(OwnerKind.CUG, name)] = ()
         if cug is not None:
             for switch, local in now.items():
                 if before.get(switch) != local or not same or switch in numbers:
-                    self._put(switch, ("cug", name), self._segment(cug, switch, local))
+                    self._put(switch, Owner(OwnerKind.CUG, name), self._segment(cug, switch, local))
                     for server in local.servers:
                         self._cable(name, server, None)
         same_tree = old is not None and new is not None and old.way == new.way
@@ -210,7 +213,7 @@ class Recompute:
 
     def _cable(self, name: str, server: str, changed: set[int] | None) -> None:
         """A CUG on the cable of a server with tagging per interface: what ``changed`` touches there, or (None) all of it."""
-        pair, key = (name, server), ("cable", name, server)
+        pair, key = (name, server), Owner(OwnerKind.CABLE, name, server)
         before = self.before.vnics.get(pair, _NO_VNICS) if self.before is not None else _NO_VNICS
         now = self.state.vnics.get(pair, _NO_VNICS)
         if pair in self._cables or (not before and not now):
@@ -240,7 +243,7 @@ class Recompute:
 
     def _gateway(self, name: str, *, again: bool) -> None:
         """A CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
-        cug, key = self.state.cugs.get(name), ("gateway", name)
+        cug, key = self.state.cugs.get(name), Owner(OwnerKind.GATEWAY, name)
         if cug is None:
             self._gone(key)
             return
@@ -263,21 +266,21 @@ class Recompute:
         before, now = _local(old), _local(new)
         same_tree = old is not None and new is not None and old.way == new.way
         for switch in sorted(before.keys() - now.keys()):
-            self._plan.contributions[switch, ("routing_domain", name)] = ()
+            self._plan.contributions[switch, Owner(OwnerKind.ROUTING_DOMAIN, name)] = ()
         if domain is not None and new is not None:
             for switch, local in now.items():
                 # How far an exit is away is a matter of the whole tree.
                 far = local.edge and not (exits and same_tree)
                 if before.get(switch) != local or not same or switch in numbers or far:
                     self._put(
-                        switch, ("routing_domain", name), routing_entries(self.state, domain, switch, local, new)
+                        switch, Owner(OwnerKind.ROUTING_DOMAIN, name), routing_entries(self.state, domain, switch, local, new)
                     )
         self._hops(segment, domain, old, new, same=same_tree and same, numbers=numbers)
         self._edges(name, old, new, same=inside)
         for external in self.state.fabric.externals.values():
             if external.routing_domain == name:
                 entries = external_entries(self.state, domain, external) if domain is not None else ()
-                self._put(external.attach.switch, ("external", external.name), entries)
+                self._put(external.attach.switch, Owner(OwnerKind.EXTERNAL, external.name), entries)
 
     def _edges(self, name: str, old: Presence | None, new: Presence | None, *, same: bool) -> None:
         """Gateways and routes of the whole domain at edges that joined; nothing of it at those that left."""
@@ -307,7 +310,7 @@ class Recompute:
         edges_before = old.edges if old is not None else frozenset()
         edges_now = new.edges if new is not None else frozenset()
         for edge in edges_before - edges_now:
-            self._gone(("hop", name, edge))
+            self._gone(Owner(OwnerKind.HOP, name, edge))
         if new is None or segment is None:
             return
         left = frozenset(_local(old)) - frozenset(new.local)
@@ -315,7 +318,7 @@ class Recompute:
         # A switch that stood by, or that the segment came to by another way only, has next hops that led nowhere.
         joined |= {at for at, local in new.local.items() if local.ready and at not in joined and _ways(old, at) != local.ways}
         for edge in edges_now:
-            key = ("hop", name, edge)
+            key = Owner(OwnerKind.HOP, name, edge)
             for switch in left & self._where(key):
                 self._plan.contributions[switch, key] = ()
             for switch in joined if same and edge in edges_before else new.local:
@@ -474,7 +477,7 @@ class Recompute:
 
     def _policy(self, name: str, edges: frozenset[str] | None) -> None:
         """A policy at the edges where it can matter: at those named, or at all of them."""
-        policy, key = self.state.policies.get(name), ("policy", name)
+        policy, key = self.state.policies.get(name), Owner(OwnerKind.POLICY, name)
         if policy is None:
             self._gone(key)
             return
@@ -517,22 +520,22 @@ def _outside(state: State) -> object:
 
 # One object for all switches, as the owner of all its flows.
 @lru_cache(maxsize=4096)
-def _vm_key(member: Member) -> Key:
-    return ("vm", member.vm, str(member.number))
+def _vm_key(member: Member) -> Owner:
+    return Owner(OwnerKind.VM, member.vm, str(member.number))
 
 
-def _vnic_key(cable_key: Key, tag: int) -> Key:
-    return (*cable_key, "vnic", str(tag))
+def _vnic_key(cable_key: Owner, tag: int) -> Owner:
+    return cable_key._replace(piece="vnic", number=str(tag))
 
 
-def _node_key(cable_key: Key, number: int) -> Key:
-    return (*cable_key, "node", str(number))
+def _node_key(cable_key: Owner, number: int) -> Owner:
+    return cable_key._replace(piece="node", number=str(number))
 
 
-def _twin_key(cable_key: Key, tag: int) -> Key:
-    return (*cable_key, "twin", str(tag))
+def _twin_key(cable_key: Owner, tag: int) -> Owner:
+    return cable_key._replace(piece="twin", number=str(tag))
 
 
 @lru_cache(maxsize=4096)
-def _route_key(member: Member) -> Key:
-    return ("route", member.vm, str(member.number))
+def _route_key(member: Member) -> Owner:
+    return Owner(OwnerKind.ROUTE, member.vm, str(member.number))

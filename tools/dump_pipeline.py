@@ -42,6 +42,7 @@ from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.listing import show_delta
+from ryu_vmmob.flows.owner import EVERY_SWITCH, Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import SEGMENT, TABLES, Table
 from ryu_vmmob.model.commands import (
     Command,
@@ -60,7 +61,7 @@ LINK = "border-1:48=border-3:48"
 
 def dump(entries: Iterable[Flow | Group]) -> str:
     """One line each, with its owner."""
-    return code(f"{entry}  # {' '.join(entry.owner)}" for entry in entries)
+    return code(f"{entry}  # {entry.owner}" for entry in entries)
 
 
 def sizes(sample: Sample) -> str:
@@ -116,7 +117,7 @@ def routed_in(*tables: Table, switch: str = SHOWN) -> Callable[[Sample], str]:
 def routed_answers(sample: Sample) -> str:
     """Return what a gateway answers at one edge."""
     flows = sample.routed.flows(SHOWN, Table.ANSWER)
-    return dump(flow for flow in flows if flow.owner[0] in ("cug", "gateway"))
+    return dump(flow for flow in flows if flow.owner.kind in (OwnerKind.CUG, OwnerKind.GATEWAY))
 
 
 def of_segment(sample: Sample) -> str:
@@ -130,24 +131,25 @@ def of_segment(sample: Sample) -> str:
     )
     flows = sample.routed.flows(SHOWN, Table.BRIDGE)
     rest = [*flows, *sample.routed.groups(SHOWN)]
-    return dump([*entering, *(entry for entry in rest if entry.owner[:2] == ("hop", segment))])
+    return dump([*entering, *(entry for entry in rest if entry.owner.whole == Owner(OwnerKind.HOP, segment))])
 
 
 def of_transit(sample: Sample) -> str:
     """All that a switch has of a routed segment on which it is no edge."""
     flows = sample.routed.flows("border-2", *TABLES)
-    return dump(flow for flow in flows if flow.owner != ("switch",) and "red" in str(flow.owner))
+    return dump(flow for flow in flows if flow.owner != EVERY_SWITCH and "red" in str(flow.owner))
 
 
 def of_external(sample: Sample) -> str:
     """Everything an external network adds to its edge."""
-    return dump(flow for flow in sample.routed.flows(BORDER, *TABLES) if flow.owner == ("external", OUTSIDE_NAME))
+    return dump(flow for flow in sample.routed.flows(BORDER, *TABLES) if flow.owner == Owner(OwnerKind.EXTERNAL, OUTSIDE_NAME))
 
 
 def of_cable(sample: Sample) -> str:
     """All that tells the vNICs of a CUG on one cable apart."""
     flows = sample.cable.flows(SHOWN, Table.INGRESS, Table.BRIDGE, Table.DELIVER)
-    mine = [flow for flow in flows if flow.owner[0] in ("vm", "cable") or flow.owner[:2] == ("cug", "app")]
+    vnics, cug = (OwnerKind.VM, OwnerKind.CABLE), Owner(OwnerKind.CUG, "app")
+    mine = [flow for flow in flows if flow.owner.kind in vnics or flow.owner == cug]
     return dump([*mine, *sample.cable.groups(SHOWN)])
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.engine.refusals import rightly_tagged, truthful
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import SEGMENT, WIRE
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import Command, StartMigration
@@ -178,7 +179,7 @@ class Arrivals:
                 del self._open[vm]
             elif not host.fleet.is_connected(row.edge):
                 self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} is away", now)
-            elif any(fault.owner[:2] == ("vm", vm) for fault in host.fleet.faults(row.edge)):
+            elif any(fault.owner.whole == Owner(OwnerKind.VM, vm) for fault in host.fleet.faults(row.edge)):
                 self._refuse(vm, f"the VM cannot be listened for at its place: switch {row.edge} refuses", now)
             elif row.asked is None:
                 if host.fleet.has(row.edge, row.revision):

@@ -289,7 +289,7 @@ class Engine:
         if not any(self.fleet.faults(name) for name in migration.switches if self.fleet.has_place(name)):
             return by_confirmation(self.fleet, migration.switches, migration.step_revision, lambda row: False)
         owners = needed_owners(self.state, migration)
-        concerned: Callable[[Refused], bool] = lambda row: row.fault.owner[:2] in owners  # noqa: E731
+        concerned: Callable[[Refused], bool] = lambda row: row.fault.owner.whole in owners  # noqa: E731
         return by_confirmation(self.fleet, migration.switches, migration.step_revision, concerned)
 
     def switch_status(self, name: str) -> SwitchStatus:

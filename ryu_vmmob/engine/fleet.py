@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.flows.delta import Delta, compose
+from ryu_vmmob.flows.owner import Owner
 
 NOT_KEPT: Final = "the switch confirmed it and does not keep it"
 """The error of a flow or group that a switch lacked, was told anew, confirmed, and lacks still."""
@@ -34,7 +35,7 @@ class Fault(NamedTuple):
 
     error: str
     cause: str
-    owner: tuple[str, ...]
+    owner: Owner
     about: int = 0
     """The cookie of the flow or the id of the group."""
 

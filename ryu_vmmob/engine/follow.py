@@ -14,6 +14,7 @@ from typing import Final
 from ryu_vmmob.engine.conflicts import settled
 from ryu_vmmob.engine.fleet import Fleet
 from ryu_vmmob.engine.sent_on import has_passed
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.migrations import Fail, Returned
@@ -210,18 +211,23 @@ def _refusal_by_switch(state: State, fleet: Fleet, migration: Migration) -> str 
     if not faults:
         return None
     concerned = needed_owners(state, migration)
-    fault = next((row for row in faults if row.owner[:2] in concerned), None)
+    fault = next((row for row in faults if row.owner.whole in concerned), None)
     return f"a switch refused: {fault.error} ({fault.cause})" if fault is not None else None
 
 
-def needed_owners(state: State, migration: Migration) -> set[tuple[str, ...]]:
+_OF_A_CUG: Final = (OwnerKind.CUG, OwnerKind.CABLE, OwnerKind.HOP, OwnerKind.GATEWAY)
+
+
+def needed_owners(state: State, migration: Migration) -> set[Owner]:
     """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
-    found: set[tuple[str, ...]] = {("vm", migration.vm), ("route", migration.vm)}
+    found = {Owner(OwnerKind.VM, migration.vm), Owner(OwnerKind.ROUTE, migration.vm)}
     for leg in migration.legs:
-        found.update((kind, leg.cug) for kind in ("cug", "cable", "hop", "gateway"))
+        found.update(Owner(kind, leg.cug) for kind in _OF_A_CUG)
         routing_domain = state.cugs[leg.cug].routing_domain
         if routing_domain is not None:
-            found.update({("routing_domain", routing_domain), ("hop", routed_segment(routing_domain))})
-        found.update(("policy", name) for name in state.policies_of.get(("cug", leg.cug), ()))
-    found.update(("policy", name) for key in (("vm", migration.vm), ("any", "")) for name in state.policies_of.get(key, ()))
+            found.add(Owner(OwnerKind.ROUTING_DOMAIN, routing_domain))
+            found.add(Owner(OwnerKind.HOP, routed_segment(routing_domain)))
+        found.update(Owner(OwnerKind.POLICY, name) for name in state.policies_of.get(("cug", leg.cug), ()))
+    for key in (("vm", migration.vm), ("any", "")):
+        found.update(Owner(OwnerKind.POLICY, name) for name in state.policies_of.get(key, ()))
     return found

@@ -14,6 +14,7 @@ from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import SHARED, Delta, referred_first
 from ryu_vmmob.flows.flow import Flow, Group, group_name
+from ryu_vmmob.flows.owner import UNOWNED
 from ryu_vmmob.flows.pipeline import COOKIE_FULL_MASK, COOKIE_MARK_MASK
 
 _POLICY_TABLES = frozenset(table.id for table in SHARED)
@@ -76,4 +77,4 @@ def fault(message: Message, error: str) -> Fault:
         return Fault(error, str(about), about.owner, about.cookie if isinstance(about, Flow) else about.id)
     kind = "cookie" if about > 0xFFFFFFFF else "group"
     cause = f"deletion of {kind} {about:#x}" if kind == "cookie" else f"deletion of {group_name(about)}"
-    return Fault(error, cause, (), about)
+    return Fault(error, cause, UNOWNED, about)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from ryu_vmmob.engine.fleet import Fleet
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.commands import Abort, Command
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Migration, Phase
@@ -146,7 +147,7 @@ class Overdue:
         edge = self._host.state.fabric.servers[row.target].switch
         if not fleet.is_connected(edge) or not fleet.is_synchronised(edge):
             return f"switch {edge} of its new place is away, so its VM cannot be asked there"
-        if any(fault.owner[:2] == ("vm", row.vm) for fault in fleet.faults(edge)):
+        if any(fault.owner.whole == Owner(OwnerKind.VM, row.vm) for fault in fleet.faults(edge)):
             return f"switch {edge} of its new place refuses to listen for its VM"
         return None
 

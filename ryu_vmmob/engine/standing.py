@@ -53,5 +53,5 @@ class Standing:
 def fault_news(switch: str, fault: Fault) -> Event:
     """Return a switch refused a flow or a group."""
     return Event(
-        "switch.fault", {"switch": switch, "error": fault.error, "cause": fault.cause, "owner": " ".join(fault.owner) or None}
+        "switch.fault", {"switch": switch, "error": fault.error, "cause": fault.cause, "owner": str(fault.owner) or None}
     )

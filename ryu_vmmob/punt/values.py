@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ryu_vmmob.flows.flow import Action
+from ryu_vmmob.flows.owner import Owner
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.flows.plan import Key
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.routing import NeighbourHeard
 
@@ -22,7 +22,7 @@ class Punted:
     in_port: int
     metadata: int
     table: Table
-    owner: Key
+    owner: Owner
     frame: bytes
     ttl_invalid: bool = False
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ryu_vmmob.engine.fleet import Fault, Refused
 from ryu_vmmob.engine.tickets import Switches
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.objects import routed_segment
 
 _ROUTED = routed_segment("")
@@ -30,41 +31,43 @@ def fault_view(fault: Fault) -> dict[str, Any]:
     return {"error": fault.error, "cause": fault.cause, "owner": owner_view(fault.owner)}
 
 
-def owner_view(owner: tuple[str, ...]) -> dict[str, Any]:
-    """Whose a flow or group is, and why it is there. The keys are those of `flows.compiler`."""
+def owner_view(owner: Owner) -> dict[str, Any]:
+    """Whose a flow or group is, and why it is there. `flows.owner` has the kinds."""
     match owner:
-        case ("vm", name, number):
+        case Owner(OwnerKind.VM, name, number):
             return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
-        case ("route", name, number):
+        case Owner(OwnerKind.ROUTE, name, number):
             return {"kind": "vm", "name": name, "reason": f"packets for interface {number} of VM {name} are routed here"}
-        case ("cug", name):
+        case Owner(OwnerKind.CUG, name):
             return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
-        case ("cable", name, server):
+        case Owner(OwnerKind.CABLE, name, server, ""):
             return {"kind": "cug", "name": name, "reason": f"CUG {name} is on the cable of server {server}"}
-        case ("cable", name, server, "vnic", tag):
+        case Owner(OwnerKind.CABLE, name, server, "vnic", tag):
             return {"kind": "cug", "name": name, "reason": f"a vNIC of CUG {name} has VLAN-ID {tag} at server {server}"}
-        case ("cable", name, server, _, number):
+        case Owner(OwnerKind.CABLE, name, server, _, number):
             reason = f"broadcasts of CUG {name} between vNICs at server {server}, node {number} of their tree"
             return {"kind": "cug", "name": name, "reason": reason}
-        case ("gateway", name):
+        case Owner(OwnerKind.GATEWAY, name):
             return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and addresses there that nobody has"}
-        case ("hop", segment, edge) if segment.startswith(_ROUTED):
+        case Owner(OwnerKind.HOP, segment, edge) if segment.startswith(_ROUTED):
             name = segment.removeprefix(_ROUTED)
             reason = f"the way of routing domain {name} to its edge {edge}"
             return {"kind": "routing_domain", "name": name, "reason": reason}
-        case ("hop", name, edge):
+        case Owner(OwnerKind.HOP, name, edge):
             return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
-        case ("routing_domain", name):
+        case Owner(OwnerKind.ROUTING_DOMAIN, name):
             return {"kind": "routing_domain", "name": name, "reason": f"this switch carries routing domain {name}"}
-        case ("external", name):
+        case Owner(OwnerKind.EXTERNAL, name):
             return {"kind": "external", "name": name, "reason": f"external network {name} hangs on this switch"}
-        case ("policy", name):
+        case Owner(OwnerKind.POLICY, name):
             return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
-        case ("server", name):
+        case Owner(OwnerKind.SERVER, name):
             return {"kind": "server", "name": name, "reason": f"what server {name} may not send ends here"}
-        case ("punt",):
+        case Owner(OwnerKind.PUNT):
             return {"kind": "switch", "name": None, "reason": "what this port may ask of the controller"}
-        case ("switch",):
+        case Owner(OwnerKind.TREES):
+            return {"kind": "switch", "name": None, "reason": "frames of a tree come by that tree's links only"}
+        case Owner(OwnerKind.SWITCH):
             return {"kind": "switch", "name": None, "reason": "every switch has it"}
         case _:
-            return {"kind": owner[0] if owner else None, "name": None, "reason": " ".join(owner)}
+            return {"kind": None, "name": None, "reason": str(owner)}

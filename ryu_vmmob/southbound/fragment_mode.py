@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.owner import EVERY_SWITCH
 from ryu_vmmob.southbound.exchange import Exchange
 
 _NAMES: Final = {wire.FRAGMENTS_NORMAL: "normal", wire.FRAGMENTS_DROP: "drop", 2: "reasm", wire.FRAGMENTS_NX_MATCH: "nx-match"}
@@ -48,4 +49,4 @@ def put_right(session: Exchange, switch: Switch) -> Look:
 
 
 def _unconfirmed(wanted: int, error: str) -> Fault:
-    return Fault(error, f"fragment mode {_NAMES[wanted]}", ("switch",))
+    return Fault(error, f"fragment mode {_NAMES[wanted]}", EVERY_SWITCH)

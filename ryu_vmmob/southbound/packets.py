@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob import logs
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.routing import NeighbourHeard
@@ -94,7 +95,7 @@ class Packets:
             tally.drops[switch, "stale"] += 1
             return
         tally.packets[switch, table.label] += 1
-        if table is Table.ADMIT and flow.owner[0] == "vm":
+        if table is Table.ADMIT and flow.owner.kind is OwnerKind.VM:
             self._soon(("awaited", switch, packet.cookie), partial(self._awaited, switch, packet.cookie))
         elif len(packet.frame) > MAX_FRAME:
             tally.drops[switch, "size"] += 1

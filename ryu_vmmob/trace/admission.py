@@ -6,6 +6,7 @@ from typing import Final
 
 from ryu_vmmob.fabric.model import External, PortRef
 from ryu_vmmob.flows.base import ETH_IP
+from ryu_vmmob.flows.owner import UNOWNED, OwnerKind
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.net.addresses import mac_text
@@ -38,11 +39,11 @@ def _from_outside(case: Case, external: External, step: Step) -> str:
         if external.routing_domain in case.state.routing_domains:
             return _UNKNOWN
         return f"no CUG is in routing domain {external.routing_domain}, so external network {external.name} leads nowhere"
-    kind = step.flow.owner[:1] if step.flow is not None and step.flow.match else ()
+    owner = step.flow.owner if step.flow is not None and step.flow.match else UNOWNED
     sender = case.sender.address if case.sender is not None else "its source"
-    if kind == ("gateway",) and step.flow is not None:
-        return f"{sender} is an address of CUG {step.flow.owner[1]}, and nobody outside may have one (RFC 2827)"
-    if kind == ("external",):
+    if owner.kind is OwnerKind.GATEWAY:
+        return f"{sender} is an address of CUG {owner.name}, and nobody outside may have one (RFC 2827)"
+    if owner.kind is OwnerKind.EXTERNAL:
         return f"{sender} can be the address of nobody out there"
     own = router_mac(case.state, external.attach.switch)
     if case.packet["eth_type"] in ETH_IP and case.packet["eth_dst"] != own:

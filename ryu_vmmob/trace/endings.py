@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ryu_vmmob.flows.flow import Flow, ToGroup, show_match
+from ryu_vmmob.flows.owner import EVERY_SWITCH, OwnerKind
 from ryu_vmmob.flows.pipeline import GroupKind, Table, group_parts
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.decision import decide
@@ -26,13 +27,13 @@ _NOT_FOUND: Final = {
 }
 """What it means that a table wants nothing of a packet. A table that is not here is explained by its purpose."""
 _KINDS: Final = {
-    "vm": "VM",
-    "route": "VM",
-    "cug": "CUG",
-    "gateway": "CUG",
-    "routing_domain": "routing domain",
-    "external": "external network",
-    "policy": "policy",
+    OwnerKind.VM: "VM",
+    OwnerKind.ROUTE: "VM",
+    OwnerKind.CUG: "CUG",
+    OwnerKind.GATEWAY: "CUG",
+    OwnerKind.ROUTING_DOMAIN: "routing domain",
+    OwnerKind.EXTERNAL: "external network",
+    OwnerKind.POLICY: "policy",
 }
 """The objects of the compiler in words."""
 _BACK: Final = "it leads only back"
@@ -80,8 +81,9 @@ def _unwanted(case: Case, visit: Visit, step: Step) -> Verdict:
 
 
 def _whose(flow: Flow) -> str:
-    kind = _KINDS.get(flow.owner[0]) if len(flow.owner) > 1 else None
-    return f" of {kind} {flow.owner[1]}" if kind else f" of {' '.join(flow.owner)}" if flow.owner else ""
+    owner = flow.owner
+    kind = _KINDS.get(owner.kind)
+    return f" of {kind} {owner.name}" if kind else f" of {owner}" if str(owner) else ""
 
 
 def _astray_mac(case: Case, visit: Visit) -> str:
@@ -124,7 +126,7 @@ def _denied(case: Case, flow: Flow) -> Verdict:
 
 def _not_routed(case: Case, visit: Visit, step: Step) -> str:
     flow, receiver = step.flow, case.receiver
-    if flow is not None and flow.owner == ("switch",) and flow.match:
+    if flow is not None and flow.owner == EVERY_SWITCH and flow.match:
         return f"no router forwards such a packet ({show_match(flow.match)})"
     if came_via(visit):
         where = f"for {receiver.address}" if receiver is not None else "for this packet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.decision import Decision, decide
 from ryu_vmmob.sim.network import Visit
@@ -31,7 +32,7 @@ def opinion(case: Case, visits: Iterable[Visit]) -> Opinion | None:
 
 def named(flow: Flow) -> str | None:
     """Return the policy that a flow is of; None for another flow."""
-    return flow.owner[1] if flow.owner[:1] == ("policy",) else None
+    return flow.owner.name if flow.owner.kind is OwnerKind.POLICY else None
 
 
 def _decided(flows: Iterable[Flow]) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim.network import Journey
@@ -86,11 +87,11 @@ def _answerer(case: Case, journey: Journey) -> str | None:
     if flow is None or not flow.actions:
         return None
     match flow.owner:
-        case ("cug" | "gateway", name):
+        case Owner(OwnerKind.CUG | OwnerKind.GATEWAY, name):
             return f"as the gateway of CUG {name}"
-        case ("external", name):
+        case Owner(OwnerKind.EXTERNAL, name):
             return f"as the router on external network {name}"
-        case ("vm", name, number):
+        case Owner(OwnerKind.VM, name, number):
             interface = case.state.vms[name].interfaces[int(number)]
             return f"in the name of VM {name} ({mac_text(interface.mac)})"
     return "in another's name"

@@ -23,6 +23,7 @@ from ryu_vmmob.flows.action import (
 )
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import Flow, Group, GroupType
+from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import TABLES, Priority
 from ryu_vmmob.whitebox.dialogue import NOT_THERE
 from ryu_vmmob.whitebox.features import Able, Portrait, TableAbility
@@ -35,11 +36,22 @@ _ACTIONS: Final[dict[type, tuple[int, str]]] = {
 _GOTO, _METADATA, _APPLY, _METER = 1, 2, 4, 6
 _VITAL: Final = frozenset({"every switch", "CUGs", "servers", "ways through the fabric"})
 """Without these a switch is of no use."""
-_NAMES: Final = {
-    "switch": "every switch", "cug": "CUGs", "server": "servers", "hop": "ways through the fabric", "vm": "VMs",
-    "gateway": "gateways", "route": "routing", "routing_domain": "routing", "external": "external networks",
-    "policy": "policies", "punt": "questions to the controller",
-}  # fmt: skip
+NAMES: Final = {
+    # What the report calls the flows of each kind of owner.
+    OwnerKind.SWITCH: "every switch",
+    OwnerKind.CUG: "CUGs",
+    OwnerKind.SERVER: "servers",
+    OwnerKind.HOP: "ways through the fabric",
+    OwnerKind.VM: "VMs",
+    OwnerKind.GATEWAY: "gateways",
+    OwnerKind.ROUTE: "routing",
+    OwnerKind.ROUTING_DOMAIN: "routing",
+    OwnerKind.EXTERNAL: "external networks",
+    OwnerKind.POLICY: "policies",
+    OwnerKind.PUNT: "questions to the controller",
+    OwnerKind.TREES: "backup paths",
+    OwnerKind.CABLE: "broadcasts on cables",
+}
 
 
 @dataclass(slots=True)
@@ -234,7 +246,7 @@ def group_lacks(group: Group, portrait: Portrait) -> Iterator[str]:
 
 def needs(entry: Flow | Group) -> str:
     """Who wants a flow or a group, in the words of people."""
-    name = _NAMES.get(entry.owner[0], entry.owner[0])
+    name = NAMES.get(entry.owner.kind, entry.owner.kind.value)
     if name in _VITAL or not isinstance(entry, Flow):
         return name
     fields = {row[0] for row in entry.match} | {action.name for action in entry.actions if isinstance(action, SetField)}

@@ -10,6 +10,7 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.flow import Flow, show_instructions
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import TABLES, Meter, Table, meter_id
 from tests.ovs.controller import Site, nic, until
 
@@ -51,8 +52,8 @@ def dump(site: Site, switch: str = "tor-a") -> list[str]:
 
 def flow_of(site: Site, table: Table, switch: str = "tor-a") -> Flow:
     """A desired flow of VM w1, or of its CUG, in this table."""
-    owners = ("vm", "w1"), ("cug", "web")
-    return next(row for row in site.fresh().tables[switch].flows.values() if row.table is table and row.owner[:2] in owners)
+    owners = Owner(OwnerKind.VM, "w1"), Owner(OwnerKind.CUG, "web")
+    return next(row for row in site.fresh().tables[switch].flows.values() if row.table is table and row.owner.whole in owners)
 
 
 def flow_mods(site: Site, work: Any) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import requests
 
 from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.sim import packet as make
 from tests.ovs.controller import SECONDS, Site, nic, nic_mac, until
 
@@ -91,7 +92,7 @@ def tamper(site: Site) -> None:
     ofctl("add-flow", name, f"cookie={FOREIGN_COOKIE},table=3,priority=77,in_port=9,actions=drop")
     ofctl("add-flow", name, "cookie=0x99,table=4,priority=78,in_port=9,actions=drop")
     ofctl("add-group", name, "group_id=5,type=all,bucket=output:1")
-    lost = next(flow for flow in fresh.flows.values() if flow.owner == ("vm", "w1", "0"))
+    lost = next(flow for flow in fresh.flows.values() if flow.owner == Owner(OwnerKind.VM, "w1", "0"))
     ofctl("del-flows", name, f"cookie={lost.cookie:#x}/-1")
     # Another flow in the place of one of ours, without our mark.
     ofctl("add-flow", name, "cookie=0x98,table=0,priority=0,actions=output:1")

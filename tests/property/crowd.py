@@ -17,6 +17,7 @@ from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteCug, DeleteVm, PutCug, StartMigration
 from ryu_vmmob.model.objects import Migration, Vm
@@ -231,7 +232,7 @@ def _frame_at_target(crowd: Crowd) -> None:
         row = crowd.draw.choice(awaited)
         name = crowd.fabric.servers[row.target].switch
         for flow in list(crowd.installed[name].flows.values()):
-            if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", row.vm):
+            if flow.table is Table.ADMIT and flow.owner.whole == Owner(OwnerKind.VM, row.vm):
                 crowd.engine.network.frame_seen(name, flow.cookie)
         crowd.tally["frame at the target"] += 1
         crowd._note()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ryu_vmmob.engine.messages import additions, deletions
 from ryu_vmmob.flows.delta import Clash, Delta, SwitchTables, compose, difference
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Output, ToGroup, match
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.segment import Entry
 
@@ -203,7 +204,7 @@ def test_a_place_that_is_taken_is_a_clash(port: int) -> None:
 
 def test_a_flow_that_changes_hands_is_not_sent_and_has_its_new_owner() -> None:
     one, other = flow(1, 1), flow(1, 1)
-    one.owner, other.owner = ("a",), ("b",)
+    one.owner, other.owner = Owner(OwnerKind.CUG, "a"), Owner(OwnerKind.CUG, "b")
     made = tables({"a": (one,)})
     delta = difference([((one,), ()), ((), (other,))])
     assert not delta.messages

@@ -16,6 +16,7 @@ from scapy.layers.l2 import Ether
 from ryu_vmmob.fabric import load
 from ryu_vmmob.fabric.model import Dialect, Fabric
 from ryu_vmmob.flows.flow import Output, PushVlan, SetField
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Table, metadata
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.flows.segment import into
@@ -88,7 +89,7 @@ def ask(
 ) -> list[Outcome]:
     """What follows when ``switch:port`` hands over a frame of Scapy's."""
     switch, _, port = where.partition(":")
-    return answer(state, Punted(switch, int(port), meta, table, (owner,), bytes(frame), ttl_invalid))
+    return answer(state, Punted(switch, int(port), meta, table, Owner(OwnerKind(owner)), bytes(frame), ttl_invalid))
 
 
 def sent(outcomes: list[Outcome]) -> tuple[str, Any]:

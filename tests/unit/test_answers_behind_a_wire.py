@@ -8,6 +8,7 @@ import pytest
 
 from ryu_vmmob.fabric.model import Dialect, Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import SCOPE, SEGMENT, Table, metadata
 from ryu_vmmob.model.commands import Activate, Command, Prepared
 from ryu_vmmob.model.migrations import Deliver
@@ -171,7 +172,8 @@ def test_the_controller_keeps_silent_too(kind: str) -> None:
     under = tags["a"] << 48 if kind == "per_interface" else 0
     for asked, silent in ((E, kind != "per_interface"), (A, True), (FAR, False)):
         for question in questions(A, asked):
-            punted = Punted(ref.switch, ref.port, where | under, Table.ANSWER, ("vm", "x", "0"), to_bytes(question))
+            asker = Owner(OwnerKind.VM, "x", "0")
+            punted = Punted(ref.switch, ref.port, where | under, Table.ANSWER, asker, to_bytes(question))
             assert (answer(state, punted) == []) is silent, (kind, asked, question)
 
 

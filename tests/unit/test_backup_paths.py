@@ -19,6 +19,7 @@ from ryu_vmmob.fabric.backup import build_backups
 from ryu_vmmob.fabric.model import BackupPaths, DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.fabric.trees import adjacency, build_trees
 from ryu_vmmob.flows.compiler import Compiler, full
+from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.model.commands import LinksChanged, PutCug, PutVm, SettleTrees, StartMigration, apply
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.objects import Interface, routed_segment
@@ -67,7 +68,7 @@ class Site:
             tables = self.compiler.tables.get(switch)
             gone = [tables.flows[cookie] for cookie in delta.deleted] if tables is not None else []
             for flow in (*delta.flows, *gone):
-                sent["trees" if flow.owner == ("trees",) else "flows"] += 1
+                sent["trees" if flow.owner.kind is OwnerKind.TREES else "flows"] += 1
             sent["groups"] += len(delta.groups) + len(delta.groups_changed) + len(delta.groups_gone)
         self.compiler.adopt(plan)
         self.state = change.state
@@ -256,7 +257,7 @@ def test_frames_of_a_tree_are_dropped_where_it_does_not_lead() -> None:
     state = site.state
     assert routed_segment("red") in state.presences
     for switch in state.fabric.switches:
-        flows = [flow for flow in site.compiler.flows(switch) if flow.owner == ("trees",)]
+        flows = [flow for flow in site.compiler.flows(switch) if flow.owner.kind is OwnerKind.TREES]
         wrong = sum(
             link.far_end(switch).switch not in tree.neighbours[switch]
             for tree in state.trees.trees

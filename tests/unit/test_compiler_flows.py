@@ -22,6 +22,7 @@ from ryu_vmmob.flows.flow import (
     SetField,
     ToGroup,
 )
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import (
     MAX_GROUP_INDEX,
     GroupKind,
@@ -225,7 +226,7 @@ def test_interfaces_that_change_places() -> None:
     the_same(site.engine.desired, full(site.state), site.state)
     assert ticket.switches == ()
     owners = {flow.owner for flow in site.engine.desired.flows("tor-a") if "10.1.0.11" in str(flow)}
-    assert owners == {("vm", "web1", "1")}
+    assert owners == {Owner(OwnerKind.VM, "web1", "1")}
 
 
 def test_a_vm_that_takes_the_place_of_another() -> None:
@@ -234,7 +235,8 @@ def test_a_vm_that_takes_the_place_of_another() -> None:
     ticket = site.engine.execute(DeleteVm("old"), vm("new"))
     the_same(site.engine.desired, full(site.state), site.state)
     assert ticket.switches == ()
-    assert {flow.owner[1] for flow in site.engine.desired.flows("tor-a") if flow.owner[0] == "vm"} == {"new", "web2"}
+    owners = {flow.owner for flow in site.engine.desired.flows("tor-a")}
+    assert {row.name for row in owners if row.kind is OwnerKind.VM} == {"new", "web2"}
 
 
 def test_a_link_that_fails_changes_groups_only() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob.flows.compiler import full
+from ryu_vmmob.flows.owner import EVERY_SWITCH
 from ryu_vmmob.model.commands import Activate, Command, StartMigration
 from tests.unit.core_support import EXAMPLE, cug, nic, start, vm
 
@@ -31,7 +32,6 @@ NETWORK: tuple[Command, ...] = (
     vm("web3", "srv-a1", nic(14)),
     vm("web4", "srv-a1", nic(15)),
 )
-EVERYWHERE = ("switch",)
 PREPARED = (*NETWORK, StartMigration("m1", "web1", "srv-c1"))
 STATES = {"rest": NETWORK, "prepared": PREPARED, "activated": (*PREPARED, Activate("m1", 1.0))}
 
@@ -49,15 +49,15 @@ def dump(commands: tuple[Command, ...]) -> str:
         switch: sorted(compiled.flows(switch), key=lambda row: (row.table.id, -row.priority, str(row)))
         for switch in sorted(FABRIC.switches)
     }
-    alike, *others = ([str(row) for row in rows if row.owner == EVERYWHERE] for rows in tables.values())
+    alike, *others = ([str(row) for row in rows if row.owner == EVERY_SWITCH] for rows in tables.values())
     assert all(rows == alike for rows in others)
     lines += ["", f"== every switch: {len(alike)} flows", *alike]
     for switch, rows in tables.items():
-        flows = [row for row in rows if row.owner != EVERYWHERE]
+        flows = [row for row in rows if row.owner != EVERY_SWITCH]
         groups = sorted(compiled.groups(switch), key=lambda row: row.id)
         lines += ["", f"== {switch}: {len(flows)} flows of its own, {len(groups)} groups"]
-        lines += [f"{group}  # {' '.join(group.owner)}" for group in groups]
-        lines += [f"{flow}  # {' '.join(flow.owner)}" for flow in flows]
+        lines += [f"{group}  # {group.owner}" for group in groups]
+        lines += [f"{flow}  # {flow.owner}" for flow in flows]
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ import pytest
 from ryu_vmmob.engine.conflicts import SETTLING
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.flow import tells_controller
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import SEGMENT, Table
 from ryu_vmmob.frames.arp_nd import arp_request
 from ryu_vmmob.frames.parse import parse
@@ -19,6 +20,8 @@ from tests.unit.core_support import MOVE, Site, cug, migration, nic, phase, two_
 
 MAC = nic(11).mac
 OLD = ("tor-a", 1)
+
+MOVER = Owner(OwnerKind.VM, "web1")
 
 
 def per_interface(fabric: Fabric, name: str) -> Fabric:
@@ -36,7 +39,7 @@ def arrive(made: Site) -> None:
     """A frame at the target meets the flow by which web1 is awaited there."""
     flow = next(
         row for row in made.engine.desired.flows("tor-b")
-        if row.table is Table.ADMIT and row.owner[:2] == ("vm", "web1") and any(map(tells_controller, row.actions))
+        if row.table is Table.ADMIT and row.owner.whole == MOVER and any(map(tells_controller, row.actions))
     )  # fmt: skip
     made.engine.network.frame_seen("tor-b", flow.cookie)
     assert phase(made) is Phase.ACTIVATED

@@ -12,6 +12,7 @@ from ryu_vmmob.bench.fabrics import leaf_spine, write
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import load
+from ryu_vmmob.flows.owner import UNOWNED, Owner, OwnerKind
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase
@@ -184,15 +185,15 @@ def test_no_automatic_commit_while_the_new_edge_is_away() -> None:
 @pytest.mark.parametrize(
     ("owner", "fails"),
     [
-        pytest.param(("vm", "web1", "0"), True, id="its own"),
-        pytest.param(("cug", "web"), True, id="its CUG's"),
-        pytest.param(("hop", "web", "tor-b"), True, id="the way to its edge"),
-        pytest.param(("vm", "web2", "0"), False, id="another VM's"),
-        pytest.param(("cug", "db"), False, id="another CUG's"),
-        pytest.param((), False, id="nobody's"),
+        pytest.param(Owner(OwnerKind.VM, "web1", "0"), True, id="its own"),
+        pytest.param(Owner(OwnerKind.CUG, "web"), True, id="its CUG's"),
+        pytest.param(Owner(OwnerKind.HOP, "web", "tor-b"), True, id="the way to its edge"),
+        pytest.param(Owner(OwnerKind.VM, "web2", "0"), False, id="another VM's"),
+        pytest.param(Owner(OwnerKind.CUG, "db"), False, id="another CUG's"),
+        pytest.param(UNOWNED, False, id="nobody's"),
     ],
 )
-def test_a_refusal_by_a_switch_fails_the_preparation_it_concerns(owner: tuple[str, ...], fails: bool) -> None:
+def test_a_refusal_by_a_switch_fails_the_preparation_it_concerns(owner: Owner, fails: bool) -> None:
     made = racks()
     made.engine.execute(MOVE)
     made.take("tor-a", "spine")

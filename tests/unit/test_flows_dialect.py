@@ -13,6 +13,7 @@ from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.dialect import spoken
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import CONTROLLER, Flow, Move, Output, SetField, show_match, tells_controller
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import TABLES, Priority, Table
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
@@ -97,7 +98,8 @@ def test_the_sample_of_check_switch_is_lawful() -> None:
 
 def ports_denied(site: Site, switch: str) -> list[int]:
     """Ports whose segments a policy drops at a switch, each as a match without a mask."""
-    found = [flow for flow in site.engine.desired.flows(switch) if flow.owner == ("policy", "nosql") and flow.goto is None]
+    nosql = Owner(OwnerKind.POLICY, "nosql")
+    found = [flow for flow in site.engine.desired.flows(switch) if flow.owner == nosql and flow.goto is None]
     rows = [row for flow in found if flow.table is Table.POLICY_OUT for row in flow.match if row[0] == "tcp_dst"]
     assert all(mask is None for _, _, mask in rows)
     return sorted({value for _, value, _ in rows})
@@ -180,7 +182,7 @@ def test_a_question_costs_a_plain_switch_one_flow_whomever_it_asks_for() -> None
         counts.append(site.engine.desired.tables["tor-a"].by_table[Table.ANSWER])
     questions = [
         flow for flow in site.engine.desired.flows("tor-a")
-        if flow.owner == ("switch",) and flow.table is Table.ANSWER and any(map(tells_controller, flow.actions))
+        if flow.owner == Owner(OwnerKind.SWITCH) and flow.table is Table.ANSWER and any(map(tells_controller, flow.actions))
     ]  # fmt: skip
     assert sorted(show_match(flow.match) for flow in questions) == [
         "eth_dst=02:00:5e:00:00:01,eth_type=0x806,arp_op=1",

@@ -10,6 +10,7 @@ import pytest
 
 from ryu_vmmob.fabric.model import Dialect, Fragments
 from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.trace import Question, trace
@@ -38,7 +39,7 @@ def test_plain_switches_are_told_nothing_of_fragments() -> None:
     found = site(Dialect.OPENFLOW13)
     found.engine.execute(allow("dns", "cug:web", "cug:db", **DNS, replies=True), deny("no-dns", "cug:web", "cug:web", **DNS))
     assert matched(found, "ip_frag") == []
-    assert [flow for flow in matched(found, "udp_dst") if flow.owner == ("policy", "dns")]
+    assert [flow for flow in matched(found, "udp_dst") if flow.owner == Owner(OwnerKind.POLICY, "dns")]
 
 
 def test_a_plain_switch_that_passes_fragments_cannot_deny_ports() -> None:

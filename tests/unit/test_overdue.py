@@ -9,6 +9,7 @@ import pytest
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.engine.overdue import SILENCE
 from ryu_vmmob.flows.flow import tells_controller
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Abort, StartMigration
 from ryu_vmmob.model.migration_steps import stage
@@ -44,7 +45,8 @@ def overdue(move: StartMigration = SHORT, *, delivered: bool = False) -> Site:
 def speaks(made: Site | World, switch: str, name: str = "web1") -> None:
     """What the VM says there meets a flow that copies it."""
     for flow in made.engine.desired.flows(switch):
-        if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", name) and any(map(tells_controller, flow.actions)):
+        mine = flow.table is Table.ADMIT and flow.owner.whole == Owner(OwnerKind.VM, name)
+        if mine and any(map(tells_controller, flow.actions)):
             made.engine.network.frame_seen(switch, flow.cookie)
             return
     raise AssertionError(f"{name} is not listened for at {switch}")
@@ -149,7 +151,7 @@ def test_a_switch_that_refuses_to_listen_is_not_taken_for_silence() -> None:
     made.engine.progress()
     taken = made.engine.fleet.take("tor-b")
     assert taken is not None
-    made.engine.fleet.confirm("tor-b", taken[0], [Fault("TABLE_FULL", "table=admit", ("vm", "web1", "0"))])
+    made.engine.fleet.confirm("tor-b", taken[0], [Fault("TABLE_FULL", "table=admit", Owner(OwnerKind.VM, "web1", "0"))])
     made.silence()
     made.now += 600
     made.engine.progress()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ryu_vmmob.engine.arrivals import PATIENCE
 from ryu_vmmob.flows.flow import tells_controller
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.batch import Outcome
 from ryu_vmmob.model.batches import StartBatch
@@ -25,7 +26,8 @@ from tests.unit.core_support import LEFT_A, MOVE, Site, cug, migration, nic, pha
 def speaks(made: Site, switch: str, name: str = "web1") -> None:
     """A frame of a VM meets the flow by which it is listened for at a switch."""
     for flow in made.engine.desired.flows(switch):
-        if flow.table is Table.ADMIT and flow.owner[:2] == ("vm", name) and any(map(tells_controller, flow.actions)):
+        mine = flow.table is Table.ADMIT and flow.owner.whole == Owner(OwnerKind.VM, name)
+        if mine and any(map(tells_controller, flow.actions)):
             made.engine.network.frame_seen(switch, flow.cookie)
             return
     raise AssertionError(f"{name} is not listened for at {switch}")

@@ -12,6 +12,7 @@ from ryu_vmmob.apps.chores import Chores
 from ryu_vmmob.apps.turns import Alone
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.precedence import SHARE, Attempts, OvertakenError, Unshared, is_urgent
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.breath import ENOUGH
 from ryu_vmmob.model.commands import Activate, Command, PutCug, StartMigration
 from ryu_vmmob.model.objects import Phase
@@ -82,7 +83,8 @@ def test_an_activation_does_not_wait_for_a_bulk() -> None:
 def test_news_of_the_network_does_not_wait_for_a_bulk(news: str) -> None:
     made = engine()
     told, bulk = long_work(made, 1000)
-    cookies = [cookie for cookie, flow in made.desired.tables["tor-b"].flows.items() if flow.owner == ("vm", "web1", "0")]
+    mover = Owner(OwnerKind.VM, "web1", "0")
+    cookies = [cookie for cookie, flow in made.desired.tables["tor-b"].flows.items() if flow.owner == mover]
 
     def tell() -> None:
         hub.sleep(0)

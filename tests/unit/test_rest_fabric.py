@@ -10,6 +10,7 @@ import pytest
 
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.fabric import loads
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.rest.fabric import fabric_view
 from tests.unit.fabric_examples import complete
 from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
@@ -169,7 +170,7 @@ def test_switches(service: Service) -> None:
     assert sum(after["flows"].values()) == len(service.get("/v1/switches/tor-a/flows")["items"])
     service.confirm()
     assert service.get("/v1/switches/tor-a")["in_step"] is True
-    owner = ("vm", "web1", "0")
+    owner = Owner(OwnerKind.VM, "web1", "0")
     service.engine.fleet.confirm("tor-a", service.engine.state.revision, [Fault("OFPET_BAD_ACTION", "a flow", owner)])
     after = service.get("/v1/switches/tor-a")
     assert (after["in_step"], after["standing"]) == (False, "refused")

@@ -8,6 +8,7 @@ import pytest
 
 from ryu_vmmob.engine.fleet import NOT_KEPT, Fault
 from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from tests.unit.rest_support import Service, vm
 
@@ -83,7 +84,7 @@ def test_one_refused_flow_is_degraded_and_not_unready(service: Service) -> None:
 
 
 def test_the_refused_are_told_up_to_a_bound(service: Service) -> None:
-    faults = [Fault("OFPFMFC_TABLE_FULL", f"flow {number}", ("switch",), number) for number in range(250)]
+    faults = [Fault("OFPFMFC_TABLE_FULL", f"flow {number}", Owner(OwnerKind.SWITCH), number) for number in range(250)]
     service.engine.fleet.confirm("tor-b", service.engine.state.revision, faults)
     assert len(service.get("/readyz")["refused"]) == 100
     assert len(service.get("/v1/switches/tor-b")["faults"]) == 250
@@ -130,7 +131,7 @@ def test_a_move_says_what_its_switches_do_not_keep(service: Service) -> None:
 
 
 def is_delivery(flow: Flow) -> bool:
-    return flow.owner == ("vm", "web1", "0") and flow.table is Table.ADMIT
+    return flow.owner == Owner(OwnerKind.VM, "web1", "0") and flow.table is Table.ADMIT
 
 
 def test_numbers_tell_those_who_refused(service: Service) -> None:

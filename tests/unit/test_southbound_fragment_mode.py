@@ -9,6 +9,7 @@ import pytest
 
 from ryu_vmmob.fabric.model import Dialect, Fragments, Role, Switch
 from ryu_vmmob.flows import wire
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.southbound.fragment_mode import mode_of, put_right
 
 
@@ -76,4 +77,4 @@ def test_another_mode_is_set_and_nothing_else_of_the_configuration() -> None:
 def test_what_is_not_confirmed_is_a_fault(session: Asked, error: str) -> None:
     found = look(session, switch(Dialect.OPENFLOW13))
     assert not found.altered
-    assert (found.fault.cause, found.fault.error, found.fault.owner) == ("fragment mode drop", error, ("switch",))
+    assert (found.fault.cause, found.fault.error, found.fault.owner) == ("fragment mode drop", error, Owner(OwnerKind.SWITCH))

@@ -13,6 +13,7 @@ from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import CONTROLLER, IN_PORT, Flow, Output
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.model.commands import Activate, LinksChanged, Prepared, StartMigration
 from ryu_vmmob.model.move_options import Delivery
@@ -234,7 +235,7 @@ QUESTION = Question("web1", ip=ip_address("10.1.0.12"))
 
 def test_an_explicit_drop_says_whose_it_is() -> None:
     def drop(flow: Flow) -> Flow:
-        if flow.table is Table.BRIDGE and flow.owner == ("vm", "web2", "0"):
+        if flow.table is Table.BRIDGE and flow.owner == Owner(OwnerKind.VM, "web2", "0"):
             new = Flow.undeclared(flow.table, flow.priority, flow.match)
             new.owner = flow.owner
             return new
@@ -256,7 +257,7 @@ def test_a_table_without_any_flow_is_a_miss() -> None:
 
 def test_what_the_controller_gets_is_not_called_dropped() -> None:
     def punt(flow: Flow) -> Flow:
-        wanted = flow.table is Table.BRIDGE and flow.owner == ("vm", "web2", "0")
+        wanted = flow.table is Table.BRIDGE and flow.owner == Owner(OwnerKind.VM, "web2", "0")
         return Flow.undeclared(flow.table, flow.priority, flow.match, (Output(CONTROLLER, 128),)) if wanted else flow
 
     state = state_of()
@@ -269,7 +270,7 @@ def test_what_the_controller_gets_is_not_called_dropped() -> None:
 
 def test_out_of_the_wrong_port() -> None:
     def wrong(flow: Flow) -> Flow:
-        wanted = flow.table is Table.BRIDGE and flow.owner == ("vm", "web2", "0")
+        wanted = flow.table is Table.BRIDGE and flow.owner == Owner(OwnerKind.VM, "web2", "0")
         return Flow.undeclared(flow.table, flow.priority, flow.match, (Output(2),)) if wanted else flow
 
     state = state_of()
