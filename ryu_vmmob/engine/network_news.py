@@ -17,8 +17,8 @@ from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.precedence import Exclusion
 from ryu_vmmob.engine.refusals import Refusals, announced_early
 from ryu_vmmob.fabric.model import PortRef
-from ryu_vmmob.flows.flow import Flow, tells_controller
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.flow import Flow
+from ryu_vmmob.flows.packet_ins import is_seen
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import Activate, Command, ExternalsChanged, LinksChanged, NeighbourHeard
 from ryu_vmmob.model.draft import Event
@@ -112,13 +112,11 @@ class NetworkNews:
 
     def _frame_seen(self, switch: str, cookie: int) -> None:
         flow = self._host.flow_met(switch, cookie)
-        if flow is None or flow.table is not Table.ADMIT or flow.owner[0] != "vm":
-            return
-        if not any(map(tells_controller, flow.actions)):
+        if flow is None or not is_seen(flow):
             return
         fields = {name: value for name, value, _ in flow.match}
         port = PortRef(switch, fields["in_port"])
-        vm, server = self._host.state.vms.get(flow.owner[1]), self._host.state.fabric.server_at.get(port)
+        vm, server = self._host.state.vms.get(flow.owner.name), self._host.state.fabric.server_at.get(port)
         if vm is None or server is None:
             return
         migration, asked = self._host.state.migration_of(vm), vm.name in self._host.state.questioned

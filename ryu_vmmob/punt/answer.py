@@ -1,11 +1,11 @@
-"""The answer to a packet that a switch handed over, by the table that did it."""
+"""The answer to a packet that a switch handed over, by what that means (`flows.packet_ins`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ryu_vmmob.flows.pipeline import Table
+from ryu_vmmob.flows.packet_ins import Meaning
 from ryu_vmmob.model.state import State
 from ryu_vmmob.punt.case import Case, read
 from ryu_vmmob.punt.errors import report
@@ -13,16 +13,15 @@ from ryu_vmmob.punt.outside import heard
 from ryu_vmmob.punt.requests import reply
 from ryu_vmmob.punt.values import Outcome, Punted
 
-_BY_TABLE: Final[Mapping[Table, Callable[[Case], list[Outcome]]]] = {
-    Table.ADMIT: heard,
-    Table.ANSWER: reply,
-    Table.GATEWAY: report,
-    Table.ROUTE: report,
+_ANSWERS: Final[Mapping[Meaning | None, Callable[[Case], list[Outcome]]]] = {
+    Meaning.NEIGHBOUR: heard,
+    Meaning.QUESTION: reply,
+    Meaning.ERROR: report,
 }
 
 
 def answer(state: State, punted: Punted) -> list[Outcome]:
     """Packets to send, neighbours heard of, neighbours to ask for. Whatever the bytes: never an exception."""
-    handler = _BY_TABLE.get(punted.table)
+    handler = _ANSWERS.get(punted.meaning)
     case = read(state, punted) if handler is not None else None
     return handler(case) if handler is not None and case is not None else []

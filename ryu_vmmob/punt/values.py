@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.owner import Owner
+from ryu_vmmob.flows.packet_ins import Meaning, meaning
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.routing import NeighbourHeard
@@ -25,6 +26,11 @@ class Punted:
     owner: Owner
     frame: bytes
     ttl_invalid: bool = False
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """What it is handed up for."""
+        return meaning(self.table, self.owner)
 
 
 @dataclass(frozen=True, slots=True)

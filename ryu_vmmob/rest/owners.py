@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ryu_vmmob.engine.fleet import Fault, Refused
@@ -31,43 +31,43 @@ def fault_view(fault: Fault) -> dict[str, Any]:
     return {"error": fault.error, "cause": fault.cause, "owner": owner_view(fault.owner)}
 
 
+_WORDS: Final[Mapping[OwnerKind, tuple[str, str]]] = {
+    OwnerKind.VM: ("vm", "interface {part} of VM {name} is reached, or speaks, here"),
+    OwnerKind.ROUTE: ("vm", "packets for interface {part} of VM {name} are routed here"),
+    OwnerKind.CUG: ("cug", "this switch carries CUG {name}"),
+    OwnerKind.GATEWAY: ("cug", "the gateway of CUG {name}, and addresses there that nobody has"),
+    OwnerKind.ROUTING_DOMAIN: ("routing_domain", "this switch carries routing domain {name}"),
+    OwnerKind.EXTERNAL: ("external", "external network {name} hangs on this switch"),
+    OwnerKind.POLICY: ("policy", "policy {name} can matter here"),
+    OwnerKind.SERVER: ("server", "what server {name} may not send ends here"),
+    OwnerKind.PUNT: ("switch", "what this port may ask of the controller"),
+    OwnerKind.TREES: ("switch", "frames of a tree come by that tree's links only"),
+    OwnerKind.SWITCH: ("switch", "every switch has it"),
+}
+"""What kind of object people know an owner as, and why its flows are there."""
+
+
 def owner_view(owner: Owner) -> dict[str, Any]:
     """Whose a flow or group is, and why it is there. `flows.owner` has the kinds."""
-    match owner:
-        case Owner(OwnerKind.VM, name, number):
-            return {"kind": "vm", "name": name, "reason": f"interface {number} of VM {name} is reached, or speaks, here"}
-        case Owner(OwnerKind.ROUTE, name, number):
-            return {"kind": "vm", "name": name, "reason": f"packets for interface {number} of VM {name} are routed here"}
-        case Owner(OwnerKind.CUG, name):
-            return {"kind": "cug", "name": name, "reason": f"this switch carries CUG {name}"}
-        case Owner(OwnerKind.CABLE, name, server, ""):
-            return {"kind": "cug", "name": name, "reason": f"CUG {name} is on the cable of server {server}"}
-        case Owner(OwnerKind.CABLE, name, server, "vnic", tag):
-            return {"kind": "cug", "name": name, "reason": f"a vNIC of CUG {name} has VLAN-ID {tag} at server {server}"}
-        case Owner(OwnerKind.CABLE, name, server, _, number):
-            reason = f"broadcasts of CUG {name} between vNICs at server {server}, node {number} of their tree"
-            return {"kind": "cug", "name": name, "reason": reason}
-        case Owner(OwnerKind.GATEWAY, name):
-            return {"kind": "cug", "name": name, "reason": f"the gateway of CUG {name}, and addresses there that nobody has"}
-        case Owner(OwnerKind.HOP, segment, edge) if segment.startswith(_ROUTED):
-            name = segment.removeprefix(_ROUTED)
-            reason = f"the way of routing domain {name} to its edge {edge}"
-            return {"kind": "routing_domain", "name": name, "reason": reason}
-        case Owner(OwnerKind.HOP, name, edge):
-            return {"kind": "cug", "name": name, "reason": f"the way of CUG {name} to its members at {edge}"}
-        case Owner(OwnerKind.ROUTING_DOMAIN, name):
-            return {"kind": "routing_domain", "name": name, "reason": f"this switch carries routing domain {name}"}
-        case Owner(OwnerKind.EXTERNAL, name):
-            return {"kind": "external", "name": name, "reason": f"external network {name} hangs on this switch"}
-        case Owner(OwnerKind.POLICY, name):
-            return {"kind": "policy", "name": name, "reason": f"policy {name} can matter here"}
-        case Owner(OwnerKind.SERVER, name):
-            return {"kind": "server", "name": name, "reason": f"what server {name} may not send ends here"}
-        case Owner(OwnerKind.PUNT):
-            return {"kind": "switch", "name": None, "reason": "what this port may ask of the controller"}
-        case Owner(OwnerKind.TREES):
-            return {"kind": "switch", "name": None, "reason": "frames of a tree come by that tree's links only"}
-        case Owner(OwnerKind.SWITCH):
-            return {"kind": "switch", "name": None, "reason": "every switch has it"}
-        case _:
-            return {"kind": None, "name": None, "reason": str(owner)}
+    name: str | None = owner.name
+    if owner.kind is OwnerKind.CABLE:
+        kind, reason = "cug", _on_cable(owner)
+    elif owner.kind is OwnerKind.HOP and owner.name.startswith(_ROUTED):
+        name = owner.name.removeprefix(_ROUTED)
+        kind, reason = "routing_domain", f"the way of routing domain {name} to its edge {owner.part}"
+    elif owner.kind is OwnerKind.HOP:
+        kind, reason = "cug", f"the way of CUG {name} to its members at {owner.part}"
+    elif owner.kind in _WORDS:
+        kind, template = _WORDS[owner.kind]
+        reason = template.format(name=owner.name, part=owner.part)
+    else:
+        return {"kind": None, "name": None, "reason": str(owner)}
+    return {"kind": kind, "name": None if kind == "switch" else name, "reason": reason}
+
+
+def _on_cable(owner: Owner) -> str:
+    if not owner.piece:
+        return f"CUG {owner.name} is on the cable of server {owner.part}"
+    if owner.piece == "vnic":
+        return f"a vNIC of CUG {owner.name} has VLAN-ID {owner.number} at server {owner.part}"
+    return f"broadcasts of CUG {owner.name} between vNICs at server {owner.part}, node {owner.number} of their tree"

@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 
 from ryu_vmmob import logs
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.flows.flow import Flow
-from ryu_vmmob.flows.owner import OwnerKind
-from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
+from ryu_vmmob.flows.packet_ins import Meaning, asking_table, meaning, meter_of
+from ryu_vmmob.flows.pipeline import METER_RATES, Meter
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.routing import NeighbourHeard
 from ryu_vmmob.punt.answer import answer
@@ -34,23 +33,9 @@ MAX_BUCKETS: Final = 4096
 MAX_FRAME: Final = 0xFFFF - 1024
 """Bytes of a frame that is looked at: its answer has to fit into one message."""
 
-_ERRORS_FROM: Final = frozenset({Table.GATEWAY, Table.ROUTE})
-
-
 _Note = Callable[[Hashable, Callable[[], None]], None]
 _Measured = tuple[str, int, Meter]
 """A switch, a port of it (0: all of them), and a purpose."""
-
-
-def _asking(flow: Flow, metadata: int) -> Table | None:
-    """Return the table that asks. Behind the meters the packet itself says which: the flow that hands it up is its port's.
-
-    A switch may say anything there; None: no table.
-    """
-    if flow.table is not Table.PUNT:
-        return flow.table
-    number = ASKED.read(metadata)
-    return TABLES[number] if number < len(TABLES) else None
 
 
 class PacketIn(NamedTuple):
@@ -90,33 +75,29 @@ class Packets:
         if flow is None:
             tally.drops[switch, "stale"] += 1
             return
-        table = _asking(flow, packet.metadata)
+        table = asking_table(flow, packet.metadata)
         if table is None:
             tally.drops[switch, "stale"] += 1
             return
         tally.packets[switch, table.label] += 1
-        if table is Table.ADMIT and flow.owner.kind is OwnerKind.VM:
+        found = meaning(table, flow.owner)
+        if found is Meaning.SEEN:
             self._soon(("awaited", switch, packet.cookie), partial(self._awaited, switch, packet.cookie))
         elif len(packet.frame) > MAX_FRAME:
             tally.drops[switch, "size"] += 1
-        elif not self._is_due(switch, packet.in_port, table, flow, now):
+        elif not self._is_due(switch, packet.in_port, meter_of(found, flow), now):
             tally.drops[switch, "rate"] += 1
-        elif table is Table.REFUSE:
+        elif found is Meaning.REFUSED:
             self._later(("refused", switch, packet.in_port, packet.frame), partial(self._refused, switch, packet))
         else:
             punted = Punted(switch, packet.in_port, packet.metadata, table, flow.owner, packet.frame, packet.ttl_invalid)
             for outcome in answer(self._engine.state, punted):
                 self._follow(punted, outcome, now)
 
-    def _is_due(self, switch: str, port: int, table: Table, flow: Flow, now: float) -> bool:
+    def _is_due(self, switch: str, port: int, purpose: Meter, now: float) -> bool:
         """Whether a packet is looked at: so many of each port and purpose, as meters have it; what wants an answer counts for
         the whole switch too. What a switch's meters have let through stays below that.
         """
-        purpose = Meter.ANSWERS
-        if table is Table.ADMIT:
-            purpose = Meter.NEIGHBOURS
-        elif table is Table.REFUSE:
-            purpose = Meter.REFUSALS if flow.priority == Priority.NORMAL else Meter.ANNOUNCEMENTS
         rate = METER_RATES[purpose] * 2  # the clock here is not that of the switch
         if not self._may(self._questions, (switch, port, purpose), rate, now):
             return False
@@ -136,7 +117,7 @@ class Packets:
     def _follow(self, punted: Punted, outcome: Outcome, now: float) -> None:
         match outcome:
             case PacketOut():
-                if punted.table not in _ERRORS_FROM or self._may_tell(punted, now):
+                if punted.meaning is not Meaning.ERROR or self._may_tell(punted, now):
                     self._send(outcome)
                 else:
                     self._engine.tally.drops[punted.switch, "error_rate"] += 1
