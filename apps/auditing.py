@@ -147,7 +147,7 @@ def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:
 
 
 def add_meters(session: Session) -> None:
-    """The meters of ports that the fabric did not have before: flows that are told next refer to them."""
+    """Set the meters of ports that the fabric did not have before: flows that are told next refer to them."""
     wanted = meters_of(session.engine.state.fabric, session.name)
     new = {meter: rate for meter, rate in wanted.items() if meter not in session.meters}
     session.meters = frozenset(wanted)

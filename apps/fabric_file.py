@@ -51,7 +51,7 @@ class FabricFile:
         self._asked = True
 
     def follow(self) -> None:
-        """A green thread: does what SIGHUP asks for. The outcome is in the log, and among the events."""
+        """Do what SIGHUP asks for, in a green thread. The outcome is in the log, and among the events."""
         while True:
             hub.sleep(LOOK_INTERVAL)
             if not self._asked:

@@ -152,7 +152,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             door.leave(address)
 
     def setup(self) -> None:
-        """The TLS handshake comes here, where nobody else waits for it."""
+        """Do the TLS handshake here, where no other connection waits for it."""
         if self._door.certificates is not None:
             secured = handshake(self._door.certificates.context(), self.conn_state[1], self._door.pace.handshake, hub)
             # What is closed at the end is the secured one.
@@ -279,7 +279,7 @@ class RestServer(hub.WSGIServer):  # type: ignore[misc]
         self.serve_forever()
 
     def serve_forever(self) -> None:
-        """The same."""
+        """Answer the same way as above."""
         tls, pace = self._door.certificates is not None, self._door.pace
         if tls:
             LOG.info("REST speaks TLS only")

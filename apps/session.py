@@ -117,7 +117,7 @@ class Session:
         self._work.set()
 
     def end(self) -> None:
-        """The connection has ended."""
+        """End the connection."""
         self._alive = False
         self._work.set()
         self._inbox.put(None)
@@ -125,8 +125,8 @@ class Session:
         self.engine.fleet.disconnected(self.name, self.wake)
 
     def reply(self, message: Any) -> None:
-        """A reply to a barrier, a bundle or a question for the configuration, or a raw multipart reply; one that nobody waits
-        for is not kept.
+        """Take a reply to a barrier, a bundle or a question for the configuration, or a raw multipart reply; one that nobody
+        waits for is not kept.
         """
         if self._config is not None and (message.xid, message.msg_type) == (self._config[0], wire.GET_CONFIG_REPLY):
             self._config = message.xid, message
@@ -164,7 +164,7 @@ class Session:
         return True
 
     def error(self, xid: int, text: str) -> None:
-        """The switch refused the message with this transaction id."""
+        """Take the switch's refusal of the message with this transaction id."""
         if xid == _PACKET_XID:
             self.log.debug("switch %s did not send a packet: %s", self.name, text)
             return
@@ -236,7 +236,7 @@ class Session:
             raise Lost("the connection has ended")
 
     def _send_packets(self) -> None:
-        """A green thread of its own: packets wait for no bundle, and a slow switch holds up nobody else's."""
+        """Send packets from a green thread of their own: they wait for no bundle, and a slow switch delays no other."""
         try:
             while (packet := self._outbox.get()) is not None:
                 self._put(packet)
@@ -244,7 +244,7 @@ class Session:
             pass
 
     def _ask_for_packets(self) -> None:
-        """A switch that cannot match the TTL is to hand over the packets that it cannot count down."""
+        """Ask a switch that cannot match the TTL to hand over the packets that it cannot count down."""
         if self.is_plain:
             self._send([wire.set_async(self.next_xid())])
 
@@ -312,7 +312,7 @@ class Session:
         return found + self.one_by_one(deletions(delta, self.next_xid, by_cookie=not self.is_plain))
 
     def begin(self) -> None:
-        """An exchange begins: what the switch says from now on is about its messages."""
+        """Begin an exchange: what the switch says from now on is about its messages."""
         self._errors.clear()
         self._first = self._xid + 1 & 0x7FFFFFFF
         self._awaited = None

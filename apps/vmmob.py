@@ -240,7 +240,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._links_changed()
 
     def _welcome(self, datapath: Any, switch: Switch) -> None:
-        """A switch of the fabric is connected: bring it to what it should be."""
+        """Bring a switch of the fabric that has connected to what it should be."""
         if self.settings.switch_certificates == "named" and not exposure.bears_name(datapath.socket, switch.name):
             _FALSE("%s says that it is switch %s, and its certificate does not; closed", datapath.address, switch.name)
             datapath.close()
@@ -289,7 +289,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self._links_changed()
 
     def _ports_told(self, switch: str, ports: Mapping[int, bool]) -> None:
-        """A switch was asked for its ports: it may not have told of each change."""
+        """Take the ports of a switch that was asked for them: it may not have reported each change."""
         now = time.monotonic()
         for number, up in ports.items():
             self._links.port(switch, number, up=up, now=now)
@@ -335,7 +335,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self._packets.came(session.name, packet_in(message), time.monotonic())
 
     def close(self) -> None:
-        """Called by Ryu when it ends."""
+        """Stop. Ryu calls this when it ends."""
         self.engine.close()
         super().close()
 

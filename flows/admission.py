@@ -39,7 +39,7 @@ COPIED = 128
 
 
 def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
-    """What one interface may send at one place where it may send; ``came`` is the metadata that its frames have there.
+    """Yield what one interface may send at one place where it may send; ``came`` is the metadata that its frames have there.
 
     While the VM is awaited there, the controller sees what is allowed, and no more (`Meter.AWAITED`): so no frame that
     admission refuses makes a VM arrive. Where it may not send yet, the controller sees what will be allowed. Where a VM is
@@ -101,8 +101,8 @@ def _rules(interface: Interface) -> Iterator[_Rule]:
 
 
 def _other_types(interface: Interface) -> Iterator[_Rule]:
-    """What else it may send inside its CUG: it is bridged, and no policy's business. What has rules of its own keeps to them,
-    and a second tag is never passed: where the first is taken off, it would be another's VLAN-ID.
+    """Yield what else it may send inside its CUG: it is bridged, and no policy's business. What has rules of its own keeps to
+    them, and a second tag is never passed: where the first is taken off, it would be another's VLAN-ID.
     """
     if interface.ethertypes != "any":
         for kind in interface.ethertypes:
@@ -129,7 +129,7 @@ def _v4_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
 
 
 def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
-    """A link-layer option says the interface's own MAC or is absent (zero to the switch)."""
+    """Yield the rules of IPv6. A link-layer option has the interface's own MAC or is absent (zero to the switch)."""
     icmp = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6}
     probe = {**icmp, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION}
     for ip in addresses:
@@ -151,7 +151,7 @@ def _v6_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
 
 
 def _claims(mac: int) -> Iterator[_Rule]:
-    """A guest may choose its link-local address itself (RFC 7217, RFC 8981), and nobody is told which one before it speaks.
+    """Yield the rules for link-local addresses of a guest's own choice (RFC 7217, RFC 8981), which no one announces before use.
 
     So any is admitted from its MAC; those that are known to be another's are refused in ANSWER (`answers.not_to_claim`), where
     that costs flows for each address and not for each pair.

@@ -23,7 +23,7 @@ ND_MULTICAST = (0x333300000000, 0xFFFF00000000)
 
 
 def answers(cug: Cug, interface: Interface) -> Iterator[Flow]:
-    """Replies in the name of one interface, at an edge where its CUG is present."""
+    """Yield replies in the name of one interface, at an edge where its CUG is present."""
     where = {"metadata": SEGMENT.of(cug.key)}
     for ip in interface.ips:
         if ip.version == 4:
@@ -35,7 +35,7 @@ def answers(cug: Cug, interface: Interface) -> Iterator[Flow]:
 
 
 def not_to_claim(cug: Cug, target: int) -> Iterator[Flow]:
-    """A link-local address that is a member's or the gateway's is nobody else's to choose: as a source, or in an advertisement.
+    """Yield the refusals of a claim to a link-local address of a member or the gateway: as a source, or in an advertisement.
 
     Nothing for any other address: those are admitted one by one.
     """
@@ -50,7 +50,7 @@ def not_to_claim(cug: Cug, target: int) -> Iterator[Flow]:
 
 
 def unanswered(cug: Cug, interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
-    """Requests for an interface from the very port and wire behind which it is: they go on to everybody else.
+    """Let requests for an interface from the very port and wire behind which it is go on to everybody else.
 
     The member has heard the request inside its server, and answers itself. It goes on, because the VM may be at its other place
     at this moment, and hears it there. ``came`` is the metadata of frames of that wire. The plain dialect has the same flows:
@@ -77,7 +77,9 @@ def solicited(interface: Interface) -> list[int]:
 
 
 def own_announcements(cug: Cug, interface: Interface) -> Iterator[Flow]:
-    """A gratuitous ARP asks for its sender's own address: it is news for the CUG, not a question (RFC 5227, 3)."""
+    """Let a gratuitous ARP pass: it asks for its sender's own address, so it is news for the CUG and no question
+    (RFC 5227, 3).
+    """
     for ip in interface.ips:
         if ip.version == 4:
             yield Flow(

@@ -58,7 +58,7 @@ def asks_controller(table: Table, priority: int, rows: Match) -> Flow:
 
 
 def punt(port: int) -> Flow:
-    """What comes in at a port and wants an answer of the controller."""
+    """Return the flow of what comes in at a port and wants an answer of the controller."""
     rows = match(in_port=port)
     return Flow(Table.PUNT, Priority.NORMAL, rows, (Output(CONTROLLER, WHOLE),), meter=meter_id(Meter.ANSWERS, port))
 
@@ -136,7 +136,8 @@ def routed_here(mac: int, value: int, mask: int) -> Iterator[Flow]:
 
 
 def refusals(server: Server) -> Iterator[Flow]:
-    """What comes in at a server's ports and is no interface's there: counted, and some of it shown to the controller (R49).
+    """Yield what comes in at a server's ports and belongs to no interface there: counted, and partly shown to the controller
+    (R49).
 
     On a tagged port the VLAN-ID says the CUG, and ADMIT the rest; on an untagged one the source MAC says both. A VLAN-ID that
     means nothing at the port may still be that of a CUG elsewhere in the domain, whose VM speaks here without leave.

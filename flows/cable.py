@@ -78,7 +78,8 @@ class Cable:
             yield from horizon.groups(self._port, self.hearing, node, self._way)
 
     def of_twin(self, tag: int) -> Iterator[Entry]:
-        """What the VM of a vNIC here says to everybody at its other place: it goes to all but itself (`Seat.twin`).
+        """Yield the flows of what the VM of a vNIC here says to everybody at its other place: all but itself get it
+        (`Seat.twin`).
 
         Where the other place is at this switch as well, what the VM says there comes in by that server's ports, and does not go
         back there. If it has a vNIC of its own there, the flow is that vNIC's (`_from_neighbour`).
@@ -106,7 +107,7 @@ class Cable:
                 yield Flow(Table.BRIDGE, Priority.BEHIND, match(in_port=port, **fields), (ToGroup(number),))
 
     def _twin_here(self, tag: int) -> int | None:
-        """The group for what the VM of a vNIC here says, if its other place is at this switch and hears broadcasts."""
+        """Return the group for what the VM of a vNIC here says, if its other place is at this switch and hears broadcasts."""
         for name in self._local.servers:
             for other, twin in self._state.twins.get((self._cug.name, name), _NO_TWINS).items():
                 if (twin.server, twin.tag) == (self._server.name, tag):

@@ -102,7 +102,7 @@ class Compiler:
         self._state = plan.state
 
     def _own(self, plan: Plan) -> None:
-        """What stays may be another's now: whose a flow is belongs to what people are told, and is in no delta."""
+        """Give flows and groups that stay their new owners: the owner is what people are told, and is in no delta."""
         for (switch, _), entries in plan.contributions.items():
             if entries:
                 self.tables[switch].own(entries)

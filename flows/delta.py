@@ -205,7 +205,7 @@ def _others(pairs: Pairs, owners: Mapping[int, int]) -> set[int]:
 
 
 def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group]) -> None:
-    """Groups by content; those that others chain to come first when added and last when taken away."""
+    """Add the groups that differ by content; those that others chain to come first when added and last when taken away."""
     delta.groups = referred_first(group for number, group in after.items() if number not in before)
     delta.groups_changed = referred_first(
         group for number, group in after.items() if number in before and before[number] != group.body

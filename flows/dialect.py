@@ -90,7 +90,7 @@ def spoken(
 
 
 def _without_priority(entry: Entry) -> Entry:
-    """It forgets the priority of a tag that it takes off."""
+    """Return the entry without what keeps the priority of a tag that it takes off."""
     if isinstance(entry, Group):
         buckets = tuple(Bucket(unmarked(row.actions), row.watch) for row in entry.buckets)
         return Group(entry.id, entry.type, buckets)

@@ -31,7 +31,9 @@ LATER: Final[dict[str, Any]] = {"ip_frag": LATER_FRAGMENT}
 
 
 def unreadable(nd_types: Iterable[int]) -> Iterator[Flow]:
-    """What nobody may send: neighbour discovery in fragments (RFC 6980), and IPv6 that hides what it carries (RFC 7112)."""
+    """Yield what no one may send: neighbour discovery in fragments (RFC 6980), and IPv6 that hides what it carries
+    (RFC 7112).
+    """
     icmp: dict[str, Any] = {"eth_type": ETH_IPV6, "ip_proto": ICMPV6}
     hidden: list[dict[str, Any]] = [
         {"eth_type": ETH_IPV6, "ip_proto": _CHAIN_CUT_OFF},
@@ -43,7 +45,7 @@ def unreadable(nd_types: Iterable[int]) -> Iterator[Flow]:
 
 
 def beside(policy: Policy, number: int | None, version: int) -> Iterator[dict[str, Any]]:
-    """Matches of the fragments that a policy is about and its own match does not take; ``number``: its protocol's."""
+    """Yield matches of the fragments that a policy is about and its own match does not take; ``number``: its protocol's."""
     if number is None:
         return
     if policy.allow:

@@ -41,7 +41,7 @@ class Node(NamedTuple):
 
 
 def path(tags: Sequence[int], tag: int) -> Iterator[Node]:
-    """The nodes from the root to where ``tag`` is or would be, of the tree of ``tags`` (ascending)."""
+    """Yield the nodes from the root to where ``tag`` is or would be, of the tree of ``tags`` (ascending)."""
     start, stop, parent = 0, len(tags), None
     while stop - start > 1:
         node = _node(tags, start, stop, parent)

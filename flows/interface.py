@@ -152,7 +152,7 @@ def _deliver(
 def _neighbours(
     cug: Cug, interface: Interface, port: int, own: int | None, others: Sequence[tuple[Action, ...]]
 ) -> Iterator[Flow]:
-    """What other vNICs of the cable say to this one goes back there, under its number; what has its own number does not.
+    """Send back what other vNICs of the cable say to this one, under its number; drop what has its own number.
 
     Guests that send the same tag themselves have one number, and have met inside the server.
     """

@@ -119,7 +119,7 @@ def _add(made: dict[int, Flow], policy: Policy, fields: dict[str, Any], *, out: 
 
 
 def _ends(state: State, selector: Selector) -> Iterator[End]:
-    """What a selector stands for; nothing for a name that is gone."""
+    """Yield what a selector stands for; nothing for a name that is gone."""
     value = selector.value
     if selector.kind == "any":
         yield from map(End, _EVERYWHERE)
@@ -153,7 +153,7 @@ def _groups(state: State, selector: Selector) -> Iterator[End]:
 
 
 def _together(source: End, target: End) -> dict[str, Any] | None:
-    """What the metadata has to say for a packet from one end to the other; None when there can be none."""
+    """Return the match on the metadata for a packet from one end to the other; None when there can be no such packet."""
     if source.network.version != target.network.version:
         return None
     fields = {}
@@ -180,7 +180,7 @@ def _meant(policy: Policy) -> _Rows:
 
 
 def _replies(policy: Policy) -> _Rows:
-    """What may come back: TCP with a flag that no segment which opens a connection has, UDP from the ports, echo replies."""
+    """Return what may come back: TCP with a flag that no opening segment has, UDP from the ports, echo replies."""
     found: _Rows = {4: [], 6: []}
     for version, rows in found.items():
         number = _number(policy, version)

@@ -121,7 +121,7 @@ class Recompute:
             self._put(switch, _TREES, closed(state, switch))
 
     def _taken_away(self, before: Fabric) -> None:
-        """What the fabric had and has no more, beside segments."""
+        """Drop what the fabric had and has no more, beside segments."""
         fabric = self.state.fabric
         for switch in before.switches.keys() - fabric.switches.keys():
             self._gone_at(switch, EVERY_SWITCH)
@@ -144,7 +144,7 @@ class Recompute:
         return old, self.state.presences.get(segment)
 
     def _cug(self, name: str) -> None:
-        """A CUG whose presence, VLAN-IDs, tree or addresses may have changed: switches that see a difference are redone."""
+        """Redo a CUG whose presence, VLAN-IDs, tree or addresses may have changed, at the switches that see a difference."""
         old, new = self._presences(name)
         cug = self.state.cugs.get(name)
         inside = _facts(self.before, name) == _facts(self.state, name) and name not in self.change.whole
@@ -212,7 +212,9 @@ class Recompute:
         return found
 
     def _cable(self, name: str, server: str, changed: set[int] | None) -> None:
-        """A CUG on the cable of a server with tagging per interface: what ``changed`` touches there, or (None) all of it."""
+        """Redo a CUG on the cable of a server with tagging per interface: what ``changed`` touches there, or (None)
+        all of it.
+        """
         pair, key = (name, server), Owner(OwnerKind.CABLE, name, server)
         before = self.before.vnics.get(pair, _NO_VNICS) if self.before is not None else _NO_VNICS
         now = self.state.vnics.get(pair, _NO_VNICS)
@@ -242,7 +244,7 @@ class Recompute:
             self._put(where.switch, _twin_key(key, tag), made.of_twin(tag))
 
     def _gateway(self, name: str, *, again: bool) -> None:
-        """A CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
+        """Redo a CUG's gateway at the edges of its scope: at those that are new there, or at all of them."""
         cug, key = self.state.cugs.get(name), Owner(OwnerKind.GATEWAY, name)
         if cug is None:
             self._gone(key)
@@ -253,7 +255,7 @@ class Recompute:
             self._put(switch, key, gateway_in_scope(self.state, cug, switch))
 
     def _routing_domain(self, name: str) -> None:
-        """A routing domain whose presence, VLAN-IDs, tree or exits may have changed."""
+        """Redo a routing domain whose presence, VLAN-IDs, tree or exits may have changed."""
         segment = routed_segment(name)
         old, new = self._presences(segment)
         domain = self.state.routing_domains.get(name)
@@ -378,7 +380,7 @@ class Recompute:
         return any(before.get(domain) != now.get(domain) for domain in domains if domain is not None)
 
     def _interface(self, member: Member, switches: Iterable[str], found: Presence) -> None:
-        """An interface's flows at some switches of its CUG; where they are equal they are the same objects."""
+        """Redo an interface's flows at some switches of its CUG; where they are equal they are the same objects."""
         vm = self.state.vms[member.vm]
         interface, key = vm.interfaces[member.number], _vm_key(member)
         cug, seats = self.state.cugs[interface.cug], self.state.seats_of(vm)
@@ -411,7 +413,9 @@ class Recompute:
             self._put(switch, key, interface_routes(self.state, domain, interface, seats, switch))
 
     def _vm(self, name: str) -> None:
-        """A VM that came, went, changed or moved on: its interfaces at every switch that carries or routes to their CUGs."""
+        """Redo a VM that came, went, changed or moved on: its interfaces at every switch that carries or routes to
+        their CUGs.
+        """
         vm = self.state.vms.get(name)
         interfaces = vm.interfaces if vm is not None else ()
         for number, interface in enumerate(interfaces):
@@ -476,7 +480,7 @@ class Recompute:
         return frozenset(self.state.fabric.servers[seat.server].switch for seat in seats)
 
     def _policy(self, name: str, edges: frozenset[str] | None) -> None:
-        """A policy at the edges where it can matter: at those named, or at all of them."""
+        """Redo a policy at the edges where it can matter: at those named, or at all of them."""
         policy, key = self.state.policies.get(name), Owner(OwnerKind.POLICY, name)
         if policy is None:
             self._gone(key)

@@ -139,7 +139,7 @@ def advertised(where: dict[str, Any], mac: int, target: int, back: Back) -> Iter
 
 
 def echo_replies(where: dict[str, Any], mac: int, version: int, ip: int, back: Back) -> Iterator[Flow]:
-    """A ping to ``ip`` at ``mac`` is answered (RFC 1122, 3.2.2.6; RFC 4443, 4.2), also one in fragments.
+    """Yield the answer to a ping to ``ip`` at ``mac`` (RFC 1122, 3.2.2.6; RFC 4443, 4.2), also to one in fragments.
 
     The first fragment becomes the answer's, and a later one goes back as it is: its data are the answer's data. Of IPv6 a
     later fragment may be of anything; without a first one its sender makes nothing of it.

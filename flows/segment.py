@@ -63,7 +63,9 @@ def into_from(state: State, cug: Cug, local: Local, server: str, tag: int | None
 
 
 def came_from(state: State, cug: Cug, local: Local, wire: Wire) -> tuple[int, int]:
-    """What the metadata says of a frame that came in on a wire, as a match: its CUG, and its tag where there are several."""
+    """Return what the metadata says of a frame that came in on a wire, as a match: its CUG, and its tag where there are
+    several.
+    """
     several = len(tags_at(state, cug.name, local, wire.server)) > 1
     return came_under(cug, state.wire_vlan_id(cug.name, wire)) if several else SEGMENT.of(cug.key)
 

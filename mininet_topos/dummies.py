@@ -59,7 +59,7 @@ class DummyBridge:
             time.sleep(0.02)
 
     def remove(self) -> None:
-        """It is gone, with its ports."""
+        """Remove it, with its ports."""
         self.ovs.vsctl("del-br", self.name)
 
     def receive(self, port: int, *frames: bytes) -> None:

@@ -257,7 +257,7 @@ class Lab:
             run_inside(None, "ip", "link", "set", self.device(end), "up" if up else "down")
 
     def set_uplink(self, server: str, index: int, *, up: bool) -> None:
-        """The same for a server's cable; ``index`` counts the members of a LAG, from 1. Raises IndexError."""
+        """Do the same for a server's cable; ``index`` counts the members of a LAG, from 1. Raises IndexError."""
         for device in (self.device(self.fabric.servers[server].attach[index - 1]), uplink_name(server, index)):
             run_inside(None, "ip", "link", "set", device, "up" if up else "down")
 

@@ -144,7 +144,7 @@ class Card:
         return {"at": time.time()}
 
     def _forget_old_place(self) -> None:
-        """What still comes to the place before the last one is of no use any more."""
+        """Stop listening at the place before the last one: what still comes there is of no use."""
         for fd in self.places.get(self.paused_at or "", {}).values():
             self.poll.unregister(fd)
         self.paused_at = None

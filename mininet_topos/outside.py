@@ -92,11 +92,11 @@ class Outside:
         return script
 
     def cut(self) -> None:
-        """The next hop dies, and the border's port loses its carrier."""
+        """Let the next hop die, and the border's port lose its carrier."""
         self._script([f"ip link set {self.device} down"])
 
     def silence(self) -> None:
-        """The next hop dies, and the carrier stays: it answers nothing, and hears nothing that is sent to its MAC."""
+        """Let the next hop die while the carrier stays: it answers nothing, and hears nothing that is sent to its MAC."""
         script = [f"ip address flush dev {self.device}"]
         for table in ("main", self._table):
             script += [f"ip -{version} route flush dev {self.device} table {table}" for version in (4, 6)]

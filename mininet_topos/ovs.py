@@ -196,7 +196,7 @@ class PrivateOvs:
         return self._run("ovs-appctl", "--timeout=30", *arguments)
 
     def log(self, daemon: str = "ovs-vswitchd") -> str:
-        """What the daemon has written to its log so far; empty when there is none."""
+        """Return what the daemon has written to its log so far; empty when there is none."""
         file = self.run_dir / f"{daemon}.log"
         return file.read_text(errors="replace") if file.exists() else ""
 

@@ -69,7 +69,7 @@ class JsonChild:
             raise ChildError(f"{self.name} is gone: {self._last_words()}") from error
 
     def answer(self, timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
-        """The next line it says. Raises ChildError for a refusal, an end, or silence of ``timeout`` seconds."""
+        """Return the next line it says. Raises ChildError for a refusal, an end, or silence of ``timeout`` seconds."""
         out = self._process.stdout
         if out is None:
             raise AssertionError("started without a pipe")

@@ -85,7 +85,7 @@ def remove(record: Record) -> list[str]:
 
 
 def _daemons(run_dir: str) -> list[int]:
-    """Processes with this run directory on their command line, from the pid files there."""
+    """Return processes with this run directory on their command line, from the pid files there."""
     found = []
     for file in Path(run_dir).glob("*.pid"):
         with suppress(ValueError, OSError):

@@ -139,7 +139,7 @@ class Vm:
         self.run("sh", "-ec", "\n".join(script))
 
     def freeze_neighbour(self, address: str, mac: str, interface: int = 0) -> None:
-        """A permanent ARP or ND entry: what this VM believes about ``address`` stays so, whatever is announced."""
+        """Set a permanent ARP or ND entry: what this VM believes about ``address`` stays so, whatever is announced."""
         self.run("ip", "neighbour", "replace", address, "lladdr", mac, "dev", f"eth{interface}", "nud", "permanent")
 
     def card(self) -> Mapping[str, Any]:

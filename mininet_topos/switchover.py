@@ -20,7 +20,7 @@ class Network(Protocol):
     """What the network does for a VM that moves. Each call returns when it is done."""
 
     def deliver(self) -> None:
-        """The VM has paused: send its traffic to the new place from now on."""
+        """Send the VM's traffic to the new place from now on: the VM has paused."""
 
     def send_on(self, interface: int, frames: Sequence[bytes]) -> int:
         """Bring frames that reached the old place to the new one; how many were sent."""
@@ -34,7 +34,7 @@ class Rest:
         self._post = post
 
     def deliver(self) -> None:
-        """The source has paused."""
+        """Note that the source has paused."""
         self._post(f"{self._path}/deliver", None)
 
     def send_on(self, interface: int, frames: Sequence[bytes]) -> int:

@@ -37,7 +37,7 @@ class Freezer:
         self._made = flows_made()
 
     def look(self) -> None:
-        """Called every half second or so."""
+        """Check the memory; called every half second or so."""
         made = self._flows_made()
         if made - self._made >= ENOUGH:
             self._made = made

@@ -23,7 +23,7 @@ class TokenBucket:
         return True
 
     def charge(self, times: float) -> None:
-        """It was done so many ``times`` without being asked: the next ones wait for that, half a burst's time at most."""
+        """Count ``times`` that were done without being asked: the next ones wait for that, half a burst's time at most."""
         self._tokens = max(-self._burst / 2, self._tokens - times)
 
     def seconds_to_next(self, times: int = 1) -> float:

@@ -100,7 +100,7 @@ def changes(phase: str) -> Callable[[Sample], str]:
 
 
 def of_table(table: Table) -> Callable[[Sample], str]:
-    """What one table is for and may do, as a block."""
+    """Return what one table is for and may do, as a block."""
     return lambda _: head(table)
 
 

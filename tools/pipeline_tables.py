@@ -63,7 +63,7 @@ def leads_to(table: Table) -> str:
 
 
 def head(table: Table) -> str:
-    """What one table is for and may do."""
+    """Return what one table is for and may do."""
     spec = table.spec
     fields = (f"{name}/mask" if name in spec.masked else name for name in sorted(spec.matches))
     cells = {

@@ -25,7 +25,7 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 
 def mount(source: str, target: str, flags: int) -> None:
-    """The system call of this name. Raises OSError."""
+    """Return the system call of this name. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(source.encode(), target.encode(), None, flags, None):
         raise OSError(ctypes.get_errno(), f"mount {source} {target}")

@@ -71,7 +71,7 @@ def flawless(record: Record) -> bool:
 
 
 def faults(record: Record) -> list[str]:
-    """What the product promises of a move and did not keep, one sentence each."""
+    """Return what the product promises of a move and did not keep, one sentence each."""
     outcome, tcp = record.outcome, record.outcome.tcp
     found = []
     if lost(record) + doubled(record) > FEW:

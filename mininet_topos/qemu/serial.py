@@ -26,7 +26,7 @@ class Serial(ABC):
         """Where the socket is."""
 
     def _last_words(self) -> str:
-        """What there is to say of a guest that does not answer."""
+        """Return what there is to say of a guest that does not answer."""
         return ""
 
     def order(self, text: str, seconds: float = ANSWER_SECONDS) -> str:

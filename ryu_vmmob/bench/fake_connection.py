@@ -156,7 +156,7 @@ class FakeSwitch:
             self.connection.write(data)
 
     def plug(self, port: int, *, up: bool) -> None:
-        """A cable is put in or pulled out."""
+        """Put a cable in or pull it out."""
         (self.dead_ports.discard if up else self.dead_ports.add)(port)
         if self.behaviour.tells_ports:
             body = bytes((2,)) + bytes(7) + port_description(self, port)  # OFPPR_MODIFY

@@ -24,12 +24,12 @@ _EXACT_ONLY: Final = frozenset(
 
 
 def keeps_cookies(switch: FakeSwitch) -> None:
-    """An ADD at the place of another flow replaces the instructions and leaves the cookie (against 6.4)."""
+    """Replace the instructions at an ADD in the place of another flow, and leave the cookie (against 6.4)."""
     switch.tables.keeps_cookies = True
 
 
 def wraps_statistics(switch: FakeSwitch) -> None:
-    """A reply goes as one message, whatever its length: 16 bits of it are told, and all of it is sent."""
+    """Send a reply as one message, whatever its length: the header has 16 bits of it, and all of it is sent."""
     switch.behaviour.wraps_statistics = True
 
 
@@ -49,12 +49,12 @@ def refuses_masks(switch: FakeSwitch) -> None:
 
 
 def has_no_bundles(switch: FakeSwitch) -> None:
-    """It does not know the experimenter."""
+    """Refuse the experimenter as unknown."""
     switch.behaviour.bundles = False
 
 
 def writes_otherwise(switch: FakeSwitch) -> None:
-    """It tells the fields of a match in an order of its own."""
+    """Tell the fields of a match in an order of its own."""
     switch.behaviour.rewrites = True
 
 

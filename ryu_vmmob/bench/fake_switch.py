@@ -69,11 +69,11 @@ class FakeFleet:
         self.do(change)
 
     def restart(self, name: str) -> None:
-        """A switch loses power and comes back empty."""
+        """Let a switch lose power and come back empty."""
         self.do(self.switches[name].restart)
 
     def lose(self, name: str) -> None:
-        """A switch loses its connection and makes another."""
+        """Let a switch lose its connection and make another."""
         self.do(self.switches[name].lose)
 
     def _begin(self) -> None:

@@ -287,7 +287,7 @@ def refuse_table(table: int) -> Judge:
 
 
 def refuse_cookie(cookie: int) -> Judge:
-    """The flow with this cookie does not get in."""
+    """Refuse the flow with this cookie."""
     return lambda message: refuse_all(message) if int.from_bytes(message[8:16], "big") == cookie else None
 
 

@@ -46,7 +46,7 @@ class Case:
 
 
 def rates(cases: Mapping[str, Case], runs: int = RUNS) -> Iterator[Row]:
-    """Times a second of processor time, for each case: other processes on the machine do not count.
+    """Measure times a second of processor time, for each case: other processes on the machine do not count.
 
     The cases take turns all the same, so that a slow moment hits all of them.
     """

@@ -64,7 +64,7 @@ def move_wide(edges: Sequence[int] = EDGES, runs: int = RUNS) -> Iterator[Row]:
 
 
 def measured(rig: Rig, crowd: Crowd, vms: Sequence[int], runs: int) -> list[Times]:
-    """Moves of some of these VMs, one after another, each when all switches are in step again."""
+    """Move some of these VMs, one after another, each when all switches are in step again."""
     chance = random.Random(1)  # noqa: S311 - a choice, no secret
     rig.until_in_step()
     return [_one(rig, crowd, number) for number in chance.choices(vms, k=runs)]

@@ -43,7 +43,7 @@ class FakeProcess:
         self._in.flush()
 
     def state(self) -> dict[str, Any]:
-        """What each of them has, by its dpid as text. Raises RuntimeError when the process is gone."""
+        """Return what each of them has, by its dpid as text. Raises RuntimeError when the process is gone."""
         self.say("state")
         line = self._out.readline()
         if not line:

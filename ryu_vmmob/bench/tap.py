@@ -39,7 +39,7 @@ def messages_of(data: bytes) -> Iterator[bytes]:
 
 
 def bundle_step(message: bytes) -> int | None:
-    """What a bundle control message is (open, commit and their replies; ONF extension 230), None when it is none."""
+    """Return what a bundle control message is (open, commit and their replies; ONF extension 230), None when it is none."""
     if message[1] != EXPERIMENTER or len(message) < 24:
         return None
     experimenter, kind, _, step = struct.unpack_from("!IIIH", message, 8)
@@ -94,7 +94,7 @@ class Line:
         return Counter(message[1] for message in self.messages(since))
 
     def switch_said(self, data: bytes, now: float) -> None:
-        """A piece of what the switch says."""
+        """Take a piece of what the switch says."""
         data = self._rest + data
         offset = 0
         while offset + 8 <= len(data):

@@ -159,7 +159,7 @@ def _groups(function: Callable[..., None]) -> dict[str, type[Any]]:
 
 
 def _parameters(function: Callable[..., None]) -> list[inspect.Parameter]:
-    """What the command line is read by: the function's own parameters but the first, then the common ones."""
+    """Return what the command line is read by: the function's own parameters but the first, then the common ones."""
     hints = get_type_hints(function, include_extras=True)
     _, *own = inspect.signature(function).parameters.values()
     groups = _groups(function)
@@ -182,7 +182,7 @@ def usage(text: str) -> typer.Exit:
 
 
 def print_json(answer: Any) -> None:
-    """An answer as it came."""
+    """Print an answer as it came."""
     typer.echo(json.dumps(answer, indent=2))
 
 

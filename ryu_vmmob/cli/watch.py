@@ -58,7 +58,7 @@ def _print_json(event: Any) -> None:
 
 
 def print_line(event: Any) -> None:
-    """An event in a line; red when an operator should look at it."""
+    """Return an event in a line; red when an operator should look at it."""
     typer.echo(typer.style(line(event), fg="red" if is_bad(event) else None))
 
 

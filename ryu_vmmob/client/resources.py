@@ -75,7 +75,7 @@ class Migrations(_Part):
         return self._ask.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None)
 
     def deliver(self, id: str, *, wait: float | None = None) -> Any:
-        """The VM has paused at its source: what is for it goes to the target from now on."""
+        """Say that the VM has paused at its source: what is for it goes to the target from now on."""
         return self._ask.post(path("migrations", id, "deliver"), again=True, wait=wait)
 
     def frames(self, id: str, interface: int, frames: Sequence[bytes]) -> int:
@@ -93,11 +93,11 @@ class Migrations(_Part):
         return self._ask.post(path("migrations", id, "activate"), again=True, wait=wait)
 
     def commit(self, id: str, *, wait: float | None = None) -> Any:
-        """The old place goes."""
+        """Commit: the old place goes."""
         return self._ask.post(path("migrations", id, "commit"), again=True, wait=wait)
 
     def abort(self, id: str, *, reason: str | None = None, force: bool = False, wait: float | None = None) -> Any:
-        """The new place goes; with ``force`` at once, whatever the switches say."""
+        """Abort: the new place goes; with ``force`` at once, whatever the switches say."""
         body = {**({} if reason is None else {"reason": reason}), **({"force": True} if force else {})} or None
         return self._ask.post(path("migrations", id, "abort"), body, again=True, wait=wait)
 
@@ -139,7 +139,7 @@ class Switches(_Part):
         return self._ask.get(path("switches", name))
 
     def flows(self, name: str, *, table: str | None = None) -> Any:
-        """What it is told to have."""
+        """Show what a switch is told to have."""
         return self._ask.get(path("switches", name, "flows"), table=table)
 
     def audit(self, name: str) -> Any:

@@ -157,7 +157,7 @@ def _hang_on(spec: ModuleSpec) -> None:
 
 
 def _guarded(run: Callable[[], None]) -> None:
-    """A part that fails must not take down a program that only happens to share the environment: warn and go on.
+    """Warn of a part that fails, and go on: it must not take down a program that only happens to share the environment.
 
     Our own programs call `apply`, which does raise.
     """

@@ -42,7 +42,7 @@ class Acknowledgements:
                 self._open(row, number)
 
     def begin(self, row: Migration) -> None:
-        """The migration has entered the phase of its last timeline entry."""
+        """Note that the migration has entered the phase of its last timeline entry."""
         self._open(row, len(row.timeline) - 1)
 
     def _open(self, row: Migration, number: int) -> None:
@@ -57,7 +57,9 @@ class Acknowledgements:
             self._missing.setdefault(row.id, {})[number] = len(names)
 
     def confirmed(self, switch: str, revision: int, now: float, migrations: Mapping[str, Migration]) -> list[Event]:
-        """A switch has confirmed everything up to ``revision``. Tells the present steps that all their switches have now."""
+        """Note that a switch has confirmed everything up to ``revision``. Tells the present steps that all their switches have
+        now.
+        """
         steps = self._steps.get(switch)
         news = []
         while steps and steps[0].revision <= revision:
@@ -94,7 +96,7 @@ class Acknowledgements:
         return frozenset(self._times)
 
     def stored(self, ids: Iterable[str], migrations: Mapping[str, Migration]) -> None:
-        """These migrations were written as `filled` gives them, or forgotten."""
+        """Forget migrations that were written as `filled` gives them, or forgotten."""
         for id_ in ids:
             self._times.pop(id_, None)
             self._complete.discard(id_)

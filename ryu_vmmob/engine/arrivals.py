@@ -104,7 +104,8 @@ class Arrivals:
         """(VM, server where it was claimed to be) -> when it answered elsewhere."""
 
     def seen(self, told: Event, metadata: int, frame: Frame, now: float) -> Event | None:
-        """A VM's frame was refused, as ``told`` says; what is to be told instead, None for a VM that is being asked for.
+        """Take a VM's frame that was refused, as ``told`` says; return what is to be told instead, None for a VM that is being
+        asked for.
 
         ``metadata`` is what the switch knew of it.
         """
@@ -163,7 +164,7 @@ class Arrivals:
         return None
 
     def heard(self, vm: str, now: float) -> None:
-        """A VM speaks at its placement."""
+        """Take a frame of a VM that speaks at its placement."""
         row = self._open.get(vm)
         if row is not None:
             if len(self._answered) >= 1024:

@@ -73,7 +73,9 @@ class Conflicts:
         self._host = host
 
     def seen(self, port: PortRef, metadata: int, frame: Frame, now: float) -> bool:
-        """A frame was refused at a server's port: whether a VM speaks at its old place; then that is told, and dealt with."""
+        """Return whether a frame refused at a server's port is of a VM that speaks at its old place; then tell that, and deal
+        with it.
+        """
         host = self._host
         if _left_by(host.state, port, metadata, frame) is None:
             return False

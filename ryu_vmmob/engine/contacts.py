@@ -45,7 +45,7 @@ class Contacts:
         return switch not in self._unmet
 
     def meet(self, switch: str, foreign: int) -> Fault | None:
-        """A switch was asked what it has; ``foreign``: so many flows and groups with our mark are not desired.
+        """Take what a switch has that was asked; ``foreign``: so many flows and groups with our mark are not desired.
 
         None: it may be put right. Otherwise it is to be left alone, and why. Raises StoreError.
         """

@@ -123,7 +123,7 @@ class Engine:
         self._event_ids.look(self.events.next_id)
 
     def _adapt_to_fabric(self) -> None:
-        """The fabric file may differ from the one the store's VLAN-IDs were given on: derive them anew where they do."""
+        """Derive the store's VLAN-IDs anew where the fabric file differs from the one on which they were given."""
         change = apply(self.state, FabricLoaded(self._clock()))
         fault = clash(change.state)
         if fault is not None:
@@ -271,7 +271,9 @@ class Engine:
         return len(frames)
 
     def _with_acknowledgements(self, change: Change) -> Change:
-        """Confirmations noted in the timelines of the migrations that this change writes, and of those that no step will."""
+        """Return confirmations noted in the timelines of the migrations that this change writes, and of those that no step
+        will.
+        """
         ids = change.migrations | self._acknowledgements.unstored() | self.sent_on.unstored()
         rows = change.state.migrations
         for id_ in ids:
@@ -320,7 +322,7 @@ class Engine:
         return judge(facts(self, self._store.trouble, self.standing.is_late))
 
     def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:
-        """A switch was compared with what it should have, and put right; `Repairs.audited`."""
+        """Take the comparison of a switch with what it should have; `Repairs.audited`."""
         for event in self.repairs.audited(switch, counts, foreign, self._clock()):
             self.emit(event)
 

@@ -112,7 +112,9 @@ class Fleet:
         return tuple(name for name, place in self._places.items() if not place.leaving)
 
     def use(self, names: Iterable[str]) -> None:
-        """The switches of the fabric from now on. One that is gone from it and connected stays until it has said farewell."""
+        """Take the switches of the fabric from now on. One that is gone from it and connected stays until its flows are
+        deleted.
+        """
         before, self._places = self._places, {name: self._places.get(name, _Place()) for name in names}
         for place in self._places.values():
             place.leaving = False
@@ -132,7 +134,7 @@ class Fleet:
         return place is None or (place.leaving and not place.pending)
 
     def decide(self, revision: int, deltas: dict[str, Delta]) -> None:
-        """A new revision: switches with a delta are to be told, the others have it already."""
+        """Take a new revision: switches with a delta are to be told, the others have it already."""
         previous, self.revision = self.revision, revision
         for name, place in self._places.items():
             delta = deltas.get(name)
@@ -146,12 +148,12 @@ class Fleet:
                 place.confirmed = revision
 
     def connected(self, name: str, wake: Callable[[], None], now: float) -> None:
-        """A session stands; ``wake`` is called whenever there is something to take."""
+        """Connect a session; ``wake`` is called whenever there is something to take."""
         self._places[name] = _Place(wake, now)
         self.on_change(name)
 
     def disconnected(self, name: str, wake: Callable[[], None]) -> None:
-        """The session that gave ``wake`` has ended (a newer one of the same switch stays)."""
+        """End the session that gave ``wake`` (a newer one of the same switch stays)."""
         place = self._places.get(name)
         if place is None or place.wake != wake:
             return
@@ -169,7 +171,7 @@ class Fleet:
         return self.revision
 
     def hold(self, name: str, fault: Fault) -> None:
-        """A switch that is to be left as it is, and why: out of step until a reconciliation begins."""
+        """Hold a switch that is to be left as it is, and why: out of step until a reconciliation begins."""
         self.has_met = True
         place = self._places[name]
         place.synchronised = False
@@ -193,7 +195,7 @@ class Fleet:
     def confirm(
         self, name: str, revision: int, faults: Iterable[Fault] = (), told: Collection[int] = (), *, compared: bool = False
     ) -> None:
-        """The switch has everything up to ``revision``, ``faults`` excepted.
+        """Confirm that the switch has everything up to ``revision``, ``faults`` excepted.
 
         ``told``: cookies and group ids of all that it was told to have or to give up; what it refused of those before is past.
         An owner's other flows prove nothing. ``compared``: it was told all that it lacked, so what it had refused before is
@@ -215,7 +217,7 @@ class Fleet:
         self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
 
     def looked(self, name: str, lacking: Iterable[Fault]) -> None:
-        """What a switch was told was looked for: ``lacking`` (`NOT_KEPT`) is all of it that it does not have."""
+        """Take the result of a look for what a switch was told: ``lacking`` (`NOT_KEPT`) is all of it that it does not have."""
         place = self._places[name]
         before, found = set(place.faults), tuple(lacking)
         place.faults = [*(row for row in place.faults if row.error != NOT_KEPT), *found]
@@ -228,7 +230,7 @@ class Fleet:
         return habit in self._places[name].habits
 
     def note_habit(self, name: str, habit: str) -> bool:
-        """A switch does one of `HABITS`; whether that is news of its connection."""
+        """Note that a switch does one of `HABITS`; return whether that is news of its connection."""
         found = self._places[name].habits
         known = habit in found
         found.add(habit)
@@ -239,11 +241,11 @@ class Fleet:
         return tuple(row for row in HABITS if row in self._places[name].habits)
 
     def reads(self, name: str, table: str) -> None:
-        """A table is about to be asked for: should the session end meanwhile, that may be why."""
+        """Note that a table is about to be asked for: should the session end meanwhile, that may be why."""
         self._reads[name, table] += 1
 
     def has_read(self, name: str, table: str) -> None:
-        """The answer has come to its end: the table can be read."""
+        """Note that the answer has come to its end: the table can be read."""
         del self._reads[name, table]
 
     def is_unreadable(self, name: str, table: str) -> bool:
@@ -284,7 +286,7 @@ class Fleet:
         return tuple(self._places[name].faults)
 
     def confirmed(self) -> dict[str, int]:
-        """The revision each switch has confirmed; those that are away are left out."""
+        """Return the revision each switch has confirmed; those that are away are left out."""
         return {
             name: place.confirmed for name, place in self._places.items() if place.synchronised and place.wake is not None
         }

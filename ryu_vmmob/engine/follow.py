@@ -51,7 +51,7 @@ class FollowUps:
         return frozenset(self._active)
 
     def adopted(self, change: Change) -> None:
-        """A change has become the state."""
+        """Follow up a change that has become the state."""
         for id_ in change.migrations:
             self._seen.pop(id_, None)
             self._note(id_, change.state.migrations.get(id_))
@@ -60,7 +60,7 @@ class FollowUps:
             (self.batches.add if batch is not None and batch.is_waiting else self.batches.discard)(id_)
 
     def switch_changed(self, switch: str) -> None:
-        """A switch came, went, or confirmed or refused something."""
+        """Follow up that a switch came, went, or confirmed or refused something."""
         self._touched.update(self._of_switch.get(switch, ()))
         self._changed.add(switch)
 
@@ -69,7 +69,7 @@ class FollowUps:
         self._failed = True
 
     def announced(self, command: Activate) -> None:
-        """The store did not take an announcement: it is kept, because the VM may not say a word again."""
+        """Keep an announcement that the store did not take, because the VM may not say a word again."""
         self._seen[command.id] = command
 
     def due(self, state: State, fleet: Fleet, now: float, *, everything: bool) -> list[Command]:

@@ -28,7 +28,7 @@ class Message(NamedTuple):
 
 
 def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
-    """What must stand before anything is taken away."""
+    """Yield what must stand before anything is taken away."""
     changed = {group.id for group in delta.groups_changed}
     for group in referred_first((*delta.groups, *delta.groups_changed)):
         send = wire.group_modify if group.id in changed else wire.group_add
@@ -41,7 +41,7 @@ def additions(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
 
 
 def deletions(delta: Delta, next_xid: Callable[[], int], *, by_cookie: bool = True) -> Iterator[Message]:
-    """What may go once the additions stand. ``by_cookie``: as `removal`."""
+    """Yield what may go once the additions stand. ``by_cookie``: as `removal`."""
     # And they go last.
     for cookie in sorted(delta.deleted, key=lambda cookie: (delta.gone[cookie] or b"\xff")[0] in _POLICY_TABLES):
         yield removal(cookie, delta.gone[cookie], next_xid, by_cookie=by_cookie)

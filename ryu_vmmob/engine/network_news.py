@@ -76,7 +76,7 @@ class NetworkNews:
         self._announced = announced
 
     def links_seen(self, down: frozenset[str]) -> None:
-        """The links that are down now, by name, and the servers' ports, as ``switch:port``."""
+        """Take the links that are down now, by name, and the servers' ports, as ``switch:port``."""
         if down == self._host.state.links_down:
             return
         with self._host.alone.urgently():
@@ -85,7 +85,7 @@ class NetworkNews:
         self._host.progress()
 
     def externals_seen(self, down: frozenset[str]) -> None:
-        """The external networks that are down now, by name."""
+        """Take the external networks that are down now, by name."""
         if down == self._host.state.externals_down:
             return
         with self._host.alone.urgently():
@@ -102,7 +102,7 @@ class NetworkNews:
         self._host.progress()
 
     def frame_seen(self, switch: str, cookie: int) -> None:
-        """A switch sent a copy of a frame that met the flow with this cookie: a VM that is awaited speaks.
+        """Take a copy of a frame that met the flow with this cookie at a switch: a VM that is awaited speaks.
 
         Only of flows that admit an interface and ask for a copy: whatever else a switch sends is no news of a VM.
         """
@@ -144,7 +144,7 @@ class NetworkNews:
             self._host.emit(announced_early(migration, data))
 
     def frame_refused(self, switch: str, in_port: int, metadata: int, frame: Frame) -> None:
-        """A switch shows a frame that it refused at a server's port."""
+        """Take a frame that a switch refused at a server's port, and shows."""
         now, port = self._host.clock(), PortRef(switch, in_port)
         if self._host.conflicts.seen(port, metadata, frame, now):
             return

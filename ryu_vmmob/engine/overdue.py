@@ -105,7 +105,7 @@ class Overdue:
         return frozenset(self._open)
 
     def heard(self, migration: Migration, server: str, now: float) -> None:
-        """A VM that is listened for speaks at this server, and that activates nothing. Raises StoreError."""
+        """Note that a VM that is listened for speaks at this server, which activates nothing. Raises StoreError."""
         if server == migration.source:
             self._close(migration, now, "its VM is at its old place")
         elif self._open.pop(migration.id, None) is not None:

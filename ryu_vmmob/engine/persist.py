@@ -98,7 +98,7 @@ def switch_key_writes(before: Map[str, int], after: Map[str, int]) -> Iterator[W
 
 
 def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[State, Map[str, int]]:
-    """The state a store holds, on ``fabric``; and the switch keys the store knew.
+    """Return the state a store holds, on ``fabric``; and the switch keys the store knew.
 
     Raises StoreError when an object refers to something that the fabric file no longer has.
     """

@@ -90,7 +90,7 @@ class Attempts:
         return Breath(self._paused)
 
     def overtaken(self) -> None:
-        """The attempt has come to nothing."""
+        """Note that the attempt has come to nothing."""
         self._spent += self._clock() - self._began
 
     def _paused(self) -> None:

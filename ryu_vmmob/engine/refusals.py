@@ -38,7 +38,7 @@ class Refusals:
         self._untold: Counter[Offender] = Counter()
 
     def counted(self, counts: Mapping[str, int]) -> None:
-        """A switch tells how many frames it has refused, by server."""
+        """Take how many frames a switch has refused, by server."""
         for server, number in counts.items():
             # A switch that lost its flows begins anew; what was counted before stays.
             self.counts[server] = max(self.counts[server], number)
@@ -98,7 +98,7 @@ def speaker(state: State, port: PortRef, metadata: int, frame: Frame) -> str | N
 
 
 def _judged(state: State, vm: Vm, server: Server, frame: Frame, data: dict[str, Any]) -> Event | None:
-    """What a refused frame with a VM's MAC is."""
+    """Return what a refused frame with a VM's MAC is."""
     migration = state.migration_of(vm)
     seat = next((row for row in state.seats_of(vm) if row.server == server.name), None)
     if seat is None or (vm.server != server.name and migration is not None and migration.phase is Phase.ACTIVATED):
@@ -180,7 +180,7 @@ def _may_have(state: State, vm: Vm, interface: Interface, address: Address) -> b
 
 
 def claimed(frame: Frame) -> str | None:
-    """The address that the sender says is its own, or of an address probe (RFC 5227, RFC 4862) the one that it would take."""
+    """Return the sender's own address, or of an address probe (RFC 5227, RFC 4862) the one that it would take."""
     match frame.content, frame.message:
         case Arp(spa=0, tpa=target), _:
             return str(IPv4Address(target))

@@ -37,7 +37,7 @@ class Repairs:
         return self._begun[switch] + 1
 
     def begin(self, switch: str) -> None:
-        """A comparison begins."""
+        """Begin a comparison."""
         self._begun[switch] += 1
 
     def last(self, switch: str) -> float | None:
@@ -51,7 +51,9 @@ class Repairs:
     def audited(
         self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int, now: float
     ) -> list[Event]:
-        """A switch was compared and put right. ``counts`` by kind and what was wrong; None: it had just connected."""
+        """Count a switch that was compared and put right. ``counts`` by kind and what was wrong; None: it had just
+        connected.
+        """
         self._audits[switch] = self._begun[switch]
         self._last[switch] = now
         events = []

@@ -56,7 +56,7 @@ class SentOn:
     def judge(
         self, state: State, migration: Migration, number: int, frames: Sequence[bytes], now: float
     ) -> Frames:
-        """What the target's switch is to send. ``now`` in seconds since the epoch.
+        """Return what the target's switch is to send. ``now`` in seconds since the epoch.
 
         Raises Refusal: 409 where the migration takes none now, 422 for frames that are not this interface's, 429 for too many.
         """
@@ -110,7 +110,7 @@ class SentOn:
         return frozenset(self._counts)
 
     def stored(self, migrations: Iterable[str]) -> None:
-        """These migrations were written as `filled` gives them, or forgotten."""
+        """Forget migrations that were written as `filled` gives them, or forgotten."""
         for id_ in migrations:
             self._counts.pop(id_, None)
 

@@ -39,7 +39,7 @@ class Switches(NamedTuple):
 
 
 def by_confirmation(fleet: Fleet, names: Iterable[str], revision: int, concerned: Callable[[Refused], bool]) -> Switches:
-    """The switches by what they have said of ``revision``; of what they refused, that which is ``concerned``."""
+    """Return the switches by what they have said of ``revision``; of what they refused, that which is ``concerned``."""
     found = Switches([], [], [])
     for name in sorted(set(names).intersection(fleet.names)):
         if not fleet.has(name, revision):

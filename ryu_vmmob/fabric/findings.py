@@ -87,7 +87,7 @@ class Report:
         return path
 
     def line(self, path: Path) -> int:
-        """The line of ``path``, or of what would hold it."""
+        """Return the line of ``path``, or of what would hold it."""
         return self.lines.get(self.existing(path), 1)
 
     def show(self, path: Path) -> str:

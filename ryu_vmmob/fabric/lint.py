@@ -43,7 +43,7 @@ def dpids(fabric: Resolved, report: Report) -> None:
 
 
 def ports_used_once(fabric: Resolved, report: Report) -> None:
-    """A port has one use: one end of a link, one server or one external network."""
+    """Check that a port has one use: one end of a link, one server or one external network."""
     first: dict[PortRef, Path] = {}
     for path, port in fabric.uses():
         other = first.setdefault(port, path)
@@ -100,7 +100,7 @@ def tagging(fabric: Resolved, report: Report) -> None:
 
 
 def lags(fabric: Resolved, report: Report) -> None:
-    """The ports of a LAG are in one L2 domain (R14), and for the time being on one switch."""
+    """Check that the ports of a LAG are in one L2 domain (R14), and for the time being on one switch."""
     for name, ports in fabric.server_ports.items():
         place = ("servers", name, "attach")
         switches = {port.switch: None for port in ports if port is not None}

@@ -9,7 +9,7 @@ from ryu_vmmob.fabric.rules import Rule
 
 
 def ports_of_their_switch(fabric: Resolved, report: Report) -> None:
-    """A port is not above what its switch declares, unless it is an extender port."""
+    """Check that no port is above what its switch declares, unless it is an extender port."""
     for path, port in fabric.uses():
         switch = fabric.doc.switches[port.switch]
         if switch is None or switch.ports is None or port.port <= switch.ports or _on_extender(fabric, port):
@@ -22,7 +22,7 @@ def ports_of_their_switch(fabric: Resolved, report: Report) -> None:
 
 
 def extenders_on_tors(fabric: Resolved, report: Report) -> None:
-    """The controlling bridge of a port extender is a ToR."""
+    """Check that the controlling bridge of a port extender is a ToR."""
     for name, switch in fabric.switches():
         if switch.extender_ports is not None and switch.role != "tor":
             said = f"switch {quote(name)} is a {switch.role}: only a ToR is the controlling bridge of port extenders (R4)"

@@ -13,7 +13,7 @@ from ryu_vmmob.fabric.values import Network
 
 
 def next_hops(fabric: Resolved, report: Report) -> None:
-    """A next hop is on one of the external network's own subnets, and is somebody else."""
+    """Check that a next hop is on one of the external network's own subnets, and is another host."""
     for name, doc, external in fabric.external_networks():
         if not doc.addresses or len(external.addresses) < len(doc.addresses):
             continue  # the subnet that is missed may be that of a faulty or missing address

@@ -12,7 +12,7 @@ _MOST_NAMES = 6
 
 
 def links(fabric: Resolved, report: Report) -> None:
-    """A link joins two switches, under an L2 domain that has business there."""
+    """Check that a link joins two switches, under an L2 domain that has business there."""
     for position, link in fabric.links():
         a, b = fabric.link_ends[position]
         if a is None or b is None:
@@ -34,7 +34,7 @@ def links(fabric: Resolved, report: Report) -> None:
 
 
 def data_centers_agree(fabric: Resolved, report: Report) -> None:
-    """A switch is in the data centre of its L2 domain; every edge is in some data centre, if there are any."""
+    """Check that a switch is in the data centre of its L2 domain; every edge is in some data centre, if there are any."""
     known: set[str | None] = set(fabric.doc.data_centers)
     for name, switch in fabric.switches():
         place = ("switches", name)
@@ -55,7 +55,7 @@ def data_centers_agree(fabric: Resolved, report: Report) -> None:
 
 
 def data_centers_complete(fabric: Resolved, report: Report) -> None:
-    """A data centre has switches and, where there are several, a border (R5)."""
+    """Check that a data centre has switches and, where there are several, a border (R5)."""
     if None in fabric.doc.switches.values():
         return  # where the faulty ones belong is not known
     for name in fabric.doc.data_centers:
@@ -69,7 +69,7 @@ def data_centers_complete(fabric: Resolved, report: Report) -> None:
 
 
 def domains_used(fabric: Resolved, report: Report) -> None:
-    """A switch or a link uses every L2 domain."""
+    """Check that a switch or a link uses every L2 domain."""
     if None in fabric.doc.switches.values() or None in fabric.doc.links:
         return
     used = {switch.l2_domain for _, switch in fabric.switches()} | {link.l2_domain for _, link in fabric.links()}

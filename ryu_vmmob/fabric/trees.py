@@ -111,7 +111,7 @@ class Tree:
         raise AssertionError(f"numbering of {self.root}'s tree is broken at {at}")
 
     def joined(self, ends: Iterable[str]) -> list[frozenset[str]]:
-        """``ends`` that can reach each other, together."""
+        """Return ``ends`` that can reach each other, together."""
         component = self._numbering[2]
         found: dict[int, set[str]] = {}
         for end in ends:
@@ -170,7 +170,7 @@ class Trees:
         return self.trees[self.number_of(segment)]
 
     def beside(self, other: Trees) -> list[tuple[Tree, Tree]]:
-        """The tree that a segment has here and the one it has there, for every pair in which segments can have them.
+        """Yield the tree that a segment has here and the one it has there, for every pair in which segments can have them.
 
         Another fabric may have another number of trees; what `number_of` makes of the pairs' number tells both.
         """
@@ -178,7 +178,7 @@ class Trees:
         return [(self.trees[number % len(self.trees)], other.trees[number % len(other.trees)]) for number in range(count)]
 
     def common(self, other: Trees) -> Trees:
-        """The edges both have: the state between two trees, loop free whichever switches have already changed.
+        """Return the edges both have: the state between two trees, loop free whichever switches have already changed.
 
         ``other`` itself where every segment's tree there lies in the one it has here.
         """

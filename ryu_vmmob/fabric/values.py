@@ -111,7 +111,7 @@ def gateway_mac(text: str) -> str:
 
 
 def vlan_id(number: int) -> int:
-    """A VLAN-ID that may stand in a tag (IEEE 802.1Q reserves 0 and 4095)."""
+    """Return a VLAN-ID that may stand in a tag (IEEE 802.1Q reserves 0 and 4095)."""
     if not MIN_VLAN_ID <= number <= MAX_VLAN_ID:
         raise InvalidValueError(Rule.VLAN_RANGE, f"VLAN-ID {number} is outside {MIN_VLAN_ID} to {MAX_VLAN_ID}")
     return number

@@ -81,7 +81,7 @@ def router_advertisement(
     other: bool = False,
     autonomous: bool = False,
 ) -> bytes:
-    """A router is at ``mac``, to one host or, when ``to_ip`` is 0, to all nodes (RFC 4861, 4.2).
+    """Return the advertisement that a router is at ``mac``, to one host or, when ``to_ip`` is 0, to all nodes (RFC 4861, 4.2).
 
     ``ip`` is the router's link-local address. ``lifetime`` is how long it may be the default router, in seconds (0: it is
     none; to 65535, RFC 8319). ``prefixes`` are (prefix, length) pairs: on the link, and with ``autonomous`` (A) hosts

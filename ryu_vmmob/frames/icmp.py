@@ -80,7 +80,8 @@ def echo_reply(frame: Frame, source: int, eth_src: int, eth_dst: int) -> bytes:
 
 
 def time_exceeded(original: bytes, source: int, eth_src: int, eth_dst: int) -> bytes:
-    """The packet's TTL or hop limit ended here. ``original`` is the packet, ``Frame.network``; ask `may_report` first.
+    """Return the error that the packet's TTL or hop limit ended here. ``original`` is the packet, ``Frame.network``; ask
+    `may_report` first.
 
     Raises ValueError when ``original`` is no IP packet.
     """
@@ -88,7 +89,7 @@ def time_exceeded(original: bytes, source: int, eth_src: int, eth_dst: int) -> b
 
 
 def unreachable(original: bytes, kind: Unreachable, source: int, eth_src: int, eth_dst: int) -> bytes:
-    """The packet cannot be delivered. As `time_exceeded`, with the reason."""
+    """Return the error that the packet cannot be delivered. As `time_exceeded`, with the reason."""
     return _error(original, source, eth_src, eth_dst, (_UNREACHABLE_V4, kind.v4), (_UNREACHABLE_V6, kind.v6))
 
 

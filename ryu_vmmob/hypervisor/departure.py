@@ -53,7 +53,7 @@ class Moves(Protocol):
         """One migration."""
 
     def deliver(self, id: str) -> Any:
-        """The VM has paused."""
+        """Note that the VM has paused."""
 
     def frames(self, id: str, interface: int, frames: Sequence[bytes]) -> int:
         """Frames to be sent on."""
@@ -98,7 +98,7 @@ class Departure:
             self._migrations.get(self.id)
 
     def paused(self, at: int) -> None:
-        """The VM stopped at ``at``, nanoseconds since the epoch: tell the controller, and send on. Returns at once."""
+        """Tell the controller that the VM stopped at ``at``, nanoseconds since the epoch, and send on. Returns at once."""
         with self._news:
             if self._over or self._tail.paused_at is not None:
                 return
@@ -116,7 +116,7 @@ class Departure:
             self._teller.start()
 
     def resumed(self) -> None:
-        """The VM goes on here: nothing more is sent on."""
+        """Send nothing more on: the VM goes on here."""
         with self._news:
             self._tail.resume()
         self.close()

@@ -66,7 +66,7 @@ def step_after(happening: Happening, here: str, move: Mapping[str, Any]) -> Step
 
 
 def under_way(moves: list[Any]) -> Any | None:
-    """The migration of a VM that is not over, of all it has had in the order they began; None when there is none."""
+    """Return the migration of a VM that is not over, of all it has had in the order they began; None when there is none."""
     return next((row for row in reversed(moves) if row["state"] in UNDER_WAY), None)
 
 

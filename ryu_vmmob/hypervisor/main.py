@@ -86,7 +86,7 @@ def _check(claims: str, guest: str, monitor: str, interval: float, log_format: s
 
 
 def _connector(url: str | None, token_file: str | None, config: str | None) -> Any:
-    """Makes clients of the controller that options, environment or settings file name. Raises ClientError.
+    """Make clients of the controller that options, environment or settings file name. Raises ClientError.
 
     What the file says of tokens and certificates is for the controller that it names.
     """
@@ -130,7 +130,7 @@ def _serve(settings: ServiceSettings, uri: str, connect: Any, claims: str, ovs_v
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the program; its entry point."""
     _app()
 
 

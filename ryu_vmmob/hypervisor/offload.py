@@ -59,7 +59,7 @@ def internet_checksum(data: bytes) -> int:
 
 
 def _with_checksum(offload: Offload, frame: bytes) -> bytes:
-    """The pseudo header's sum stands in the field already, so the sum goes over all from ``checksum_start``."""
+    """Finish the checksum of a frame: the pseudo header's sum stands in the field, so sum all from ``checksum_start``."""
     start, place = offload.checksum_start, offload.checksum_start + offload.checksum_offset
     if place + 2 > len(frame):
         raise ValueError("its checksum lies behind its end")

@@ -129,7 +129,7 @@ class Steps(Protocol):
         """Return the VM runs at the target."""
 
     def abort(self, id: str, *, reason: str | None = None) -> Any:
-        """The move has failed."""
+        """Note that the move has failed."""
 
 
 def prepare_to_leave(monitor: Monitor) -> None:

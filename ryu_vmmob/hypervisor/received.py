@@ -52,7 +52,7 @@ class Received:
                 self._doubtful += not certain
 
     def sample(self, before: int, after: int, index: int) -> None:
-        """The queue's index while the guest runs."""
+        """Note the queue's index while the guest runs."""
         with self._lock:
             self._pending.append(Sample(before, after, index))
 

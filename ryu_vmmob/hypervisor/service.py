@@ -103,7 +103,7 @@ class Service:
         self._lanes.put(vm, lambda: self._follow(vm, event))
 
     def _follow(self, vm: str, event: Happened) -> None:
-        """What follows an event, tried again while the controller cannot be asked."""
+        """Do what follows an event, and try again while the controller cannot be asked."""
         deadline = monotonic() + TRY_SECONDS
         for seconds in pauses(0.1, 5.0):
             try:

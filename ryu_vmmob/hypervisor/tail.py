@@ -49,7 +49,7 @@ class Tail:
         return len(self._frames)
 
     def add(self, arrival: Arrival) -> None:
-        """A frame that has reached a tap."""
+        """Keep a frame that has reached a tap."""
         if self.paused_at is not None and self._was_read(arrival, self.paused_at):
             self._doubt(arrival)
             return
@@ -66,7 +66,7 @@ class Tail:
             self._forget(lambda first: first.time < horizon or self._bytes > self._limits[0])
 
     def pause(self, at: int, read: Mapping[int, int] | None = None) -> None:
-        """The VM stopped at ``at``, nanoseconds since the epoch; what reached its taps until then it has read.
+        """Note that the VM stopped at ``at``, nanoseconds since the epoch; what reached its taps until then it has read.
 
         ``read``: for each interface the number of the last frame that it really read, as far as it is known. What was still
         queued when it stopped has a higher one.
@@ -90,7 +90,7 @@ class Tail:
         return len(rows)
 
     def resume(self) -> None:
-        """The VM goes on here after all: what is for it, it reads itself."""
+        """Forget what was kept: the VM goes on here after all, and reads what is for it itself."""
         self.paused_at = None
         self._frames.clear()
         self._doubtful.clear()

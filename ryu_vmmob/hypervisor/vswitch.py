@@ -23,7 +23,9 @@ class OpenVSwitch:
         self._command = tuple(command)
 
     def tags(self, devices: Iterable[str]) -> dict[str, Tag]:
-        """What each of these ports does with tags; one that Open vSwitch does not have is left out. Raises SwitchError."""
+        """Return what each of these ports does with tags; one that Open vSwitch does not have is left out. Raises
+        SwitchError.
+        """
         wanted = set(devices)
         if not wanted:
             return {}

@@ -57,7 +57,7 @@ def _rest(state: State, vm: Vm, server: str, now: float) -> State:
 
 
 def _woken(state: State, server: str, vlan_id: int, vm: str, cug: str) -> State:
-    """An interface has this number on a cable: it does not rest for it any more. Others that rest for it still do."""
+    """Take an interface's number on a cable out of its rest. Others that rest for it still do."""
     if (server, vlan_id) not in state.resting:
         return state
     numbers = tuple(its for its in state.rested[server, vm, cug] if its != vlan_id)
@@ -111,7 +111,7 @@ def _rests_for_another(state: State, server: str, vlan_id: int, vm: str, cug: st
 
 
 def _familiar(state: State, vm: Vm, position: int, server: str) -> Iterator[int]:
-    """What the interface had on this cable a moment ago, and what it has where it is now."""
+    """Return what the interface had on this cable a moment ago, and what it has where it is now."""
     yield from reversed(state.rested.get((server, vm.name, vm.interfaces[position].cug), ()))
     for name in (vm.server, *vm.vlan_ids):
         if name in vm.vlan_ids:

@@ -97,7 +97,7 @@ def _gateway_faults(cug: Cug) -> list[tuple[str, str]]:
 
 
 def _ra_mode_faults(cug: Cug) -> list[tuple[str, str]]:
-    """What hosts are told has to be something they can do (RFC 4861, RFC 4862)."""
+    """Return the faults of a mode that hosts could not follow (RFC 4861, RFC 4862)."""
     if cug.ipv6_ra_mode is None:
         return []
     if not any(gateway.version == 6 for gateway in cug.gateways):

@@ -37,7 +37,7 @@ def evacuating(state: State) -> dict[str, str]:
 
 
 def candidates(state: State, batch: Batch, vm: Vm) -> list[str]:
-    """The servers that may take a VM of a batch, best first."""
+    """Return the servers that may take a VM of a batch, best first."""
     servers = state.fabric.servers
     shut = {*evacuating(state), *batch.servers, vm.server}
     near = batch.targets is None

@@ -79,7 +79,7 @@ def _switches(step: Step) -> Iterator[Fault]:
 
 
 def _port_masks(step: Step) -> Iterator[Fault]:
-    """A switch may not be said to match no ports under a mask while a policy has more ports than flows for each of them."""
+    """Refuse that a switch matches no ports under a mask while a policy has more ports than flows for each of them."""
     for name in step.difference.altered("switches", "l4_masks"):
         row = step.after.fabric.switches[name]
         wide = [policy.name for policy in step.state.policies.values() if port_count(policy.ports) > MOST_SINGLE_PORTS]
@@ -209,7 +209,9 @@ def _domains(step: Step) -> Iterator[Fault]:
 
 
 def _links(step: Step) -> Iterator[Fault]:
-    """A link may go when all that it joins stay joined, and keeps its L2 domain while it carries anything."""
+    """Refuse that a link goes while something needs it to stay joined, or that it changes its L2 domain while it carries
+    anything.
+    """
     state, difference = step.state, step.difference
     removed = frozenset(difference.removed.get("links", ()))
     altered = frozenset(difference.altered("links"))

@@ -42,7 +42,7 @@ def question(draft: Draft, command: Question) -> None:
 
 
 def end_question(draft: Draft, command: EndQuestion) -> None:
-    """The flows are again those of a VM that stays."""
+    """Make the flows those of a VM that stays again."""
     draft.question(command.vm, listen=False)
 
 

@@ -203,7 +203,7 @@ class State:
         return (self.routing_domain(cug) or cug).key
 
     def edges_of_scope(self, cug: Cug) -> frozenset[str]:
-        """The edges that have to know the addresses of the CUG: those of its routing domain, or else its own."""
+        """Return the edges that have to know the addresses of the CUG: those of its routing domain, or else its own."""
         found = self.presences.get(cug.name if cug.routing_domain is None else routed_segment(cug.routing_domain))
         return found.edges if found is not None else frozenset()
 
@@ -221,7 +221,9 @@ class State:
         return self.vlan_id(cug, self.fabric.servers[server].l2_domain)
 
     def added_vlan_id(self, vm: Vm, number: int, server: str) -> int | None:
-        """What the virtual switch of ``server`` adds to the interface's frames; None: nothing, they are tagged or stay bare."""
+        """Return what the virtual switch of ``server`` adds to the interface's frames; None: nothing, they are tagged or stay
+        bare.
+        """
         return self.vnic_vlan_id(vm, number, server) if vm.interfaces[number].guest_vlan_id is None else None
 
     def vnic_vlan_id(self, vm: Vm, number: int, server: str) -> int | None:

@@ -13,7 +13,9 @@ from ryu_vmmob.model.objects import routed_segment
 
 
 def turn(draft: Draft, target: Trees, *, calm: bool) -> None:
-    """The first step towards ``target``; unicast frames go there at once where that is safe. ``calm``: as in `LinksChanged`."""
+    """Take the first step towards ``target``; unicast frames go there at once where that is safe. ``calm``: as in
+    `LinksChanged`.
+    """
     state = draft.state
     common = state.trees.common(target)
     one_edge = all(len(old.edges - new.edges) <= 1 for old, new in state.ways.beside(target))

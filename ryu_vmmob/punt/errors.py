@@ -20,7 +20,7 @@ from ryu_vmmob.punt.ways import Way, ways_back
 
 
 def report(case: Case) -> list[Outcome]:
-    """What follows from a packet that GATEWAY or ROUTE did not want."""
+    """Return what follows from a packet that GATEWAY or ROUTE did not want."""
     ip = case.frame.content
     if not isinstance(ip, Ipv4 | Ipv6):
         return []

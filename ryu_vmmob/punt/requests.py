@@ -42,7 +42,7 @@ def reply(case: Case) -> list[Outcome]:
 
 
 def _answer(case: Case) -> tuple[bytes, Address] | None:
-    """The frame, and the address it goes to; None where there is nothing to say."""
+    """Return the frame, and the address it goes to; None where there is nothing to say."""
     frame, content, message = case.frame, case.frame.content, case.frame.message
     if isinstance(content, Arp) and content.op == ARP_REQUEST:
         owner = _owner(case, address_of(content.tpa, 4))

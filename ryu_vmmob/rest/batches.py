@@ -177,7 +177,7 @@ def _summary(state: State, batch: model.Batch, told: Callable[[float], float]) -
 
 
 def _vm_state(state: State, row: model.BatchVm) -> str:
-    """What has become of a VM; while it moves, the state of its migration."""
+    """Return what has become of a VM; while it moves, the state of its migration."""
     migration = state.migrations.get(row.migration) if row.outcome is Outcome.MOVING else None
     return row.outcome.value if migration is None else migration.phase.value
 

@@ -136,13 +136,13 @@ class Metrics:
             self._ended.labels(phase.value).inc()
 
     def stored(self, seconds: float, taken: bool) -> None:  # noqa: FBT001  (a callback)
-        """A commit ended; `store.timed`."""
+        """Count a commit that ended; `store.timed`."""
         self._commits.observe(seconds)
         if not taken:
             self._failures.inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request was answered. ``route`` is the pattern of its path, or `NO_ROUTE`."""
+        """Count a request that was answered. ``route`` is the pattern of its path, or `NO_ROUTE`."""
         method = method if method in METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._latency.labels(method, route).observe(seconds)

@@ -204,7 +204,7 @@ def start_migration(call: Call) -> Answer:
 
 
 def deliver(call: Call) -> Answer:
-    """The source has paused: the VM's traffic goes to the target from now on."""
+    """Send the VM's traffic to the target from now on: the source has paused."""
     return _step(call, Deliver(call.names["id"], call.now()))
 
 

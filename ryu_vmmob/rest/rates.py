@@ -37,7 +37,7 @@ class _Buckets:
             raise Problem(429, f"too many requests; ask again in {headers['Retry-After']} s", headers=headers)
 
     def charge(self, client: str, seconds: float) -> None:
-        """A request of ``client`` took so much of the processor; one has `SHARE` / rate seconds for nothing."""
+        """Charge a request of ``client`` that took so much of the processor; `SHARE` / rate seconds cost nothing."""
         bucket = self._of.get(client)
         if bucket is not None:
             bucket.charge(max(0.0, seconds * self._rate / SHARE - 1.0))

@@ -102,7 +102,7 @@ class WholeHealth(TypedDict):
 
 
 def healthz(call: Call) -> Answer:
-    """The process is alive and answers."""
+    """Say that the process is alive and answers."""
     return Answer(200, {"status": "ok"})
 
 

@@ -148,7 +148,9 @@ def _check_tag(action: Action, *, tagged: bool | None) -> bool | None:
 
 
 def _check_set(actions: tuple[Action, ...]) -> None:
-    """A bucket is an action *set* (OpenFlow 1.3.5, 5.10): each kind once, tags off before tags on, one way out, at the end."""
+    """Check that a bucket is an action *set* (OpenFlow 1.3.5, 5.10): each kind once, tags off before on, one way out, at the
+    end.
+    """
     kinds = [type(action).__name__ + (action.name if isinstance(action, SetField) else "") for action in actions]
     if any(isinstance(action, (Output, ToGroup)) for action in actions[:-1]):
         raise TableError("a bucket has one output or group, as its last action")

@@ -202,7 +202,7 @@ def own(seat: Seat) -> Iterator[Packet]:
 
 
 def unsuitable(seat: Seat) -> Iterator[Packet]:
-    """What no VM has to say, though it says truly who it is: where routers are, and what is neither IP nor ARP."""
+    """Yield what no VM has to say, though it says truly who it is: where routers are, and what is neither IP nor ARP."""
     for kind in (134, 137) if seat.v6 else ():
         for source in (seat.v6[0], eui64_link_local(seat.mac)):
             yield make.ping6(multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES, source, kind)

@@ -26,7 +26,7 @@ class Look(NamedTuple):
 
 
 def mode_of(switch: Switch) -> int:
-    """The mode that a switch is to have: plain OpenFlow 1.3 has none in which flows tell fragments apart."""
+    """Return the mode that a switch is to have: plain OpenFlow 1.3 has none in which flows tell fragments apart."""
     if not switch.passes_fragments:
         return wire.FRAGMENTS_DROP
     return wire.FRAGMENTS_NX_MATCH if switch.dialect is Dialect.OPENVSWITCH else wire.FRAGMENTS_NORMAL

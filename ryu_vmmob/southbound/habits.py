@@ -58,7 +58,7 @@ def look_at_cookies(session: Exchange, delta: Delta, refused: Collection[int]) -
 
 
 def keeps_cookies(session: Exchange) -> None:
-    """It was found that the switch leaves the old cookie where an ADD puts another flow."""
+    """Note that the switch leaves the old cookie where an ADD puts another flow."""
     if session.engine.fleet.note_habit(session.name, KEEPS_COOKIES):
         said = "switch %s keeps the cookie of a flow whose place another takes: such a flow is taken away first"
         session.log.warning(said, session.name)

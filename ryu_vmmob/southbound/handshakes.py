@@ -16,15 +16,15 @@ class Handshakes:
         self._begun: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
     def began(self, connection: Any, now: float) -> None:
-        """A connection stands, and nothing is known of who is there."""
+        """Note a new connection whose datapath id is still unknown."""
         self._begun[connection] = now
 
     def ended(self, connection: Any) -> None:
-        """It is a switch now, or gone."""
+        """Forget a connection that is a switch now, or gone."""
         self._begun.pop(connection, None)
 
     def overdue(self, now: float) -> list[Any]:
-        """Connections that take too long, each of them once."""
+        """Return connections that take too long, each of them once."""
         late = [connection for connection, begun in self._begun.items() if now - begun >= HANDSHAKE_SECONDS]
         for connection in late:
             self.ended(connection)

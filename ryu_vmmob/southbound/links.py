@@ -27,14 +27,14 @@ class LinkWatch:
         self._externals_before = externals_down
 
     def port(self, switch: str, number: int, *, up: bool, now: float) -> None:
-        """A port's state as the switch tells it; ``now`` in seconds of a steady clock."""
+        """Take a port's state as the switch tells it; ``now`` in seconds of a steady clock."""
         port = PortRef(switch, number)
         if up and self._up.get(port) is False:
             self._since[port] = now
         self._up[port] = up
 
     def ports_known(self, switch: str, numbers: Collection[int]) -> None:
-        """A switch that connected has told all its ports: one not among ``numbers`` is not there, or not any more."""
+        """Take the ports of a switch that connected: one not among ``numbers`` is not there, or not any more."""
         self._told.add(switch)
         ends = [link.end_at(switch) for link in self._fabric.links_of[switch]]
         ends += [external.attach for external in self._fabric.externals_of[switch]]

@@ -49,7 +49,9 @@ class NeighbourWatch:
         self._by_packet: Counter[str] = Counter()
 
     def ask(self, state: State, wanted: Ask, now: float) -> PacketOut | None:
-        """A packet is for a neighbour: the first question; None when the neighbour is asked for already, or too many are."""
+        """Return the first question for a neighbour that a packet is for; None when it is asked for already, or too
+        many are.
+        """
         key = wanted.external, wanted.address
         own = _own_address(state, key)
         if own is None or key in self._rows or self._by_packet[wanted.external] >= MOST:
@@ -58,7 +60,7 @@ class NeighbourWatch:
         return self._question(state, key, own, now)
 
     def heard(self, found: NeighbourHeard) -> bool:
-        """A neighbour answers; whether anybody asked."""
+        """Note that a neighbour answers; return whether anybody asked."""
         row = self._rows.get((found.external, found.address))
         if row is None:
             return False

@@ -69,7 +69,7 @@ class Packets:
         self._errors: dict[_Measured, TokenBucket] = {}
 
     def came(self, switch: str, packet: PacketIn, now: float) -> None:
-        """A switch of the fabric hands a packet over."""
+        """Take a packet that a switch of the fabric hands over."""
         flow = self._engine.flow_met(switch, packet.cookie)
         tally = self._engine.tally
         if flow is None:

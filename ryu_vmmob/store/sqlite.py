@@ -169,7 +169,7 @@ class SqliteStore:
             )
 
     def _check_places(self) -> None:
-        """A commit to files that nobody finds any more would be lost with the process."""
+        """Refuse a commit to files that were moved or deleted: it would be lost with the process."""
         for place, number in self._places.items():
             try:
                 found: tuple[int, int] | None = _file_number(place)

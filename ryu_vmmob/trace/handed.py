@@ -39,7 +39,7 @@ def handed_over(case: Case, visit: Visit, step: Step) -> Verdict:
 
 
 def used_up(case: Case, visit: Visit) -> Verdict:
-    """The packet's time is over at this router."""
+    """Return the verdict on a packet whose time is over at this router."""
     return Verdict("time_exceeded", f"its TTL is used up; {_told(speaker(case, visit))}")
 
 

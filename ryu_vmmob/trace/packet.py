@@ -120,7 +120,7 @@ def _neighbour(state: State, external: External, target: Address, question: Ques
 
 
 def _next_mac(state: State, cug: Cug, target: Address) -> int | None:
-    """What the guest's neighbour table would say: a group's MAC, a member's, or the gateway's; None: nobody has it."""
+    """Return what the guest's neighbour table would say: a group's MAC, a member's, or the gateway's; None: nobody has it."""
     gateway_mac = mac(state.fabric.gateway_mac)
     subnet = next((subnet for subnet in cug.subnets if target in subnet), None)
     if isinstance(target, IPv6Address) and target.is_multicast:
@@ -157,7 +157,7 @@ def _asks_for_routers(eth_src: int, sender: int, target: Address, question: Ques
 
 
 def _refuse_details(question: Question) -> None:
-    """What a question of the link has none of."""
+    """Check for the fields that a question of the link does not have."""
     details = ("port", question.port), ("source_port", question.source_port), ("ttl", question.ttl)
     icmp = ("icmp_type", question.icmp_type), ("icmp_code", question.icmp_code)
     for path, value in (*details, ("tcp_flags", question.tcp_flags), *icmp):

@@ -333,7 +333,7 @@ def _ports(body: bytes) -> tuple[int, ...]:
 
 
 def _inner_first(groups: Iterable[Group]) -> Sequence[Group]:
-    """Groups in an order in which those that others lead to come first."""
+    """Return groups in an order in which those that others lead to come first."""
     left, done, found = list(groups), set[int](), list[Group]()
     names = {group.id for group in left}
     while left:

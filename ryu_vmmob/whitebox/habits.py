@@ -85,7 +85,7 @@ def _clear(dialogue: Dialogue) -> None:
 
 
 def _leave(dialogue: Dialogue) -> None:
-    """What it was given it is to give up, even if it cannot be heard to do so."""
+    """Give up what it was given, even if it cannot be heard to do so."""
     try:
         dialogue.put(lambda xid: wire.flow_delete(COOKIE_MARK, xid, COOKIE_MARK_MASK))
     except DialogueError:

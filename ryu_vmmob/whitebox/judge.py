@@ -121,7 +121,9 @@ class _Lacks:
 
 
 def by_features(portrait: Portrait, dialect: Dialect, sample: Mapping[str, Told]) -> Judgement:
-    """What the switch's own words come to. What it says nothing of is taken for granted, but for its number of tables."""
+    """Return what the switch's own words come to. What it says nothing of is taken for granted, but for its number
+    of tables.
+    """
     lacks, believed = _Lacks(), not contradicts_itself(portrait)
     for role, told in sample.items():
         for flow in told.flows:
@@ -152,7 +154,7 @@ def by_trial(dialect: Dialect, refused: Mapping[str, Iterable[tuple[Flow | Group
 
 
 def flow_lacks(flow: Flow, portrait: Portrait, dialect: Dialect) -> Iterator[str]:
-    """What a switch cannot do of a flow."""
+    """Yield what a switch cannot do of a flow."""
     number = flow.table.id
     if number >= portrait.number_of_tables:
         yield f"has {portrait.number_of_tables} tables, and {len(TABLES)} are needed"
@@ -224,7 +226,7 @@ def _is_extension(field_name: str) -> bool:
 
 
 def group_lacks(group: Group, portrait: Portrait) -> Iterator[str]:
-    """What a switch cannot do of a group."""
+    """Yield what a switch cannot do of a group."""
     able = portrait.groups
     if able is None:
         return

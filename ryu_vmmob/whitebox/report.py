@@ -69,7 +69,7 @@ class Report:
         return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
 
     def handed_up(self) -> list[str]:
-        """What the controller would have to do for it, a sentence each."""
+        """Return what the controller would have to do for it, a sentence each."""
         if self.judgement.dialect is Dialect.OPENVSWITCH:
             return []
         labels = punted(told(Dialect.OPENFLOW13), told(Dialect.OPENVSWITCH))

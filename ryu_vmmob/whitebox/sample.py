@@ -66,7 +66,7 @@ class Told:
 
 
 def told(dialect: Dialect, ports: Sequence[int] = range(1, PORTS + 1)) -> dict[str, Told]:
-    """What a switch of each role in `ROLES` is told. ``ports``: the numbers to use, at least `PORTS`."""
+    """Return what a switch of each role in `ROLES` is told. ``ports``: the numbers to use, at least `PORTS`."""
     state: State = with_fabric(None, loads(_FABRIC.format(dialect=dialect.value, p=tuple(ports))))
     for command in _commands():
         state = apply(state, command).state

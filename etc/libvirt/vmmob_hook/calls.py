@@ -35,7 +35,7 @@ def give_up(what, status):
 
 
 def run(guest, operation, sub, extra):
-    """What the hook does when libvirt calls it; the exit status."""
+    """Do what libvirt calls the hook for; return the exit status."""
     policy = "closed"
     try:
         setup = Setup(CONFIG)

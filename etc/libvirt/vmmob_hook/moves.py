@@ -37,7 +37,7 @@ class Call:
         return self.domain.uuid or self.guest if self.setup["guest"] == "uuid" else self.guest
 
     def handle(self, operation, sub, extra):
-        """The XML that is to be taken in place of the given one, None: that stays. Raises Failure."""
+        """Return the XML that is to be taken in place of the given one, None: that stays. Raises Failure."""
         if operation == "migrate":
             return self.arrive("hot")
         if operation == "restore":
@@ -80,7 +80,7 @@ class Call:
             raise
 
     def prepared(self, move):
-        """The migration when the switches are ready. Raises Failure."""
+        """Return the migration when the switches are ready. Raises Failure."""
         move = self.controller.until(move, ("preparing",), self.ready_by)
         if move["state"] in ("aborted", "failed"):
             raise Refused(409, "migration %s is %s: %s" % (move["id"], move["state"], move["reason"]))
@@ -92,7 +92,7 @@ class Call:
         return move
 
     def taken_back(self, vm, move):
-        """The VM, and its migration, after the one that leads away from here is over.
+        """Return the VM, and its migration, after the one that leads away from here is over.
 
         libvirt asks the move's source to take the guest, so the guest runs elsewhere, and the one other place that it can come
         from is the target: that move has happened, and is brought to its end. Raises Failure.
@@ -114,7 +114,7 @@ class Call:
         return self.controller.vm(self.vm) or vm, None
 
     def tagged(self, tags):
-        """The XML with these tags. Raises Refused when one cannot be set."""
+        """Return the XML with these tags. Raises Refused when one cannot be set."""
         for mac in self.domain.missing(tags):
             self.wrong.append("the XML has no interface %s" % mac)
         differing = self.domain.differing(tags)
@@ -126,7 +126,7 @@ class Call:
         return text
 
     def restore(self):
-        """A saved guest that goes on here. What is wrong is told, and never keeps it from being restored."""
+        """Look after a saved guest that goes on here. A fault is reported, and never keeps the guest from being restored."""
         vm = self.controller.vm(self.vm)
         if vm is None:
             return None
@@ -161,7 +161,9 @@ class Call:
             self.wrong.append("interface %s has tag %s and must have %s" % (mac, name(present), name(tag)))
 
     def gone(self, reason):
-        """The process is gone: here it was the target and nothing came of it, or the source and the guest runs elsewhere."""
+        """Clean up after the process: here it was the target and nothing came of it, or the source and the guest runs
+        elsewhere.
+        """
         move = self.controller.move(self.vm)
         if move is None or move["state"] not in GOING_ON:
             return
@@ -173,7 +175,7 @@ class Call:
             self.activate(move)
 
     def activate(self, move):
-        """The VM runs at the target of this migration."""
+        """Say that the VM runs at the target of this migration."""
         self.controller.step(move, "activate")
         self.said.append("VM %s runs at %s now (migration %s)" % (move["vm"], move["to"], move["id"]))
 
@@ -199,7 +201,7 @@ def wanted(interfaces, legs=None):
 
 
 def name(tag):
-    """A tag in a sentence."""
+    """Return a tag as a sentence names it."""
     return "none" if tag is None else str(tag)
 
 

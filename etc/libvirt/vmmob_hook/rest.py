@@ -40,7 +40,7 @@ class Controller:
         return max(0.1, self.deadline - time.monotonic())
 
     def ask(self, method, *names, body=None, **query):
-        """The answer's JSON. Raises Failure."""
+        """Return the answer's JSON. Raises Failure."""
         path = "/".join(["/v1"] + [urllib.parse.quote(name, safe="") for name in names])
         url = self.url + path + ("?" + urllib.parse.urlencode(query) if query else "")
         request = urllib.request.Request(url, method=method, headers={"Accept": "application/json"})
@@ -62,7 +62,7 @@ class Controller:
             raise Failure("the controller at %s cannot be asked: %s" % (self.url, getattr(error, "reason", None) or error))
 
     def vm(self, name):
-        """The VM, None when the controller has none of that name. Raises Failure."""
+        """Return the VM, None when the controller has none of that name. Raises Failure."""
         try:
             return self.ask("GET", "vms", name)
         except Refused as error:
@@ -71,12 +71,12 @@ class Controller:
             raise
 
     def move(self, vm):
-        """The migration under way of a VM, None when there is none. Raises Failure."""
+        """Return the migration under way of a VM, None when there is none. Raises Failure."""
         items = self.ask("GET", "migrations", vm=vm)["items"]
         return next((row for row in reversed(items) if row["state"] in UNDER_WAY), None)
 
     def until(self, move, left_behind, ready_by):
-        """The migration when it is in none of the states ``left_behind`` any more, or at ``ready_by`` (monotonic) as it is."""
+        """Return the migration when it has left the states ``left_behind``, or at ``ready_by`` (monotonic) as it is."""
         while move["state"] in left_behind and time.monotonic() < ready_by:
             time.sleep(min(0.1, self.left()))
             move = self.ask("GET", "migrations", move["id"])

@@ -82,7 +82,7 @@ class Setup(dict):
         self["server"] = self["server"] or socket.gethostname().split(".")[0]
 
     def token(self):
-        """The token, None where none is configured. Raises Failure."""
+        """Return the token, None where none is configured. Raises Failure."""
         name = self["token_file"]
         if not name:
             return None

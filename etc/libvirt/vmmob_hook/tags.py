@@ -110,7 +110,7 @@ class Domain:
                 found.anchor = end
 
     def by_mac(self, mac):
-        """The interface with this MAC, None when there is none."""
+        """Return the interface with this MAC, None when there is none."""
         return next((row for row in self.interfaces if row.mac == mac.lower()), None)
 
     def differing(self, wanted):
@@ -119,11 +119,13 @@ class Domain:
         return [(mac, row.tag, tag) for row, mac, tag in rows if row is not None and row.tag != tag]
 
     def missing(self, wanted):
-        """The MACs of ``wanted`` that no interface has."""
+        """Return the MACs of ``wanted`` that no interface has."""
         return [mac for mac in sorted(wanted) if self.by_mac(mac) is None]
 
     def with_tags(self, wanted):
-        """The text with the tags of ``wanted`` (MAC -> access tag, None: no <vlan>). Raises Bad where one cannot be set."""
+        """Return the text with the tags of ``wanted`` (MAC -> access tag, None: no <vlan>). Raises Bad where one
+        cannot be set.
+        """
         edits = []
         for mac, _, tag in self.differing(wanted):
             found = self.by_mac(mac)
@@ -155,7 +157,7 @@ class Domain:
         return start, end, new if found.vlan else margin + new
 
     def _margin(self, place):
-        """The line break and the blanks before ``place``; nothing where something else stands on that line."""
+        """Return the line break and the blanks before ``place``; nothing where something else stands on that line."""
         blanks = place
         while blanks and self.text[blanks - 1 : blanks] in (b" ", b"\t"):
             blanks -= 1

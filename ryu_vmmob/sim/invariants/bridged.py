@@ -82,7 +82,7 @@ def _closed(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
 
 
 def _speaking(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """What a seat that may send says at one of its ports: to everybody, to nobody, and to each member."""
+    """Check what a seat that may send says at one of its ports: to everybody, to nobody, and to each member."""
     for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
         yield from announce(view, seat, port, packet)
     for packet in probes.by_choice_to_everybody(seat) if seat.v6 else ():
@@ -201,7 +201,9 @@ def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Ite
 
 
 def _is_carried(view: View, seat: Seat, packet: Packet) -> bool:
-    """A plain switch cannot tell link-local targets from others, so it lets nobody advertise one of its own choice."""
+    """Check that a plain switch, which cannot tell link-local targets from others, lets nobody advertise one of its
+    own choice.
+    """
     return seat.switch not in view.plain_edges or packet.get("icmpv6_type") != make.NEIGHBOUR_ADVERTISEMENT
 
 
@@ -243,7 +245,7 @@ def _takes(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tupl
 
 
 def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> Iterator[Violation]:
-    """What an interface sends to itself goes nowhere, or to its other place."""
+    """Check that what an interface sends to itself goes nowhere, or to its other place."""
     for packet in probes.unicast(seat, seat):
         yield from exchange(view, seat, port, packet, seats)
     for question, answer in probes.requests(seat, seat):
@@ -348,7 +350,7 @@ def _expect_none_elsewhere(
 def _expect_once(
     view: View, seat: Seat, journey: Journey, receivers: tuple[Seat, ...], copies: Counter[tuple[str, Tags]]
 ) -> Iterator[Violation]:
-    """A VM whose place is changing gets one copy of a unicast frame, at one of its places."""
+    """Check that a VM whose place is changing gets one copy of a unicast frame, at one of its places."""
     own = (seat.server, seat.tags)
     shifting = [other for other in receivers if other.shifts and other.owner != seat.owner]
     if shifting and all(view.connected(seat, other) for other in shifting):

@@ -70,7 +70,7 @@ def neighbour_mac(external: ExternalFacts) -> int:
 
 
 def source_address(view: View, origin: Seat | ExternalFacts, version: int) -> Address | None:
-    """An address that somebody may send from, in an address family; None without one."""
+    """Return an address that somebody may send from, in an address family; None without one."""
     if isinstance(origin, Seat):
         return next((ip for ip in origin.ips if ip.version == version), None)
     return outside_addresses(view, origin).get(version)

@@ -19,7 +19,7 @@ from ryu_vmmob.sim.view import Seat, View, Violation
 
 
 def edits(view: View) -> Iterator[Violation]:
-    """What the members of each CUG that is being edited say to others, hear from them, and ask their gateways."""
+    """Yield what the members of each CUG that is being edited say to others, hear from them, and ask their gateways."""
     choice = Choice(view)
     for facts in view.cugs.values():
         if facts.settled or not facts.stays:

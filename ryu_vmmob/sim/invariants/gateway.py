@@ -45,7 +45,7 @@ def gateways(view: View) -> Iterator[Violation]:
 
 
 def _solicited(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterator[Violation]:
-    """What routers say of themselves no switch can write: its controller says it, and no member is asked."""
+    """Check what routers say of themselves, which no switch can write: its controller says it, and no member is asked."""
     journey = inject(view, seat, port, packet)
     yield from nothing(journey, f"{seat} asks for routers", FIRST_HOP)
     told = len(to_controller(journey))

@@ -29,7 +29,9 @@ def inject(view: View, origin: Seat | ExternalFacts, port: PortRef, packet: Pack
 
 
 def to_controller(journey: Journey) -> list[Copied]:
-    """Copies for the controller, without those made where a frame is admitted: these only tell that an awaited VM speaks."""
+    """Return copies for the controller, without those made where a frame is admitted: these only tell that an awaited VM
+    speaks.
+    """
     admitted = _admitted(journey)
     return [copied for copied in journey.controller if (copied.switch, copied.cookie) not in admitted]
 
@@ -51,7 +53,7 @@ def _admitted(journey: Journey) -> set[tuple[str, int]]:
 
 
 def nothing(journey: Journey, text: str, number: int = ISOLATION) -> Iterator[Violation]:
-    """The packet must not leave the switch it entered, by any port."""
+    """Check that the packet does not leave the switch it entered, by any port."""
     if journey.deliveries or journey.crossings:
         yield Violation(number, f"{text}, and it gets through: {journey.packet}", journey)
 
@@ -84,6 +86,6 @@ def unshown(journey: Journey, text: str) -> Iterator[Violation]:
 
 
 def stays_out(journey: Journey, text: str, number: int) -> Iterator[Violation]:
-    """The packet may go on through the fabric, but nobody is given it."""
+    """Check that the packet, which may go on through the fabric, is given to nobody."""
     if journey.deliveries:
         yield Violation(number, f"{text}, and it is delivered at {journey.deliveries[0].port}: {journey.packet}", journey)

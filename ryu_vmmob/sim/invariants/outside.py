@@ -36,7 +36,7 @@ def outside(view: View) -> Iterator[Violation]:
 
 
 def destinations(view: View, external: ExternalFacts) -> Iterator[Address]:
-    """What members may send to there: an address behind each family's next hops, and the next hops themselves."""
+    """Yield what members may send to there: an address behind each family's next hops, and the next hops themselves."""
     yield from outside_addresses(view, external).values()
     for hop in external.next_hops:
         if external in whereabouts(view, external.routing_domain, hop).exits:
@@ -167,7 +167,7 @@ def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Vio
 
 
 def _silent(journey: Journey, text: str) -> Iterator[Violation]:
-    """Dropped; and nobody is told, because what networks outside send is not reported."""
+    """Check that it is dropped and not reported, because what networks outside send is not reported."""
     yield from silence(journey, text, ISOLATION)
     yield from unshown(journey, text)
 

@@ -25,7 +25,7 @@ def forgeries(view: View) -> Iterator[Violation]:
 
 
 def _refused(view: View, journey: Journey, text: str, here: Seat) -> Iterator[Violation]:
-    """``here`` is a seat under the frame's tag: while it is only coming or going, the tag may mean nothing yet."""
+    """Check a seat under the frame's tag, ``here``: while it is only coming or going, the tag may mean nothing yet."""
     yield from nothing(journey, text)
     if view.cugs:
         yield from shown(journey, text, at_least=int(here.sends is not None))

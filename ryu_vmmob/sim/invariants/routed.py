@@ -154,7 +154,9 @@ def _elsewhere(view: View, seat: Seat) -> Iterator[Address]:
 
 
 def _over_trunks(view: View, choice: Choice, name: str, by_edge: dict[str, list[Seat]]) -> Iterator[Violation]:
-    """What another edge should not have sent: the receiving edge denies it too, and hands on nothing that is not for it."""
+    """Check what another edge should not have sent: the receiving edge denies it too, and hands on nothing that is
+    not for it.
+    """
     for edge in by_edge:
         for address, targets in view.seats_with[name].items():
             origin = _other(view, by_edge, edge, targets[0], address)

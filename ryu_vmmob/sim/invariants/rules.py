@@ -106,7 +106,7 @@ def _packets(
 def _at_the_other_end(
     view: View, origin: Seat | ExternalFacts, target: Seat | ExternalFacts, packet: Packet
 ) -> Iterator[Violation]:
-    """What the sender's edge should have denied is denied by the receiver's as well."""
+    """Check that what the sender's edge should have denied is denied by the receiver's as well."""
     if not isinstance(target, Seat) or origin.switch == target.switch or verdict(view, packet, origin, target) is not False:
         return
     text = f"{target} is denied this of {origin} by policy at its own edge {target.switch}"
@@ -119,7 +119,7 @@ def _at_the_other_end(
 
 
 def _to_groups(view: View, rule: Rule) -> Iterator[Violation]:
-    """What is said to a whole CUG is the rule's affair as well."""
+    """Check that a rule judges what is said to a whole CUG as well."""
     for seats in view.members.values():
         able = [one for rows in seats.values() for one in rows if view.live_ports(one) and _settled(view, one)]
         for seat in {one.switch: one for one in able}.values():
@@ -174,7 +174,7 @@ def _pairs(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
 
 
 def _beside(view: View, rule: Rule, version: int) -> Iterator[_Ends]:
-    """Ends of which the rule does not name both, but which it would if it were a little wider: at most of other CUGs or RDs."""
+    """Yield ends of which the rule does not name both, but would if it were a little wider: at most of other CUGs or RDs."""
     seats = [one for one in view.seats if view.live_ports(one) and _settled(view, one)]
     ends: list[Seat | ExternalFacts] = [*seats, *(row for row in view.externals if view.seats_of.get(row.routing_domain))]
     ends = [one for one in ends if _addresses(view, one, version)]

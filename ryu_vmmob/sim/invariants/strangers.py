@@ -58,7 +58,7 @@ def _at_server(view: View, server: Server) -> Iterator[_Strange]:
 
 
 def _priority_tagged(here: tuple[Seat, ...]) -> Iterator[_Strange]:
-    """A tag with VLAN-ID 0 makes a frame nobody else's: with a foreign MAC it is refused as the untagged one is."""
+    """Check that a tag with VLAN-ID 0 changes no owner: with a foreign MAC the frame is refused as the untagged one is."""
     for seat in here:
         if not any(other.mac == seat.mac and not other.tags for other in here):
             for packet in probes.own(seat):

@@ -73,7 +73,7 @@ class Packet:
         return self._fields[name]
 
     def get(self, name: str, default: int = 0) -> int:
-        """A field's value, or ``default`` when the packet does not have it."""
+        """Return a field's value, or ``default`` when the packet does not have it."""
         return self._fields.get(name, default)
 
     def with_fields(self, **changed: int) -> Packet:
