@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ryu_vmmob.cli.times import use_utc
 from ryu_vmmob.client import (
     DEFAULT_URL,
     MAX_WAIT,
@@ -48,6 +49,9 @@ _Config = Annotated[
     ),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the controller's answer as JSON.")]
+_Utc = Annotated[
+    bool, typer.Option("--utc/--local", envvar="VMMOB_UTC", help="Show times in UTC, or by the zone of this machine.")
+]
 Wait = Annotated[
     float | None,
     typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait so long for the switches to confirm."),
@@ -132,8 +136,10 @@ def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def command(
-            *, url: str | None, token_file: str | None, config: str | None, as_json: bool = False, **options: Any
-        ) -> None:
+            *, url: str | None, token_file: str | None, config: str | None, as_json: bool = False, utc: bool = False,
+            **options: Any,
+        ) -> None:  # fmt: skip
+            use_utc(wanted=utc)
             for name, group in groups.items():
                 options[name] = group(**{row.name: options.pop(row.name) for row in fields(group)})
             try:
@@ -170,7 +176,8 @@ def _parameters(function: Callable[..., None]) -> list[inspect.Parameter]:
             rows += [(option.name, inner[option.name], option.default) for option in fields(groups[row.name])]
         else:
             rows.append((row.name, hints[row.name], row.default))
-    rows += [("as_json", _AsJson, False), ("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
+    rows += [("as_json", _AsJson, False), ("utc", _Utc, False)]
+    rows += [("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(name, kind, default=default, annotation=hint) for name, hint, default in rows]
 

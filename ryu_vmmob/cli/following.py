@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -48,11 +47,6 @@ def newest(client: Client) -> int | None:
         return client.last_event()
     except ClientError:
         return None
-
-
-def clock(time: str) -> str:
-    """Return the time of day of an answer's time, by the clock of this machine."""
-    return datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
-from ryu_vmmob.cli.following import bar, clock, looks, newest
+from ryu_vmmob.cli.following import bar, looks, newest
 from ryu_vmmob.cli.move_options import AutomaticMove, MoveOptions
 from ryu_vmmob.cli.names import VMS, MigrationId, ServerName, VmName
+from ryu_vmmob.cli.times import clock, moment
 from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="migration", help="Migrations.", no_args_is_help=True)
@@ -180,7 +181,7 @@ def _step(ask: Asked, id_: str, step: str, body: object, wait: float | None) -> 
 
 
 def _since(migration: Any) -> str | None:
-    return migration["timeline"][-1]["time"] if migration["timeline"] else None
+    return moment(migration["timeline"][-1]["time"]) if migration["timeline"] else None
 
 
 def _show(migration: Any) -> None:
@@ -215,11 +216,15 @@ def _show_whole(migration: Any) -> None:
 def _timeline(entries: Any) -> Iterator[tuple[object, ...]]:
     """Yield a row for each state, and beside it one for each switch that was told something for it."""
     for entry in entries:
-        told = [(name, count, entry["acknowledged"][name] or "not yet") for name, count in entry["flow_mods"].items()]
+        told = [(name, count, _confirmed(entry["acknowledged"][name])) for name, count in entry["flow_mods"].items()]
         first, *others = told or [("", "", "")]
-        yield entry["state"], entry["time"], *first
+        yield entry["state"], moment(entry["time"]), *first
         for row in others:
             yield "", "", *row
+
+
+def _confirmed(time: str | None) -> str:
+    return "not yet" if time is None else moment(time)
 
 
 def _tag(vlan_id: int | None) -> object:

@@ -39,6 +39,12 @@ SWITCHES = _complete(lambda client: _names(client.switches.list()))
 SERVERS = _complete(lambda client: _names(client.fabric()["servers"]))
 HOSTS = _complete(lambda client: [*_names(client.fabric()["servers"]), *_names(client.fabric()["switches"])])
 SENDERS = _complete(lambda client: [*_names(client.vms.list()), *_names(client.fabric()["externals"])])
+def _goals(client: Client) -> list[str]:
+    vms = client.vms.list()
+    return [*_names(vms), *(ip for vm in vms for row in vm["interfaces"] for ip in row["ips"])]
+
+
+GOALS = _complete(_goals)
 MIGRATIONS = _complete(lambda client: [row["id"] for row in client.migrations.list()])
 BATCHES = _complete(lambda client: [row["id"] for row in client.batches.list()])
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ryu_vmmob.cli.common import NO, Asked, asking, joined, print_facts, print_table
+from ryu_vmmob.cli.times import moment
 from ryu_vmmob.cli.watch import is_bad
 from ryu_vmmob.client import Client
 
@@ -97,7 +98,7 @@ def _show(found: Any) -> None:
     if found["migrations"]:
         typer.echo()
         rows = (
-            (row["id"], row["vm"], row["from"], row["to"], row["state"], row["timeline"][-1]["time"],
+            (row["id"], row["vm"], row["from"], row["to"], row["state"], moment(row["timeline"][-1]["time"]),
              joined(row["switches"]["pending"]))
             for row in found["migrations"]
         )  # fmt: skip
@@ -111,5 +112,5 @@ def _show(found: Any) -> None:
         print_table(("evacuations", "of", "state", "VMs"), evacuations)
     if found["recent"]:
         typer.echo()
-        lately = ((row["event"], row["count"], row["last"]["time"]) for row in found["recent"])
+        lately = ((row["event"], row["count"], moment(row["last"]["time"])) for row in found["recent"])
         print_table(("lately", "times", "the last at"), lately)

@@ -9,6 +9,7 @@ import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts
 from ryu_vmmob.cli.names import SwitchName
+from ryu_vmmob.cli.times import moment_or_none
 from ryu_vmmob.client import path
 
 POLL_SECONDS: Final = 0.1
@@ -77,14 +78,14 @@ def _show(switch: Any) -> None:
             ("dpid", switch["dpid"]),
             ("role", switch["role"]),
             ("connected", connected),
-            ("since", switch["connected_since"]),
+            ("since", moment_or_none(switch["connected_since"])),
             ("in step", in_step),
             ("behind", switch["behind"]),
             ("flows", flows),
             ("groups", switch["groups"]),
             ("repairs", _repairs(switch)),
             ("audits", switch["audits"]),
-            ("last audit", switch["audited"]),
+            ("last audit", moment_or_none(switch["audited"])),
             ("foreign flows", switch["foreign_flows"]),
             ("dropped messages", switch["dropped_messages"]),
             *(("refused", f"{row['cause']}: {row['error']}") for row in switch["faults"]),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, print_table, protocol_of
-from ryu_vmmob.cli.names import SENDERS, SERVERS
-from ryu_vmmob.client import path
+from ryu_vmmob.cli.names import GOALS, SENDERS, SERVERS
+from ryu_vmmob.client import Client, path
 
 _MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _GOOD = ("delivered", "answered")
 _COLUMNS = ("switch", "port", "VLAN-ID", "TTL", "table", "priority", "match", "actions", "whose")
 
@@ -31,7 +33,9 @@ def trace(
             metavar="FROM", help="The VM that sends, or with --external a network outside.", autocompletion=SENDERS
         ),
     ],
-    to: Annotated[str, typer.Argument(metavar="IP", help="Where to: an address, or a MAC.")],
+    to: Annotated[
+        str, typer.Argument(metavar="TO", help="Where to: a VM, an address, or a MAC.", autocompletion=GOALS)
+    ],
     external: Annotated[bool, typer.Option("--external", help="FROM is an external network, not a VM.")] = False,
     protocol: Annotated[
         str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?), rs (which routers are there?) or a number.")
@@ -66,7 +70,7 @@ def trace(
     start = {"external" if external else "vm": sender, "interface": interface, "at": at, "mac": as_mac, "ip": as_ip}
     body = {
         "from": {name: value for name, value in start.items() if value is not None},
-        "to": {"mac": to.replace("-", ":")} if _MAC.fullmatch(to) else {"ip": to},
+        "to": _goal(ask.client, to, None if external else sender, interface or 0),
         "protocol": protocol_of(protocol),
         "port": port,
         "source_port": source_port,
@@ -80,6 +84,31 @@ def trace(
     ask.answer(found, _show)
     if found["verdict"] not in _GOOD:
         raise typer.Exit(1)
+
+
+def _goal(client: Client, to: str, sender: str | None, interface: int) -> dict[str, str]:
+    """Where the packet goes: what looks like an address is one, anything else is a VM's name. Raises ClientError."""
+    if _MAC.fullmatch(to):
+        return {"mac": to.replace("-", ":")}
+    if not _NAME.fullmatch(to) or to.replace(".", "").isdigit() or _is_address(to):
+        return {"ip": to}
+    mine = client.vms.get(sender)["interfaces"] if sender is not None else []
+    own = mine[interface] if interface < len(mine) else {"cug": None, "ips": []}
+    # In the sender's CUG and family where there is one: what a person who names both means.
+    four = not own["ips"] or any("." in ip for ip in own["ips"])
+    rows = sorted(client.vms.get(to)["interfaces"], key=lambda row: row["cug"] != own["cug"])
+    ips = [ip for row in rows for ip in row["ips"]]
+    if not ips:
+        return {"mac": rows[0]["mac"]}
+    return {"ip": next((ip for ip in ips if ("." in ip) is four), ips[0])}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _show(found: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, usage
+from ryu_vmmob.cli.times import moment
 from ryu_vmmob.client import followed
 
 
@@ -68,12 +68,12 @@ def is_bad(event: Any) -> bool:
 
 
 def line(event: Any) -> str:
-    """Return an event for people: when, by the clock of this machine, then its kind, then the controller's sentence.
+    """Return an event for people: when, then its kind, then the controller's sentence.
 
     A controller older than these sentences sends none: then the particulars are shown as names and values.
     """
     kind = event["event"]
-    when = datetime.fromisoformat(event["time"]).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    when = moment(event["time"]).replace("T", " ")
     data = {name: value for name, value in event.items() if name not in ("id", "time", "event", "level", "text")}
     return f"{when}  {kind:<20}  {event.get('text') or _pairs(data)}".rstrip()
 

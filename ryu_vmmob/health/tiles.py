@@ -28,16 +28,16 @@ def tiles(facts: Facts, reasons: Sequence[Reason]) -> tuple[Tile, ...]:
 
 
 def _all(facts: Facts, reasons: Sequence[Reason]) -> Iterator[Tile]:
-    well = (Standing.IN_STEP, Standing.SETTLING)
-    if facts.switches and all(row.standing in well for row in facts.switches):
-        number = len(facts.switches)
-        yield Tile("switches", Loudness.GOOD, f"{'the switch is' if number == 1 else f'all {number} switches are'} in step")
     told: set[str] = set()
     for reason in reasons:
         if reason.level is Loudness.NOTE or reason.kind in told:
             continue
         told.add(reason.kind)
         yield _gathered([row for row in reasons if row.kind == reason.kind])
+    well = (Standing.IN_STEP, Standing.SETTLING)
+    if facts.switches and all(row.standing in well for row in facts.switches):
+        number = len(facts.switches)
+        yield Tile("switches", Loudness.GOOD, f"{'the switch is' if number == 1 else f'all {number} switches are'} in step")
     number = len(facts.moves)
     text = f"{_count(number, 'move')} under way" if number else "no move under way"
     yield Tile("moves", Loudness.BUSY if number else Loudness.QUIET, text, Thing("moves", ""))
@@ -49,9 +49,11 @@ def _gathered(rows: Sequence[Reason]) -> Tile:
     first = rows[0]
     words = _WORDS.get(first.kind)
     opens = first.about[0] if first.about and first.about[0].kind != "controller" else None
+    if first.kind == "fabric.split":
+        return Tile(first.kind, first.level, f"cannot reach each other: {first.what.partition(': ')[2]}", opens)
     if words is None:
         return Tile(first.kind, first.level, first.what, opens)
-    names = named(thing.name for row in rows for thing in row.about)
+    names = named(thing.name.replace("=", " – ") for row in rows for thing in row.about)
     one = len(rows) == 1
     text = words.format(count=len(rows), names=names, s="" if one else "s", it="it is" if one else "they are")
     return Tile(first.kind, first.level, text, opens)

@@ -88,7 +88,7 @@ def test_data_centres_cut_asunder_are_red_and_stand_in_the_title(calm: Site, ope
         with pulled(site, *links[1:]):
             until_title(page, "^✕ two-dcs")
             measured("both data centres are cut apart, red, ✕ in the title", began)
-            tile = status.locator("button.bad", has_text="split into parts")
+            tile = status.locator("button.bad", has_text="cannot reach each other")
             expect(tile).to_contain_text("dc1 | dc2")
             expect(status).to_contain_text(f"{len(links)} links down")
             # The command line and the probe say the same, for they are told by the same function.

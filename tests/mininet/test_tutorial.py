@@ -36,7 +36,8 @@ def examples(page: Path) -> list[tuple[bool, str, list[str]]]:
 def plain(line: str) -> str:
     """A line without what is another at each run: ids, times, widths of columns."""
     for pattern in (
-        r"\b[mb]-[0-9a-f]{12}\b", r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?", r"time[= ][\d.]+ ?ms", r"^rtt .*", r"^revision +\d+$",
+        r"\b[mb]-[0-9a-f]{12}\b",
+        r"\d{4}-\d\d-\d\d[T ][\d:.]+(?:Z|[+-]\d\d:\d\d)?", r"time[= ][\d.]+ ?ms", r"^rtt .*", r"^revision +\d+$",
     ):  # fmt: skip
         line = re.sub(pattern, "*", line)
     return " ".join(line.split())

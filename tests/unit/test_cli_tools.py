@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -90,7 +91,9 @@ def test_bulk(shell: Shell) -> None:
 def test_events(shell: Shell) -> None:
     shell.service.with_web()
     lines = shell.run("events", "--types", "cug, vm").stdout.splitlines()
-    assert [line.split()[2:] for line in lines] == [["cug.created", "cug=web"], ["vm.created", "vm=web1", "server=srv-a1"]]
+    assert [line.split(None, 3)[2:] for line in lines] == [
+        ["cug.created", "CUG web was created"], ["vm.created", "VM web1 was created, at srv-a1"],
+    ]  # fmt: skip
     last = shell.json("events", "--limit", "1")
     assert len(last["items"]) == 1
     assert shell.run("events", "--since", str(last["last"])).stdout == ""
@@ -235,3 +238,27 @@ def test_a_move_is_followed_by_events(served: tuple[EventServer, list[str]], mon
         assert [line.split()[1] for line in told] == ["preparing", "prepared", "activated", "committed"]
         assert "committed" in process.stdout.read()
         assert process.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ((), "2023-11-15{}07:13:20.250+09:00"),
+        (("--local",), "2023-11-15{}07:13:20.250+09:00"),
+        (("--utc",), "2023-11-14{}22:13:20.250Z"),
+    ],
+)
+def test_times_have_their_zone(shell: Shell, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], shown: str) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        shell.service.with_web()
+        assert shell.run("events", *options).stdout.startswith(shown.format(" "))
+        shell.service.confirm()
+        shell.run("move", "web1", "srv-c1")
+        assert shown.format("T") in shell.run("migration", "list", *options).stdout
+        assert shown.format("T") in shell.run("switch", "show", "tor-a", *options).stdout
+        assert shown.format("T") in shell.run("status", *options).stdout
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()

@@ -108,3 +108,18 @@ def test_trace_says_where_a_servers_own_switch_decides(pair: Shell) -> None:
     ]
     found = pair.json("trace", "near21", "10.1.0.22", status=1)
     assert found["local_switching"] == {"server": "srv-a2", "vms": ["near22"]}
+
+
+def test_trace_takes_the_name_of_a_vm_for_its_address(pair: Shell) -> None:
+    """The one in the sender's CUG and family, where it has one."""
+    assert "ipv4_dst=10.1.0.12" in pair.json("trace", "web1", "web2")["packet"]
+    pair.run("cug", "put", "other", "--subnet", "10.2.0.0/24")
+    nics = ("cug=other,mac=02:00:00:00:02:13,ip=10.2.0.13", "cug=web,mac=02:00:00:00:01:13,ip=2001:db8:1::13,ip=10.1.0.13")
+    pair.run("vm", "put", "both", "--server", "srv-b1", *(part for nic in nics for part in ("--interface", nic)))
+    pair.run("vm", "put", "six", "--server", "srv-b1", "--interface", "cug=web,mac=02:00:00:00:01:14,ip=2001:db8:1::14")
+    assert "ipv4_dst=10.1.0.13" in pair.json("trace", "web1", "both")["packet"]
+    assert "ipv4_dst=10.2.0.13" in pair.json("trace", "both", "both", "--interface", "0", status=1)["packet"]
+    assert "ipv6_dst=2001:db8:1::13" in pair.json("trace", "six", "both")["packet"]
+    assert "nobody" in pair.run("trace", "web1", "nobody", status=1).stderr
+    for wrong in ("10.1.0.999", "10.1.0", "not/an/address"):
+        assert "no IPv4 or IPv6 address" in pair.run("trace", "web1", wrong, status=2).stderr

@@ -102,7 +102,8 @@ def test_data_centres_that_are_cut_asunder_are_named() -> None:
     assert (both.level, both.status) == (Loudness.BAD, Status.DEGRADED)
     assert [row.data_centers for row in both.parts] == [("dc1",), ("dc2",)]
     assert both.parts[0].edges == tuple(sorted(name for name, row in TWO.switches.items() if row.data_center == "dc1"))
-    assert f"2 links down: {', '.join(sorted(WAN))}" in texts(both)
+    assert f"2 links down: {', '.join(name.replace('=', ' – ') for name in sorted(WAN))}" in texts(both)
+    assert texts(both)[0] == "cannot reach each other: dc1 | dc2"
 
 
 def test_an_edge_that_is_cut_off_is_named_and_so_is_the_rest() -> None:
