@@ -19,7 +19,7 @@ from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.net.protocols import TCP

@@ -1,4 +1,4 @@
-"""What follows for a batch: while it has room, the next VM's turn (`model/batches.py`). Found by looking at the state."""
+"""What follows for a batch: while it has room, the next VM's turn (`model/batches`). Found by looking at the state."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
-from ryu_vmmob.model.batch import BatchVm, Outcome
-from ryu_vmmob.model.batches import BatchMove, BatchPass
-from ryu_vmmob.model.evacuation import offer, overtaken
+from ryu_vmmob.model.batches.commands import BatchMove, BatchPass
+from ryu_vmmob.model.batches.plan import offer, overtaken
+from ryu_vmmob.model.batches.values import BatchVm, Outcome
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 

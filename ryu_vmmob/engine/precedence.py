@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Abort, Activate, Command, LinksChanged
 from ryu_vmmob.model.migrations import Deliver
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 
 URGENT: Final = (Abort, Activate, Deliver, ExternalsChanged, LinksChanged, NeighbourHeard)
 """Somebody's traffic waits for these, and they are short."""

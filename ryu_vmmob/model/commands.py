@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from ryu_vmmob.model import batches, cugs, fabric_change, links, migrations, policies, questions, routing, vlan_ids, vms
-from ryu_vmmob.model.batches import AbortBatch, BatchMove, BatchPass, StartBatch
+from ryu_vmmob.model import cugs, fabric_change, links, migrations, policies, questions, routing_domains, vlan_ids, vms
+from ryu_vmmob.model.batches import commands as batches
+from ryu_vmmob.model.batches.commands import AbortBatch, BatchMove, BatchPass, StartBatch
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.cugs import DeleteCug, PutCug
 from ryu_vmmob.model.draft import Change, Draft
@@ -19,7 +20,7 @@ from ryu_vmmob.model.migrations import Abort, Activate, Commit, Deliver, Fail, P
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.questions import EndQuestion, Question
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.model.vlan_ids import EndQuarantines
 from ryu_vmmob.model.vms import DeleteVm, PutVm
@@ -74,7 +75,7 @@ _HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
     **links.HANDLERS,
     **vlan_ids.HANDLERS,
     **fabric_change.HANDLERS,
-    **routing.HANDLERS,
+    **routing_domains.HANDLERS,
 }
 
 

@@ -11,7 +11,7 @@ from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import check_interfaces
 from ryu_vmmob.model.objects import Address, Cug, Network, RaMode
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
-from ryu_vmmob.model.routing import refuse_overlaps, refuse_while_moving
+from ryu_vmmob.model.routing_domains import refuse_overlaps, refuse_while_moving
 
 _SLAAC_PREFIX: Final = 64
 """Bits of a prefix that leave room for the interface identifier of Ethernet (RFC 4862, 5.5.3 d; RFC 2464, 4)."""

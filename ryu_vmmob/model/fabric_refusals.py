@@ -14,7 +14,7 @@ from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.policy import MOST_SINGLE_PORTS, port_count
 from ryu_vmmob.model.presence import links_of
 from ryu_vmmob.model.refusal import Fault, Refusal
-from ryu_vmmob.model.routing import refuse_overlaps
+from ryu_vmmob.model.routing_domains import refuse_overlaps
 from ryu_vmmob.model.state import Claim, State
 from ryu_vmmob.net.keys import MAX_SWITCH_KEY
 

@@ -36,7 +36,7 @@ from dataclasses import replace
 from enum import Enum, StrEnum
 from typing import Final
 
-from ryu_vmmob.model.batch_rows import migration_ended
+from ryu_vmmob.model.batches.rows import migration_ended
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.move_options import MoveOptions

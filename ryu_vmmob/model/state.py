@@ -14,7 +14,7 @@ from immutables import Map
 from ryu_vmmob.fabric.backup import Backup, build_backups
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.fabric.trees import Trees, build_trees, tree_number
-from ryu_vmmob.model.batch import Batch, BatchVm
+from ryu_vmmob.model.batches.values import Batch, BatchVm
 from ryu_vmmob.model.objects import (
     Address,
     Cug,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ryu_vmmob.fabric.model import External
 from ryu_vmmob.frames.content import ARP_REPLY, Arp, NeighbourAdvertisement
 from ryu_vmmob.model.objects import Address
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
 from ryu_vmmob.punt.case import Case, address_of
 from ryu_vmmob.punt.errors import names_host

@@ -9,7 +9,7 @@ from ryu_vmmob.flows.owner import Owner
 from ryu_vmmob.flows.packet_ins import Meaning, meaning
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.objects import Address
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from ryu_vmmob.model import batch as model
-from ryu_vmmob.model.batch import BatchState, Outcome
-from ryu_vmmob.model.batches import AbortBatch, StartBatch
+from ryu_vmmob.model.batches import values as model
+from ryu_vmmob.model.batches.commands import AbortBatch, StartBatch
+from ryu_vmmob.model.batches.values import BatchState, Outcome
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.answers import Revision, Time, Written

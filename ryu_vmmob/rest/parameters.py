@@ -7,7 +7,7 @@ from typing import Any, Final
 from ryu_vmmob.engine.event_kinds import FAMILIES
 from ryu_vmmob.engine.events import KEPT
 from ryu_vmmob.flows.pipeline import TABLES
-from ryu_vmmob.model.batch import BatchState
+from ryu_vmmob.model.batches.values import BatchState
 from ryu_vmmob.model.objects import STATES
 from ryu_vmmob.rest.bodies import NAME_SCHEMA
 from ryu_vmmob.rest.call import MAX_WAIT

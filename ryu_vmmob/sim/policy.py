@@ -1,5 +1,7 @@
 """The policy oracle: what becomes of a packet by the words of the contract, with no thought of flows.
 
+It shares no code with `model.decision`, which says the same for the product: an oracle must not make the product's mistakes.
+
 Among the rules that match, the highest priority wins, and deny wins a tie. Where none matches, a CUG's own traffic is allowed
 and everything that is routed is denied. Neighbour discovery (ICMPv6 133 to 137) and what is no IP at all are exempt.
 

@@ -217,7 +217,7 @@ class View:
 
     @cached_property
     def behind(self) -> dict[str, Mapping[int, Address]]:
-        """Addresses outside, by external, as `routing.outside_addresses` has found them."""
+        """Addresses outside, by external, as `whereabouts.outside_addresses` has found them."""
         return {}
 
     @cached_property

@@ -15,7 +15,7 @@ from ryu_vmmob.flows.ports import out, unmarked
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.frames.arp_nd import arp_request, neighbour_solicitation
 from ryu_vmmob.model.objects import Address
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import MAC_BROADCAST
 from ryu_vmmob.punt.values import Ask, PacketOut

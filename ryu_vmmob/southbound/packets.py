@@ -16,7 +16,7 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.flows.packet_ins import Meaning, asking_table, meaning, meter_of
 from ryu_vmmob.flows.pipeline import METER_RATES, Meter
 from ryu_vmmob.frames.parse import parse
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Ask, Outcome, PacketOut, Punted
 from ryu_vmmob.rate_limit import TokenBucket

@@ -33,7 +33,7 @@ from typing import Annotated, Any, Final, get_args, get_type_hints
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from ryu_vmmob.fabric.findings import show
-from ryu_vmmob.model.batch import Batch, BatchVm
+from ryu_vmmob.model.batches.values import Batch, BatchVm
 from ryu_vmmob.model.objects import Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
 from ryu_vmmob.model.state import Quarantined, Resting

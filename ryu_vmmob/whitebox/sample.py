@@ -15,7 +15,7 @@ from ryu_vmmob.model.commands import Command, Prepared, PutCug, PutVm, StartMigr
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.net.protocols import TCP, UDP

@@ -13,7 +13,7 @@ from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.commands import Command, PutVm
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.policies import PutPolicy
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Delivery, Journey

@@ -18,7 +18,7 @@ from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm, StartMigratio
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Interface, Phase
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet

@@ -24,7 +24,7 @@ from ryu_vmmob.model.objects import Migration, Vm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from tests.property.world import World, cug, difference, groups, interface, vm
 

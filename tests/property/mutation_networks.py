@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.model.commands import Activate, Command, StartMigration
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.protocols import TCP, UDP
 from ryu_vmmob.sim.view import View
 from tests.property.world import World

@@ -25,7 +25,7 @@ from ryu_vmmob.model.commands import (
 )
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from tests.unit.core_support import Site, nic, vm
 from tests.unit.routed_support import HOP_1, HOP_2, HOP_2_V6, PARTNER, WAN, two_borders, who

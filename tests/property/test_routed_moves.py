@@ -20,7 +20,7 @@ from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from tests.property.fabrics import fabrics
 from tests.property.world import World, cug, interface, vm
 

@@ -13,7 +13,7 @@ from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.commands import Command, StartMigration, apply
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.model.routing import ExternalsChanged
+from ryu_vmmob.model.routing_domains import ExternalsChanged
 from ryu_vmmob.model.state import State
 from ryu_vmmob.trace import Question, trace
 from tests.unit.core_support import nic, start, vm

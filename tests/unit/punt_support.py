@@ -21,7 +21,7 @@ from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Table, metada
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.flows.segment import into
 from ryu_vmmob.model.objects import Interface
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac, mac_text
 from ryu_vmmob.punt.answer import answer

@@ -15,7 +15,7 @@ from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.model.state import State
 from tests.unit.core_support import cug, nic, start, vm
 

@@ -13,7 +13,7 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Command, PutCug
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.sim.invariants import edits
 from tests.property.facts import facts
 from tests.property.test_routed_moves import NEIGHBOUR, with_externals

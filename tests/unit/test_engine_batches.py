@@ -10,9 +10,9 @@ import pytest
 from ryu_vmmob.engine.fleet import Fault
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.owner import Owner, OwnerKind
-from ryu_vmmob.model.batch import BatchState, Outcome
-from ryu_vmmob.model.batch_rows import KEPT
-from ryu_vmmob.model.batches import AbortBatch, StartBatch
+from ryu_vmmob.model.batches.commands import AbortBatch, StartBatch
+from ryu_vmmob.model.batches.rows import KEPT
+from ryu_vmmob.model.batches.values import BatchState, Outcome
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Interface, Phase
 from tests.unit.core_support import LEFT_A, Site, cug, nic, per_interface, same, two_planes, two_racks, vm

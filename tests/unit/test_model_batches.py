@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_vmmob.model.batch import BatchState, BatchVm, Outcome
-from ryu_vmmob.model.batch_rows import KEPT
-from ryu_vmmob.model.batches import AbortBatch, BatchMove, BatchPass, StartBatch
+from ryu_vmmob.model.batches.commands import AbortBatch, BatchMove, BatchPass, StartBatch
+from ryu_vmmob.model.batches.rows import KEPT
+from ryu_vmmob.model.batches.values import BatchState, BatchVm, Outcome
 from ryu_vmmob.model.commands import Activate, Command, LinksChanged, StartMigration, apply
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal

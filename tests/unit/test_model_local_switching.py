@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.batches import StartBatch
+from ryu_vmmob.model.batches.commands import StartBatch
 from ryu_vmmob.model.commands import Command, StartMigration, apply
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.local_switching import meetings, peers, separated, together

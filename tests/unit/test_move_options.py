@@ -9,8 +9,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 from ryu_vmmob.cli.move_options import MoveOptions as Offered
-from ryu_vmmob.model.batch import Batch
-from ryu_vmmob.model.batches import StartBatch
+from ryu_vmmob.model.batches.commands import StartBatch
+from ryu_vmmob.model.batches.values import Batch
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.move_options import LONGEST_TIMEOUT, OPTION_NAMES, MoveOptions
 from ryu_vmmob.model.objects import Migration

@@ -12,11 +12,11 @@ from ryu_vmmob.engine.arrivals import PATIENCE
 from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.model.batch import Outcome
-from ryu_vmmob.model.batches import StartBatch
+from ryu_vmmob.model.batches.commands import StartBatch
+from ryu_vmmob.model.batches.values import Outcome
 from ryu_vmmob.model.commands import Abort, DeleteVm
 from ryu_vmmob.model.objects import Phase
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from tests.property.test_routed_moves import with_externals
 from tests.unit import test_engine_arrivals as unannounced
 from tests.unit import test_engine_conflicts as forged

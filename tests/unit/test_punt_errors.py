@@ -23,7 +23,7 @@ from ryu_vmmob.model.commands import Prepared, StartMigration
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
-from ryu_vmmob.model.routing import ExternalsChanged
+from ryu_vmmob.model.routing_domains import ExternalsChanged
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.punt.values import Ask, PacketOut

@@ -10,7 +10,7 @@ from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP
 
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.model.routing import NeighbourHeard
+from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.addresses import mac_text
 from tests.unit.punt_support import HOP_1, ask, dcs, ether, from_member, from_outside, mine
 

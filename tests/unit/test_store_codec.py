@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
+from ryu_vmmob.model.batches.values import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.objects import Cug, Interface, Leg, Migration, Phase, TimelineEntry, Vm
 from ryu_vmmob.model.policy import Policy, Selector
 from ryu_vmmob.model.state import Quarantined

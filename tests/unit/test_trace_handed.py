@@ -13,7 +13,7 @@ from scapy.layers.inet6 import ICMPv6ND_RA, IPv6
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.pipeline import ASKED, TABLES, Table
 from ryu_vmmob.model.commands import Command
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Ask, Outcome, Punted
 from ryu_vmmob.trace import Hop, Question, Trace, trace

@@ -10,7 +10,7 @@ import pytest
 
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.refusal import Refusal
-from ryu_vmmob.model.routing import ExternalsChanged, NeighbourHeard
+from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import vlan_id
 from ryu_vmmob.trace import ExternalSource, Opinion, Question, Trace, trace

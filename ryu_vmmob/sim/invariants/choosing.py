@@ -14,8 +14,8 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, routed_segment
 from ryu_vmmob.sim.packet import DEFAULT_TTL, Packet
 from ryu_vmmob.sim.policy import End, Talk, talks, verdict
-from ryu_vmmob.sim.routing import outside_addresses
 from ryu_vmmob.sim.view import Seat, View
+from ryu_vmmob.sim.whereabouts import outside_addresses
 
 _T = TypeVar("_T")
 

@@ -30,9 +30,9 @@ from ryu_vmmob.sim.invariants.judging import (
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.policy import destination, verdict
-from ryu_vmmob.sim.routing import Whereabouts, whereabouts
 from ryu_vmmob.sim.switch import Step
 from ryu_vmmob.sim.view import Seat, View, Violation
+from ryu_vmmob.sim.whereabouts import Whereabouts, whereabouts
 
 Origin = Seat | ExternalFacts
 

@@ -18,8 +18,8 @@ from ryu_vmmob.sim.invariants.judging import DELIVERY, ISOLATION, inject, nothin
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import DEFAULT_TTL, Packet
 from ryu_vmmob.sim.policy import End, Talk, decide, talks
-from ryu_vmmob.sim.routing import outside_addresses, whereabouts
 from ryu_vmmob.sim.view import Seat, View, Violation
+from ryu_vmmob.sim.whereabouts import outside_addresses, whereabouts
 
 
 def outside(view: View) -> Iterator[Violation]:

@@ -35,8 +35,8 @@ from ryu_vmmob.sim.invariants.judging import (
 )
 from ryu_vmmob.sim.packet import DEFAULT_TTL
 from ryu_vmmob.sim.policy import decide_by_gateway, talks
-from ryu_vmmob.sim.routing import whereabouts
 from ryu_vmmob.sim.view import Seat, View, Violation
+from ryu_vmmob.sim.whereabouts import whereabouts
 
 
 def routed(view: View) -> Iterator[Violation]:

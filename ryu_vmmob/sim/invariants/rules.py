@@ -27,8 +27,8 @@ from ryu_vmmob.sim.policy import (
     turns_on,
     verdict,
 )
-from ryu_vmmob.sim.routing import outside_addresses
 from ryu_vmmob.sim.view import Seat, View, Violation
+from ryu_vmmob.sim.whereabouts import outside_addresses
 
 MAX_TALKS: Final = 40
 """What is said under one rule between one pair of ends, at most; enough for a range of ports and both its sides."""

@@ -1,6 +1,6 @@
 """Commands on batches: evacuate servers, the turn of the next VM, an abort (contract 3).
 
-A batch begins with a plan (`evacuation.plan`). Its VMs have their turns one after another, as many at once as it may have under
+A batch begins with a plan (`plan.plan`). Its VMs have their turns one after another, as many at once as it may have under
 way; the plan is then tried again on the state as it has become. The engine follows: it looks which batches have room.
 """
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ryu_vmmob.model import migration_steps as steps
-from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
-from ryu_vmmob.model.batch_rows import put_batch
+from ryu_vmmob.model.batches.plan import evacuating, plan
+from ryu_vmmob.model.batches.rows import put_batch
+from ryu_vmmob.model.batches.values import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.draft import Draft
-from ryu_vmmob.model.evacuation import evacuating, plan
 from ryu_vmmob.model.move_options import MoveOptions
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
 

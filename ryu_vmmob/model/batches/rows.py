@@ -11,7 +11,7 @@ from typing import Final
 
 from immutables import Map
 
-from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
+from ryu_vmmob.model.batches.values import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.objects import Migration
 

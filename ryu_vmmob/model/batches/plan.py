@@ -17,7 +17,7 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Fabric, Server
 from ryu_vmmob.model import migration_steps as steps
-from ryu_vmmob.model.batch import Batch, BatchState, BatchVm, Outcome
+from ryu_vmmob.model.batches.values import Batch, BatchState, BatchVm, Outcome
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.move_options import MoveOptions
 from ryu_vmmob.model.objects import Phase, Vm
