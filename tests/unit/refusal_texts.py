@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PLACES = (
     "ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/store", "flows/capability.py", "ryu_vmmob/options.py",
-    "apps/listening.py",
+    "ryu_vmmob/exposure.py", "apps/listening.py", "apps/rest_server.py",
 )  # fmt: skip
 RAISED = {"Refusal", "conflict", "invalid", "not_found", "Fault", "StoreError", "OptionError", "_refuse", "_require"}
 WORDED = {"_why_not", "_none_left", "overcharged", "overtaken", "_untranslated", "_alike", "_missing", "_REASONS", "troubles"}

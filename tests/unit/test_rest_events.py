@@ -20,6 +20,7 @@ from ryu_vmmob.rest.events import WEBSOCKET
 from ryu_vmmob.rest.origins import Origins
 from ryu_vmmob.rest.problems import Problem
 from tests.unit.rest_support import TOKEN, WEB, Service, problem, vm
+from tools.import_graph import LAYERS, modules
 
 ROOT = Path(__file__).parents[2]
 BORN = 1_700_000_000_250_000
@@ -208,8 +209,8 @@ def _texts(node: ast.expr, function: ast.AST) -> Iterator[str]:
 def emitted() -> set[str]:
     """Kinds of all events that the code makes, by their text there."""
     found: set[str] = set()
-    folders = ("ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/rest", "ryu_vmmob/fabric", "ryu_vmmob/southbound", "apps")
-    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+    made_of_events = {"model", *(layer for layer, allowed in LAYERS.items() if "model" in allowed)}
+    for file in (module.file for module in modules() if module.package in made_of_events):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         for function in functions:
