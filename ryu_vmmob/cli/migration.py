@@ -137,6 +137,8 @@ def _followed(client: Client, migration: Any, since: int | None, *, quiet: bool)
     deadline = monotonic() + migration["timeout"] + _TO_COMMIT
     told = 0
     over: float | None = None
+    if not quiet:
+        _warn(migration)
     with bar(None, shown=not quiet) as show:
         for found in chain((migration,), looks(client, migration["id"], since, deadline)):
             migration = found
@@ -184,7 +186,13 @@ def _since(migration: Any) -> str | None:
     return moment(migration["timeline"][-1]["time"]) if migration["timeline"] else None
 
 
+def _warn(migration: Any) -> None:
+    for text in migration.get("warnings", ()):
+        typer.echo(f"warning: {text}", err=True)
+
+
 def _show(migration: Any) -> None:
+    _warn(migration)
     refused = migration["switches"].get("refused", ())
     print_facts(
         [

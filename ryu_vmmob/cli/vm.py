@@ -72,10 +72,15 @@ def placements_(ask: Asked, name: VmName) -> None:
     """Show to which servers a VM may move as things stand, and why not to the others."""
     found = ask.client.get(path("vms", name, "placements"))
     rows = (
-        (row["server"], "yes" if row["possible"] else "no", joined(map(_there, row["interfaces"])) or row["reason"])
+        (row["server"], "yes" if row["possible"] else "no", _about(row))
         for row in found["items"]
     )
     ask.table(found, ("server", "possible", "VLAN-IDs there, or why not"), rows)
+
+
+def _about(row: Any) -> str | None:
+    found = joined(map(_there, row["interfaces"])) or row["reason"]
+    return "; ".join(text for text in (found, *row.get("warnings", ())) if text) or None
 
 
 def _there(row: Any) -> str:

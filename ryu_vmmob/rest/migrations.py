@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.tickets import Switches, Ticket
+from ryu_vmmob.health.reach import warnings
 from ryu_vmmob.model import objects
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, StartMigration
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.objects import STATES, Phase, TimelineEntry
 from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.answers import Acknowledged, Revision, Time, VlanTag
 from ryu_vmmob.rest.bodies import Body, Empty, FrameBytes, Name
 from ryu_vmmob.rest.call import Answer, Call
@@ -85,6 +87,7 @@ class _Migration(_Move, MoveOptions):
     interfaces: list[Leg]
     switches: Acknowledged
     timeline: list[Step]
+    warnings: NotRequired[Annotated[list[str], Field(description="Why it had better not move now, in a sentence each.")]]
     settled: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
 
 
@@ -124,7 +127,14 @@ def migration_view(engine: Engine, migration: objects.Migration) -> View:
     # Old migrations may name switches that the fabric no longer has.
     known = tuple(name for name in migration.switches if name in engine.state.fabric.switches)
     switches = engine.migration_switches(replace(migration, switches=known))
-    return _migration(engine.with_acknowledgements(migration), switches, engine.clock.told)
+    view = _migration(engine.with_acknowledgements(migration), switches, engine.clock.told)
+    return view if migration.phase.is_final else view | warned(engine.state, migration)
+
+
+def warned(state: State, migration: objects.Migration) -> View:
+    """Return what an answer has besides while the target is cut off from the others of the VM's CUGs."""
+    found = warnings(state, migration.vm, migration.target) if migration.target in state.fabric.servers else ()
+    return {"warnings": list(found)} if found else {}
 
 
 def _migration(migration: objects.Migration, switches: Switches, told: Callable[[float], float]) -> View:
@@ -198,7 +208,8 @@ def start_migration(call: Call) -> Answer:
     id_ = call.services.new_id()
     command = call.body.command(id_, call.now())
     if call.flag("dry_run"):
-        return Answer(200, planned_view(call.engine.dry_run(command).migrations[id_]))
+        planned = call.engine.dry_run(command).migrations[id_]
+        return Answer(200, planned_view(planned) | warned(call.engine.state, planned))
     ticket = call.engine.execute(command)
     return _after(call, 201, id_, ticket, seconds)._replace(location=f"/v1/migrations/{id_}")
 

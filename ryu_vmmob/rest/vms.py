@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
+from ryu_vmmob.health.reach import warnings
 from ryu_vmmob.model import objects, placement
 from ryu_vmmob.model.commands import DeleteVm, PutVm
 from ryu_vmmob.model.state import State
@@ -92,6 +94,7 @@ class Placement(TypedDict):
     possible: bool
     reason: str | None
     interfaces: list[PlacedInterface]
+    warnings: NotRequired[Annotated[list[str], Field(description="Why it had better not move there now, in a sentence each.")]]
 
 
 class Placements(TypedDict):
@@ -159,8 +162,14 @@ def _candidates(state: State, server: str | None, cug: str | None) -> set[str]:
 
 def get_placements(call: Call) -> Answer:
     """Return the servers to which the VM may move as things stand, and why not to the others."""
-    rows = placement.placements(call.engine.state, call.names["vm"], call.engine.trial)
-    return Answer(200, {"items": [placement_view(row) for row in rows]})
+    state, vm = call.engine.state, call.names["vm"]
+    rows = placement.placements(state, vm, call.engine.trial)
+    return Answer(200, {"items": [placement_view(row) | _warned(state, vm, row) for row in rows]})
+
+
+def _warned(state: State, vm: str, row: placement.Placement) -> View:
+    found = warnings(state, vm, row.server) if row.reason is None else ()
+    return {"warnings": list(found)} if found else {}
 
 
 EXAMPLE: Final = {

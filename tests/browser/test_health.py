@@ -91,6 +91,10 @@ def test_data_centres_cut_asunder_are_red_and_stand_in_the_title(calm: Site, ope
             tile = status.locator("button.bad", has_text="cannot reach each other")
             expect(tile).to_contain_text("dc1 | dc2")
             expect(status).to_contain_text(f"{len(links)} links down")
+            # Who would move a VM away from the others is warned.
+            find(page, "web1")
+            place = page.locator("label.place", has_text="srv-b1")
+            expect(place).to_contain_text("1 of the 1 other VMs of its CUGs are out of reach")
             # The command line and the probe say the same, for they are told by the same function.
             health, ready = site.rest.get("/v1/health"), site.rest.get("/readyz")
             assert [row["data_centers"] for row in health["parts"]] == [["dc1"], ["dc2"]]

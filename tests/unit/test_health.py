@@ -193,3 +193,40 @@ def test_the_same_is_told_everywhere() -> None:
     assert {row["kind"] for row in health["reasons"]} <= set(REASONS)
     said = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
     assert [kind for kind in REASONS if f"| `{kind}` |" not in said] == []
+
+
+def test_a_move_away_from_the_others_is_warned_of() -> None:
+    """Before it begins, where it may go, and while it is under way; and only while the fabric is split."""
+    service = Service(fabric=TWO)
+    service.connect()
+    service.put("/v1/cugs/web", WEB)
+    for number, server in enumerate(("srv-a1", "srv-a2", "srv-c1"), 1):
+        service.put(f"/v1/vms/web{number}", vm(server, 10 + number))
+    service.confirm()
+
+    def warned(server: str) -> list[str]:
+        body = {"vm": "web1", "to": server}
+        (row,) = [row for row in service.get("/v1/vms/web1/placements")["items"] if row["server"] == server]
+        dry = service.ask("POST", "/v1/migrations?dry_run=true", body).json
+        assert dry.get("warnings") == row.get("warnings")
+        found: list[str] = row.get("warnings", [])
+        return found
+
+    assert (warned("srv-c2"), warned("srv-b1")) == ([], [])
+    service.engine.network.links_seen(WAN)
+    service.confirm()
+    said = "of the 2 other VMs of its CUGs are out of reach of"
+    assert warned("srv-c2") == [f"1 {said} srv-c2: links that are down split the fabric"]
+    assert warned("srv-b1") == [f"1 {said} srv-b1: links that are down split the fabric"]
+    service.ask("DELETE", "/v1/vms/web3")
+    assert warned("srv-b1") == []
+    assert [text.partition(" are ")[0] for text in warned("srv-c2")] == ["1 of the 1 other VMs of its CUGs"]
+    begun = service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c2"}).json
+    assert begun["warnings"] == warned_of(service, begun["id"])
+    service.engine.network.links_seen(frozenset())
+    assert warned_of(service, begun["id"]) is None
+
+
+def warned_of(service: Service, id_: str) -> list[str] | None:
+    found: list[str] | None = service.get(f"/v1/migrations/{id_}").get("warnings")
+    return found

@@ -71,7 +71,8 @@ function moveForm(site, name) {
       items.sort((a, b) => Number(b.possible) - Number(a.possible));
       places.replaceChildren(h("legend", {}, "To server"), ...items.map((row) => h(`label.place${row.possible ? "" : ".no"}`, {},
         h("input", { type: "radio", name: "to", value: row.server, disabled: !row.possible, required: true }), h("span", {}, row.server),
-        h("small", {}, row.possible ? row.interfaces.map((leg) => `${leg.cug} ${leg.to_vlan_id ?? "untagged"}`).join(", ") : `✕ ${row.reason}`))));
+        h("small", {}, row.possible ? row.interfaces.map((leg) => `${leg.cug} ${leg.to_vlan_id ?? "untagged"}`).join(", ") : `✕ ${row.reason}`,
+          (row.warnings ?? []).map((text) => h("div.warn", {}, `⚠ ${text}`))))));
     } catch (error) {
       places.append(h("p.bad", {}, error.message));
     }
