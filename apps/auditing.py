@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ryu.lib import hub
 
-from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, Fault
+from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, SwitchFault
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Reading
 from ryu_vmmob.flows.delta import Delta
@@ -125,7 +125,7 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
     lacking = [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread]
     for flow in lacking[:MAX_SAID]:
         session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, flow.owner)
-    engine.fleet.looked(session.name, [Fault(NOT_KEPT, str(flow), flow.owner, flow.cookie) for flow in lacking])
+    engine.fleet.looked(session.name, [SwitchFault(NOT_KEPT, str(flow), flow.owner, flow.cookie) for flow in lacking])
     engine.progress(everything=False)
     if finding.strays:
         session.delete_strays(finding)

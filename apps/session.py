@@ -23,7 +23,7 @@ from ryu_vmmob.apps import auditing
 from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.engine.fleet import KEEPS_COOKIES, Fault
+from ryu_vmmob.engine.fleet import KEEPS_COOKIES, SwitchFault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
@@ -271,7 +271,7 @@ class Session:
                     found[server] = found.get(server, 0) + packets
         self.engine.refusals.counted(found)
 
-    def bring(self, revision: int, delta: Delta, *, compared: bool = False, found: Sequence[Fault] = ()) -> None:
+    def bring(self, revision: int, delta: Delta, *, compared: bool = False, found: Sequence[SwitchFault] = ()) -> None:
         """Carry out a delta, and report what the switch confirmed and refused. ``compared``: it is all that was found wrong;
         ``found`` what is wrong beside flows and groups.
         """
@@ -299,7 +299,7 @@ class Session:
         self.begin()
         self.tell([wire.group_delete(number, self.next_xid()) for number in groups])
 
-    def _apply(self, delta: Delta) -> list[Fault]:
+    def _apply(self, delta: Delta) -> list[SwitchFault]:
         if self.engine.fleet.has_habit(self.name, KEEPS_COOKIES):
             return habits.apply_by_place(self, delta)
         if self._bundles:
@@ -344,9 +344,9 @@ class Session:
             if got.type == wire.BUNDLE_COMMIT_REPLY:
                 return True
 
-    def one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
+    def one_by_one(self, rows: Iterable[Message]) -> list[SwitchFault]:
         """Messages without a bundle; what was refused. A barrier after every few: a slow switch shows that it is at work."""
-        rows, found = iter(rows), list[Fault]()
+        rows, found = iter(rows), list[SwitchFault]()
         while True:
             self.begin()
             messages = list(islice(rows, _ROWS))

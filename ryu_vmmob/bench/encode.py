@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
-from ryu_vmmob.bench.measure import Case, Row, rates
+from ryu_vmmob.bench.measure import Row, Workload, rates
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import Flow, Move, Output, PushVlan, SetField, ToGroup, match
@@ -132,8 +132,8 @@ def run() -> Iterator[Row]:
         raise RuntimeError(f"not the same flows: {mine} bytes here, {theirs} bytes from Ryu")
     each = len(flows_of(0))
     cases = {
-        "compile arguments to bytes": Case("match, Flow and message made", VMS * each, _ours(VMS)),
-        "flows to bytes": Case("messages of flows that exist", VMS * each, _ours_finished(VMS)),
-        "Ryu": Case("objects made and serialised by Ryu", RYU_VMS * each, _ryu(RYU_VMS)),
+        "compile arguments to bytes": Workload("match, Flow and message made", VMS * each, _ours(VMS)),
+        "flows to bytes": Workload("messages of flows that exist", VMS * each, _ours_finished(VMS)),
+        "Ryu": Workload("objects made and serialised by Ryu", RYU_VMS * each, _ryu(RYU_VMS)),
     }
     yield from rates(cases)

@@ -37,7 +37,7 @@ def row(case: str, what: str, unit: str, values: Sequence[float], *, more_is_bet
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Workload:
     """Something to do ``count`` times over in one call; ``what`` says in words what that is."""
 
     what: str
@@ -45,7 +45,7 @@ class Case:
     work: Callable[[], object]
 
 
-def rates(cases: Mapping[str, Case], runs: int = RUNS) -> Iterator[Row]:
+def rates(cases: Mapping[str, Workload], runs: int = RUNS) -> Iterator[Row]:
     """Measure times a second of processor time, for each case: other processes on the machine do not count.
 
     The cases take turns all the same, so that a slow moment hits all of them.

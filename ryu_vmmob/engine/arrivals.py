@@ -25,7 +25,7 @@ from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Vm
-from ryu_vmmob.model.questions import EndQuestion, Question
+from ryu_vmmob.model.questions import EndQuestionVm, QuestionVm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import StoreError
@@ -156,7 +156,7 @@ class Arrivals:
 
     def _listen(self, vm: Vm, data: Data, now: float) -> str | None:
         try:
-            self._host.execute(Question(vm.name, now))
+            self._host.execute(QuestionVm(vm.name, now))
         except (Refusal, StoreError) as error:
             return str(error)
         edge = self._host.state.fabric.servers[vm.server].switch
@@ -225,7 +225,7 @@ class Arrivals:
 
     def _done(self, vm: str, now: float) -> None:
         with suppress(StoreError):  # the store's keeper tells of it, and the next look tries again
-            self._host.execute(EndQuestion(vm, now))
+            self._host.execute(EndQuestionVm(vm, now))
 
 
 def _tag(metadata: int, frame: Frame) -> int | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.flows.owner import UNOWNED
 from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import encode
@@ -44,7 +44,7 @@ class Contacts:
         """Whether a switch may be compared with what is desired, whatever it has."""
         return switch not in self._unmet
 
-    def meet(self, switch: str, foreign: int) -> Fault | None:
+    def meet(self, switch: str, foreign: int) -> SwitchFault | None:
         """Take what a switch has that was asked; ``foreign``: so many flows and groups with our mark are not desired.
 
         None: it may be put right. Otherwise it is to be left alone, and why. Raises StoreError.
@@ -54,7 +54,7 @@ class Contacts:
                 f"switch {switch} is left as it is: it has {foreign} flows and groups of ours that this store knows nothing "
                 f"of; restore the store, or let the switch be taken over (POST /v1/switches/{switch}/take_over)"
             )
-            return Fault(self._held[switch], "the first contact of this store with the switch", UNOWNED)
+            return SwitchFault(self._held[switch], "the first contact of this store with the switch", UNOWNED)
         self.take_over(switch)
         return None
 

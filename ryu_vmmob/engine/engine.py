@@ -23,7 +23,7 @@ from ryu_vmmob.engine.conflicts import Conflicts
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.event_ids import EventIds
 from ryu_vmmob.engine.events import EventStream
-from ryu_vmmob.engine.fleet import Fault, Fleet, Refused, SwitchStatus
+from ryu_vmmob.engine.fleet import Fleet, Refused, SwitchFault, SwitchStatus
 from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.listeners import Listeners
@@ -247,7 +247,7 @@ class Engine:
             self.emit(event)
         self.progress()
 
-    def _confirmed(self, switch: str, revision: int, faults: tuple[Fault, ...]) -> None:
+    def _confirmed(self, switch: str, revision: int, faults: tuple[SwitchFault, ...]) -> None:
         for fault in faults:
             self.emit(fault_news(switch, fault))
         for event in self._acknowledgements.confirmed(switch, revision, self._clock(), self.state.migrations):

@@ -30,7 +30,7 @@ MOST_READS: Final = 3
 """So often the session of a switch may end in a row while it is asked for the same table; then that is not asked any more."""
 
 
-class Fault(NamedTuple):
+class SwitchFault(NamedTuple):
     """Something a switch refused or does not keep, joined to what caused it: the flow or group as text, and whose it is."""
 
     error: str
@@ -44,7 +44,7 @@ class Refused(NamedTuple):
     """A fault and whose it is: the switch that refused."""
 
     switch: str
-    fault: Fault
+    fault: SwitchFault
 
 
 class Place(StrEnum):
@@ -65,7 +65,7 @@ class SwitchStatus(NamedTuple):
     connected: bool
     place: Place
     behind: int
-    faults: tuple[Fault, ...]
+    faults: tuple[SwitchFault, ...]
     since: float | None
 
     @property
@@ -84,7 +84,7 @@ class _Place:
     """No longer in the fabric, and connected: it is there until it has given up what it has of ours."""
     confirmed: int = -1
     pending: list[tuple[int, Delta]] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[SwitchFault] = field(default_factory=list)
     audit_asked: bool = False
     habits: set[str] = field(default_factory=set)
 
@@ -103,7 +103,7 @@ class Fleet:
         """Whether any switch has confirmed something, or was asked and is left as it is, since the controller started."""
         self.on_change: Final = Listeners[[str]]()
         """Told when a switch came or went, or confirmed or refused something."""
-        self.on_confirm: Final = Listeners[[str, int, tuple[Fault, ...]]]()
+        self.on_confirm: Final = Listeners[[str, int, tuple[SwitchFault, ...]]]()
         """Told when a switch has confirmed everything up to a revision, with what it refused and had not before."""
 
     @property
@@ -170,7 +170,7 @@ class Fleet:
         place.pending.clear()
         return self.revision
 
-    def hold(self, name: str, fault: Fault) -> None:
+    def hold(self, name: str, fault: SwitchFault) -> None:
         """Hold a switch that is to be left as it is, and why: out of step until a reconciliation begins."""
         self.has_met = True
         place = self._places[name]
@@ -193,7 +193,13 @@ class Fleet:
         return pending[-1][0], compose(delta for _, delta in pending)
 
     def confirm(
-        self, name: str, revision: int, faults: Iterable[Fault] = (), told: Collection[int] = (), *, compared: bool = False
+        self,
+        name: str,
+        revision: int,
+        faults: Iterable[SwitchFault] = (),
+        told: Collection[int] = (),
+        *,
+        compared: bool = False,
     ) -> None:
         """Confirm that the switch has everything up to ``revision``, ``faults`` excepted.
 
@@ -216,7 +222,7 @@ class Fleet:
         self.on_change(name)
         self.on_confirm(name, place.confirmed, tuple(row for row in found if row not in before))
 
-    def looked(self, name: str, lacking: Iterable[Fault]) -> None:
+    def looked(self, name: str, lacking: Iterable[SwitchFault]) -> None:
         """Take the result of a look for what a switch was told: ``lacking`` (`NOT_KEPT`) is all of it that it does not have."""
         place = self._places[name]
         before, found = set(place.faults), tuple(lacking)
@@ -281,7 +287,7 @@ class Fleet:
         asked, place.audit_asked = place.audit_asked, False
         return asked
 
-    def faults(self, name: str) -> tuple[Fault, ...]:
+    def faults(self, name: str) -> tuple[SwitchFault, ...]:
         """Return what the switch has refused and was not told anew since."""
         return tuple(self._places[name].faults)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.delta import SHARED, Delta, referred_first
 from ryu_vmmob.flows.flow import Flow, Group, group_name
@@ -70,11 +70,11 @@ def removal(cookie: int, key: bytes | None, next_xid: Callable[[], int], *, by_c
     return Message(wire.flow_delete_strict(key[0], priority, key[3:], cookie, next_xid(), mask), cookie)
 
 
-def fault(message: Message, error: str) -> Fault:
+def fault(message: Message, error: str) -> SwitchFault:
     """Return a switch's refusal of a message, joined to what it is about."""
     about = message.about
     if isinstance(about, (Flow, Group)):
-        return Fault(error, str(about), about.owner, about.cookie if isinstance(about, Flow) else about.id)
+        return SwitchFault(error, str(about), about.owner, about.cookie if isinstance(about, Flow) else about.id)
     kind = "cookie" if about > 0xFFFFFFFF else "group"
     cause = f"deletion of {kind} {about:#x}" if kind == "cookie" else f"deletion of {group_name(about)}"
-    return Fault(error, cause, UNOWNED, about)
+    return SwitchFault(error, cause, UNOWNED, about)

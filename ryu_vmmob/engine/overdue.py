@@ -22,7 +22,7 @@ from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.commands import Abort, Command
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Migration, Phase
-from ryu_vmmob.model.questions import EndQuestion, Question
+from ryu_vmmob.model.questions import EndQuestionVm, QuestionVm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import StoreError
@@ -159,7 +159,7 @@ class Overdue:
 
     def _listen(self, row: Migration, now: float) -> None:
         with suppress(Refusal, StoreError):  # the next look tries again
-            self._host.execute(Question(row.vm, now, row.id))
+            self._host.execute(QuestionVm(row.vm, now, row.id))
             self._open[row.id] = _Open(self._host.state.revision)
 
     def _ask(self, row: Migration, found: _Open, now: float) -> None:
@@ -173,7 +173,7 @@ class Overdue:
     def _end(self, row: Migration, now: float) -> None:
         if row.vm in self._host.state.questioned:
             with suppress(StoreError):
-                self._host.execute(EndQuestion(row.vm, now))
+                self._host.execute(EndQuestionVm(row.vm, now))
 
     def _tell(self, row: Migration, reason: str) -> None:
         if self._told.get(row.id) != reason:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from ryu_vmmob.engine.fleet import Fault, Fleet
+from ryu_vmmob.engine.fleet import Fleet, SwitchFault
 from ryu_vmmob.model.news import Event
 
 LAG_SECONDS: Final = 2.0
@@ -50,7 +50,7 @@ class Standing:
                 yield Event("switch.out_of_step", {"switch": name, "behind": status.behind, "faults": len(status.faults)})
 
 
-def fault_news(switch: str, fault: Fault) -> Event:
+def fault_news(switch: str, fault: SwitchFault) -> Event:
     """Return a switch refused a flow or a group."""
     return Event(
         "switch.fault", {"switch": switch, "error": fault.error, "cause": fault.cause, "owner": str(fault.owner) or None}

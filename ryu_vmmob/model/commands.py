@@ -18,7 +18,7 @@ from ryu_vmmob.model.fabric_change import FabricLoaded, FabricReplaced
 from ryu_vmmob.model.links import LinksChanged, SettleTrees
 from ryu_vmmob.model.migrations import Abort, Activate, Commit, Deliver, Fail, Prepared, Returned, StartMigration
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
-from ryu_vmmob.model.questions import EndQuestion, Question
+from ryu_vmmob.model.questions import EndQuestionVm, QuestionVm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
@@ -27,8 +27,8 @@ from ryu_vmmob.model.vms import DeleteVm, PutVm
 
 __all__ = [
     "ASKED_FOR", "Abort", "AbortBatch", "Activate", "BatchMove", "BatchPass", "Command", "Commit", "DeleteCug",
-    "DeletePolicy", "DeleteVm", "Deliver", "EndQuarantines", "EndQuestion", "ExternalsChanged", "FabricLoaded",
-    "FabricReplaced", "Fail", "LinksChanged", "NeighbourHeard", "Prepared", "PutCug", "PutPolicy", "PutVm", "Question",
+    "DeletePolicy", "DeleteVm", "Deliver", "EndQuarantines", "EndQuestionVm", "ExternalsChanged", "FabricLoaded",
+    "FabricReplaced", "Fail", "LinksChanged", "NeighbourHeard", "Prepared", "PutCug", "PutPolicy", "PutVm", "QuestionVm",
     "Returned", "SettleTrees", "StartBatch", "StartMigration", "apply",
 ]  # fmt: skip
 
@@ -49,8 +49,8 @@ Command = (
     | BatchMove
     | BatchPass
     | AbortBatch
-    | Question
-    | EndQuestion
+    | QuestionVm
+    | EndQuestionVm
     | Returned
     | Fail
     | LinksChanged

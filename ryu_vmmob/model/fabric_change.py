@@ -17,7 +17,7 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.fabric.trees import Adjacency, Trees, build_trees
 from ryu_vmmob.model.cables import with_resting
 from ryu_vmmob.model.draft import Draft
-from ryu_vmmob.model.fabric_refusals import Step, refusals
+from ryu_vmmob.model.fabric_refusals import Replacement, refusals
 from ryu_vmmob.model.objects import routed_segment
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_keys
@@ -60,7 +60,7 @@ def replace_fabric(draft: Draft, command: FabricReplaced) -> None:
     if _shape_changed(difference):
         trees_before = build_trees(state.fabric, state.links_down)
         target = build_trees(new, after.links_down)
-    faults = refusals(Step(state, after, difference, trees_before, target, command.connected))
+    faults = refusals(Replacement(state, after, difference, trees_before, target, command.connected))
     if faults:
         detail = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
         raise Refusal(409, "the fabric is in use", detail, tuple(faults))

@@ -25,7 +25,7 @@ _HARMLESS = ("description", "vlan_ids", "local_switching")
 
 
 @dataclass(frozen=True)
-class Step:
+class Replacement:
     """A fabric in the place of another. ``state`` is on the old one, ``after`` the same on the new one.
 
     ``before_trees`` and ``trees`` are those of both with the links that are down. ``connected``: switches that are.
@@ -39,7 +39,7 @@ class Step:
     connected: Collection[str]
 
 
-def refusals(step: Step) -> list[Fault]:
+def refusals(step: Replacement) -> list[Fault]:
     """Every reason why the new fabric cannot take the old one's place; empty when it can."""
     found: list[Fault] = []
     for rule in (_top, _switches, _port_masks, _servers, _cables, _local_switching, _externals, _domains, _links):
@@ -47,7 +47,7 @@ def refusals(step: Step) -> list[Fault]:
     return found
 
 
-def _top(step: Step) -> Iterator[Fault]:
+def _top(step: Replacement) -> Iterator[Fault]:
     state, top = step.state, step.difference.top
     if "gateway_mac" in top and state.cugs:
         yield Fault("gateway_mac", f"the VMs of {_named('CUG', state.cugs)} have it in their ARP and neighbour caches")
@@ -58,7 +58,7 @@ def _top(step: Step) -> Iterator[Fault]:
         yield Fault("switches", f"these are more than {MAX_SWITCH_KEY}, the most that can be told apart")
 
 
-def _switches(step: Step) -> Iterator[Fault]:
+def _switches(step: Replacement) -> Iterator[Fault]:
     state, fabric = step.state, step.state.fabric
     for name in step.difference.removed.get("switches", ()):
         users = [*_users_at(state, name)]
@@ -78,7 +78,7 @@ def _switches(step: Step) -> Iterator[Fault]:
                 yield Fault(f"switches.{name}.{key}", f"{key} of switch {name!r} cannot change: {'; '.join(users)}")
 
 
-def _port_masks(step: Step) -> Iterator[Fault]:
+def _port_masks(step: Replacement) -> Iterator[Fault]:
     """Refuse that a switch matches no ports under a mask while a policy has more ports than flows for each of them."""
     for name in step.difference.altered("switches", "l4_masks"):
         row = step.after.fabric.switches[name]
@@ -104,7 +104,7 @@ def _carried_at(state: State, switch: str) -> Iterator[str]:
         yield f"it carries {_segments(state, names)}"
 
 
-def _servers(step: Step) -> Iterator[Fault]:
+def _servers(step: Replacement) -> Iterator[Fault]:
     state, difference = step.state, step.difference
     for name in difference.removed.get("servers", ()):
         if name in state.server_vms:
@@ -118,7 +118,7 @@ def _servers(step: Step) -> Iterator[Fault]:
             yield Fault(f"servers.{name}.{keys[0]}", said)
 
 
-def _local_switching(step: Step) -> Iterator[Fault]:
+def _local_switching(step: Replacement) -> Iterator[Fault]:
     """Trust in a server's own switch may not go while a policy leans on it (R45, R46)."""
     for name in step.difference.altered("servers", "local_switching"):
         if step.after.fabric.servers[name].trusts_local_switching:
@@ -128,7 +128,7 @@ def _local_switching(step: Step) -> Iterator[Fault]:
             yield Fault(f"servers.{name}.local_switching", said)
 
 
-def _cables(step: Step) -> Iterator[Fault]:
+def _cables(step: Replacement) -> Iterator[Fault]:
     """No VLAN-ID that a vNIC has on a server's cable may be taken from those it may get there."""
     for name in step.difference.altered("servers", "vlan_ids"):
         kept = frozenset(step.after.fabric.servers[name].vlan_ids)
@@ -156,7 +156,7 @@ def _vms(state: State, server: str) -> str:
     return ", ".join(f"{_named('VM', names)} {does}" for names, does in parts if names)
 
 
-def _externals(step: Step) -> Iterator[Fault]:
+def _externals(step: Replacement) -> Iterator[Fault]:
     state, difference = step.state, step.difference
     for name in difference.removed.get("externals", ()):
         domain = state.fabric.externals[name].routing_domain
@@ -181,7 +181,7 @@ def _externals(step: Step) -> Iterator[Fault]:
                 yield Fault(f"externals.{name}", f"CUG {cug!r} does not go with it: {refusal.detail}")
 
 
-def _domains(step: Step) -> Iterator[Fault]:
+def _domains(step: Replacement) -> Iterator[Fault]:
     """No VLAN-ID that is in use, or asked for, may leave an L2 domain."""
     state, new, difference = step.state, step.after.fabric, step.difference
     concerned = {*difference.removed.get("l2_domains", ()), *difference.altered("l2_domains", "vlan_ids")}
@@ -208,7 +208,7 @@ def _domains(step: Step) -> Iterator[Fault]:
             yield Fault(f"l2_domains.{domain}.translate_guest_tags", said)
 
 
-def _links(step: Step) -> Iterator[Fault]:
+def _links(step: Replacement) -> Iterator[Fault]:
     """Refuse that a link goes while something needs it to stay joined, or that it changes its L2 domain while it carries
     anything.
     """

@@ -90,16 +90,16 @@ class Step(StrEnum):
     FAIL = "fail"
 
 
-class Verdict(Enum):
+class Standstill(Enum):
     """What a step means in a stage where it leads to no other."""
 
     NOTHING = "nothing"
     REFUSED = "refused"
 
 
-_NOTHING, _REFUSED = Verdict.NOTHING, Verdict.REFUSED
+_NOTHING, _REFUSED = Standstill.NOTHING, Standstill.REFUSED
 # fmt: off
-_ROWS: Final[dict[Stage, tuple[Stage | Verdict, ...]]] = {
+_ROWS: Final[dict[Stage, tuple[Stage | Standstill, ...]]] = {
     # in the order of the steps
     Stage.PREPARING: (
         Stage.PREPARED, _REFUSED, Stage.ACTIVATED, _REFUSED, Stage.ABORTED, Stage.ABORTED, _NOTHING, Stage.FAILED,
@@ -123,7 +123,7 @@ _ROWS: Final[dict[Stage, tuple[Stage | Verdict, ...]]] = {
 # fmt: on
 
 
-def verdict(at: Stage, step: Step) -> Stage | Verdict:
+def verdict(at: Stage, step: Step) -> Stage | Standstill:
     """Return the stage to which ``step`` leads, or what it means instead."""
     return dict(zip(Step, _ROWS[at], strict=True))[step]
 
@@ -169,9 +169,9 @@ def enter(draft: Draft, id: str, step: Step, reason: str | None) -> None:
     if migration is None:
         raise not_found("migration", id)
     found = verdict(stage(migration), step)
-    if found is Verdict.REFUSED:
+    if found is Standstill.REFUSED:
         raise conflict(f"migration {migration.id} is {stage(migration).value}, which does not admit {step.value!r}")
-    if isinstance(found, Verdict):
+    if isinstance(found, Standstill):
         return
     phase = _phase(migration, found)
     vm = draft.state.vms[migration.vm]

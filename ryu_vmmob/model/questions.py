@@ -11,7 +11,7 @@ from ryu_vmmob.model.refusal import conflict, not_found
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class QuestionVm:
     """From now on the controller is shown what a VM says at its placement. Whatever changes the VM ends that.
 
     ``migration``: the VM is on this move, and is listened for at both its places.
@@ -23,14 +23,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class EndQuestion:
+class EndQuestionVm:
     """It is not any more. Nothing where it was not."""
 
     vm: str
     now: float = 0.0
 
 
-def question(draft: Draft, command: Question) -> None:
+def question(draft: Draft, command: QuestionVm) -> None:
     """Raise Refusal for a VM that is not there (404) or is moving (409)."""
     vm = draft.state.vms.get(command.vm)
     if vm is None:
@@ -41,12 +41,12 @@ def question(draft: Draft, command: Question) -> None:
         draft.question(vm.name, listen=True)
 
 
-def end_question(draft: Draft, command: EndQuestion) -> None:
+def end_question(draft: Draft, command: EndQuestionVm) -> None:
     """Make the flows those of a VM that stays again."""
     draft.question(command.vm, listen=False)
 
 
 HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
-    Question: question,
-    EndQuestion: end_question,
+    QuestionVm: question,
+    EndQuestionVm: end_question,
 }

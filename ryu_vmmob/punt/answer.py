@@ -7,13 +7,13 @@ from typing import Final
 
 from ryu_vmmob.flows.packet_ins import Meaning
 from ryu_vmmob.model.state import State
-from ryu_vmmob.punt.case import Case, read
+from ryu_vmmob.punt.context import PuntContext, read
 from ryu_vmmob.punt.errors import report
 from ryu_vmmob.punt.outside import heard
 from ryu_vmmob.punt.requests import reply
 from ryu_vmmob.punt.values import Outcome, Punted
 
-_ANSWERS: Final[Mapping[Meaning | None, Callable[[Case], list[Outcome]]]] = {
+_ANSWERS: Final[Mapping[Meaning | None, Callable[[PuntContext], list[Outcome]]]] = {
     Meaning.NEIGHBOUR: heard,
     Meaning.QUESTION: reply,
     Meaning.ERROR: report,

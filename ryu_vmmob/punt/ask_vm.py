@@ -8,7 +8,7 @@ from itertools import product
 from ryu_vmmob.frames.arp_nd import arp_request, neighbour_solicitation
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac
-from ryu_vmmob.punt.case import gateway_of
+from ryu_vmmob.punt.context import gateway_of
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.punt.ways import way_to
 

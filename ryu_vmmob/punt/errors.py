@@ -14,12 +14,12 @@ from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.frames.content import EchoRequest, Ipv4, Ipv6
 from ryu_vmmob.frames.icmp import Unreachable, echo_reply, may_report, time_exceeded, unreachable
 from ryu_vmmob.model.objects import Address, Network
-from ryu_vmmob.punt.case import Case, address_of, gateway_of, own_address
+from ryu_vmmob.punt.context import PuntContext, address_of, gateway_of, own_address
 from ryu_vmmob.punt.values import Ask, Outcome
 from ryu_vmmob.punt.ways import Way, ways_back
 
 
-def report(case: Case) -> list[Outcome]:
+def report(case: PuntContext) -> list[Outcome]:
     """Return what follows from a packet that GATEWAY or ROUTE did not want."""
     ip = case.frame.content
     if not isinstance(ip, Ipv4 | Ipv6):
@@ -50,14 +50,16 @@ def names_host(address: Address, external: External) -> bool:
     return False
 
 
-def _local(case: Case, source: Address, own: Address) -> list[Outcome]:
+def _local(case: PuntContext, source: Address, own: Address) -> list[Outcome]:
     """Return a packet for an address of ours: pings are answered, nothing else is listened to (RFC 1122, 3.2.2.1)."""
     if not isinstance(case.frame.message, EchoRequest):
         return _tell(case, source, own, own, Unreachable.PORT)
     return [way.carry(echo_reply(case.frame, int(own), *_macs(case, way))) for way in ways_back(case, source)]
 
 
-def _tell(case: Case, source: Address, target: Address, speaker: Address | None, why: Unreachable | None) -> list[Outcome]:
+def _tell(
+    case: PuntContext, source: Address, target: Address, speaker: Address | None, why: Unreachable | None
+) -> list[Outcome]:
     """Return an error about the packet to its sender, as far as one may be sent; ``why`` None: its time is over."""
     if speaker is None or source.is_link_local or not may_report(case.frame, _broadcasts(case, source, target)):
         return []
@@ -74,11 +76,11 @@ def _tell(case: Case, source: Address, target: Address, speaker: Address | None,
     return found
 
 
-def _macs(case: Case, way: Way) -> tuple[int, int]:
+def _macs(case: PuntContext, way: Way) -> tuple[int, int]:
     return way.eth_src, way.eth_dst
 
 
-def _is_own(case: Case, address: Address) -> bool:
+def _is_own(case: PuntContext, address: Address) -> bool:
     """Whether an address is a gateway's, or this edge's on an external network."""
     if any(address == row.ip for external in case.externals_here() for row in external.addresses):
         return True
@@ -86,7 +88,7 @@ def _is_own(case: Case, address: Address) -> bool:
     return cug is not None and address in cug.gateways
 
 
-def _speaker(case: Case, target: Address) -> Address | None:
+def _speaker(case: PuntContext, target: Address) -> Address | None:
     if case.cug is not None:
         return gateway_of(case.cug, target.version)
     if case.external is not None:
@@ -99,7 +101,7 @@ def _speaker(case: Case, target: Address) -> Address | None:
     return own_address(exit_.external, target.version) if exit_ is not None and here else None
 
 
-def _wire(case: Case, address: Address) -> External | None:
+def _wire(case: PuntContext, address: Address) -> External | None:
     """Return the external network here on whose own wire an address is."""
     for external in case.externals_here():
         if any(address in row.network for row in external.addresses):
@@ -107,7 +109,7 @@ def _wire(case: Case, address: Address) -> External | None:
     return None
 
 
-def _broadcasts(case: Case, *addresses: Address) -> frozenset[int]:
+def _broadcasts(case: PuntContext, *addresses: Address) -> frozenset[int]:
     """Return the broadcast addresses of the subnets that these addresses lie in (RFC 3021 excepts /31)."""
     return frozenset(
         int(network.broadcast_address)
@@ -116,7 +118,7 @@ def _broadcasts(case: Case, *addresses: Address) -> frozenset[int]:
     )
 
 
-def _networks(case: Case, addresses: Iterable[Address]) -> Iterator[Network]:
+def _networks(case: PuntContext, addresses: Iterable[Address]) -> Iterator[Network]:
     for address in addresses:
         cug = case.cug_of(address)
         yield from cug.subnets if cug is not None else ()

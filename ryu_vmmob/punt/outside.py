@@ -7,12 +7,12 @@ from ryu_vmmob.frames.content import ARP_REPLY, Arp, NeighbourAdvertisement
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT
-from ryu_vmmob.punt.case import Case, address_of
+from ryu_vmmob.punt.context import PuntContext, address_of
 from ryu_vmmob.punt.errors import names_host
 from ryu_vmmob.punt.values import Outcome
 
 
-def heard(case: Case) -> list[Outcome]:
+def heard(case: PuntContext) -> list[Outcome]:
     """Return the neighbour that an ARP reply or a neighbour advertisement speaks of, if the sender speaks of itself."""
     external, frame = case.external, case.frame
     if external is None:
@@ -30,7 +30,7 @@ def heard(case: Case) -> list[Outcome]:
     return []
 
 
-def _neighbour(case: Case, external: External, address: Address, mac: int) -> list[Outcome]:
+def _neighbour(case: PuntContext, external: External, address: Address, mac: int) -> list[Outcome]:
     if mac != case.frame.src or mac & MAC_MULTICAST_BIT or not names_host(address, external):
         return []
     return [NeighbourHeard(external.name, address, mac)]

@@ -22,7 +22,7 @@ from ryu_vmmob.model.objects import Address, Cug
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac
 from ryu_vmmob.punt.advertise import router_advertisement_of
-from ryu_vmmob.punt.case import Case, address_of, is_behind
+from ryu_vmmob.punt.context import PuntContext, address_of, is_behind
 from ryu_vmmob.punt.values import Outcome
 from ryu_vmmob.punt.ways import ways_back
 
@@ -32,7 +32,7 @@ class _Owner(NamedTuple):
     is_router: bool
 
 
-def reply(case: Case) -> list[Outcome]:
+def reply(case: PuntContext) -> list[Outcome]:
     """Return the answer to a question that met a flow of ANSWER."""
     answer = _answer(case)
     if answer is None:
@@ -41,7 +41,7 @@ def reply(case: Case) -> list[Outcome]:
     return [way.carry(frame) for way in ways_back(case, asker)]
 
 
-def _answer(case: Case) -> tuple[bytes, Address] | None:
+def _answer(case: PuntContext) -> tuple[bytes, Address] | None:
     """Return the frame, and the address it goes to; None where there is nothing to say."""
     frame, content, message = case.frame, case.frame.content, case.frame.message
     if isinstance(content, Arp) and content.op == ARP_REQUEST:
@@ -75,7 +75,7 @@ def _answer(case: Case) -> tuple[bytes, Address] | None:
     return None
 
 
-def _owner(case: Case, address: Address) -> _Owner | None:
+def _owner(case: PuntContext, address: Address) -> _Owner | None:
     """Who has an address on the link that the question comes from, as far as the edge answers for it."""
     state = case.state
     if case.external is not None:

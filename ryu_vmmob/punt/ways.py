@@ -12,7 +12,7 @@ from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac
-from ryu_vmmob.punt.case import Case
+from ryu_vmmob.punt.context import PuntContext
 from ryu_vmmob.punt.values import PacketOut
 
 _Wanted = Callable[[Interface], bool]
@@ -37,7 +37,7 @@ def way_to(state: State, cug: Cug, vm: Vm, number: int, server: Server) -> Way:
     return Way(server.switch, actions, mac(state.fabric.gateway_mac), vm.interfaces[number].mac)
 
 
-def ways_back(case: Case, source: Address) -> list[Way]:
+def ways_back(case: PuntContext, source: Address) -> list[Way]:
     """To the sender of the packet, whose address is ``source``: none when there is no such sender (any more)."""
     state = case.state
     if case.cug is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ryu_vmmob.engine.fleet import Fault, Refused
+from ryu_vmmob.engine.fleet import Refused, SwitchFault
 from ryu_vmmob.engine.tickets import Switches
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.objects import routed_segment
@@ -26,7 +26,7 @@ def refused_view(rows: Iterable[Refused]) -> list[dict[str, Any]]:
     return [{"switch": row.switch, **fault_view(row.fault)} for row in list(rows)[:MOST_REFUSED]]
 
 
-def fault_view(fault: Fault) -> dict[str, Any]:
+def fault_view(fault: SwitchFault) -> dict[str, Any]:
     """Return the switch's words, the flow or group, and whose it is."""
     return {"error": fault.error, "cause": fault.cause, "owner": owner_view(fault.owner)}
 

@@ -28,9 +28,9 @@ from ryu_vmmob.rest.owners import refused_view
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.switches import flow_view
 from ryu_vmmob.rest.views import View
+from ryu_vmmob.sim import switch as sim
 from ryu_vmmob.sim.network import Network
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.switch import Step
 from ryu_vmmob.sim.trace import outlets, vlan_id
 from ryu_vmmob.trace import IpProtocol, Piece, Question, VmSource
 from ryu_vmmob.trace.values import Kind
@@ -382,7 +382,7 @@ def _ttl(packet: Packet) -> int | None:
     return packet.fields.get("nw_ttl")
 
 
-def _table(step: Step) -> View:
+def _table(step: sim.TableVisit) -> View:
     if step.flow is not None:
         return flow_view(step.flow)
     nothing = dict.fromkeys(("priority", "match", "actions", "cookie", "owner"))

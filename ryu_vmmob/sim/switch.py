@@ -51,7 +51,7 @@ VLAN_LIMIT: Final = 1
 ETH_VLAN: Final = 0x8100
 
 
-class Step(NamedTuple):
+class TableVisit(NamedTuple):
     """One table on a packet's way; ``flow`` is None for a miss."""
 
     table: Table
@@ -70,7 +70,7 @@ class Result:
 
     outputs: tuple[tuple[int, Packet], ...]
     controller: tuple[tuple[int, Packet], ...]
-    path: tuple[Step, ...]
+    path: tuple[TableVisit, ...]
     lost: tuple[str, ...]
 
     @property
@@ -106,7 +106,7 @@ class Tables:
         table: Table | None = TABLES[0]
         while table is not None:
             flow = self._classifiers[table].find(frame.fields)
-            run.path.append(Step(table, flow))
+            run.path.append(TableVisit(table, flow))
             if flow is None:
                 run.lost.append(f"no flow in {table.label}")
                 break
@@ -220,7 +220,7 @@ class _Run:
         self.cookie = 0
         self.outputs: list[tuple[int, Packet]] = []
         self.controller: list[tuple[int, Packet]] = []
-        self.path: list[Step] = []
+        self.path: list[TableVisit] = []
         self.lost: list[str] = []
 
     def apply(self, frame: _Frame, actions: tuple[Action, ...]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.engine.messages import Message
 
 
@@ -35,5 +35,5 @@ class Exchange(Protocol):
     def ask_config(self) -> Any:
         """Return the configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
 
-    def one_by_one(self, rows: Iterable[Message]) -> list[Fault]:
+    def one_by_one(self, rows: Iterable[Message]) -> list[SwitchFault]:
         """Send messages without a bundle; what was refused."""

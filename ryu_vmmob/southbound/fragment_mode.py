@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.fabric.model import Dialect, Switch
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.owner import EVERY_SWITCH
@@ -22,7 +22,7 @@ class Look(NamedTuple):
     """What a comparison found: whether the mode was another, and what is still wrong with it."""
 
     altered: bool
-    fault: Fault | None
+    fault: SwitchFault | None
 
 
 def mode_of(switch: Switch) -> int:
@@ -48,5 +48,5 @@ def put_right(session: Exchange, switch: Switch) -> Look:
     return Look(altered=True, fault=None)
 
 
-def _unconfirmed(wanted: int, error: str) -> Fault:
-    return Fault(error, f"fragment mode {_NAMES[wanted]}", EVERY_SWITCH)
+def _unconfirmed(wanted: int, error: str) -> SwitchFault:
+    return SwitchFault(error, f"fragment mode {_NAMES[wanted]}", EVERY_SWITCH)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ryu_vmmob.engine.fleet import KEEPS_COOKIES, Fault
+from ryu_vmmob.engine.fleet import KEEPS_COOKIES, SwitchFault
 from ryu_vmmob.engine.messages import additions, deletions, replaced
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import entries_of
@@ -27,7 +27,7 @@ def read_ports(session: Exchange) -> None:
             return
 
 
-def apply_by_place(session: Exchange, delta: Delta) -> list[Fault]:
+def apply_by_place(session: Exchange, delta: Delta) -> list[SwitchFault]:
     """Where an ADD leaves the cookie that was there: what it would take the place of goes first, and is missing meanwhile.
 
     The flow would else be told of under the cookie of another: copies of packets, and the next audit.
@@ -38,7 +38,7 @@ def apply_by_place(session: Exchange, delta: Delta) -> list[Fault]:
     return found + session.one_by_one(deletions(delta, session.next_xid, by_cookie=False))
 
 
-def look_at_cookies(session: Exchange, delta: Delta, refused: Collection[int]) -> list[Fault]:
+def look_at_cookies(session: Exchange, delta: Delta, refused: Collection[int]) -> list[SwitchFault]:
     """After the first flow that took another's place: whether it bears its own cookie (OpenFlow 1.3.5, 6.4). If not, what
     took a place is told as such a switch wants it; what is refused of that.
     """

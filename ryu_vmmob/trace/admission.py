@@ -11,7 +11,7 @@ from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim.network import Visit
-from ryu_vmmob.sim.switch import Step
+from ryu_vmmob.sim.switch import TableVisit
 from ryu_vmmob.trace.case import Case
 from ryu_vmmob.trace.source import ExternalSource
 from ryu_vmmob.trace.values import Verdict
@@ -23,7 +23,7 @@ _UNREADABLE: Final = (
 _UNKNOWN: Final = "no segment is known for this port with this VLAN-ID and source MAC"
 
 
-def refused(case: Case, visit: Visit, step: Step) -> Verdict:
+def refused(case: Case, visit: Visit, step: TableVisit) -> Verdict:
     """``step`` is the one in INGRESS or ADMIT that did not want the packet."""
     source = case.source
     if step.flow is not None and step.table is Table.ADMIT and step.flow.priority == Priority.FRAGMENT:
@@ -34,7 +34,7 @@ def refused(case: Case, visit: Visit, step: Step) -> Verdict:
     return Verdict("dropped", text)
 
 
-def _from_outside(case: Case, external: External, step: Step) -> str:
+def _from_outside(case: Case, external: External, step: TableVisit) -> str:
     if step.table is Table.INGRESS:
         if external.routing_domain in case.state.routing_domains:
             return _UNKNOWN

@@ -11,7 +11,7 @@ from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.model.decision import decide
 from ryu_vmmob.net.addresses import mac, mac_text
 from ryu_vmmob.sim.network import Visit
-from ryu_vmmob.sim.switch import Step
+from ryu_vmmob.sim.switch import TableVisit
 from ryu_vmmob.sim.trace import outlets
 from ryu_vmmob.trace.admission import refused
 from ryu_vmmob.trace.case import Case, described
@@ -57,16 +57,16 @@ def ending(case: Case, visit: Visit) -> Verdict | None:
     return _lost(case, visit, [row.fault for row in exits if row.fault is not None])
 
 
-def ends_unwanted(step: Step) -> bool:
+def ends_unwanted(step: TableVisit) -> bool:
     """Whether the packet ended in this table without anything being done for it."""
     return step.flow is None or not (step.flow.actions or step.flow.goto)
 
 
-def _placed(visit: Visit, step: Step, found: Verdict) -> Verdict:
+def _placed(visit: Visit, step: TableVisit, found: Verdict) -> Verdict:
     return found._replace(reason=f"{visit.switch}, table {step.table.label}: {found.reason}")
 
 
-def _unwanted(case: Case, visit: Visit, step: Step) -> Verdict:
+def _unwanted(case: Case, visit: Visit, step: TableVisit) -> Verdict:
     if step.table in (Table.INGRESS, Table.ADMIT):
         return refused(case, visit, step)
     if step.flow is not None and step.table in (Table.POLICY_OUT, Table.POLICY_IN):
@@ -124,7 +124,7 @@ def _denied(case: Case, flow: Flow) -> Verdict:
     return Verdict("denied", f"no policy allows {ends}; put one that does{besides}")
 
 
-def _not_routed(case: Case, visit: Visit, step: Step) -> str:
+def _not_routed(case: Case, visit: Visit, step: TableVisit) -> str:
     flow, receiver = step.flow, case.receiver
     if flow is not None and flow.owner == EVERY_SWITCH and flow.match:
         return f"no router forwards such a packet ({show_match(flow.match)})"

@@ -9,14 +9,14 @@ from ryu_vmmob.model.objects import Address
 from ryu_vmmob.punt.errors import names_host
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.sim.packet import ROUTER_SOLICITATION
-from ryu_vmmob.sim.switch import Step
+from ryu_vmmob.sim.switch import TableVisit
 from ryu_vmmob.trace.case import Case
 from ryu_vmmob.trace.hops import speaker
 from ryu_vmmob.trace.outlook import obstacle
 from ryu_vmmob.trace.values import Verdict
 
 
-def handed_over(case: Case, visit: Visit, step: Step) -> Verdict:
+def handed_over(case: Case, visit: Visit, step: TableVisit) -> Verdict:
     """``step`` is the last one, whose flow did it."""
     if step.table is Table.ANSWER:
         return Verdict("answered", _answer(case))

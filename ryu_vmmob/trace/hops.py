@@ -7,7 +7,7 @@ from ryu_vmmob.flows.flow import Flow, Output, ToGroup, tells_controller
 from ryu_vmmob.flows.pipeline import OUTSIDE, SEGMENT, VIA, Meta, Table, group_parts
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.state import State
-from ryu_vmmob.punt.case import gateway_of, own_address
+from ryu_vmmob.punt.context import gateway_of, own_address
 from ryu_vmmob.sim.network import Visit
 from ryu_vmmob.trace.case import Case
 from ryu_vmmob.trace.source import VmSource

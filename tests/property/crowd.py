@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.engine.persist import restore
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.compiler import full
@@ -125,7 +125,7 @@ class Crowd(World):
         revision, delta = taken
         some = self.draw.sample(list(delta.flows), min(2, len(delta.flows)))
         self.spoiled.add(name)
-        self.engine.fleet.confirm(name, revision, [Fault("TABLE_FULL", str(row), row.owner, row.cookie) for row in some])
+        self.engine.fleet.confirm(name, revision, [SwitchFault("TABLE_FULL", str(row), row.owner, row.cookie) for row in some])
         self.engine.progress()
         self._note()
 

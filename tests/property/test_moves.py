@@ -14,7 +14,7 @@ from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMig
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
-from ryu_vmmob.model.questions import Question
+from ryu_vmmob.model.questions import QuestionVm
 from ryu_vmmob.model.refusal import Refusal
 from tests.property.fabrics import fabrics
 from tests.property.world import World, cug, interface, vm
@@ -61,7 +61,7 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
             command = {"deliver": Deliver, "activate": Activate, "commit": Commit, "abort": Abort}[choice]
             world.do(command(draw.draw(st.sampled_from(moving)), world.now))
         elif choice == "question" and vms:
-            world.do(Question(draw.draw(st.sampled_from(vms)), world.now))
+            world.do(QuestionVm(draw.draw(st.sampled_from(vms)), world.now))
         elif choice == "delete" and vms:
             world.do(DeleteVm(draw.draw(st.sampled_from(vms)), world.now))
         elif choice == "policy":

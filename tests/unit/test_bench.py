@@ -9,7 +9,7 @@ import pytest
 
 from ryu_vmmob.bench import __main__ as bench
 from ryu_vmmob.bench import encode, evacuate, growth, install
-from ryu_vmmob.bench.measure import Case, Row, rates
+from ryu_vmmob.bench.measure import Row, Workload, rates
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.sim import packet as make
 from tests.ovs.frames import to_bytes
@@ -22,7 +22,7 @@ def test_rates_count_the_work_and_keep_the_extremes() -> None:
         done.append(name)
         sum(range(20000))
 
-    cases = {name: Case("counting", 1000, partial(work, name)) for name in ("a", "b")}
+    cases = {name: Workload("counting", 1000, partial(work, name)) for name in ("a", "b")}
     rows = list(rates(cases, runs=3))
     assert done == ["a", "b"] * 4  # once to warm up, then in turns
     assert [(row.case, row.runs) for row in rows] == [("a", 3), ("b", 3)]

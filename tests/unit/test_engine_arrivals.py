@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.fabric.loader import VNIC_VLAN_IDS
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.compiler import full
@@ -203,7 +203,8 @@ def test_a_switch_that_does_not_confirm_or_refuses_to_listen() -> None:
     send(full_one, B1, RARP.with_vlans(100))
     taken = full_one.engine.fleet.take("tor-a")
     assert taken is not None
-    full_one.engine.fleet.confirm("tor-a", taken[0], [Fault("TABLE_FULL", "table=ingress", Owner(OwnerKind.VM, "web1", "0"))])
+    fault = SwitchFault("TABLE_FULL", "table=ingress", Owner(OwnerKind.VM, "web1", "0"))
+    full_one.engine.fleet.confirm("tor-a", taken[0], [fault])
     full_one.engine.progress()
     assert full_one.reasons() == ["the VM cannot be listened for at its place: switch tor-a refuses"]
     gone = Lab()

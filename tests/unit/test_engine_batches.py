@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.batches.commands import AbortBatch, StartBatch
@@ -142,7 +142,7 @@ def test_a_leg_that_a_switch_refuses_takes_back_all_legs() -> None:
     before = {name: dict(site.engine.desired.tables[name].flows) for name in site.engine.fleet.names}
     evacuate(site, to=("b1",), parallel=1)
     taken = {name: site.engine.fleet.take(name) for name in ("tor-a", "spine", "tor-b")}
-    site.engine.fleet.confirm("tor-b", taken["tor-b"][0], [Fault("TABLE_FULL", "a flow", Owner(OwnerKind.CUG, "db"), 7)])  # type: ignore[index]
+    site.engine.fleet.confirm("tor-b", taken["tor-b"][0], [SwitchFault("TABLE_FULL", "a flow", Owner(OwnerKind.CUG, "db"), 7)])  # type: ignore[index]
     site.engine.progress()
     row = site.state.batch_vms["b-1"][0]
     assert (row.vm, row.outcome) == ("v0", Outcome.FAILED)

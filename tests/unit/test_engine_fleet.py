@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.engine.fleet import KEEPS_COOKIES, NOT_KEPT, Fault, Fleet, Place, SwitchStatus
+from ryu_vmmob.engine.fleet import KEEPS_COOKIES, NOT_KEPT, Fleet, Place, SwitchFault, SwitchStatus
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.owner import Owner, OwnerKind
@@ -161,7 +161,7 @@ def test_the_end_of_an_old_session_leaves_the_new_one() -> None:
 def test_an_audit_starts_from_the_desired_state() -> None:
     """What was pending is part of what the switch is compared with; faults of before stand until that is done."""
     made, _ = fleet("a")
-    made.confirm("a", 5, [Fault("full", "x", Owner(OwnerKind.VM, "v", "0"))])
+    made.confirm("a", 5, [SwitchFault("full", "x", Owner(OwnerKind.VM, "v", "0"))])
     made.decide(6, {"a": adding(flow(1))})
     assert made.begin_reconciliation("a") == 6
     assert made.take("a") is None
@@ -173,7 +173,7 @@ def test_an_audit_starts_from_the_desired_state() -> None:
 
 def test_who_refused_is_not_late_and_not_in_step() -> None:
     made, _ = fleet("a")
-    made.confirm("a", 5, [Fault("full", "x", Owner(OwnerKind.VM, "v", "0"), 11)], {11})
+    made.confirm("a", 5, [SwitchFault("full", "x", Owner(OwnerKind.VM, "v", "0"), 11)], {11})
     assert (made.status("a").place, made.status("a").in_step, made.has("a", 5)) == (Place.REFUSED, False, True)
     made.decide(6, {"a": adding(flow(1))})
     assert made.status("a").place is Place.BEHIND
@@ -182,9 +182,9 @@ def test_who_refused_is_not_late_and_not_in_step() -> None:
 def test_what_a_switch_did_not_keep_is_believed_when_it_is_seen() -> None:
     """Told anew it confirms it again, as it did before: that proves nothing."""
     made, _ = fleet("a")
-    news: list[tuple[Fault, ...]] = []
+    news: list[tuple[SwitchFault, ...]] = []
     made.on_confirm.add(lambda name, revision, faults: news.append(faults))
-    lost = Fault(NOT_KEPT, "x", Owner(OwnerKind.VM, "v", "0"), 11)
+    lost = SwitchFault(NOT_KEPT, "x", Owner(OwnerKind.VM, "v", "0"), 11)
     made.looked("a", [lost])
     assert (made.faults("a"), news) == ((lost,), [(lost,)])
     made.begin_reconciliation("a")
@@ -203,7 +203,7 @@ def test_what_a_switch_did_not_keep_is_believed_when_it_is_seen() -> None:
 def test_a_fault_stays_until_the_switch_is_told_of_that_very_flow_again() -> None:
     made, _ = fleet("a")
     owner = Owner(OwnerKind.VM, "v", "0")
-    one, two = Fault("full", "x", owner, 11), Fault("full", "y", owner, 12)
+    one, two = SwitchFault("full", "x", owner, 11), SwitchFault("full", "y", owner, 12)
     made.confirm("a", 5, [one, two], {11, 12})
     assert set(made.faults("a")) == {one, two}
     assert made.status("a").faults == made.faults("a")
@@ -213,7 +213,7 @@ def test_a_fault_stays_until_the_switch_is_told_of_that_very_flow_again() -> Non
     assert len(made.faults("a")) == 2
     made.confirm("a", 5, [], {11})  # written now, or not wanted any more
     assert made.faults("a") == (two,)
-    again = Fault("bad", "y", owner, 12)
+    again = SwitchFault("bad", "y", owner, 12)
     made.confirm("a", 5, [again], {12})
     assert made.faults("a") == (again,)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob.bench.fabrics import leaf_spine, write
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.fabric import load
 from ryu_vmmob.flows.owner import UNOWNED, Owner, OwnerKind
@@ -199,7 +199,8 @@ def test_a_refusal_by_a_switch_fails_the_preparation_it_concerns(owner: Owner, f
     made.take("tor-a", "spine")
     taken = made.engine.fleet.take("tor-b")
     assert taken is not None
-    made.engine.fleet.confirm("tor-b", taken[0], [Fault("OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL", "table=bridge ...", owner)])
+    fault = SwitchFault("OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL", "table=bridge ...", owner)
+    made.engine.fleet.confirm("tor-b", taken[0], [fault])
     made.engine.progress()
     made.confirm()
     assert phase(made) is (Phase.FAILED if fails else Phase.PREPARED)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.owner import Owner, OwnerKind
@@ -49,7 +49,8 @@ def full_table(made: Site, switch: str) -> None:
     """A switch takes what is pending, and has no room for what is the VM's."""
     taken = made.engine.fleet.take(switch)
     revision = taken[0] if taken is not None else made.state.revision
-    made.engine.fleet.confirm(switch, revision, [Fault("TABLE_FULL", "table=admit ...", Owner(OwnerKind.VM, "web1", "0"))])
+    fault = SwitchFault("TABLE_FULL", "table=admit ...", Owner(OwnerKind.VM, "web1", "0"))
+    made.engine.fleet.confirm(switch, revision, [fault])
     made.engine.progress()
 
 

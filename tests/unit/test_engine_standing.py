@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.engine.standing import LAG_SECONDS
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from tests.unit.core_support import Site, nic, racks, two_racks, vm
 
-FAULT = Fault("TABLE_FULL", "table=bridge priority=1000", Owner(OwnerKind.VM, "web1"), 7)
+FAULT = SwitchFault("TABLE_FULL", "table=bridge priority=1000", Owner(OwnerKind.VM, "web1"), 7)
 
 
 def looked(made: Site, seconds: float = 0.0) -> list[tuple[str, object]]:

@@ -10,7 +10,7 @@ import pytest
 
 from ryu_vmmob.model import migration_steps
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
-from ryu_vmmob.model.migration_steps import KEPT, Stage, Step, Verdict, stage, verdict
+from ryu_vmmob.model.migration_steps import KEPT, Stage, Standstill, Step, stage, verdict
 from ryu_vmmob.model.migrations import Deliver, Fail, Returned
 from ryu_vmmob.model.move_options import ActivateOn, Delivery, Mode
 from ryu_vmmob.model.objects import Phase, Seat, Vm
@@ -67,12 +67,12 @@ def test_every_stage_with_every_step(at: Stage, step: Step) -> None:
     cell = documented()[at, step]
     before = in_stage(at)
     if cell == "refused":
-        assert verdict(at, step) is Verdict.REFUSED
+        assert verdict(at, step) is Standstill.REFUSED
         with pytest.raises(Refusal, match=rf"m1 is {at.value}, which does not admit") as raised:
             apply(before, COMMANDS[step])
         assert raised.value.status == 409
     elif cell == "(nothing)":
-        assert verdict(at, step) is Verdict.NOTHING
+        assert verdict(at, step) is Standstill.NOTHING
         assert apply(before, COMMANDS[step]).state is before
     else:
         found = Stage(cell)

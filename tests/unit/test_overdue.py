@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.engine.overdue import SILENCE
 from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.flows.owner import Owner, OwnerKind
@@ -151,7 +151,7 @@ def test_a_switch_that_refuses_to_listen_is_not_taken_for_silence() -> None:
     made.engine.progress()
     taken = made.engine.fleet.take("tor-b")
     assert taken is not None
-    made.engine.fleet.confirm("tor-b", taken[0], [Fault("TABLE_FULL", "table=admit", Owner(OwnerKind.VM, "web1", "0"))])
+    made.engine.fleet.confirm("tor-b", taken[0], [SwitchFault("TABLE_FULL", "table=admit", Owner(OwnerKind.VM, "web1", "0"))])
     made.silence()
     made.now += 600
     made.engine.progress()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.fabric import loads
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.rest.fabric import fabric_view
@@ -171,7 +171,7 @@ def test_switches(service: Service) -> None:
     service.confirm()
     assert service.get("/v1/switches/tor-a")["in_step"] is True
     owner = Owner(OwnerKind.VM, "web1", "0")
-    service.engine.fleet.confirm("tor-a", service.engine.state.revision, [Fault("OFPET_BAD_ACTION", "a flow", owner)])
+    service.engine.fleet.confirm("tor-a", service.engine.state.revision, [SwitchFault("OFPET_BAD_ACTION", "a flow", owner)])
     after = service.get("/v1/switches/tor-a")
     assert (after["in_step"], after["standing"]) == (False, "refused")
     assert [(row["error"], row["cause"], row["owner"]["name"]) for row in after["faults"]] == [

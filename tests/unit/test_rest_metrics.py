@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from ryu_vmmob.engine.event_kinds import KINDS
-from ryu_vmmob.engine.fleet import Fault
+from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import ASKED, METER_RATES, TABLES, Meter, Priority, Table
@@ -135,7 +135,8 @@ def test_moves_that_end_otherwise(service: Service) -> None:
     for name in service.engine.fleet.names:
         taken = service.engine.fleet.take(name)
         if taken is not None:
-            service.engine.fleet.confirm(name, taken[0], [Fault("TABLE_FULL", "a flow", Owner(OwnerKind.VM, "web1", "0"), 1)])
+            fault = SwitchFault("TABLE_FULL", "a flow", Owner(OwnerKind.VM, "web1", "0"), 1)
+            service.engine.fleet.confirm(name, taken[0], [fault])
     service.engine.progress()
     get = read(service)
     assert [get("vmmob_migrations_ended_total", outcome=row) for row in ("committed", "aborted", "failed")] == [0, 1, 1]

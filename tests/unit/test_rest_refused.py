@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.engine.fleet import NOT_KEPT, Fault
+from ryu_vmmob.engine.fleet import NOT_KEPT, SwitchFault
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
@@ -35,7 +35,8 @@ def refusing(service: Service, switch: str, kind: str) -> None:
         while (taken := fleet.take(name)) is not None:
             revision, delta = taken
             mine = [flow for flow in delta.flows if name == switch and flow.owner[0] == kind]
-            fleet.confirm(name, revision, [Fault(WORDS, str(flow), flow.owner, flow.cookie) for flow in mine], delta.named)
+            faults = [SwitchFault(WORDS, str(flow), flow.owner, flow.cookie) for flow in mine]
+            fleet.confirm(name, revision, faults, delta.named)
     service.engine.progress()
 
 
@@ -84,7 +85,7 @@ def test_one_refused_flow_is_degraded_and_not_unready(service: Service) -> None:
 
 
 def test_the_refused_are_told_up_to_a_bound(service: Service) -> None:
-    faults = [Fault("OFPFMFC_TABLE_FULL", f"flow {number}", Owner(OwnerKind.SWITCH), number) for number in range(250)]
+    faults = [SwitchFault("OFPFMFC_TABLE_FULL", f"flow {number}", Owner(OwnerKind.SWITCH), number) for number in range(250)]
     service.engine.fleet.confirm("tor-b", service.engine.state.revision, faults)
     assert len(service.get("/readyz")["refused"]) == 100
     assert len(service.get("/v1/switches/tor-b")["faults"]) == 250
@@ -109,7 +110,7 @@ def test_a_trace_says_that_a_switch_does_not_have_the_flow(service: Service) -> 
 def test_a_trace_knows_of_groups_too(service: Service) -> None:
     group = next(row for row in service.engine.desired.groups("tor-a") if row.owner[0] == "hop" and row.owner[2] == "tor-b")
     service.engine.fleet.confirm(
-        "tor-a", service.engine.state.revision, [Fault("OFPGMFC_OUT_OF_GROUPS", str(group), group.owner, group.id)]
+        "tor-a", service.engine.state.revision, [SwitchFault("OFPGMFC_OUT_OF_GROUPS", str(group), group.owner, group.id)]
     )
     found = service.ask("POST", "/v1/trace", {"from": {"vm": "web1"}, "to": {"ip": "10.1.0.12"}, "protocol": "icmp"}).json
     assert [(row["switch"], row["error"]) for row in found["refused"]] == [("tor-a", "OFPGMFC_OUT_OF_GROUPS")]
@@ -121,7 +122,7 @@ def test_a_move_says_what_its_switches_do_not_keep(service: Service) -> None:
     service.confirm()
     assert service.get(f"/v1/migrations/{made['id']}")["state"] == "prepared"
     flow = next(row for row in service.engine.desired.flows("tor-b") if is_delivery(row))
-    fault = Fault(NOT_KEPT, str(flow), flow.owner, flow.cookie)
+    fault = SwitchFault(NOT_KEPT, str(flow), flow.owner, flow.cookie)
     service.engine.fleet.looked("tor-b", [fault])
     found = service.get(f"/v1/migrations/{made['id']}")["switches"]
     assert "tor-b" not in found["acknowledged"]

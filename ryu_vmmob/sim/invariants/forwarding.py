@@ -30,7 +30,7 @@ from ryu_vmmob.sim.invariants.judging import (
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.policy import destination, verdict
-from ryu_vmmob.sim.switch import Step
+from ryu_vmmob.sim.switch import TableVisit
 from ryu_vmmob.sim.view import Seat, View, Violation
 from ryu_vmmob.sim.whereabouts import Whereabouts, whereabouts
 
@@ -92,7 +92,7 @@ def _routers(origin: Origin, journey: Journey, last: Collection[str]) -> Iterato
             yield Violation(TRIANGLE, f"{name} routes a packet of {origin} {times} times", journey)
 
 
-def _sends_on(step: Step) -> bool:
+def _sends_on(step: TableVisit) -> bool:
     flow = step.flow
     if step.table is not Table.ROUTE or flow is None:
         return False

@@ -18,7 +18,7 @@ from ryu_vmmob.punt.values import Punted
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PuntContext:
     """A packet and where it comes from: exactly one of ``cug`` (a member on this switch), ``external`` (the outside, by a port
     of this switch) and ``via`` (another edge, over the routed segment) says so. ``domain`` is the routing domain it is in.
     """
@@ -61,7 +61,7 @@ class Case:
         return max((row for row in exits if address in row.prefix), key=lambda row: row.prefix.prefixlen, default=None)
 
 
-def read(state: State, punted: Punted) -> Case | None:
+def read(state: State, punted: Punted) -> PuntContext | None:
     """Return the case of a packet; None when the frame is no frame, or speaks of what has just gone."""
     frame = parse(punted.frame)
     if frame is None or not frame.src or frame.src & MAC_MULTICAST_BIT or punted.switch not in state.fabric.switches:
@@ -75,10 +75,10 @@ def read(state: State, punted: Punted) -> Case | None:
     cug = None if via or outside else state.cugs.get(state.segment_names.get(SEGMENT.read(punted.metadata), ""))
     if cug is None and external is None and not via:
         return None
-    return Case(state, punted, frame, cug, external, via, domain)
+    return PuntContext(state, punted, frame, cug, external, via, domain)
 
 
-def is_behind(case: Case, vm: Vm, number: int) -> bool:
+def is_behind(case: PuntContext, vm: Vm, number: int) -> bool:
     """Whether interface ``number`` of a VM receives behind the very port and wire that the packet came in by."""
     state, server = case.state, case.state.fabric.server_at.get(PortRef(case.switch, case.punted.in_port))
     if server is None or not any(seat.server == server.name and seat.receives for seat in state.seats_of(vm)):
