@@ -12,7 +12,7 @@ help:
 	@echo 'make lab            a network to work with by hand, its dashboard on port 8080 (root); FABRIC=... is the fabric file'
 	@echo 'make conformance    runs the tests of the requirements R1 to R49 and writes docs/conformance.md (root for all of them)'
 	@echo 'make test-pythons   installs into fresh environments of every Python found (3.11 to 3.13); some minutes'
-	@echo 'make lint           ruff and mypy'
+	@echo 'make lint           ruff (rules and format) and mypy'
 	@echo 'make fmt            the formatter, and what ruff can mend by itself'
 	@echo 'make golden         renews the golden dumps of flows and the generated blocks of docs/; read the difference'
 	@echo 'make cover          the unit tests with their coverage by file; about five times as slow as without'

@@ -256,7 +256,6 @@ class Reading:
             del self._habits.flows[cookie]
         return finding
 
-
     def _alien(self, finding: Finding, cookie: int, desired: SwitchTables, *, plain: bool) -> None:
         """Entries with our mark under a cookie that nothing desired has: to be taken away by their places.
 

@@ -88,9 +88,7 @@ def _address_probes() -> Iterator[Flow]:
     The asker's own come here at all only where it may not send (`admission`), and those for an address that is taken are
     answered by the flows above.
     """
-    yield Flow(
-        Table.ANSWER, Priority.FALLBACK, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE
-    )
+    yield Flow(Table.ANSWER, Priority.FALLBACK, match(eth_type=ETH_ARP, arp_op=1, arp_spa=0), goto=Table.REFUSE)
     probe: dict[str, Any] = {
         "eth_type": ETH_IPV6, "ip_proto": ICMPV6, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION,
     }  # fmt: skip

@@ -49,9 +49,7 @@ class Delta:
     @property
     def messages(self) -> int:
         """Flow-mods and group-mods it takes."""
-        return (
-            len(self.flows) + len(self.deleted) + len(self.groups) + len(self.groups_changed) + len(self.groups_gone)
-        )
+        return len(self.flows) + len(self.deleted) + len(self.groups) + len(self.groups_changed) + len(self.groups_gone)
 
 
 def compose(deltas: Iterable[Delta]) -> Delta:

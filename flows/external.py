@@ -41,18 +41,14 @@ def external_entries(state: State, domain: RoutingDomain, external: External) ->
     for tag, pop in untagged() if external.vlan_id is None else ((vid(external.vlan_id), OFF),):
         yield Flow(Table.INGRESS, Priority.NORMAL, match(in_port=port, vlan_vid=tag), pop, Table.ADMIT, came_in)
     for eth_type in ETH_IP:
-        yield Flow(
-            Table.ADMIT, Priority.NORMAL, match(in_port=port, eth_dst=mine, eth_type=eth_type), goto=Table.ANSWER
-        )
+        yield Flow(Table.ADMIT, Priority.NORMAL, match(in_port=port, eth_dst=mine, eth_type=eth_type), goto=Table.ANSWER)
     for rule in _NEVER_A_SOURCE:
         yield Flow(Table.ADMIT, Priority.EXCEPTION, match(in_port=port, **rule))
     back = straight_back(external.vlan_id)
     where: dict[str, Any] = {"in_port": port}
     for address in external.addresses:
         ip, network = int(address.ip), address.network
-        yield Flow(
-            Table.ADMIT, Priority.EXCEPTION, match(in_port=port, **in_network("src", ip_network(address.ip)))
-        )
+        yield Flow(Table.ADMIT, Priority.EXCEPTION, match(in_port=port, **in_network("src", ip_network(address.ip))))
         yield from echo_replies(where, mine, address.version, ip, back)
         if address.version == 4:
             yield from _arp(where, mine, ip, network)

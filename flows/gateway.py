@@ -58,9 +58,7 @@ def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
                 yield from echo_replies(port, router_mac(state, at), ip.version, int(ip), straight_back(external.vlan_id))
             for subnet in cug.subnets:
                 # Nobody outside has an address of the inside (RFC 2827).
-                yield Flow(
-                    Table.ADMIT, Priority.EXCEPTION, match(in_port=external.attach.port, **in_network("src", subnet))
-                )
+                yield Flow(Table.ADMIT, Priority.EXCEPTION, match(in_port=external.attach.port, **in_network("src", subnet)))
     for subnet in cug.subnets:
         priority = route_priority(subnet.prefixlen)
         dst = in_network("dst", subnet)

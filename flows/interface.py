@@ -18,9 +18,7 @@ from ryu_vmmob.model.presence import Local, Presence
 from ryu_vmmob.model.state import State
 
 
-def elsewhere(
-    state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence
-) -> tuple[object, ...] | None:
+def elsewhere(state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Presence) -> tuple[object, ...] | None:
     """Return what the flows of an interface at a switch where it has no seat depend on, beside the interface; None where it has
     one.
 
@@ -71,9 +69,7 @@ class Place(NamedTuple):
     tag: int | None
 
 
-def _bridge(
-    state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence
-) -> Iterator[Flow]:
+def _bridge(state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence) -> Iterator[Flow]:
     """(segment, MAC) to every place that receives: of an early delivery that is a multicast on the tree to two of them.
 
     Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles). Frames that pass
@@ -104,9 +100,7 @@ def _remote(state: State, cug: Cug, seats: Sequence[Seat], at: str, found: Prese
     return list(ways.values())
 
 
-def _deliver(
-    state: State, cug: Cug, vm: Vm, number: int, here: Sequence[tuple[Seat, Place]], local: Local
-) -> Iterator[Flow]:
+def _deliver(state: State, cug: Cug, vm: Vm, number: int, here: Sequence[tuple[Seat, Place]], local: Local) -> Iterator[Flow]:
     """Out of the port of each server that receives, under the tag of the interface there.
 
     An answer goes back where the request came from, and so does what a neighbour says under another tag. What is routed may

@@ -120,9 +120,7 @@ def tags_at(state: State, cug: str, local: Local, server: str) -> tuple[int | No
     """
     if state.fabric.servers[server].per_interface:
         return ()
-    tags = (
-        state.wire_vlan_id(cug, wire) for wire in local.wires if wire.server == server and state.speaks(cug, wire)
-    )
+    tags = (state.wire_vlan_id(cug, wire) for wire in local.wires if wire.server == server and state.speaks(cug, wire))
     return tuple(dict.fromkeys(tags))
 
 

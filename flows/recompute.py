@@ -302,7 +302,8 @@ class Recompute:
         segment: Segment | None,
         old: Presence | None,
         new: Presence | None,
-        *, same: bool,
+        *,
+        same: bool,
         numbers: frozenset[str],
     ) -> None:
         """Next hops: everywhere to a new edge, from a new switch to every edge; all of them when the tree changed.

@@ -130,9 +130,7 @@ def advertised(where: dict[str, Any], mac: int, target: int, back: Back) -> Iter
     yield Flow(
         Table.ADVERTISE,
         Priority.NORMAL,
-        match(
-            **where, eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=target
-        ),
+        match(**where, eth_type=ETH_IPV6, ip_proto=ICMPV6, icmpv6_type=NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=target),
         (SetField("nd_options_type", _TARGET_LINK_LAYER_OPTION), SetField("ipv6_nd_tll", mac), *back.actions),
         back.goto,
     )

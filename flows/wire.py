@@ -79,9 +79,7 @@ def flow_delete(cookie: int, xid: int, mask: int = COOKIE_FULL_MASK, table: int 
     )  # fmt: skip
 
 
-def flow_delete_strict(
-    table: int, priority: int, match: bytes, cookie: int, xid: int, mask: int = COOKIE_FULL_MASK
-) -> bytes:
+def flow_delete_strict(table: int, priority: int, match: bytes, cookie: int, xid: int, mask: int = COOKIE_FULL_MASK) -> bytes:
     """OFPFC_DELETE_STRICT of the one flow with this place, if its cookie matches; ``match`` is a padded struct ofp_match."""
     return (
         _FLOW_FIXED.pack(
@@ -181,9 +179,7 @@ def bundle_add(bundle: int, message: bytes) -> bytes:
     return head + message
 
 
-def flow_stats_request(
-    xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK, match: bytes = _EMPTY_MATCH
-) -> bytes:
+def flow_stats_request(xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK, match: bytes = _EMPTY_MATCH) -> bytes:
     """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 everybody's. ``match``, a padded struct
     ofp_match: those that are as narrow, or narrower.
     """

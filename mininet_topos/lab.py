@@ -112,9 +112,7 @@ class Lab:
     def __enter__(self) -> Lab:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     @staticmethod
@@ -131,9 +129,7 @@ class Lab:
 
     # virtual machines
 
-    def add_vm(
-        self, name: str, server: str, interfaces: Sequence[Interface], vlan_ids: Sequence[int | None]
-    ) -> Vm:
+    def add_vm(self, name: str, server: str, interfaces: Sequence[Interface], vlan_ids: Sequence[int | None]) -> Vm:
         """Return a running VM on ``server``. ``vlan_ids``: for each interface, what the controller says the server is to tag
         with.
         """

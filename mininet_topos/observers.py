@@ -66,9 +66,7 @@ class Sniff:
     def count(self, macs: Iterable[str]) -> dict[str, int]:
         """Frames from or to one of ``macs`` on each wire; wires without any have 0."""
         wanted = set(macs)
-        return {
-            name: sum(s.frames for s in seen if {s.source, s.destination} & wanted) for name, seen in self.frames.items()
-        }
+        return {name: sum(s.frames for s in seen if {s.source, s.destination} & wanted) for name, seen in self.frames.items()}
 
 
 @contextmanager

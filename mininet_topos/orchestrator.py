@@ -125,9 +125,7 @@ class Orchestrator:
             self.lab.release_server(vm, server)
         return answer
 
-    def move(
-        self, vm: Vm, server: str, *, announce: bool = True, pause: float = PAUSE_SECONDS, **options: Any
-    ) -> Move:
+    def move(self, vm: Vm, server: str, *, announce: bool = True, pause: float = PAUSE_SECONDS, **options: Any) -> Move:
         """Return a whole hot move: prepare, switch over, wait for the commit, unplug the old place.
 
         ``pause``: how long the VM stands still, in seconds. ``options`` go into the migration.

@@ -139,9 +139,7 @@ class PrivateOvs:
         database = self.run_dir / "conf.db"
         if not database.exists():
             self._run("ovsdb-tool", "create", str(database), str(find_schema()))
-        self._server = self._spawn(
-            "ovsdb-server", str(database), f"--remote=punix:{self.run_dir / 'db.sock'}", "--no-chdir"
-        )
+        self._server = self._spawn("ovsdb-server", str(database), f"--remote=punix:{self.run_dir / 'db.sock'}", "--no-chdir")
         self._until_ready(self._server, "ovs-vsctl", "--timeout=1", "--no-wait", "init")
         settings = [f"other_config:{key}={value}" for key, value in self.other_config.items()]
         if settings:
@@ -177,9 +175,7 @@ class PrivateOvs:
     def __enter__(self) -> PrivateOvs:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     def vsctl(self, *arguments: str) -> str:

@@ -24,7 +24,9 @@ _OPTIONS: Final = [
     cfg.FloatOpt("rest_rate", default=500.0, min=0.0, help="requests a second of one client at most; 0: no limit"),
     cfg.IntOpt("rest_connections", default=512, min=2, help="connections to REST at a time; one address may have half of them"),
     cfg.StrOpt(
-        "switch_certificates", default="any", choices=["any", "named"],
+        "switch_certificates",
+        default="any",
+        choices=["any", "named"],
         help="named: a switch's certificate must bear the name that the fabric file has for it",
     ),
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),

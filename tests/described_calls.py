@@ -37,8 +37,6 @@ _IN_BODIES: Final = {
 _OFTEN: Final = 0.8
 
 
-
-
 @schemathesis.serializer(MSGPACK)
 def packed(ctx: Any, value: Any) -> bytes:
     """A body in MessagePack."""

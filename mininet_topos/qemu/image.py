@@ -108,7 +108,7 @@ def module_order(found: dict[str, bytes], wanted: tuple[str, ...]) -> list[str]:
         if name not in found:
             raise ImageError(f"the kernel package has no module {name}")
         depends = re.search(rb"\0depends=([^\0]*)\0", found[name])
-        for other in (depends[1].decode().split(",") if depends and depends[1] else ()):
+        for other in depends[1].decode().split(",") if depends and depends[1] else ():
             visit(other.replace("-", "_"))
         order.append(name)
 

@@ -57,9 +57,7 @@ def _ours(count: int) -> Callable[[], object]:
     fresh = itertools.count()  # VMs never seen before in each run: no cache may make a second run the faster one
 
     def work() -> int:
-        return sum(
-            len(wire.flow_add(flow, 7)) for number in itertools.islice(fresh, count) for flow in flows_of(number)
-        )
+        return sum(len(wire.flow_add(flow, 7)) for number in itertools.islice(fresh, count) for flow in flows_of(number))
 
     return work
 

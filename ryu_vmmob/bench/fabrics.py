@@ -126,6 +126,4 @@ def _link(switch: str, above: str) -> dict[str, str]:
 
 
 def _servers(tors: int) -> dict[str, Any]:
-    return {
-        server_name(tor, server): {"attach": f"tor-{tor}:{server + 1}"} for tor in range(tors) for server in range(SERVERS)
-    }
+    return {server_name(tor, server): {"attach": f"tor-{tor}:{server + 1}"} for tor in range(tors) for server in range(SERVERS)}

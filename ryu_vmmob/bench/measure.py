@@ -60,6 +60,4 @@ def rates(cases: Mapping[str, Workload], runs: int = RUNS) -> Iterator[Row]:
             case.work()
             found[name].append(case.count / (time.process_time() - began))
     for name, values in found.items():
-        yield Row(
-            name, cases[name].what, "per CPU second", statistics.median(values), max(values), min(values), len(values)
-        )
+        yield Row(name, cases[name].what, "per CPU second", statistics.median(values), max(values), min(values), len(values))

@@ -98,9 +98,7 @@ class BenchSite:
 
     def until_in_step(self, *names: str) -> None:
         """Return when these switches are in step. Raises RuntimeError when that takes too long."""
-        wait_for(
-            lambda: all(row["connected"] and row["in_step"] for row in map(self._switch, names)), "not in step", 0.02
-        )
+        wait_for(lambda: all(row["connected"] and row["in_step"] for row in map(self._switch, names)), "not in step", 0.02)
 
     @property
     def revision(self) -> int:

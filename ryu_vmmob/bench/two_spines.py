@@ -12,6 +12,7 @@ SERVERS: Final = {"tor-a": "srv-a1", "tor-b": "srv-b1"}
 UPLINK: Final = {"spine-1": 49, "spine-2": 50}
 """The port of every rack switch that leads to a spine."""
 
+
 def fabric(backup_paths: BackupPaths) -> str:
     """Return the fabric file."""
     return _FABRIC.format(backup_paths=backup_paths.value)

@@ -39,9 +39,7 @@ _Url = Annotated[
     str | None,
     typer.Option("--url", envvar="VMMOB_URL", help=f"Address of the controller's REST interface; {DEFAULT_URL} by default."),
 ]
-_TokenFile = Annotated[
-    str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File with the token for it.")
-]
+_TokenFile = Annotated[str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File with the token for it.")]
 _Config = Annotated[
     str | None,
     typer.Option(

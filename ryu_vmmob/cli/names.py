@@ -18,9 +18,7 @@ def _complete(names: Callable[[Client], Iterable[str]]) -> Callable[[typer.Conte
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         given = ctx.params
         try:
-            client = connect(
-                given.get("url"), given.get("token_file"), given.get("config"), timeout=SECONDS, retries=0
-            )
+            client = connect(given.get("url"), given.get("token_file"), given.get("config"), timeout=SECONDS, retries=0)
             return [name for name in names(client) if name.startswith(incomplete)]
         except ClientError:
             return []
@@ -39,6 +37,8 @@ SWITCHES = _complete(lambda client: _names(client.switches.list()))
 SERVERS = _complete(lambda client: _names(client.fabric()["servers"]))
 HOSTS = _complete(lambda client: [*_names(client.fabric()["servers"]), *_names(client.fabric()["switches"])])
 SENDERS = _complete(lambda client: [*_names(client.vms.list()), *_names(client.fabric()["externals"])])
+
+
 def _goals(client: Client) -> list[str]:
     vms = client.vms.list()
     return [*_names(vms), *(ip for vm in vms for row in vm["interfaces"] for ip in row["ips"])]

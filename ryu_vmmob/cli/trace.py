@@ -29,13 +29,9 @@ def trace(
     ask: Asked,
     sender: Annotated[
         str,
-        typer.Argument(
-            metavar="FROM", help="The VM that sends, or with --external a network outside.", autocompletion=SENDERS
-        ),
+        typer.Argument(metavar="FROM", help="The VM that sends, or with --external a network outside.", autocompletion=SENDERS),
     ],
-    to: Annotated[
-        str, typer.Argument(metavar="TO", help="Where to: a VM, an address, or a MAC.", autocompletion=GOALS)
-    ],
+    to: Annotated[str, typer.Argument(metavar="TO", help="Where to: a VM, an address, or a MAC.", autocompletion=GOALS)],
     external: Annotated[bool, typer.Option("--external", help="FROM is an external network, not a VM.")] = False,
     protocol: Annotated[
         str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?), rs (which routers are there?) or a number.")

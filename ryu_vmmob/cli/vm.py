@@ -71,10 +71,7 @@ def delete(ask: Asked, name: VmName, wait: Wait = None) -> None:
 def placements_(ask: Asked, name: VmName) -> None:
     """Show to which servers a VM may move as things stand, and why not to the others."""
     found = ask.client.get(path("vms", name, "placements"))
-    rows = (
-        (row["server"], "yes" if row["possible"] else "no", _about(row))
-        for row in found["items"]
-    )
+    rows = ((row["server"], "yes" if row["possible"] else "no", _about(row)) for row in found["items"])
     ask.table(found, ("server", "possible", "VLAN-IDs there, or why not"), rows)
 
 
@@ -121,8 +118,6 @@ def _tag(vlan_id: int | None, guest_vlan_id: int | None) -> str:
 
 
 def _show(vm: Any) -> None:
-    print_facts(
-        [("VM", vm["name"]), ("server", vm["server"]), ("migration", vm["migration"]), ("revision", vm["revision"])]
-    )
+    print_facts([("VM", vm["name"]), ("server", vm["server"]), ("migration", vm["migration"]), ("revision", vm["revision"])])
     print_table(("CUG", "MAC", "addresses", "VLAN-ID"), map(_interface, vm["interfaces"]))
     print_switches(vm)

@@ -83,9 +83,7 @@ class Connection:
         """Create or replace; with ``revision`` only an object that is at that revision (412 otherwise)."""
         return self.ask("PUT", path, body, query, revision=revision)
 
-    def post(
-        self, path: str, body: object = None, *, again: bool = False, packed: bool = False, **query: object
-    ) -> Any:
+    def post(self, path: str, body: object = None, *, again: bool = False, packed: bool = False, **query: object) -> Any:
         """Start or do something; ``again``: doing it twice comes to the same; ``packed``: the body goes as MessagePack."""
         return self.ask("POST", path, body, query, again=again, packed=packed)
 

@@ -200,9 +200,7 @@ class Client(Listener):
         """Follow a packet."""
         return self.post(path("trace"), body, again=True)
 
-    def recent_events(
-        self, types: tuple[str, ...] = (), *, since: int | None = None, limit: int | None = None
-    ) -> Any:
+    def recent_events(self, types: tuple[str, ...] = (), *, since: int | None = None, limit: int | None = None) -> Any:
         """Return a page of the events that are kept."""
         return self.get(path("events"), types=",".join(types) or None, since=since, limit=limit)
 

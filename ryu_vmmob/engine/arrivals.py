@@ -254,4 +254,3 @@ def recent(state: State, vm: str, now: float) -> int:
 
 def _move(vm: str, server: str, id_: str, seen: str, now: float) -> StartMigration:
     return StartMigration(id_, vm, server, activate_on="request", now=now, seen=seen)
-

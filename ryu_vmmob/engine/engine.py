@@ -410,4 +410,3 @@ def _with_counts(change: Change, plan: Plan) -> Change:
             row = replace(row, timeline=(*row.timeline[:-1], last))
             state = replace(state, migrations=state.migrations.set(id_, row))
     return change._replace(state=state)
-

@@ -293,9 +293,7 @@ class Fleet:
 
     def confirmed(self) -> dict[str, int]:
         """Return the revision each switch has confirmed; those that are away are left out."""
-        return {
-            name: place.confirmed for name, place in self._places.items() if place.synchronised and place.wake is not None
-        }
+        return {name: place.confirmed for name, place in self._places.items() if place.synchronised and place.wake is not None}
 
     def status(self, name: str) -> SwitchStatus:
         """How a switch stands; KeyError for an unknown name."""

@@ -117,9 +117,7 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
     )
     state = with_fabric(state, fabric)
     if max(state.switch_keys.values(), default=0) > MAX_SWITCH_KEY:
-        raise StoreError(
-            f"the fabric has more than {MAX_SWITCH_KEY} switches, the most this controller can tell apart"
-        )
+        raise StoreError(f"the fabric has more than {MAX_SWITCH_KEY} switches, the most this controller can tell apart")
     state = _with_segments(state, found.get("routing_domain", {}), found.get("cug", {}))
     migrations = {row.id: row for row in found.get("migration", {}).values() if isinstance(row, Migration)}
     state = replace(state, migrations=Map(migrations))
@@ -149,7 +147,10 @@ def restore(records: Iterable[Record], fabric: Fabric, revision: int) -> tuple[S
             quarantine[domain, key] = row
             holders[domain, row.vlan_id] = key  # type: ignore[attr-defined]
     state = replace(
-        state, allocations=Map(allocations), holders=Map(holders), quarantine=Map(quarantine)  # type: ignore[arg-type]
+        state,
+        allocations=Map(allocations),
+        holders=Map(holders),
+        quarantine=Map(quarantine),  # type: ignore[arg-type]
     )
     state = _with_resting(state, found.get("resting", {}))
     state = _with_outside(state, found.get("neighbour", {}), meta.get("externals_down", []))

@@ -48,9 +48,7 @@ class Repairs:
         """Flows that are not ours and stand in our tables, as the last comparison saw."""
         return self._foreign.get(switch, 0)
 
-    def audited(
-        self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int, now: float
-    ) -> list[Event]:
+    def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int, now: float) -> list[Event]:
         """Count a switch that was compared and put right. ``counts`` by kind and what was wrong; None: it had just
         connected.
         """

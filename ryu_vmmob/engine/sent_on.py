@@ -53,9 +53,7 @@ class SentOn:
         """With the time of their last use: one that has rested is full, and need not be kept."""
         self._latest = 0.0
 
-    def judge(
-        self, state: State, migration: Migration, number: int, frames: Sequence[bytes], now: float
-    ) -> Frames:
+    def judge(self, state: State, migration: Migration, number: int, frames: Sequence[bytes], now: float) -> Frames:
         """Return what the target's switch is to send. ``now`` in seconds since the epoch.
 
         Raises Refusal: 409 where the migration takes none now, 422 for frames that are not this interface's, 429 for too many.

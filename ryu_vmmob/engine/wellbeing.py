@@ -54,9 +54,7 @@ def facts(engine: Known, store: str | None, is_late: Callable[[str], bool]) -> F
     return Facts(state, switches, fleet.has_met, engine.clock(), store, moves, refused)
 
 
-def _switch(
-    fleet: Fleet, repairs: Repairs, name: str, held: Mapping[str, str], is_late: Callable[[str], bool]
-) -> SwitchFacts:
+def _switch(fleet: Fleet, repairs: Repairs, name: str, held: Mapping[str, str], is_late: Callable[[str], bool]) -> SwitchFacts:
     status = fleet.status(name)
     why = held.get(name) if status.connected else None
     match status.place:

@@ -92,9 +92,7 @@ def free_segment_key(state: State) -> int:
         key = (state.last_segment_key + step - 1) % MAX_SEGMENT_KEY + 1
         if key not in state.segment_names and not any((name, key) in state.quarantine for name in state.fabric.l2_domains):
             return key
-    raise conflict(
-        f"there are {MAX_SEGMENT_KEY} CUGs and routing domains already, the most this controller can tell apart"
-    )
+    raise conflict(f"there are {MAX_SEGMENT_KEY} CUGs and routing domains already, the most this controller can tell apart")
 
 
 def _holder(state: State, key: int) -> Segment | None:

@@ -15,9 +15,7 @@ from ryu_vmmob.net.addresses import MAC_MULTICAST_BIT, eui64_link_local, mac, ma
 from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP, ETH_TAGS
 
 
-def check_interfaces(
-    state: State, interfaces: Sequence[Interface], instead: Mapping[str, Cug], path: str
-) -> None:
+def check_interfaces(state: State, interfaces: Sequence[Interface], instead: Mapping[str, Cug], path: str) -> None:
     """Raise 422 with every fault of ``interfaces``; ``instead`` are CUGs as they are about to become."""
     faults: list[tuple[str, str]] = []
     if not interfaces:
@@ -120,7 +118,5 @@ def refuse_untagged_clash(state: State, vm: Vm, server: str) -> None:
                     f"VM {name!r} in CUG {cug!r}"
                 )
         if interface.mac in seen:
-            raise conflict(
-                f"R23: server {server!r} is untagged, so the interfaces of VM {vm.name!r} need different MACs there"
-            )
+            raise conflict(f"R23: server {server!r} is untagged, so the interfaces of VM {vm.name!r} need different MACs there")
         seen.add(interface.mac)

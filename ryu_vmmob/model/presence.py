@@ -95,9 +95,7 @@ def presence(state: State, cug: str) -> Presence:
     for switch in {**branches, **ways, **ready}:
         here = tuple(wires.get(switch, ()))
         flooded = frozenset(
-            wire
-            for wire in here
-            if wire in receivers and (fabric.servers[wire.server].tagged or len(state.wires[wire]) == 1)
+            wire for wire in here if wire in receivers and (fabric.servers[wire.server].tagged or len(state.wires[wire]) == 1)
         )
         around = tuple(sorted(branches.get(switch, ())))
         local[switch] = Local(

@@ -306,9 +306,7 @@ _Outer = TypeVar("_Outer")
 _Inner = TypeVar("_Inner")
 
 
-def _bump(
-    index: Map[_Outer, Map[_Inner, int]], outer: _Outer, inner: _Inner, by: int
-) -> Map[_Outer, Map[_Inner, int]]:
+def _bump(index: Map[_Outer, Map[_Inner, int]], outer: _Outer, inner: _Inner, by: int) -> Map[_Outer, Map[_Inner, int]]:
     """Return a two-level counter with zeroes removed."""
     row = index.get(outer, Map())
     count = row.get(inner, 0) + by

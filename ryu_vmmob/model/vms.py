@@ -38,9 +38,7 @@ def put_vm(draft: Draft, command: PutVm) -> None:
         raise invalid(("server", f"there is no server {command.server!r} in the fabric"))
     if old is not None:
         if old.server != command.server:
-            raise conflict(
-                f"VM {old.name!r} is on server {old.server!r}: POST a migration to move it", "moves are migrations"
-            )
+            raise conflict(f"VM {old.name!r} is on server {old.server!r}: POST a migration to move it", "moves are migrations")
         if old.interfaces == command.interfaces:
             return
         if old.migration is not None:

@@ -67,11 +67,7 @@ def _tell(
     found: list[Outcome] = []
     for way in ways_back(case, source):
         macs = _macs(case, way)
-        frame = (
-            time_exceeded(packet, int(speaker), *macs)
-            if why is None
-            else unreachable(packet, why, int(speaker), *macs)
-        )
+        frame = time_exceeded(packet, int(speaker), *macs) if why is None else unreachable(packet, why, int(speaker), *macs)
         found.append(way.carry(frame))
     return found
 

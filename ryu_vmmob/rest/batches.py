@@ -196,8 +196,6 @@ def _vm_view(state: State, row: model.BatchVm) -> dict[str, Any]:
 _DRY_RUN = frozenset({"dry_run"})
 
 
-
-
 def _evacuation(id_: str) -> Operation:
     return Operation(
         id_, "Evacuations", {200: PlannedBatch, 202: Batch}, (409,), located=(202,), tagged=True,

@@ -132,24 +132,6 @@ class Empty(Body):
     """A body without any key, or none at all."""
 
 
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 _BodyT = TypeVar("_BodyT", bound=Body)
 
 _MESSAGES = {

@@ -164,8 +164,7 @@ def _entry_view(entry: TimelineEntry, told: Callable[[float], float]) -> View:
         "time": time_text(told(entry.time)),
         "flow_mods": dict(entry.flow_mods),
         "acknowledged": {
-            name: time_text(told(entry.acknowledged[name])) if name in entry.acknowledged else None
-            for name in entry.flow_mods
+            name: time_text(told(entry.acknowledged[name])) if name in entry.acknowledged else None for name in entry.flow_mods
         },
         "frames": entry.frames,
         "complete": None if complete is None else time_text(told(complete)),
@@ -276,9 +275,7 @@ _START: Final = Operation(
     "start_migration", "Migrations", {200: PlannedMigration, 201: Migration}, (409,), tagged=True, located=(201,),
     example={"vm": "web1", "to": "srv-c1", "timeout": 300}, links={201: _LINKS},
 )  # fmt: skip
-_FRAMES: Final = Operation(
-    "send_frames", "Migrations", {200: SentOn}, (409, 429, 503), example={"interface": 0, "frames": []}
-)
+_FRAMES: Final = Operation("send_frames", "Migrations", {200: SentOn}, (409, 429, 503), example={"interface": 0, "frames": []})
 _ABORT: Final = {"reason": "the guest does not migrate"}
 
 

@@ -60,9 +60,7 @@ def _true(value: object) -> bool:
     return True
 
 
-Prefix = Annotated[
-    Network, PlainValidator(from_text(values.network)), text_schema("10.0.0.0/8", "::/0", **PREFIX)
-]
+Prefix = Annotated[Network, PlainValidator(from_text(values.network)), text_schema("10.0.0.0/8", "::/0", **PREFIX)]
 PortRange = Annotated[
     tuple[int, int], PlainValidator(from_text(_ports)), text_schema("80", "8000-8099", pattern="^[0-9]{1,64}(-[0-9]{1,64})?$")
 ]

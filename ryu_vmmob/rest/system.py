@@ -100,7 +100,6 @@ class WholeHealth(TypedDict):
     parts: list[Part]
 
 
-
 def healthz(call: Call) -> Answer:
     """Say that the process is alive and answers."""
     return Answer(200, {"status": "ok"})

@@ -73,9 +73,7 @@ AnyMac = Annotated[
     int, PlainValidator(from_text(_any_mac)), text_schema("ff:ff:ff:ff:ff:ff", pattern="^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")
 ]
 """Group addresses too."""
-AnyIp = Annotated[
-    Address, PlainValidator(from_text(_any_ip)), text_schema("10.1.0.12", "ff02::1", **IP)
-]
+AnyIp = Annotated[Address, PlainValidator(from_text(_any_ip)), text_schema("10.1.0.12", "ff02::1", **IP)]
 """Group addresses too."""
 TraceProtocol = Annotated[
     IpProtocol,

@@ -11,25 +11,3 @@ View = dict[str, Any]
 def time_text(seconds: float) -> str:
     """Seconds since the epoch as RFC 3339 text in UTC, with microseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -113,9 +113,7 @@ def destination(packet: Packet) -> Address:
     return ends[1]
 
 
-def _decide(
-    view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, *, bridged: bool = True
-) -> bool:
+def _decide(view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, *, bridged: bool = True) -> bool:
     ends = addresses(packet)
     if ends is None:
         return True

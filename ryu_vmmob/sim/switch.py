@@ -132,9 +132,7 @@ class _Frame:
 
     __slots__ = ("fields", "hidden", "option", "payload", "vlans")
 
-    def __init__(
-        self, fields: dict[str, int], vlans: list[int], hidden: Packet | None, *, option: bool, payload: int
-    ) -> None:
+    def __init__(self, fields: dict[str, int], vlans: list[int], hidden: Packet | None, *, option: bool, payload: int) -> None:
         self.fields = fields
         self.vlans = vlans  # outer first
         self.hidden = hidden  # what lies below the tags that this switch looks at

@@ -69,5 +69,3 @@ def _behind(view: View, external: ExternalFacts) -> dict[int, Address]:
 
 def _special(address: Address) -> bool:
     return address.is_multicast or address.is_loopback or address.is_unspecified or address.is_link_local
-
-

@@ -67,9 +67,7 @@ class NeighbourWatch:
         row.unanswered = 0
         return True
 
-    def look(
-        self, state: State, present: Callable[[str], bool], now: float
-    ) -> Iterator[PacketOut | NeighbourHeard]:
+    def look(self, state: State, present: Callable[[str], bool], now: float) -> Iterator[PacketOut | NeighbourHeard]:
         """Yield the questions that are due, and the neighbours that are lost. ``present`` says whether a switch is there."""
         needed = _needed(state)
         for key in [key for key in self._rows if key not in needed and not self._is_open(state, key)]:

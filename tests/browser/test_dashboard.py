@@ -433,7 +433,10 @@ def test_the_token_is_asked_for_once_and_kept_in_the_tab_only(tmp_path: Path, op
     secret.chmod(0o600)
     openflow_port, rest_port = free_ports(2)
     with Controller(
-        FABRICS / "two-dcs.yaml", tmp_path, openflow_port=openflow_port, rest_port=rest_port,
+        FABRICS / "two-dcs.yaml",
+        tmp_path,
+        openflow_port=openflow_port,
+        rest_port=rest_port,
         settings={"api_token_file": str(secret)},
     ) as controller:
         watched = open_page(controller.rest)

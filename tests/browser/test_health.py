@@ -279,5 +279,3 @@ def test_a_slash_begins_the_search_anew(site: Site, open_page: Open) -> None:
         expect(page.locator("#details h2")).to_contain_text(name)
         page.keyboard.press("Escape")
         expect(page.locator("#details")).to_be_hidden()
-
-

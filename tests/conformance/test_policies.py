@@ -85,9 +85,7 @@ class PolicedSite(RoutedSite):
         view = self.view()
         ends: dict[str, oracle.End] = {seat.vm: seat for seat in view.seats} | {row.name: row for row in view.externals}
         return {
-            (source, target, talk): oracle.decide(
-                view, self.packet(source, target, talk, version), ends[source], ends[target]
-            )
+            (source, target, talk): oracle.decide(view, self.packet(source, target, talk, version), ends[source], ends[target])
             for source, target, talk in self.decisions(version)
         }
 

@@ -72,9 +72,7 @@ def _hot(world: World, vm: Vm, to: str, *peers: str, **options: Any) -> Report:
 @pytest.mark.requirement("R1", "R5a", "R16", "R17", "R22", "R26", "R30a", "R31", "R32b", "R33a", "R34b")
 def test_hot_move_between_data_centres(world: World, mover: Vm) -> None:
     """(a) a peer in the old rack, (b) one in a third place, (c) TCP lives on, (d) another CUG on both servers hears nothing."""
-    report = _hot(
-        world, mover, "srv-c1", "web-2", "web-4", tcp_peer=world.vms["web-2"], listeners=world.everyone(*LISTENERS)
-    )
+    report = _hot(world, mover, "srv-c1", "web-2", "web-4", tcp_peer=world.vms["web-2"], listeners=world.everyone(*LISTENERS))
     assert all(result.sent > 500 for result in report.results)
     assert report.tcp["echoed"] > 100
     assert min(report.heard.values()) > 0
@@ -216,9 +214,7 @@ def test_both_ip_versions_and_two_interfaces_move_together(world: World) -> None
     """A VM in two CUGs, one of them with IPv4 and IPv6: all its interfaces move in one migration (R8, R10)."""
     orchestrator = world.orchestrator
     orchestrator.put_cug("green", ["10.3.0.0/24", "2001:db8:3::/64"])
-    green = [
-        Interface("green", f"02:00:00:00:03:{n:02x}", (f"10.3.0.{n}/24", f"2001:db8:3::{n}/64")) for n in (11, 12)
-    ]
+    green = [Interface("green", f"02:00:00:00:03:{n:02x}", (f"10.3.0.{n}/24", f"2001:db8:3::{n}/64")) for n in (11, 12)]
     two = orchestrator.start_vm("two", "srv-a2", [green[0], _extra(51)])
     peer = orchestrator.start_vm("green-2", "srv-d1", [green[1]])
     other = world.vms["web-4"]

@@ -16,8 +16,6 @@ class Bridge(DummyBridge):
     def add_port(self, port: int) -> None:
         """One more port, as when a cable is plugged into an empty socket."""
         device = self.device(port)
-        self.ovs.vsctl(
-            "add-port", self.name, device, "--", "set", "interface", device, "type=dummy", f"ofport_request={port}"
-        )
+        self.ovs.vsctl("add-port", self.name, device, "--", "set", "interface", device, "type=dummy", f"ofport_request={port}")
         self.ports = tuple(sorted({*self.ports, port}))
         self.by_datapath_port = self._datapath_ports()

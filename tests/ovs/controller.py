@@ -213,9 +213,7 @@ class Site:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         if value is not None:
             said = [row for row in self.controller.log.splitlines() if '"GET ' not in row]
             print("\n".join(said[-60:]))

@@ -55,9 +55,7 @@ class Proxy:
     def __enter__(self) -> Proxy:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         for each in [*self._listeners.values(), *self._open]:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

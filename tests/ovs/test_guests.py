@@ -175,9 +175,7 @@ def test_a_real_switch_reads_no_target_where_a_solicitation_has_two_options(twin
     coded[ICMPv6ND_NS].code = 1
     for frame, admitted in ((good, True), (two, False), (coded, False)):
         del frame[IPv6].plen, frame[ICMPv6ND_NS].cksum
-        text = twin.bridges[a.switch].ovs.appctl(
-            "ofproto/trace", a.switch, f"in_port={a.ports[0].port}", bytes(frame).hex()
-        )
+        text = twin.bridges[a.switch].ovs.appctl("ofproto/trace", a.switch, f"in_port={a.ports[0].port}", bytes(frame).hex())
         assert (f"\n{Table.REFUSE.id:2}. " not in text) is admitted, bytes(frame).hex() + text
 
 

@@ -58,9 +58,7 @@ def _cug(window: Sequence[State], name: str) -> CugFacts:
 def _external(window: Sequence[State], name: str) -> ExternalFacts:
     state = window[-1]
     row = state.fabric.externals[name]
-    found = {
-        (one.neighbours, name in one.externals_down, _routes(one, row), one.ways) for one in window
-    }
+    found = {(one.neighbours, name in one.externals_down, _routes(one, row), one.ways) for one in window}
     return ExternalFacts(
         name,
         row.attach,

@@ -125,6 +125,7 @@ def _overlapping() -> World:
 
 def _moving(*steps: Command) -> Callable[[], World]:
     """web1 on its way from a tagged server to one behind a LAG, in the middle of traffic from its CUG and another one."""
+
     def make() -> World:
         return _world(
             fabric(),
@@ -133,6 +134,7 @@ def _moving(*steps: Command) -> Callable[[], World]:
             allow("in", "cug:db", "cug:web", protocol=UDP), allow("out", "cug:web", "cug:db", protocol="icmp"),
             *steps,
         )  # fmt: skip
+
     return make
 
 

@@ -33,7 +33,18 @@ def _act(draw: st.DataObject, world: World, count: int) -> None:
     choice = draw.draw(
         st.sampled_from(
             [
-                "add", "add", "move", "move", "deliver", "activate", "commit", "abort", "delete", "question", "policy", "link",
+                "add",
+                "add",
+                "move",
+                "move",
+                "deliver",
+                "activate",
+                "commit",
+                "abort",
+                "delete",
+                "question",
+                "policy",
+                "link",
                 "time",
             ]
         )

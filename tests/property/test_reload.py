@@ -179,4 +179,3 @@ def test_a_fabric_read_anew_is_as_one_read_at_the_start(data: st.DataObject, fab
         world.rest(checked=True)
         world.check()
         world.check_oracles()
-

@@ -80,9 +80,9 @@ def policies(draw: st.DrawFn) -> PutPolicy:
     return replace(put, ports=((80, 90),), replies=put.allow and draw(st.booleans())) if put.protocol == 6 else put
 
 
-neighbours = st.sampled_from(
-    [("inet-1", HOP_1), ("inet-2", HOP_2), ("inet-2", HOP_2_V6), ("partner", PARTNER)]
-).flatmap(lambda pair: st.sampled_from([None, 0x02BB00000001]).map(lambda mac: NeighbourHeard(*pair, mac)))
+neighbours = st.sampled_from([("inet-1", HOP_1), ("inet-2", HOP_2), ("inet-2", HOP_2_V6), ("partner", PARTNER)]).flatmap(
+    lambda pair: st.sampled_from([None, 0x02BB00000001]).map(lambda mac: NeighbourHeard(*pair, mac))
+)
 externals = st.frozensets(st.sampled_from(["partner", "inet-1", "inet-2", "lab-net"])).map(ExternalsChanged)
 migrations = st.builds(StartMigration, st.just("m"), st.sampled_from(VMS), st.sampled_from(SERVERS))
 steps = st.sampled_from([Prepared("m", 1.0), Activate("m", 1.0), Commit("m", 1.0), Abort("m", 1.0)])

@@ -114,9 +114,7 @@ BEFORE = [unchanged(site) for site in SITES]
     st.integers(0, (1 << 64) - 1) | st.integers(0, 1 << 36), st.integers(0, 0xFFFFFFFF) | st.integers(1, 60), st.booleans(),
 )  # fmt: skip
 @MANY
-def test_any_packet_of_any_flow(
-    which: int, pick: Any, frame: bytes, metadata: int, in_port: int, ttl_invalid: bool
-) -> None:
+def test_any_packet_of_any_flow(which: int, pick: Any, frame: bytes, metadata: int, in_port: int, ttl_invalid: bool) -> None:
     """Every switch and flow that hands packets over, also one of another switch's or nobody's, and any metadata and port."""
     site = SITES[which]
     sent: list[PacketOut] = []

@@ -157,9 +157,7 @@ class World:
 
     def view(self) -> View:
         """The invariants' view of the present mixture: certain where all states in the window agree."""
-        tables = {
-            name: Tables(rows.flows.values(), rows.groups.values()) for name, rows in self.installed.items()
-        }
+        tables = {name: Tables(rows.flows.values(), rows.groups.values()) for name, rows in self.installed.items()}
         links: dict[str, frozenset[str]] = {}
         ready: dict[str, frozenset[str]] = {}
         vlan_ids: dict[tuple[str, str], int] = {}

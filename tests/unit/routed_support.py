@@ -1,7 +1,7 @@
 """What the tests of routing share: two data centres with external networks, and CUGs in two routing domains.
 
-    a1 (tagged), a2 (untagged) - tor-a -rack-a- border-1 -wan- border-2 -rack-b- tor-b - b1 (tagged), b2 (untagged)
-    of red:  partner at tor-a:20, inet-1 at border-1:10, inet-2 at border-2:10 (tagged)    of blue: lab-net at border-1:11
+a1 (tagged), a2 (untagged) - tor-a -rack-a- border-1 -wan- border-2 -rack-b- tor-b - b1 (tagged), b2 (untagged)
+of red:  partner at tor-a:20, inet-1 at border-1:10, inet-2 at border-2:10 (tagged)    of blue: lab-net at border-1:11
 """
 
 from __future__ import annotations

@@ -117,9 +117,7 @@ def _segment(name: str, cug: str, here: list[Seat]) -> Iterator[Flow | Group]:
     for one in {one.server: one for one in here if one.receives}.values():
         if len(one.ports) > 1:
             lag = group_id(GroupKind.LAG, KEYS[cug], 1)
-            yield Group(
-                lag, GroupType.FAST_FAILOVER, tuple(Bucket(way_out(name, cug, p.port), p.port) for p in one.ports)
-            )
+            yield Group(lag, GroupType.FAST_FAILOVER, tuple(Bucket(way_out(name, cug, p.port), p.port) for p in one.ports))
             buckets[one.server] = Bucket((ToGroup(lag),))
         else:
             buckets[one.server] = Bucket(way_out(name, cug, one.ports[0].port))

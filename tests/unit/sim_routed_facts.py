@@ -1,12 +1,12 @@
 """A routed network written out by hand: who is where, what may be said, and what the switches know of the outside.
 
-    a1 (tagged)   --1 tor-a 49--1 core 2--49 tor-b 1-- b1 (tagged)
-    a2 (untagged) --2            3              2---- b2 (untagged: a guest with a tag of its own, and one without)
-                                 |
-                                 49 edge 9-- internet, 8-- partner
+a1 (tagged)   --1 tor-a 49--1 core 2--49 tor-b 1-- b1 (tagged)
+a2 (untagged) --2            3              2---- b2 (untagged: a guest with a tag of its own, and one without)
+                             |
+                             49 edge 9-- internet, 8-- partner
 
-    routing domain red: web (w1 a1, w2 b1), db (d1 a1, d2 b2, d3 a2 with guest's tag); internet and partner
-    routing domain blue: lab (l1 a1, l2 b1), with the addresses of web, and cam (c1 a1); solo (s1 b2) is in none
+routing domain red: web (w1 a1, w2 b1), db (d1 a1, d2 b2, d3 a2 with guest's tag); internet and partner
+routing domain blue: lab (l1 a1, l2 b1), with the addresses of web, and cam (c1 a1); solo (s1 b2) is in none
 """
 
 from __future__ import annotations

@@ -145,9 +145,7 @@ def test_a_cold_vm_gets_nothing_at_its_target_but_may_speak_there() -> None:
     """Nothing is copied while it does not run; what it says first goes to its peers. Only `early` copies to a place ahead."""
     sites = {"at_pause": site(), "early": site(delivery="early"), "cold": (cold := site(**COLD))}
     peer = make.udp(MAC, nic(12).mac, IP, int(nic(12).ips[0])).with_vlans(100)
-    ports = {
-        name: {str(row.port) for row in send(made, PortRef("tor-a", 2), peer).deliveries} for name, made in sites.items()
-    }
+    ports = {name: {str(row.port) for row in send(made, PortRef("tor-a", 2), peer).deliveries} for name, made in sites.items()}
     assert ports == {"at_pause": {"tor-a:1"}, "early": {"tor-a:1", "tor-b:1"}, "cold": {"tor-a:1"}}
     first = send(cold, PortRef("tor-b", 1), make.arp_probe(MAC, IP).with_vlans(100))
     assert "tor-a:2" in {str(row.port) for row in first.deliveries}

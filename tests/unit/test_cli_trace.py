@@ -68,9 +68,10 @@ def test_trace_from_outside_and_between_cugs(shell: Shell) -> None:
     back = ("db1", "10.1.0.11", "--protocol", "tcp", "--source-port", "80", "--port", "9")
     assert shell.json("trace", *back, "--tcp-flag", "ack", "--tcp-flag", "psh")["verdict"] == "delivered"
     assert shell.json("trace", *back, status=1)["verdict"] == "denied"
-    assert "from.interface: an external network has none" in shell.run(
-        "trace", "internet-1", "10.2.0.11", "--external", "--interface", "0", status=2
-    ).stderr
+    assert (
+        "from.interface: an external network has none"
+        in shell.run("trace", "internet-1", "10.2.0.11", "--external", "--interface", "0", status=2).stderr
+    )
 
 
 def test_trace_says_when_switches_are_behind(pair: Shell) -> None:

@@ -56,6 +56,7 @@ STATES: dict[str, tuple[Fabric, tuple[Command, ...]]] = {
     "cut off": (two_racks(), (*EVERYWHERE, MOVE, LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0))),
 }
 
+
 @pytest.fixture(params=STATES, scope="module")
 def compiled(request: pytest.FixtureRequest) -> tuple[State, Compiler]:
     fabric, commands = STATES[request.param]

@@ -79,7 +79,6 @@ def test_every_event_explained_is_one() -> None:
     assert {kind for row in rows for kind in re.findall(r"`([a-z_.]+)`", row)} == events()
 
 
-
 def test_what_is_said_of_copies_of_the_store(tmp_path: Path) -> None:
     live, both, alone = (tmp_path / name for name in ("live.db", "both.db", "alone.db"))
     store = SqliteStore(str(live))

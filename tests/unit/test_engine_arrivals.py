@@ -122,9 +122,7 @@ def test_whoever_answers_at_the_old_place_is_the_vm(delay: float) -> None:
 def test_the_question_goes_to_each_address_at_the_old_port() -> None:
     made = Lab()
     packets = list(ask_vm(made.state, "web1"))
-    assert {(row.switch, *map(str, row.actions)) for row in packets} == {
-        ("tor-a", "push_vlan", "set_vlan_vid:100", "output:1")
-    }
+    assert {(row.switch, *map(str, row.actions)) for row in packets} == {("tor-a", "push_vlan", "set_vlan_vid:100", "output:1")}
     arp, solicitation = (parse(row.frame) for row in packets)
     assert arp is not None
     assert solicitation is not None
@@ -291,7 +289,6 @@ def test_a_store_that_is_full_loses_no_question() -> None:
     made.wait(1)
     assert not made.state.questioned
     assert made.state.vms["web1"].server == "a1"
-
 
 
 def test_a_store_that_is_full_is_told_of_once_a_second_however_often_it_is_tried() -> None:

@@ -162,7 +162,7 @@ def test_what_a_switch_can_do_and_a_domain_may_do() -> None:
     assert (small.switches["tor"].dialect, small.switches["tor"].max_flows) == (Dialect.OPENVSWITCH, None)
     assert small.switches["tor"].extender_ports == ()
     assert not small.l2_domains["rack"].translate_guest_tags
-    keys = 'dialect: openflow13, fragments: pass, max_flows: 2000, table_sizes: {admit: 500, bridge: 900}, l4_masks: true'
+    keys = "dialect: openflow13, fragments: pass, max_flows: 2000, table_sizes: {admit: 500, bridge: 900}, l4_masks: true"
     keys += ', ports: 54, extender_ports: "2001-2048, 1001 - 1048,99"'
     text = SMALL.replace("role: tor,", f"role: tor, {keys},").replace('10 - 12"', '10 - 12", translate_guest_tags: true')
     found = fabric.loads(text)

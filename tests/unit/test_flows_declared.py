@@ -153,9 +153,7 @@ def test_metadata_is_shown_by_name(value: int, mask: int, text: str) -> None:
 
 
 words = st.integers(0, 2**64 - 1)
-masks = st.one_of(
-    words, st.sets(st.sampled_from(sorted(META))).map(lambda names: sum(META[name].mask for name in names))
-)
+masks = st.one_of(words, st.sets(st.sampled_from(sorted(META))).map(lambda names: sum(META[name].mask for name in names)))
 
 
 @given(words, masks, words, masks)

@@ -48,9 +48,7 @@ class Hypervisor:
         self.environment = {"VMMOB_HOOK_CONF": str(self.config), "VMMOB_HOOK_RUN": str(self.running)}
         self.printed = ""
 
-    def calls(
-        self, operation: str, sub: str, extra: str = "-", *, status: int = 0, guest: str = "web1", xml: str = XML
-    ) -> str:
+    def calls(self, operation: str, sub: str, extra: str = "-", *, status: int = 0, guest: str = "web1", xml: str = XML) -> str:
         """What the hook says when libvirt calls it; what it prints is kept as ``printed``."""
         # -S and -I: a bare hypervisor has no packages of ours
         done = subprocess.run(

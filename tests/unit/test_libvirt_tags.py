@@ -36,7 +36,7 @@ def domain(inner: str, kind: str = "bridge", around: str = "") -> str:
     return (
         f"<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>\n  <devices>\n{around}"
         f"    <interface type='{kind}'>\n      <mac address='02:00:00:00:00:0B'/>{inner}\n      <model type='virtio'/>\n"
-        "    </interface>\n  </devices>\n  <qemu:commandline>\n    <qemu:arg value=\"-s &lt;\"/>\n  </qemu:commandline>\n"
+        '    </interface>\n  </devices>\n  <qemu:commandline>\n    <qemu:arg value="-s &lt;"/>\n  </qemu:commandline>\n'
         "</domain>\n"
     )
 

@@ -105,9 +105,7 @@ def test_a_domain_without_a_free_vlan_id_is_passed_by() -> None:
 
 def test_what_one_takes_is_taken_for_the_others() -> None:
     """R28: there is one VLAN-ID for two CUGs in rack-b: the first VM gets it."""
-    state = start(
-        two_racks(rack_b=[100]), cug(), cug("db", 2), vm("v0", "a1", nic(11)), vm("v1", "a1", nic(11, "db", 2))
-    )
+    state = start(two_racks(rack_b=[100]), cug(), cug("db", 2), vm("v0", "a1", nic(11)), vm("v1", "a1", nic(11, "db", 2)))
     found = rows(apply(state, replace(A1, to=("b1",))).state)
     assert [(row.vm, row.target, row.outcome) for row in found] == [
         ("v0", "b1", Outcome.WAITING), ("v1", None, Outcome.REFUSED),

@@ -165,9 +165,10 @@ def test_a_guests_own_tag_is_refused_where_it_is_anothers() -> None:
     state = start(narrow(a1=range(10, 11), b1=range(10, 20)), cug(), cug("db", 2), vm("web1", "a1"))
     whose = "R24, R28: VLAN-ID {} is the own tag of VM 'own' in CUG '{}', but at server 'a1' "
     assert refused(state, vm("own", "a1", tagging(12, 10))) == whose.format(10, "web") + "a vNIC in CUG 'web' has it"
-    assert refused(
-        state, vm("other", "a1", tagging(13, 50, "db", 2)), vm("own", "a1", tagging(12, 50))
-    ) == whose.format(50, "web") + "a vNIC in CUG 'db' has it"
+    assert (
+        refused(state, vm("other", "a1", tagging(13, 50, "db", 2)), vm("own", "a1", tagging(12, 50)))
+        == whose.format(50, "web") + "a vNIC in CUG 'db' has it"
+    )
     assert refused(state, vm("own", "a1", tagging(12, 50), tagging(12, 50, "db", 2))) == (
         whose.format(50, "db") + "another of its interfaces has it"
     )
@@ -410,9 +411,7 @@ def test_numbers_in_use_stay_in_the_range() -> None:
     state = do(state, vm("own", "a1", tagging(50, 29)), vm("gone", "a1", pinned(51, 28))).state
     state = do(state, DeleteVm("gone", 1.0)).state
     assert reloaded(state, narrow(a1=range(10, 22))) == {
-        "servers.a1.vlan_ids": (
-            "server 'a1' cannot lose VLAN-IDs that vNICs have on its cable: 22, 23, 24, 25, 26"
-        )
+        "servers.a1.vlan_ids": ("server 'a1' cannot lose VLAN-IDs that vNICs have on its cable: 22, 23, 24, 25, 26")
     }
     after = apply(state, FabricReplaced(narrow(a1=range(20, 27)), 1.0)).state  # neither the guest's own nor one at rest
     assert after.fabric.servers["a1"].vlan_ids == tuple(range(20, 27))

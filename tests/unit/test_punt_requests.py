@@ -201,9 +201,7 @@ def rs(src: str, src_mac: int = WEB1.mac) -> Any:
 
 def test_a_router_solicitation_is_answered_to_the_asker() -> None:
     state = dcs()
-    where, frame = sent(
-        ask(state, "tor-a:1", from_member(state, "web"), Table.ANSWER, rs(str(IPv6Address(LOCAL_6))))
-    )
+    where, frame = sent(ask(state, "tor-a:1", from_member(state, "web"), Table.ANSWER, rs(str(IPv6Address(LOCAL_6)))))
     assert where == WEB1_AT
     assert (frame.dst, frame.src) == (mac_text(WEB1.mac), mac_text(GATEWAY_MAC))
     assert (frame[IPv6].src, frame[IPv6].dst, frame[IPv6].hlim) == (GATEWAY_LOCAL, str(IPv6Address(LOCAL_6)), 255)

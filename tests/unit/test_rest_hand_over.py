@@ -20,7 +20,7 @@ from tests.unit.rest_support import WEB, Service, packed, per_cug, problem, vm
 ID = "m-000000000001"
 MOVE = f"/v1/migrations/{ID}"
 OPERATOR, READER = "b3BlcmF0b3Itb2YtY2xvdWQ", "cmVhZGVyLW9mLW1ldHJpY3M"
-HEADER = bytes.fromhex("02000000000b" "02000000000c" "0800")
+HEADER = bytes.fromhex("02000000000b02000000000c0800")
 
 
 def frame(size: int = 60, header: bytes = HEADER, fill: int = 0) -> bytes:

@@ -29,9 +29,7 @@ Numbers = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def numbers(text: str) -> Numbers:
     """Every sample of an exposition."""
-    return {
-        (row.name, frozenset(row.labels.items())): row.value for family in plain_text(text) for row in family.samples
-    }
+    return {(row.name, frozenset(row.labels.items())): row.value for family in plain_text(text) for row in family.samples}
 
 
 @pytest.fixture

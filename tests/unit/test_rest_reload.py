@@ -63,7 +63,7 @@ def test_a_dry_run_says_what_would_be(service: Service) -> None:
 
 
 def test_a_file_with_errors_is_refused_with_every_finding(service: Service) -> None:
-    edited(service, ("dpid: \"0x0a\"", "dpid: \"0x0b\""), ("  srv-a1:", '  srv-x: {attach: "tor-x:1"}\n  srv-a1:'))
+    edited(service, ('dpid: "0x0a"', 'dpid: "0x0b"'), ("  srv-a1:", '  srv-x: {attach: "tor-x:1"}\n  srv-a1:'))
     before = service.engine.state
     answer = service.ask("POST", "/v1/fabric/reload")
     detail = problem(answer, 422, *(row["path"] for row in answer.json["errors"]))
@@ -120,5 +120,5 @@ def test_a_refused_file_is_told_of(service: Service) -> None:
             reload(service.engine, examine(text, "example.yaml"))
         tell_refused(service.engine, caught.value)
     rows = [event.data["reasons"] for event in service.engine.events if event.kind == "fabric.refused"]
-    assert rows[0] == ['example.yaml:1: error: version: version 2 is not known: this is 1 [version-unsupported]']
+    assert rows[0] == ["example.yaml:1: error: version: version 2 is not known: this is 1 [version-unsupported]"]
     assert rows[1] == ["gateway_mac: the VMs of CUG 'web' have it in their ARP and neighbour caches"]

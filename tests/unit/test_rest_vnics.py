@@ -83,9 +83,7 @@ def test_a_pin_may_be_set_changed_and_taken_off(service: Service) -> None:
 def test_a_pin_that_another_vnic_has_on_the_cable(service: Service) -> None:
     service.put("/v1/vms/web1", pinned())
     detail = problem(service.ask("PUT", "/v1/vms/web2", pinned(number=12)), 409)
-    assert detail == (
-        "R27, R28: VM 'web2' is pinned to VLAN-ID 700 in CUG 'web', but at server 'srv-a1' another vNIC has it"
-    )
+    assert detail == ("R27, R28: VM 'web2' is pinned to VLAN-ID 700 in CUG 'web', but at server 'srv-a1' another vNIC has it")
     assert "web2" not in {row["name"] for row in service.get("/v1/vms")["items"]}
     assert service.put("/v1/vms/web2", pinned("srv-c1", 12))["interfaces"][0]["vlan_id"] == PIN
     service.confirm()
@@ -145,9 +143,7 @@ def test_a_pin_where_the_number_is_the_cugs(tmp_path: Path) -> None:
 @pytest.mark.requirement("R24", "R27")
 def test_a_guest_that_tags_itself_has_nothing_to_pin(service: Service) -> None:
     for number in (PIN, PIN + 1):
-        detail = problem(
-            service.ask("PUT", "/v1/vms/web1", pinned(guest_vlan_id=number)), 422, "interfaces[0].vlan_id"
-        )
+        detail = problem(service.ask("PUT", "/v1/vms/web1", pinned(guest_vlan_id=number)), 422, "interfaces[0].vlan_id")
         assert "R24, R27" in detail
     assert service.get("/v1/vms") == {"items": []}
     assert service.put("/v1/vms/web1", pinned(pin=None, guest_vlan_id=PIN))["interfaces"][0]["vlan_id"] is None

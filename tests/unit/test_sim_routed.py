@@ -58,6 +58,7 @@ def test_a_flow_taken_away(number: int, switch: str, chosen: Chosen) -> None:
 
 def test_a_router_that_does_not_count() -> None:
     """The TTL says how many routers there were (invariant 6)."""
+
     def uncounted(row: Flow) -> Flow:
         actions = tuple(action for action in row.actions if not isinstance(action, DecTtl))
         return Flow.undeclared(row.table, row.priority, row.match, actions, row.goto, row.metadata)

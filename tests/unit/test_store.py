@@ -98,7 +98,17 @@ def test_a_fault_in_the_middle_of_a_commit_undoes_its_beginning(path: Path) -> N
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "vmmob.db", "/var/lib/x.db", "postgres:///x", "sqlite://x.db", "sqlite:x.db", "sqlite:///", "sqlite:///a?b=1", "sqlite:///a%00b"],
+    [
+        "",
+        "vmmob.db",
+        "/var/lib/x.db",
+        "postgres:///x",
+        "sqlite://x.db",
+        "sqlite:x.db",
+        "sqlite:///",
+        "sqlite:///a?b=1",
+        "sqlite:///a%00b",
+    ],
 )
 def test_urls_that_name_no_store(bad: str) -> None:
     with pytest.raises(StoreError, match="store"):

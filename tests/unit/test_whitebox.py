@@ -77,9 +77,7 @@ def lacks(report: Report) -> list[str]:
 def test_a_plain_switch_that_can_do_everything_plain() -> None:
     report = met(table_features=table_features(len(TABLES)))
     assert report.judgement.dialect is Dialect.OPENFLOW13
-    assert lacks(report) == [
-        "cannot match tcp_flags in tables policy_out, policy_in: needed by policies with replies"
-    ]
+    assert lacks(report) == ["cannot match tcp_flags in tables policy_out, policy_in: needed by policies with replies"]
     assert verdicts(report) == {"spine": "works", "border": "works in part", "tor": "works in part"}
     sizes = ", ".join(f"{table.label}: 4000" for table in TABLES)
     assert report.fabric_keys() == f'{{dpid: "0xab", dialect: openflow13, table_sizes: {{{sizes}}}}}'

@@ -321,9 +321,7 @@ def test_a_packet_out_longer_than_a_message_is_refused() -> None:
 def test_asking_for_packets_whose_time_is_over() -> None:
     packets = 1 << OFP.OFPR_NO_MATCH | 1 << OFP.OFPR_ACTION | 1 << OFP.OFPR_INVALID_TTL
     ports = 1 << OFP.OFPPR_ADD | 1 << OFP.OFPPR_DELETE | 1 << OFP.OFPPR_MODIFY
-    flows = (
-        1 << OFP.OFPRR_IDLE_TIMEOUT | 1 << OFP.OFPRR_HARD_TIMEOUT | 1 << OFP.OFPRR_DELETE | 1 << OFP.OFPRR_GROUP_DELETE
-    )
+    flows = 1 << OFP.OFPRR_IDLE_TIMEOUT | 1 << OFP.OFPRR_HARD_TIMEOUT | 1 << OFP.OFPRR_DELETE | 1 << OFP.OFPRR_GROUP_DELETE
     theirs = PARSER.OFPSetAsync(DESC, [packets, 0], [ports, ports], [flows, 0])
     assert wire.set_async(XID) == serialised(theirs, XID)
 

@@ -87,9 +87,7 @@ def start_batch(draft: Draft, command: StartBatch) -> None:
     for name in command.to or ():
         if name in busy:
             raise conflict(f"server {name!r} is being evacuated itself (batch {busy[name]})")
-    batch = Batch(
-        command.id, servers, command.switch, command.to, command.parallel, started=command.now, **command.options()
-    )
+    batch = Batch(command.id, servers, command.switch, command.to, command.parallel, started=command.now, **command.options())
     rows = tuple(plan(state, batch, command.now))
     planned = sum(row.outcome is Outcome.WAITING for row in rows)
     draft.event("batch.started", id=batch.id, servers=list(servers), vms=len(rows), refused=len(rows) - planned)

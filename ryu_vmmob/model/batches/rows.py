@@ -31,9 +31,7 @@ def put_batch(draft: Draft, batch: Batch, rows: Iterable[BatchVm] = ()) -> None:
     for row in rows:
         found = found.set(row.number, row)
         draft.batch_vms.add((row.batch, row.number))
-    draft.state = replace(
-        state, batches=state.batches.set(batch.id, batch), batch_vms=state.batch_vms.set(batch.id, found)
-    )
+    draft.state = replace(state, batches=state.batches.set(batch.id, batch), batch_vms=state.batch_vms.set(batch.id, found))
     draft.batches.add(batch.id)
     if batch.state.is_final:
         _forget(draft)

@@ -145,9 +145,7 @@ def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None
         yield from _judge_delivery(view, seat, journey, delivery, answer)
 
 
-def _judge_delivery(
-    view: View, seat: Seat, journey: Journey, delivery: Delivery, answer: Packet | None
-) -> Iterator[Violation]:
+def _judge_delivery(view: View, seat: Seat, journey: Journey, delivery: Delivery, answer: Packet | None) -> Iterator[Violation]:
     port, packet = delivery
     server = view.fabric.server_at.get(port)
     if server is None:

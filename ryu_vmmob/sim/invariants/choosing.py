@@ -93,9 +93,7 @@ def doors(view: View, switch: str, segment: str) -> Iterator[tuple[PortRef, tupl
             yield link.end_at(switch), tags
 
 
-def over_trunks(
-    view: View, origin: Seat | ExternalFacts, edge: str, packet: Packet
-) -> Iterator[tuple[PortRef, Packet]]:
+def over_trunks(view: View, origin: Seat | ExternalFacts, edge: str, packet: Packet) -> Iterator[tuple[PortRef, Packet]]:
     """Yield a packet as it comes to another edge over the routed segment, when the sender's edge has let it through."""
     routed = {"eth_src": view.router_macs[origin.switch], "eth_dst": view.router_macs[edge], "nw_ttl": DEFAULT_TTL - 1}
     for port, tags in doors(view, edge, routed_segment(view.routing_domain(origin) or "")):

@@ -65,9 +65,7 @@ def _coming_in(view: View, choice: Choice, external: ExternalFacts) -> Iterator[
                     yield from route(view, external, external.port, packet)
 
 
-def _going_out(
-    view: View, choice: Choice, external: ExternalFacts, by_edge: dict[str, list[Seat]]
-) -> Iterator[Violation]:
+def _going_out(view: View, choice: Choice, external: ExternalFacts, by_edge: dict[str, list[Seat]]) -> Iterator[Violation]:
     for seats in by_edge.values():
         expired: set[int] = set()
         for address in destinations(view, external):

@@ -223,5 +223,3 @@ def _addresses(view: View, end: Seat | ExternalFacts, version: int) -> list[Addr
         return [ip for ip in end.ips if ip.version == version]
     strangers: dict[int, Address] = {4: IPv4Address(probes.STRANGER_V4), 6: IPv6Address(probes.STRANGER_V6)}
     return [outside_addresses(view, end).get(version, strangers[version])]
-
-

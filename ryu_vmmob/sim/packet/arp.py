@@ -34,9 +34,7 @@ def rarp(mac: int) -> Packet:
     return _arp(RARP_REQUEST, MAC_BROADCAST, mac, mac, 0, mac, 0, eth_type=ETH_RARP)
 
 
-def _arp(
-    op: int, eth_dst: int, eth_src: int, sha: int, spa: int, tha: int, tpa: int, eth_type: int = ETH_ARP
-) -> Packet:
+def _arp(op: int, eth_dst: int, eth_src: int, sha: int, spa: int, tha: int, tpa: int, eth_type: int = ETH_ARP) -> Packet:
     return Packet(
         {
             "eth_dst": eth_dst, "eth_src": eth_src, "eth_type": eth_type, "arp_op": op,

@@ -24,9 +24,7 @@ def test_a_cold_move_between_data_centres() -> None:
         lab, orchestrator, old = world.lab, world.orchestrator, world.vms["web-1"]
         peers = world.everyone("web-2", "web-3", "web-4")
         ping = f"ping -c 3 -i 0.2 -W 1 {old.address()} || true"
-        migration = orchestrator.call(
-            "POST", "/v1/migrations", {"vm": "web-1", "to": "srv-c1", "mode": "cold"}, wait=30
-        )
+        migration = orchestrator.call("POST", "/v1/migrations", {"vm": "web-1", "to": "srv-c1", "mode": "cold"}, wait=30)
         assert (migration["state"], migration["mode"]) == ("prepared", "cold")
         lab.remove_vm(old)
         assert orchestrator.call("POST", f"/v1/migrations/{migration['id']}/deliver", wait=30)["delivered"]  # it has stopped
