@@ -81,6 +81,13 @@ def reconcile(session: Session) -> None:
     engine.audited(name, counts, reading.foreign)
 
 
+def foreign(session: Session) -> int:
+    """How many flows and groups with our mark a switch has that are not desired; it is sent nothing."""
+    habits.read_ports(session)
+    finding = read(session).compare(session.desired, plain=session.is_plain)
+    return len(finding.delta.gone) + len(finding.delta.groups_gone)
+
+
 def read(session: Session, *, flows: bool = True) -> Reading:
     """Return what the switch has, asked table by table: some switches cannot tell all of it in one answer."""
     reading, fleet, name = Reading(session.habits), session.engine.fleet, session.name

@@ -25,6 +25,7 @@ from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import KEEPS_COOKIES, SwitchFault
 from ryu_vmmob.engine.messages import Message, additions, deletions, fault
+from ryu_vmmob.engine.roles import Heard, Role
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits
@@ -33,7 +34,7 @@ from ryu_vmmob.flows.flow import Action
 from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 from ryu_vmmob.flows.ports import unmarked
-from ryu_vmmob.southbound import habits
+from ryu_vmmob.southbound import habits, roles
 
 LOG = logging.getLogger(__name__)
 
@@ -65,6 +66,10 @@ class Lost(Exception):
     """The connection is gone, or of no use any more."""
 
 
+class Deposed(Exception):
+    """The switch takes nothing from this controller any more, or perhaps not."""
+
+
 class Session:
     """Brings one switch to the desired state and keeps it there until the connection ends."""
 
@@ -88,7 +93,15 @@ class Session:
         self._bundles = True
         self.held = False
         """Whether it is left as it is: see `ryu_vmmob.engine.contacts`."""
+        self.commands = False
+        """Whether it may be changed: it has this controller as its master, or knows no roles (`ryu_vmmob.southbound.roles`)."""
+        self.doubted = False
+        """Whether its role is to be asked for, because something was heard of it."""
+        self._doubts = roles.doubts()
+        self._asked_for_packets = False
         self._errors: dict[int, str] = {}
+        self.last_refusal: tuple[int, int] | None = None
+        """Type and code of the last error of the exchange under way."""
         self.meters: frozenset[int] = frozenset()
         """Ids of the meters that the switch was told of."""
         self._first = self._xid + 1
@@ -96,8 +109,8 @@ class Session:
         self._awaited: tuple[int, int] | None = None
         """Transaction id and type of the reply that is waited for."""
         self._overrun = False
-        self._config: tuple[int, Any] | None = None
-        """Transaction id of the question for the configuration, and the reply once it is there."""
+        self._plain: tuple[int, int, Any] | None = None
+        """Transaction id of a question that one message answers, the type of that, and the answer once it is there."""
         self.passes_fragments: bool | None = None
         """What the switch was told to do with fragments."""
         self.habits = Habits()
@@ -124,12 +137,18 @@ class Session:
         self._outbox.put(None)
         self.engine.fleet.disconnected(self.name, self.wake)
 
+    def doubt(self) -> None:
+        """Something was heard that makes it doubtful whether the switch is this controller's: nothing is sent until it says."""
+        if self.commands:
+            self.commands, self.doubted = False, True
+            self._work.set()
+
     def reply(self, message: Any) -> None:
-        """Take a reply to a barrier, a bundle or a question for the configuration, or a raw multipart reply; one that nobody
-        waits for is not kept.
+        """Take a reply to a barrier, a bundle or a question for the configuration or the role, or a raw multipart reply; one
+        that nobody waits for is not kept.
         """
-        if self._config is not None and (message.xid, message.msg_type) == (self._config[0], wire.GET_CONFIG_REPLY):
-            self._config = message.xid, message
+        if self._plain is not None and (message.xid, message.msg_type) == self._plain[:2]:
+            self._plain = *self._plain[:2], message
             return
         if self._awaited == (message.xid, message.msg_type):
             if not getattr(message, "more", False):
@@ -148,28 +167,35 @@ class Session:
 
     def packet_out(self, actions: tuple[Action, ...], frame: bytes) -> None:
         """Let the switch send a frame, soon; dropped where too many wait already. Never blocks."""
-        if self._outbox.qsize() >= MAX_PACKETS:
+        if not self.commands:
+            self.engine.tally.drops[self.name, "role"] += 1
+        elif self._outbox.qsize() >= MAX_PACKETS:
             self.engine.tally.drops[self.name, "queue"] += 1
         else:
             self.engine.tally.sent[self.name, "packet"] += 1
             self._outbox.put(wire.packet_out(unmarked(actions), frame, _PACKET_XID))
 
     def packets_out(self, actions: tuple[Action, ...], frames: Sequence[bytes]) -> bool:
-        """Let the switch send frames one after another, soon: all of them, or none (False) where too many wait."""
-        if self._outbox.qsize() >= MAX_PACKETS:
+        """Let the switch send frames one after another, soon: all of them, or none (False) where too many wait, or it is
+        another controller's.
+        """
+        if not self.commands or self._outbox.qsize() >= MAX_PACKETS:
             return False
         self.engine.tally.sent[self.name, "packet"] += len(frames)
         if frames:
             self._outbox.put(b"".join(wire.packet_out(unmarked(actions), frame, _PACKET_XID) for frame in frames))
         return True
 
-    def error(self, xid: int, text: str) -> None:
-        """Take the switch's refusal of the message with this transaction id."""
+    def error(self, xid: int, text: str, number: tuple[int, int] | None = None) -> None:
+        """Take the switch's refusal of the message with this transaction id. ``number``: type and code of the error, if any."""
+        if number == wire.IS_SLAVE and self.engine.roles.role(self.name) is not Role.UNKNOWN:
+            self.doubt()
         if xid == _PACKET_XID:
             self.log.debug("switch %s did not send a packet: %s", self.name, text)
             return
         if self.expects(xid):
             self._errors[xid] = text
+            self.last_refusal = number
             if self._awaited is not None and xid == self._awaited[0]:
                 self._awaited = None
                 self._inbox.put(("error", xid))
@@ -190,10 +216,10 @@ class Session:
         if self._is_over():  # before it began: a newer connection may stand
             return
         self.engine.fleet.connected(self.name, self.wake, self._clock())
+        self.engine.roles.connected(self.name)
         hub.spawn(vital(self._send_packets))
         try:
-            self._ask_for_packets()
-            auditing.reconcile(self)
+            self._reconcile()
             now = time.monotonic()
             audit = now + self._audit if self._audit else math.inf
             count = now + COUNT_INTERVAL
@@ -204,19 +230,18 @@ class Session:
                     return
                 asked = self.engine.fleet.audit_asked(self.name)
                 let_in = self.held and self.engine.contacts.is_met(self.name)
-                if asked or let_in or time.monotonic() >= audit:  # also of a switch that is kept busy
-                    auditing.reconcile(self)
+                let_in = let_in or (not self.commands and self.engine.roles.is_claimed(self.name))
+                if asked or let_in or self.doubted or time.monotonic() >= audit:  # also of a switch that is kept busy
+                    self._reconcile()
                     audit = time.monotonic() + self._audit if self._audit else math.inf
                 if time.monotonic() >= count:
+                    roles.look(self)
                     self._count_refusals()
                     if self.is_plain:
                         habits.read_ports(self)
                     count = time.monotonic() + COUNT_INTERVAL
                 self._turn()  # deltas that come meanwhile go with this one
-                while (taken := self.engine.fleet.take(self.name)) is not None:
-                    revision, delta = taken
-                    self.bring(revision, delta)
-                    self._turn()
+                self._follow()
                 if self.engine.fleet.is_leaving(self.name):
                     raise Lost("it is no longer in the fabric, and has given up what it had of ours")
         except (Lost, wire.MalformedReply) as lost:
@@ -225,6 +250,31 @@ class Session:
         finally:
             self._outbox.put(None)
             self.engine.fleet.disconnected(self.name, self.wake)
+
+    def _reconcile(self) -> None:
+        """Compare the switch with what it should have, and put it right, if it is this controller's to change."""
+        if self.doubted and not self._doubts.take(time.monotonic()):
+            raise Lost("it refuses what is for its master, and says that this controller is")
+        try:
+            if roles.stand(self):
+                self._ask_for_packets()
+                auditing.reconcile(self)
+        except Deposed:
+            self._deposed()
+
+    def _follow(self) -> None:
+        """Bring what was decided meanwhile."""
+        try:
+            while (taken := self.engine.fleet.take(self.name)) is not None:
+                self.bring(*taken)
+                self._turn()
+        except Deposed:
+            self._deposed()
+
+    def _deposed(self) -> None:
+        """Whatever was on its way may be there or not: it is compared again should the switch be ours after all."""
+        self.doubted = True
+        self._work.set()
 
     def _is_over(self) -> bool:
         return not self._alive
@@ -239,14 +289,16 @@ class Session:
         """Send packets from a green thread of their own: they wait for no bundle, and a slow switch delays no other."""
         try:
             while (packet := self._outbox.get()) is not None:
-                self._put(packet)
+                if self.commands:
+                    self._put(packet)
         except Lost:
             pass
 
     def _ask_for_packets(self) -> None:
         """Ask a switch that cannot match the TTL to hand over the packets that it cannot count down."""
-        if self.is_plain:
+        if self.is_plain and not self._asked_for_packets:
             self._send([wire.set_async(self.next_xid())])
+            self._asked_for_packets = True
 
     @property
     def is_plain(self) -> bool:
@@ -311,9 +363,15 @@ class Session:
         found = self.one_by_one(additions(delta, self.next_xid))
         return found + self.one_by_one(deletions(delta, self.next_xid, by_cookie=not self.is_plain))
 
+    def _require_role(self) -> None:
+        """Raise Deposed when the role is in doubt: what a slave was refused is no fault of the message."""
+        if not self.commands:
+            raise Deposed
+
     def begin(self) -> None:
         """Begin an exchange: what the switch says from now on is about its messages."""
         self._errors.clear()
+        self.last_refusal = None
         self._first = self._xid + 1 & 0x7FFFFFFF
         self._awaited = None
 
@@ -328,6 +386,7 @@ class Session:
         self._send(self._bundled(messages))
         # Open vSwitch leaves out a message that it refuses while it is added, and would commit the rest.
         self._barrier()
+        self._require_role()
         if opened in self._errors:
             self.log.info("switch %s has no bundles: %s", self.name, self._errors[opened])
             self._bundles = False
@@ -372,9 +431,10 @@ class Session:
 
     def tell(self, messages: list[bytes]) -> None:
         """Send messages, and wait until the switch has done them or said why not."""
-        self._count(message[1] for message in messages)
         self._send(messages)
+        self._count(message[1] for message in messages)
         self._barrier()
+        self._require_role()
 
     def _barrier(self) -> None:
         xid = self.next_xid()
@@ -385,12 +445,27 @@ class Session:
 
     def ask_config(self) -> Any:
         """Return the configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
+        return self._ask_plainly(wire.get_config_request, wire.GET_CONFIG_REPLY)
+
+    def ask_role(self, role: int, generation: int) -> Heard | None:
+        """Ask for a role (ROLE_*), or with ROLE_NOCHANGE which one this controller has; None when the switch does not answer,
+        or refuses to (`last_refusal`).
+        """
+        found = self._ask_plainly(lambda xid: wire.role_request(role, generation, xid), wire.ROLE_REPLY)
+        return None if found is None else roles.heard(found)
+
+    def foreign(self) -> int:
+        """How many flows and groups with our mark the switch has that are not desired."""
+        return auditing.foreign(self)
+
+    def _ask_plainly(self, request: Callable[[int], bytes], kind: int) -> Any:
+        """Ask what is answered by one message, if at all."""
         self.begin()
         xid = self.next_xid()
-        self._config = xid, None
-        self._send([wire.get_config_request(xid)])
+        self._plain = xid, kind, None
+        self._send([request(xid)])
         self._barrier()  # by then it has answered, if it does
-        (_, found), self._config = self._config, None
+        (_, _, found), self._plain = self._plain, None
         return found
 
     def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
@@ -429,6 +504,8 @@ class Session:
         piece: list[bytes] = []
         size = 0
         for part in parts:
+            if not self.commands and wire.changes(part):
+                raise Deposed
             piece.append(part)
             size += len(part)
             if size >= _CHUNK:

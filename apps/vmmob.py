@@ -7,6 +7,7 @@ Ryu's WSGI server. What it decides, it decides elsewhere (`ryu_vmmob.engine`).
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 import uuid
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ from ryu_vmmob.engine.event_log import log_event
 from ryu_vmmob.engine.sent_on import Frames
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.fabric.model import Fabric, Switch
+from ryu_vmmob.flows import wire
 from ryu_vmmob.memory import Freezer, undisturbed
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.punt.advertise import advertisements
@@ -49,7 +51,8 @@ from ryu_vmmob.southbound.handshakes import Handshakes
 from ryu_vmmob.southbound.intake import Intake
 from ryu_vmmob.southbound.links import LinkWatch
 from ryu_vmmob.southbound.packets import Packets
-from ryu_vmmob.southbound.ryu_messages import error_text, packet_in
+from ryu_vmmob.southbound.roles import role_status
+from ryu_vmmob.southbound.ryu_messages import error_number, error_text, packet_in
 from ryu_vmmob.southbound.schedule import Schedule
 from ryu_vmmob.store import StoreError, open_store
 from ryu_vmmob.store.timed import TimedStore
@@ -99,7 +102,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             with undisturbed():
                 self.engine = Engine(
                     fabric, store, time.time, self.settings.vlan_quarantine, time.monotonic,
-                    alone=alone, send_frames=self._send_frames,
+                    life=secrets.randbits(32), alone=alone, send_frames=self._send_frames,
                 )  # fmt: skip
             self.waiting = Waiting(self.engine)
             self._file = FabricFile(self.settings.fabric, self.engine)
@@ -308,6 +311,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             EventRawMultipart,
             ofp_event.EventOFPBarrierReply,
             ofp_event.EventOFPGetConfigReply,
+            ofp_event.EventOFPRoleReply,
             ofp_event.EventONFBundleCtrlMsg,
         ],
         MAIN_DISPATCHER,
@@ -324,14 +328,22 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         message = event.msg
         session = self._sessions.get(message.datapath)
         if session is not None:
-            session.error(message.xid, error_text(message))
+            session.error(message.xid, error_text(message), error_number(message))
+
+    @set_ev_cls(ofp_event.EventOFPExperimenter, MAIN_DISPATCHER)
+    @vital
+    def _on_experimenter(self, event: Any) -> None:
+        session = self._sessions.get(event.msg.datapath)
+        status = role_status(event.msg)
+        if session is not None and status is not None and status.role != wire.ROLE_MASTER:
+            session.doubt()
 
     @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
     @vital
     def _on_packet_in(self, event: Any) -> None:
         message = event.msg
         session = self._sessions.get(message.datapath)
-        if session is not None and session.name in self.engine.state.fabric.switches:
+        if session is not None and session.commands and session.name in self.engine.state.fabric.switches:
             self._packets.came(session.name, packet_in(message), time.monotonic())
 
     def close(self) -> None:

@@ -20,6 +20,19 @@ _FLOW_ADD, _FLOW_DELETE, _FLOW_DELETE_STRICT = 0, 3, 4
 _GROUP_ADD, _GROUP_MODIFY, _GROUP_DELETE = 0, 1, 2
 _PACKET_OUT, _SET_ASYNC = 13, 28
 _GET_CONFIG_REQUEST, _SET_CONFIG = 7, 9
+_ROLE_REQUEST: Final = 24
+ROLE_REPLY: Final = 25
+ROLE_NOCHANGE: Final = 0
+ROLE_MASTER: Final = 2
+ROLE_SLAVE: Final = 3
+NO_GENERATION: Final = 0xFFFFFFFFFFFFFFFF
+"""What a switch names while no master has named a generation (7.3.9)."""
+ROLE_STATUS: Final = 1911
+"""ONF extension 191 for OpenFlow 1.3: a switch tells a controller that its role is another now."""
+STALE: Final = (11, 0)
+"""OFPET_ROLE_REQUEST_FAILED, OFPRRFC_STALE: the generation is older than the switch's."""
+IS_SLAVE: Final = (1, 10)
+"""OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE: a slave may change nothing."""
 GET_CONFIG_REPLY: Final = 8
 FRAGMENTS_NORMAL: Final = 0
 """OFPC_FRAG_NORMAL: fragments run through the tables; Open vSwitch then reads no ports of any of them."""
@@ -27,6 +40,8 @@ FRAGMENTS_DROP: Final = 1
 FRAGMENTS_NX_MATCH: Final = 3
 """Open vSwitch's OFPC_FRAG_NX_MATCH: a first fragment has its ports, and ``ip_frag`` can be matched."""
 _METER_MOD, _METER_ADD, _METER_MODIFY = 29, 0, 1
+_CHANGES: Final = frozenset({_EXPERIMENTER, _SET_CONFIG, _PACKET_OUT, _FLOW_MOD, _GROUP_MOD, _SET_ASYNC, _METER_MOD})
+"""Experimenter messages of ours are bundles."""
 _METER_PACKETS, _METER_BURST, _METER_DROP = 2, 4, 1
 ONF_EXPERIMENTER: Final = 0x4F4E4600
 BUNDLE_CONTROL: Final = 2300
@@ -146,6 +161,16 @@ def set_async(xid: int) -> bytes:
     """
     packets, ports, flows = (7, 0), (7, 7), (15, 0)
     return _HEADER.pack(VERSION, _SET_ASYNC, 32, xid) + struct.pack("!6I", *packets, *ports, *flows)
+
+
+def role_request(role: int, generation: int, xid: int) -> bytes:
+    """OFPT_ROLE_REQUEST (7.3.9). ``role``: ROLE_*; ``generation``: 64 bits, of no account with ROLE_NOCHANGE."""
+    return _HEADER.pack(VERSION, _ROLE_REQUEST, 24, xid) + struct.pack("!I4xQ", role, generation)
+
+
+def changes(message: bytes) -> bool:
+    """Whether a message of ours changes a switch, or has it send a packet: what no slave may do (6.3.6)."""
+    return message[1] in _CHANGES
 
 
 def get_config_request(xid: int) -> bytes:

@@ -28,6 +28,12 @@ HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, FEATURES_REQUEST, FEATURES
 GET_CONFIG, CONFIG_REPLY, SET_CONFIG, PACKET_IN, PACKET_OUT, PORT_STATUS = 7, 8, 9, 10, 13, 12
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
 ROLE_REQUEST, ROLE_REPLY, GET_ASYNC, ASYNC_REPLY, SET_ASYNC = 24, 25, 26, 27, 28
+EQUAL, MASTER, SLAVE = 1, 2, 3
+NO_GENERATION: Final = 0xFFFFFFFFFFFFFFFF
+STALE: Final = Refused(11, 0)
+IS_SLAVE: Final = Refused(1, 10)
+_CHANGES: Final = frozenset({EXPERIMENTER, SET_CONFIG, PACKET_OUT, FLOW_MOD, 15, SET_ASYNC, 29})
+"""What a slave may not do (6.3.6)."""
 ONF: Final = 0x4F4E4600
 MSG_FAILED: Final = (0xFFFF, 2310)
 """The experimenter error of a commit that failed: type and code (ONF extension 230)."""
@@ -62,6 +68,8 @@ class Behaviour:
     tells_ports: bool = True
     """False: changes of ports are told to who asks only."""
     bundles: bool = True
+    roles: bool = True
+    """False: it does not know requests for a role."""
     lose_at: Point | None = None
     """Once: the connection is lost within the next bundle, and made anew."""
     errors: float = 0.0
@@ -115,6 +123,8 @@ class FakeSwitch:
         self.address = address
         self.dpid = dpid
         self.ports = tuple(ports)
+        self.generation: int | None = None
+        """That of its last master; it outlives connections."""
         self.dead_ports: set[int] = set()
         """Ports without a link."""
         self.tables = FakeTables()
@@ -162,9 +172,19 @@ class FakeSwitch:
             body = bytes((2,)) + bytes(7) + port_description(self, port)  # OFPPR_MODIFY
             self.say(_HEADER.pack(4, PORT_STATUS, 8 + len(body), 0) + body)
 
+    def depose(self, generation: int, *, tells: bool = True) -> None:
+        """Another controller becomes its master; the one connected here is a slave from now on, and ``tells``: is told so."""
+        self.generation = generation
+        if self.connection is not None:
+            self.connection.role = SLAVE
+            if tells:
+                body = struct.pack("!IIIB3xQ", ONF, 1911, SLAVE, 0, generation)  # OFPCRR_MASTER_REQUEST
+                self.say(_HEADER.pack(4, EXPERIMENTER, 8 + len(body), 0) + body)
+
     def restart(self) -> None:
-        """Lose power: the connection and everything in the tables."""
+        """Lose power: the connection, everything in the tables, and who was its master."""
         self.tables.clear()
+        self.generation = None
         self.lose()
 
     async def _live(self) -> None:
@@ -198,6 +218,7 @@ class Connection(asyncio.Protocol):
         self._bundles: dict[int, _Bundle] = {}
         self._late: deque[tuple[float, bytes]] = deque()
         self._owed: dict[str, float] = {}
+        self.role = EQUAL
         self._next_echo = 0.0
 
     # What asyncio calls
@@ -309,6 +330,9 @@ class Connection(asyncio.Protocol):
         switch = self._switch
         switch.said[kind] += 1
         switch.on_message(message)
+        if self.role == SLAVE and kind in _CHANGES:
+            self._refuse(message, IS_SLAVE)
+            return
         match kind:
             case 2:
                 self._answer(ECHO_REPLY, xid, message[8:])
@@ -337,13 +361,28 @@ class Connection(asyncio.Protocol):
             case 20:
                 self._answer(BARRIER_REPLY, xid)
             case 24:
-                self._answer(ROLE_REPLY, xid, message[8:])
+                self._role_request(message)
             case 26:
                 self._answer(ASYNC_REPLY, xid, struct.pack("!6I", 3, 0, 7, 7, 15, 0))
             case 0 | 1 | 13 | 28:
                 pass
             case _:
                 self._refuse(message, BAD_REQUEST_TYPE)
+
+    def _role_request(self, message: bytes) -> None:
+        switch = self._switch
+        role, generation = struct.unpack_from("!I4xQ", message, 8)
+        if not switch.behaviour.roles:
+            self._refuse(message, BAD_REQUEST_TYPE)
+            return
+        if role in (MASTER, SLAVE):
+            if switch.generation is not None and (generation - switch.generation) % (1 << 64) >= 1 << 63:
+                self._refuse(message, STALE)
+                return
+            switch.generation = generation
+        self.role = role or self.role
+        known = NO_GENERATION if switch.generation is None else switch.generation
+        self._answer(ROLE_REPLY, int.from_bytes(message[4:8], "big"), struct.pack("!I4xQ", self.role, known))
 
     def _judge(self, message: bytes) -> Refused | None:
         refuses = self._switch.behaviour.refuses

@@ -53,6 +53,11 @@ def has_no_bundles(switch: FakeSwitch) -> None:
     switch.behaviour.bundles = False
 
 
+def has_no_roles(switch: FakeSwitch) -> None:
+    """Refuse a request for a role as a type of message that it does not know."""
+    switch.behaviour.roles = False
+
+
 def writes_otherwise(switch: FakeSwitch) -> None:
     """Tell the fields of a match in an order of its own."""
     switch.behaviour.rewrites = True
@@ -62,7 +67,8 @@ HABITS: Final[Mapping[str, Callable[[FakeSwitch], None]]] = MappingProxyType(
     {
         row.__name__: row
         for row in (
-            keeps_cookies, wraps_statistics, drops_silently, tells_no_ports, refuses_masks, has_no_bundles, writes_otherwise,
+            keeps_cookies, wraps_statistics, drops_silently, tells_no_ports, refuses_masks, has_no_bundles,
+            has_no_roles, writes_otherwise,
         )
     }
 )  # fmt: skip

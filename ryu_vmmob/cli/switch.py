@@ -79,6 +79,7 @@ def _show(switch: Any) -> None:
             ("role", switch["role"]),
             ("connected", connected),
             ("since", moment_or_none(switch["connected_since"])),
+            ("controller role", switch["controller_role"]),
             ("in step", in_step),
             ("behind", switch["behind"]),
             ("flows", flows),

@@ -33,6 +33,7 @@ from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
 from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
+from ryu_vmmob.engine.roles import Roles, shown
 from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
@@ -68,12 +69,13 @@ class Engine:
     """``wall`` gives seconds since the epoch, ``passed`` seconds of a monotonic clock (None: the wall is never set).
 
     ``quarantine`` is how long a VLAN-ID rests, in seconds. ``alone`` is entered while a command is carried out.
-    ``send_frames`` has a switch send frames (`send_on`), and says whether it takes them.
+    ``life``: 32 bits by chance, which tell this start from others. ``send_frames`` has a switch send frames (`send_on`), and
+    says whether it takes them.
     """
 
     def __init__(
         self, fabric: Fabric, store: Store, wall: Callable[[], float], quarantine: float = 60.0,
-        passed: Callable[[], float] | None = None, *, alone: Exclusion | None = None,
+        passed: Callable[[], float] | None = None, *, life: int = 0, alone: Exclusion | None = None,
         send_frames: Callable[[Frames], bool] = lambda frames: True,
     ) -> None:  # fmt: skip
         self.alone: Final = alone or Unshared()
@@ -99,6 +101,7 @@ class Engine:
         first = [*switch_key_writes(known_keys, self.state.switch_keys), *self.contacts.first_writes]
         if first:  # a full disk keeps nobody from starting on what is known
             self._store.commit(store.revision, first)
+        self.roles = Roles(records, life, lambda writes: self._store.commit(store.revision, writes))
         self._adapt_to_fabric()
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(everything(self.state)))
@@ -180,6 +183,7 @@ class Engine:
         self.flows_made += sum(len(delta.flows) for delta in plan.deltas.values())
         if another:
             self.fleet.use(change.state.fabric.switches)
+            self.roles.use(change.state.fabric.switches)
             self.on_fabric(change.state.fabric)
         for id_ in change.migrations:
             row = change.state.migrations.get(id_)
@@ -312,9 +316,23 @@ class Engine:
             self.emit(Event("switch.held", {"switch": name, "foreign": foreign}))
         return fault is None
 
+    def yields(self, name: str, generation: int | None) -> None:
+        """Leave a switch alone from now on: it is another controller's, whose ``generation`` it names."""
+        fault = self.roles.yields(name, generation)
+        self.fleet.hold(name, self.roles.fault(name))
+        if fault is not None:
+            data = {"switch": name, "generation": shown(generation), "reason": fault.error}
+            self.emit(Event("switch.other_controller", data))
+
     def take_over(self, name: str) -> None:
-        """Let a switch be put right although this store has never known what it has. Raises StoreError."""
+        """Let a switch be put right although this store has never known what it has, or another controller has it. Raises
+        StoreError.
+        """
+        was_left = self.roles.is_yielded(name) or not self.contacts.is_met(name)
         self.contacts.take_over(name)
+        self.roles.take_over(name)
+        if was_left:
+            self.emit(Event("switch.taken_over", {"switch": name}))
         self.fleet.wake(name)
 
     def health(self) -> Health:

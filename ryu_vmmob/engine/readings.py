@@ -15,6 +15,7 @@ from immutables import Map
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.event_kinds import KINDS
 from ryu_vmmob.engine.fleet import Place
+from ryu_vmmob.engine.roles import Role
 from ryu_vmmob.engine.tally import DROPS, SENT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.health import REASONS, Status
@@ -138,6 +139,10 @@ class Readings:
         yield Reading(
             "vmmob_switch_refused", "gauge", "1: it has confirmed everything but what it refuses or does not keep", by_switch,
             [((name,), row.place is Place.REFUSED) for name, row in status.items()],
+        )  # fmt: skip
+        yield Reading(
+            "vmmob_switch_other_controller", "gauge", "1: another controller is its master, so it is left alone", by_switch,
+            [((name,), status[name].connected and engine.roles.role(name) is Role.SLAVE) for name in names],
         )  # fmt: skip
         tables = {name: engine.desired.tables.get(name) for name in names}
         yield Reading(

@@ -7,12 +7,13 @@ from typing import Final
 
 SENT: Final = ("flow", "group", "meter", "packet")
 """Kinds of messages that change a switch, or that it is to send on. What is sent anew after a refused bundle counts again."""
-DROPS: Final = ("stale", "size", "rate", "unread", "error_rate", "queue")
+DROPS: Final = ("stale", "size", "rate", "unread", "error_rate", "queue", "role")
 """Why something was dropped.
 
 A packet handed up: ``stale``, no desired flow bears its cookie (any more); ``size``, too large to be answered; ``rate``, more
 than are looked at of one switch. ``unread``: any message that nobody asked for, over the measure. A packet to be sent:
-``error_rate``, more ICMP errors than are sent for one switch; ``queue``, too many wait already.
+``error_rate``, more ICMP errors than are sent for one switch; ``queue``, too many wait already; ``role``,
+the switch is another controller's.
 """
 
 

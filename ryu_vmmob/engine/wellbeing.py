@@ -11,6 +11,7 @@ from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fleet, Place
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.repairs import Repairs
+from ryu_vmmob.engine.roles import Roles
 from ryu_vmmob.engine.tickets import Switches
 from ryu_vmmob.health import Facts, Standing, SwitchFacts
 from ryu_vmmob.health.values import Waiting
@@ -27,6 +28,7 @@ class Known(Protocol):
     state: State
     fleet: Fleet
     contacts: Contacts
+    roles: Roles
     repairs: Repairs
     overdue: Overdue
     events: EventStream
@@ -45,7 +47,7 @@ class Known(Protocol):
 def facts(engine: Known, store: str | None, is_late: Callable[[str], bool]) -> Facts:
     """All of it, now. ``store``: why it takes nothing; ``is_late``: whether a connected switch is out of step for long."""
     fleet, state = engine.fleet, engine.state
-    held = engine.contacts.held
+    held = {**engine.contacts.held, **engine.roles.held}
     switches = tuple(_switch(fleet, engine.repairs, name, held, is_late) for name in sorted(fleet.names))
     told = engine.overdue.told
     rows = [state.migrations[id_] for id_ in sorted(engine.under_way)]

@@ -60,6 +60,7 @@ class Switch(FabricSwitch):
 
     connected: bool
     connected_since: Time | None
+    controller_role: Literal["master", "slave", "unknown"] | None
     in_step: bool
     standing: Place
     behind: int
@@ -128,6 +129,7 @@ def switch_view(engine: Engine, switch: fabric.Switch) -> View:
     return fabric_switch_view(switch) | {
         "connected": status.connected,
         "connected_since": time_text(engine.clock.told(status.since)) if status.since is not None else None,
+        "controller_role": engine.roles.role(switch.name) if status.connected else None,
         "in_step": status.in_step,
         "standing": status.place.value,
         "behind": status.behind,

@@ -24,6 +24,12 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
+def error_number(message: Any) -> tuple[int, int] | None:
+    """Type and code of an OpenFlow error; None of an experimenter's."""
+    kind, code = getattr(message, "type", None), getattr(message, "code", None)
+    return None if kind is None or code is None else (kind, code)
+
+
 def error_text(message: Any) -> str:
     """Return an OpenFlow error by its names in the specification (7.4.4), as far as it has any."""
     ofproto = message.datapath.ofproto

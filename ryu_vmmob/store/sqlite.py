@@ -8,6 +8,9 @@ While it is open the file says so (table `life`), and after a crash still. So a 
 it has lost the log, and with it perhaps what was acknowledged last: refused as well. And a file or log that is taken away
 while the controller runs takes no commit any more: it would be gone with the process.
 
+A file of an earlier format is made one of the present (`ryu_vmmob.store.migrate`) in one transaction; before that a copy of it
+is kept beside it, which the earlier version can open.
+
 A new file is made aside and linked into place when it is complete. So an empty file is never one of ours in the making
 but a lost one, and is refused: an empty state would take every flow out of the switches.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sqlite3
 import tempfile
@@ -27,10 +31,14 @@ from typing import Final, NoReturn
 from urllib.parse import quote
 
 from ryu_vmmob.store.base import Record, StoreError, Write
+from ryu_vmmob.store.migrate import STEPS, migrated
+
+LOG = logging.getLogger(__name__)
 
 APPLICATION_ID: Final = 0x764D4F42
 """``vMOB`` in the file's header: whose file this is."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""The present format. An earlier version refuses a newer one, so what it would not understand is not lost by it."""
 
 _LIFE: Final = (
     "CREATE TABLE IF NOT EXISTS life (id INTEGER PRIMARY KEY CHECK (id = 0), closed INTEGER NOT NULL)",
@@ -104,14 +112,18 @@ class SqliteStore:
         with self._translated():
             self._wait_for_disk(sync=sync)
         with self._translated(), self._transaction():
-            for kind, name, text, checksum in rows:
-                if text is None:
-                    self._db.execute("DELETE FROM record WHERE kind = ? AND name = ?", (kind, name))
-                else:
-                    row = (kind, name, revision, text, checksum)
-                    self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", row)
+            self._write(revision, rows)
             self._db.execute("UPDATE head SET revision = ?", (revision,))
         self._revision = revision
+
+    def _write(self, revision: int, rows: Iterable[tuple[str, str, str | None, int]]) -> None:
+        """Within a transaction: rows of kind, name, body as text (None: to delete) and checksum."""
+        for kind, name, text, checksum in rows:
+            if text is None:
+                self._db.execute("DELETE FROM record WHERE kind = ? AND name = ?", (kind, name))
+            else:
+                row = (kind, name, revision, text, checksum)
+                self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", row)
 
     def _wait_for_disk(self, *, sync: bool) -> None:
         """Whether commits do, from now on. With NORMAL the log is only written; the next one with FULL synchronises it."""
@@ -200,8 +212,10 @@ class SqliteStore:
         if len(heads) != 1:
             self._refuse("it is damaged: its revision is missing; restore it from a copy")
         self._revision = heads[0][0]
-        for _ in self._rows():
-            pass
+        found = self._format()
+        records = self.load()  # damage is found before anything is changed
+        if found != SCHEMA_VERSION:
+            self._migrate(found, records)
         if self.path is not None:
             with self._translated():
                 self._mark_open()
@@ -215,14 +229,55 @@ class SqliteStore:
             self._db.execute("UPDATE life SET closed = 0")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def _format(self) -> int:
+        with self._translated():
+            ((found,),) = self._db.execute("PRAGMA user_version")
+        return int(found)
+
+    def _migrate(self, found: int, records: Iterable[Record]) -> None:
+        """Make it a store of the present format, all of it or nothing. What it was is kept, in a file of its own."""
+        kept = self._keep_copy(found)
+        writes = migrated(records, found, SCHEMA_VERSION)
+        with self._translated(), self._transaction():
+            self._write(self._revision, [(write.kind, write.name, *_encoded(write, self._revision)) for write in writes])
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        steps = "; ".join(STEPS[number].says for number in range(found, SCHEMA_VERSION))
+        line = "%s: format %d is now format %d (%s): %d records written; as it was it is kept in %s"
+        LOG.warning(line, self._label, found, SCHEMA_VERSION, steps, len(writes), kept)
+
+    def _keep_copy(self, found: int) -> str:
+        """Keep a copy of the file, its log folded in, beside it; never in the place of an earlier one."""
+        path = self.path or ""
+        kept, number = f"{path}.format-{found}", 1
+        while os.path.lexists(kept):
+            number += 1
+            kept = f"{path}.format-{found}.{number}"
+        draft = f"{kept}.draft"
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(draft)
+            with self._translated():
+                self._db.execute("VACUUM INTO ?", (draft,))
+                with contextlib.closing(_connect(f"file:{quote(draft)}?mode=rw")) as db:
+                    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'life'").fetchone():
+                        db.execute(_CLOSED)  # complete, whatever became of the file it was made from
+            os.chmod(draft, os.stat(path).st_mode & 0o777)
+            _sync(draft)
+            os.rename(draft, kept)
+            _sync(os.path.dirname(path))
+        except (OSError, StoreError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{self._label}: ")
+            self._refuse(f"its format {found} has to become {SCHEMA_VERSION}, and no copy can be kept first: {reason}", error)
+        return kept
+
     def _check_identity(self) -> None:
         ((owner,),) = self._db.execute("PRAGMA application_id")
-        ((version,),) = self._db.execute("PRAGMA user_version")
+        version = self._format()
         if owner != APPLICATION_ID:
             self._refuse("it is a database of some other program")
         if version > SCHEMA_VERSION:
             self._refuse(f"its format {version} is newer than {SCHEMA_VERSION}, the newest this version reads")
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION and version not in STEPS:
             self._refuse(f"its format {version} is not known")
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:

@@ -89,6 +89,9 @@ def test_a_reply_without_an_end_that_nobody_reads_ends_the_session() -> None:
 def test_frames_to_be_sent_on_are_taken_all_or_none_and_in_order() -> None:
     session, _, world = _session(b"")
     frames = [bytes([number]) * 60 for number in range(3)]
+    assert session.packets_out((Output(1),), frames) is False, "it is not known yet whose the switch is"
+    assert session._outbox.qsize() == 0
+    session.commands = True
     assert session.packets_out((Output(1),), frames) is True
     assert session.packets_out((Output(1),), []) is True
     messages = session._outbox.get_nowait()

@@ -1,0 +1,46 @@
+PRAGMA application_id = 1984778050;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 0), revision INTEGER NOT NULL);
+INSERT INTO "head" VALUES(0,20);
+CREATE TABLE life (id INTEGER PRIMARY KEY CHECK (id = 0), closed INTEGER NOT NULL);
+INSERT INTO "life" VALUES(0,1);
+CREATE TABLE record (
+        kind TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) WITHOUT ROWID;
+INSERT INTO "record" VALUES('allocation','core-1/1',5,'{"value":2002}',1875891800);
+INSERT INTO "record" VALUES('allocation','core-1/2',3,'{"value":2000}',3840802908);
+INSERT INTO "record" VALUES('allocation','core-1/3',5,'{"value":2001}',1094118936);
+INSERT INTO "record" VALUES('allocation','rack-a/1',3,'{"value":101}',2677735812);
+INSERT INTO "record" VALUES('allocation','rack-a/3',3,'{"value":100}',1388093442);
+INSERT INTO "record" VALUES('allocation','rack-b/1',5,'{"value":101}',506942431);
+INSERT INTO "record" VALUES('allocation','rack-b/3',5,'{"value":100}',3541103193);
+INSERT INTO "record" VALUES('allocation','rack-c/1',6,'{"value":500}',1322328040);
+INSERT INTO "record" VALUES('allocation','rack-c/2',6,'{"value":501}',72381741);
+INSERT INTO "record" VALUES('allocation','wan/1',6,'{"value":3000}',671403252);
+INSERT INTO "record" VALUES('allocation','wan/2',6,'{"value":3001}',3684245719);
+INSERT INTO "record" VALUES('batch','b-000000000003',20,'{"activate_on":"announcement","commit":"automatic","delivery":"early","ended":1700000010.25,"id":"b-000000000003","mode":"hot","moving":[],"next":1,"parallel":1,"planned":1,"reason":"requested","revision":20,"servers":["srv-a2"],"size":1,"started":1700000010.25,"state":"aborted","switch":null,"targets":["srv-a1"],"timeout":300.0}',494556874);
+INSERT INTO "record" VALUES('batch_vm','b-000000000003/0',20,'{"batch":"b-000000000003","number":0,"outcome":"aborted","reason":"requested","source":"srv-a2","target":"srv-a1","vm":"w2"}',1939445533);
+INSERT INTO "record" VALUES('cug','db',2,'{"gateways":["10.2.0.1"],"key":3,"name":"db","pins":{},"revision":2,"routing_domain":"red","subnets":["10.2.0.0/24"]}',2817112034);
+INSERT INTO "record" VALUES('cug','web',1,'{"gateways":["10.1.0.1","2001:db8:1::1"],"key":1,"name":"web","pins":{},"revision":1,"routing_domain":"red","subnets":["10.1.0.0/24","2001:db8:1::/64"]}',46113558);
+INSERT INTO "record" VALUES('meta','last_segment_key',2,'{"value":3}',2053725862);
+INSERT INTO "record" VALUES('meta','unmet_switches',0,'{"value":[]}',3647971868);
+INSERT INTO "record" VALUES('migration','b-000000000003-0',20,'{"activate_on":"announcement","batch":"b-000000000003","commit":"automatic","delivery":"early","id":"b-000000000003-0","is_returning":false,"legs":[["web",null,101]],"mode":"hot","phase":"aborted","reason":"requested","revision":20,"seen":null,"source":"srv-a2","started":1700000010.25,"step_revision":20,"switches":["border-1","border-2","tor-a","tor-b","tor-c"],"target":"srv-a1","timeline":[["preparing",1700000010.25,{"tor-a":29},{"tor-a":1700000010.25}],["prepared",1700000010.25,{},{}],["aborted",1700000010.25,{"tor-a":29},{"tor-a":1700000010.25}]],"timeout":300.0,"vm":"w2"}',2034108159);
+INSERT INTO "record" VALUES('migration','m-000000000001',14,'{"activate_on":"announcement","batch":null,"commit":"automatic","delivery":"early","id":"m-000000000001","is_returning":false,"legs":[["web",101,101]],"mode":"hot","phase":"committed","reason":"requested","revision":14,"seen":null,"source":"srv-a1","started":1700000000.25,"step_revision":14,"switches":["border-1","border-2","tor-a","tor-b","tor-c"],"target":"srv-b1","timeline":[["preparing",1700000000.25,{"border-1":3,"tor-a":7,"tor-b":61,"tor-c":2},{"border-1":1700000000.25,"tor-a":1700000000.25,"tor-b":1700000000.25,"tor-c":1700000000.25}],["prepared",1700000000.25,{},{}],["activated",1700000000.25,{"border-1":3,"border-2":1,"tor-a":32,"tor-b":9,"tor-c":3},{"border-1":1700000000.25,"border-2":1700000000.25,"tor-a":1700000000.25,"tor-b":1700000000.25,"tor-c":1700000000.25}],["committed",1700000000.25,{},{}]],"timeout":300.0,"vm":"w8"}',778622479);
+INSERT INTO "record" VALUES('migration','m-000000000002',16,'{"activate_on":"request","batch":null,"commit":"request","delivery":"early","id":"m-000000000002","is_returning":false,"legs":[["web",500,101]],"mode":"hot","phase":"prepared","reason":null,"revision":16,"seen":null,"source":"srv-c1","started":1700000010.25,"step_revision":16,"switches":["border-1","border-2","tor-a","tor-b","tor-c"],"target":"srv-b1","timeline":[["preparing",1700000010.25,{"border-1":3,"border-2":1,"tor-a":2,"tor-b":61,"tor-c":7},{"border-1":1700000010.25,"border-2":1700000010.25,"tor-a":1700000010.25,"tor-b":1700000010.25,"tor-c":1700000010.25}],["prepared",1700000010.25,{},{}]],"timeout":3600.0,"vm":"w9"}',594956422);
+INSERT INTO "record" VALUES('policy','http',8,'{"allow":true,"name":"http","ports":[[80,80]],"priority":100,"protocol":6,"replies":true,"revision":8,"source":{"kind":"cug","value":"web"},"target":{"kind":"cug","value":"db"}}',3170835549);
+INSERT INTO "record" VALUES('policy','icmp',9,'{"allow":true,"name":"icmp","ports":[[53,53]],"priority":90,"protocol":17,"replies":false,"revision":9,"source":{"kind":"cug","value":"web"},"target":{"kind":"cug","value":"db"}}',3421709283);
+INSERT INTO "record" VALUES('policy','no9',10,'{"allow":false,"name":"no9","ports":[[7,7]],"priority":80,"protocol":17,"replies":false,"revision":10,"source":{"kind":"prefix","value":"10.1.0.19/32"},"target":{"kind":"vm","value":"w1"}}',1500293973);
+INSERT INTO "record" VALUES('routing_domain','red',1,'{"key":2,"name":"red"}',3364142578);
+INSERT INTO "record" VALUES('switch_key','border-1',0,'{"value":1}',3489261029);
+INSERT INTO "record" VALUES('switch_key','border-2',0,'{"value":2}',4121549919);
+INSERT INTO "record" VALUES('switch_key','tor-a',0,'{"value":3}',3305442683);
+INSERT INTO "record" VALUES('switch_key','tor-b',0,'{"value":4}',2604265925);
+INSERT INTO "record" VALUES('switch_key','tor-c',0,'{"value":5}',1004084076);
+INSERT INTO "record" VALUES('vm','w1',3,'{"interfaces":[{"cug":"web","guest_vlan_id":null,"ips":["10.1.0.11","2001:db8:1::b"],"mac":2199023255819},{"cug":"db","guest_vlan_id":null,"ips":["10.2.0.11"],"mac":2199023256075}],"migration":null,"name":"w1","revision":3,"server":"srv-a1"}',3934891108);
+INSERT INTO "record" VALUES('vm','w2',20,'{"interfaces":[{"cug":"web","guest_vlan_id":null,"ips":["10.1.0.12","2001:db8:1::c"],"mac":2199023255820}],"migration":null,"name":"w2","revision":20,"server":"srv-a2"}',3700925906);
+INSERT INTO "record" VALUES('vm','w3',5,'{"interfaces":[{"cug":"web","guest_vlan_id":null,"ips":["10.1.0.13","2001:db8:1::d"],"mac":2199023255821},{"cug":"db","guest_vlan_id":null,"ips":["10.2.0.13"],"mac":2199023256077}],"migration":null,"name":"w3","revision":5,"server":"srv-b1"}',865513108);
+INSERT INTO "record" VALUES('vm','w8',14,'{"interfaces":[{"cug":"web","guest_vlan_id":null,"ips":["10.1.0.18","2001:db8:1::12"],"mac":2199023255826}],"migration":null,"name":"w8","revision":14,"server":"srv-b1"}',4234490979);
+INSERT INTO "record" VALUES('vm','w9',16,'{"interfaces":[{"cug":"web","guest_vlan_id":null,"ips":["10.1.0.19","2001:db8:1::13"],"mac":2199023255827}],"migration":"m-000000000002","name":"w9","revision":16,"server":"srv-c1"}',1946539894);
+COMMIT;
