@@ -104,8 +104,9 @@ def test_watching_ends_when_the_controller_says_no(server: EventServer) -> None:
 def test_lines_for_people(event: dict[str, Any], shown: str) -> None:
     """The controller's sentence; of an older controller, which sends none, names and values."""
     text = watch.line({"id": 1, "time": "2023-11-14T22:13:20.250000Z", **event})
-    when, _, rest = text.partition(".250  ")
-    assert len(when) == len("2023-11-14 22:13:20")
+    when, _, rest = text.partition("  ")
+    assert when.startswith("2023-11-1")
+    assert ".250" in when
     assert rest == shown
 
 
