@@ -38,8 +38,8 @@ def writes(before: State, change: Change) -> Iterator[Write]:
         if turn != before.batch_vms.get(id_, Map()).get(number):
             yield pair_write("batch_vm", (id_, number), turn)
     yield from _allocations(before, change)
-    yield from _pairs("quarantine", before.quarantine, after.quarantine)
-    yield from _pairs("resting", before.resting, after.resting)
+    yield from _pairs("quarantine", change.quarantined, before.quarantine, after.quarantine)
+    yield from _pairs("resting", change.rested, before.resting, after.resting)
     if before.switch_keys is not after.switch_keys:
         yield from switch_key_writes(before.switch_keys, after.switch_keys)
     if before.last_segment_key != after.last_segment_key:
@@ -71,12 +71,11 @@ def _allocations(before: State, change: Change) -> Iterator[Write]:
                 yield pair_write("allocation", (domain, key), new.get(domain))
 
 
-def _pairs(kind: str, before: Map[Any, Any], after: Map[Any, Any]) -> Iterator[Write]:
+def _pairs(kind: str, touched: Iterable[Any], before: Map[Any, Any], after: Map[Any, Any]) -> Iterator[Write]:
     """Yield the records of a kind whose names are pairs, where two states differ."""
-    if before is not after:
-        for pair in sorted({*before, *after}):
-            if before.get(pair) != after.get(pair):
-                yield pair_write(kind, pair, after.get(pair))
+    for pair in sorted(touched):
+        if before.get(pair) != after.get(pair):
+            yield pair_write(kind, pair, after.get(pair))
 
 
 def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: Map[str, object]) -> Iterator[Write]:

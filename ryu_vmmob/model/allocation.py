@@ -124,22 +124,24 @@ def _why_not(state: State, segment: Segment, domain: str, chosen: int | None) ->
     )
 
 
-def release(state: State, now: float, seconds: float, acknowledged: Mapping[str, int]) -> State:
+def release(
+    state: State, now: float, seconds: float, acknowledged: Mapping[str, int]
+) -> tuple[State, list[tuple[str, int]]]:
     """End the quarantines that are over: ``seconds`` have passed, and every switch of the domain is past the release.
 
     ``acknowledged`` is the revision each connected switch has confirmed. A switch that is away may still use the old
-    number, so it holds the number back however long it takes.
+    number, so it holds the number back however long it takes. Which were over, as (domain, segment key), is told as well.
     """
     quarantine, holders = state.quarantine, state.holders
+    over: list[tuple[str, int]] = []
     for (domain, key), row in state.quarantine.items():
         if now - row.since < seconds:
             continue
         if all(acknowledged.get(name, -1) >= row.revision for name in state.fabric.switches_of_domain[domain]):
             quarantine = quarantine.delete((domain, key))
             holders = holders.delete((domain, row.vlan_id))
-    if quarantine is state.quarantine:
-        return state
-    return replace(state, quarantine=quarantine, holders=holders)
+            over.append((domain, key))
+    return (replace(state, quarantine=quarantine, holders=holders) if over else state), over
 
 
 def check_pins(state: State, cug: Cug) -> Iterable[tuple[str, str]]:

@@ -166,15 +166,21 @@ def _pinned(state: State, vm: Vm, interface: Interface, pin: int, server: Server
     return pin
 
 
-def wake(state: State, now: float, seconds: float, acknowledged: Mapping[str, int]) -> State:
-    """End the rest of the numbers that have had ``seconds`` of it, where the server's switch is past their release."""
-    resting = state.resting
+def wake(
+    state: State, now: float, seconds: float, acknowledged: Mapping[str, int]
+) -> tuple[State, list[tuple[str, int]]]:
+    """End the rest of the numbers that have had ``seconds`` of it, where the server's switch is past their release.
+
+    Which these were, as (server, VLAN-ID), is told as well.
+    """
+    over = []
     for (server, vlan_id), row in state.resting.items():
         found = state.fabric.servers.get(server)
-        if found is not None and (now - row.since < seconds or acknowledged.get(found.switch, -1) < row.revision):
-            continue
-        resting = resting.delete((server, vlan_id))
-    return state if resting is state.resting else with_resting(state, resting)
+        if found is None or (now - row.since >= seconds and acknowledged.get(found.switch, -1) >= row.revision):
+            over.append((server, vlan_id, row))
+    for server, vlan_id, row in over:
+        state = _woken(state, server, vlan_id, row.vm, row.cug)
+    return state, [(server, vlan_id) for server, vlan_id, _ in over]
 
 
 def refuse_other_tag(state: State, vm: Vm, server: str) -> None:

@@ -38,6 +38,10 @@ class Change(NamedTuple):
     batches: frozenset[str] = frozenset()
     batch_vms: frozenset[tuple[str, int]] = frozenset()
     """(batch, number)."""
+    quarantined: frozenset[tuple[str, int]] = frozenset()
+    """(domain, segment key) whose VLAN-ID began or ended to rest."""
+    rested: frozenset[tuple[str, int]] = frozenset()
+    """(server, VLAN-ID) that began or ended to rest on a cable."""
     anew: frozenset[str] = frozenset()
     """Segments whose trunks the fabric itself has changed: their own flows and groups are made anew."""
     whole: frozenset[str] = frozenset()
@@ -68,6 +72,8 @@ class Draft:
         self.policies: set[str] = set()
         self.batches: set[str] = set()
         self.batch_vms: set[tuple[str, int]] = set()
+        self.quarantined: set[tuple[str, int]] = set()
+        self.rested: set[tuple[str, int]] = set()
         self.anew: set[str] = set()
         self.whole: set[str] = set()
         self._entered: set[tuple[str, str]] = set()
@@ -205,6 +211,9 @@ class Draft:
             self._seat(vm, seat, -1)
         self.state, numbered = number(self.state, vm, frozenset(seat.server for seat in after), self.now)
         if numbered is not vm:
+            for server in numbered.vlan_ids.keys() ^ vm.vlan_ids.keys():
+                row = numbered.vlan_ids.get(server) or vm.vlan_ids[server]
+                self.rested.update((server, vlan_id) for vlan_id in row)
             self.state = replace(self.state, vms=self.state.vms.set(name, numbered))
         for seat in after:
             self._seat(numbered, seat, +1)
@@ -272,7 +281,7 @@ class Draft:
             self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
             self._news(), frozenset(self.routing_domains), frozenset(self.neighbours),
             frozenset(self.batches), frozenset(self.batch_vms),
-            anew=frozenset(self.anew), whole=frozenset(self.whole),
+            frozenset(self.quarantined), frozenset(self.rested), frozenset(self.anew), frozenset(self.whole),
         )  # fmt: skip
 
     def _news(self) -> tuple[Event, ...]:
@@ -283,7 +292,7 @@ class Draft:
             *self.events,
             *presence_news(before, after, self.cugs, self.routing_domains),
             *vnic_news(before, after, self.vms),
-            *freed_news(before, after),
+            *freed_news(before, after, self.quarantined, self.rested),
         )
 
     def _nothing_done(self) -> bool:
@@ -327,6 +336,7 @@ class Draft:
         before = self.state.allocations.get(segment.key, Map())
         self.state = allocate(self.state, segment, wanted, self.now, may_starve=may_starve)
         after = self.state.allocations.get(segment.key, Map())
+        self.quarantined.update((domain, segment.key) for domain in frozenset(after) ^ frozenset(before))
         for domain in sorted(frozenset(after) - frozenset(before)):
             self.event("vlan_id.allocated", **whose, l2_domain=domain, vlan_id=after[domain])
         for domain in sorted(frozenset(before) - frozenset(after)):

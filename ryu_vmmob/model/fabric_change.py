@@ -66,6 +66,8 @@ def replace_fabric(draft: Draft, command: FabricReplaced) -> None:
         raise Refusal(409, "the fabric is in use", detail, tuple(faults))
     draft.state = after
     draft.neighbours.update(key for key in state.neighbours if key not in after.neighbours)
+    draft.quarantined.update(pair for pair in state.quarantine if pair not in after.quarantine)
+    draft.rested.update(pair for pair in state.resting if pair not in after.resting)
     _touch(draft, state, difference)
     if _shape_changed(difference):
         _refuse_full(draft, target)

@@ -111,14 +111,15 @@ def _numbers(vm: Vm | None) -> dict[tuple[str, str], int]:
     }
 
 
-def freed_news(before: State, after: State) -> Iterator[Event]:
-    """VLAN-IDs whose quarantine has ended: others may have them now."""
-    if before.resting is not after.resting:
-        for server, vlan_id in sorted(frozenset(before.resting) - frozenset(after.resting)):
-            if vlan_id not in after.cables.get(server, _EMPTY):
-                yield Event("vlan_id.free", {"server": server, "vlan_id": vlan_id})
-    if before.quarantine is after.quarantine:
-        return
-    for (domain, key), row in sorted(before.quarantine.items()):
-        if (domain, key) not in after.quarantine and (domain, row.vlan_id) not in after.holders:
+def freed_news(
+    before: State, after: State, quarantined: Collection[tuple[str, int]], rested: Collection[tuple[str, int]]
+) -> Iterator[Event]:
+    """VLAN-IDs whose quarantine has ended: others may have them now. What was touched is as `Change` has it."""
+    for server, vlan_id in sorted(rested):
+        ended = (server, vlan_id) in before.resting and (server, vlan_id) not in after.resting
+        if ended and vlan_id not in after.cables.get(server, _EMPTY):
+            yield Event("vlan_id.free", {"server": server, "vlan_id": vlan_id})
+    for domain, key in sorted(quarantined):
+        row = before.quarantine.get((domain, key))
+        if row is not None and (domain, key) not in after.quarantine and (domain, row.vlan_id) not in after.holders:
             yield Event("vlan_id.free", {"l2_domain": domain, "vlan_id": row.vlan_id})

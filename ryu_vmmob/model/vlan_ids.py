@@ -24,8 +24,10 @@ class EndQuarantines:
 def end_quarantines(draft: Draft, command: EndQuarantines) -> None:
     """Carry out `EndQuarantines`: segments that were starved get what became free."""
     before = draft.state
-    rested = wake(before, command.now, command.seconds, command.acknowledged)
-    draft.state = release(rested, command.now, command.seconds, command.acknowledged)
+    awake, woken = wake(before, command.now, command.seconds, command.acknowledged)
+    draft.state, released = release(awake, command.now, command.seconds, command.acknowledged)
+    draft.rested.update(woken)
+    draft.quarantined.update(released)
     if draft.state is not before and before.starved:
         draft.strict = False
         for name, _ in before.starved:

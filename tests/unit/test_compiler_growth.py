@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 import pytest
 
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.engine.persist import writes
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.commands import Command, PutCug, PutVm
+from ryu_vmmob.model.commands import Command, DeleteVm, PutCug, PutVm, apply
+from ryu_vmmob.model.news import freed_news
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
+from ryu_vmmob.model.state import State
 from ryu_vmmob.store import open_store
 
 
@@ -97,3 +102,40 @@ def test_a_policy_that_can_matter_everywhere_reaches_the_new_edge() -> None:
         bare, _ = cost(*before[:2], edges=2, last=vm("new", 1, 1, 11))
         made, _ = cost(*before, edges=2, last=vm("new", 1, 1, 11))
         assert made == bare + 1
+
+
+class Unwalked(Mapping[Any, Any]):
+    """A map in which one can look things up, and which nobody may walk through."""
+
+    def __init__(self, rows: Mapping[Any, Any]) -> None:
+        self.rows = rows
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.rows[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        raise AssertionError("somebody walks through all that rests")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.rows
+
+
+def test_what_rests_is_looked_up_and_never_walked_through_to_store_a_change() -> None:
+    """A VM leaves a rack: two numbers come to rest, and the store is told of these, however many rest elsewhere."""
+    engine = Engine(fabric(3), open_store("sqlite:///:memory:"), lambda: 0.0)
+    engine.execute(cug(1, "red"), *(vm(f"vm-{n}", n % 2, 1, 10 + n) for n in range(6)))
+    before, change = engine.state, apply(engine.state, DeleteVm("vm-1", 0.0), DeleteVm("vm-3", 0.0), DeleteVm("vm-5", 0.0))
+    touched = {pair for pair in change.state.quarantine if pair not in before.quarantine}
+    assert touched
+
+    def spied(state: State) -> State:
+        return replace(state, quarantine=Unwalked(state.quarantine), resting=Unwalked(state.resting))  # type: ignore[arg-type]
+
+    spied_change = change._replace(state=spied(change.state))
+    written = {row.name for row in writes(spied(before), spied_change) if row.kind == "quarantine"}
+    assert written == {f"{domain}/{key}" for domain, key in touched}
+    freed = list(freed_news(spied(change.state), spied(before), change.quarantined, change.rested))
+    assert all(row.kind == "vlan_id.free" for row in freed)
