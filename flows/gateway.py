@@ -11,7 +11,7 @@ from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, SEGMENT, VIA, Priority, Table, metadata, route_priority
 from ryu_vmmob.flows.reply import HAIRPINNED, advertised, advertisement, arp_reply, echo_replies, straight_back, taken
 from ryu_vmmob.flows.router import router_mac
-from ryu_vmmob.model.objects import Cug, Network
+from ryu_vmmob.model.objects import Address, Cug, Network
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import MAC_BROADCAST, eui64_link_local, mac
 from ryu_vmmob.net.protocols import ETH_IPV4, ETH_IPV6, ICMPV6, ROUTER_SOLICITATION
@@ -66,6 +66,11 @@ def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
         yield asks_controller(Table.ROUTE, priority, match(metadata=first, **dst))
         # Another edge has taken it to be here; it ends here, and never goes on to another edge or out again (R42).
         yield Flow(Table.ROUTE, priority, match(metadata=metadata(scope=scope, via=VIA.of(1)), **dst))
+
+
+def is_address(end: str, address: Address) -> dict[str, Any]:
+    """Return the match of packets whose source (``src``) or destination (``dst``) is ``address``."""
+    return {"eth_type": ETH_IPV4 if address.version == 4 else ETH_IPV6, f"ipv{address.version}_{end}": int(address)}
 
 
 def in_network(end: str, network: Network) -> dict[str, Any]:

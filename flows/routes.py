@@ -8,11 +8,10 @@ and no loop, whatever the other edges have just been told.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_network
 
 from ryu_vmmob.flows.base import ETH_IP, asks_controller, routed_here
 from ryu_vmmob.flows.flow import Action, DecTtl, Flow, SetField, ToGroup, match
-from ryu_vmmob.flows.gateway import in_network
+from ryu_vmmob.flows.gateway import in_network, is_address
 from ryu_vmmob.flows.pipeline import (
     HAIRPIN,
     OUTSIDE,
@@ -116,7 +115,7 @@ def interface_routes(
     for ip in interface.ips:
         if ip.is_link_local:
             continue
-        dst = in_network("dst", ip_network(ip))
+        dst = is_address("dst", ip)
         priority = route_priority(ip.max_prefixlen)
         if away:
             first = match(metadata=metadata(scope=scope, via=VIA.of(0)), **dst)
