@@ -8,6 +8,7 @@ that does not.
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,6 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.precedence import Unshared
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.memory import undisturbed
 from ryu_vmmob.model.commands import Command, PutCug, PutVm
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
@@ -94,8 +94,8 @@ def cost(fabric: Fabric, before: Sequence[Command], last: Sequence[Command]) -> 
     timed = _Timed()
     engine = Engine(fabric, open_store("sqlite:///:memory:"), lambda: 0.0, alone=timed)
     if before:
-        with undisturbed():  # as in the controller, whose collector does not look at what has lasted
-            engine.execute(*before)
+        engine.execute(*before)
+        gc.freeze()  # as in the controller, whose collector does not look at what has lasted
     started = timed.begin()
     messages = 0
     try:
