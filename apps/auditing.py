@@ -18,6 +18,7 @@ from ryu_vmmob.flows.audit import Finding, Reading
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.meters import meters_of
 from ryu_vmmob.flows.pipeline import TABLES, Table, meter_name
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.southbound import fragment_mode, habits
 
@@ -55,6 +56,7 @@ def reconcile(session: Session) -> None:
     elif not repeated:
         wiped = sorted(reading.unread, key=lambda table: table.id)
         reading.unread.clear()
+    session.until_adopted()
     # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
     finding = reading.compare(session.desired, plain=session.is_plain)
     session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
@@ -126,6 +128,7 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
     """Whether what was told is there now. It is confirmed already, so nobody waits for the second look."""
     engine, told = session.engine, finding.delta
     again = read(session, flows=bool(finding.suspects or told.flows))
+    breath = Breath(session.turn)
     refused = {row.about for row in engine.fleet.faults(session.name) if row.error != NOT_KEPT}
     desired = session.desired.flows
     accepted = again.settle(reading, finding, desired, refused)
@@ -134,11 +137,15 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
             "switch %s writes %d flows and groups in a way of its own: believed as long as it writes them so",
             session.name, accepted,
         )  # fmt: skip
-    wanted = (flow for flow in told.flows if flow.cookie in desired and flow.cookie not in refused)
+    wanted = (flow for flow in breath.through(told.flows) if flow.cookie in desired and flow.cookie not in refused)
     lacking = [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread]
     for flow in lacking[:MAX_SAID]:
         session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, flow.owner)
-    engine.fleet.looked(session.name, [SwitchFault(NOT_KEPT, str(flow), flow.owner, flow.cookie) for flow in lacking])
+    faults = []
+    for flow in lacking:
+        faults.append(SwitchFault(NOT_KEPT, str(flow), flow.owner, flow.cookie))
+        breath.worked()
+    engine.fleet.looked(session.name, faults)
     engine.progress(everything=False)
     if finding.strays:
         session.delete_strays(finding)

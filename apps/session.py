@@ -42,6 +42,8 @@ REPLY_TIMEOUT: Final = 30.0
 """Seconds without any sign from a switch that owes a reply; then the connection is given up, and made anew."""
 COUNT_INTERVAL: Final = 10.0
 """Seconds between two looks at how many frames were refused."""
+ADOPTED_LOOK: Final = 0.02
+"""Seconds between two looks whether a long command has been adopted."""
 MAX_PACKETS: Final = 256
 """Packets that wait to be sent to one switch."""
 _PACKET_XID: Final = 1 << 31
@@ -240,7 +242,7 @@ class Session:
                     if self.is_plain:
                         habits.read_ports(self)
                     count = time.monotonic() + COUNT_INTERVAL
-                self._turn()  # deltas that come meanwhile go with this one
+                self.turn()  # deltas that come meanwhile go with this one
                 self._follow()
                 if self.engine.fleet.is_leaving(self.name):
                     raise Lost("it is no longer in the fabric, and has given up what it had of ours")
@@ -267,7 +269,7 @@ class Session:
         try:
             while (taken := self.engine.fleet.take(self.name)) is not None:
                 self.bring(*taken)
-                self._turn()
+                self.turn()
         except Deposed:
             self._deposed()
 
@@ -279,9 +281,16 @@ class Session:
     def _is_over(self) -> bool:
         return not self._alive
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
         """Let others have theirs first. Raises Lost when the connection has ended meanwhile: another one may stand."""
         TURNS.take()
+        if self._is_over():
+            raise Lost("the connection has ended")
+
+    def until_adopted(self) -> None:
+        """Return when the desired tables are those of a revision. Raises Lost."""
+        while self.engine.is_adopting:
+            hub.sleep(ADOPTED_LOOK)
         if self._is_over():
             raise Lost("the connection has ended")
 
@@ -335,7 +344,7 @@ class Session:
             self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, str(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
             self.log.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
-        self._turn()
+        self.turn()
         self.engine.fleet.confirm(self.name, revision, faults, delta.named, compared=compared)
         self.engine.progress(everything=False)
 

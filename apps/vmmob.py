@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
+from eventlet import tpool
 from ryu.app.wsgi import WSGIApplication
 from ryu.base import app_manager
 from ryu.controller import ofp_event
@@ -62,6 +63,8 @@ _SILENT, _UNKNOWN, _FALSE = (logs.Sparing(LOG) for _ in range(3))
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks for what has to follow by itself (time-outs, quarantines, neighbours that are silent)."""
+MEMORY_INTERVAL: Final = 0.25
+"""Seconds between two looks whether there is much for the cycle collector."""
 ADVERTISE_INTERVAL: Final = 200.0
 """Seconds between two router advertisements of a gateway at one edge (RFC 4861, 6.2.1: 4 to 1800)."""
 ADVERTISE_LOOK: Final = 1.0
@@ -110,7 +113,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
                 self.engine, self.waiting.wait, self.engine.clock, _new_id, self.settings.api_token_file,
                 reload=self._file.reload, origins=self.settings.api_origins,
                 rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics,
-                turn=alone.turn,
+                turn=alone.turn, aside=tpool.execute,
             )  # fmt: skip
             rest_server.install(self.CONF, self.settings.rest)
         except (FabricError, StoreError, TokenFileError, options.OptionError) as error:
@@ -130,10 +133,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self.engine.on_question.add(self._ask_vm)
         compat.raw_multipart(enabled=True, wanted=self._wants_raw)
         compat.drop_unwanted(self._unwanted)
-        self._freezer = Freezer(lambda: self.engine.flows_made)
         rest_mount.mount(kwargs["wsgi"], rest)
         self._file.listen()
-        own = (self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready)
+        own = (self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready, self._keep_memory)
         self.threads.extend(hub.spawn(vital(run)) for run in (self._urgent.run, self._chores.run, *own))
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
@@ -169,7 +171,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
                 datapath.close()
             self._links_changed()
             self.engine.look()
-            self._freezer.look()
+
+    def _keep_memory(self) -> None:
+        Freezer().run(lambda: hub.sleep(MEMORY_INTERVAL))
 
     def _ask_neighbours(self) -> None:
         while True:

@@ -13,12 +13,13 @@ from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.dialect import lacking
 from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.flows.plan import Plan
+from ryu_vmmob.model.breath import Breath
 
 LONGEST_GROUP: Final = 0xFFFF - 64
 """Bytes of a group that fit into one message (OpenFlow 1.3.5, 7.1)."""
 
 
-def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
+def overcharged(plan: Plan, tables: Mapping[str, SwitchTables], breath: Breath | None = None) -> str | None:
     """Why some switch cannot carry the plan, in a sentence; None when all can. ``tables`` are what they have now.
 
     A switch that is given no more than before is not judged: what is taken away is never refused.
@@ -27,7 +28,7 @@ def overcharged(plan: Plan, tables: Mapping[str, SwitchTables]) -> str | None:
         switch = plan.state.fabric.switches.get(name)
         if switch is None:
             continue  # it is no longer in the fabric
-        for flow in delta.flows:
+        for flow in (breath or Breath()).through(delta.flows):
             field = lacking(switch, flow)
             if field is not None:
                 whose = flow.owner.whole

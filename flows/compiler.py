@@ -53,23 +53,29 @@ class Compiler:
         Recompute(self._state, self.where, change, plan, breath).everything()
         by_switch: dict[str, list[tuple[tuple[Entry, ...], tuple[Entry, ...]]]] = {}
         for (switch, key), entries in plan.contributions.items():
+            breath.light()
             before = self._contributions.get(switch, {}).get(key, ())
             if before != entries:
                 by_switch.setdefault(switch, []).append((before, entries))
         for switch, pairs in by_switch.items():
             breath.worked(len(pairs))
-            delta = difference(pairs, self._owners.get(switch))
-            plan.shares[switch] = shares(pairs)
+            delta = difference(pairs, self._owners.get(switch), breath)
+            plan.shares[switch] = shares(pairs, breath)
             if switch in self.tables:
-                self.tables[switch].check(delta)
+                self.tables[switch].check(delta, breath)
             if delta:
                 plan.deltas[switch] = delta
         return plan
 
-    def adopt(self, plan: Plan) -> None:
-        """Make a plan's outcome the desired state. Only the latest state's plan may be adopted."""
+    def adopt(self, plan: Plan, breath: Breath | None = None) -> None:
+        """Make a plan's outcome the desired state. Only the latest state's plan may be adopted.
+
+        In the pauses of ``breath`` tables are neither what they were nor what they will be.
+        """
+        breath = breath or Breath()
         where: dict[Owner, set[str]] = {}
         for (switch, key), entries in plan.contributions.items():
+            breath.light()
             rows = self._contributions.setdefault(switch, {})
             places = where.get(key)
             if places is None:
@@ -81,19 +87,20 @@ class Compiler:
                 rows.pop(key, None)
                 places.discard(switch)
         for key, places in where.items():
+            breath.light()
             if places:
                 self._where[key] = _the_same(frozenset(places))
             else:
                 self._where.pop(key, None)
         for switch, delta in plan.deltas.items():
-            self.tables.setdefault(switch, SwitchTables()).apply(delta)
+            self.tables.setdefault(switch, SwitchTables()).apply(delta, breath)
         for switch, change in plan.shares.items():
             owners = self._owners.setdefault(switch, Counter())
             owners.update(change)
             for cookie in change:
                 if not owners[cookie]:
                     del owners[cookie]
-        self._own(plan)
+        self._own(plan, breath)
         if self._state is not None and self._state.fabric is not plan.state.fabric:
             for switch in self._state.fabric.switches.keys() - plan.state.fabric.switches.keys():
                 self.tables.pop(switch, None)
@@ -101,9 +108,10 @@ class Compiler:
                 self._owners.pop(switch, None)
         self._state = plan.state
 
-    def _own(self, plan: Plan) -> None:
+    def _own(self, plan: Plan, breath: Breath) -> None:
         """Give flows and groups that stay their new owners: the owner is what people are told, and is in no delta."""
         for (switch, _), entries in plan.contributions.items():
+            breath.light()
             if entries:
                 self.tables[switch].own(entries)
         for switch, change in plan.shares.items():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
 from ryu_vmmob.flows.flow import Flow, Group
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.segment import Entry
+from ryu_vmmob.model.breath import Breath
 
 SHARED: Final = frozenset({Table.POLICY_OUT, Table.POLICY_IN})
 """Tables in which several owners may want the very same flow: two policies may say the same. It goes with the last."""
@@ -99,9 +100,11 @@ class SwitchTables:
         thing itself; should two ever be the same, that is a clash like that of two cookies.
         """
 
-    def check(self, delta: Delta) -> None:
+    def check(self, delta: Delta, breath: Breath | None = None) -> None:
         """Raise Clash when two flows of the outcome would stand for the same key or share a cookie, or two groups an id."""
+        breath = breath or Breath()
         for flow in delta.flows:
+            breath.light()
             cookie = flow.cookie if flow.cookie in self.flows else self.keys.get(hash(flow.key))
             if cookie is not None and cookie not in delta.gone:
                 other = self.flows[cookie]
@@ -110,13 +113,16 @@ class SwitchTables:
             if group.id in self.groups:
                 raise Clash(f"{group.owner} and {self.groups[group.id].owner} both want {group}")
 
-    def apply(self, delta: Delta) -> None:
-        """Become what ``delta`` says; it has passed `check`."""
+    def apply(self, delta: Delta, breath: Breath | None = None) -> None:
+        """Become what ``delta`` says; it has passed `check`. In the pauses of ``breath`` it is neither what it was nor that."""
+        breath = breath or Breath()
         for cookie in delta.gone:
+            breath.light()
             flow = self.flows.pop(cookie)
             del self.keys[hash(flow.key)]
             self.by_table[flow.table] -= 1
         for flow in delta.flows:
+            breath.light()
             self.flows[flow.cookie] = flow
             self.keys[hash(flow.key)] = flow.cookie
             self.by_table[flow.table] += 1
@@ -134,14 +140,16 @@ class SwitchTables:
                 self.groups[entry.id] = entry
 
 
-Pairs = Iterable[tuple[Iterable[Entry], Iterable[Entry]]]
+Pairs = Iterable[tuple[Collection[Entry], Collection[Entry]]]
 """(before, after) contributions to one switch of each object that changed."""
 
 
-def shares(pairs: Pairs) -> Counter[int]:
+def shares(pairs: Pairs, breath: Breath | None = None) -> Counter[int]:
     """By how much the number of owners of each shared flow changes."""
     found: Counter[int] = Counter()
+    breath = breath or Breath()
     for before, after in pairs:
+        breath.light(len(before) + len(after))
         for entry in before:
             if _may_be_shared(entry):
                 found[entry.cookie] -= 1
@@ -156,16 +164,17 @@ def _may_be_shared(entry: Entry) -> TypeGuard[Flow]:
     return isinstance(entry, Flow) and (entry.table is Table.POLICY_OUT or entry.table is Table.POLICY_IN)
 
 
-def difference(pairs: Pairs, owners: Mapping[int, int] | None = None) -> Delta:
+def difference(pairs: Pairs, owners: Mapping[int, int] | None = None, breath: Breath | None = None) -> Delta:
     """Return the delta of one switch; ``owners`` says how many owners each shared flow has now."""
-    pairs = list(pairs)
-    others = _others(pairs, owners or {})
+    pairs, breath = list(pairs), breath or Breath()
+    others = _others(pairs, owners or {}, breath)
     flows_before: dict[int, Flow] = {}
     flows_after: dict[int, Flow] = {}
     places: dict[bytes, Flow] = {}
     groups_before: dict[int, Group] = {}
     groups_after: dict[int, Group] = {}
     for before, after in pairs:
+        breath.light(len(before) + len(after))
         for entry in before:
             if isinstance(entry, Flow):
                 flows_before[entry.cookie] = entry
@@ -193,12 +202,13 @@ def _shared(one: Flow, other: Flow) -> bool:
     return one.table in SHARED and one == other
 
 
-def _others(pairs: Pairs, owners: Mapping[int, int]) -> set[int]:
+def _others(pairs: Pairs, owners: Mapping[int, int], breath: Breath) -> set[int]:
     """Shared flows that somebody else than the objects of ``pairs`` wants too."""
     if not owners:
         return set()
-    mine = Counter(entry.cookie for before, _ in pairs for entry in before if _may_be_shared(entry))
-    wanted = {entry.cookie for pair in pairs for side in pair for entry in side if isinstance(entry, Flow)}
+    mine = Counter(entry.cookie for before, _ in pairs for entry in breath.through(before) if _may_be_shared(entry))
+    sides = (side for pair in pairs for side in pair)
+    wanted = {entry.cookie for side in sides for entry in breath.through(side) if isinstance(entry, Flow)}
     return {cookie for cookie in wanted if owners.get(cookie, 0) > mine[cookie]}
 
 

@@ -33,7 +33,7 @@ class Making:
         self._breath = breath
         self._gateway_mac = mac(change.state.fabric.gateway_mac)
         self._cables: set[tuple[str, str]] = set()
-        self._vms = frozenset(name for name in change.vms if self._differs(name))
+        self._vms = frozenset(name for name in breath.through(change.vms) if self._differs(name))
 
     def _differs(self, name: str) -> bool:
         """Whether a VM itself gives its flows a reason to change: a phase that leaves its seats alone does not."""

@@ -124,7 +124,8 @@ class Members(Making):
         """(CUG, server) -> VLAN-IDs of every cable on which vNICs came, went, or changed."""
         found: dict[tuple[str, str], set[int]] = {}
         states = [state for state in (self.before, self.state) if state is not None]
-        for vm in [state.vms[name] for name in sorted(self._vms) for state in states if name in state.vms]:
+        names = self._breath.through(sorted(self._vms))
+        for vm in (state.vms[name] for name in names for state in states if name in state.vms):
             for server, row in vm.vlan_ids.items():
                 for interface, tag in zip(vm.interfaces, row, strict=True):
                     found.setdefault((interface.cug, server), set()).add(tag)

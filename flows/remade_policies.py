@@ -25,7 +25,7 @@ class Policies(Making):
                 found[name] = None if edges is None or before is None else before | edges
 
         touch(self.change.policies, None)
-        for vm in self._vms:
+        for vm in self._breath.through(self._vms):
             touch(self.state.policies_of.get(("vm", vm), ()), self._edges_of_vm(vm))
         for cug in self.change.cugs:
             joined, found_cug = self._joined(cug), self.state.cugs.get(cug)

@@ -1,7 +1,9 @@
 """Python's cycle collector kept away from the flows. There may be millions, none in a cycle, and a full collection that
 looks at all of them stops everything for seconds: echo replies come late, and switches give us up.
 
-What has lasted is frozen (`gc.freeze`): it is still freed when nobody refers to it any more, and not looked at again.
+What has lasted is frozen (`gc.freeze`): it is still freed when nobody refers to it any more, and not looked at again. Full
+collections never begin by themselves, in the middle of a command that has made millions of flows: they are made here, often
+enough that each finds little.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ from contextlib import contextmanager
 from typing import Final
 
 ENOUGH: Final = 50_000
-"""Flows made since the last time; to look at so many takes some 20 ms."""
+"""Objects that are not frozen; to look at so many takes some 10 ms."""
+MADE: Final = 10
+"""Collections of the middle generation (some 7,000 new objects each) after which there is a full one."""
+_YOUNG: Final = (700, 10)
+"""As Python has them (`gc.set_threshold`)."""
+_NEVER: Final = 1 << 30
 
 
 @contextmanager
@@ -27,19 +34,24 @@ def undisturbed() -> Iterator[None]:
 
 
 class Freezer:
-    """Freezes now and then, by how much was made: what is only passing through, and is in a cycle, would never be freed.
+    """Collects, and freezes what lasts when it has become much.
 
-    ``flows_made`` returns the number of flows that were made since the start.
+    What is in use when it is frozen, and is in a cycle, is never freed.
     """
 
-    def __init__(self, flows_made: Callable[[], int]) -> None:
-        self._flows_made = flows_made
-        self._made = flows_made()
+    def __init__(self) -> None:
+        gc.set_threshold(*_YOUNG, _NEVER)
+
+    def run(self, sleep: Callable[[], None]) -> None:
+        """Look, again and again. A thread of its own: others wait for commands, and what those make is what there is to do."""
+        while True:
+            sleep()
+            self.look()
 
     def look(self) -> None:
-        """Check the memory; called every half second or so."""
-        made = self._flows_made()
-        if made - self._made >= ENOUGH:
-            self._made = made
-            gc.collect(1)
+        """Collect, if there is reason to; called every quarter of a second or so."""
+        if gc.get_count()[2] < MADE:
+            return
+        gc.collect()
+        if len(gc.get_objects()) >= ENOUGH:
             gc.freeze()

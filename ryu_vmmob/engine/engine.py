@@ -29,7 +29,7 @@ from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.engine.network_news import NetworkNews
 from ryu_vmmob.engine.overdue import Overdue
-from ryu_vmmob.engine.persist import restore, switch_key_writes, writes
+from ryu_vmmob.engine.persist import migration_writes, restore, switch_key_writes, writes
 from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
@@ -59,7 +59,7 @@ from ryu_vmmob.model.objects import Migration
 from ryu_vmmob.model.refusal import Refusal, conflict
 from ryu_vmmob.model.state import State
 from ryu_vmmob.model.times import newest
-from ryu_vmmob.store.base import Store, StoreError
+from ryu_vmmob.store.base import Store, StoreError, ready
 from ryu_vmmob.store.codec import write
 
 _Done = TypeVar("_Done")
@@ -114,8 +114,8 @@ class Engine:
         self.fleet.on_change.add(self._follow_ups.switch_changed)
         self._progressing = False
         self._look_again = False
-        self.flows_made = 0
-        """Flows that were ever given to a switch to have, since the start."""
+        self.is_adopting = False
+        """Whether a command is being adopted: in the pauses of that the desired tables are neither the old ones nor the new."""
         self.refusals = Refusals()
         self.repairs = Repairs()
         self.tally = Tally()
@@ -132,7 +132,7 @@ class Engine:
         if fault is not None:
             raise StoreError(f"{fault}, on the fabric file as it is now")
         if change.state is not self.state:
-            self._store.commit(change.state.revision, list(writes(self.state, change)))
+            self._store.commit(change.state.revision, [*writes(self.state, change), *migration_writes(self.state, change)])
             self.state = change.state
 
     # Commands
@@ -169,18 +169,33 @@ class Engine:
             late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision) or self.fleet.faults(name)]
             return Ticket(before.revision, tuple(sorted(late)), before)
         plan = self.desired.plan(change, breath)
-        self._refuse_overcharge(plan, commands)
+        self._refuse_overcharge(plan, commands, breath)
+        rows = [ready(row) for row in breath.through(writes(before, change))]
+        # No pause from here to the end of the commit: a switch that confirms in between would confirm a step for nothing.
         change = self._with_acknowledgements(_with_counts(change, plan))
         plan.state = change.state
-        self._store.commit(change.state.revision, list(writes(before, change)), sync=sync)
+        self._store.commit(change.state.revision, [*rows, *migration_writes(before, change)], sync=sync)
         self._adopt(change, plan)
         return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state, plan.deltas)
 
     def _adopt(self, change: Change, plan: Plan) -> None:
-        self.desired.adopt(plan)
+        self._acknowledgements.stored(change.migrations, change.state.migrations)
+        self.sent_on.stored(change.migrations)
+        breath = Breath(self.alone.pause)  # not one that an urgent command ends: from the commit on it stands
+        self.is_adopting = True
+        try:
+            self.desired.adopt(plan, breath)
+            self._adopted(change, plan)
+        finally:
+            self.is_adopting = False
+        for event in breath.through(change.events):
+            self.emit(event)
+        if not plan.deltas:
+            self.progress(everything=False)
+
+    def _adopted(self, change: Change, plan: Plan) -> None:
         another = self.state.fabric is not change.state.fabric
         self.state = change.state
-        self.flows_made += sum(len(delta.flows) for delta in plan.deltas.values())
         if another:
             self.fleet.use(change.state.fabric.switches)
             self.roles.use(change.state.fabric.switches)
@@ -190,14 +205,8 @@ class Engine:
             if row is not None and row.step_revision == change.state.revision:
                 self._acknowledgements.begin(row)
                 self.on_step(row)
-        self._acknowledgements.stored(change.migrations, change.state.migrations)
-        self.sent_on.stored(change.migrations)
         self._follow_ups.adopted(change)
         self.fleet.decide(change.state.revision, plan.deltas)
-        for event in change.events:
-            self.emit(event)
-        if not plan.deltas:
-            self.progress(everything=False)
 
     @property
     def under_way(self) -> frozenset[str]:
@@ -209,7 +218,7 @@ class Engine:
 
         def work(breath: Breath) -> State:
             change = apply(self.state, *commands, now=self._clock(), breath=breath)
-            self._refuse_overcharge(self.desired.plan(change, breath), commands)
+            self._refuse_overcharge(self.desired.plan(change, breath), commands, breath)
             return change.state
 
         return self._one_by_one(work)
@@ -225,10 +234,10 @@ class Engine:
         connected = frozenset(name for name in self.fleet.names if self.fleet.is_connected(name))
         return FabricReplaced(fabric, self._clock(), connected, self.calm())
 
-    def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command]) -> None:
+    def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command], breath: Breath) -> None:
         """409 when a switch cannot carry what is asked for (R45). What the network itself reports is not asked for."""
         if any(isinstance(command, ASKED_FOR) for command in commands):
-            reason = overcharged(plan, self.desired.tables)
+            reason = overcharged(plan, self.desired.tables, breath)
             if reason is not None:
                 raise conflict(reason, "a switch cannot carry it")
 

@@ -25,11 +25,10 @@ from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write
 
 
 def writes(before: State, change: Change) -> Iterator[Write]:
-    """Exactly what differs between two states, found from what was touched."""
+    """Exactly what differs between two states but for migrations (`migration_writes`), found from what was touched."""
     after = change.state
     yield from _objects("cug", change.cugs, before.cugs, after.cugs)
     yield from _objects("vm", change.vms, before.vms, after.vms)
-    yield from _objects("migration", change.migrations, before.migrations, after.migrations)
     yield from _objects("routing_domain", change.routing_domains, before.routing_domains, after.routing_domains)
     yield from _objects("policy", change.policies, before.policies, after.policies)
     yield from _objects("batch", change.batches, before.batches, after.batches)
@@ -76,6 +75,11 @@ def _pairs(kind: str, touched: Iterable[Any], before: Map[Any, Any], after: Map[
     for pair in sorted(touched):
         if before.get(pair) != after.get(pair):
             yield pair_write(kind, pair, after.get(pair))
+
+
+def migration_writes(before: State, change: Change) -> Iterator[Write]:
+    """Return the migrations that differ."""
+    return _objects("migration", change.migrations, before.migrations, change.state.migrations)
 
 
 def _objects(kind: str, names: Iterable[str], before: Map[str, object], after: Map[str, object]) -> Iterator[Write]:

@@ -5,11 +5,16 @@ What is worked out meanwhile is nobody's yet, so nobody sees it half done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+_T = TypeVar("_T")
 
 ENOUGH: Final = 256
 """Pieces after which there is a pause. A single move has fewer, so it is never interrupted."""
+
+LIGHT: Final = 8
+"""Small things, a turn of a loop over what is made already, that count as a piece."""
 
 
 def no_pause() -> None:
@@ -23,6 +28,20 @@ class Breath:
         self._pause = pause
         self._enough = enough
         self._done = 0
+        self._small = 0
+
+    def light(self, number: int = 1) -> None:
+        """Something small is done, or several, of which `LIGHT` take as long as a piece."""
+        self._small += number
+        if self._small >= LIGHT:
+            self._small = 0
+            self.worked()
+
+    def through(self, rows: Iterable[_T]) -> Iterator[_T]:
+        """Yield the same, each something small (`light`)."""
+        for row in rows:
+            self.light()
+            yield row
 
     def worked(self, pieces: int = 1) -> None:
         """Another piece is done, or several."""

@@ -82,7 +82,7 @@ _HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
 def apply(state: State, *commands: Command, now: float = 0.0, breath: Breath | None = None) -> Change:
     """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed."""
     now = max([now, *(getattr(command, "now", 0.0) for command in commands)])
-    draft = Draft(state, now)
+    draft = Draft(state, now, breath)
     for number, command in enumerate(commands):
         try:
             _HANDLERS[type(command)](draft, command)
@@ -115,7 +115,7 @@ def _where_numbers_end(state: State, commands: Sequence[Command], now: float, br
 
 
 def _has_numbers(state: State, commands: Sequence[Command], now: float, breath: Breath | None) -> bool:
-    draft = Draft(state, now)
+    draft = Draft(state, now, breath)
     try:
         for command in commands:
             _HANDLERS[type(command)](draft, command)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from immutables import Map
 
 from ryu_vmmob.model.allocation import allocate, free_segment_key
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.cables import number, refuse_other_tag
 from ryu_vmmob.model.guests import refuse_wires
 from ryu_vmmob.model.local_switching import refuse_separated
@@ -59,8 +61,9 @@ def everything(state: State) -> Change:
 class Draft:
     """One all-or-nothing change. ``now`` in seconds since the epoch."""
 
-    def __init__(self, state: State, now: float) -> None:
+    def __init__(self, state: State, now: float, breath: Breath | None = None) -> None:
         self.before = state
+        self.breath = breath or Breath()
         self.state = replace(state, revision=state.revision + 1)
         self.now = now
         self.strict = True
@@ -287,13 +290,14 @@ class Draft:
     def _news(self) -> tuple[Event, ...]:
         """Everything to tell: what became of objects, then what commands noted, then where segments came to and left."""
         before, after = self.before, self.state
-        return (
-            *objects_news(before, after, self.cugs, self.vms, self.policies, self.routing_domains),
-            *self.events,
-            *presence_news(before, after, self.cugs, self.routing_domains),
-            *vnic_news(before, after, self.vms),
-            *freed_news(before, after, self.quarantined, self.rested),
+        rows = chain(
+            objects_news(before, after, self.cugs, self.vms, self.policies, self.routing_domains),
+            self.events,
+            presence_news(before, after, self.cugs, self.routing_domains),
+            vnic_news(before, after, self.vms),
+            freed_news(before, after, self.quarantined, self.rested),
         )
+        return tuple(self.breath.through(rows))
 
     def _nothing_done(self) -> bool:
         """Whether the state is what it was: a repeated PUT costs no revision."""
@@ -304,15 +308,18 @@ class Draft:
         """Derive presence and VLAN-IDs of all that was touched so far. Raises Refusal when a domain is full."""
         self._end_empty()
         for name in sorted(self.cugs):
+            self.breath.worked()
             self._settle(name, self.state.cugs.get(name), presence(self.state, name) if name in self.state.occupancy else None)
         for name in sorted(self.routing_domains):
+            self.breath.worked()
             self._settle(routed_segment(name), self.state.routing_domains.get(name), routed_presence(self.state, name))
-        for name, server in sorted(self._entered):
+        for name, server in self.breath.through(sorted(self._entered)):
             refuse_wires(self.state, name, server)
             vm = self.state.vms.get(name)
             if vm is not None and any(seat.server == server for seat in self.state.seats_of(vm)):
                 refuse_other_tag(self.state, vm, server)
-        refuse_separated(self.before, self.state, sorted(self._entered), sorted(self.policies), sorted(self.cugs))
+        entered, through = self.breath.through(sorted(self._entered)), self.breath.through
+        refuse_separated(self.before, self.state, entered, through(sorted(self.policies)), through(sorted(self.cugs)))
 
     def _settle(self, name: str, segment: Segment | None, found: Presence | None) -> None:
         """Let a segment be present where ``found`` says, with VLAN-IDs to match."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal, not_found
 from ryu_vmmob.model.state import State
 
 _TRIED = "dry-run"
+PIECES = 8
+"""Of work that one server is: half a millisecond."""
 
 
 class PlacedInterface(NamedTuple):
@@ -38,22 +41,25 @@ class Placement(NamedTuple):
     interfaces: tuple[PlacedInterface, ...]
 
 
-def placements(state: State, vm: str, dry_run: Callable[[Command], State]) -> list[Placement]:
+def placements(
+    state: State, vm: str, dry_run: Callable[[Command], State], breath: Breath | None = None
+) -> list[Placement]:
     """Every server by name, that where the VM is included. Raises Refusal 404 when there is no such VM.
 
-    ``dry_run`` gives the state that a command would make of ``state``, or raises Refusal.
+    ``dry_run`` gives the state that a command would make of ``state``, or of what has become of that in the pauses of
+    ``breath``; or raises Refusal.
     """
-    found = state.vms.get(vm)
-    if found is None:
+    if vm not in state.vms:
         raise not_found("VM", vm)
-    rows = []
+    rows, breath = [], breath or Breath()
     for server in sorted(state.fabric.servers):
+        breath.worked(PIECES)
         try:
             there = dry_run(StartMigration(_TRIED, vm, server))
         except Refusal as refusal:
             rows.append(Placement(server, refusal.detail, ()))
         else:
-            rows.append(Placement(server, None, tuple(_placed(there, row, server) for row in found.interfaces)))
+            rows.append(Placement(server, None, tuple(_placed(there, row, server) for row in there.vms[vm].interfaces)))
     return rows
 
 

@@ -76,6 +76,7 @@ class RestApp:
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
     ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. ``turn`` is called right before
     something is changed, with the request read, and told whether it is urgent: it returns when nothing else is being changed.
+    ``aside`` does what it is given while others go on, and returns or raises what came of it.
     Raises TokenFileError.
     """
 
@@ -94,6 +95,7 @@ class RestApp:
         rates: Rates | None = None,
         metrics: Metrics | None = None,
         turn: Callable[[bool], None] = lambda urgent: None,
+        aside: Callable[[Callable[[], Any]], Any] = lambda work: work(),
     ) -> None:
         self.metrics = Metrics(clock) if metrics is None else metrics
         self.metrics.watch(engine)
@@ -101,6 +103,7 @@ class RestApp:
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self._turn = turn
+        self._aside = aside
         self.router = Router(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -148,11 +151,12 @@ class RestApp:
             body = self._body(request, route)
         if route.method not in _READS:
             self._turn(route.urgent)
-        call = Call(self._services, request, names, query, body, is_brief)
-        if not route.reads:
-            return _response(route.handler(call), media_type)
-        with self._gate.weighed(request):
-            return _response(route.handler(call), media_type)
+        pause = self._services.engine.alone.pause
+        # What is changed is weighed by the rates alone: a command may wait for others.
+        weighed = self._gate.weighed(request, pause) if route.reads else nullcontext(Breath(pause))
+        with weighed as breath:
+            call = Call(self._services, request, names, query, body, is_brief, breath)
+            return _response(route.handler(call), media_type, breath)
 
     def _body(self, request: Request, route: Route) -> bodies.Body | None:
         if route.body is None:
@@ -161,7 +165,7 @@ class RestApp:
         if not data and not route.body_required:
             return bodies.read(route.body, {})
         breath = Breath(self._services.engine.alone.pause)
-        value = formats.decode(request, data, route.max_count, breath)
+        value = formats.decode(request, data, route.max_count, breath, self._aside)
         return bodies.read(route.body, value) if route.read is None else route.read(value, breath)
 
 
@@ -181,7 +185,7 @@ def _query(request: Request, route: Route) -> dict[str, str]:
     return found
 
 
-def _response(answer: Answer, media_type: str) -> Response:
+def _response(answer: Answer, media_type: str, breath: Breath) -> Response:
     response = Response(status=answer.status)
     if answer.body is None:
         del response.content_type
@@ -191,7 +195,7 @@ def _response(answer: Answer, media_type: str) -> Response:
     else:
         response.content_type = media_type
         response.charset = None
-        response.body = formats.encode(answer.body, media_type)
+        response.body = formats.encode(answer.body, media_type, breath)
     response.headers["Vary"] = "Accept"
     if answer.revision is not None:
         response.headers["ETag"] = etag(answer.revision)

@@ -44,12 +44,12 @@ class BulkBody(Body):
     vms: Annotated[dict[Name, VmBody], Field(default_factory=dict)]
     policies: Annotated[dict[Name, PolicyBody], Field(default_factory=dict)]
 
-    def puts(self, now: float) -> list[_Put]:
+    def puts(self, now: float, breath: Breath) -> list[_Put]:
         """Each by name, and first what others refer to."""
         return [
             _Put(row, name, row.put(body, name, now))
             for row in COLLECTIONS
-            for name, body in sorted(getattr(self, row.name).items())
+            for name, body in breath.through(sorted(getattr(self, row.name).items()))
         ]
 
 
@@ -107,7 +107,7 @@ def put_all(call: Call) -> Answer:
     """CUGs, then VMs, then policies; the answer says which were created, replaced, or the same already."""
     seconds = call.seconds_to_wait()
     body: BulkBody = call.body
-    puts = body.puts(call.now())
+    puts = body.puts(call.now(), call.breath)
     before = call.engine.state
     try:
         ticket = call.engine.execute(*(row.command for row in puts))
@@ -116,7 +116,7 @@ def put_all(call: Call) -> Answer:
     outcome: dict[str, dict[str, list[str]]] = {
         word: {row.name: [] for row in COLLECTIONS} for word in ("created", "replaced", "unchanged")
     }
-    for row in puts:
+    for row in call.breath.through(puts):
         outcome[_outcome(row, before, ticket.state)][row.collection.name].append(row.name)
     return Answer(200, {"revision": ticket.revision, **outcome, **call.confirmed(ticket, seconds)})
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from webob import Request
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.engine.tickets import Ticket
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.rest import conditions
 from ryu_vmmob.rest.owners import switches_view
 from ryu_vmmob.rest.problems import bad_query
 
 if TYPE_CHECKING:
     from ryu_vmmob.rest.metrics import Metrics
+
+_Row = TypeVar("_Row")
+_View = TypeVar("_View")
 
 Wait = Callable[[Ticket, float], None]
 """Blocks until the switches of a ticket have confirmed it, or so many seconds have passed."""
@@ -70,6 +74,16 @@ class Call:
     query: Mapping[str, str]
     body: Any = None
     is_brief: bool = False
+    breath: Breath = field(default_factory=Breath)
+    """Its pauses: what is answered may be long, and the state that it is of goes on meanwhile."""
+
+    def each(self, rows: Iterable[_Row], view: Callable[[_Row], _View]) -> list[_View]:
+        """Return the views of ``rows``, with pauses."""
+        found = []
+        for row in rows:
+            found.append(view(row))
+            self.breath.worked()
+        return found
 
     @property
     def engine(self) -> Engine:

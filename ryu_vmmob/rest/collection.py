@@ -74,7 +74,7 @@ class Collection(Generic[_Object]):
     def _list(self, call: Call) -> Answer:
         state = call.engine.state
         rows = self.select(call) if self.select is not None else (row for _, row in sorted(self.objects(state).items()))
-        return Answer(200, {"items": [self.view(state, row) for row in rows]})
+        return Answer(200, {"items": call.each(rows, lambda row: self.view(state, row))})
 
     def _get(self, call: Call) -> Answer:
         found = self._named(call)

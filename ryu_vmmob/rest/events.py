@@ -72,7 +72,7 @@ def get_events(call: Call) -> Answer:
         raise bad_query("heartbeat", "is for a WebSocket; a page is there at once")
     limit = _number(call, "limit", 1, KEPT) or PAGE
     rows = stream.newest(families, limit) if since is None else stream.cursor(families, since).take(limit)
-    return Answer(200, {"items": [row_view(row, time_text) for row in rows], "last": stream.next_id - 1})
+    return Answer(200, {"items": call.each(rows, lambda row: row_view(row, time_text)), "last": stream.next_id - 1})
 
 
 def message(row: Numbered) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import msgpack  # type: ignore[import-untyped]
@@ -14,6 +15,8 @@ from ryu_vmmob.rest.problems import Problem
 
 JSON: Final = "application/json"
 MSGPACK: Final = "application/msgpack"
+LONG: Final = 1 << 17
+"""Bytes of a body that take some milliseconds to decode."""
 MAX_DEPTH: Final = 32
 """Objects and lists inside each other; the deepest body of the interface has 6."""
 
@@ -26,12 +29,32 @@ def wanted(request: Request) -> str:
     return str(offers[0][0])
 
 
-def encode(body: object, media_type: str) -> bytes:
-    """Return an answer's body."""
-    if media_type == MSGPACK:
-        packed: bytes = msgpack.packb(body)
-        return packed
-    return json.dumps(body, allow_nan=False).encode("ascii")
+def encode(body: Mapping[str, Any], media_type: str, breath: Breath | None = None) -> bytes:
+    """Return an answer's body; long lists in it are written with pauses."""
+    breath = breath or Breath()
+    return b"".join(_packed(body, breath) if media_type == MSGPACK else _in_json(body, breath))
+
+
+def _packed(body: Mapping[str, Any], breath: Breath) -> Iterator[bytes]:
+    packer = msgpack.Packer()
+    yield packer.pack_map_header(len(body))
+    for key, value in body.items():
+        yield packer.pack(key)
+        if isinstance(value, list):
+            yield packer.pack_array_header(len(value))
+            yield from map(packer.pack, breath.through(value))
+        else:
+            yield packer.pack(value)
+
+
+def _in_json(body: Mapping[str, Any], breath: Breath) -> Iterator[bytes]:
+    dumps = partial(json.dumps, allow_nan=False)
+    before = "{"
+    for key, value in body.items():
+        text = f"[{', '.join(map(dumps, breath.through(value)))}]" if isinstance(value, list) else dumps(value)
+        yield f"{before}{dumps(key)}: {text}".encode("ascii")
+        before = ", "
+    yield b"}" if body else b"{}"
 
 
 def read_body(request: Request, limit: int) -> bytes:
@@ -71,10 +94,13 @@ def _too_large(limit: int) -> Problem:
     return Problem(413, f"the body has more than {limit} bytes, the most that is taken", headers={"Connection": "close"})
 
 
-def decode(request: Request, data: bytes, most: int, breath: Breath) -> Any:
+def decode(
+    request: Request, data: bytes, most: int, breath: Breath, aside: Callable[[Callable[[], Any]], Any] = lambda work: work()
+) -> Any:
     """Return the value in a body; 415 for a format that is not taken, 400 for a body that is not well formed.
 
     413 for one with more than ``most`` keys and elements, all levels together: what comes after this costs time for each.
+    ``aside`` does long work while others go on.
     """
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     decoder = _DECODERS.get(media_type)
@@ -83,13 +109,16 @@ def decode(request: Request, data: bytes, most: int, breath: Breath) -> Any:
         raise Problem(415, f"{what} is given; send {JSON} or {MSGPACK}", headers={"Accept": f"{JSON}, {MSGPACK}"})
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise Problem(415, "encoded bodies are not taken", headers={"Accept-Encoding": "identity"})
-    value = decoder(data, most)
+    value = decoder(data, most) if len(data) < LONG else aside(lambda: decoder(data, most))
     _check_size(value, most, breath)
     return value
 
 
 def _from_json(data: bytes, most: int) -> Any:
-    del most  # an element of JSON has three bytes at least, so the limit on bytes is enough here
+    # As many elements as are in a list or an object have a comma less between them, and a bracket before them. Commas and
+    # brackets in text count as well: no text that is taken here has any.
+    if sum(map(data.count, (b",", b"[", b"{"))) - sum(map(data.count, (b"[]", b"{}"))) > most:
+        raise _too_many(most)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -164,7 +193,7 @@ def _check_size(value: Any, most: int, breath: Breath) -> None:
     count, level = 0, [value]
     for _ in range(MAX_DEPTH):
         deeper: list[Any] = []
-        for outer in level:
+        for outer in breath.through(level):
             if isinstance(outer, dict | list):
                 breath.worked()
                 count += len(outer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from time import process_time
@@ -14,6 +14,7 @@ from webob import Request
 
 from ryu_vmmob import logs
 from ryu_vmmob.fabric.findings import quote
+from ryu_vmmob.model.breath import Breath, no_pause
 from ryu_vmmob.rest.auth import Guard
 from ryu_vmmob.rest.origins import Origins, is_websocket
 from ryu_vmmob.rest.problems import Problem
@@ -116,11 +117,21 @@ class Gate:
         )  # fmt: skip
 
     @contextmanager
-    def weighed(self, request: Request) -> Iterator[None]:
-        """Count what is done inside as its client's, by the time that it takes of the processor."""
+    def weighed(self, request: Request, pause: Callable[[], None] = no_pause) -> Iterator[Breath]:
+        """Count what is done inside as its client's, by the time that it takes of the processor.
+
+        The pauses of what it gives are ``pause``; what the others do in them does not count.
+        """
         began = process_time()
+
+        def paused() -> None:
+            nonlocal began
+            left = process_time()
+            pause()
+            began += process_time() - left
+
         try:
-            yield
+            yield Breath(paused)
         finally:
             client = request.environ.get(_CLIENT)
             if self._rates is not None and client is not None:

@@ -193,7 +193,7 @@ def list_migrations(call: Call) -> Answer:
         raise bad_query("state", f"must be one of {', '.join(states)}")
     rows = sorted(call.engine.state.migrations.values(), key=lambda row: (row.started, row.id))
     wanted = [row for row in rows if phase in (None, row.phase.value) and vm in (None, row.vm)]
-    return Answer(200, {"items": [migration_view(call.engine, row) for row in wanted]})
+    return Answer(200, {"items": call.each(wanted, lambda row: migration_view(call.engine, row))})
 
 
 def get_migration(call: Call) -> Answer:

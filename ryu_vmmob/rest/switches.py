@@ -13,7 +13,7 @@ from ryu_vmmob.fabric import model as fabric
 from ryu_vmmob.flows import flow as flows
 from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import group_name, show_instructions, show_match
-from ryu_vmmob.flows.pipeline import TABLES
+from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.model.refusal import conflict, not_found
 from ryu_vmmob.rest.answers import Owner, Time
 from ryu_vmmob.rest.bodies import Empty
@@ -176,7 +176,7 @@ def group_view(group: flows.Group) -> View:
 def list_switches(call: Call) -> Answer:
     """Every switch, by name."""
     switches = sorted(call.engine.state.fabric.switches.items())
-    return Answer(200, {"items": [switch_view(call.engine, switch) for _, switch in switches]})
+    return Answer(200, {"items": call.each(switches, lambda row: switch_view(call.engine, row[1]))})
 
 
 def get_switch(call: Call) -> Answer:
@@ -190,10 +190,17 @@ def list_flows(call: Call) -> Answer:
     table = call.query.get("table")
     if table is not None and table not in {row.label for row in TABLES}:
         raise bad_query("table", f"must be one of {', '.join(row.label for row in TABLES)}")
-    rows = [flow for flow in call.engine.desired.flows(switch.name) if table in (None, flow.table.label)]
-    rows.sort(key=lambda flow: (flow.table.id, -flow.priority, flow.key))
-    groups = sorted(call.engine.desired.groups(switch.name), key=lambda group: group.id)
-    return Answer(200, {"items": [flow_view(flow) for flow in rows], "groups": [group_view(group) for group in groups]})
+    # Both as they are now: they change while the others have their turns.
+    found, groups = list(call.engine.desired.flows(switch.name)), list(call.engine.desired.groups(switch.name))
+    by_table: dict[Table, list[flows.Flow]] = {row: [] for row in TABLES if table in (None, row.label)}
+    for flow in call.breath.through(found):
+        if flow.table in by_table:
+            by_table[flow.table].append(flow)
+    views: list[View] = []
+    for rows in by_table.values():
+        rows.sort(key=lambda flow: (-flow.priority, flow.key))
+        views += call.each(rows, flow_view)
+    return Answer(200, {"items": views, "groups": call.each(sorted(groups, key=lambda group: group.id), group_view)})
 
 
 def take_over(call: Call) -> Answer:

@@ -163,8 +163,8 @@ def _candidates(state: State, server: str | None, cug: str | None) -> set[str]:
 def get_placements(call: Call) -> Answer:
     """Return the servers to which the VM may move as things stand, and why not to the others."""
     state, vm = call.engine.state, call.names["vm"]
-    rows = placement.placements(state, vm, call.engine.trial)
-    return Answer(200, {"items": [placement_view(row) | _warned(state, vm, row) for row in rows]})
+    rows = placement.placements(state, vm, call.engine.trial, call.breath)
+    return Answer(200, {"items": call.each(rows, lambda row: placement_view(row) | _warned(state, vm, row))})
 
 
 def _warned(state: State, vm: str, row: placement.Placement) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -18,11 +19,15 @@ class Record(NamedTuple):
 
 
 class Write(NamedTuple):
-    """One object to store, or to delete (``body`` None; deleting what is not there is no fault)."""
+    """One object to store, or to delete (``body`` None; deleting what is not there is no fault).
+
+    ``text`` is the body as JSON, where that was made beforehand (`ready`).
+    """
 
     kind: str
     name: str
     body: Body | None
+    text: str | None = None
 
 
 class StoreError(Exception):
@@ -30,6 +35,21 @@ class StoreError(Exception):
 
     After a refused commit the store holds what it held before, and a later commit may succeed.
     """
+
+
+def ready(write: Write) -> Write:
+    """Return the write with its text: what is left to do in a commit is little. Raises StoreError when the body is no JSON."""
+    return write if write.body is None else write._replace(text=text_of(write))
+
+
+def text_of(write: Write) -> str:
+    """Return a write's body as JSON, made now if it was not before; empty when there is none. Raises StoreError."""
+    if write.text is not None or write.body is None:
+        return write.text or ""
+    try:
+        return json.dumps(write.body, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{write.kind} {write.name!r} cannot be stored: {error}") from error
 
 
 class Store(Protocol):

@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from typing import Final, NoReturn
 from urllib.parse import quote
 
-from ryu_vmmob.store.base import Record, StoreError, Write
+from ryu_vmmob.store.base import Record, StoreError, Write, text_of
 from ryu_vmmob.store.migrate import STEPS, migrated
 
 LOG = logging.getLogger(__name__)
@@ -321,12 +321,10 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 def _encoded(write: Write, revision: int) -> tuple[str | None, int]:
     """Return a write's body as text (None: to delete) and its checksum."""
+    text = text_of(write)
     try:
-        text = None
-        if write.body is not None:
-            text = json.dumps(write.body, allow_nan=False, separators=(",", ":"), sort_keys=True)
-        return text, _checksum(write.kind, write.name, revision, text or "")
-    except (TypeError, ValueError) as error:
+        return (None if write.body is None else text), _checksum(write.kind, write.name, revision, text)
+    except ValueError as error:  # half of a surrogate pair
         raise StoreError(f"{write.kind} {write.name!r} cannot be stored: {error}") from error
 
 

@@ -43,7 +43,7 @@ class MemoryStore:
 
     def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
         self.revision = revision
-        for kind, name, body in writes:
+        for kind, name, body, _ in writes:
             if body is None:
                 self.records.pop((kind, name), None)
             else:

@@ -165,7 +165,7 @@ class MemoryStore:
         self.commits += 1
         self.synced.append(sync)
         self.revision = revision
-        for kind, name, body in writes:
+        for kind, name, body, _ in writes:
             if body is None:
                 self.records.pop((kind, name), None)
             else:

@@ -212,8 +212,8 @@ def test_messagepack_bombs(name: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"[" * 100_000,
-        b'{"a":' * 100_000,
+        b"[" * 10_000,
+        b'{"a":' * 10_000,
         b"[" * 5_000 + b"]" * 5_000,
         b'{"subnets": ' + b"[" * 40 + b"]" * 40 + b"}",
         b'{"subnets": ' + b"9" * 5_000 + b"}",

@@ -190,7 +190,7 @@ def test_encoded_bodies(service: Service) -> None:
         (b'{"subnets": [], "subnets": []}', "key 'subnets' stands twice"),
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
         (b'{"a": ' + b"9" * 5000 + b"}", "JSON"),
-        (b"[" * 100_000, "nested deeper than 32"),
+        (b"[" * 10_000, "nested deeper than 32"),
         (b"[" * 33 + b"]" * 33, "nested deeper than 32"),
     ],
 )

@@ -18,6 +18,9 @@ from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.move_options import MoveOptions
 from ryu_vmmob.model.refusal import conflict, invalid, not_found
 
+PIECES: Final = 32
+"""Of work that the plan for one VM is: it is moved in thought to a server or several."""
+
 
 @dataclass(frozen=True, slots=True)
 class StartBatch(MoveOptions):
@@ -88,10 +91,13 @@ def start_batch(draft: Draft, command: StartBatch) -> None:
         if name in busy:
             raise conflict(f"server {name!r} is being evacuated itself (batch {busy[name]})")
     batch = Batch(command.id, servers, command.switch, command.to, command.parallel, started=command.now, **command.options())
-    rows = tuple(plan(state, batch, command.now))
+    rows = []
+    for row in plan(state, batch, command.now):
+        rows.append(row)
+        draft.breath.worked(PIECES)
     planned = sum(row.outcome is Outcome.WAITING for row in rows)
     draft.event("batch.started", id=batch.id, servers=list(servers), vms=len(rows), refused=len(rows) - planned)
-    put_batch(draft, replace(batch, size=len(rows), planned=planned), rows)
+    put_batch(draft, replace(batch, size=len(rows), planned=planned), tuple(rows))
 
 
 def _servers(draft: Draft, command: StartBatch) -> tuple[str, ...]:
