@@ -10,7 +10,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from ryu_vmmob.bench import encode, evacuate, growth, install, link_down, loads, moves, punt, reconcile, storms
+from ryu_vmmob.bench import busy, costs, encode, evacuate, growth, install, link_down, loads, moves, punt, reconcile, storms
 from ryu_vmmob.bench.measure import Row
 
 BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
@@ -25,6 +25,8 @@ BENCHMARKS: Final[dict[str, Callable[[], Iterable[Row]]]] = {
     "storm": storms.storm,
     "link_down": link_down.run,
     "punt": punt.run,
+    "busy": busy.busy,
+    "costs": costs.costs,
 }
 
 

@@ -12,7 +12,7 @@ from ryu_vmmob.bench.fake_switch import FakeFleet
 from ryu_vmmob.bench.tap import wait_for
 
 INTERVAL: Final = 0.01
-"""Seconds between two requests."""
+"""Seconds between two requests. (Ryu sends 16 replies of one switch in a round of its loop, so a busy one answers few.)"""
 STRANGER: Final = 0xEC40
 """A dpid that no fabric file of a benchmark has: the controller keeps such a connection, and does nothing more with it."""
 
@@ -20,7 +20,8 @@ STRANGER: Final = 0xEC40
 class EchoProbe:
     """A switch that asks for echoes all the time. Use it as a context manager; ``longest`` is in seconds."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, interval: float = INTERVAL) -> None:
+        self._interval = interval
         self._switch = FakeSwitch(("127.0.0.1", port), STRANGER, range(1, 2))
         self._switch.on_message = self._heard
         self._fleet = FakeFleet({"echo": self._switch})
@@ -43,10 +44,19 @@ class EchoProbe:
         self._thread.join()
         self._fleet.stop()
 
+    def take(self) -> float:
+        """Return the longest wait since the last time, in seconds; a request that is still open counts with its age."""
+        now = time.monotonic()
+        found = max([self.longest, *(now - asked for asked in list(self._asked.values()))])
+        self.longest = 0.0
+        return found
+
     def _ask(self) -> None:
         number = 0
-        while not self._over.wait(INTERVAL):
-            if self._switch.connected:
+        while not self._over.wait(self._interval):
+            if not self._switch.connected:
+                self._asked.clear()  # of a connection that is gone
+            elif self.answers or not self._asked:  # before the first answer there is a handshake
                 number += 1
                 self._asked[number] = time.monotonic()
                 message = bytes((4, ECHO_REQUEST, 0, 8)) + number.to_bytes(4, "big")

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, cast
 
 from ryu_vmmob.bench import fabrics
+from ryu_vmmob.bench.pieces import FILE
 from ryu_vmmob.client import Client
 from ryu_vmmob.fabric import load
 
@@ -60,13 +62,16 @@ class FakeProcess:
 class Rig:
     """A controller and its switches, all in step when it stands. Use it as a context manager.
 
-    ``real``: bridges of an Open vSwitch of our own. Raises RuntimeError where that is not possible.
+    ``real``: bridges of an Open vSwitch of our own. ``first`` as `Controller` has it. Raises RuntimeError where that is not
+    possible.
     """
 
-    def __init__(self, fabric: dict[str, Any], *, real: bool) -> None:
+    def __init__(self, fabric: dict[str, Any], *, real: bool, first: Sequence[Path] = ()) -> None:
         self._fabric = fabric
         self._real = real
+        self._first = first
         self._stack = ExitStack()
+        self.bridges: dict[str, Any] = {}
 
     def __enter__(self) -> Rig:
         with ExitStack() as stack:
@@ -88,13 +93,16 @@ class Rig:
         path = fabrics.write(self._fabric, directory)
         openflow, rest = free_ports(2)
         settings = {"audit_interval": "0", "rest_rate": "0"}
-        self.controller = Controller(path, directory, openflow_port=openflow, rest_port=rest, settings=settings)
+        self.controller = Controller(
+            path, directory, openflow_port=openflow, rest_port=rest, settings=settings, first=self._first
+        )
         stack.enter_context(self.controller)
         if self._real:
             ovs = stack.enter_context(PrivateOvs(dummy=True))
             fabric = load(path)
             for name, switch in fabric.switches.items():
-                DummyBridge(ovs, name, ports_of(fabric, name)).connect(switch.dpid, f"tcp:127.0.0.1:{openflow}")
+                self.bridges[name] = DummyBridge(ovs, name, ports_of(fabric, name))
+                self.bridges[name].connect(switch.dpid, f"tcp:127.0.0.1:{openflow}")
         else:
             self.fakes = FakeProcess(openflow, len(self._fabric["switches"]))
             stack.callback(self.fakes.stop)
@@ -130,6 +138,12 @@ class Rig:
         """Seconds for which the controller's threads have been running (``schedstat``, proc(5)): of nobody else."""
         threads = Path(f"/proc/{self.controller.pid}/task").glob("*/schedstat")
         return sum(int(file.read_text().split()[0]) for file in threads) / 1e9
+
+    def pieces_seen(self) -> Callable[[], list[dict[str, Any]]]:
+        """Return a function that gives what `pieces` wrote down since now; that must be among the ``first``."""
+        file = self.controller.directory / FILE
+        before = len(file.read_text().splitlines())
+        return lambda: [json.loads(line) for line in file.read_text().splitlines()[before:]]
 
     def durable_write(self) -> float:
         """Seconds that the disk takes for a block of 4 KiB beside the controller's store: no command can be done sooner."""
