@@ -3,7 +3,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint fmt golden cover graph demo lab bench docs dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint fmt golden cover graph demo lab bench soak docs dist lock clean
 
 help:
 	@echo 'make demo           set up, then the demonstration: a real VM moves between racks and data centres (root); ARGS=--imitated'
@@ -18,6 +18,7 @@ help:
 	@echo 'make cover          the unit tests with their coverage by file; about five times as slow as without'
 	@echo 'make graph          the packages, what each imports, and what breaks the import law'
 	@echo 'make bench          benchmarks: JSON lines on standard output, a table on standard error'
+	@echo 'make soak           twenty minutes of random commands, troubles and noise on real switches; ARGS="--seconds 60"'
 	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
 	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
 	@echo 'make dist           a wheel in dist/'
@@ -63,6 +64,9 @@ demo: setup
 
 lab: setup
 	@$(PYTHON_IN_VENV) -m mininet_topos.live $(or $(FABRIC),etc/two-dcs.yaml) $(ARGS)
+
+soak: setup
+	@$(PYTHON_IN_VENV) -m tests.ovs.soak $(ARGS)
 
 bench: setup
 	@$(PYTHON_IN_VENV) -m ryu_vmmob.bench $(ARGS)

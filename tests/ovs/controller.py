@@ -178,14 +178,22 @@ class Site:
             command += ["--", "set", "controller", name, "target=" + target.replace(":", r"\:")]
         self.ovs.vsctl(*command[1:])
 
+    def hang_up(self, *names: str) -> None:
+        """Switches lose their controller and keep what they have."""
+        self._dial(dict.fromkeys(names, NOWHERE))
+
+    def dial(self, *names: str) -> None:
+        """They call it again."""
+        self._dial({name: self._target(name) for name in names})
+
     def disconnect(self, *names: str) -> None:
         """Switches lose their controller and keep what they have; returns when the controller has noticed."""
-        self._dial(dict.fromkeys(names, NOWHERE))
+        self.hang_up(*names)
         until(lambda: not any(self.switch(name)["connected"] for name in names))
 
     def reconnect(self, *names: str) -> None:
         """They come back; returns when the controller has noticed."""
-        self._dial({name: self._target(name) for name in names})
+        self.dial(*names)
         until(lambda: all(self.switch(name)["connected"] for name in names))
 
     def remove_bridge(self, name: str) -> None:
