@@ -124,9 +124,7 @@ def _why_not(state: State, segment: Segment, domain: str, chosen: int | None) ->
     )
 
 
-def release(
-    state: State, now: float, seconds: float, acknowledged: Mapping[str, int]
-) -> tuple[State, list[tuple[str, int]]]:
+def release(state: State, now: float, seconds: float, acknowledged: Mapping[str, int]) -> tuple[State, list[tuple[str, int]]]:
     """End the quarantines that are over: ``seconds`` have passed, and every switch of the domain is past the release.
 
     ``acknowledged`` is the revision each connected switch has confirmed. A switch that is away may still use the old

@@ -166,9 +166,7 @@ def _pinned(state: State, vm: Vm, interface: Interface, pin: int, server: Server
     return pin
 
 
-def wake(
-    state: State, now: float, seconds: float, acknowledged: Mapping[str, int]
-) -> tuple[State, list[tuple[str, int]]]:
+def wake(state: State, now: float, seconds: float, acknowledged: Mapping[str, int]) -> tuple[State, list[tuple[str, int]]]:
     """End the rest of the numbers that have had ``seconds`` of it, where the server's switch is past their release.
 
     Which these were, as (server, VLAN-ID), is told as well.

@@ -41,9 +41,7 @@ class Placement(NamedTuple):
     interfaces: tuple[PlacedInterface, ...]
 
 
-def placements(
-    state: State, vm: str, dry_run: Callable[[Command], State], breath: Breath | None = None
-) -> list[Placement]:
+def placements(state: State, vm: str, dry_run: Callable[[Command], State], breath: Breath | None = None) -> list[Placement]:
     """Every server by name, that where the VM is included. Raises Refusal 404 when there is no such VM.
 
     ``dry_run`` gives the state that a command would make of ``state``, or of what has become of that in the pauses of
