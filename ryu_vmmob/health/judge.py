@@ -91,10 +91,9 @@ def _network(state: State, parts: tuple[Part, ...]) -> Iterator[Reason]:
         if link.name in state.links_down:
             what = f"link {link.a} to {link.b} is down"
             yield Reason("link.down", Loudness.WARN, what, (Thing("link", link.name),), "vmmob events --types link")
-    routed = {cug.routing_domain for cug in state.cugs.values()} - {None}
     for name, external in sorted(state.fabric.externals.items()):
         about = (Thing("external", name),)
-        used = external.routing_domain in routed
+        used = external.routing_domain in state.routed_cugs
         if name in state.externals_down:
             level = Loudness.BAD if used and _is_missed(state, external, dead=True) else Loudness.WARN
             what = f"external network {name}: its port {external.attach} is dead"

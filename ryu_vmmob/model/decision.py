@@ -97,16 +97,17 @@ def outside(domain: str, address: Address) -> Party:
 def addressed(state: State, source: Party, address: Address) -> Party:
     """Return the party that ``address`` is when ``source`` sends to it.
 
-    A member's group and link-local packets stay in its CUG. Looks at every CUG when the address is not in the sender's own.
+    A member's group and link-local packets stay in its CUG.
     """
     if source.cug is not None:
         stays = address.is_multicast or address == _BROADCAST or (address.version == 6 and address.is_link_local)
         if stays or any(address in subnet for subnet in state.cugs[source.cug].subnets):
             return member(state, source.cug, address)
     if source.domain is not None:
-        for name, cug in state.cugs.items():
-            if cug.routing_domain == source.domain and any(address in subnet for subnet in cug.subnets):
-                return member(state, name, address)
+        held = state.prefixes.get(source.domain)
+        name = held.owner(address) if held is not None else None
+        if name is not None:
+            return member(state, name, address)
     return Party(address, None, None, source.domain)
 
 
