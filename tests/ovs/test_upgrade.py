@@ -16,7 +16,7 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.net.protocols import UDP
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
-from tests.ovs.controller import Site, nic_ip, nic_mac, until
+from tests.ovs.controller import Listener, Site, nic_ip, nic_mac, until
 from tests.ovs.frames import to_bytes
 from tests.unit.test_store_versions import RELEASES, recorded
 
@@ -149,8 +149,7 @@ def shifted(site: Site) -> None:
         row = re.sub(r"cookie=0x([0-9a-f]+)", lambda found: f"cookie={int(found[1], 16) ^ 0xFFFF:#x}", row)
         number = int(table[1]) if table else 0
         rows.append(f"table={number + 1 if number else 1},{row}")
-    rows.append(f"table=0,cookie={rows[0].split('cookie=')[1].split(',')[0]},priority=0,actions=resubmit(,1)")
-    rows[-1] = rows[-1].replace("actions=resubmit(,1)", "actions=goto_table:1")
+    rows.append("table=0,cookie=0x7a00000000000001,priority=0,actions=goto_table:1")
     site.ovs.ofctl("del-flows", SWITCH)
     site.ovs.ofctl("add-flows", SWITCH, "-", stdin="\n".join(rows) + "\n")
 
@@ -160,6 +159,14 @@ def check(outcomes: dict[str, Counter[Outcome]], before: dict[str, Counter[Outco
     for name, found in outcomes.items():
         assert len(found) == 1, f"{name}: {found}"
         assert found.keys() == before[name].keys(), name
+
+
+def in_one_bundle(heard: Listener) -> None:
+    """No flow or group was changed outside of a bundle: between two such messages a frame would meet half of each version."""
+    counts = heard.counts()
+    heard.stop()
+    assert sum(number for kind, number in counts.items() if kind.endswith("ADD_MESSAGE")) > 100
+    assert not [kind for kind in counts if kind.endswith(("FLOW_MOD", "GROUP_MOD"))]
 
 
 def meant(before: dict[str, Counter[Outcome]]) -> None:
@@ -182,6 +189,7 @@ def test_a_new_version_replaces_the_flows_of_an_old_one_without_a_loss(release: 
         traffic.round()
         before = traffic.outcomes()
         meant(before)
+        heard = site.listen()
         traffic.start()
         site.start()
         site.until_right()
@@ -189,6 +197,7 @@ def test_a_new_version_replaces_the_flows_of_an_old_one_without_a_loss(release: 
         assert sent > AT_ONCE
         traffic.round()
         check(traffic.outcomes(), before)
+        in_one_bundle(heard)
         (first,) = re.findall(rf"switch {SWITCH}: has (\d+) flows .*; (\d+) messages to put it right", site.controller.log)[:1]
         assert int(first[1]) > 20, "it is another version's"
         assert "format 1 is now format" in site.controller.log
@@ -211,12 +220,14 @@ def test_all_tables_shifted_are_replaced_without_a_loss(ovs: PrivateOvs, tmp_pat
         traffic.round()
         before = traffic.outcomes()
         meant(before)
+        heard = site.listen()
         traffic.start()
         site.start()
         site.until_right()
         assert traffic.stop() > AT_ONCE
         traffic.round()
         check(traffic.outcomes(), before)
+        in_one_bundle(heard)
         until(lambda: site.switch(SWITCH)["in_step"])
     finally:
         site.close()
