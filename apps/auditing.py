@@ -7,15 +7,18 @@ done in one go, so that no change of the desired state is lost or counted twice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from ryu.lib import hub
 
+from ryu_vmmob.apps import capabilities
 from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, SwitchFault
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.audit import Finding, Reading
+from ryu_vmmob.flows.audit import Finding, Reading, entries_of
 from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.meters import meters_of
 from ryu_vmmob.flows.pipeline import TABLES, Table, meter_name
 from ryu_vmmob.model.breath import Breath
@@ -29,6 +32,8 @@ GROUPS: Final = "groups"
 """What is asked for beside the tables."""
 BEYOND: Final = range(len(TABLES), len(TABLES) + 8)
 """Numbers of tables that this version does not use, and another version may have left flows in."""
+MOST_ASKED: Final = 32
+"""Flows of one table that are asked for one by one."""
 MAX_SAID: Final = 10
 """Flows that a switch does not keep, of one comparison, that are told one by one in the log."""
 
@@ -72,16 +77,26 @@ def reconcile(session: Session) -> None:
     )  # fmt: skip
     if finding.kept:
         habits.keeps_cookies(session)
+    capabilities.look(session, first=not repeated)
     if wiped:
         session.wipe(wiped, [group.id for group in finding.delta.groups] if len(wiped) == len(TABLES) else ())
-    session.bring(revision, finding.delta, compared=True, found=wrong)
-    # A switch of plain OpenFlow is not believed at the first time either: flows may vanish there without an error.
-    if finding.doubtful or (finding.delta.flows and (repeated or session.is_plain)):
-        _look_again(session, reading, finding)
-    else:
-        fleet.looked(name, ())
-        if finding.strays:
-            session.delete_strays(finding)
+    again = bool(finding.doubtful or (finding.delta.flows and (repeated or session.is_plain)))
+    lacking = list[SwitchFault]()
+
+    def look(refused: Collection[int]) -> list[SwitchFault]:
+        lacking.extend(_look_again(session, reading, finding, refused))
+        return lacking
+
+    # A switch of plain OpenFlow is not believed: flows may vanish there without an error. So it is looked before it counts as
+    # having confirmed anything.
+    session.bring(revision, finding.delta, compared=True, found=wrong, look=look if again and session.is_plain else None)
+    if again and not session.is_plain:
+        look({row.about for row in fleet.faults(name) if row.error != NOT_KEPT})
+    fleet.looked(name, lacking)
+    if again:
+        engine.progress(everything=False)
+    if finding.strays:
+        session.delete_strays(finding)
     engine.audited(name, counts, reading.foreign)
 
 
@@ -124,12 +139,11 @@ def read(session: Session, *, flows: bool = True) -> Reading:
     return reading
 
 
-def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
-    """Whether what was told is there now. It is confirmed already, so nobody waits for the second look."""
-    engine, told = session.engine, finding.delta
+def _look_again(session: Session, reading: Reading, finding: Finding, refused: Collection[int]) -> list[SwitchFault]:
+    """Whether what was told is there now; what the switch confirmed and does not have. ``refused``: what it did not confirm."""
+    told = finding.delta
     again = read(session, flows=bool(finding.suspects or told.flows))
     breath = Breath(session.turn)
-    refused = {row.about for row in engine.fleet.faults(session.name) if row.error != NOT_KEPT}
     desired = session.desired.flows
     accepted = again.settle(reading, finding, desired, refused)
     if accepted:
@@ -138,17 +152,53 @@ def _look_again(session: Session, reading: Reading, finding: Finding) -> None:
             session.name, accepted,
         )  # fmt: skip
     wanted = (flow for flow in breath.through(told.flows) if flow.cookie in desired and flow.cookie not in refused)
-    lacking = [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread]
-    for flow in lacking[:MAX_SAID]:
+    return not_kept(session, [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread])
+
+
+def not_kept(session: Session, flows: Sequence[Flow]) -> list[SwitchFault]:
+    """Flows that a switch confirmed and does not have."""
+    for flow in flows[:MAX_SAID]:
         session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, flow.owner)
-    faults = []
-    for flow in lacking:
+    breath, faults = Breath(session.turn), list[SwitchFault]()
+    for flow in flows:
         faults.append(SwitchFault(NOT_KEPT, str(flow), flow.owner, flow.cookie))
         breath.worked()
-    engine.fleet.looked(session.name, faults)
-    engine.progress(everything=False)
-    if finding.strays:
-        session.delete_strays(finding)
+    return faults
+
+
+def missing(session: Session, delta: Delta, refused: Collection[int]) -> list[SwitchFault]:
+    """Return what of a change a plain switch confirmed and does not have.
+
+    Each flow is asked for, or of many their whole table, all at once, because a switch that sends many packets is read slowly.
+    """
+    tables: dict[Table, list[Flow]] = {}
+    for flow in delta.flows:
+        if flow.cookie not in refused:
+            tables.setdefault(flow.table, []).append(flow)
+    fleet, asked = session.engine.fleet, list[Flow]()
+    requests = list[Callable[[int], bytes]]()
+    for table, flows in list(tables.items()):
+        if fleet.is_unreadable(session.name, table.label):
+            del tables[table]
+            continue
+        fleet.reads(session.name, table.label)
+        asked += flows
+        matches = [()] if len(flows) > MOST_ASKED else [(flow.key[3:],) for flow in flows]
+        requests += [partial(_request, table, *match) for match in matches]
+    there = set[bytes]()
+    for body in session.ask_each(requests) if requests else ():
+        there.update(entry.key for entry in entries_of(body))
+        hub.sleep(0)
+    for table in tables:
+        fleet.has_read(session.name, table.label)
+    desired = session.desired.flows
+    return not_kept(session, [flow for flow in asked if flow.key not in there and flow.cookie in desired])
+
+
+def _request(table: Table, *match_and_xid: Any) -> bytes:
+    """Return what flows a table has, or those that match what one does, and more."""
+    *match, xid = match_and_xid
+    return wire.flow_stats_request(xid, table.id, 0, *match)
 
 
 def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:

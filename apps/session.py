@@ -12,14 +12,14 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
 from ryu.lib import hub
 
 from ryu_vmmob import logs
-from ryu_vmmob.apps import auditing
+from ryu_vmmob.apps import auditing, capabilities
 from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
@@ -30,11 +30,12 @@ from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits
 from ryu_vmmob.flows.delta import Delta, SwitchTables
-from ryu_vmmob.flows.flow import Action
+from ryu_vmmob.flows.flow import Action, Flow, Group
 from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 from ryu_vmmob.flows.ports import unmarked
 from ryu_vmmob.southbound import habits, roles
+from ryu_vmmob.whitebox.features import Portrait
 
 LOG = logging.getLogger(__name__)
 
@@ -116,14 +117,16 @@ class Session:
         self.passes_fragments: bool | None = None
         """What the switch was told to do with fragments."""
         self.habits = Habits()
+        self.portrait: Portrait | None = None
+        """What the switch has said of its abilities, if it was asked."""
         self.cookies_seen = False
         """Whether it was looked what cookie a flow has here after an ADD put it in another's place."""
         self.on_ports = on_ports
         """Called with what the switch says of all its ports when it is asked: number -> whether it is up."""
         self.port_news = 0
         """Port changes that it told by itself."""
-        self.asking: int | None = None
-        """Transaction id of the multipart request under way: its replies are wanted unparsed."""
+        self._asking: set[int] = set()
+        """Transaction ids of the multipart requests under way."""
 
     # Called by the application's event handlers
 
@@ -152,12 +155,20 @@ class Session:
         if self._plain is not None and (message.xid, message.msg_type) == self._plain[:2]:
             self._plain = *self._plain[:2], message
             return
-        if self._awaited == (message.xid, message.msg_type):
-            if not getattr(message, "more", False):
+        is_part = message.msg_type == _MULTIPART_REPLY and message.xid in self._asking
+        if is_part or self._awaited == (message.xid, message.msg_type):
+            if is_part:
+                if not message.more:
+                    self._asking.discard(message.xid)
+            elif not getattr(message, "more", False):
                 self._awaited = None  # a second one is none of the next exchange's
             self._overrun = self._overrun or self._inbox.qsize() >= MAX_PARTS
             if not self._overrun:
                 self._inbox.put(message)
+
+    def asks(self, xid: int) -> bool:
+        """Whether this is a multipart request of ours under way: its replies are wanted unparsed."""
+        return xid in self._asking
 
     def expects(self, xid: int) -> bool:
         """Whether this transaction id belongs to the exchange under way, or to the last one."""
@@ -198,7 +209,10 @@ class Session:
         if self.expects(xid):
             self._errors[xid] = text
             self.last_refusal = number
-            if self._awaited is not None and xid == self._awaited[0]:
+            if xid in self._asking:
+                self._asking.discard(xid)
+                self._inbox.put(("error", xid))
+            elif self._awaited is not None and xid == self._awaited[0]:
                 self._awaited = None
                 self._inbox.put(("error", xid))
 
@@ -332,14 +346,23 @@ class Session:
                     found[server] = found.get(server, 0) + packets
         self.engine.refusals.counted(found)
 
-    def bring(self, revision: int, delta: Delta, *, compared: bool = False, found: Sequence[SwitchFault] = ()) -> None:
+    def bring(
+        self, revision: int, delta: Delta, *, compared: bool = False, found: Sequence[SwitchFault] = (),
+        look: Callable[[Collection[int]], list[SwitchFault]] | None = None,
+    ) -> None:  # fmt: skip
         """Carry out a delta, and report what the switch confirmed and refused. ``compared``: it is all that was found wrong;
-        ``found`` what is wrong beside flows and groups.
+        ``found`` what is wrong beside flows and groups. ``look`` is called before that with what was refused, and says what
+        the switch does not have all the same; None: what it says is believed, unless it is a plain switch.
         """
         auditing.add_meters(self)
         faults = [*found, *(self._apply(delta) if delta else ())]
         if self.is_plain and not self.cookies_seen:
             faults += habits.look_at_cookies(self, delta, {row.about for row in faults})
+        refused = {row.about for row in faults}
+        if look is not None:
+            faults += look(refused)
+        elif self.is_plain and not compared:
+            faults += auditing.missing(self, delta, refused)
         for row in faults[:MAX_LOGGED]:
             self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, str(row.owner) or "nobody", row.error)
         if len(faults) > MAX_LOGGED:
@@ -347,6 +370,9 @@ class Session:
         self.turn()
         self.engine.fleet.confirm(self.name, revision, faults, delta.named, compared=compared)
         self.engine.progress(everything=False)
+        if self.is_plain:
+            entries: list[Flow | Group] = [*delta.flows, *delta.groups, *delta.groups_changed]
+            capabilities.look_closer(self, entries, [row for row in entries if _about(row) in refused])
 
     def delete_strays(self, finding: Finding) -> None:
         """Take away entries that only their place tells from desired flows. What the switch says to it, the next audit sees."""
@@ -381,6 +407,9 @@ class Session:
         """Begin an exchange: what the switch says from now on is about its messages."""
         self._errors.clear()
         self.last_refusal = None
+        self._asking.clear()
+        while not self._inbox.empty():
+            self._inbox.get_nowait()  # of an answer that was not read to its end
         self._first = self._xid + 1 & 0x7FFFFFFF
         self._awaited = None
 
@@ -479,23 +508,33 @@ class Session:
 
     def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
         """Yield the bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
+        return self.ask_each([request], required=required)
+
+    def ask_each(self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True) -> Iterator[bytes]:
+        """Yield the bodies of the replies to several questions that are asked at once: a switch may be read slowly.
+
+        One that it refuses to answer gives nothing, unless the answer is ``required``.
+        """
         self.begin()
-        xid = self.asking = self.next_xid()
-        self._awaited = xid, _MULTIPART_REPLY
-        self._send([request(xid)])
-        left = MAX_REPLY
-        while left > 0:
+        messages = list[bytes]()
+        for request in requests:
+            xid = self.next_xid()
+            self._asking.add(xid)
+            messages.append(request(xid))
+        waits, left = len(messages), MAX_REPLY
+        self._send(messages)
+        while waits:
             got = self._receive()
             if isinstance(got, tuple):
                 if required:
-                    raise Lost(f"it refused to say what it has: {self._errors[xid]}")
-                return
+                    raise Lost(f"it refused to say what it has: {self._errors[got[1]]}")
+                waits -= 1
+                continue
             yield got.body
             left -= len(got.body) + _PART
-            if not got.more:
-                self._awaited = None
-                return
-        raise Lost("its reply has no end")
+            if left <= 0:
+                raise Lost("its reply has no end")
+            waits -= not got.more
 
     def _receive(self) -> Any:
         try:
@@ -532,3 +571,8 @@ class Session:
         """Return a transaction id of the exchange under way."""
         self._xid = self._xid + 1 & 0x7FFFFFFF
         return self._xid
+
+
+def _about(entry: Flow | Group) -> int:
+    """Return what a fault says an entry is by."""
+    return entry.cookie if isinstance(entry, Flow) else entry.id

@@ -145,7 +145,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
     def _wants_raw(self, datapath: Any, xid: int) -> bool:
         session = self._sessions.get(datapath)
-        return session is not None and session.asking == xid
+        return session is not None and session.asks(xid)
 
     def _unwanted(self, datapath: Any, kind: int, xid: int, data: bytes | bytearray) -> bool:
         intake = self._intakes.get(datapath)

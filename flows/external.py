@@ -14,7 +14,7 @@ from ryu_vmmob.flows.flow import Flow, match
 from ryu_vmmob.flows.gateway import in_network
 from ryu_vmmob.flows.pipeline import OUTSIDE, SCOPE, Priority, Table, metadata, route_priority
 from ryu_vmmob.flows.ports import OFF, untagged
-from ryu_vmmob.flows.reply import advertised, advertisement, arp_reply, echo_replies, straight_back
+from ryu_vmmob.flows.reply import advertised, advertisement, arp_reply, echo_replies, straight_back, taken
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.flows.routes import onto_wire
 from ryu_vmmob.model.objects import Network, RoutingDomain
@@ -58,6 +58,7 @@ def external_entries(state: State, domain: RoutingDomain, external: External) ->
             yield from _discovery(where, mine, ip, network)
             for asked_at in (ND_MULTICAST, mine):
                 yield from list(advertisement(where, asked_at, mine, ip, back, router=True))[:1]
+            yield taken(where, ND_MULTICAST, mine, ip, back, router=True)
             yield from advertised(where, mine, ip, back)
     for (name, neighbour), neighbour_mac in state.neighbours.items():
         if name == external.name:
@@ -73,9 +74,13 @@ def external_entries(state: State, domain: RoutingDomain, external: External) ->
 
 
 def _arp(where: dict[str, Any], mine: int, ip: int, network: Network) -> Iterator[Flow]:
-    """Questions for our address from the wire's own hosts are answered; answers to ours go to the controller."""
+    """Questions for our address from the wire's own hosts are answered, and address probes for it, which have no sender
+    (RFC 5227, 2.1.1); answers to ours go to the controller.
+    """
     arp: dict[str, Any] = {**where, "eth_type": ETH_ARP, "arp_spa": (int(network.network_address), int(network.netmask))}
     yield Flow(Table.ADMIT, Priority.NORMAL, match(**arp, arp_op=_ARP_REQUEST, arp_tpa=ip), goto=Table.ANSWER)
+    probe = match(**{**arp, "arp_spa": 0}, arp_op=_ARP_REQUEST, arp_tpa=ip)
+    yield Flow(Table.ADMIT, Priority.NORMAL, probe, goto=Table.ANSWER)
     answer = match(**arp, arp_op=_ARP_REPLY, arp_tpa=ip, eth_dst=mine)
     yield tells_of_neighbour(Priority.NORMAL, where["in_port"], answer)
 
@@ -85,6 +90,9 @@ def _discovery(where: dict[str, Any], mine: int, ip: int, network: Network) -> I
     icmp: dict[str, Any] = {**where, "eth_type": ETH_IPV6, "ip_proto": ICMPV6}
     asks = match(**icmp, icmpv6_type=NEIGHBOUR_SOLICITATION, ipv6_nd_target=ip)
     yield Flow(Table.ADMIT, Priority.SPECIAL, asks, goto=Table.ANSWER)
+    # Who takes an address has none yet (RFC 4862, 5.4.2): nothing else may come in from the unspecified one.
+    probe = match(**icmp, icmpv6_type=NEIGHBOUR_SOLICITATION, ipv6_src=0, eth_dst=ND_MULTICAST, ipv6_nd_target=ip)
+    yield Flow(Table.ADMIT, Priority.OVERRIDING, probe, goto=Table.ANSWER)
     # In the plain dialect no field stands for the target, which OpenFlow 1.3 has no mask for: `punt.outside` looks at it.
     target = (int(network.network_address), int(network.netmask))
     tells = match(**icmp, icmpv6_type=NEIGHBOUR_ADVERTISEMENT, ipv6_nd_target=target, eth_dst=mine)

@@ -354,6 +354,7 @@ class GroupKind(IntEnum):
     OTHERS = 8  # port; index: VLAN-ID
     DOWN = 9  # port; index: as BELOW
     TWIN = 10  # port; index: VLAN-ID
+    PROBE = 14  # of no segment: asks whether a switch takes such a group (`kinds`)
 
 
 PORT_KINDS: Final = (GroupKind.BELOW, GroupKind.BESIDE, GroupKind.OTHERS, GroupKind.DOWN, GroupKind.TWIN)

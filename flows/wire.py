@@ -204,12 +204,19 @@ def bundle_add(bundle: int, message: bytes) -> bytes:
     return head + message
 
 
-def flow_stats_request(xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK, match: bytes = _EMPTY_MATCH) -> bytes:
+def flow_stats_request(
+    xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK, match: bytes = _EMPTY_MATCH, cookie: int = COOKIE_MARK
+) -> bytes:
     """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 everybody's. ``match``, a padded struct
-    ofp_match: those that are as narrow, or narrower.
+    ofp_match: those that are as narrow, or narrower. ``cookie``: what those bits of a flow's cookie are that ``mask`` has.
     """
-    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, COOKIE_MARK & mask, mask) + match
+    body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, cookie & mask, mask) + match
     return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 8 + len(body), xid) + body
+
+
+def multipart_request(xid: int, kind: int) -> bytes:
+    """Return a question without a body of its own: ``kind`` is an OFPMP_* (7.3.5)."""
+    return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 16, xid) + struct.pack("!HH4x", kind, 0)
 
 
 def port_desc_request(xid: int) -> bytes:

@@ -49,7 +49,7 @@ LAYERS: Final[Mapping[str, frozenset[str]]] = {
         ("compat", "logs options"),
         ("exposure", "options compat"),
         ("manager", "compat"),
-        ("apps", "memory logs fabric model store flows punt engine southbound rest options compat exposure"),
+        ("apps", "memory logs fabric model store flows punt whitebox engine southbound rest options compat exposure"),
     )
 }
 """Package (or module of the top package) -> those it may import. Each stands below the ones that import it."""

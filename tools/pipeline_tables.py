@@ -181,6 +181,7 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     GroupKind.OTHERS: ("VLAN-ID", "ALL", "the vNICs of the segment but the one with this VLAN-ID"),
     GroupKind.DOWN: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, from elsewhere"),
     GroupKind.TWIN: ("VLAN-ID", "ALL", "everybody but this vNIC, for what its VM says at its other place while it moves"),
+    GroupKind.PROBE: ("0", "each", "asks a plain switch whether it takes such groups; nothing leads to it, it goes at once"),
 }
 
 

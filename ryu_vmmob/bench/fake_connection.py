@@ -89,6 +89,8 @@ class Behaviour:
     table_features: tuple[bytes, ...] | None = None
     """What it tells of its tables, an entry each; None: that question is refused."""
     number_of_tables: int = 254
+    software: str = "1"
+    """The version that it describes itself with."""
     remembers: bool = True
     """False: it says yes to every change and keeps none, so that thousands of switches cost little beside what is measured."""
     echo: float = 0.0
@@ -466,7 +468,8 @@ class Connection(asyncio.Protocol):
         tables = self._switch.tables
         match kind:
             case 0:
-                return [b"".join(text.ljust(size, b"\0") for text, size in _DESCRIPTION)]
+                rows = (*_DESCRIPTION[:2], (self._switch.behaviour.software.encode(), 256), *_DESCRIPTION[2:])
+                return [b"".join(text.ljust(size, b"\0") for text, size in rows)]
             case 1:
                 return self._flow_stats(message)
             case 7:
@@ -505,7 +508,7 @@ def _reversed(match: bytes) -> bytes:
     return match[:4] + b"".join(reversed(rows)) + match[end:]
 
 
-_DESCRIPTION: Final = ((b"vmmob", 256), (b"fake switch", 256), (b"1", 256), (b"0", 32), (b"forwards nothing", 256))
+_DESCRIPTION: Final = ((b"vmmob", 256), (b"fake switch", 256), (b"0", 32), (b"forwards nothing", 256))
 
 
 def port_description(switch: FakeSwitch, number: int) -> bytes:

@@ -7,7 +7,7 @@ recording of that switch, as far as the habit goes.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -48,6 +48,12 @@ def refuses_masks(switch: FakeSwitch) -> None:
     switch.behaviour.refuses = _judge_match
 
 
+def matches_no_discovery(switch: FakeSwitch) -> None:
+    """OFPBMC_BAD_FIELD to the fields of neighbour discovery: it does not look into ICMPv6."""
+    numbers = {FIELDS[name].number for name in ("ipv6_nd_target", "ipv6_nd_sll", "ipv6_nd_tll")}
+    switch.behaviour.refuses = lambda message: BAD_FIELD if is_add(message) and numbers & set(_fields_of(message)) else None
+
+
 def has_no_bundles(switch: FakeSwitch) -> None:
     """Refuse the experimenter as unknown."""
     switch.behaviour.bundles = False
@@ -67,8 +73,8 @@ HABITS: Final[Mapping[str, Callable[[FakeSwitch], None]]] = MappingProxyType(
     {
         row.__name__: row
         for row in (
-            keeps_cookies, wraps_statistics, drops_silently, tells_no_ports, refuses_masks, has_no_bundles,
-            has_no_roles, writes_otherwise,
+            keeps_cookies, wraps_statistics, drops_silently, tells_no_ports, refuses_masks, matches_no_discovery,
+            has_no_bundles, has_no_roles, writes_otherwise,
         )
     }
 )  # fmt: skip
@@ -84,6 +90,17 @@ def take_on(switch: FakeSwitch, *names: str) -> None:
 def is_add(message: bytes) -> bool:
     """Whether a message is a flow-mod that adds."""
     return message[1] == FLOW_MOD and message[25] == _ADD
+
+
+def _fields_of(message: bytes) -> Iterator[int]:
+    """Numbers of the fields that a flow-mod matches, of those that every switch may have."""
+    match = message[48 : 48 + match_size(message, 48)]
+    offset, end = 4, int.from_bytes(match[2:4], "big")
+    while offset < end:
+        oxm_class, field, size = struct.unpack_from("!HBB", match, offset)
+        if oxm_class == OPENFLOW_BASIC:
+            yield field >> 1
+        offset += 4 + size
 
 
 def _judge_match(message: bytes) -> Refused | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -39,9 +39,14 @@ def show(ask: Asked, name: SwitchName) -> None:
 
 @_app.command()
 @asking()
-def audit(ask: Asked, name: SwitchName, wait: Wait = None) -> None:
+def audit(
+    ask: Asked,
+    name: SwitchName,
+    wait: Wait = None,
+    capability: Annotated[bool, typer.Option("--capability", help="Ask a plain switch anew what it can do.")] = False,
+) -> None:
     """Have a switch compared with what it should have, and put right; with --wait, show what came of it."""
-    asked = ask.client.post(path("switches", name, "audit"))
+    asked = ask.client.post(path("switches", name, "audit"), capability="true" if capability else None)
     if wait is None:
         ask.answer(asked, lambda _: None)
         return
@@ -70,6 +75,10 @@ def _repairs(switch: Any) -> str | None:
     )
 
 
+def _lack(row: Any) -> str:
+    return row["what"] if row["table"] is None else f"{row['what']} in table {row['table']}"
+
+
 def _show(switch: Any) -> None:
     connected, in_step, flows, *_ = _standing(switch)
     print_facts(
@@ -89,6 +98,7 @@ def _show(switch: Any) -> None:
             ("last audit", moment_or_none(switch["audited"])),
             ("foreign flows", switch["foreign_flows"]),
             ("dropped messages", switch["dropped_messages"]),
+            *(("cannot", _lack(row)) for row in (switch["capability"] or {"lacks": []})["lacks"]),
             *(("refused", f"{row['cause']}: {row['error']}") for row in switch["faults"]),
         ]
     )

@@ -6,7 +6,7 @@ heard. Four layers stand here, cheapest first, behind an application's own wish 
 1. A message of another OpenFlow version than the negotiated one, or anything but the handshake's messages before the
    handshake, is refused: the parsers of versions we do not speak are out of reach.
 2. The lengths of every list are checked (`ryu_vmmob.compat.lengths`).
-3. Flow, group, meter and port descriptions go over unparsed where an application asked for that (`ryu_vmmob.compat.raw`).
+3. Descriptions and features go over unparsed where an application asked for that (`ryu_vmmob.compat.raw`).
 4. Parsing has a CPU-time limit, by an interval timer: the last resort, for what nobody thought of.
 
 What Ryu's parser cannot parse is refused as well, in one line: Ryu would log a traceback and the whole message, and go on to
@@ -167,7 +167,7 @@ def _wants_raw(datapath: Any, version: int, msg_type: int, xid: int, buf: bytear
     if kind not in lengths.READ_RAW:
         return False
     if STATE.wants_raw is None:
-        return kind != lengths.MP_PORT_DESC  # Ryu's own handshake reads that one
+        return kind in lengths.RAW_FOR_ALL  # Ryu's own handshake reads port descriptions
     return STATE.wants_raw(datapath, xid)
 
 

@@ -20,14 +20,18 @@ MULTIPART_REPLY = 19
 QUEUE_GET_CONFIG_REPLY = 23
 MULTIPART_HEADER = 16
 
+MP_DESC = 0
 MP_FLOW = 1
 MP_GROUP = 6
 MP_GROUP_DESC = 7
+MP_GROUP_FEATURES = 8
 MP_METER = 9
 MP_METER_CONFIG = 10
 MP_TABLE_FEATURES = 12
 MP_PORT_DESC = 13
-READ_RAW = (MP_FLOW, MP_GROUP_DESC, MP_METER_CONFIG, MP_PORT_DESC)
+RAW_FOR_ALL = (MP_FLOW, MP_GROUP_DESC, MP_METER_CONFIG)
+"""Replies that come unparsed where no application says which it wants so."""
+READ_RAW = (*RAW_FOR_ALL, MP_PORT_DESC, MP_DESC, MP_GROUP_FEATURES, MP_TABLE_FEATURES)
 """Replies that an application may want unparsed."""
 
 # Replies that are one structure, or an array of structures of one size (7.3.5): type to (name, size).

@@ -30,7 +30,7 @@ class RawMultipart:
         self.msg_len = 16 + len(body)
         self.xid = xid
         self.mp_type = mp_type
-        """1 (flows), 7 (group descriptions), 10 (meter configurations) or 13 (port descriptions)."""
+        """One of `lengths.READ_RAW`."""
         self.flags = flags
         self.body = body
         """The entries, one after another, without the 16 bytes of headers."""

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from ryu_vmmob.engine.abilities import Abilities
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
 from ryu_vmmob.engine.batches import give_turns
@@ -24,7 +25,7 @@ from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.event_ids import EventIds
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fleet, Refused, SwitchFault, SwitchStatus
-from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners
+from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners, refused_moves
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.engine.network_news import NetworkNews
@@ -39,7 +40,8 @@ from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
 from ryu_vmmob.engine.tickets import Switches, Ticket, by_confirmation
 from ryu_vmmob.engine.wellbeing import facts
-from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.fabric.model import Fabric, Switch
+from ryu_vmmob.flows.ability import Ability
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
 from ryu_vmmob.flows.flow import Flow
@@ -63,6 +65,8 @@ from ryu_vmmob.store.base import Store, StoreError, ready
 from ryu_vmmob.store.codec import write
 
 _Done = TypeVar("_Done")
+MOST_TOLD = 20
+"""Things that a switch cannot do that one event tells."""
 
 
 class Engine:
@@ -98,6 +102,7 @@ class Engine:
         self.state, known_keys = restore(records, fabric, store.revision)
         self._clock.go_on(newest(self.state), ahead_of(records))
         self.contacts = Contacts(records, fabric.switches, lambda writes: self._store.commit(store.revision, writes))
+        self.abilities = Abilities(records, lambda writes: self._store.commit(store.revision, writes))
         first = [*switch_key_writes(known_keys, self.state.switch_keys), *self.contacts.first_writes]
         if first:  # a full disk keeps nobody from starting on what is known
             self._store.commit(store.revision, first)
@@ -225,7 +230,9 @@ class Engine:
 
     def trial(self, *commands: Command) -> State:
         """As `dry_run`, and far cheaper: flows are worked out only where some switch has a limit for them. Raises Refusal."""
-        if any(row.max_flows is not None or row.table_sizes for row in self.state.fabric.switches.values()):
+        able = self.abilities.judging(self.state.fabric).values()
+        limited = any(row.max_flows is not None or row.table_sizes for row in self.state.fabric.switches.values())
+        if limited or any(row.lacks or row.sizes for row in able):
             return self.dry_run(*commands)
         return apply(self.state, *commands, now=self._clock()).state
 
@@ -237,7 +244,7 @@ class Engine:
     def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command], breath: Breath) -> None:
         """409 when a switch cannot carry what is asked for (R45). What the network itself reports is not asked for."""
         if any(isinstance(command, ASKED_FOR) for command in commands):
-            reason = overcharged(plan, self.desired.tables, breath)
+            reason = overcharged(plan, self.desired.tables, breath, self.abilities.judging(plan.state.fabric))
             if reason is not None:
                 raise conflict(reason, "a switch cannot carry it")
 
@@ -263,8 +270,12 @@ class Engine:
     def _confirmed(self, switch: str, revision: int, faults: tuple[SwitchFault, ...]) -> None:
         for fault in faults:
             self.emit(fault_news(switch, fault))
-        for event in self._acknowledgements.confirmed(switch, revision, self._clock(), self.state.migrations):
+        for event in refused_moves(self.state, self.under_way, switch, faults):
             self.emit(event)
+        for event in self._acknowledgements.confirmed(switch, revision, self._clock(), self.state.migrations):
+            row = self.state.migrations[event.data["id"]]
+            if not self.migration_switches(row).refused:  # refused is not confirmed
+                self.emit(event)
 
     def with_acknowledgements(self, migration: Migration) -> Migration:
         """Return a migration whose timeline says when its switches confirmed, also what is not stored yet."""
@@ -343,6 +354,22 @@ class Engine:
         if was_left:
             self.emit(Event("switch.taken_over", {"switch": name}))
         self.fleet.wake(name)
+
+    def learned(self, switch: Switch, ability: Ability) -> bool:
+        """Take in what a plain switch was found able to do; whether that is news."""
+        news = self.abilities.learn(switch, ability)
+        if news:
+            lacks = [str(row) for row in ability.lacks[:MOST_TOLD]]
+            self.emit(Event("switch.capability", {"switch": switch.name, "kinds": len(ability.answers), "lacks": lacks}))
+        return news
+
+    def ask_audit(self, name: str, *, capability: bool = False) -> bool:
+        """Have a switch compared as soon as it has time, and with ``capability`` asked again what it can do; False when it is
+        away. Raises StoreError.
+        """
+        if capability and self.fleet.is_connected(name):
+            self.abilities.forget(self.state.fabric.switches[name])
+        return self.fleet.ask_audit(name)
 
     def health(self) -> Health:
         """How well the controller and its network are."""

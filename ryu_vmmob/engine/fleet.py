@@ -22,10 +22,13 @@ NOT_KEPT: Final = "the switch confirmed it and does not keep it"
 
 KEEPS_COOKIES: Final = "keeps_cookies"
 UNREADABLE: Final = "unreadable"
-HABITS: Final = (KEEPS_COOKIES, UNREADABLE)
+UNASKABLE: Final = "unaskable"
+HABITS: Final = (KEEPS_COOKIES, UNREADABLE, UNASKABLE)
 """Ways of switches that the specification does not have, and that are told: the cookie of a flow stays when an ADD puts another
-in its place; the flows of some table cannot be asked for.
+in its place; the flows of some table cannot be asked for; nor what it can do (`CAPABILITY`).
 """
+CAPABILITY: Final = "capability"
+"""What a switch is asked for as if it were a table: what it can do."""
 MOST_READS: Final = 3
 """So often the session of a switch may end in a row while it is asked for the same table; then that is not asked any more."""
 

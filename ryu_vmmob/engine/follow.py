@@ -7,16 +7,16 @@ second or so all of them are looked at, for time passes by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from ryu_vmmob.engine.conflicts import settled
-from ryu_vmmob.engine.fleet import Fleet
+from ryu_vmmob.engine.fleet import Fleet, SwitchFault
 from ryu_vmmob.engine.sent_on import has_passed
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, EndQuarantines, Prepared, SettleTrees
-from ryu_vmmob.model.draft import Change
+from ryu_vmmob.model.draft import Change, Event
 from ryu_vmmob.model.migrations import Fail, Returned
 from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.state import State
@@ -213,6 +213,22 @@ def _refusal_by_switch(state: State, fleet: Fleet, migration: Migration) -> str 
     concerned = needed_owners(state, migration)
     fault = next((row for row in faults if row.owner.whole in concerned), None)
     return f"a switch refused: {fault.error} ({fault.cause})" if fault is not None else None
+
+
+def refused_moves(state: State, ids: Iterable[str], switch: str, faults: Collection[SwitchFault]) -> Iterator[Event]:
+    """Tell of moves that are prepared or further, and of which a switch has come to refuse, or not to keep, what they need.
+
+    They do not fail by that: the VM may be on its way. Whoever carries it over may still abort.
+    """
+    for id_ in sorted(ids) if faults else ():
+        row = state.migrations[id_]
+        if row.phase is Phase.PREPARING or switch not in row.switches:
+            continue
+        owners = needed_owners(state, row)
+        fault = next((fault for fault in faults if fault.owner.whole in owners), None)
+        if fault is not None:
+            told = {"id": row.id, "vm": row.vm, "state": row.phase.value, "switch": switch}
+            yield Event("migration.refused", {**told, "error": fault.error, "cause": fault.cause})
 
 
 _OF_A_CUG: Final = (OwnerKind.CUG, OwnerKind.CABLE, OwnerKind.HOP, OwnerKind.GATEWAY)

@@ -241,7 +241,7 @@ class Departure:
         deadline = monotonic() + DELIVER_SECONDS
         for seconds in pauses(0.05, 2.0):
             try:
-                self._migrations.deliver(self.id)
+                answer = self._migrations.deliver(self.id)
             except RefusedError as error:
                 if not error.is_for_now:
                     LOG.warning("%s: VM %s has paused, and the controller does not switch: %s", self.id, self.vm, error)
@@ -251,6 +251,9 @@ class Departure:
                 problem = error
             else:
                 LOG.info("%s: VM %s has paused here, its traffic goes to its new place", self.id, self.vm)
+                for row in answer["switches"].get("refused", ()) if isinstance(answer, dict) else ():
+                    said = "%s: switch %s refuses what VM %s needs at its new place: %s (%s)"
+                    LOG.error(said, self.id, row["switch"], self.vm, row["error"], row["cause"])
                 self.delivered.set()
                 return True
             if self._over or monotonic() > deadline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Final, Literal, NotRequired
 
@@ -138,6 +138,12 @@ def warned(state: State, migration: objects.Migration) -> View:
 
 
 def _migration(migration: objects.Migration, switches: Switches, told: Callable[[float], float]) -> View:
+    # Who refused what the present step needs has not confirmed it.
+    refusing = {row.switch for row in switches.refused}
+    timeline = list(migration.timeline)
+    if refusing:
+        left = {name: time for name, time in timeline[-1].acknowledged.items() if name not in refusing}
+        timeline[-1] = timeline[-1]._replace(acknowledged=left)
     return {
         "id": migration.id,
         "vm": migration.vm,
@@ -151,8 +157,8 @@ def _migration(migration: objects.Migration, switches: Switches, told: Callable[
         "batch": migration.batch,
         "interfaces": [leg._asdict() for leg in migration.legs],
         "switches": switches_view(switches),
-        "timeline": [_entry_view(entry, told) for entry in migration.timeline],
-        "settled": _settled(migration),
+        "timeline": [_entry_view(entry, told) for entry in timeline],
+        "settled": _settled(timeline),
         "revision": migration.revision,
     }
 
@@ -178,9 +184,9 @@ def _complete(entry: TimelineEntry) -> float | None:
     return max((entry.time, *entry.acknowledged.values()))
 
 
-def _settled(migration: objects.Migration) -> float | None:
+def _settled(timeline: Sequence[TimelineEntry]) -> float | None:
     """Seconds from the activation until every switch had confirmed it; None before that, and of a move never activated."""
-    entry = next((row for row in migration.timeline if row.phase is Phase.ACTIVATED), None)
+    entry = next((row for row in timeline if row.phase is Phase.ACTIVATED), None)
     complete = None if entry is None else _complete(entry)
     return None if entry is None or complete is None else round(complete - entry.time, 6)
 

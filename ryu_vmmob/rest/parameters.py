@@ -37,6 +37,10 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
         {"type": "number", "minimum": 0, "maximum": MAX_WAIT},
     ),
     "dry_run": ("Say what would happen and change nothing.", {"type": "boolean", "default": False}),
+    "capability": (
+        "Ask a switch of plain OpenFlow 1.3 anew what it can do.",
+        {"type": "boolean", "default": False},
+    ),
     "server": ("Only VMs placed there.", {"type": "string"}),
     "cug": ("Only VMs with an interface in it.", {"type": "string"}),
     "vm": ("Only those of this VM.", {"type": "string"}),

@@ -11,6 +11,7 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import Place
 from ryu_vmmob.fabric import model as fabric
 from ryu_vmmob.flows import flow as flows
+from ryu_vmmob.flows.ability import Ability
 from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES, Table
@@ -51,6 +52,27 @@ class SwitchFault(TypedDict):
     owner: Owner
 
 
+class SwitchLack(TypedDict):
+    """Something that a switch cannot do; ``table`` null: of groups."""
+
+    table: str | None
+    what: str
+
+
+class Capability(TypedDict):
+    """What a switch of plain OpenFlow 1.3 was found able to do, of so many ``kinds`` of flows and groups.
+
+    ``described``: its maker, hardware and software when it was asked; ``probed``: kinds that were found out by probes;
+    ``table_sizes``: flows that its tables take by its own words.
+    """
+
+    described: str
+    kinds: int
+    probed: int
+    table_sizes: dict[str, int]
+    lacks: list[SwitchLack]
+
+
 class Switch(FabricSwitch):
     """A switch and how it stands to what is desired.
 
@@ -72,7 +94,8 @@ class Switch(FabricSwitch):
     foreign_flows: int
     dropped_messages: int
     groups: int
-    habits: list[Literal["keeps_cookies", "unreadable"]]
+    habits: list[Literal["keeps_cookies", "unreadable", "unaskable"]]
+    capability: Capability | None
     faults: list[SwitchFault]
 
 
@@ -146,7 +169,21 @@ def switch_view(engine: Engine, switch: fabric.Switch) -> View:
         "dropped_messages": engine.fleet.dropped[switch.name],
         "groups": len(tables.groups),
         "habits": list(engine.fleet.habits(switch.name)),
+        "capability": _capability(engine.abilities.of(switch)),
         "faults": [fault_view(row) for row in status.faults],
+    }
+
+
+def _capability(ability: Ability | None) -> View | None:
+    """Return what a switch of plain OpenFlow 1.3 was found able to do; None for others, and while it is not known."""
+    if ability is None:
+        return None
+    return {
+        "described": ability.described,
+        "kinds": len(ability.answers),
+        "probed": ability.probed,
+        "table_sizes": dict(ability.sizes),
+        "lacks": [{"table": row.table, "what": row.what} for row in ability.lacks],
     }
 
 
@@ -211,9 +248,12 @@ def take_over(call: Call) -> Answer:
 
 
 def audit_switch(call: Call) -> Answer:
-    """Have a switch compared with what it should have, soon. It is done when its ``audits`` is ``audit`` or more."""
+    """Have a switch compared with what it should have, soon. It is done when its ``audits`` is ``audit`` or more.
+
+    ``?capability=true``: and asked anew what it can do, if it is one of plain OpenFlow 1.3.
+    """
     switch = _named(call)
-    if not call.engine.fleet.ask_audit(switch.name):
+    if not call.engine.ask_audit(switch.name, capability=call.flag("capability")):
         raise conflict(f"switch {switch.name!r} is not connected; it is compared when it comes back", "not connected")
     body = {"switch": switch.name, "audit": call.engine.repairs.next(switch.name)}
     return Answer(202, body, location=f"/v1/switches/{switch.name}")
@@ -232,7 +272,7 @@ _ONE: Final = "/v1/switches/{switch}"
 ROUTES: Final = (
     Route("GET", "/v1/switches", list_switches, listing("list_switches", "Fabric", Switches)),
     Route("GET", _ONE, get_switch, listing("get_switch", "Fabric", Switch)),
-    Route("POST", f"{_ONE}/audit", audit_switch, _AUDIT),
+    Route("POST", f"{_ONE}/audit", audit_switch, _AUDIT, frozenset({"capability"})),
     Route("GET", f"{_ONE}/flows", list_flows, listing("list_flows", "Fabric", Flows), frozenset({"table"})),
     Route("POST", f"{_ONE}/take_over", take_over, _TAKE_OVER, body=Empty, body_required=False),
 )

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Entry, entries_of
 from ryu_vmmob.flows.flow import Flow, Group, Match
+from ryu_vmmob.flows.kinds import narrower
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, METER_RATES, Table, meter_parts
 from ryu_vmmob.whitebox import features
 from ryu_vmmob.whitebox.errors import BAD_MATCH, DialogueError, SwitchError
@@ -26,8 +27,6 @@ _MOST_BYTES: Final = 1 << 26
 """Of one reply; nobody has that much to say."""
 _LAST_PORT: Final = 0xFFFFFF00
 _BUNDLE: Final = 1
-_PREREQUISITES: Final = ("eth_type", "ip_proto", "icmpv4_type", "icmpv6_type", "vlan_vid")
-"""Fields without which others may not be matched (7.2.3.8), and fields that every switch has."""
 Signature = tuple[tuple[str, bool], ...]
 NOT_THERE: Final = "confirmed, and not there when it is read back"
 _METER_MOD_DELETE = struct.Struct("!BBHIHHI")
@@ -170,13 +169,7 @@ class Dialogue:
             signature = _signature(entry)
             if not isinstance(entry, Flow) or not str(error).startswith(BAD_MATCH) or signature in found:
                 continue
-            found[signature] = ""
-            rows = entry.match
-            for at, (name, value, mask) in enumerate(rows):
-                if name not in _PREREQUISITES and self._takes(entry, (*rows[:at], *rows[at + 1 :])):
-                    whole = (*rows[:at], (name, value, None), *rows[at + 1 :])
-                    found[signature] = f"{name} under a mask" if mask is not None and self._takes(entry, whole) else name
-                    break
+            found[signature] = next((what for what, rows in narrower(entry.match) if self._takes(entry, rows)), "")
         return found
 
     def _takes(self, flow: Flow, rows: Match) -> bool:

@@ -75,16 +75,17 @@ _OF_MISS: Final = 1
 """Added to a property's type."""
 
 
-def tables(body: bytes) -> dict[int, TableAbility]:
-    """Every table of a table features reply, by its id. Raises MalformedError."""
+def tables(body: bytes, first: int = 256) -> dict[int, TableAbility]:
+    """Every table of a table features reply, by its id, of the ``first`` ones. Raises MalformedError."""
     found: dict[int, TableAbility] = {}
     offset = 0
     while offset < len(body):
         length = int.from_bytes(body[offset : offset + 2], "big")
         if length < _FIXED.size or offset + length > len(body):
             raise MalformedError(f"table features of {length} bytes at offset {offset} of {len(body)}")
-        one = _table(body[offset : offset + length])
-        found[one.id] = one
+        if body[offset + 2] < first:
+            one = _table(body[offset : offset + length])
+            found[one.id] = one
         offset += length
     return found
 

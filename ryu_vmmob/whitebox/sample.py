@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
@@ -33,10 +34,10 @@ l2_domains:
   rack-b: {{data_center: dc1, vlan_ids: "100-199"}}
   core: {{data_center: dc1, vlan_ids: "2000-2999"}}
 switches:
-  tor: {{dpid: "0x1", role: tor, l2_domain: rack-a, data_center: dc1, dialect: {dialect}}}
-  tor-2: {{dpid: "0x2", role: tor, l2_domain: rack-b, data_center: dc1, dialect: {dialect}}}
-  spine: {{dpid: "0x3", role: spine, l2_domain: core, data_center: dc1, dialect: {dialect}}}
-  border: {{dpid: "0x4", role: border, l2_domain: core, data_center: dc1, dialect: {dialect}}}
+  tor: {{dpid: "0x1", role: tor, l2_domain: rack-a, data_center: dc1, dialect: {dialect}{keys}}}
+  tor-2: {{dpid: "0x2", role: tor, l2_domain: rack-b, data_center: dc1, dialect: {dialect}{keys}}}
+  spine: {{dpid: "0x3", role: spine, l2_domain: core, data_center: dc1, dialect: {dialect}{keys}}}
+  border: {{dpid: "0x4", role: border, l2_domain: core, data_center: dc1, dialect: {dialect}{keys}}}
 links:
   - {{a: "tor:{p[4]}", b: "spine:{p[0]}", l2_domain: core}}
   - {{a: "tor:{p[5]}", b: "spine:{p[1]}", l2_domain: core}}
@@ -65,9 +66,22 @@ class Told:
     groups: tuple[Group, ...]
 
 
-def told(dialect: Dialect, ports: Sequence[int] = range(1, PORTS + 1)) -> dict[str, Told]:
-    """Return what a switch of each role in `ROLES` is told. ``ports``: the numbers to use, at least `PORTS`."""
-    state: State = with_fabric(None, loads(_FABRIC.format(dialect=dialect.value, p=tuple(ports))))
+def told(
+    dialect: Dialect, ports: Sequence[int] = range(1, PORTS + 1), *,
+    l4_masks: bool = False, passes_fragments: bool | None = None,
+) -> dict[str, Told]:  # fmt: skip
+    """Return what a switch of each role in `ROLES` is told. ``ports``: the numbers to use, at least `PORTS`. ``l4_masks`` and
+    ``passes_fragments`` (None: as is usual for the dialect): what the fabric file says of the switches.
+    """
+    keys = ", l4_masks: true" if l4_masks else ""
+    if passes_fragments is not None:
+        keys += f", fragments: {'pass' if passes_fragments else 'drop'}"
+    return dict(_told(dialect, tuple(ports), keys))
+
+
+@lru_cache(maxsize=16)
+def _told(dialect: Dialect, ports: tuple[int, ...], keys: str) -> dict[str, Told]:
+    state: State = with_fabric(None, loads(_FABRIC.format(dialect=dialect.value, p=ports, keys=keys)))
     for command in _commands():
         state = apply(state, command).state
     compiler = full(state)

@@ -18,6 +18,8 @@ class FakeSite(Site):
 
     def __init__(self, directory: Path, fabric: str = "example.yaml", **settings: str) -> None:
         nobody: Any = None
+        self.refusing: frozenset[str] = frozenset()
+        """Switches that refuse what every switch is told, so that they are never in step."""
         self.fakes: dict[str, FakeSwitch] = {}
         self.fleet = FakeFleet(self.fakes)
         super().__init__(nobody, directory, fabric, settings=settings)
@@ -33,7 +35,10 @@ class FakeSite(Site):
         self.controller.start()
         self.fleet.start()
         if in_step:
-            self.until_in_step(but=frozenset(name for name, row in self.fakes.items() if not row.behaviour.connects))
+            absent = frozenset(name for name, row in self.fakes.items() if not row.behaviour.connects)
+            self.until_in_step(but=absent | self.refusing)
+            for name in self.refusing:
+                until(lambda name=name: self.switch(name)["standing"] == "refused")  # type: ignore[misc]
 
     def __enter__(self) -> FakeSite:
         super().__enter__()

@@ -27,6 +27,7 @@ from ryu_vmmob.sim.view import Seat
 from tests.ovs.frames import to_bytes
 from tests.ovs.test_compiled import FABRIC_FILE, Twin
 from tests.property.world import cug, interface, vm
+from tests.unit.routed_support import CUGS, DB, WEB, two_borders
 
 FABRIC = load(FABRIC_FILE)
 GATEWAY = mac(FABRIC.gateway_mac)
@@ -91,6 +92,34 @@ def test_who_takes_an_address_that_is_taken_learns_it(twins: Callable[[Fabric], 
     # One that nobody has and that is not its own.
     for probe in (make.arp_probe(a.mac, a.v4[0] + 50), make.neighbour_solicitation(a.mac, 0, a.v6[0] + 50)):
         assert is_refused(send(twin, a, probe))
+
+
+def test_who_takes_a_borders_address_outside_learns_it(twins: Callable[[Fabric], Twin]) -> None:
+    """A host of the network outside asks for the border's own addresses before it takes them, as for any other there."""
+    twin = twins(two_borders())
+    for command in (*CUGS, WEB, DB):
+        twin.do(command)
+    view = twin.world.view()
+    asked = 0
+    for external in view.externals:
+        own, theirs = view.router_macs[external.switch], 0x02AA00000001
+        for interface_ in external.addresses:
+            mine = int(interface_.ip)
+            if interface_.version == 4:
+                probe, told = make.arp_probe(theirs, mine), make.arp_reply(own, mine, theirs, 0)
+                other = make.arp_probe(theirs, mine ^ 1)
+            else:
+                probe = make.neighbour_solicitation(theirs, 0, mine)
+                told = probes.told_taken(own, mine, theirs, 0x80000000 | make.OVERRIDE)
+                other = make.neighbour_solicitation(theirs, 0, mine ^ 1)
+            for packet, answers in ((probe, [told]), (other, [])):
+                tagged = packet.with_vlans(*external.tags)
+                assert twin.follow(view, [(tagged, external.port)]) >= 1
+                journey = view.network.inject(tagged, external.port)
+                wanted = [(external.port, row.with_vlans(*external.tags)) for row in answers]
+                assert [(row.port, row.packet) for row in journey.deliveries] == wanted, packet
+                asked += 1
+    assert asked >= 4
 
 
 # Other Ethernet types

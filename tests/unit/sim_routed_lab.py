@@ -262,6 +262,11 @@ def _external(out: ExternalFacts) -> Iterator[Flow]:
         if address.version == 4:
             rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, **on_wire(address))
             yield Flow.undeclared(Table.ADMIT, 3000, rule, goto=Table.ANSWER)
+            rule = match(in_port=port, eth_type=ETH_ARP, arp_op=1, arp_spa=0, arp_tpa=int(address.ip))
+        else:
+            taken: dict[str, Any] = {"in_port": port, "eth_dst": (0x333300000000, 0xFFFF00000000), "eth_type": ETH_IPV6}
+            rule = match(**taken, ip_proto=58, icmpv6_type=135, ipv6_src=0, ipv6_nd_target=int(address.ip))
+        yield Flow.undeclared(Table.ADMIT, 4500, rule, goto=Table.ANSWER)
     for facts in CUGS.values():
         for gateway in facts.gateways if facts.routing_domain == "red" else ():
             pings = _answers(where, own, gateway, (*_tag(out.tags), Output(IN_PORT)))

@@ -129,6 +129,31 @@ def test_a_move_says_what_its_switches_do_not_keep(service: Service) -> None:
     assert [(row["switch"], row["error"], row["cause"]) for row in found["refused"]] == [("tor-b", NOT_KEPT, str(flow))]
     faults = [row for row in service.get("/v1/events?types=switch.fault")["items"] if row["switch"] == "tor-b"]
     assert [(row["error"], row["owner"]) for row in faults] == [(NOT_KEPT, "vm web1 0")]
+    told = service.get("/v1/events?types=migration.refused")["items"]
+    assert [(row["migration"], row["state"], row["switch"], row["error"], row["cause"]) for row in told] == [
+        (made["id"], "prepared", "tor-b", NOT_KEPT, str(flow))
+    ]
+
+
+def test_a_delivery_to_a_place_without_its_flows_is_not_confirmed(service: Service) -> None:
+    """The target's switch refuses a flow of the VM at the delivery: it is delivered, for the VM has paused, and it is said that
+    the switch has not confirmed it; no gap is told of it, and no confirmation.
+    """
+    made = service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1", "activate_on": "request"}).json
+    service.confirm()
+    service.while_waiting = lambda: refusing(service, "tor-b", "vm")
+    found = service.ask("POST", f"/v1/migrations/{made['id']}/deliver?wait=5").json
+    assert (found["state"], found["delivered"]) == ("prepared", True)
+    assert "tor-b" not in found["switches"]["acknowledged"]
+    assert {row["switch"] for row in found["switches"]["refused"]} == {"tor-b"}
+    last = found["timeline"][-1]
+    assert (last["acknowledged"]["tor-b"], last["complete"]) == (None, None)
+    told = service.get("/v1/events?types=migration.refused,migration.confirmed")["items"]
+    assert ("migration.refused", "prepared") in {(row["event"], row["state"]) for row in told}
+    assert ("migration.confirmed", "delivered") not in {(row["event"], row["state"]) for row in told}
+    activated = service.ask("POST", f"/v1/migrations/{made['id']}/activate?wait=5").json
+    assert activated["settled"] is None
+    assert {row["switch"] for row in activated["switches"]["refused"]} == {"tor-b"}
 
 
 def is_delivery(flow: Flow) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
 from typing import Final
 
 from ryu_vmmob.net.addresses import MAC_BROADCAST
@@ -182,6 +182,8 @@ def _own_addresses(view: View, external: ExternalFacts) -> Iterator[Address]:
         yield from facts.gateways if facts.settled else ()
 
 
+_ROUTER: Final = 0x80000000
+"""The flag of an advertisement by a router (RFC 4861, 4.4)."""
 _NEVER_A_SOURCE: Final = ("0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "::1", "ff02::1")
 
 
@@ -189,6 +191,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
     """Questions for the edge's own addresses there are answered, and what next hops answer is heard."""
     own, theirs = view.router_macs[external.switch], neighbour_mac(external)
     for interface in external.addresses:
+        yield from _probed(view, external, interface)
         for hop in external.next_hops:
             if hop.version != interface.version or hop not in interface.network:
                 continue
@@ -230,6 +233,23 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
                     ping, pong = pinged(own, theirs, int(gateway), int(source), version)
                     for asked, told in ((ping, pong), *_in_pieces(view, external, ping, pong)):
                         yield from _answered(view, external, inject(view, external, external.port, asked), told)
+
+
+def _probed(view: View, external: ExternalFacts, interface: IPv4Interface | IPv6Interface) -> Iterator[Violation]:
+    """Whoever takes the edge's address on the wire learns that it is taken (RFC 5227, 2.1.1; RFC 4862, 5.4)."""
+    own, theirs, mine = view.router_macs[external.switch], neighbour_mac(external), int(interface.ip)
+    if interface.version == 4:
+        probe, told = make.arp_probe(theirs, mine), make.arp_reply(own, mine, theirs, 0)
+        other = make.arp_probe(theirs, mine ^ 1)
+    else:
+        probe = make.neighbour_solicitation(theirs, 0, mine)
+        told = probes.told_taken(own, mine, theirs, _ROUTER | make.OVERRIDE)
+        other = make.neighbour_solicitation(theirs, 0, mine ^ 1)
+        alone = inject(view, external, external.port, probe.with_fields(eth_dst=own))
+        yield from _silent(alone, f"{external} asks {external.switch} alone whether an address is taken")
+    yield from _answered(view, external, inject(view, external, external.port, probe), told)
+    if not any(int(row.ip) == mine ^ 1 for row in external.addresses):
+        yield from _silent(inject(view, external, external.port, other), f"{external} asks for an address of somebody else")
 
 
 def _in_pieces(view: View, external: ExternalFacts, ping: Packet, pong: Packet) -> list[tuple[Packet, Packet]]:
