@@ -199,13 +199,13 @@ def test_what_the_store_holds_is_the_state() -> None:
 
 
 def test_a_restart_writes_nothing_and_costs_no_revision() -> None:
-    """But for the ids of events that it sets aside."""
+    """But for the ids of events that it sets aside, and the generation of this start (OpenFlow roles)."""
     made = busy()
     revision, records = made.store.revision, dict(made.store.records)
     made.restart(connected=True)
     assert made.store.revision == revision
-    ids = ("meta", "event_ids")
-    assert {**made.store.records, ids: None} == {**records, ids: None}
+    aside = {("meta", "event_ids"): None, ("meta", "generations"): None}
+    assert {**made.store.records, **aside} == {**records, **aside}
 
 
 def test_a_restart_in_preparing_goes_on() -> None:
