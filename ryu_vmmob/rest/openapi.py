@@ -121,6 +121,8 @@ def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
         found["description"] = text
     if route.open:
         found["security"] = []
+    elif route.brief:
+        found["security"] = [{}, {"bearer": []}]  # in brief without a token, in detail with one
     parameters += conditions() if row.conditional else []
     if parameters:
         found["parameters"] = parameters

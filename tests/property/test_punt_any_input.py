@@ -8,6 +8,7 @@ from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RS, IPv6
 from scapy.layers.l2 import ARP
 
+from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.commands import StartMigration
@@ -57,7 +58,7 @@ def frames(draw: st.DrawFn) -> bytes:
 )
 @settings(max_examples=1500, deadline=None)
 def test_any_packet(frame: bytes, metadata: int, place: tuple[str, int], table: object, ttl_invalid: bool) -> None:
-    for found in answer(STATE, Punted(*place, metadata, table, ("switch",), frame, ttl_invalid)):  # type: ignore[arg-type]
+    for found in answer(STATE, Punted(*place, metadata, table, Owner(OwnerKind.SWITCH), frame, ttl_invalid)):  # type: ignore[arg-type]
         if isinstance(found, PacketOut):
             assert found.actions
             said = parse(found.frame)

@@ -15,7 +15,8 @@ from ryu_vmmob.model import commands
 from ryu_vmmob.model.commands import Command
 
 HOMES = (
-    "batches", "cugs", "fabric_change", "links", "migrations", "policies", "questions", "routing", "vlan_ids", "vms",
+    "batches.commands", "cugs", "fabric_change", "links", "migrations", "policies", "questions", "routing_domains",
+    "vlan_ids", "vms",
 )  # fmt: skip
 COMMANDS = get_args(Command)
 
@@ -30,15 +31,16 @@ def test_every_command_is_carried_out_by_one_function() -> None:
 def test_a_command_stands_beside_the_function_that_carries_it_out(command: type) -> None:
     handler = commands._HANDLERS[command]
     assert command.__module__ == handler.__module__
-    assert command.__module__.rpartition(".")[2] in HOMES
+    assert command.__module__.removeprefix(f"{model.__name__}.") in HOMES
     assert list(signature(handler).parameters) == ["draft", "command"]
     assert fields(command)
 
 
 def test_no_module_has_handlers_that_apply_does_not_know() -> None:
     found = set()
-    for file in Path(model.__path__[0]).glob("*.py"):
+    folder = Path(model.__path__[0])
+    for file in folder.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         if any(isinstance(row, ast.AnnAssign) and getattr(row.target, "id", "") == "HANDLERS" for row in tree.body):
-            found.add(file.stem)
+            found.add(".".join(file.relative_to(folder).with_suffix("").parts))
     assert found == set(HOMES)
