@@ -251,7 +251,7 @@ class Departure:
                 problem = error
             else:
                 LOG.info("%s: VM %s has paused here, its traffic goes to its new place", self.id, self.vm)
-                for row in answer["switches"].get("refused", ()) if isinstance(answer, dict) else ():
+                for row in answer.get("switches", {}).get("refused", ()) if isinstance(answer, dict) else ():
                     said = "%s: switch %s refuses what VM %s needs at its new place: %s (%s)"
                     LOG.error(said, self.id, row["switch"], self.vm, row["error"], row["cause"])
                 self.delivered.set()
