@@ -100,7 +100,7 @@ def test_data_centres_cut_asunder_are_red_and_stand_in_the_title(calm: Site, ope
             assert [row["data_centers"] for row in health["parts"]] == [["dc1"], ["dc2"]]
             assert (ready["status"], ready["troubles"][0]) == ("degraded", health["reasons"][0]["what"])
     expect(status.locator(".bad")).to_have_count(0)
-    until_title(page, "^two-dcs")
+    until_title(page, "^(⚠ )?two-dcs")  # a frame refused within the last minute may still be a warning
 
 
 def test_an_external_network_that_is_down_is_told(site: Site, open_page: Open) -> None:
