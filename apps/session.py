@@ -1,4 +1,4 @@
-"""One connection of one switch: reconcile it, then keep it in step. The one place that talks to switches.
+"""One connection of one switch: reconcile it, then keep it in step. Messages and replies are `transactions`.
 
 Each session is a green thread of its own, so a slow or deaf switch delays nobody. It sends bytes made by our own encoder and
 learns the outcome from barriers, bundle replies and errors; nothing counts as done that the switch has not confirmed. It keeps
@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from ryu.lib import hub
 
 from ryu_vmmob import logs
 from ryu_vmmob.apps import auditing, capabilities
+from ryu_vmmob.apps.transactions import PACKET_XID, Deposed, Lost, Transactions
 from ryu_vmmob.apps.turns import TURNS
 from ryu_vmmob.apps.vital import vital
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.fleet import KEEPS_COOKIES, SwitchFault
-from ryu_vmmob.engine.messages import Message, additions, deletions, fault
-from ryu_vmmob.engine.roles import Heard, Role
+from ryu_vmmob.engine.messages import additions, deletions
+from ryu_vmmob.engine.roles import Role
 from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits
@@ -39,81 +38,37 @@ from ryu_vmmob.whitebox.features import Portrait
 
 LOG = logging.getLogger(__name__)
 
-REPLY_TIMEOUT: Final = 30.0
-"""Seconds without any sign from a switch that owes a reply; then the connection is given up, and made anew."""
 COUNT_INTERVAL: Final = 10.0
 """Seconds between two looks at how many frames were refused."""
 ADOPTED_LOOK: Final = 0.02
 """Seconds between two looks whether a long command has been adopted."""
 MAX_PACKETS: Final = 256
 """Packets that wait to be sent to one switch."""
-_PACKET_XID: Final = 1 << 31
-"""The transaction id of every packet-out: what becomes of one is nobody's concern."""
-_CHUNK: Final = 1 << 16
-_KINDS: Final = {14: "flow", 15: "group", 29: "meter"}
-"""Types of messages that are counted."""
-_ROWS: Final = 512
-"""Messages between two barriers where there are no bundles."""
-MAX_PARTS: Final = 1024
-"""Parts of one reply that may wait to be read, 64 KiB each."""
-MAX_REPLY: Final = 1 << 27
-"""Bytes of one reply, all its parts together: some 800,000 flows."""
-_PART: Final = 1 << 12
-"""What a part counts beside its bytes, so that empty ones have an end too."""
-_EXPERIMENTER, _MULTIPART_REPLY, _BARRIER_REPLY = 4, 19, 21
 MAX_LOGGED: Final = 10
 """Refused flows and groups of one change that are told one by one in the log."""
 
 
-class Lost(Exception):
-    """The connection is gone, or of no use any more."""
-
-
-class Deposed(Exception):
-    """The switch takes nothing from this controller any more, or perhaps not."""
-
-
-class Session:
+class Session(Transactions):
     """Brings one switch to the desired state and keeps it there until the connection ends."""
 
     def __init__(
         self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float,
         on_ports: Callable[[str, Mapping[int, bool]], None] = lambda name, ports: None,
     ) -> None:  # fmt: skip
-        self.datapath = datapath
-        self.name = name
-        self.log = logs.about(LOG, switch=name)
-        self.engine = engine
+        super().__init__(datapath, name, engine, logs.about(LOG, switch=name))
         self._clock = clock
         self._audit = audit
         self.dialect = engine.state.fabric.switches[name].dialect
         self._work = hub.Event()
-        self._inbox: Any = hub.Queue()
         self._outbox: Any = hub.Queue()
-        self._alive = True
-        self._xid = random.randrange(1 << 30)  # noqa: S311 - a starting point, no secret
-        self._bundle = 0
-        self._bundles = True
         self.held = False
         """Whether it is left as it is: see `ryu_vmmob.engine.contacts`."""
-        self.commands = False
-        """Whether it may be changed: it has this controller as its master, or knows no roles (`ryu_vmmob.southbound.roles`)."""
         self.doubted = False
         """Whether its role is to be asked for, because something was heard of it."""
         self._doubts = roles.doubts()
         self._asked_for_packets = False
-        self._errors: dict[int, str] = {}
-        self.last_refusal: tuple[int, int] | None = None
-        """Type and code of the last error of the exchange under way."""
         self.meters: frozenset[int] = frozenset()
         """Ids of the meters that the switch was told of."""
-        self._first = self._xid + 1
-        """Transaction id with which the exchange under way began."""
-        self._awaited: tuple[int, int] | None = None
-        """Transaction id and type of the reply that is waited for."""
-        self._overrun = False
-        self._plain: tuple[int, int, Any] | None = None
-        """Transaction id of a question that one message answers, the type of that, and the answer once it is there."""
         self.passes_fragments: bool | None = None
         """What the switch was told to do with fragments."""
         self.habits = Habits()
@@ -125,8 +80,6 @@ class Session:
         """Called with what the switch says of all its ports when it is asked: number -> whether it is up."""
         self.port_news = 0
         """Port changes that it told by itself."""
-        self._asking: set[int] = set()
-        """Transaction ids of the multipart requests under way."""
 
     # Called by the application's event handlers
 
@@ -148,32 +101,6 @@ class Session:
             self.commands, self.doubted = False, True
             self._work.set()
 
-    def reply(self, message: Any) -> None:
-        """Take a reply to a barrier, a bundle or a question for the configuration or the role, or a raw multipart reply; one
-        that nobody waits for is not kept.
-        """
-        if self._plain is not None and (message.xid, message.msg_type) == self._plain[:2]:
-            self._plain = *self._plain[:2], message
-            return
-        is_part = message.msg_type == _MULTIPART_REPLY and message.xid in self._asking
-        if is_part or self._awaited == (message.xid, message.msg_type):
-            if is_part:
-                if not message.more:
-                    self._asking.discard(message.xid)
-            elif not getattr(message, "more", False):
-                self._awaited = None  # a second one is none of the next exchange's
-            self._overrun = self._overrun or self._inbox.qsize() >= MAX_PARTS
-            if not self._overrun:
-                self._inbox.put(message)
-
-    def asks(self, xid: int) -> bool:
-        """Whether this is a multipart request of ours under way: its replies are wanted unparsed."""
-        return xid in self._asking
-
-    def expects(self, xid: int) -> bool:
-        """Whether this transaction id belongs to the exchange under way, or to the last one."""
-        return xid < _PACKET_XID and (xid - self._first) & 0x7FFFFFFF < (self._xid + 1 - self._first) & 0x7FFFFFFF
-
     def has_flow(self, cookie: int) -> bool:
         """Whether a desired flow of this switch bears the cookie."""
         return self.engine.flow_met(self.name, cookie) is not None
@@ -186,7 +113,7 @@ class Session:
             self.engine.tally.drops[self.name, "queue"] += 1
         else:
             self.engine.tally.sent[self.name, "packet"] += 1
-            self._outbox.put(wire.packet_out(unmarked(actions), frame, _PACKET_XID))
+            self._outbox.put(wire.packet_out(unmarked(actions), frame, PACKET_XID))
 
     def packets_out(self, actions: tuple[Action, ...], frames: Sequence[bytes]) -> bool:
         """Let the switch send frames one after another, soon: all of them, or none (False) where too many wait, or it is
@@ -196,34 +123,14 @@ class Session:
             return False
         self.engine.tally.sent[self.name, "packet"] += len(frames)
         if frames:
-            self._outbox.put(b"".join(wire.packet_out(unmarked(actions), frame, _PACKET_XID) for frame in frames))
+            self._outbox.put(b"".join(wire.packet_out(unmarked(actions), frame, PACKET_XID) for frame in frames))
         return True
 
     def error(self, xid: int, text: str, number: tuple[int, int] | None = None) -> None:
         """Take the switch's refusal of the message with this transaction id. ``number``: type and code of the error, if any."""
         if number == wire.IS_SLAVE and self.engine.roles.role(self.name) is not Role.UNKNOWN:
             self.doubt()
-        if xid == _PACKET_XID:
-            self.log.debug("switch %s did not send a packet: %s", self.name, text)
-            return
-        if self.expects(xid):
-            self._errors[xid] = text
-            self.last_refusal = number
-            if xid in self._asking:
-                self._asking.discard(xid)
-                self._inbox.put(("error", xid))
-            elif self._awaited is not None and xid == self._awaited[0]:
-                self._awaited = None
-                self._inbox.put(("error", xid))
-
-    @property
-    def refused_xids(self) -> frozenset[int]:
-        """Transaction ids of the exchange under way, or of the last one, that the switch refused."""
-        return frozenset(self._errors)
-
-    def refusal_of(self, xid: int) -> str:
-        """Return what the switch said to one of them."""
-        return self._errors[xid]
+        super().error(xid, text, number)
 
     # The green thread
 
@@ -364,7 +271,9 @@ class Session:
         elif self.is_plain and not compared:
             faults += auditing.missing(self, delta, refused)
         for row in faults[:MAX_LOGGED]:
-            self.log.error("switch %s refused %s of %s: %s", self.name, row.cause, str(row.owner) or "nobody", row.error)
+            self.log.error(
+                "switch %s refused %s of %s: %s", self.name, row.cause, str(row.owner) or "no known owner", row.error
+            )
         if len(faults) > MAX_LOGGED:
             self.log.error("switch %s refused %d more", self.name, len(faults) - MAX_LOGGED)
         self.turn()
@@ -398,179 +307,9 @@ class Session:
         found = self.one_by_one(additions(delta, self.next_xid))
         return found + self.one_by_one(deletions(delta, self.next_xid, by_cookie=not self.is_plain))
 
-    def _require_role(self) -> None:
-        """Raise Deposed when the role is in doubt: what a slave was refused is no fault of the message."""
-        if not self.commands:
-            raise Deposed
-
-    def begin(self) -> None:
-        """Begin an exchange: what the switch says from now on is about its messages."""
-        self._errors.clear()
-        self.last_refusal = None
-        self._asking.clear()
-        while not self._inbox.empty():
-            self._inbox.get_nowait()  # of an answer that was not read to its end
-        self._first = self._xid + 1 & 0x7FFFFFFF
-        self._awaited = None
-
-    def _in_bundle(self, messages: Iterable[Message]) -> bool:
-        """All of it or nothing. False: refused, or the switch has no bundles (then it is not asked again).
-
-        What is made is sent at once, so that the switch works on it while more is made.
-        """
-        self._bundle += 1
-        opened, committed = self.next_xid(), self.next_xid()
-        self._send([wire.bundle_control(self._bundle, wire.BUNDLE_OPEN_REQUEST, opened)])
-        self._send(self._bundled(messages))
-        # Open vSwitch leaves out a message that it refuses while it is added, and would commit the rest.
-        self._barrier()
-        self._require_role()
-        if opened in self._errors:
-            self.log.info("switch %s has no bundles: %s", self.name, self._errors[opened])
-            self._bundles = False
-            return False
-        if self._errors:
-            self._send([wire.bundle_control(self._bundle, wire.BUNDLE_DISCARD_REQUEST, self.next_xid())])
-            return False
-        self._awaited = committed, _EXPERIMENTER
-        self._send([wire.bundle_control(self._bundle, wire.BUNDLE_COMMIT_REQUEST, committed)])
-        while True:
-            got = self._receive()
-            if isinstance(got, tuple):
-                return False
-            if got.type == wire.BUNDLE_COMMIT_REPLY:
-                return True
-
-    def one_by_one(self, rows: Iterable[Message]) -> list[SwitchFault]:
-        """Messages without a bundle; what was refused. A barrier after every few: a slow switch shows that it is at work."""
-        rows, found = iter(rows), list[SwitchFault]()
-        while True:
-            self.begin()
-            messages = list(islice(rows, _ROWS))
-            if not messages:
-                return found
-            self.tell([message.wire for message in messages])
-            by_xid = {int.from_bytes(message.wire[4:8], "big"): message for message in messages}
-            found.extend(fault(by_xid[xid], text) for xid, text in self._errors.items() if xid in by_xid)
-
-    def _bundled(self, messages: Iterable[Message]) -> Iterator[bytes]:
-        kinds = bytearray()
-        try:
-            for message in messages:
-                kinds.append(message.wire[1])
-                yield wire.bundle_add(self._bundle, message.wire)
-        finally:
-            self._count(kinds)
-
-    def _count(self, kinds: Iterable[int]) -> None:
-        for kind, number in Counter(kinds).items():
-            if kind in _KINDS:
-                self.engine.tally.sent[self.name, _KINDS[kind]] += number
-
-    def tell(self, messages: list[bytes]) -> None:
-        """Send messages, and wait until the switch has done them or said why not."""
-        self._send(messages)
-        self._count(message[1] for message in messages)
-        self._barrier()
-        self._require_role()
-
-    def _barrier(self) -> None:
-        xid = self.next_xid()
-        self._awaited = xid, _BARRIER_REPLY
-        self._send([wire.barrier(xid)])
-        if isinstance(self._receive(), tuple):
-            raise Lost("it refused a barrier")
-
-    def ask_config(self) -> Any:
-        """Return the configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
-        return self._ask_plainly(wire.get_config_request, wire.GET_CONFIG_REPLY)
-
-    def ask_role(self, role: int, generation: int) -> Heard | None:
-        """Ask for a role (ROLE_*), or with ROLE_NOCHANGE which one this controller has; None when the switch does not answer,
-        or refuses to (`last_refusal`).
-        """
-        found = self._ask_plainly(lambda xid: wire.role_request(role, generation, xid), wire.ROLE_REPLY)
-        return None if found is None else roles.heard(found)
-
     def foreign(self) -> int:
         """How many flows and groups with our mark the switch has that are not desired."""
         return auditing.foreign(self)
-
-    def _ask_plainly(self, request: Callable[[int], bytes], kind: int) -> Any:
-        """Ask what is answered by one message, if at all."""
-        self.begin()
-        xid = self.next_xid()
-        self._plain = xid, kind, None
-        self._send([request(xid)])
-        self._barrier()  # by then it has answered, if it does
-        (_, _, found), self._plain = self._plain, None
-        return found
-
-    def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
-        """Yield the bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
-        return self.ask_each([request], required=required)
-
-    def ask_each(self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True) -> Iterator[bytes]:
-        """Yield the bodies of the replies to several questions that are asked at once: a switch may be read slowly.
-
-        One that it refuses to answer gives nothing, unless the answer is ``required``.
-        """
-        self.begin()
-        messages = list[bytes]()
-        for request in requests:
-            xid = self.next_xid()
-            self._asking.add(xid)
-            messages.append(request(xid))
-        waits, left = len(messages), MAX_REPLY
-        self._send(messages)
-        while waits:
-            got = self._receive()
-            if isinstance(got, tuple):
-                if required:
-                    raise Lost(f"it refused to say what it has: {self._errors[got[1]]}")
-                waits -= 1
-                continue
-            yield got.body
-            left -= len(got.body) + _PART
-            if left <= 0:
-                raise Lost("its reply has no end")
-            waits -= not got.more
-
-    def _receive(self) -> Any:
-        try:
-            got = self._inbox.get(timeout=REPLY_TIMEOUT)
-        except hub.QueueEmpty:
-            raise Lost(f"no reply within {REPLY_TIMEOUT:g} s") from None
-        if got is None or not self._alive:
-            raise Lost("the connection has ended")
-        if self._overrun:
-            raise Lost("it answers faster than its answers can be read")
-        return got
-
-    def _send(self, parts: Iterable[bytes]) -> None:
-        """Queue bytes in pieces, so that echo replies find their way in between, and other switches' work."""
-        piece: list[bytes] = []
-        size = 0
-        for part in parts:
-            if not self.commands and wire.changes(part):
-                raise Deposed
-            piece.append(part)
-            size += len(part)
-            if size >= _CHUNK:
-                self._put(b"".join(piece))
-                piece, size = [], 0
-                hub.sleep(0)
-        if piece:
-            self._put(b"".join(piece))
-
-    def _put(self, data: bytes) -> None:
-        if not self._alive or not self.datapath.send(data):
-            raise Lost("the connection has ended")
-
-    def next_xid(self) -> int:
-        """Return a transaction id of the exchange under way."""
-        self._xid = self._xid + 1 & 0x7FFFFFFF
-        return self._xid
 
 
 def _about(entry: Flow | Group) -> int:

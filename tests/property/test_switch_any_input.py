@@ -22,7 +22,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from ryu_vmmob import compat
-from ryu_vmmob.apps import session as session_module
+from ryu_vmmob.apps import transactions
 from ryu_vmmob.apps.session import Session
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.flow import CONTROLLER, Output
@@ -141,7 +141,7 @@ def test_any_packet_of_any_flow(which: int, pick: Any, frame: bytes, metadata: i
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(session_module, "REPLY_TIMEOUT", 0.001)  # what is not there by then will not come
+    monkeypatch.setattr(transactions, "REPLY_TIMEOUT", 0.001)  # what is not there by then will not come
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

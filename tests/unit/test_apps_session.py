@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.apps.session import MAX_PACKETS, MAX_PARTS, Lost, Session
+from ryu_vmmob.apps.session import MAX_PACKETS, Session
+from ryu_vmmob.apps.transactions import MAX_PARTS, Lost
 from ryu_vmmob.flows.flow import Output
 from ryu_vmmob.flows.wire import MULTIPART_FLOW, MalformedReply, flow_stats_cookies
 from tests.property.world import World

@@ -1,4 +1,4 @@
-// The strip on top: what somebody who was woken up wants to know first. The controller says it (/v1/health); here it is drawn.
+// The strip on top: what an operator on call needs first. The controller says it (/v1/health); here it is drawn.
 
 import { clock, h, redraw } from "./dom.js";
 
