@@ -34,6 +34,7 @@ from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 from ryu_vmmob.flows.ports import unmarked
 from ryu_vmmob.southbound import habits, roles
+from ryu_vmmob.store.base import StoreError
 from ryu_vmmob.whitebox.features import Portrait
 
 LOG = logging.getLogger(__name__)
@@ -179,11 +180,18 @@ class Session(Transactions):
         if self.doubted and not self._doubts.take(time.monotonic()):
             raise Lost("it refuses what is for its master, and says that this controller is")
         try:
-            if roles.stand(self):
+            if self._stands():
                 self._ask_for_packets()
                 auditing.reconcile(self)
         except Deposed:
             self._deposed()
+
+    def _stands(self) -> bool:
+        """Whether the switch may be changed. Without a store for the role the connection ends; the next one asks again."""
+        try:
+            return roles.stand(self)
+        except StoreError as error:
+            raise Lost(f"the role of this controller cannot be stored: {error}") from None
 
     def _follow(self) -> None:
         """Bring what was decided meanwhile."""

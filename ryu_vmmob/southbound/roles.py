@@ -12,7 +12,6 @@ from ryu_vmmob.engine.roles import Heard, Role, Told, Verdict
 from ryu_vmmob.flows import wire
 from ryu_vmmob.rate_limit import TokenBucket
 from ryu_vmmob.southbound.exchange import Exchange
-from ryu_vmmob.store.base import StoreError
 
 _TRIES: Final = 3
 """So often a switch is asked when another controller becomes its master just between question and request."""
@@ -77,7 +76,10 @@ def doubts() -> TokenBucket:
 
 
 def stand(session: Claimant) -> bool:
-    """Ask the switch whose it is, and to be its master where that is nobody else's: whether it may be changed."""
+    """Ask the switch for its master, and to become it where no other controller is: whether the switch may be changed.
+
+    Raises StoreError when a generation has to be made and cannot be stored. The switch then has another master as before.
+    """
     engine, name = session.engine, session.name
     roles = engine.roles
     session.doubted = False
@@ -92,11 +94,7 @@ def stand(session: Claimant) -> bool:
             return False
         if verdict is Verdict.YIELD:
             break
-        try:
-            offered = roles.offer(found)
-        except StoreError:
-            break  # the store says so itself; the next look tries again
-        became = session.ask_role(wire.ROLE_MASTER, offered)
+        became = session.ask_role(wire.ROLE_MASTER, roles.offer(found))
         if became is not None and became.role is Told.MASTER:
             session.commands = True
             roles.commands(name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,30 +19,12 @@ from ryu_vmmob.engine.roles import (
     newer,
     shown,
 )
-from ryu_vmmob.store.base import Record, StoreError, Write
+from ryu_vmmob.store.base import StoreError
 from tests.unit.core_support import MemoryStore, Site, cug, racks, two_racks
+from tests.unit.role_records import Records
 
 GENERATIONS = st.integers(0, (1 << 64) - 1)
 LIVES = st.integers(0, (1 << 32) - 1)
-
-
-class Records:
-    """A store for what is kept about roles."""
-
-    def __init__(self, rows: dict[str, Any] | None = None) -> None:
-        self.rows = dict(rows or {})
-        self.full = False
-
-    def start(self, life: int) -> Roles:
-        return Roles([Record("meta", name, {"value": value}) for name, value in self.rows.items()], life, self._store)
-
-    def _store(self, writes: list[Write]) -> None:
-        if self.full:
-            raise StoreError("the disk is full")
-        self.rows.update({row.name: row.body["value"] for row in writes if row.body is not None})
-
-    def copy(self) -> Records:
-        return Records(self.rows)
 
 
 class Switch:
