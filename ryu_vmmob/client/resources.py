@@ -89,7 +89,7 @@ class Migrations(_Part):
         return int(self._ask.post(path("migrations", id, "frames"), body, packed=True)["sent"])
 
     def activate(self, id: str, *, wait: float | None = None) -> Any:
-        """Return the VM runs at its target now."""
+        """Activate the move: the VM runs at its target now."""
         return self._ask.post(path("migrations", id, "activate"), again=True, wait=wait)
 
     def commit(self, id: str, *, wait: float | None = None) -> Any:

@@ -112,7 +112,7 @@ def _judged(state: State, vm: Vm, server: Server, frame: Frame, data: dict[str, 
 
 
 def announced_early(migration: Migration, data: Mapping[str, Any]) -> Event:
-    """Return a VM speaks at the target of a move that waits to be activated by request."""
+    """Return the event of a VM that speaks at the target of a move that waits to be activated by request."""
     told = {"id": migration.id, "vm": migration.vm, "reason": "activation waits for a request"}
     return Event("migration.announced", {**data, **told})
 

@@ -126,7 +126,7 @@ class Steps(Protocol):
     """What is asked of a client's ``migrations``."""
 
     def activate(self, id: str) -> Any:
-        """Return the VM runs at the target."""
+        """Note that the VM runs at the target."""
 
     def abort(self, id: str, *, reason: str | None = None) -> Any:
         """Note that the move has failed."""

@@ -206,7 +206,7 @@ def _is_carried(view: View, seat: Seat, packet: Packet) -> bool:
 
 
 def _with_priority(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """Yield a frame goes the same ways whatever the priority of its tag, and has that priority under each tag on its way."""
+    """Yield a violation where a tag's priority changes the way of a frame, or is lost from a tag on the way."""
     for packet in probes.own(seat):
         plain = inject(view, seat, port, packet)
         marked = view.network.inject(packet.with_vlans(*(make.tag(row, _PRIORITY) for row in seat.tags)), port)
