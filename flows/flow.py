@@ -162,6 +162,9 @@ class Flow:
             instructions = _declared_instructions(table.id, actions, metadata, None if goto is None else goto.id, meter)
         except Undeclared as error:
             raise Undeclared(f"a flow breaks the declaration of table {table.label}: {error}") from None
+        self._keep(table, priority, fields, instructions)
+
+    def _keep(self, table: Table, priority: int, fields: bytes, instructions: bytes) -> None:
         self.table = table
         self.priority = priority
         self.key = key = (table.id << 16 | priority).to_bytes(3, "big") + fields
@@ -183,12 +186,8 @@ class Flow:
     ) -> Flow:
         """Build a flow that is not held against the declaration: one that only tries a switch, or stands in a test."""
         flow = cls.__new__(cls)
-        flow.table = table
-        flow.priority = priority
-        flow.key = (table.id << 16 | priority).to_bytes(3, "big") + encode_match(match)
-        flow._instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
-        flow.cookie = COOKIE_MARK | int.from_bytes(blake2b(flow.key + flow._instructions, digest_size=7).digest(), "big")
-        flow.owner = UNOWNED
+        instructions = encode_instructions(actions, metadata, None if goto is None else goto.id, meter)
+        flow._keep(table, priority, encode_match(match), instructions)
         return flow
 
     @property
