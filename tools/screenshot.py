@@ -21,7 +21,7 @@ from mininet_topos.ovs import PrivateOvs  # noqa: E402
 from ryu_vmmob.flows.router import router_mac  # noqa: E402
 from ryu_vmmob.sim import packet as make  # noqa: E402
 from tests.browser.chrome import Watched, chromium  # noqa: E402
-from tests.ovs.controller import SECONDS, Site  # noqa: E402
+from tests.support.controller import SECONDS, Site  # noqa: E402
 
 FILE = ROOT / "docs" / "pictures" / "dashboard.png"
 WIDTH, HEIGHT = 1440, 900

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,3 +75,6 @@ class Watched:
         """End it, with answers still on their way."""
         self.page.unroute_all(behavior="ignoreErrors")
         self.context.close()
+
+
+Open = Callable[..., Watched]

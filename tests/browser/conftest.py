@@ -5,18 +5,16 @@ Both end with the tier: Playwright keeps an event loop running in this thread, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
 from mininet_topos.ovs import PrivateOvs
-from tests.browser.chrome import Watched, chromium, program
-from tests.ovs.conftest import ovs  # noqa: F401 - a fixture
-from tests.ovs.controller import SECONDS, Site, nic
-
-Open = Callable[..., Watched]
+from tests.browser.chrome import Open, Watched, chromium, program
+from tests.support.bridges import ovs  # noqa: F401 - a fixture
+from tests.support.controller import SECONDS, Site, nic
 
 VMS = {
     "web1": ("srv-a1", "web", 11), "web2": ("srv-b1", "web", 12), "db1": ("srv-a2", "db", 11), "db2": ("srv-d1", "db", 12),

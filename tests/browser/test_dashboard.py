@@ -12,8 +12,8 @@ from playwright.sync_api import Page, Route, expect
 
 from mininet_topos.controller import Controller
 from ryu_vmmob.sim import packet as make
-from tests.browser.conftest import Open
-from tests.ovs.controller import FABRICS, SECONDS, Site, free_ports, nic_ip, nic_mac, until
+from tests.browser.chrome import Open
+from tests.support.controller import FABRICS, SECONDS, Site, free_ports, nic_ip, nic_mac, until
 
 TOKEN = "c2VjcmV0"
 EVIL = '<img src=x onerror="window.hit=1">'

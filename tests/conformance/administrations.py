@@ -13,7 +13,7 @@ from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import Packet
 from tests.conformance.site import Site
-from tests.unit.fabric_examples import DOCUMENT
+from tests.support.fabric_examples import DOCUMENT
 
 CABLES = {
     ("north", PortRef("border-n", 47)): ("south", PortRef("border-s", 47)),

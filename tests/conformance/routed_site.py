@@ -20,8 +20,8 @@ from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.policy import Talk
 from tests.conformance.site import FABRIC, Site
-from tests.property.world import cug, interface, vm
-from tests.unit.routed_support import allow
+from tests.support.routed_networks import allow
+from tests.support.world import cug, interface, vm
 
 GATEWAY = mac(FABRIC.gateway_mac)
 OUTSIDE = {

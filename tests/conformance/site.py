@@ -16,7 +16,7 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
-from tests.property.world import World, cug, interface, vm
+from tests.support.world import World, cug, interface, vm
 
 FABRIC = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
 """dc1: tor-a (srv-a1, srv-a2, untagged srv-a3), tor-b (LAG srv-b1, srv-b2); dc2: tor-c and tor-d in one domain, pod-c."""

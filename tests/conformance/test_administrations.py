@@ -23,8 +23,8 @@ from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from tests.conformance.administrations import Administrations, Passage, documented, fabrics
-from tests.property.world import cug, interface, vm
-from tests.unit.routed_support import allow
+from tests.support.routed_networks import allow
+from tests.support.world import cug, interface, vm
 
 HOMES = {"mover": "srv-n1", "here": "srv-n2", "there": "srv-s1"}
 """VMs of cug3, which both sides have, by where they run."""

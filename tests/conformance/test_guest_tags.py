@@ -14,7 +14,7 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey
 from tests.conformance.site import FABRIC, PER_CUG, Site
-from tests.property.world import cug, interface, vm
+from tests.support.world import cug, interface, vm
 
 OWN = 160
 """A guest's own tag that rack-a and rack-b have among their numbers, and pod-c does not."""

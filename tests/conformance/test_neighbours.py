@@ -17,8 +17,8 @@ from ryu_vmmob.sim.view import Seat
 from ryu_vmmob.trace import Question, trace
 from tests.conformance.routed_site import RoutedSite
 from tests.conformance.site import FABRIC, PER_CUG
-from tests.property.world import interface, vm
-from tests.unit.routed_support import allow, deny
+from tests.support.routed_networks import allow, deny
+from tests.support.world import interface, vm
 
 SERVERS = sorted(FABRIC.servers)
 APART = [name for name in SERVERS if FABRIC.servers[name].per_interface]

@@ -19,8 +19,8 @@ from ryu_vmmob.sim import policy as oracle
 from ryu_vmmob.sim.policy import Talk
 from tests.conformance.routed_site import RoutedSite
 from tests.conformance.site import FABRIC, PER_CUG
-from tests.property.world import cug, interface, vm
-from tests.unit.routed_support import allow, deny
+from tests.support.routed_networks import allow, deny
+from tests.support.world import cug, interface, vm
 
 POLICIES = (
     allow("database", "cug:cug0", "cug:cug1", protocol=make.TCP, ports=((5432, 5433),), replies=True),

@@ -15,9 +15,9 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
 from tests.conformance.routed_site import GATEWAY, NEXT_HOP, OPEN, REFUSED, RoutedSite, routers
 from tests.conformance.site import FABRIC, ONE_PER_KIND
-from tests.property.world import cug, interface, vm
-from tests.unit.rest_support import Service, problem
-from tests.unit.routed_support import allow
+from tests.support.rest_service import Service, problem
+from tests.support.routed_networks import allow
+from tests.support.world import cug, interface, vm
 
 MOVER = "srv-a1/0"
 PEERS = ("srv-a1/1", "srv-a2/1", "srv-b1/1", "srv-c1/1", *FABRIC.externals)

@@ -15,8 +15,8 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from tests.conformance.site import FABRIC, ONE_PER_KIND, PER_CUG, Site
-from tests.property.world import interface, vm
-from tests.unit.fabric_examples import complete
+from tests.support.fabric_examples import complete
+from tests.support.world import interface, vm
 
 
 @pytest.mark.requirement("R1")

@@ -9,7 +9,7 @@ import pytest
 from ryu_vmmob.model.commands import DeleteVm, PutCug
 from ryu_vmmob.model.refusal import Refusal
 from tests.conformance.site import PER_CUG, Site
-from tests.property.world import cug
+from tests.support.world import cug
 
 SHARED = 160
 """A VLAN-ID that rack-a and rack-b both have."""

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.mininet.conftest import MISSING, ROOT
+from tests.support.laboratory import MISSING, ROOT
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos import registry

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.mininet.conftest import MISSING
+from tests.support.laboratory import MISSING
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.endpoint import Endpoint

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mininet import ways
-from tests.mininet.conftest import MISSING
-from tests.mininet.forgeries import forgeries, honest
+from tests.support.forgeries import forgeries, honest
+from tests.support.laboratory import MISSING
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.endpoint import Endpoint

@@ -1,6 +1,6 @@
 """kill -9 in the middle of a move, under 1,000 packets a second and stream: no loss beyond that of the same move without it.
 
-The controller dies at a named point (`tests/ovs/dying.py`), is started again at once, and the orchestrator asks again.
+The controller dies at a named point (`tests/support/dying.py`), is started again at once, and the orchestrator asks again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests.mininet.conftest import MISSING
-from tests.ovs import dying
+from tests.support import dying
+from tests.support.laboratory import MISSING
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.scenario import both_ways

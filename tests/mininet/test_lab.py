@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.mininet import static_fabric
-from tests.mininet.conftest import MISSING, ROOT
+from tests.support.laboratory import MISSING, ROOT
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos import registry

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mininet import ways
-from tests.mininet.conftest import MISSING, ROOT
+from tests.support.laboratory import MISSING, ROOT
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.lab import Lab

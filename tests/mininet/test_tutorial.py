@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mininet.conftest import ROOT
+from tests.support.laboratory import ROOT
 
 READY_SECONDS = 120.0
 SHOWN_PORT = "8080"

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from mininet_topos.ovs import PrivateOvs, missing_programs
-from tests.ovs.bridges import Bridge
-
-MakeBridge = Callable[..., Bridge]
-
-
-@pytest.fixture(scope="session")
-def ovs() -> Iterator[PrivateOvs]:
-    """Skips, loudly (see tests/conftest.py), where Open vSwitch is not installed."""
-    if missing := missing_programs():
-        pytest.skip(f"Open vSwitch is not installed: {', '.join(missing)} not found")
-    with PrivateOvs(dummy=True) as running:
-        yield running
+from mininet_topos.ovs import PrivateOvs
+from tests.support.bridges import Bridge, MakeBridge, ovs  # noqa: F401 - a fixture
 
 
 @pytest.fixture
-def bridge(ovs: PrivateOvs) -> Iterator[MakeBridge]:
+def bridge(ovs: PrivateOvs) -> Iterator[MakeBridge]:  # noqa: F811
     """``bridge(name, ports)`` makes a bridge that goes with the test."""
     made: list[Bridge] = []
 

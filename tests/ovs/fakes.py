@@ -8,7 +8,7 @@ from typing import Any
 from ryu_vmmob.bench.fake_connection import FakeSwitch
 from ryu_vmmob.bench.fake_switch import FakeFleet
 from ryu_vmmob.flows.audit import Habits, Reading
-from tests.ovs.controller import Site, until
+from tests.support.controller import Site, until
 
 
 class FakeSite(Site):

@@ -33,7 +33,7 @@ from ryu_vmmob.bench.silence import SilenceProbe
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim import packet as make
 from tests.ovs import soak_watch
-from tests.ovs.controller import Site, until
+from tests.support.controller import Site, until
 
 WORKERS: Final = 3
 CUGS, VMS, POLICIES = 8, 40, 12

@@ -12,7 +12,7 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.flow import Flow, show_instructions
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import TABLES, Meter, Table, meter_id
-from tests.ovs.controller import Site, nic, until
+from tests.support.controller import Site, nic, until
 
 MARKED = 0x7A00000000000001
 NOTHING = {"missing": 0, "alien": 0, "altered": 0}

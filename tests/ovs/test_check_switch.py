@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.cli.main import app
-from tests.ovs.conftest import MakeBridge
+from tests.support.bridges import MakeBridge
 
 PORTS = (1, 2, 3, 4, 49, 50)
 WORK = dict.fromkeys(("tor", "border", "spine"), "works")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mininet_topos.ovs import PrivateOvs, missing_programs
-from tests.unit.compat_support import MANAGER, controller, poll
+from tests.support.ryu_manager import MANAGER, controller, poll
 
 pytestmark = pytest.mark.skipif(bool(missing_programs()), reason="Open vSwitch is not installed")
 

@@ -23,10 +23,10 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import View
-from tests.ovs.bridges import Bridge
 from tests.ovs.test_trace import all_bridges, everything_sent
 from tests.ovs.trace import assert_agrees
-from tests.property.world import World, cug, interface, vm
+from tests.support.bridges import Bridge
+from tests.support.world import World, cug, interface, vm
 
 FABRIC_FILE = Path(__file__).parents[2] / "etc" / "two-dcs.yaml"
 

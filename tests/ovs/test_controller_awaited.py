@@ -20,9 +20,9 @@ from ryu_vmmob.flows.flow import Copy, Flow, Output, match
 from ryu_vmmob.flows.pipeline import METER_RATES, Meter, Table
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
-from tests.ovs.conftest import MakeBridge
-from tests.ovs.controller import FABRICS, Site, nic, nic_ip, nic_mac, until
-from tests.ovs.frames import to_bytes
+from tests.support.bridges import MakeBridge
+from tests.support.controller import FABRICS, Site, nic, nic_ip, nic_mac, until
+from tests.support.frames import to_bytes
 
 MAC, IP, FALSE_IP = nic_mac("web", 11), nic_ip("web", 11), nic_ip("web", 99)
 EVERYBODY = (1 << 48) - 1

@@ -8,10 +8,10 @@ import requests
 import schemathesis
 
 from ryu_vmmob.rest.app import ROUTES
-from tests.described_calls import config, run, show
-from tests.description import closed, description
-from tests.ovs.controller import WEB, nic
 from tests.ovs.fakes import FakeSite
+from tests.support.controller import WEB, nic
+from tests.support.described_calls import config, run, show
+from tests.support.description import closed, description
 
 TOKEN = "ZGVzY3JpcHRpb24tb2YtdGhlLWNvbnRyb2xsZXI="
 

@@ -9,7 +9,7 @@ import pytest
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.bench.evacuate import CUGS, HOME, VMS, Orchestrator, bodies
 from ryu_vmmob.client import Client
-from tests.ovs.controller import SECONDS, Site
+from tests.support.controller import SECONDS, Site
 
 
 def placed(site: Site) -> Counter[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.client import Client, ClientError
-from tests.ovs.controller import WEB, Site, nic, until
+from tests.support.controller import WEB, Site, nic, until
 
 
 @pytest.fixture

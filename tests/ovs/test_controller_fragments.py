@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mininet_topos.ovs import PrivateOvs
-from tests.ovs.controller import SECONDS, Site, nic, until
+from tests.support.controller import SECONDS, Site, nic, until
 
 NOTHING = {"missing": 0, "alien": 0, "altered": 0}
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from mininet_topos.ovs import PrivateOvs
-from tests.ovs import openflow_peer as of
-from tests.ovs.controller import Site, nic, until
-from tests.ovs.openflow_peer import Peer, honest, message, multipart, oxm, packet_in
+from tests.support import openflow_peer as of
+from tests.support.controller import Site, nic, until
+from tests.support.openflow_peer import Peer, honest, message, multipart, oxm, packet_in
 
 DPID = 0x0C
 PORTS = of.port(1) + of.port(49)

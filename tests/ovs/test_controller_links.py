@@ -9,8 +9,8 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
-from tests.ovs.controller import SECONDS, Site, nic, nic_ip, nic_mac, until
 from tests.ovs.trace import trace
+from tests.support.controller import SECONDS, Site, nic, nic_ip, nic_mac, until
 
 EDGES = ("tor-a", "tor-b", "tor-c")
 W1, W2, W3 = (nic_mac("web", number) for number in (11, 12, 13))

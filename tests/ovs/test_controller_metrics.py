@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mininet_topos.ovs import PrivateOvs
-from tests.ovs.controller import WEB, Site, nic, until
+from tests.support.controller import WEB, Site, nic, until
 
 Numbers = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

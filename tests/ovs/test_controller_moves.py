@@ -8,7 +8,7 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import SECONDS, WEB, Site, nic, nic_ip, nic_ip6, nic_mac
+from tests.support.controller import SECONDS, WEB, Site, nic, nic_ip, nic_ip6, nic_mac
 
 W1_MAC, W1_IP = nic_mac("web", 11), nic_ip("web", 11)
 

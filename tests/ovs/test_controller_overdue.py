@@ -12,8 +12,8 @@ from scapy.layers.l2 import ARP
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import Site, nic, nic_ip, nic_mac, until
 from tests.ovs.test_controller_unannounced import Wire
+from tests.support.controller import Site, nic, nic_ip, nic_mac, until
 
 MAC, IP = nic_mac("web", 11), nic_ip("web", 11)
 GATEWAY_MAC, GATEWAY_IP = mac("02:00:5e:00:00:01"), nic_ip("web", 1)

@@ -17,7 +17,7 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import Rest, Site, nic, nic_mac
+from tests.support.controller import Rest, Site, nic, nic_mac
 
 VMS = 20_000
 MAC = nic_mac("web", 11)

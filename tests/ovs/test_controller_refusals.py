@@ -11,7 +11,6 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.flows.wire import ONF_EXPERIMENTER
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import SECONDS, Site, nic, nic_mac, until
 from tests.ovs.openflow_proxy import (
     BARRIER_REQUEST,
     EXPERIMENTER,
@@ -23,6 +22,7 @@ from tests.ovs.openflow_proxy import (
     error,
     no_experimenters,
 )
+from tests.support.controller import SECONDS, Site, nic, nic_mac, until
 
 FLOW_DELETE = 3
 

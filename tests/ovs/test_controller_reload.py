@@ -11,8 +11,8 @@ from pathlib import Path
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import SECONDS, Site, nic, nic_ip, nic_mac, until
 from tests.ovs.test_controller_links import travel
+from tests.support.controller import SECONDS, Site, nic, nic_ip, nic_mac, until
 
 NEW_SWITCH = '  tor-d:    {dpid: "0x0d", role: tor, l2_domain: rack-b, data_center: dc1}\n'
 NEW_LINK = '  - {a: "tor-d:49", b: "border-1:3", l2_domain: core-1}\n'

@@ -10,7 +10,7 @@ import requests
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import SECONDS, Site, nic, nic_mac, until
+from tests.support.controller import SECONDS, Site, nic, nic_mac, until
 
 FOREIGN_COOKIE = "0x7a00000000000001"
 """Bears our mark, and is none of our flows'."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ryu_vmmob.store import open_store
-from tests.ovs.controller import FABRICS, SECONDS, free_ports
+from tests.support.controller import FABRICS, SECONDS, free_ports
 
 
 @dataclass

@@ -18,7 +18,7 @@ import requests
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import SECONDS, Site, nic, nic_mac, until
+from tests.support.controller import SECONDS, Site, nic, nic_mac, until
 
 MOVES = int(os.environ.get("VMMOB_MOVES", "1000"))
 VMS = 40

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from mininet_topos.controller import Tls
 from mininet_topos.ovs import PrivateOvs, missing_programs
 from ryu_vmmob.fabric.loader import load
-from tests.ovs.controller import FABRICS, SECONDS, Site, nic, until
+from tests.support.controller import FABRICS, SECONDS, Site, nic, until
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "make-test-certificates.sh"
 SWITCHES = sorted(load(FABRICS / "example.yaml").switches)

@@ -18,7 +18,7 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
-from tests.ovs.controller import FABRICS, Site, nic, nic_ip, nic_ip6, nic_mac, until
+from tests.support.controller import FABRICS, Site, nic, nic_ip, nic_ip6, nic_mac, until
 
 MAC, IP, IP6 = nic_mac("web", 11), nic_ip("web", 11), nic_ip6(11)
 GATEWAY_MAC, GATEWAY_IP = mac("02:00:5e:00:00:01"), nic_ip("web", 1)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from mininet_topos.ovs import PrivateOvs
-from tests.ovs.bridges import Bridge
-from tests.ovs.conftest import MakeBridge
-from tests.ovs.controller import until
+from tests.support.bridges import Bridge, MakeBridge
+from tests.support.controller import until
 
 _PCP, _DEI, _FIRST, _OTHER = 5 << 13, 1 << 12, 100, 2000
 _SRC, _DST = bytes.fromhex("020000000101"), bytes.fromhex("020000000102")

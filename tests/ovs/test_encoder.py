@@ -26,7 +26,7 @@ from ryu_vmmob.flows.pipeline import SEGMENT, Meter, Table
 from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
-from tests.ovs.conftest import MakeBridge
+from tests.support.bridges import MakeBridge
 from tests.unit.test_wire_messages import FLOWS, GROUPS
 
 PORTS = (1, 2, 49, 50)

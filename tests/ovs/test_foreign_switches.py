@@ -16,8 +16,8 @@ from ryu_vmmob.engine.fleet import NOT_KEPT
 from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.kinds import PROBES
 from ryu_vmmob.flows.pipeline import Table
-from tests.ovs.controller import FABRICS, SECONDS, nic, until
 from tests.ovs.fakes import FakeSite
+from tests.support.controller import FABRICS, SECONDS, nic, until
 
 HABITED = "tor-a"
 

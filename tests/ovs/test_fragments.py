@@ -34,10 +34,10 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Protocol, Selector
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.trace import Piece, Question, Trace, VmSource, trace
-from tests.ovs.controller import until
 from tests.ovs.test_compiled import Twin
-from tests.property.mutation_networks import fabric
-from tests.unit.core_support import cug, nic, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.controller import until
+from tests.support.mutation_networks import fabric
 
 PORT: Final = 7000
 NUMBERS: Final = {"tcp": 6, "udp": 17, "icmp": 1}

@@ -24,10 +24,10 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat
-from tests.ovs.frames import to_bytes
 from tests.ovs.test_compiled import FABRIC_FILE, Twin
-from tests.property.world import cug, interface, vm
-from tests.unit.routed_support import CUGS, DB, WEB, two_borders
+from tests.support.frames import to_bytes
+from tests.support.routed_networks import CUGS, DB, WEB, two_borders
+from tests.support.world import cug, interface, vm
 
 FABRIC = load(FABRIC_FILE)
 GATEWAY = mac(FABRIC.gateway_mac)

@@ -1,7 +1,7 @@
 """kill -9 of the controller at every step of a move, on real switches: the move ends as if nothing had happened.
 
 Each case lets a move come to its phase, sends the request of that phase to a controller that dies at a named point
-(`tests/ovs/dying.py`), starts it again on the same store, and goes on as an orchestrator does that got no answer: it asks
+(`tests/support/dying.py`), starts it again on the same store, and goes on as an orchestrator does that got no answer: it asks
 again.
 """
 
@@ -17,8 +17,8 @@ import requests
 
 from mininet_topos.controller import ControllerError
 from mininet_topos.ovs import PrivateOvs
-from tests.ovs import dying
-from tests.ovs.controller import SECONDS, Site, nic, until
+from tests.support import dying
+from tests.support.controller import SECONDS, Site, nic, until
 
 HOME, AWAY = "srv-a1", "srv-c1"
 

@@ -15,8 +15,8 @@ from ryu_vmmob.flows.meters import meters_of
 from ryu_vmmob.flows.pipeline import METER_RATES, Meter, meter_id
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
-from tests.ovs.controller import Site, nic, nic_ip, nic_ip6, nic_mac, until
-from tests.ovs.frames import to_bytes
+from tests.support.controller import Site, nic, nic_ip, nic_ip6, nic_mac, until
+from tests.support.frames import to_bytes
 
 AT_ONCE = 100
 MAC = nic_mac("web", 11)

@@ -9,8 +9,8 @@ from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.network import Visit
 from tests.ovs.test_trace import all_bridges
 from tests.ovs.trace import assert_agrees
-from tests.property.mutation_networks import Sample, samples
-from tests.property.mutation_traffic import Traffic
+from tests.support.mutation_networks import Sample, samples
+from tests.support.mutation_traffic import Traffic
 
 PACKETS = 6000
 SAMPLES = {sample.name: sample for sample in samples() if not sample.view.links_down}

@@ -13,8 +13,8 @@ import pytest
 from ryu_vmmob.bench.fake_connection import Point
 from ryu_vmmob.bench.fake_tables import FLOW_MOD, refuse_all, refuse_table
 from ryu_vmmob.flows.pipeline import Table
-from tests.ovs.controller import SECONDS, nic, until
 from tests.ovs.fakes import FakeSite
+from tests.support.controller import SECONDS, nic, until
 
 SICK = "tor-c"
 """Concerned with a move of w1 to srv-c1, and with none among srv-a1, srv-a2 and srv-b1 in a CUG that is not there."""

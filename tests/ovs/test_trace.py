@@ -33,10 +33,9 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import View
-from tests.ovs.bridges import Bridge
-from tests.ovs.conftest import MakeBridge
 from tests.ovs.trace import assert_agrees, trace
-from tests.unit.sim_lab import FABRIC, SEATS, W2, arp_answer, build, entries, seat, view
+from tests.support.bridges import Bridge, MakeBridge
+from tests.support.handmade_tables import FABRIC, SEATS, W2, arp_answer, build, entries, seat, view
 
 A, B = 0x020000000001, 0x020000000002
 IP_A, IP_B = 0x0A010001, 0x0A010002

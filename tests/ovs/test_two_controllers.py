@@ -17,8 +17,8 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.bench.fake_connection import MASTER
 from ryu_vmmob.bench.fake_habits import take_on
 from ryu_vmmob.sim import packet as make
-from tests.ovs.controller import SECONDS, Listener, Rest, Site, nic, nic_ip, nic_mac, until
 from tests.ovs.fakes import FakeSite
+from tests.support.controller import SECONDS, Listener, Rest, Site, nic, nic_ip, nic_mac, until
 
 TOUCHES = ("FLOW_MOD", "GROUP_MOD", "ADD_MESSAGE", "METER_MOD", "PACKET_OUT", "SET_CONFIG", "PORT_MOD", "TABLE_MOD")
 

@@ -16,8 +16,8 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.net.protocols import UDP
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
-from tests.ovs.controller import Listener, Site, nic_ip, nic_mac, until
-from tests.ovs.frames import to_bytes
+from tests.support.controller import Listener, Site, nic_ip, nic_mac, until
+from tests.support.frames import to_bytes
 from tests.unit.test_store_versions import RELEASES, recorded
 
 SWITCH = "tor-a"

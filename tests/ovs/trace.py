@@ -16,8 +16,8 @@ from ryu_vmmob.flows.fields import VID_PRESENT
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim.packet import Packet, tag
 from ryu_vmmob.sim.switch import Tables
-from tests.ovs.bridges import Bridge
-from tests.ovs.frames import to_bytes
+from tests.support.bridges import Bridge
+from tests.support.frames import to_bytes
 
 # Fields of the datapath's keys, by key and name, and what we call them. The rest (tos, checksums) is not modelled.
 _NAMES = {

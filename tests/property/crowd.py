@@ -26,7 +26,7 @@ from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
-from tests.property.world import World, cug, difference, groups, interface, vm
+from tests.support.world import World, cug, difference, groups, interface, vm
 
 TIMEOUT: Final = 300.0
 

@@ -15,7 +15,7 @@ from ryu_vmmob import fabric
 from ryu_vmmob.fabric.model import Role
 from ryu_vmmob.fabric.rules import Rule
 from ryu_vmmob.fabric.values import MAX_FLOWS, MAX_PORT
-from tests.unit.fabric_examples import EXAMPLE, complete
+from tests.support.fabric_examples import EXAMPLE, complete
 
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 LINES = TEXT.splitlines(keepends=True)

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import Fabric
-from tests.property.fabrics import fabrics
 from tests.property.test_moves import CUGS, _act
-from tests.property.world import World, cug
+from tests.support.drawn_fabrics import fabrics
+from tests.support.world import World, cug
 
 
 @pytest.mark.requirement("R38")

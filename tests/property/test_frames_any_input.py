@@ -30,7 +30,7 @@ from ryu_vmmob.frames.content import Arp, EchoRequest, Frame, Ipv4, Ipv6
 from ryu_vmmob.frames.icmp import Unreachable, echo_reply, may_report, time_exceeded, unreachable
 from ryu_vmmob.frames.parse import MAX_TAGS, parse
 from ryu_vmmob.frames.wire import icmpv6, tag
-from tests.unit.frames_support import GATEWAY_4, GATEWAY_6, GATEWAY_MAC, VM_MAC, dissected, ether
+from tests.support.scapy_frames import GATEWAY_4, GATEWAY_6, GATEWAY_MAC, VM_MAC, dissected, ether
 
 ND: dict[str, Any] = {"src": "2001:db8:1::11", "dst": "2001:db8:1::1", "hlim": 255}
 SEEDS = [

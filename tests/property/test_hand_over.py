@@ -11,8 +11,8 @@ from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import Refusal
-from tests.property.fabrics import fabrics
-from tests.property.world import World, cug, interface, vm
+from tests.support.drawn_fabrics import fabrics
+from tests.support.world import World, cug, interface, vm
 
 NOW = 1000.0
 ROADS: dict[str, tuple[Command, ...]] = {

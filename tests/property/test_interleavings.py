@@ -15,7 +15,7 @@ from ryu_vmmob.fabric import load
 from ryu_vmmob.model.commands import Activate, Commit, StartMigration
 from ryu_vmmob.model.objects import Phase
 from tests.property.crowd import CALM, ROUGH, TIMEOUT, Crowd, happen
-from tests.unit.routed_support import two_borders
+from tests.support.routed_networks import two_borders
 
 FABRIC = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
 SEEDS = int(os.environ.get("VMMOB_SEEDS", "1"))

@@ -18,7 +18,8 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Protocol, Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.unit.core_support import cug, nic, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import two_racks
 
 ONE, OTHER = nic(11, ips=["10.1.0.11", "2001:db8:1::b"]), nic(12, ips=["10.1.0.12", "10.1.0.20", "2001:db8:1::c"])
 ROUTED = nic(13, "db", 2, ips=["10.2.0.13"])

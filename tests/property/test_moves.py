@@ -16,8 +16,8 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.questions import QuestionVm
 from ryu_vmmob.model.refusal import Refusal
-from tests.property.fabrics import fabrics
-from tests.property.world import World, cug, interface, vm
+from tests.support.drawn_fabrics import fabrics
+from tests.support.world import World, cug, interface, vm
 
 CUGS = 3
 GUEST_TAGS = st.sampled_from([None, None, None, 100, 101, 102, 300])

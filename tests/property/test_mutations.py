@@ -25,9 +25,9 @@ from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import View
-from tests.property.mutation_networks import Sample, samples
-from tests.property.mutation_traffic import Traffic
 from tests.property.mutations import Mutant, Mutator
+from tests.support.mutation_networks import Sample, samples
+from tests.support.mutation_traffic import Traffic
 
 MUTANTS: Final = 40
 """Changes of each kind tried in each network."""

@@ -13,7 +13,8 @@ from ryu_vmmob.model.decision import Traffic, addressed, decide, matches, member
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector, merged, port_masks
 from ryu_vmmob.model.state import State, index_policy
-from tests.unit.core_support import cug, nic, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import two_racks
 
 LEADING_ONES = {0x10000 - 2**bits for bits in range(17)}
 

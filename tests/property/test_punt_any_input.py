@@ -14,7 +14,7 @@ from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import PacketOut, Punted
-from tests.unit.punt_support import GATEWAY_MAC, WEB1, dcs, ether, from_edge, from_member, from_outside, mine
+from tests.support.punted_packets import GATEWAY_MAC, WEB1, dcs, ether, from_edge, from_member, from_outside, mine
 
 STATE = dcs(StartMigration("m1", "web1", "srv-d1"))
 BORDER = mine(STATE, "border-1")

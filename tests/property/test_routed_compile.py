@@ -27,8 +27,9 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
-from tests.unit.core_support import Site, nic, vm
-from tests.unit.routed_support import HOP_1, HOP_2, HOP_2_V6, PARTNER, WAN, two_borders, who
+from tests.support.commands import nic, vm
+from tests.support.engine_site import Site
+from tests.support.routed_networks import HOP_1, HOP_2, HOP_2_V6, PARTNER, WAN, two_borders, who
 
 CUGS = {"web": 1, "db": 2, "lab": 1}
 VMS = ("v1", "v2", "v3")

@@ -21,8 +21,8 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
-from tests.property.fabrics import fabrics
-from tests.property.world import World, cug, interface, vm
+from tests.support.drawn_fabrics import fabrics
+from tests.support.world import World, cug, interface, vm
 
 ROUTING_DOMAINS = ("red", "red", None, "blue")
 """Of CUGs 0 to 3 at first; the even ones have IPv6 too."""

@@ -31,9 +31,9 @@ from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.punt.values import PacketOut
 from ryu_vmmob.southbound.packets import PacketIn, Packets
 from ryu_vmmob.southbound.ryu_messages import error_text, packet_in
-from tests.ovs import openflow_peer as of
-from tests.unit.core_support import Site
-from tests.unit.punt_support import CUGS, DCS, HOPS, VMS, plain
+from tests.support import openflow_peer as of
+from tests.support.engine_site import Site
+from tests.support.punted_packets import CUGS, DCS, HOPS, VMS, plain
 
 EXAMPLES = int(os.environ.get("VMMOB_EXAMPLES", "600"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

@@ -16,8 +16,8 @@ from ryu_vmmob.fabric.model import Fabric, Tagging
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
-from tests.property.fabrics import fabrics
-from tests.property.world import World, cug, interface
+from tests.support.drawn_fabrics import fabrics
+from tests.support.world import World, cug, interface
 
 CUGS = 3
 FIRST_CUG, FIRST_VNIC = 110, 1000

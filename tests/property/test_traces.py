@@ -16,8 +16,8 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged
 from ryu_vmmob.model.state import State
 from ryu_vmmob.trace import Question, trace
-from tests.unit.core_support import nic, start, vm
-from tests.unit.routed_support import CUGS, HEARD, two_borders, who
+from tests.support.commands import nic, start, vm
+from tests.support.routed_networks import CUGS, HEARD, two_borders, who
 
 EMPTY = start(two_borders(), *CUGS)
 SERVERS = ("a1", "a2", "b1", "b2")

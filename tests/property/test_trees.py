@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.fabric.trees import Adjacency, Tree, adjacency, build_trees, roots
-from tests.property.fabrics import fabrics
+from tests.support.drawn_fabrics import fabrics
 
 SOME = settings(max_examples=60, deadline=None)
 

@@ -6,24 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.mininet.conftest import MISSING as NO_LABORATORY
-
-
-def _missing() -> str | None:
-    if NO_LABORATORY:
-        return NO_LABORATORY
-    from mininet_topos.qemu import image
-
-    return image.missing()
-
-
-MISSING = _missing()
+from tests.support.laboratory import MISSING_FOR_VMS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
-    why = MISSING or (_no_image() if ours else None)
+    why = MISSING_FOR_VMS or (_no_image() if ours else None)
     for item in ours:
         item.add_marker(pytest.mark.root)
         if why:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tests.mininet.conftest import ROOT
+from tests.support.laboratory import ROOT
 
 END_SECONDS = 300.0
 

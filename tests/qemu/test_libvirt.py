@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.qemu.conftest import MISSING
+from tests.support.laboratory import MISSING_FOR_VMS
 
-if TYPE_CHECKING or not MISSING:
+if TYPE_CHECKING or not MISSING_FOR_VMS:
     from mininet_topos import world
     from mininet_topos.processes import ChildError
     from mininet_topos.qemu import image, libvirt_host
@@ -30,7 +30,7 @@ if TYPE_CHECKING or not MISSING:
     from mininet_topos.qemu.streams import GuestTraffic, Outcome
     from mininet_topos.servers import Interface, Vm
 
-NO_LIBVIRT = None if MISSING else libvirt_host.missing()
+NO_LIBVIRT = None if MISSING_FOR_VMS else libvirt_host.missing()
 pytestmark = pytest.mark.skipif(NO_LIBVIRT is not None, reason=f"no libvirtd: {NO_LIBVIRT}")
 
 RATE = 100.0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.qemu.conftest import MISSING
+from tests.support.laboratory import MISSING_FOR_VMS
 
-if TYPE_CHECKING or not MISSING:
+if TYPE_CHECKING or not MISSING_FOR_VMS:
     from mininet_topos.orchestrator import STEP_SECONDS
     from mininet_topos.qemu import image, report, world
     from mininet_topos.qemu.streams import GuestTraffic

@@ -12,9 +12,9 @@ import pytest
 from ryu_vmmob.client import Client
 from ryu_vmmob.hypervisor.departure import Departure, Tap
 from ryu_vmmob.hypervisor.qmp import Monitor, arrive, leave, prepare_to_leave
-from tests.qemu.conftest import MISSING
+from tests.support.laboratory import MISSING_FOR_VMS
 
-if TYPE_CHECKING or not MISSING:
+if TYPE_CHECKING or not MISSING_FOR_VMS:
     from mininet_topos.qemu import image, world
     from mininet_topos.qemu.streams import GuestTraffic, Outcome
 

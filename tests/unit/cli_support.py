@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ryu_vmmob.cli.main import app
-from tests.unit.rest_support import TOKEN, Service, vm
+from tests.support.rest_service import TOKEN, Service, vm
 
 WEB1 = "cug=web,mac=02:00:00:00:00:0b,ip=10.1.0.11,ip=2001:db8:1::b"
 

@@ -15,7 +15,7 @@ import eventlet.wsgi
 from ryu.app.wsgi import WSGIApplication
 
 from ryu_vmmob.apps import rest_mount
-from tests.unit.rest_support import Service
+from tests.support.rest_service import Service
 
 T = TypeVar("T")
 SECONDS = 60.0

@@ -12,8 +12,8 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from ryu_vmmob.model.news import Event
+from tests.support.rest_service import TOKEN, Service
 from tests.unit.event_server import SECONDS, EventServer, serving_events
-from tests.unit.rest_support import TOKEN, Service
 
 
 @pytest.fixture(autouse=True)

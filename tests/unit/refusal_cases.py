@@ -9,7 +9,7 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import (
     Command,
 )
-from tests.unit.core_support import two_racks
+from tests.support.fabrics import two_racks
 
 RACKS = two_racks()
 

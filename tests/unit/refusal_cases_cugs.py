@@ -11,7 +11,7 @@ from ryu_vmmob.model.commands import (
     DeleteVm,
     PutCug,
 )
-from tests.unit.core_support import cug, nic, vm
+from tests.support.commands import cug, nic, vm
 from tests.unit.refusal_cases import Case
 
 OTHER = PutCug("other", (ip_network("10.9.0.0/24"),))

@@ -14,7 +14,8 @@ from ryu_vmmob.model.commands import (
     StartMigration,
 )
 from ryu_vmmob.net.addresses import eui64_link_local, mac
-from tests.unit.core_support import cug, nic, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.fabrics import two_racks
 from tests.unit.refusal_cases import Case
 from tests.unit.refusal_cases_cugs import DUAL, two
 

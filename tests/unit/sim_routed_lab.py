@@ -28,7 +28,7 @@ from ryu_vmmob.net.addresses import MAC_BROADCAST, MAC_MULTICAST_BIT, eui64_link
 from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
 from ryu_vmmob.sim.facts import ExternalFacts, Rule, routed_segment
 from ryu_vmmob.sim.view import Seat, View
-from tests.unit.sim_lab import Entries, build, claims, unreadable
+from tests.support.handmade_tables import Entries, build, claims, unreadable
 from tests.unit.sim_routed_facts import (
     ALLOWED,
     CUGS,

@@ -16,8 +16,10 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
-from tests.ovs.frames import to_bytes
-from tests.unit.core_support import MOVE, Site, cug, migration, nic, per_interface, phase, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, Site, migration, phase
+from tests.support.fabrics import per_interface, two_racks
+from tests.support.frames import to_bytes
 
 NIC = nic(11, ips=["10.1.0.11", "2001:db8:1::b"])
 MAC, IP, IP6 = NIC.mac, int(NIC.ips[0]), int(NIC.ips[1])

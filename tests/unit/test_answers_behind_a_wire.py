@@ -22,8 +22,10 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
-from tests.ovs.frames import to_bytes
-from tests.unit.core_support import MOVE, cug, nic, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.engine_site import MOVE
+from tests.support.fabrics import two_racks
+from tests.support.frames import to_bytes
 
 OWN = 105
 PLACES = {"per_cug": "a1", "untagged": "a3", "LAG": "b3", "per_interface": "a2"}

@@ -16,11 +16,11 @@ from websockets.typing import Subprotocol
 from ryu_vmmob.apps import event_socket
 from ryu_vmmob.apps.event_socket import MAX_MESSAGE, EventSocket, Pace
 from ryu_vmmob.engine.events import MAX_LISTENERS
+from tests.support.rest_service import TOKEN, Service, vm
 from tests.unit.event_server import SECONDS, EventServer, serving_events
 from tests.unit.event_support import emit, is_clean, listeners, listening, told, until
 from tests.unit.event_support import no_proxy as no_proxy
 from tests.unit.event_support import server as server
-from tests.unit.rest_support import TOKEN, Service, vm
 
 
 def test_what_was_asked_for_and_then_what_happens(server: EventServer) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from ryu_vmmob.apps.rest_server import LEFT_OVER, Door, Pace, RestServer
 from ryu_vmmob.compat import connections
-from tests.unit.rest_support import TOKEN, Service
+from tests.support.rest_service import TOKEN, Service
 
 SECONDS = 60.0
 """How long anything may take before a test gives up."""

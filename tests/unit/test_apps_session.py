@@ -11,7 +11,7 @@ from ryu_vmmob.apps.session import MAX_PACKETS, Session
 from ryu_vmmob.apps.transactions import MAX_PARTS, Lost
 from ryu_vmmob.flows.flow import Output
 from ryu_vmmob.flows.wire import MULTIPART_FLOW, MalformedReply, flow_stats_cookies
-from tests.property.world import World
+from tests.support.world import World
 from tests.unit.test_ring_while_moving import ring
 
 

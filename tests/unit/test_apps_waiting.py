@@ -8,7 +8,8 @@ from ryu.lib import hub
 
 from ryu_vmmob.apps.waiting import Waiting
 from ryu_vmmob.engine.tickets import Ticket
-from tests.unit.core_support import MOVE, Site, cug, racks
+from tests.support.commands import cug
+from tests.support.engine_site import MOVE, Site, racks
 
 LONG = 600.0
 

@@ -26,8 +26,9 @@ from ryu_vmmob.model.objects import Interface, routed_segment
 from ryu_vmmob.model.presence import domains, links_of
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
-from tests.property.fabrics import fabrics
-from tests.unit.core_support import cug, nic, rooted, two_planes, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.drawn_fabrics import fabrics
+from tests.support.fabrics import rooted, two_planes
 
 INSTALLED = BackupPaths.INSTALLED
 

@@ -12,7 +12,7 @@ from ryu_vmmob.bench import encode, evacuate, growth, install
 from ryu_vmmob.bench.measure import Row, Workload, rates
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.sim import packet as make
-from tests.ovs.frames import to_bytes
+from tests.support.frames import to_bytes
 
 
 def test_rates_count_the_work_and_keep_the_extremes() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
+from tests.support.rest_service import vm
 from tests.unit.cli_support import Shell, shell
-from tests.unit.rest_support import vm
 
 __all__ = ["shell"]
 

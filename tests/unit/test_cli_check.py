@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from ryu_vmmob import __version__
 from ryu_vmmob.cli.main import app
-from tests.unit.fabric_examples import EXAMPLE, ROOT, complete
+from tests.support.fabric_examples import EXAMPLE, ROOT, complete
 
 GOOD = "two-dcs: 5 switches, 4 links, 4 servers, 1 external: no findings\n"
 WARNING = 'l2_domains: {spare: {vlan_ids: "1-9"}}'

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from ryu_vmmob.cli.main import app
 from ryu_vmmob.client import Client, ClientError, RefusedError, path, read_token
+from tests.support.rest_service import TOKEN, WEB, vm
 from tests.unit.cli_support import WEB1, Shell, serving
 from tests.unit.cli_support import pair as pair
 from tests.unit.cli_support import shell as shell
-from tests.unit.rest_support import TOKEN, WEB, vm
 
 MIGRATION = "ryu_vmmob.cli.migration"
 FOLLOWING = "ryu_vmmob.cli.following"

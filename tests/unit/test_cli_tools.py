@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from ryu_vmmob.cli import following
 from ryu_vmmob.cli.main import app
 from ryu_vmmob.health.values import STUCK_SECONDS
+from tests.support.rest_service import TOKEN, WEB, Service, vm
 from tests.unit.cli_support import Shell, serving, shell
 from tests.unit.event_server import EventServer, serving_events
-from tests.unit.rest_support import TOKEN, WEB, Service, vm
 
 __all__ = ["shell"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.rest_service import vm
 from tests.unit.cli_support import Shell
 from tests.unit.cli_support import pair as pair
 from tests.unit.cli_support import shell as shell
-from tests.unit.rest_support import vm
 
 
 def vlan_id(shell: Shell, name: str) -> str:

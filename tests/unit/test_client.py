@@ -12,9 +12,9 @@ import pytest
 from ryu_vmmob.client import Client, ClientError, RefusedError, UnreachableError, read_settings, read_token
 from ryu_vmmob.client.http import FIRST_PAUSE
 from ryu_vmmob.rest.app import ROUTES
+from tests.support.rest_service import TOKEN, WEB, Service, vm
 from tests.unit.cli_support import serving
 from tests.unit.event_server import EventServer, serving_events
-from tests.unit.rest_support import TOKEN, WEB, Service, vm
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -16,11 +16,11 @@ from websockets.exceptions import ConnectionClosed
 from ryu_vmmob.cli import watch
 from ryu_vmmob.client import Client, ClientError, RefusedError, followed
 from ryu_vmmob.engine.event_kinds import Level
+from tests.support.rest_service import TOKEN, WEB
 from tests.unit.event_server import SECONDS, EventServer
 from tests.unit.event_support import emit, is_clean, listeners, listening, told, until
 from tests.unit.event_support import no_proxy as no_proxy
 from tests.unit.event_support import server as server
-from tests.unit.rest_support import TOKEN, WEB
 
 
 def client(server: EventServer, token: str | None = TOKEN) -> Client:

@@ -12,7 +12,10 @@ from ryu_vmmob.engine.event_ids import ROOM
 from ryu_vmmob.model.commands import Activate, DeleteVm
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Phase
-from tests.unit.core_support import MOVE, MemoryStore, Site, cug, migration, nic, phase, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, Site, migration, phase
+from tests.support.fabrics import two_racks
+from tests.support.memory_store import MemoryStore
 
 HOUR = 3600.0
 

@@ -12,7 +12,7 @@ import pytest
 
 from ryu_vmmob import compat
 from ryu_vmmob.compat.state import STATE
-from tests.unit.compat_support import HELLO, MANAGER, STOCK, TIME_LIMIT_ONLY, controller, message, multipart, poll
+from tests.support.ryu_manager import HELLO, MANAGER, STOCK, TIME_LIMIT_ONLY, controller, message, multipart, poll
 
 # Each element states length 0, so a parser that steps by it never ends. (bytes before the handshake, bytes after it)
 HANGING = {

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from ryu_vmmob.compat.lengths import MalformedMessageError, check
-from tests.unit.compat_support import EXPERIMENTER, HELLO, message, multipart
+from tests.support.ryu_manager import EXPERIMENTER, HELLO, message, multipart
 
 MATCH = struct.pack("!HH4x", 1, 4)
 OUTPUT = struct.pack("!HHIH6x", 0, 16, 5, 0xFFFF)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.compat_support import EXPERIMENTER, MANAGER, Controller, controller, message, multipart, poll
+from tests.support.ryu_manager import EXPERIMENTER, MANAGER, Controller, controller, message, multipart, poll
 
 APP = "tests.unit.compat_app"
 

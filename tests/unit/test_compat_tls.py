@@ -15,7 +15,7 @@ from time import sleep
 import pytest
 
 from ryu_vmmob.compat.tls import server_context
-from tests.unit.compat_support import MANAGER, Controller, Switch, controller, poll
+from tests.support.ryu_manager import MANAGER, Controller, Switch, controller, poll
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: no test certificates")
 

@@ -10,7 +10,8 @@ import pytest
 from ryu_vmmob.fabric.loader import VNIC_VLAN_IDS
 from ryu_vmmob.model.commands import Activate, Command, Commit, PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface
-from tests.unit.core_support import Site, two_racks
+from tests.support.engine_site import Site
+from tests.support.fabrics import two_racks
 
 STEPS = ("prepare", "activate", "commit")
 Counts = dict[str, dict[str, int]]

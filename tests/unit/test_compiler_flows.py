@@ -32,7 +32,9 @@ from ryu_vmmob.flows.pipeline import (
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteCug, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
-from tests.unit.core_support import EXAMPLE, LEFT_A, Site, cug, do, nic, rooted, start, two_planes, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import EXAMPLE, LEFT_A, rooted, two_planes, two_racks
 
 MOVE = StartMigration("m1", "web1", "b1", commit="request", timeout=1e9)
 EVERYWHERE = (

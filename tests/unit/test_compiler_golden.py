@@ -17,7 +17,8 @@ import pytest
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.flows.owner import EVERY_SWITCH
 from ryu_vmmob.model.commands import Activate, Command, StartMigration
-from tests.unit.core_support import EXAMPLE, cug, nic, start, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import EXAMPLE
 
 GOLDEN = Path(__file__).with_name("golden")
 PER_CUG = replace(EXAMPLE.servers["srv-c1"], l2_domain="rack-c", vlan_ids=())

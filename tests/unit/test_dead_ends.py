@@ -11,9 +11,11 @@ from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm,
 from ryu_vmmob.model.migration_steps import Stage, stage
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.move_options import Delivery
-from tests.property.world import World
-from tests.unit.core_support import LATER, Site, cug, migration, nic, racks, two_racks, vm
-from tests.unit.rest_support import Service, problem
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import LATER, Site, migration, racks
+from tests.support.fabrics import two_racks
+from tests.support.rest_service import Service, problem
+from tests.support.world import World
 
 SWITCHES = ("tor-a", "spine", "tor-b")
 HOURS = 5 * 24

@@ -13,7 +13,7 @@ import pytest
 from ryu_vmmob.fabric import load
 from ryu_vmmob.flows.flow import tells_controller
 from ryu_vmmob.rest.app import ROUTES
-from tests.unit import rest_support
+from tests.support import rest_service
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def plain(value: Any) -> Any:
     return json.loads(_SETTLED.sub("0", _VARIES.sub("*", json.dumps(value))))
 
 
-def arrive(service: rest_support.Service, switch: str) -> None:
+def arrive(service: rest_service.Service, switch: str) -> None:
     """A VM that is awaited at ``switch`` sends its first frame there."""
     flow = next(
         flow
@@ -73,7 +73,7 @@ def arrive(service: rest_support.Service, switch: str) -> None:
 
 
 def test_the_calls() -> None:
-    service = rest_support.Service(fabric=load(ROOT / "etc" / "two-dcs.yaml"))
+    service = rest_service.Service(fabric=load(ROOT / "etc" / "two-dcs.yaml"))
     service.connect()
     service.while_waiting = service.confirm
     ids: dict[str, str] = {}

@@ -15,11 +15,12 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.sim.invariants import edits
-from tests.property.facts import facts
 from tests.property.test_routed_moves import NEIGHBOUR, with_externals
-from tests.property.world import World, cug, interface, vm
-from tests.unit.core_support import do, start, two_racks
-from tests.unit.core_support import vm as core_vm
+from tests.support.commands import do, start
+from tests.support.commands import vm as core_vm
+from tests.support.fabrics import two_racks
+from tests.support.facts import facts
+from tests.support.world import World, cug, interface, vm
 
 RED = replace(cug(0), routing_domain="red")
 BESIDE = replace(cug(1), routing_domain="red")

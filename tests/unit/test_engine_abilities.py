@@ -16,8 +16,10 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.net.protocols import TCP
 from ryu_vmmob.store.base import Record, StoreError, Write
-from tests.unit.core_support import Site, cug, nic, two_racks, vm
-from tests.unit.routed_support import who
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import two_racks
+from tests.support.routed_networks import who
 from tests.unit.test_flows_kinds import plain
 
 DENY = PutPolicy("nosql", False, who("cug:web"), who("cug:web"), 100, TCP, ((5432, 5432),))

@@ -8,7 +8,8 @@ from typing import Any
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.model.commands import Abort, Activate, Commit, StartMigration
 from ryu_vmmob.model.objects import Migration, Phase, TimelineEntry
-from tests.unit.core_support import LATER, Site, migration, nic, racks, vm
+from tests.support.commands import nic, vm
+from tests.support.engine_site import LATER, Site, migration, racks
 
 
 def moving() -> Site:

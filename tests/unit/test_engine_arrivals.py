@@ -20,7 +20,9 @@ from ryu_vmmob.model.commands import Command, DeleteVm, StartMigration
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.sim import packet as make
-from tests.unit.core_support import MOVE, Site, cug, nic, phase, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, Site, phase
+from tests.support.fabrics import two_racks
 from tests.unit.test_activation_frames import send
 
 NIC = nic(11, ips=["10.1.0.11", "2001:db8:1::b"])

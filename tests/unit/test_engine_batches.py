@@ -15,7 +15,9 @@ from ryu_vmmob.model.batches.rows import KEPT
 from ryu_vmmob.model.batches.values import BatchState, Outcome
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Interface, Phase
-from tests.unit.core_support import LEFT_A, Site, cug, nic, per_interface, same, two_planes, two_racks, vm
+from tests.support.commands import cug, nic, same, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import LEFT_A, per_interface, two_planes, two_racks
 
 FABRIC = per_interface(two_racks())
 

@@ -16,7 +16,9 @@ from ryu_vmmob.frames.arp_nd import arp_request
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.commands import Activate, StartMigration
 from ryu_vmmob.model.objects import Phase
-from tests.unit.core_support import MOVE, Site, cug, migration, nic, phase, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, Site, migration, phase
+from tests.support.fabrics import two_racks
 
 MAC = nic(11).mac
 OLD = ("tor-a", 1)

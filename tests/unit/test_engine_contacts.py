@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob.store.base import StoreError
-from tests.unit.core_support import MemoryStore, Site, cug, racks, two_racks
+from tests.support.commands import cug
+from tests.support.engine_site import Site, racks
+from tests.support.fabrics import two_racks
+from tests.support.memory_store import MemoryStore
 
 
 def test_a_new_store_holds_a_switch_with_flows_of_ours() -> None:

@@ -17,21 +17,9 @@ from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, Prepared
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import conflict
-from tests.unit.core_support import (
-    LATER,
-    LEFT_A,
-    MOVE,
-    Site,
-    cug,
-    migration,
-    nic,
-    phase,
-    racks,
-    rooted,
-    two_planes,
-    two_racks,
-    vm,
-)
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import LATER, MOVE, Site, migration, phase, racks
+from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
 
 Has = Callable[[str, int], bool]
 

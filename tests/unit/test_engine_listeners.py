@@ -11,7 +11,10 @@ import pytest
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.model.commands import Activate
-from tests.unit.core_support import MOVE, MemoryStore, Site, cug, two_racks, vm
+from tests.support.commands import cug, vm
+from tests.support.engine_site import MOVE, Site
+from tests.support.fabrics import two_racks
+from tests.support.memory_store import MemoryStore
 from tools.import_graph import Module, modules
 
 

@@ -21,7 +21,8 @@ from ryu_vmmob.model.migration_steps import stage
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Migration
 from ryu_vmmob.model.refusal import Refusal
-from tests.unit.core_support import LATER, MOVE, Site, migration, nic, racks, vm
+from tests.support.commands import nic, vm
+from tests.support.engine_site import LATER, MOVE, Site, migration, racks
 
 STAGES = ("preparing", "prepared", "activated", "returning", "committed", "aborted", "failed")
 SAME, NO = "same", "409"

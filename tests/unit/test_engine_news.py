@@ -11,18 +11,9 @@ from ryu_vmmob.flows.flow import Flow, tells_controller
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
-from tests.unit.core_support import (
-    LATER,
-    MOVE,
-    Site,
-    cug,
-    migration,
-    nic,
-    phase,
-    racks,
-    two_racks,
-    vm,
-)
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import LATER, MOVE, Site, migration, phase, racks
+from tests.support.fabrics import two_racks
 
 
 def awaited(made: Site, switch: str) -> list[int]:

@@ -11,7 +11,7 @@ from ryu_vmmob.frames.arp_nd import arp_request
 from ryu_vmmob.frames.content import Frame
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.net.addresses import mac_text
-from tests.unit.core_support import Site, racks
+from tests.support.engine_site import Site, racks
 
 A1, B1 = PortRef("tor-a", 1), PortRef("tor-b", 1)
 STRANGER = 0x02DEAD000001

@@ -20,7 +20,10 @@ from ryu_vmmob.engine.roles import (
     shown,
 )
 from ryu_vmmob.store.base import StoreError
-from tests.unit.core_support import MemoryStore, Site, cug, racks, two_racks
+from tests.support.commands import cug
+from tests.support.engine_site import Site, racks
+from tests.support.fabrics import two_racks
+from tests.support.memory_store import MemoryStore
 from tests.unit.role_records import Records
 
 GENERATIONS = st.integers(0, (1 << 64) - 1)

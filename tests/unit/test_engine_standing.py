@@ -5,7 +5,9 @@ from __future__ import annotations
 from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.engine.standing import LAG_SECONDS
 from ryu_vmmob.flows.owner import Owner, OwnerKind
-from tests.unit.core_support import Site, nic, racks, two_racks, vm
+from tests.support.commands import nic, vm
+from tests.support.engine_site import Site, racks
+from tests.support.fabrics import two_racks
 
 FAULT = SwitchFault("TABLE_FULL", "table=bridge priority=1000", Owner(OwnerKind.VM, "web1"), 7)
 

@@ -16,19 +16,9 @@ from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.store.base import Record, StoreError, Write
-from tests.unit.core_support import (
-    LATER,
-    MOVE,
-    Site,
-    cug,
-    migration,
-    nic,
-    phase,
-    racks,
-    same,
-    two_racks,
-    vm,
-)
+from tests.support.commands import cug, nic, same, vm
+from tests.support.engine_site import LATER, MOVE, Site, migration, phase, racks
+from tests.support.fabrics import two_racks
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ryu_vmmob import fabric
 from ryu_vmmob.fabric import schema
 from ryu_vmmob.fabric.rules import Rule
-from tests.unit.fabric_examples import DOCUMENT, RuleDoc, complete, documented_rules
+from tests.support.fabric_examples import DOCUMENT, RuleDoc, complete, documented_rules
 
 RULES = documented_rules()
 WITH_EXAMPLES = [doc for doc in RULES if doc.bad is not None]

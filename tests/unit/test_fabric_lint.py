@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob import fabric
-from tests.unit.fabric_examples import EXAMPLE, complete
+from tests.support.fabric_examples import EXAMPLE, complete
 
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 

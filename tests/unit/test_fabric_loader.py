@@ -22,7 +22,7 @@ from ryu_vmmob.fabric.model import (
     Tagging,
 )
 from ryu_vmmob.fabric.source import MAX_BYTES
-from tests.unit.fabric_examples import EXAMPLE, complete
+from tests.support.fabric_examples import EXAMPLE, complete
 
 SMALL = """\
 version: 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob import fabric
-from tests.unit.fabric_examples import complete
+from tests.support.fabric_examples import complete
 
 
 def rules(snippet: str) -> list[str]:

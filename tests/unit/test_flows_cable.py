@@ -17,7 +17,8 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Network
 from ryu_vmmob.sim.switch import Tables
-from tests.unit.core_support import cug, nic, per_interface, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import per_interface, two_racks
 
 DIALECTS = list(Dialect)
 

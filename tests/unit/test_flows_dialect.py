@@ -19,8 +19,9 @@ from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.whitebox.sample import told
-from tests.unit.core_support import Site, nic, vm
-from tests.unit.routed_support import CUGS, DB, HEARD, WEB, allow, deny, routed, two_borders
+from tests.support.commands import nic, vm
+from tests.support.engine_site import Site
+from tests.support.routed_networks import CUGS, DB, HEARD, WEB, allow, deny, routed, two_borders
 
 
 def plain(*names: str, **keys: Any) -> Site:

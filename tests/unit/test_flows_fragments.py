@@ -14,8 +14,8 @@ from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.trace import Question, trace
-from tests.unit.core_support import Site
-from tests.unit.routed_support import CUGS, DB, HEARD, WEB, allow, deny, two_borders
+from tests.support.engine_site import Site
+from tests.support.routed_networks import CUGS, DB, HEARD, WEB, allow, deny, two_borders
 
 UDP = 17
 DNS: dict[str, Any] = {"protocol": UDP, "ports": ((53, 53),)}

@@ -26,8 +26,8 @@ from ryu_vmmob.flows.kinds import (
 )
 from ryu_vmmob.flows.pipeline import Priority, Table, group_parts
 from ryu_vmmob.whitebox.sample import ROLES, told
-from tests.unit.core_support import Site
-from tests.unit.routed_support import CUGS, DB, HEARD, WEB, two_borders
+from tests.support.engine_site import Site
+from tests.support.routed_networks import CUGS, DB, HEARD, WEB, two_borders
 
 SAMPLE = told(Dialect.OPENFLOW13)
 FLOWS = [flow for role in ROLES for flow in SAMPLE[role].flows]

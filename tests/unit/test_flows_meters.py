@@ -12,7 +12,7 @@ from ryu_vmmob.flows.flow import Copy, tells_controller
 from ryu_vmmob.flows.meters import meters_of, ports_of
 from ryu_vmmob.flows.pipeline import METER_RATES, Meter, Table, meter_id, meter_name, meter_parts
 from ryu_vmmob.model.commands import StartMigration, apply
-from tests.unit.punt_support import DCS, dcs
+from tests.support.punted_packets import DCS, dcs
 
 
 def without_meters(fabric: Fabric) -> Fabric:

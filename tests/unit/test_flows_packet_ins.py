@@ -15,7 +15,7 @@ from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.packet_ins import Meaning, asking_table, is_seen, meaning
 from ryu_vmmob.flows.pipeline import ASKED, TABLES, Table
 from ryu_vmmob.model.commands import StartMigration
-from tests.unit.punt_support import dcs
+from tests.support.punted_packets import dcs
 
 ROOT = Path(__file__).parents[2]
 STATE = dcs(StartMigration("m1", "web1", "srv-c1"))

@@ -19,7 +19,7 @@ from ryu_vmmob.frames import arp_nd as make
 from ryu_vmmob.frames.content import Arp, NeighbourAdvertisement, NeighbourSolicitation
 from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.net.addresses import MAC_BROADCAST, mac_text
-from tests.unit.frames_support import (
+from tests.support.scapy_frames import (
     FAR_6,
     GATEWAY_4,
     GATEWAY_6,

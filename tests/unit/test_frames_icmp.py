@@ -22,7 +22,7 @@ from scapy.packet import Raw
 from ryu_vmmob.frames.icmp import Unreachable, echo_reply, may_report, time_exceeded, unreachable
 from ryu_vmmob.frames.wire import checksum
 from ryu_vmmob.net.addresses import MAC_BROADCAST, mac_text
-from tests.unit.frames_support import (
+from tests.support.scapy_frames import (
     FAR_4,
     FAR_6,
     GATEWAY_4,

@@ -36,7 +36,7 @@ from ryu_vmmob.frames.parse import MAX_EXTENSION_HEADERS, MAX_TAGS, parse
 from ryu_vmmob.frames.wire import tag
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4
-from tests.unit.frames_support import (
+from tests.support.scapy_frames import (
     FAR_4,
     FAR_6,
     GATEWAY_6,

@@ -15,7 +15,7 @@ from ryu_vmmob.health import REASONS, Facts, Health, Loudness, Reason, Standing,
 from ryu_vmmob.health.parts import split
 from ryu_vmmob.health.values import STUCK_SECONDS, Waiting
 from ryu_vmmob.model.state import State, with_fabric
-from tests.unit.rest_support import WEB, Service, vm
+from tests.support.rest_service import WEB, Service, vm
 
 ROOT = Path(__file__).parents[2]
 TWO = load(ROOT / "etc" / "two-dcs.yaml")

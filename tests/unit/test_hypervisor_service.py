@@ -20,8 +20,8 @@ from ryu_vmmob.hypervisor.service import Service as Hypervisor
 from ryu_vmmob.hypervisor.service import Settings
 from ryu_vmmob.hypervisor.steward import Steward
 from ryu_vmmob.hypervisor.vswitch import OpenVSwitch, SwitchError
+from tests.support.rest_service import TOKEN, Service, per_cug
 from tests.unit.event_server import SECONDS, EventServer, serving_events
-from tests.unit.rest_support import TOKEN, Service, per_cug
 
 MAC = "02:00:00:00:00:0b"
 UUID = "6ad9a4c1-3c1c-4a3e-9d0a-2f0b8f1d7a11"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.rest_service import TOKEN, Service, per_cug
 from tests.unit.cli_support import serving
-from tests.unit.rest_support import TOKEN, Service, per_cug
 
 HOOK = Path(__file__).parents[2] / "etc" / "libvirt" / "qemu"
 UUID = "6ad9a4c1-3c1c-4a3e-9d0a-2f0b8f1d7a11"

@@ -14,7 +14,7 @@ from ryu_vmmob import logs
 from ryu_vmmob.engine.event_kinds import KINDS
 from ryu_vmmob.engine.event_log import log_event
 from ryu_vmmob.model.draft import Event
-from tests.unit.rest_support import TOKEN, Service
+from tests.support.rest_service import TOKEN, Service
 
 
 @pytest.fixture

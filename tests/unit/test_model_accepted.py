@@ -8,7 +8,9 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ryu_vmmob.model.commands import Command, LinksChanged, PutCug, SettleTrees, apply
-from tests.unit.core_support import Site, cug, nic, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import two_racks
 
 
 @pytest.mark.parametrize("repeated", [cug(), vm(), LinksChanged(frozenset(), 5.0)], ids=["cug", "vm", "links"])

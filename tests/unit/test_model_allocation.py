@@ -22,7 +22,9 @@ from ryu_vmmob.model.commands import (
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
-from tests.unit.core_support import LEFT_A, Site, cug, do, nic, rooted, start, two_planes, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
 
 LONG = 1e9
 EVERYBODY = {"tor-a": 10**6, "tor-b": 10**6, "spine": 10**6}

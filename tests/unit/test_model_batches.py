@@ -13,7 +13,8 @@ from ryu_vmmob.model.commands import Activate, Command, LinksChanged, StartMigra
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.unit.core_support import EXAMPLE, LEFT_A, cug, do, nic, start, two_planes, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.fabrics import EXAMPLE, LEFT_A, two_planes, two_racks
 
 A1 = StartBatch("b-1", ("a1",), now=5.0)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.breath import ENOUGH, Breath
 from ryu_vmmob.model.commands import Command
-from tests.unit.core_support import MOVE, cug, nic, racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, racks
 
 
 def test_a_pause_after_so_many_pieces() -> None:

@@ -26,7 +26,10 @@ from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import Claim, State
 from ryu_vmmob.store.base import StoreError
-from tests.unit.core_support import MemoryStore, Site, cug, do, nic, per_interface, same, start, two_racks, vm
+from tests.support.commands import cug, do, nic, same, start, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import per_interface, two_racks
+from tests.support.memory_store import MemoryStore
 
 pytestmark = pytest.mark.requirement("R28")
 

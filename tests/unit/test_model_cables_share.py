@@ -13,7 +13,7 @@ from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, PortRef, Role, 
 from ryu_vmmob.model.commands import Activate, Commit, EndQuarantines, Prepared, PutVm, StartMigration, apply
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.state import State, with_fabric
-from tests.unit.core_support import cug, do, nic
+from tests.support.commands import cug, do, nic
 
 FULL = 60
 """VMs a server."""

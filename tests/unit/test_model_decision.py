@@ -12,7 +12,8 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.protocols import TCP_ACK, TCP_RST
-from tests.unit.core_support import cug, nic, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import two_racks
 
 ANY = Selector("any")
 WEB, DB, LONE = Selector("cug", "web"), Selector("cug", "db"), Selector("cug", "lone")

@@ -16,8 +16,10 @@ from ryu_vmmob.model.commands import PutCug, PutVm, StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import MAX_SWITCH_KEY, with_keys
 from ryu_vmmob.store.base import StoreError
-from tests.property.world import MemoryStore, World
-from tests.unit.core_support import LEFT_A, cug, nic, rooted, two_planes, two_racks
+from tests.support.commands import cug, nic
+from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
+from tests.support.memory_store import MemoryStore
+from tests.support.world import World
 
 P = PortRef
 

@@ -13,7 +13,9 @@ from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.placement import placements
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.unit.core_support import Site, cug, do, nic, start, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import two_racks
 
 CUGS = (cug(), cug("db", 2))
 

@@ -19,7 +19,8 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import Member, State
-from tests.unit.core_support import cug, nic, start, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import two_racks
 
 WEB1, WEB2, WEB, DB = Selector("vm", "web1"), Selector("vm", "web2"), Selector("cug", "web"), Selector("cug", "db")
 DENY = PutPolicy("apart", False, WEB1, WEB2)

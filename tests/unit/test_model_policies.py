@@ -12,7 +12,8 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, dangling
 from ryu_vmmob.model.policy import Policy, Selector, merged, port_masks
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.unit.core_support import cug, do, nic, start, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.fabrics import two_racks
 
 WEB, DB, WEB1 = Selector("cug", "web"), Selector("cug", "db"), Selector("vm", "web1")
 OUTSIDE, ANY = Selector("prefix", ip_network("192.0.2.0/24")), Selector("any")

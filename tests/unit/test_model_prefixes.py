@@ -11,7 +11,8 @@ import pytest
 from ryu_vmmob.model.commands import PutCug, apply
 from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.prefixes import Prefixes
-from tests.unit.core_support import start, two_racks
+from tests.support.commands import start
+from tests.support.fabrics import two_racks
 
 SMALL = [
     ip_network((base << size, total - size))

@@ -13,7 +13,8 @@ from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Seat, Vm
 from ryu_vmmob.model.presence import Presence, Wire, domains, links_of, presence
 from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
-from tests.unit.core_support import LEFT_A, cug, do, nic, rooted, start, two_planes, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
 
 A, B = "spine:1=tor-a:49", "spine:2=tor-b:49"
 MOVE = StartMigration("m1", "web1", "b1", commit="request")

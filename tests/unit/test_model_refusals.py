@@ -19,7 +19,9 @@ from ryu_vmmob.model.commands import (
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.objects import Vm
 from ryu_vmmob.model.refusal import Refusal
-from tests.unit.core_support import LEFT_A, Site, cug, nic, start, two_planes, two_racks, vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.engine_site import Site
+from tests.support.fabrics import LEFT_A, two_planes, two_racks
 from tests.unit.refusal_cases import Case
 from tests.unit.refusal_cases_cugs import CUGS
 from tests.unit.refusal_cases_vms import MIGRATIONS, MOVE, VMS

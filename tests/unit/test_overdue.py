@@ -18,8 +18,10 @@ from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.punt.ask_vm import ask_vm
 from ryu_vmmob.rest.migrations import MigrationBody
-from tests.property.world import World
-from tests.unit.core_support import MOVE, Site, cug, migration, nic, phase, racks, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, Site, migration, phase, racks
+from tests.support.fabrics import two_racks
+from tests.support.world import World
 
 SHORT = replace(MOVE, timeout=5.0)
 REQUESTED = replace(SHORT, activate_on="request")

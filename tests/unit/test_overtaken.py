@@ -1,7 +1,7 @@
 """What follows by itself is carried out on the state that it was found on, or is looked for again.
 
 A green thread that has found something to do may wait until a long command of another is over (`apps/turns.py`, `Alone`).
-Here others come first as the test says (`tests/property/waiting.py`).
+Here others come first as the test says (`tests/support/waiting.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from ryu_vmmob.model.commands import Abort, DeleteVm
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from tests.property.test_routed_moves import with_externals
+from tests.support.commands import cug, nic, vm
+from tests.support.engine_site import MOVE, Site, migration, phase, racks
+from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
 from tests.unit import test_engine_arrivals as unannounced
 from tests.unit import test_engine_conflicts as forged
-from tests.unit.core_support import LEFT_A, MOVE, Site, cug, migration, nic, phase, racks, rooted, two_planes, two_racks, vm
 
 
 def speaks(made: Site, switch: str, name: str = "web1") -> None:

@@ -20,7 +20,7 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import formats
 from ryu_vmmob.rest.bulk import read_bulk
 from ryu_vmmob.store import open_store
-from tests.unit.rest_support import Service
+from tests.support.rest_service import Service
 
 FEW, MANY = 60, 240
 ENOUGH = 8

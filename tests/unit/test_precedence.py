@@ -18,7 +18,8 @@ from ryu_vmmob.model.commands import Activate, Command, PutCug, StartMigration
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.store import open_store
-from tests.unit.core_support import cug, nic, two_racks, vm
+from tests.support.commands import cug, nic, vm
+from tests.support.fabrics import two_racks
 
 
 class Paced(Alone):

@@ -17,8 +17,9 @@ from ryu_vmmob.model.objects import RaMode
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac_text
 from ryu_vmmob.punt.advertise import advertisements, router_advertisement_of
-from tests.unit.core_support import cug, do, start, two_racks, vm
-from tests.unit.punt_support import GATEWAY_LOCAL, dcs, nic, place
+from tests.support.commands import cug, do, start, vm
+from tests.support.fabrics import two_racks
+from tests.support.punted_packets import GATEWAY_LOCAL, dcs, nic, place
 
 W1, W2, D1 = nic("web", 1, 11), nic("web", 1, 12), nic("db", 2, 11)
 OLD1 = replace(nic("old", 4, 11), ips=(ip_address("10.4.0.11"),))

@@ -27,8 +27,8 @@ from ryu_vmmob.model.routing_domains import ExternalsChanged
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.punt.values import Ask, PacketOut
-from tests.unit.core_support import cug, do
-from tests.unit.punt_support import (
+from tests.support.commands import cug, do
+from tests.support.punted_packets import (
     DB1,
     DCS,
     GATEWAY_MAC,

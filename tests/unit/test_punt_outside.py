@@ -12,7 +12,7 @@ from scapy.layers.l2 import ARP
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.addresses import mac_text
-from tests.unit.punt_support import HOP_1, ask, dcs, ether, from_member, from_outside, mine
+from tests.support.punted_packets import HOP_1, ask, dcs, ether, from_member, from_outside, mine
 
 STATE = dcs()
 HIM, OTHER = 0x02BB00000001, 0x02BB00000002

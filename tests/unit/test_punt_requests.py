@@ -28,8 +28,8 @@ from ryu_vmmob.punt.values import PacketOut, Punted
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
-from tests.ovs.frames import to_bytes
-from tests.unit.punt_support import (
+from tests.support.frames import to_bytes
+from tests.support.punted_packets import (
     DCS,
     GATEWAY_LOCAL,
     GATEWAY_MAC,

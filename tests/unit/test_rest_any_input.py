@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.rest.app import ROUTES
-from tests.unit.rest_support import WEB, Service, packed, vm
+from tests.support.rest_service import WEB, Service, packed, vm
 
 POLICY = {
     "priority": 100,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import Service, problem, vm
+from tests.support.rest_service import Service, problem, vm
 
 
 def crowd(number: int = 3) -> Service:

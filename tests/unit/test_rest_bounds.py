@@ -18,7 +18,7 @@ from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.rest.problems import MOST_FAULTS
 from ryu_vmmob.rest.rates import BURST, Rates
 from ryu_vmmob.rest.routes import LARGE_BODY, SMALL_COUNT
-from tests.unit.rest_support import TOKEN, WEB, Service, vm
+from tests.support.rest_service import TOKEN, WEB, Service, vm
 
 VMS = 400
 

@@ -10,7 +10,7 @@ import pytest
 from webob import Request, Response
 
 from ryu_vmmob.rest import dashboard
-from tests.unit.rest_support import Service
+from tests.support.rest_service import Service
 
 FOLDER = Path(dashboard.__file__).parent
 FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".js", ".css", ".svg", ".txt"))

@@ -8,9 +8,9 @@ from typing import Any
 import schemathesis
 
 from ryu_vmmob.rest.app import ROUTES
-from tests.described_calls import Outcome, config, run, show
-from tests.description import closed
-from tests.unit.rest_support import TOKEN, Service, vm
+from tests.support.described_calls import Outcome, config, run, show
+from tests.support.description import closed
+from tests.support.rest_service import TOKEN, Service, vm
 from tests.unit.test_rest_any_input import POLICY
 
 SECONDS_BETWEEN = 20.0

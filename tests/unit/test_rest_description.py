@@ -16,8 +16,8 @@ from ryu_vmmob.rest import bodies
 from ryu_vmmob.rest.app import ROUTES
 from ryu_vmmob.rest.openapi import PROBLEMS, describe
 from ryu_vmmob.rest.operations import TAGS
-from tests.description import METHODS, assert_described, description
-from tests.unit.rest_support import TOKEN, Service, packed, problem, vm
+from tests.support.description import METHODS, assert_described, description
+from tests.support.rest_service import TOKEN, Service, packed, problem, vm
 
 
 def _operations() -> list[tuple[str, str, Any]]:

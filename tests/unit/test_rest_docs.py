@@ -11,7 +11,7 @@ from ryu_vmmob.rest.app import ROUTES
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.formats import MAX_DEPTH
 from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, SMALL_BODY, SMALL_COUNT
-from tests.unit.rest_support import Service
+from tests.support.rest_service import Service
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
 

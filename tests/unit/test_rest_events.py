@@ -19,7 +19,7 @@ from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.rest.events import WEBSOCKET
 from ryu_vmmob.rest.origins import Origins
 from ryu_vmmob.rest.problems import Problem
-from tests.unit.rest_support import TOKEN, WEB, Service, problem, vm
+from tests.support.rest_service import TOKEN, WEB, Service, problem, vm
 from tools.import_graph import LAYERS, modules
 
 ROOT = Path(__file__).parents[2]

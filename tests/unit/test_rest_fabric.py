@@ -12,8 +12,8 @@ from ryu_vmmob.engine.fleet import SwitchFault
 from ryu_vmmob.fabric import loads
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.rest.fabric import fabric_view
-from tests.unit.fabric_examples import complete
-from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
+from tests.support.fabric_examples import complete
+from tests.support.rest_service import WEB, Service, per_cug, problem, vm
 
 
 @pytest.fixture

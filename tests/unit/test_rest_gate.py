@@ -10,7 +10,7 @@ from webob import Request
 from ryu_vmmob.rest import rates
 from ryu_vmmob.rest.problems import Problem
 from ryu_vmmob.rest.rates import Rates
-from tests.unit.rest_support import TOKEN, WEB, Service, packed, problem
+from tests.support.rest_service import TOKEN, WEB, Service, packed, problem
 
 READER = "cmVhZGVyLW9mLW1ldHJpY3M"
 

@@ -15,7 +15,7 @@ from ryu_vmmob.engine.sent_on import AFTER_ACTIVATION, FRAME_BYTES, FRAMES_A_SEC
 from ryu_vmmob.flows.flow import Output, PushVlan, SetField
 from ryu_vmmob.model.migrations import Fail
 from ryu_vmmob.store import Store, open_store
-from tests.unit.rest_support import WEB, Service, packed, per_cug, problem, vm
+from tests.support.rest_service import WEB, Service, packed, per_cug, problem, vm
 
 ID = "m-000000000001"
 MOVE = f"/v1/migrations/{ID}"

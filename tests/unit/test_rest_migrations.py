@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import Service, per_cug, problem, vm
+from tests.support.rest_service import Service, per_cug, problem, vm
 
 
 @pytest.fixture

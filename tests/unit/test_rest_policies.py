@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import Service, problem
+from tests.support.rest_service import Service, problem
 
 URL = "/v1/policies/http"
 HTTP = {

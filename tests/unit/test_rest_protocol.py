@@ -13,7 +13,7 @@ import pytest
 from webob import Request
 
 from ryu_vmmob.store import StoreError, open_store
-from tests.unit.rest_support import TOKEN, WEB, Service, packed, problem, vm
+from tests.support.rest_service import TOKEN, WEB, Service, packed, problem, vm
 
 
 @pytest.fixture

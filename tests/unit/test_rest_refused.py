@@ -10,7 +10,7 @@ from ryu_vmmob.engine.fleet import NOT_KEPT, SwitchFault
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import Table
-from tests.unit.rest_support import Service, vm
+from tests.support.rest_service import Service, vm
 
 NOSQL = {
     "priority": 100, "action": "deny", "from": {"cug": "web"}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["5432"],

@@ -8,7 +8,7 @@ from ryu_vmmob.engine.reload import reload, tell_refused
 from ryu_vmmob.fabric import FabricError, examine
 from ryu_vmmob.fabric.difference import KINDS
 from ryu_vmmob.model.refusal import Refusal
-from tests.unit.rest_support import EXAMPLE, Service, problem
+from tests.support.rest_service import EXAMPLE, Service, problem
 
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 NOTHING: dict[str, list[str]] = {kind: [] for kind in KINDS}

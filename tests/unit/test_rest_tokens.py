@@ -14,7 +14,7 @@ from webob import Request
 
 from ryu_vmmob.rest.app import ROUTES
 from ryu_vmmob.rest.tokens import Role, TokenFileError, digest, read_tokens
-from tests.unit.rest_support import TOKEN, WEB, Service, problem
+from tests.support.rest_service import TOKEN, WEB, Service, problem
 
 READER = "cmVhZGVyLW9mLW1ldHJpY3M"
 OPERATOR = "b3BlcmF0b3Itb2YtY2xvdWQ"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.flows.pipeline import TABLES
-from tests.unit.rest_support import Service, problem, vm
+from tests.support.rest_service import Service, problem, vm
 
 TO_WEB2 = {"ip": "10.1.0.12"}
 

@@ -9,8 +9,8 @@ import pytest
 
 from ryu_vmmob.fabric import loads
 from ryu_vmmob.store import open_store
-from tests.unit.fabric_examples import complete
-from tests.unit.rest_support import WEB, Service, per_cug, problem, vm
+from tests.support.fabric_examples import complete
+from tests.support.rest_service import WEB, Service, per_cug, problem, vm
 
 PIN = 700
 

@@ -9,7 +9,7 @@ import pytest
 from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
-from tests.property.world import World, cug, interface, vm
+from tests.support.world import World, cug, interface, vm
 
 SWITCHES = {"b1": Role.BORDER, "b2": Role.BORDER, "ta": Role.TOR, "tb": Role.TOR}
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ryu_vmmob.flows.router import router_mac
 from ryu_vmmob.net import addresses as product
 from ryu_vmmob.sim import addresses
-from tests.property import facts
-from tests.unit.core_support import start, two_racks
+from tests.support import facts
+from tests.support.commands import start
+from tests.support.fabrics import two_racks
 
 MACS, ADDRESSES = st.integers(0, 2**48 - 1), st.integers(0, 2**128 - 1)
 

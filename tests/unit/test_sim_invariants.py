@@ -25,7 +25,7 @@ from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Table, group_id
 from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.sim.invariants import allocation, check, forgeries, strangers, traffic
 from ryu_vmmob.sim.view import View, Violation
-from tests.unit.sim_lab import (
+from tests.support.handmade_tables import (
     D1,
     D2,
     KEYS,

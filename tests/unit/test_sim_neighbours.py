@@ -6,8 +6,8 @@ import pytest
 
 from ryu_vmmob.flows.pipeline import Priority, Table
 from ryu_vmmob.sim.invariants import check
-from tests.property.world import World, cug, interface, vm
-from tests.unit.core_support import two_racks
+from tests.support.fabrics import two_racks
+from tests.support.world import World, cug, interface, vm
 
 
 @pytest.mark.parametrize("server", ["a1", "a3", "b3"])

@@ -10,7 +10,7 @@ from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.network import MAX_VISITS, Network
 from ryu_vmmob.sim.packet import broadcast, udp
 from ryu_vmmob.sim.switch import Tables
-from tests.unit.sim_lab import FABRIC, LINK_A, LINK_B, W1, W2, W3, P, build, entries
+from tests.support.handmade_tables import FABRIC, LINK_A, LINK_B, W1, W2, W3, P, build, entries
 
 FRAME = udp(W2.mac, W1.mac, W2.v4[0], W1.v4[0])
 LAB = build(entries())

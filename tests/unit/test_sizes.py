@@ -25,8 +25,8 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.invariants import allocation, edits, routed, rules, traffic
 from ryu_vmmob.sim.view import View, Violation
-from tests.property.world import World, cug, interface, vm
-from tests.unit.core_support import per_interface, two_racks
+from tests.support.fabrics import per_interface, two_racks
+from tests.support.world import World, cug, interface, vm
 
 
 def attempt(world: World, command: Command, tally: Counter[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ryu_vmmob.fabric.model import Link, PortRef, Role, Switch
 from ryu_vmmob.southbound.links import LinkWatch
-from tests.unit.core_support import two_racks
+from tests.support.fabrics import two_racks
 
 A, B = "spine:1=tor-a:49", "spine:2=tor-b:49"
 NOBODY: frozenset[str] = frozenset()

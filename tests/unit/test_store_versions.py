@@ -19,7 +19,7 @@ from ryu_vmmob.store import migrate, open_store
 from ryu_vmmob.store.base import Record, StoreError
 from ryu_vmmob.store.migrate import STEPS, migrated
 from ryu_vmmob.store.sqlite import SCHEMA_VERSION
-from tests.unit.rest_support import Service
+from tests.support.rest_service import Service
 
 RELEASES = Path(__file__).parents[1] / "releases"
 FIRST = RELEASES / "2026-11-23"

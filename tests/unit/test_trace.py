@@ -21,7 +21,8 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import ScannedTables, vlan_id
 from ryu_vmmob.trace import Question, Trace, VmSource, trace
-from tests.unit.core_support import cug, do, nic, start, two_racks, vm
+from tests.support.commands import cug, do, nic, start, vm
+from tests.support.fabrics import two_racks
 
 A, B = "02:00:00:01:00:0b", "02:00:00:01:00:0c"
 V6 = ["10.1.0.11", "2001:db8:1::11"]

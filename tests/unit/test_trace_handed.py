@@ -17,9 +17,9 @@ from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Ask, Outcome, Punted
 from ryu_vmmob.trace import Hop, Question, Trace, trace
-from tests.ovs.frames import to_bytes
-from tests.unit.punt_support import DCS, dcs, plain, sent
-from tests.unit.routed_support import allow
+from tests.support.frames import to_bytes
+from tests.support.punted_packets import DCS, dcs, plain, sent
+from tests.support.routed_networks import allow
 
 ALL = allow("all", "any", "any")
 DB1, DB1_V6, FAR, FAR_V6 = "10.2.0.11", "2001:db8:2::11", "203.0.113.9", "2001:db8:9::9"

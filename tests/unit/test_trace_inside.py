@@ -12,9 +12,10 @@ from ryu_vmmob.flows.compiler import full
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.state import State
 from ryu_vmmob.trace import Question, Trace, trace
-from tests.unit.core_support import cug, nic, start, two_racks, vm
-from tests.unit.rest_support import Service
-from tests.unit.rest_support import vm as rest_vm
+from tests.support.commands import cug, nic, start, vm
+from tests.support.fabrics import two_racks
+from tests.support.rest_service import Service
+from tests.support.rest_service import vm as rest_vm
 
 
 def site(server: str, *more: Any, per_interface: bool = False) -> State:

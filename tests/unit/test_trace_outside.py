@@ -14,8 +14,8 @@ from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import vlan_id
 from ryu_vmmob.trace import ExternalSource, Opinion, Question, Trace, trace
-from tests.unit.core_support import nic, start, vm
-from tests.unit.routed_support import CUGS, HEARD, HOP_1, HOP_2, PARTNER, allow, deny, routed, two_borders
+from tests.support.commands import nic, start, vm
+from tests.support.routed_networks import CUGS, HEARD, HOP_1, HOP_2, PARTNER, allow, deny, routed, two_borders
 
 ALL = allow("all", "any", "any")
 

@@ -1,6 +1,6 @@
 """Traces of routed packets: the way between CUGs, what policies say to it, and who says that it came to nothing.
 
-The sample (`routed_support`): web1 in CUG web at a1, db1 in CUG db at b1 in the other data centre, both in routing domain red.
+The sample (`routed_networks`): web1 in CUG web at a1, db1 in CUG db at b1 in the other data centre, both in routing domain red.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.trace import vlan_id
 from ryu_vmmob.trace import Opinion, Question, Trace, trace
-from tests.unit.core_support import nic, vm
-from tests.unit.routed_support import WAN, allow, deny, routed
+from tests.support.commands import nic, vm
+from tests.support.routed_networks import WAN, allow, deny, routed
 
 ALL = allow("all", "any", "any")
 DB2, DB3 = vm("db2", "a1", nic(12, "db", 2)), vm("db3", "a2", nic(13, "db", 2))

@@ -10,7 +10,7 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.classifier import AmbiguityError, Classifier
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.trace import Scan, ScannedTables
-from tests.unit.sim_lab import FABRIC, view
+from tests.support.handmade_tables import FABRIC, view
 
 MAC = 0x020000000001
 

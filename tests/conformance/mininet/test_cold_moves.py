@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.mininet.conftest import MISSING
+from tests.support.laboratory import MISSING
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.traffic import Stream, Traffic

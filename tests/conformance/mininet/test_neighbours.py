@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.mininet.conftest import MISSING
-from tests.mininet.forgeries import in_a_neighbours_name, in_its_own_name
+from tests.support.forgeries import in_a_neighbours_name, in_its_own_name
+from tests.support.laboratory import MISSING
 
 if TYPE_CHECKING or not MISSING:
     from mininet_topos.observers import listening, send_frames

@@ -20,9 +20,9 @@ from ryu_vmmob.model.commands import Activate, Command, StartMigration
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.net.protocols import TCP, UDP
 from ryu_vmmob.sim.view import View
-from tests.property.world import World
-from tests.unit.core_support import cug, nic, vm
-from tests.unit.routed_support import allow, deny
+from tests.support.commands import cug, nic, vm
+from tests.support.routed_networks import allow, deny
+from tests.support.world import World
 
 P = PortRef
 SPARE: Final = "border:2=tor-a:50"

@@ -22,8 +22,8 @@ from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
 from ryu_vmmob.store.base import StoreError
-from tests.description import assert_described
-from tests.property.waiting import Queue
+from tests.support.description import assert_described
+from tests.support.waiting import Queue
 
 TOKEN = "c2VjcmV0"
 EXAMPLE = Path(__file__).parents[2] / "etc" / "example.yaml"

@@ -24,33 +24,11 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.invariants import check
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View
-from ryu_vmmob.store.base import Record, Write
-from tests.property.facts import facts
-from tests.property.waiting import Queue
+from tests.support.facts import facts
+from tests.support.memory_store import MemoryStore
+from tests.support.waiting import Queue
 
 _T = TypeVar("_T")
-
-
-class MemoryStore:
-    """Records in a dictionary, and the revision that came with them."""
-
-    def __init__(self) -> None:
-        self.revision = 0
-        self.records: dict[tuple[str, str], Record] = {}
-
-    def load(self) -> Iterable[Record]:
-        return list(self.records.values())
-
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
-        self.revision = revision
-        for kind, name, body, _ in writes:
-            if body is None:
-                self.records.pop((kind, name), None)
-            else:
-                self.records[kind, name] = Record(kind, name, body)
-
-    def close(self) -> None:
-        pass
 
 
 class World:

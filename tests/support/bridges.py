@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import pytest
+
 from mininet_topos.dummies import DummyBridge
-from tests.ovs.raw_client import RawClient
+from mininet_topos.ovs import PrivateOvs, missing_programs
+from tests.support.raw_client import RawClient
 
 
 class Bridge(DummyBridge):
@@ -19,3 +24,15 @@ class Bridge(DummyBridge):
         self.ovs.vsctl("add-port", self.name, device, "--", "set", "interface", device, "type=dummy", f"ofport_request={port}")
         self.ports = tuple(sorted({*self.ports, port}))
         self.by_datapath_port = self._datapath_ports()
+
+
+MakeBridge = Callable[..., Bridge]
+
+
+@pytest.fixture(scope="session")
+def ovs() -> Iterator[PrivateOvs]:
+    """A private Open vSwitch. Skips, loudly (see tests/conftest.py), where Open vSwitch is not installed."""
+    if missing := missing_programs():
+        pytest.skip(f"Open vSwitch is not installed: {', '.join(missing)} not found")
+    with PrivateOvs(dummy=True) as running:
+        yield running

@@ -31,8 +31,8 @@ from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.store import open_store
 from ryu_vmmob.store.base import StoreError
-from tests.ovs.bridges import Bridge
-from tests.ovs.frames import to_bytes
+from tests.support.bridges import Bridge
+from tests.support.frames import to_bytes
 
 FABRICS = Path(__file__).parents[2] / "etc"
 SECONDS = 120.0

@@ -17,7 +17,7 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.model.state import State
-from tests.unit.core_support import cug, nic, start, vm
+from tests.support.commands import cug, nic, start, vm
 
 P = PortRef
 WAN = "border-1:48=border-2:48"

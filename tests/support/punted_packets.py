@@ -26,7 +26,7 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import eui64_link_local, mac, mac_text
 from ryu_vmmob.punt.answer import answer
 from ryu_vmmob.punt.values import Outcome, PacketOut, Punted
-from tests.unit.core_support import cug, start, vm
+from tests.support.commands import cug, start, vm
 
 DCS = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
 GATEWAY_MAC = mac(DCS.gateway_mac)

@@ -1,0 +1,38 @@
+"""A store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ryu_vmmob.store.base import Record, StoreError, Write
+
+
+class MemoryStore:
+    """A store in a dictionary that refuses commits when told to."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.records: dict[tuple[str, str], Record] = {}
+        self.full = False
+        self.commits = 0
+        self.synced: list[bool] = []
+        """Of each commit, whether it waits for the disk."""
+
+    def load(self) -> Iterable[Record]:
+        return list(self.records.values())
+
+    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+        if self.full:
+            raise StoreError("the disk is full")
+        assert revision >= self.revision
+        self.commits += 1
+        self.synced.append(sync)
+        self.revision = revision
+        for kind, name, body, _ in writes:
+            if body is None:
+                self.records.pop((kind, name), None)
+            else:
+                self.records[kind, name] = Record(kind, name, body)
+
+    def close(self) -> None:
+        pass
