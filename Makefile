@@ -21,7 +21,7 @@ help:
 	@echo 'make soak           twenty minutes of random commands, troubles and noise on real switches; ARGS="--seconds 60"'
 	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
 	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
-	@echo 'make dist           a wheel in dist/'
+	@echo 'make dist           the source archive and the wheel in dist/'
 	@echo 'make clean          removes the environment and everything built'
 
 setup:
@@ -75,7 +75,7 @@ docs: setup
 	@$(PYTHON_IN_VENV) -m sphinx -b html -W --keep-going -q docs build/docs && echo build/docs/index.html
 
 dist: setup
-	@PIP_BUILD_CONSTRAINT=build-constraints.txt $(PYTHON_IN_VENV) -m pip wheel -q --no-deps --wheel-dir dist .
+	@$(PYTHON_IN_VENV) tools/dist.py dist
 
 lock:
 	@tools/lock.sh

@@ -87,7 +87,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        compat.apply()
+        try:
+            compat.apply()
+        except compat.OtherRyuError as error:
+            raise SystemExit(f"vmmob: {error}") from error
         self.settings = options.read(self.CONF)
         if not self.CONF.log_config_file:
             logs.use(self.settings.log_format)

@@ -6,11 +6,16 @@ from ryu_vmmob import compat
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run Ryu's manager; same options, same applications. Raises CompatError if Ryu cannot be made safe."""
+    """Run Ryu's manager; same options, same applications. Raises CompatError if Ryu cannot be made safe,
+    and SystemExit if it is another version.
+    """
     compat.apply()
     from ryu.cmd import manager  # Ryu patches the standard library on import: not before this point
 
-    compat.apply()  # the modules are loaded now; a part that failed while they loaded fails here, loudly
+    try:
+        compat.apply()  # the modules are loaded now; a part that failed while they loaded fails here, loudly
+    except compat.OtherRyuError as error:
+        raise SystemExit(f"vmmob: {error}") from error
     manager.main(args=args, prog="vmmob-manager")
 
 

@@ -1,9 +1,12 @@
-"""Build backend: setuptools' own, plus the start-up files in the root of the wheel.
+"""Build backend: setuptools' own, plus two things in the finished wheel that setuptools has no setting for.
 
-A ``.pth`` must lie in the root of site-packages, beside the package and not inside it. setuptools has no setting for that,
-and an editable install builds another kind of wheel than a normal one; adding the files to the finished wheel serves both
-in the same way and touches nothing private of setuptools.
+* The start-up files of ``tools/site``. A ``.pth`` must lie in the root of site-packages, beside the package and not inside it.
+* Ryu 4.34 itself, from ``tools/vendor``. PyPI has Ryu as source alone, and that source does not build with setuptools 68 or
+  later, so a wheel that requires it does not install. Ryu is pure Python: its files are copied byte for byte, without its
+  tests, into a folder of their own. A ``.pth`` appends this folder to the module path, behind site-packages: a Ryu that the
+  user installed comes first.
 
+An editable install builds another kind of wheel than a normal one; adding the files to the finished wheel serves both.
 Every name of ``setuptools.build_meta`` is passed on; only the two hooks that make a wheel are wrapped.
 """
 
@@ -13,6 +16,7 @@ import base64
 import csv
 import hashlib
 import io
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,33 +24,71 @@ from typing import Any
 from setuptools import build_meta as _setuptools
 from setuptools.build_meta import *  # noqa: F403  (the rest of the backend interface)
 
-_SITE_FILES = Path(__file__).resolve().parent / "site"
+_HERE = Path(__file__).resolve().parent
+_SITE_FILES = _HERE / "site"
+
+RYU_VERSION = "4.34"
+RYU_ARCHIVE = _HERE / "vendor" / f"ryu-{RYU_VERSION}.tar.gz"
+RYU_SHA256 = "a31041eb53aee0c36ca428645ad2607163ca5e1390f5a3d6ef2025b7829ce93e"
+"""Digest of the archive as PyPI has it."""
+RYU_FOLDER = "ryu_vmmob_ryu"
+"""Folder in site-packages that Ryu lies in; ``tools/site/ryu_vmmob_ryu.pth`` and `ryu_vmmob.compat.startup` name it too."""
 
 
 def build_wheel(
     wheel_directory: str, config_settings: dict[str, Any] | None = None, metadata_directory: str | None = None
 ) -> str:
-    """Build a wheel and add the start-up files. Returns the wheel's file name."""
+    """Build a wheel and add the files. Returns the wheel's file name."""
     name = _setuptools.build_wheel(wheel_directory, config_settings, metadata_directory)
-    _add_site_files(Path(wheel_directory, name))
+    _add(Path(wheel_directory, name), {**_site_files(), **_ryu_files()})
     return name
 
 
 def build_editable(
     wheel_directory: str, config_settings: dict[str, Any] | None = None, metadata_directory: str | None = None
 ) -> str:
-    """Build an editable wheel and add the start-up files. Returns the wheel's file name."""
+    """Build an editable wheel and add the files. Returns the wheel's file name."""
     name = _setuptools.build_editable(wheel_directory, config_settings, metadata_directory)
-    _add_site_files(Path(wheel_directory, name))
+    _add(Path(wheel_directory, name), {**_site_files(), **_ryu_files()})
     return name
 
 
-def _add_site_files(wheel: Path) -> None:
-    """Rewrite a wheel with the files of tools/site in its root and in its RECORD (PEP 427)."""
-    added = {path.name: path.read_bytes() for path in sorted(_SITE_FILES.iterdir()) if path.suffix in {".pth", ".start"}}
-    if not added:
+def _site_files() -> dict[str, bytes]:
+    """Return the start-up files by their name in the wheel."""
+    found = {path.name: path.read_bytes() for path in sorted(_SITE_FILES.iterdir()) if path.suffix in {".pth", ".start"}}
+    if not found:
         message = f"no start-up files in {_SITE_FILES}"
         raise FileNotFoundError(message)
+    return found
+
+
+def _ryu_files() -> dict[str, bytes]:
+    """Return Ryu's package and its metadata by their names in the wheel. Raises ValueError for another archive than PyPI's."""
+    content = RYU_ARCHIVE.read_bytes()
+    if hashlib.sha256(content).hexdigest() != RYU_SHA256:
+        message = f"{RYU_ARCHIVE} is not the archive that PyPI has"
+        raise ValueError(message)
+    top, information = f"ryu-{RYU_VERSION}/", f"{RYU_FOLDER}/ryu-{RYU_VERSION}.dist-info"
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for member in archive:
+            name = member.name.removeprefix(top)
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is None:
+                continue
+            if name.startswith("ryu/") and not name.startswith("ryu/tests/"):
+                found[f"{RYU_FOLDER}/{name}"] = file.read()
+            elif name == "LICENSE":
+                found[f"{information}/LICENSE"] = file.read()
+            elif name == "PKG-INFO":
+                found[f"{information}/METADATA"] = file.read()
+    # No RECORD: these files are in the RECORD of our own wheel, and `pip uninstall ryu` must not take them away.
+    found[f"{information}/INSTALLER"] = b"ryu-vmmob\n"
+    return dict(sorted(found.items()))
+
+
+def _add(wheel: Path, added: dict[str, bytes]) -> None:
+    """Rewrite a wheel with more files, also in its RECORD (PEP 427)."""
     rebuilt = wheel.with_suffix(".tmp")
     with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(rebuilt, "w", zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 {
     sed -n '/^#/p' requirements.lock
     {
-        .venv/bin/python -m pip freeze --exclude-editable --exclude ryu-vmmob
+        .venv/bin/python -m pip freeze --exclude-editable --exclude ryu-vmmob --exclude ryu
         # setuptools: Ryu needs it when running (through pbr), Mininet for its distutils on Python 3.12 and later.
         # Lines with a condition are for other versions of Python than the one here.
         sed -n '/^setuptools==/p; / ; /p' requirements.lock

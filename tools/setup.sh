@@ -89,15 +89,14 @@ system_packages() {
 
 fingerprint() {
     # The place counts too: an environment that was moved or copied does not work.
-    { pwd; cat requirements.lock build-constraints.txt setup.cfg pyproject.toml tools/setup.sh tools/build_backend.py tools/site/*
+    { pwd; cat requirements.lock setup.cfg pyproject.toml tools/setup.sh tools/build_backend.py tools/site/*
     } | sha256sum | cut -c1-32
 }
 
 pip_step() {
     say "$1"
     shift
-    if ! PIP_BUILD_CONSTRAINT=$PWD/build-constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 \
-        $VENV/bin/python -m pip "$@" >>"$LOG" 2>&1; then
+    if ! PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $VENV/bin/python -m pip "$@" >>"$LOG" 2>&1; then
         tail -n 40 "$LOG" >&2
         fail "pip $* (the whole log: $LOG)"
     fi
@@ -116,9 +115,13 @@ virtual_environment() {
     fi
     : >"$LOG"
     pip_step "pip $PIP_VERSION" install --upgrade "pip==$PIP_VERSION"
-    pip_step "the $(grep -c == requirements.lock) pinned packages of requirements.lock (Ryu is built from source)" \
+    pip_step "the $(grep -c == requirements.lock) pinned packages of requirements.lock" \
         install --requirement requirements.lock
-    pip_step "ryu-vmmob itself, editable" install --no-deps --editable .
+    # An environment of before 30 November 2026 has Ryu in site-packages; the package brings its own now.
+    if $VENV/bin/python -c 'import sys, sysconfig, os; sys.exit(not os.path.isdir(sysconfig.get_path("purelib") + "/ryu"))'; then
+        pip_step "Ryu of its own out of the way" uninstall --yes ryu
+    fi
+    pip_step "ryu-vmmob itself with Ryu, editable" install --no-deps --editable .
     pip_step "checking that the versions fit together" check
     echo "$now" >$STAMP
 }

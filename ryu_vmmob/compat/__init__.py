@@ -23,11 +23,12 @@ Each part can be left out with the environment variable ``RYU_VMMOB_COMPAT_OFF``
 how the tests show each fault, and how a user can find out whether a part is to blame for something.
 """
 
-from ryu_vmmob.compat.startup import CompatError, apply, install
+from ryu_vmmob.compat.startup import CompatError, OtherRyuError, apply, install
 from ryu_vmmob.compat.state import PartStatus, Refusals, drop_unwanted, raw_multipart, refusals, set_parse_limit
 
 __all__ = [
     "CompatError",
+    "OtherRyuError",
     "PartStatus",
     "Refusals",
     "apply",

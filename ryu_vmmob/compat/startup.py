@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 OFF_VARIABLE = "RYU_VMMOB_COMPAT_OFF"
 
+RYU_VERSION = "4.34"
+RYU_FOLDER = "ryu_vmmob_ryu"
+"""Beside the installed package: Ryu 4.34 as the wheel brings it (tools/build_backend.py)."""
+
 APPLIED: dict[str, str] = {}
 """Part name to what was done; a part that is not here is not active."""
 
 
 class CompatError(RuntimeError):
     """A part of the compatibility layer could not be applied."""
+
+
+class OtherRyuError(CompatError):
+    """Another version of Ryu than the one that the parts are for is installed, and comes first."""
 
 
 def _already_handled(wsgi: ModuleType) -> str:
@@ -175,12 +183,28 @@ def install() -> None:
         sys.meta_path.insert(0, _PartFinder())
 
 
+def provide_ryu() -> None:
+    """Append the Ryu of the wheel to the module path where no Ryu is found: start-up files count in site-packages alone."""
+    from importlib.util import find_spec
+
+    if find_spec("ryu") is None:
+        beside = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        if os.path.isdir(folder := os.path.join(beside, RYU_FOLDER)):
+            sys.path.append(folder)
+
+
 def apply() -> None:
     """Apply every part: at once where its module is loaded already, else when it loads.
 
-    Raises CompatError, naming the parts, if one could not be applied. Idempotent.
+    Raises CompatError, naming the parts, if one could not be applied, and OtherRyuError for another Ryu than 4.34.
+    Idempotent.
     """
+    provide_ryu()
     install()
+    ryu = sys.modules.get("ryu")
+    if ryu is not None and ryu.version != RYU_VERSION:
+        found = os.path.dirname(ryu.__file__ or "")
+        raise OtherRyuError(f"Ryu {ryu.version} is installed in {found}: only Ryu {RYU_VERSION} will do; pip uninstall ryu")
     failed: list[str] = []
     for module_name in _MODULES:
         module = sys.modules.get(module_name)
