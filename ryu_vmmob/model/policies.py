@@ -8,13 +8,16 @@ from typing import Final
 
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.policy import Policy, Ports, Protocol, Selector, merged
-from ryu_vmmob.model.refusal import invalid, not_found
+from ryu_vmmob.model.refusal import conflict, invalid, not_found
 from ryu_vmmob.model.state import State
 
 
 @dataclass(frozen=True, slots=True)
 class PutPolicy:
-    """Create or replace a policy; the fields are those of `Policy`, ``ports`` in any order."""
+    """Create or replace a policy; the fields are those of `Policy`, ``ports`` in any order.
+
+    ``dangling``: the ends, as paths, that name what is not there; None: there must be none.
+    """
 
     name: str
     allow: bool
@@ -24,6 +27,7 @@ class PutPolicy:
     protocol: Protocol | None = None
     ports: Ports = ()
     replies: bool = False
+    dangling: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,21 @@ class DeletePolicy:
 
 
 def put_policy(draft: Draft, command: PutPolicy) -> None:
-    """Carry out `PutPolicy`. Raises Refusal (422) when it names a CUG or VM that is not there."""
+    """Carry out `PutPolicy`. Raises Refusal: 422 when it names a CUG or VM that is not there, 409 when one is that should not
+    be.
+    """
     policy = Policy(
         command.name, command.priority, command.allow, command.source, command.target, command.protocol,
         merged(command.ports), command.replies,
     )  # fmt: skip
-    faults = [(path, f"there is no {kind} {name!r}") for path, kind, name in _missing(draft.state, policy)]
-    if faults:
-        raise invalid(*faults)
+    said = command.dangling or frozenset()
+    faults = [(path, kind, name) for path, kind, name in _missing(draft.state, policy)]
+    there = sorted(said.difference(path for path, _, _ in faults))
+    if there:
+        raise conflict(f"dangling: {', '.join(there)} stands there, and what it names is there: leave it out")
+    missing = [(path, f"there is no {kind} {name!r}") for path, kind, name in faults if path not in said]
+    if missing:
+        raise invalid(*missing)
     old = draft.state.policies.get(policy.name)
     if old is not None and replace(policy, revision=old.revision) == old:
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
@@ -126,6 +126,10 @@ class Body(BaseModel):
     """A body: keys and types exactly as written here."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
+        """Yield a fault for each read-only key that says something else than ``view``, the object as it is now."""
+        yield from ()
 
 
 class Empty(Body):

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
+from ryu_vmmob.rest import read_only
 from ryu_vmmob.rest.bodies import Body
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import deleting, getting, listing, putting
@@ -84,11 +85,19 @@ class Collection(Generic[_Object]):
         name = call.names[self.key]
         seconds = call.seconds_to_wait()
         before = self.objects(call.engine.state).get(name)
+        self.check(call.engine.state, name, call.body)
         call.check_match(before.revision if before is not None else None)
         ticket = call.engine.execute(self.put(call.body, name, call.now()))
         after = self.objects(ticket.state)[name]
         body = self.view(ticket.state, after) | call.confirmed(ticket, seconds)
         return Answer(201 if before is None else 200, body, after.revision)
+
+    def check(self, state: State, name: str, body: Any) -> None:
+        """Raise 422 or 409 where a body's read-only keys contradict its name or the object as it is (`read_only`)."""
+        read_only.check_name(body, name)
+        there = self.objects(state).get(name)
+        if there is not None:
+            read_only.check(body, self.view(state, there))
 
     def _delete(self, call: Call) -> Answer:
         seconds = call.seconds_to_wait()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, NotRequired
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from immutables import Map
 from pydantic import AfterValidator, Field
@@ -10,11 +11,36 @@ from typing_extensions import TypedDict
 
 from ryu_vmmob.model import objects
 from ryu_vmmob.model.commands import DeleteCug, PutCug
+from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
+from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 from ryu_vmmob.rest.answers import Revision, VlanTag, Written
 from ryu_vmmob.rest.bodies import Body, Ip, Name, Subnet, VlanId, one_per_family
 from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
 from ryu_vmmob.rest.views import View
+
+
+class DomainPresenceBody(Body):
+    """See `DomainPresence`."""
+
+    vlan_id: VlanId
+    interfaces: int
+
+
+class ServerPresenceBody(Body):
+    """See `ServerPresence`."""
+
+    interfaces: int
+
+
+class PresenceBody(Body):
+    """See `Presence`."""
+
+    data_centers: list[Name]
+    edges: list[Name]
+    l2_domains: dict[Name, DomainPresenceBody]
+    servers: dict[Name, ServerPresenceBody]
 
 
 class CugBody(Body):
@@ -25,6 +51,14 @@ class CugBody(Body):
     routing_domain: Name | None = None
     vlan_ids: dict[Name, VlanId] = Field(default={})
     ipv6_ra_mode: Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"] | None = None
+    name: ReadOnlyName = None
+    segment_key: Annotated[int | None, Field(ge=1, le=MAX_SEGMENT_KEY, description="Read-only: as GET says it.")] = None
+    presence: Annotated[PresenceBody | None, Field(description="Read-only: as GET says it.")] = None
+    revision: ReadOnlyRevision = None
+
+    def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
+        """See `Body`."""
+        return differing(self, ("segment_key", "presence", "revision"), view)
 
     def command(self, name: str) -> PutCug:
         """As the command for the CUG ``name``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
@@ -16,12 +16,14 @@ from ryu_vmmob.model import policy as model
 from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, dangling
 from ryu_vmmob.model.policy import Ports, Protocol
+from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY
 from ryu_vmmob.net.protocols import TCP, UDP
 from ryu_vmmob.rest.answers import Revision, Written
 from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
 from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
 from ryu_vmmob.rest.views import View
 
 _MAX_PORT: Final = 65_535
@@ -115,6 +117,12 @@ class PolicyBody(Body):
     protocol: PolicyProtocol = None
     ports: Annotated[list[PortRange], Field(default_factory=list)]
     replies: bool = False
+    name: ReadOnlyName = None
+    dangling: Annotated[
+        list[Literal["from.cug", "from.vm", "to.cug", "to.vm"]] | None,
+        Field(description="Read-only: the ends that name what is not there, as GET says it. Left out: there must be none."),
+    ] = None
+    revision: ReadOnlyRevision = None
 
     # What is at fault itself is not in ``info.data``, and is no reason for a second fault.
 
@@ -133,11 +141,15 @@ class PolicyBody(Body):
             raise _wrong("only with protocol tcp, udp or icmp and action allow")
         return value
 
+    def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
+        """See `Body`. ``dangling`` is for the command: other objects of the same request may end it."""
+        return differing(self, ("revision",), view)
+
     def command(self, name: str) -> PutPolicy:
         """As the command for the policy ``name``."""
         return PutPolicy(
             name, self.action == "allow", self.source.selector(), self.target.selector(), self.priority, self.protocol,
-            tuple(self.ports), self.replies,
+            tuple(self.ports), self.replies, None if self.dangling is None else frozenset(self.dangling),
         )  # fmt: skip
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from ryu_vmmob.health.reach import warnings
 from ryu_vmmob.model import objects, placement
 from ryu_vmmob.model.commands import DeleteVm, PutVm
+from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.rest.answers import Revision, VlanTag, Written
@@ -18,6 +20,7 @@ from ryu_vmmob.rest.bodies import Body, Ethertypes, Ip, Mac, Name, VlanId
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.operations import listing
+from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View
 
@@ -31,10 +34,20 @@ class InterfaceBody(Body):
     guest_vlan_id: VlanId | None = None
     vlan_id: VlanId | None = None
     ethertypes: Ethertypes = ()
+    vlan_id_pinned: Annotated[
+        bool | None, Field(description="False: `vlan_id` is read-only, as GET says it. Left out: what stands there is a pin.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _with_a_number(self) -> InterfaceBody:
+        if self.vlan_id_pinned and self.vlan_id is None:
+            raise PydanticCustomError("value", "vlan_id_pinned is true, and there is no vlan_id that could be pinned")
+        return self
 
     def interface(self) -> objects.Interface:
         """As a model object."""
-        return objects.Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, self.vlan_id, self.ethertypes)
+        pin = None if self.vlan_id_pinned is False else self.vlan_id
+        return objects.Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, pin, self.ethertypes)
 
 
 class VmBody(Body):
@@ -42,6 +55,17 @@ class VmBody(Body):
 
     server: Name
     interfaces: list[InterfaceBody]
+    name: ReadOnlyName = None
+    migration: Annotated[Name | None, Field(description="Read-only: as GET says it.")] = None
+    revision: ReadOnlyRevision = None
+
+    def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
+        """See `Body`. A number that is not pinned is held against that of the interface in the same CUG."""
+        yield from differing(self, ("migration", "revision"), view)
+        now = {row["cug"]: row for row in view["interfaces"]}
+        for number, row in enumerate(self.interfaces):
+            if row.vlan_id_pinned is False and row.cug in now:
+                yield from differing(row, ("vlan_id",), now[row.cug], f"interfaces[{number}].")
 
     def command(self, name: str, now: float) -> PutVm:
         """As the command for the VM ``name``."""
@@ -49,8 +73,8 @@ class VmBody(Body):
 
 
 class Interface(TypedDict):
-    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged. ``ethertypes`` is there when
-    some were given.
+    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged. ``vlan_id_pinned``: whether
+    it was asked for. ``ethertypes`` is there when some were given.
     """
 
     cug: str
@@ -58,6 +82,7 @@ class Interface(TypedDict):
     ips: list[str]
     guest_vlan_id: VlanTag | None
     vlan_id: VlanTag | None
+    vlan_id_pinned: bool
     ethertypes: NotRequired[list[str] | Literal["any"]]
 
 
@@ -115,6 +140,7 @@ def vm_view(state: State, vm: objects.Vm) -> View:
                 "ips": [str(ip) for ip in interface.ips],
                 "guest_vlan_id": interface.guest_vlan_id,
                 "vlan_id": state.added_vlan_id(vm, number, vm.server),
+                "vlan_id_pinned": interface.vlan_id is not None,
                 **({} if not interface.ethertypes else {"ethertypes": ethertypes_view(interface.ethertypes)}),
             }
             for number, interface in enumerate(vm.interfaces)

@@ -18,7 +18,7 @@ from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Command, PutVm
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import formats
-from ryu_vmmob.rest.bulk import read_bulk
+from ryu_vmmob.rest.bulk_body import read_bulk
 from ryu_vmmob.store import open_store
 from tests.support.rest_service import Service
 

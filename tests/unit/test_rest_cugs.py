@@ -146,7 +146,8 @@ def test_each_interface_counts_where_it_is(tmp_path: Path) -> None:
         ({"vlan_ids": {"rack-x": 110}}, ["vlan_ids.rack-x"]),
         ({"vlan_ids": {"a b": 110}}, ['vlan_ids."a b"']),
         ({"vlan_ids": [110]}, ["vlan_ids"]),
-        ({"name": "web"}, ["name"]),
+        ({"name": "other"}, ["name"]),
+        ({"presence": {"edges": []}}, ["presence.data_centers", "presence.l2_domains", "presence.servers"]),
         ({"subnet": ["10.1.0.0/24"], "subnets": ["x"], "vlan_ids": {"rack-a": 0}}, ["subnet", "subnets[0]", "vlan_ids.rack-a"]),
     ],
 )

@@ -148,7 +148,8 @@ def test_selectors_come_back_as_given(service: Service, end: str, selector: dict
         ({"action": "deny"}, ["replies"]),
         ({"replies": 1}, ["replies"]),
         ({"replies": None}, ["replies"]),
-        ({"name": "http"}, ["name"]),
+        ({"name": "other"}, ["name"]),
+        ({"dangling": ["to"]}, ["dangling[0]"]),
         ({"action": "x", "protocol": "x", "ports": ["x"], "to": {}}, ["action", "protocol", "ports[0]", "to"]),
     ],
 )

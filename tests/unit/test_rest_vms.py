@@ -32,6 +32,7 @@ def test_the_life_of_a_vm(service: Service) -> None:
                 "ips": ["10.1.0.11", "2001:db8:1::b"],
                 "guest_vlan_id": None,
                 "vlan_id": tag,
+                "vlan_id_pinned": False,
             }
         ],
         "migration": None,
@@ -129,7 +130,9 @@ _INTERFACE = ["interfaces", 0]
         ([*_INTERFACE, "vlan_id"], "100", "interfaces[0].vlan_id"),
         ([*_INTERFACE, "vlan_id"], True, "interfaces[0].vlan_id"),
         ([*_INTERFACE, "tag"], 100, "interfaces[0].tag"),
-        (["migration"], None, "migration"),
+        (["migration"], 1, "migration"),
+        ([*_INTERFACE, "vlan_id_pinned"], True, "interfaces[0]"),
+        ([*_INTERFACE, "vlan_id_pinned"], 1, "interfaces[0].vlan_id_pinned"),
     ],
 )
 def test_vms_that_are_refused(service: Service, path: list[Any], value: Any, fault: str) -> None:

@@ -1,0 +1,181 @@
+"""The body of ``/v1/bulk``: objects by name, or lists as a GET gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ryu_vmmob.fabric.findings import show
+from ryu_vmmob.model.breath import Breath
+from ryu_vmmob.model.commands import Command
+from ryu_vmmob.model.refusal import Fault
+from ryu_vmmob.rest.bodies import Body, Name, faults_of
+from ryu_vmmob.rest.collection import Collection
+from ryu_vmmob.rest.cugs import CUGS, CugBody
+from ryu_vmmob.rest.policies import POLICIES, PolicyBody
+from ryu_vmmob.rest.problems import MOST_FAULTS, invalid_input
+from ryu_vmmob.rest.vms import VMS, VmBody
+
+COLLECTIONS: Final[tuple[Collection[Any], ...]] = (CUGS, VMS, POLICIES)
+"""In the order in which their objects may refer to each other."""
+_BODIES: Final[dict[str, type[Body]]] = {row.name: row.body for row in COLLECTIONS}
+_MARKS: Final = {"subnets": "cugs", "interfaces": "vms", "action": "policies"}
+"""A required key of each kind of object, which no other has: it tells what stands in a list without a kind."""
+_NAMES: Final[TypeAdapter[str]] = TypeAdapter(Name)
+
+
+class Put(NamedTuple):
+    """One object of a bulk."""
+
+    collection: Collection[Any]
+    name: str
+    body: Any
+    command: Command
+
+
+class NamedCug(CugBody):
+    """A CUG in a list, with its name."""
+
+    name: Name
+
+
+class NamedVm(VmBody):
+    """A VM in a list, with its name."""
+
+    name: Name
+
+
+class NamedPolicy(PolicyBody):
+    """A policy in a list, with its name."""
+
+    name: Name
+
+
+class CugItems(Body):
+    """What GET /v1/cugs answers."""
+
+    items: list[NamedCug]
+
+
+class VmItems(Body):
+    """What GET /v1/vms answers."""
+
+    items: list[NamedVm]
+
+
+class PolicyItems(Body):
+    """What GET /v1/policies answers."""
+
+    items: list[NamedPolicy]
+
+
+class BulkBody(Body):
+    """``POST /v1/bulk``: objects by name, or a list of them as GET gives it.
+
+    ``items``: such a list by itself, of whichever kind each object is.
+    """
+
+    cugs: dict[Name, CugBody] | CugItems = Field(default={})
+    vms: dict[Name, VmBody] | VmItems = Field(default={})
+    policies: dict[Name, PolicyBody] | PolicyItems = Field(default={})
+    items: list[NamedCug | NamedVm | NamedPolicy] = Field(default=[])
+
+    def puts(self, now: float, breath: Breath) -> list[Put]:
+        """Each by name, and first what others refer to. Of a body that `read_bulk` made."""
+        return [
+            Put(row, name, body, row.put(body, name, now))
+            for row in COLLECTIONS
+            for name, body in breath.through(sorted(getattr(self, row.name).items()))
+        ]
+
+
+class _Reader:
+    """Reads objects one after another; ends at the first `MOST_FAULTS` faults."""
+
+    def __init__(self, breath: Breath) -> None:
+        self._breath = breath
+        self.objects: dict[str, dict[str, Any]] = {name: {} for name in _BODIES}
+        self.faults: list[Fault] = []
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many faults are known that no more are told."""
+        return len(self.faults) >= MOST_FAULTS
+
+    def read(self, rows: Iterator[tuple[tuple[Any, ...], Any, str, Any]]) -> None:
+        """Read rows of (path, name, collection, value)."""
+        for path, name, collection, value in rows:
+            self._breath.worked()
+            try:
+                known = _NAMES.validate_python(name)
+                body = _BODIES[collection].model_validate(value)
+            except ValidationError as error:
+                self.faults += faults_of(error, *path)
+            else:
+                self._keep(path, known, collection, body)
+            if self.has_enough:
+                return
+
+    def _keep(self, path: tuple[Any, ...], name: str, collection: str, body: Any) -> None:
+        rows = self.objects[collection]
+        if name in rows:
+            self.faults.append(Fault(show(path), f"{name!r} stands twice in {collection}"))
+        elif body.name not in (None, name):
+            self.faults.append(Fault(show((*path, "name")), f"is {body.name!r}, and the object that is put is {name!r}"))
+        rows[name] = body
+
+
+def read_bulk(value: Any, breath: Breath) -> BulkBody:
+    """``value`` as a bulk body, object by object with pauses; a 422 that names the first `MOST_FAULTS` faults.
+
+    How many objects are faulty is not looked for beyond those: reading ends there.
+    """
+    if not isinstance(value, dict):
+        raise invalid_input([Fault("", "must be an object")])
+    reader = _Reader(breath)
+    for key, rows in value.items():
+        if key == "items":
+            reader.read(_listed(reader, ("items",), rows, None))
+        elif key not in _BODIES:
+            reader.faults.append(Fault(show((key,)), "is not a known key"))
+        elif isinstance(rows, dict) and rows.keys() == {"items"} and isinstance(rows["items"], list):
+            reader.read(_listed(reader, (key, "items"), rows["items"], key))
+        elif isinstance(rows, dict):
+            reader.read(((key, name), name, key, row) for name, row in rows.items())
+        else:
+            reader.faults.append(Fault(key, "must be an object"))
+        if reader.has_enough:
+            break
+    if reader.faults:
+        raise invalid_input(reader.faults)
+    objects: dict[str, Any] = {**reader.objects}
+    return BulkBody.model_construct(None, **objects)
+
+
+def _listed(
+    reader: _Reader, path: tuple[Any, ...], rows: Any, collection: str | None
+) -> Iterator[tuple[tuple[Any, ...], Any, str, Any]]:
+    """Yield the rows of a list; ``collection`` None: each says by its keys what it is."""
+    if not isinstance(rows, list):
+        reader.faults.append(Fault(show(path), "must be a list"))
+        return
+    for number, row in enumerate(rows):
+        place = (*path, number)
+        found = collection or _kind(row)
+        if not isinstance(row, dict):
+            reader.faults.append(Fault(show(place), "must be an object"))
+        elif found is None:
+            marks = ", ".join(f"{mark!r} ({kind})" for mark, kind in _MARKS.items())
+            reader.faults.append(Fault(show(place), f"has none of the keys that tell what it is: {marks}"))
+        elif "name" not in row:
+            reader.faults.append(Fault(show((*place, "name")), "is required"))
+        else:
+            yield place, row["name"], found, row
+        if reader.has_enough:
+            return
+
+
+def _kind(row: Any) -> str | None:
+    return next((kind for mark, kind in _MARKS.items() if isinstance(row, Mapping) and mark in row), None)

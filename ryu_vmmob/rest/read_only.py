@@ -1,0 +1,62 @@
+"""Keys that stand in answers and follow from the rest, in bodies: an answer can be put back as it is.
+
+A body may leave them out. What it says of them has to be what a GET says at that moment, so that nobody believes to have
+changed what cannot be changed, or writes over what another has changed meanwhile. Of an object that is not there they say
+nothing that could be wrong, but for its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, Field
+
+from ryu_vmmob.model.refusal import Fault, Refusal
+from ryu_vmmob.rest.bodies import Body, Name
+from ryu_vmmob.rest.problems import invalid_input
+
+_LONGEST: Final = 60
+
+ReadOnlyName = Annotated[Name | None, Field(description="Read-only: that of the path.")]
+ReadOnlyRevision = Annotated[int | None, Field(ge=0, description="Read-only: as GET says it.")]
+
+
+def check_name(body: Any, name: str) -> None:
+    """Raise 422 where a body has another name than the path."""
+    if body.name not in (None, name):
+        raise invalid_input([Fault("name", f"is {body.name!r}, and the object that is put is {name!r}")])
+
+
+def check(body: Body, view: Any) -> None:
+    """Raise 409 where a body contradicts ``view``, the object as a GET shows it; the fault names the key."""
+    faults = tuple(body.contradictions(view))
+    if faults:
+        raise Refusal(409, "a read-only key", "; ".join(f"{row.path}: {row.message}" for row in faults), faults)
+
+
+def differing(body: BaseModel, keys: Iterator[str] | tuple[str, ...], view: Any, place: str = "") -> Iterator[Fault]:
+    """Yield a fault for each of the read-only ``keys`` of which a body says something else than ``view``."""
+    for key in keys:
+        if key in body.model_fields_set:
+            said = getattr(body, key)
+            said = said.model_dump() if isinstance(said, BaseModel) else said
+            yield from _difference(f"{place}{key}", said, view.get(key))
+
+
+def _difference(path: str, said: Any, now: Any) -> Iterator[Fault]:
+    """Yield the first value, however deep, in which two differ."""
+    if isinstance(said, dict) and isinstance(now, dict):
+        for key in sorted(said.keys() | now.keys()):
+            found = list(_difference(f"{path}.{key}", said.get(key), now.get(key)))
+            if found:
+                yield found[0]
+                return
+    elif said != now or isinstance(said, bool) is not isinstance(now, bool):
+        yield Fault(path, f"is read-only and {_text(now)} now, not {_text(said)}: get the object anew, or leave the key out")
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
