@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rest_support import WEB, Service, problem, vm
+from tests.support.rest_service import WEB, Service, problem, vm
 
 POLICY = {"action": "allow", "from": {"vm": "web1"}, "to": {"cug": "web"}, "protocol": "tcp", "ports": ["80"]}
 URLS = ("/v1/cugs/web", "/v1/vms/web1", "/v1/vms/moving", "/v1/policies/http", "/v1/policies/idle")
