@@ -13,31 +13,15 @@ from playwright.sync_api import Page, Route, expect
 from mininet_topos.controller import Controller
 from ryu_vmmob.sim import packet as make
 from tests.browser.chrome import Open
+from tests.browser.page import CY, find, wait_for, wait_node
 from tests.support.controller import FABRICS, SECONDS, Site, free_ports, nic_ip, nic_mac, until
 
 TOKEN = "c2VjcmV0"
 EVIL = '<img src=x onerror="window.hit=1">'
-CY = "document.getElementById('map')._cyreg.cy"
 
 
 def classes(page: Page, node: str) -> str:
     return str(page.evaluate(f"{CY}.getElementById({json.dumps(node)}).classes().join(' ')"))
-
-
-def wait_for(page: Page, what: str) -> None:
-    """Until an expression is true in the page. Playwright's own way evaluates text in the page, which our policy forbids."""
-    until(lambda: page.evaluate(what), lambda: what)
-
-
-def wait_node(page: Page, node: str, what: str = "n => n.nonempty()") -> None:
-    wait_for(page, f"({what})({CY}.getElementById({json.dumps(node)}))")
-
-
-def find(page: Page, name: str) -> None:
-    """Open something by the search box."""
-    page.locator("#find").fill(name)
-    page.keyboard.press("Enter")
-    expect(page.locator("#details h2")).to_contain_text(name)
 
 
 def above(page: Page) -> str:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from ryu_vmmob.fabric.model import PortRef
 from tests.browser.chrome import Open
-from tests.browser.test_dashboard import find, wait_for
+from tests.browser.page import find, wait_for
 from tests.support.controller import Site, nic, until
 
 IN_STEP = "all 7 switches are in step"

@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 from mininet_topos.ovs import PrivateOvs
-from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.sim import packet as make
-from ryu_vmmob.sim.packet import Packet
-from tests.ovs.trace import trace
+from tests.ovs.trace import port_ref, travel
 from tests.support.controller import SECONDS, Site, nic, nic_ip, nic_mac, until
 
 EDGES = ("tor-a", "tor-b", "tor-c")
 W1, W2, W3 = (nic_mac("web", number) for number in (11, 12, 13))
-
-
-def travel(site: Site, packet: Packet, port: str, pulled: frozenset[str] = frozenset()) -> tuple[list[str], list[str]]:
-    """Every copy through the real switches: (links crossed, ports of servers where it comes out), each sorted.
-
-    ``pulled`` are ports whose cable is out.
-    """
-    start = PortRef(*_split(port))
-    waiting: deque[tuple[PortRef, Packet]] = deque([(start, packet)])
-    crossed: list[str] = []
-    delivered: list[str] = []
-    while waiting:
-        at, frame = waiting.popleft()
-        assert len(crossed) < 50, "it goes round and round"
-        for number, copy in trace(site.bridges[at.switch], frame, at.port).outputs:
-            leaves = PortRef(at.switch, number)
-            link = site.fabric.link_at.get(leaves)
-            if link is None:
-                delivered.append(str(leaves))
-            elif not pulled & {str(link.a), str(link.b)}:
-                crossed.append(link.name)
-                waiting.append((link.far_end(at.switch), copy))
-    return sorted(crossed), sorted(delivered)
-
-
-def _split(port: str) -> tuple[str, int]:
-    switch, _, number = port.partition(":")
-    return switch, int(number)
 
 
 def _links(site: Site) -> list[dict[str, object]]:
@@ -106,7 +75,7 @@ def test_a_link_goes_and_comes_back(ovs: PrivateOvs, tmp_path: Path) -> None:
         # All the cables to that neighbour: the tree changes.
         every = ["tor-a:49", "tor-a:51"]
         for port in every:
-            site.bridges["tor-a"].set_link(_split(port)[1], up=False)
+            site.bridges["tor-a"].set_link(port_ref(port).port, up=False)
         settled(site, *every)
         third, out = travel(site, unicast, "tor-a:1", frozenset(every))
         assert out == ["tor-c:1"]
@@ -123,7 +92,7 @@ def test_a_link_goes_and_comes_back(ovs: PrivateOvs, tmp_path: Path) -> None:
 
         # And back: as if nothing had been.
         for port in every:
-            site.bridges["tor-a"].set_link(_split(port)[1], up=True)
+            site.bridges["tor-a"].set_link(port_ref(port).port, up=True)
         settled(site)
         assert {name: site.has(name) for name in site.bridges} == before
         assert travel(site, unicast, "tor-a:1") == (way, ["tor-c:1"])

@@ -12,7 +12,7 @@ from scapy.layers.l2 import ARP
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
-from tests.ovs.test_controller_unannounced import Wire
+from tests.ovs.port_capture import Wire
 from tests.support.controller import Site, nic, nic_ip, nic_mac, until
 
 MAC, IP = nic_mac("web", 11), nic_ip("web", 11)

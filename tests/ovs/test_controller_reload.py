@@ -11,7 +11,7 @@ from pathlib import Path
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.sim import packet as make
-from tests.ovs.test_controller_links import travel
+from tests.ovs.trace import travel
 from tests.support.controller import SECONDS, Site, nic, nic_ip, nic_mac, until
 
 NEW_SWITCH = '  tor-d:    {dpid: "0x0d", role: tor, l2_domain: rack-b, data_center: dc1}\n'

@@ -10,18 +10,10 @@ import requests
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.sim import packet as make
-from tests.support.controller import SECONDS, Site, nic, nic_mac, until
+from tests.support.controller import SECONDS, Site, nic, nic_mac, populate, until
 
 FOREIGN_COOKIE = "0x7a00000000000001"
 """Bears our mark, and is none of our flows'."""
-
-
-def populate(site: Site) -> None:
-    site.put_cugs()
-    site.put_vm("w1", "srv-a1", nic("web", 11), nic("db", 11))
-    site.put_vm("w2", "srv-b1", nic("web", 12))
-    site.put_vm("w3", "srv-a2", nic("web", 13))
-    site.put_vm("w9", "srv-c1", nic("web", 19))
 
 
 def test_killed_and_started_again_it_changes_nothing(ovs: PrivateOvs, tmp_path: Path) -> None:

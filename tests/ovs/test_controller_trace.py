@@ -10,8 +10,7 @@ from typing import Any
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.store import open_store
-from tests.ovs.test_trace import everything_sent
-from tests.ovs.trace import assert_agrees
+from tests.ovs.trace import assert_agrees, everything_sent
 from tests.support.controller import SECONDS, Site, nic
 from tests.support.world import World
 

@@ -18,9 +18,9 @@ from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
+from tests.ovs.port_capture import IP, MAC, Wire
 from tests.support.controller import FABRICS, Site, nic, nic_ip, nic_ip6, nic_mac, until
 
-MAC, IP, IP6 = nic_mac("web", 11), nic_ip("web", 11), nic_ip6(11)
 GATEWAY_MAC, GATEWAY_IP = mac("02:00:5e:00:00:01"), nic_ip("web", 1)
 
 
@@ -55,25 +55,6 @@ def populate(site: Site) -> int:
 def said(site: Site, kind: str) -> list[str]:
     """The events of a kind, as the controller's log tells them."""
     return [line for line in site.controller.log.splitlines() if re.search(rf"\b{re.escape(kind)} ", line)]
-
-
-class Wire:
-    """What leaves by a port, from now on."""
-
-    def __init__(self, site: Site, port: str, file: Path, own: int = MAC) -> None:
-        switch, _, number = port.partition(":")
-        self._own = own
-        self._device, self._file, self._ovs = site.bridges[switch].device(int(number)), file, site.ovs
-        site.ovs.vsctl("set", "interface", self._device, f"options:tx_pcap={file}")
-
-    def questions(self, kind: Any) -> list[Any]:
-        """ARP requests or neighbour solicitations to the VM's MAC."""
-        if not self._file.exists() or self._file.stat().st_size <= 24:
-            return []
-        return [row for row in rdpcap(str(self._file)) if kind in row and mac(row.dst) == self._own]
-
-    def close(self) -> None:
-        self._ovs.vsctl("remove", "interface", self._device, "options", "tx_pcap")
 
 
 def unannounced(site: Site) -> list[Any]:

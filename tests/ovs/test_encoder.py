@@ -27,7 +27,7 @@ from ryu_vmmob.net.protocols import ETH_ARP
 from ryu_vmmob.sim.prerequisites import TableError
 from ryu_vmmob.sim.switch import Tables
 from tests.support.bridges import MakeBridge
-from tests.unit.test_wire_messages import FLOWS, GROUPS
+from tests.support.sample_flows import FLOWS, GROUPS
 
 PORTS = (1, 2, 49, 50)
 FIRST = {name: group for name, group in GROUPS.items() if name not in ("next hop, no way", "empty flood")}

@@ -34,7 +34,7 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Protocol, Selector
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.trace import Piece, Question, Trace, VmSource, trace
-from tests.ovs.test_compiled import Twin
+from tests.ovs.twin import Twin
 from tests.support.commands import cug, nic, vm
 from tests.support.controller import until
 from tests.support.mutation_networks import fabric

@@ -24,7 +24,7 @@ from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat
-from tests.ovs.test_compiled import FABRIC_FILE, Twin
+from tests.ovs.twin import FABRIC_FILE, Twin
 from tests.support.frames import to_bytes
 from tests.support.routed_networks import CUGS, DB, WEB, two_borders
 from tests.support.world import cug, interface, vm

@@ -7,8 +7,7 @@ import pytest
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.network import Visit
-from tests.ovs.test_trace import all_bridges
-from tests.ovs.trace import assert_agrees
+from tests.ovs.trace import all_bridges, assert_agrees
 from tests.support.mutation_networks import Sample, samples
 from tests.support.mutation_traffic import Traffic
 

@@ -16,8 +16,7 @@ import pytest
 from mininet_topos.controller import ControllerError
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.sim import packet as make
-from tests.ovs.test_controller_restart import populate
-from tests.support.controller import SECONDS, WEB, Site, nic, nic_mac, until
+from tests.support.controller import SECONDS, WEB, Site, nic, nic_mac, populate, until
 
 # At the start
 

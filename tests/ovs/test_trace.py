@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from mininet_topos.ovs import PrivateOvs
-from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.fields import vid
 from ryu_vmmob.flows.flow import (
     CONTROLLER,
@@ -29,11 +26,8 @@ from ryu_vmmob.flows.flow import (
 from ryu_vmmob.flows.pipeline import HAIRPIN, SEGMENT, Meter, Table
 from ryu_vmmob.net.protocols import ETH_IPV6
 from ryu_vmmob.sim import packet as make
-from ryu_vmmob.sim import probes
-from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Tables
-from ryu_vmmob.sim.view import View
-from tests.ovs.trace import assert_agrees, trace
+from tests.ovs.trace import all_bridges, assert_agrees, everything_sent, trace
 from tests.support.bridges import Bridge, MakeBridge
 from tests.support.handmade_tables import FABRIC, SEATS, W2, arp_answer, build, entries, seat, view
 
@@ -46,31 +40,6 @@ def tried(bridge: Bridge, flows: list[Flow], groups: list[Group] | None = None) 
     with bridge.client() as switch:
         assert switch.install(flows, groups or []) == []
     return Tables(flows, groups or [])
-
-
-def all_bridges(ovs: PrivateOvs, fabric: Fabric) -> dict[str, Bridge]:
-    """A bridge per switch of a fabric, with its ports."""
-    ports: dict[str, set[int]] = {name: set() for name in fabric.switches}
-    ends = [*fabric.link_at, *fabric.server_at, *(external.attach for external in fabric.externals.values())]
-    for end in ends:
-        ports[end.switch].add(end.port)
-    found = {name: Bridge(ovs, name, numbers) for name, numbers in ports.items()}
-    for name in found:
-        ovs.ofctl("set-frags", name, "nx-match")  # as the controller sets it
-    return found
-
-
-def everything_sent(state: View) -> Iterator[tuple[Packet, PortRef]]:
-    """Packets worth trying: what members say, to whom, and what forgers say."""
-    for one in state.seats:
-        tags = () if one.vlan_id is None else (one.vlan_id,)
-        for port in one.ports:
-            packets = [*probes.to_everybody(one), *probes.forgeries(state, one)]
-            for owner, peers in state.members[one.cug].items():
-                if owner != one.owner:
-                    packets += [*probes.unicast(one, peers[0]), *(asks for asks, _ in probes.requests(one, peers[0]))]
-            for packet in packets:
-                yield packet.with_vlans(*tags), port
 
 
 def test_the_whole_laboratory(ovs: PrivateOvs) -> None:

@@ -18,7 +18,7 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.packet import Packet
 from tests.support.controller import Listener, Site, nic_ip, nic_mac, until
 from tests.support.frames import to_bytes
-from tests.unit.test_store_versions import RELEASES, recorded
+from tests.support.releases import RELEASES, recorded
 
 SWITCH = "tor-a"
 PORTS = (1, 2, 49)

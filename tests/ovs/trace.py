@@ -7,16 +7,21 @@ compared with what the simulator says: ports, tags, every changed field, and cop
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.flows.fields import VID_PRESENT
 from ryu_vmmob.net.addresses import mac
+from ryu_vmmob.sim import probes
 from ryu_vmmob.sim.packet import Packet, tag
 from ryu_vmmob.sim.switch import Tables
+from ryu_vmmob.sim.view import View
 from tests.support.bridges import Bridge
+from tests.support.controller import Site
 from tests.support.frames import to_bytes
 
 # Fields of the datapath's keys, by key and name, and what we call them. The rest (tos, checksums) is not modelled.
@@ -156,3 +161,57 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
             name, _, inner = text[start:position].strip().partition("(")
             yield name, inner.removesuffix(")")
             start = position + 1
+
+
+def all_bridges(ovs: PrivateOvs, fabric: Fabric) -> dict[str, Bridge]:
+    """A bridge per switch of a fabric, with its ports."""
+    ports: dict[str, set[int]] = {name: set() for name in fabric.switches}
+    ends = [*fabric.link_at, *fabric.server_at, *(external.attach for external in fabric.externals.values())]
+    for end in ends:
+        ports[end.switch].add(end.port)
+    found = {name: Bridge(ovs, name, numbers) for name, numbers in ports.items()}
+    for name in found:
+        ovs.ofctl("set-frags", name, "nx-match")  # as the controller sets it
+    return found
+
+
+def everything_sent(state: View) -> Iterator[tuple[Packet, PortRef]]:
+    """Packets worth trying: what members say, to whom, and what forgers say."""
+    for one in state.seats:
+        tags = () if one.vlan_id is None else (one.vlan_id,)
+        for port in one.ports:
+            packets = [*probes.to_everybody(one), *probes.forgeries(state, one)]
+            for owner, peers in state.members[one.cug].items():
+                if owner != one.owner:
+                    packets += [*probes.unicast(one, peers[0]), *(asks for asks, _ in probes.requests(one, peers[0]))]
+            for packet in packets:
+                yield packet.with_vlans(*tags), port
+
+
+def travel(site: Site, packet: Packet, port: str, pulled: frozenset[str] = frozenset()) -> tuple[list[str], list[str]]:
+    """Every copy through the real switches: (links crossed, ports of servers where it comes out), each sorted.
+
+    ``pulled`` are ports whose cable is out.
+    """
+    start = port_ref(port)
+    waiting: deque[tuple[PortRef, Packet]] = deque([(start, packet)])
+    crossed: list[str] = []
+    delivered: list[str] = []
+    while waiting:
+        at, frame = waiting.popleft()
+        assert len(crossed) < 50, "it goes round and round"
+        for number, copy in trace(site.bridges[at.switch], frame, at.port).outputs:
+            leaves = PortRef(at.switch, number)
+            link = site.fabric.link_at.get(leaves)
+            if link is None:
+                delivered.append(str(leaves))
+            elif not pulled & {str(link.a), str(link.b)}:
+                crossed.append(link.name)
+                waiting.append((link.far_end(at.switch), copy))
+    return sorted(crossed), sorted(delivered)
+
+
+def port_ref(port: str) -> PortRef:
+    """``SWITCH:NUMBER`` as a value."""
+    switch, _, number = port.partition(":")
+    return PortRef(switch, int(number))

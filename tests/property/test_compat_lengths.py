@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ryu_vmmob import compat
 from ryu_vmmob.compat.lengths import MalformedMessageError, check
-from tests.unit.test_compat_lengths import HONEST, IMPOSSIBLE
+from tests.support.openflow_messages import HONEST, IMPOSSIBLE
 
 SEEDS = [*HONEST.values(), *(data for data, _ in IMPOSSIBLE.values())]
 

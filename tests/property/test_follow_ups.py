@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import Fabric
-from tests.property.test_moves import CUGS, _act
+from tests.property.any_moves import CUGS, act
 from tests.support.drawn_fabrics import fabrics
 from tests.support.world import World, cug
 
@@ -26,7 +26,7 @@ def test_every_invariant_holds_though_follow_ups_are_overtaken(data: st.DataObje
     def another() -> None:
         nonlocal count
         count += 1
-        _act(data, world, count)
+        act(data, world, count)
 
     for _ in range(data.draw(st.integers(3, 10))):
         another()

@@ -19,8 +19,8 @@ from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMig
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim.view import View
 from tests.property.fabric_edits import Edits
-from tests.property.test_routed_moves import with_externals
 from tests.support.drawn_fabrics import fabrics
+from tests.support.routed_networks import with_externals
 from tests.support.world import World, cug, groups, interface, vm
 
 CUGS = 3

@@ -6,14 +6,14 @@ As `test_moves`: after each command, and after single switches' updates, packets
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_network
 from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from ryu_vmmob.fabric.model import External, Fabric, PortRef
+from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, PutCug, StartMigration
 from ryu_vmmob.model.move_options import DELIVERIES
 from ryu_vmmob.model.objects import Cug
@@ -22,28 +22,13 @@ from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from tests.support.drawn_fabrics import fabrics
+from tests.support.routed_networks import NEIGHBOUR, with_externals
 from tests.support.world import World, cug, interface, vm
 
 ROUTING_DOMAINS = ("red", "red", None, "blue")
 """Of CUGs 0 to 3 at first; the even ones have IPv6 too."""
 GUEST_TAGS = st.sampled_from([None, None, 100, 101, 300])
 PROTOCOLS: st.SearchStrategy[int | Literal["icmp"] | None] = st.sampled_from([None, 6, 17, "icmp"])
-NEIGHBOUR = 0x020000AA0001
-
-
-def with_externals(fabric: Fabric) -> Fabric:
-    """The Internet of routing domain red at up to two edges."""
-    edges = [name for name, row in fabric.switches.items() if row.role.is_edge][:2]
-    found = {
-        f"out{n}": External(
-            f"out{n}", PortRef(edge, 1000), "red",
-            (ip_interface(f"192.0.{n}.1/24"), ip_interface(f"2001:db8:ff0{n}::1/64")),
-            (ip_network("0.0.0.0/0"), ip_network("::/0")),
-            (ip_address(f"192.0.{n}.254"), ip_address(f"2001:db8:ff0{n}::fe")),
-        )
-        for n, edge in enumerate(edges)
-    }  # fmt: skip
-    return replace(fabric, externals=found)
 
 
 def _command(data: st.DataObject, world: World, choice: str, count: int) -> Command | None:

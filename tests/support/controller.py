@@ -370,3 +370,11 @@ class Listener:
         """Messages that change a table; those inside a bundle come as one ``ADD_MESSAGE`` each."""
         kinds = ("FLOW_MOD", "GROUP_MOD", "ADD_MESSAGE")
         return sum(count for kind, count in self.counts().items() if kind.endswith(kinds))
+
+
+def populate(site: Site) -> None:
+    site.put_cugs()
+    site.put_vm("w1", "srv-a1", nic("web", 11), nic("db", 11))
+    site.put_vm("w2", "srv-b1", nic("web", 12))
+    site.put_vm("w3", "srv-a2", nic("web", 13))
+    site.put_vm("w9", "srv-c1", nic("web", 19))

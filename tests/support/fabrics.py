@@ -99,3 +99,20 @@ def rooted(fabric: Fabric, root: str, count: int = 1) -> list[str]:
     trees = with_fabric(None, fabric).trees
     names = (f"cug-{number}" for number in range(1000))
     return [name for name in names if trees.of_segment(name).root == root][:count]
+
+
+SWITCHES = {"b1": Role.BORDER, "b2": Role.BORDER, "ta": Role.TOR, "tb": Role.TOR}
+
+
+def ring() -> Fabric:
+    """Two ToRs and two borders, each ToR linked to both borders, a server on each switch."""
+    pairs = (("b1", 1, "ta", 49), ("b1", 2, "tb", 49), ("b2", 1, "ta", 50), ("b2", 2, "tb", 50))
+    return Fabric(
+        "ring",
+        "02:00:5e:00:00:01",
+        {"dc": DataCenter("dc")},
+        {"core": L2Domain("core", tuple(range(100, 120)), "dc")},
+        {name: Switch(name, number, role, "core", "dc") for number, (name, role) in enumerate(SWITCHES.items(), 1)},
+        tuple(Link(PortRef(a, p), PortRef(b, q), "core") for a, p, b, q in pairs),
+        {f"s-{name}": Server(f"s-{name}", (PortRef(name, 10),), "core") for name in SWITCHES},
+    )

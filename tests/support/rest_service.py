@@ -193,3 +193,14 @@ def packed(body: Any) -> bytes:
     """A MessagePack body."""
     data: bytes = msgpack.packb(body)
     return data
+
+
+POLICY = {
+    "priority": 100,
+    "action": "allow",
+    "from": {"prefix": "10.1.0.0/24"},
+    "to": {"vm": "web1"},
+    "protocol": "tcp",
+    "ports": ["80", "8000-8099"],
+    "replies": True,
+}

@@ -6,6 +6,7 @@ of red:  partner at tor-a:20, inet-1 at border-1:10, inet-2 at border-2:10 (tagg
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
 from ryu_vmmob.fabric.model import DataCenter, External, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
@@ -131,3 +132,21 @@ def lines(compiler: Compiler, switch: str, table: Table, owner: tuple[str, ...] 
     flows: list[Flow] = [row for row in compiler.flows(switch) if row.table is table and row.owner[: len(owner)] == owner]
     flows.sort(key=lambda row: (-row.priority, str(row)))
     return [str(row).removeprefix(f"table={table.label} priority=") for row in flows]
+
+
+NEIGHBOUR = 0x020000AA0001
+
+
+def with_externals(fabric: Fabric) -> Fabric:
+    """The Internet of routing domain red at up to two edges."""
+    edges = [name for name, row in fabric.switches.items() if row.role.is_edge][:2]
+    found = {
+        f"out{n}": External(
+            f"out{n}", PortRef(edge, 1000), "red",
+            (ip_interface(f"192.0.{n}.1/24"), ip_interface(f"2001:db8:ff0{n}::1/64")),
+            (ip_network("0.0.0.0/0"), ip_network("::/0")),
+            (ip_address(f"192.0.{n}.254"), ip_address(f"2001:db8:ff0{n}::fe")),
+        )
+        for n, edge in enumerate(edges)
+    }  # fmt: skip
+    return replace(fabric, externals=found)

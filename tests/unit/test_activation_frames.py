@@ -8,18 +8,13 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.fabric.model import Fabric, PortRef, Server
-from ryu_vmmob.flows.pipeline import SEGMENT, WIRE
-from ryu_vmmob.frames.parse import parse
 from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Interface, Phase
 from ryu_vmmob.sim import packet as make
-from ryu_vmmob.sim.network import Journey, Network
-from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.switch import Tables
 from tests.support.commands import cug, nic, vm
 from tests.support.engine_site import MOVE, Site, migration, phase
 from tests.support.fabrics import per_interface, two_racks
-from tests.support.frames import to_bytes
+from tests.support.simulated_frames import send
 
 NIC = nic(11, ips=["10.1.0.11", "2001:db8:1::b"])
 MAC, IP, IP6 = NIC.mac, int(NIC.ips[0]), int(NIC.ips[1])
@@ -55,25 +50,6 @@ def site(interface: Interface = NIC, **options: object) -> Site:
     """web1 on a1 is about to move."""
     move = replace(MOVE, commit="request", **options)  # type: ignore[arg-type]
     return Site(fabric(), cug(), vm("web1", "a1", interface), vm("web2", "a2", nic(12)), move)
-
-
-def send(made: Site, port: PortRef, packet: Packet) -> Journey:
-    """A frame comes in; the controller gets what the switches send it, as a session would hand it over."""
-    tables = {name: Tables(rows.flows.values(), rows.groups.values()) for name, rows in made.engine.desired.tables.items()}
-    journey = Network(made.fabric, tables).inject(packet, port)
-    for copy in journey.controller:
-        made.engine.network.frame_seen(copy.switch, copy.cookie)
-    for _ in journey.shown:
-        frame = parse(to_bytes(packet))
-        assert frame is not None
-        # A frame that the switch could place comes without its tag.
-        placed = any(step.table.label == "admit" for visit in journey.visits for step in visit.result.path)
-        wire = WIRE.of(packet.vlans[0])[0] if made.fabric.server_at[port].per_interface and packet.vlans else 0
-        made.engine.network.frame_refused(
-            port.switch, port.port, SEGMENT.of(made.state.cugs["web"].key)[0] | wire if placed else 0,
-            replace(frame, vlan_ids=()) if placed else frame,
-        )  # fmt: skip
-    return journey
 
 
 def tag(made: Site, server: str) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from ryu_vmmob.apps.session import MAX_PACKETS, Session
 from ryu_vmmob.apps.transactions import MAX_PARTS, Lost
 from ryu_vmmob.flows.flow import Output
 from ryu_vmmob.flows.wire import MULTIPART_FLOW, MalformedReply, flow_stats_cookies
+from tests.support.fabrics import ring
 from tests.support.world import World
-from tests.unit.test_ring_while_moving import ring
 
 
 class Deaf:

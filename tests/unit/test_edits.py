@@ -15,11 +15,11 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.routing_domains import NeighbourHeard
 from ryu_vmmob.sim.invariants import edits
-from tests.property.test_routed_moves import NEIGHBOUR, with_externals
 from tests.support.commands import do, start
 from tests.support.commands import vm as core_vm
 from tests.support.fabrics import two_racks
 from tests.support.facts import facts
+from tests.support.routed_networks import NEIGHBOUR, with_externals
 from tests.support.world import World, cug, interface, vm
 
 RED = replace(cug(0), routing_domain="red")

@@ -19,8 +19,8 @@ from ryu_vmmob.store.base import Record, StoreError, Write
 from tests.support.commands import cug, nic, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import two_racks
+from tests.support.punted_packets import plain
 from tests.support.routed_networks import who
-from tests.unit.test_flows_kinds import plain
 
 DENY = PutPolicy("nosql", False, who("cug:web"), who("cug:web"), 100, TCP, ((5432, 5432),))
 

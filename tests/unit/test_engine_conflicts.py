@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
 
 import pytest
 
 from ryu_vmmob.engine.conflicts import SETTLING
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.flows.flow import tells_controller
-from ryu_vmmob.flows.owner import Owner, OwnerKind
-from ryu_vmmob.flows.pipeline import SEGMENT, Table
-from ryu_vmmob.frames.arp_nd import arp_request
-from ryu_vmmob.frames.parse import parse
-from ryu_vmmob.model.commands import Activate, StartMigration
+from ryu_vmmob.model.commands import Activate
 from ryu_vmmob.model.objects import Phase
 from tests.support.commands import cug, nic, vm
 from tests.support.engine_site import MOVE, Site, migration, phase
 from tests.support.fabrics import two_racks
-
-MAC = nic(11).mac
-OLD = ("tor-a", 1)
-
-MOVER = Owner(OwnerKind.VM, "web1")
+from tests.unit.forged import MAC, OLD, arrive, site, speak
 
 
 def per_interface(fabric: Fabric, name: str) -> Fabric:
     servers = dict(fabric.servers)
     servers[name] = replace(servers[name], l2_domain=None, vlan_ids=tuple(range(2, 100)))
     return replace(fabric, servers=servers)
-
-
-def site(move: StartMigration = MOVE, fabric: Fabric | None = None, neighbour: str = "b1") -> Site:
-    """web1 is prepared to go from a1 to b1; web3 is a neighbour."""
-    return Site(fabric or two_racks(), cug(), vm(), vm("web3", neighbour, nic(13)), move)
-
-
-def arrive(made: Site) -> None:
-    """A frame at the target meets the flow by which web1 is awaited there."""
-    flow = next(
-        row for row in made.engine.desired.flows("tor-b")
-        if row.table is Table.ADMIT and row.owner.whole == MOVER and any(map(tells_controller, row.actions))
-    )  # fmt: skip
-    made.engine.network.frame_seen("tor-b", flow.cookie)
-    assert phase(made) is Phase.ACTIVATED
-
-
-def speak(made: Site, at: tuple[str, int] = OLD, ip: str = "10.1.0.11", mac: int = MAC) -> None:
-    """web1 asks for its gateway, and the switch refuses and shows it."""
-    frame = parse(arp_request(mac, int(IPv4Address(ip)), int(IPv4Address("10.1.0.1"))))
-    assert frame is not None
-    made.engine.network.frame_refused(*at, SEGMENT.of(made.state.cugs["web"].key)[0], frame)
 
 
 def test_an_activation_whose_vm_still_speaks_at_its_old_place_is_undone() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
-from ryu_vmmob.fabric.model import Dialect, Fabric
+from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.ability import Ability, Lack, from_document
 from ryu_vmmob.flows.flow import Flow, Group, match
 from ryu_vmmob.flows.kinds import (
@@ -27,17 +26,13 @@ from ryu_vmmob.flows.kinds import (
 from ryu_vmmob.flows.pipeline import Priority, Table, group_parts
 from ryu_vmmob.whitebox.sample import ROLES, told
 from tests.support.engine_site import Site
+from tests.support.punted_packets import plain
 from tests.support.routed_networks import CUGS, DB, HEARD, WEB, two_borders
 
 SAMPLE = told(Dialect.OPENFLOW13)
 FLOWS = [flow for role in ROLES for flow in SAMPLE[role].flows]
 GROUPS = [group for role in ROLES for group in SAMPLE[role].groups]
 PORT, INNER = 3, probe_group_id(1)
-
-
-def plain(fabric: Fabric) -> Fabric:
-    rows = {name: replace(row, dialect=Dialect.OPENFLOW13) for name, row in fabric.switches.items()}
-    return replace(fabric, switches=rows)
 
 
 def test_values_make_no_kind_and_masks_do() -> None:

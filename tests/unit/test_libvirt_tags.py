@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_libvirt_hook import HOOK, XML, Hypervisor, Site, site
+from tests.unit.libvirt_site import HOOK, XML, Hypervisor, Site, site
 
 __all__ = ["site"]
 

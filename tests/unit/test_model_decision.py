@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import pytest
 
-from ryu_vmmob.model.commands import Command, DeleteVm, apply
+from ryu_vmmob.model.commands import DeleteVm, apply
 from ryu_vmmob.model.decision import Decision, Party, Traffic, addressed, decide, member, outside
-from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.protocols import TCP_ACK, TCP_RST
-from tests.support.commands import cug, nic, start, vm
-from tests.support.fabrics import two_racks
+from tests.unit.decision_site import ANY, DB, DB1, LONE, WEB, WEB1, prefix, put, site
 
-ANY = Selector("any")
-WEB, DB, LONE = Selector("cug", "web"), Selector("cug", "db"), Selector("cug", "lone")
-WEB1, DB1 = Selector("vm", "web1"), Selector("vm", "db1")
 HTTP = Traffic(6, 40000, 80)
 SYN, ACK = 0x02, TCP_ACK
-
-
-def prefix(text: str) -> Selector:
-    return Selector("prefix", ip_network(text))
-
-
-def site(*policies: Command) -> State:
-    """CUGs web and db in domain red, blue in domain blue with web's addresses, lone in none; a VM in each, web2 beside web1."""
-    return start(
-        two_racks(),
-        cug(routing_domain="red"),
-        cug("db", 2, routing_domain="red"),
-        cug("blue", 1, routing_domain="blue"),
-        cug("lone", 4),
-        vm("web1", "a1", nic(11, ips=["10.1.0.11", "2001:db8:1::11"])),
-        vm("web2", "a2", nic(12, ips=["10.1.0.12", "2001:db8:1::12"])),
-        vm("db1", "b1", nic(11, "db", 2, ips=["10.2.0.11", "2001:db8:2::11"])),
-        vm("blue1", "b1", nic(11, "blue", 1)),
-        vm("lone1", "b1", nic(11, "lone", 4)),
-        *policies,
-    )
 
 
 def ask(state: State, target: str, traffic: Traffic = HTTP, source: str = "10.1.0.11", near: str = "web") -> Decision:
     """The decision for a packet of a member of ``near``."""
     party = member(state, near, ip_address(source))
     return decide(state, party, addressed(state, party, ip_address(target)), traffic)
-
-
-def put(name: str, allow: bool, source: Selector, target: Selector, **more: object) -> PutPolicy:
-    return PutPolicy(name, allow, source, target, **more)  # type: ignore[arg-type]
 
 
 def test_who_an_address_is() -> None:

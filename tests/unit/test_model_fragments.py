@@ -10,7 +10,7 @@ from ryu_vmmob.model.decision import Traffic, addressed, decide, member, outside
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.protocols import TCP_ACK
-from tests.unit.test_model_decision import ANY, DB, WEB, prefix, put, site
+from tests.unit.decision_site import ANY, DB, WEB, prefix, put, site
 
 UDP, TCP = 17, 6
 FIRST = Traffic(UDP, 40000, 53, fragment="first")

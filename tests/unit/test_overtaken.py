@@ -17,12 +17,11 @@ from ryu_vmmob.model.batches.values import Outcome
 from ryu_vmmob.model.commands import Abort, DeleteVm
 from ryu_vmmob.model.objects import Phase
 from ryu_vmmob.model.routing_domains import NeighbourHeard
-from tests.property.test_routed_moves import with_externals
 from tests.support.commands import cug, nic, vm
 from tests.support.engine_site import MOVE, Site, migration, phase, racks
 from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
-from tests.unit import test_engine_arrivals as unannounced
-from tests.unit import test_engine_conflicts as forged
+from tests.support.routed_networks import with_externals
+from tests.unit import forged, unannounced
 
 
 def speaks(made: Site, switch: str, name: str = "web1") -> None:

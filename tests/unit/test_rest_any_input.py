@@ -11,17 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.rest.app import ROUTES
-from tests.support.rest_service import WEB, Service, packed, vm
+from tests.support.rest_service import POLICY, WEB, Service, packed, vm
 
-POLICY = {
-    "priority": 100,
-    "action": "allow",
-    "from": {"prefix": "10.1.0.0/24"},
-    "to": {"vm": "web1"},
-    "protocol": "tcp",
-    "ports": ["80", "8000-8099"],
-    "replies": True,
-}
 _BODIES = {
     "CugBody": WEB | {"gateways": ["10.1.0.1"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}},
     "VmBody": {"server": "srv-a1", "interfaces": [vm()["interfaces"][0] | {"guest_vlan_id": None, "vlan_id": None}]},

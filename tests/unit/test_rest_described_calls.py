@@ -10,8 +10,7 @@ import schemathesis
 from ryu_vmmob.rest.app import ROUTES
 from tests.support.described_calls import Outcome, config, run, show
 from tests.support.description import closed
-from tests.support.rest_service import TOKEN, Service, vm
-from tests.unit.test_rest_any_input import POLICY
+from tests.support.rest_service import POLICY, TOKEN, Service, vm
 
 SECONDS_BETWEEN = 20.0
 """By the controller's clock: so moves that nobody activates come to their end."""

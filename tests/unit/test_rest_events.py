@@ -6,7 +6,6 @@ import ast
 import base64
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,9 @@ from ryu_vmmob.rest.events import WEBSOCKET
 from ryu_vmmob.rest.origins import Origins
 from ryu_vmmob.rest.problems import Problem
 from tests.support.rest_service import TOKEN, WEB, Service, problem, vm
+from tests.unit.documented_events import ROOT, documented, documented_rows
 from tools.import_graph import LAYERS, modules
 
-ROOT = Path(__file__).parents[2]
 BORN = 1_700_000_000_250_000
 UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "x"}
 
@@ -168,18 +167,6 @@ def test_a_page_that_may_not_is_refused_by_the_application(service: Service) -> 
 
 
 # Every kind there is
-
-
-def documented() -> dict[str, set[str]]:
-    """Kind -> its particulars, as docs/rest.md has them."""
-    return {kind: set(re.findall(r"`(\w+)`", data)) for kind, _, data in documented_rows()}
-
-
-def documented_rows() -> list[tuple[str, str, str]]:
-    """Kind, level and particulars of each event in docs/rest.md."""
-    text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
-    table = text[text.index("| event | level | tells | with |") :].partition("\n\n")[0]
-    return re.findall(r"^\| `([a-z_]+\.?[a-z_]*)` \| (\w+) \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE)
 
 
 def _texts(node: ast.expr, function: ast.AST) -> Iterator[str]:

@@ -22,7 +22,7 @@ from ryu_vmmob.southbound.packets import MAX_FRAME, PacketIn, Packets
 from ryu_vmmob.store import Record, StoreError, Write, open_store
 from ryu_vmmob.store.timed import TimedStore
 from tests.support.rest_service import TOKEN, Service, per_cug, problem, vm
-from tests.unit.test_rest_events import documented
+from tests.unit.documented_events import documented
 
 Numbers = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -6,26 +6,10 @@ import itertools
 
 import pytest
 
-from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.model.commands import StartMigration
 from ryu_vmmob.model.refusal import Refusal
+from tests.support.fabrics import SWITCHES, ring
 from tests.support.world import World, cug, interface, vm
-
-SWITCHES = {"b1": Role.BORDER, "b2": Role.BORDER, "ta": Role.TOR, "tb": Role.TOR}
-
-
-def ring() -> Fabric:
-    """Two ToRs and two borders, each ToR linked to both borders, a server on each switch."""
-    pairs = (("b1", 1, "ta", 49), ("b1", 2, "tb", 49), ("b2", 1, "ta", 50), ("b2", 2, "tb", 50))
-    return Fabric(
-        "ring",
-        "02:00:5e:00:00:01",
-        {"dc": DataCenter("dc")},
-        {"core": L2Domain("core", tuple(range(100, 120)), "dc")},
-        {name: Switch(name, number, role, "core", "dc") for number, (name, role) in enumerate(SWITCHES.items(), 1)},
-        tuple(Link(PortRef(a, p), PortRef(b, q), "core") for a, p, b, q in pairs),
-        {f"s-{name}": Server(f"s-{name}", (PortRef(name, 10),), "core") for name in SWITCHES},
-    )
 
 
 def _prepared(number: int) -> World:

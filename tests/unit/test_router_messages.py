@@ -7,8 +7,8 @@ import pytest
 from ryu_vmmob.fabric.model import PortRef
 from ryu_vmmob.net.addresses import multicast_mac
 from ryu_vmmob.sim import packet as make
+from tests.support.fabrics import ring
 from tests.support.world import World, cug, interface, vm
-from tests.unit.test_ring_while_moving import ring
 
 ROUTER_ADVERTISEMENT, REDIRECT, ECHO_REQUEST = 134, 137, 128
 ALL_NODES = 0xFF02 << 112 | 1

@@ -19,21 +19,13 @@ from ryu_vmmob.store import migrate, open_store
 from ryu_vmmob.store.base import Record, StoreError
 from ryu_vmmob.store.migrate import STEPS, migrated
 from ryu_vmmob.store.sqlite import SCHEMA_VERSION
+from tests.support.releases import RELEASES, recorded
 from tests.support.rest_service import Service
 
-RELEASES = Path(__file__).parents[1] / "releases"
 FIRST = RELEASES / "2026-11-23"
 ALL = sorted(row.parent.name for row in RELEASES.glob("*/store.sql"))
 LATER = {"presence", "switches", "timeline", "started", "ended", "gap"}
 """What is told of the present moment, is more than it was, or is not told any more (`gap`)."""
-
-
-def recorded(release: str, path: Path) -> Path:
-    """The store of a release as a file."""
-    with sqlite3.connect(path) as db:
-        db.executescript((RELEASES / release / "store.sql").read_text())
-    db.close()
-    return path
 
 
 def format_of(path: Path) -> int:

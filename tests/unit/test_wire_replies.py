@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.wire import MalformedReply, flow_stats_cookies, group_descriptions
-from tests.unit.test_wire_messages import FLOWS, GROUPS, known_to_ryu
-from tests.unit.wire_ryu import OFP, PARSER, read, ryu_action, ryu_flow_mod, serialised
+from tests.support.sample_flows import FLOWS, GROUPS
+from tests.unit.wire_ryu import OFP, PARSER, known_to_ryu, read, ryu_action, ryu_flow_mod, serialised
 
 
 def flow_entry(name: str) -> bytes:

@@ -12,7 +12,7 @@ from ryu.lib import type_desc
 from ryu.ofproto import ofproto_parser, ofproto_v1_3, ofproto_v1_3_parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
 
-from ryu_vmmob.flows.fields import FIELDS
+from ryu_vmmob.flows.fields import FIELDS, OPENFLOW_BASIC
 from ryu_vmmob.flows.flow import (
     Action,
     DecTtl,
@@ -197,3 +197,15 @@ def serialised(message: Any, xid: int) -> bytes:
     message.set_xid(xid)
     message.serialize()
     return bytes(message.buf)
+
+
+NXM_NX = 1
+
+
+def known_to_ryu(flow: Flow) -> bool:
+    """Whether Ryu can write these bytes itself. It does not know the class of the two fields of neighbour discovery, and in
+    a match it puts Open vSwitch's fields before those they depend on.
+    """
+    matched = {FIELDS[name].oxm_class for name, _, _ in flow.match}
+    written = {FIELDS[action.name].oxm_class for action in flow.actions if isinstance(action, SetField)}
+    return matched <= {OPENFLOW_BASIC} and written <= {OPENFLOW_BASIC, NXM_NX}
