@@ -73,6 +73,11 @@ def register(conf: cfg.ConfigOpts) -> None:
     conf.register_cli_opts(_OPTIONS, group=GROUP)
 
 
+def listed() -> tuple[cfg.Opt, ...]:
+    """Return the options with their help texts, in the order of the configuration file."""
+    return tuple(_OPTIONS)
+
+
 def read(conf: cfg.ConfigOpts) -> Settings:
     """Return the options as they are set; REST listens on loopback unless told otherwise (Ryu's default is everywhere)."""
     conf.set_default("wsapi_host", LOOPBACK)

@@ -1,10 +1,11 @@
-"""Build backend: setuptools' own, plus two things in the finished wheel that setuptools has no setting for.
+"""Build backend: setuptools' own, plus three things in the finished wheel that setuptools has no setting for.
 
 * The start-up files of ``tools/site``. A ``.pth`` must lie in the root of site-packages, beside the package and not inside it.
 * Ryu 4.34 itself, from ``tools/vendor``. PyPI has Ryu as source alone, and that source does not build with setuptools 68 or
   later, so a wheel that requires it does not install. Ryu is pure Python: its files are copied byte for byte, without its
   tests, into a folder of their own. A ``.pth`` appends this folder to the module path, behind site-packages: a Ryu that the
   user installed comes first.
+* The files of ``etc/``, which ``vmmob init`` writes, as ``ryu_vmmob/share``. An editable install reads them in the checkout.
 
 An editable install builds another kind of wheel than a normal one; adding the files to the finished wheel serves both.
 Every name of ``setuptools.build_meta`` is passed on; only the two hooks that make a wheel are wrapped.
@@ -25,6 +26,7 @@ from setuptools import build_meta as _setuptools
 from setuptools.build_meta import *  # noqa: F403  (the rest of the backend interface)
 
 _HERE = Path(__file__).resolve().parent
+_SHARED = _HERE.parent / "etc"
 _SITE_FILES = _HERE / "site"
 
 RYU_VERSION = "4.34"
@@ -40,7 +42,7 @@ def build_wheel(
 ) -> str:
     """Build a wheel and add the files. Returns the wheel's file name."""
     name = _setuptools.build_wheel(wheel_directory, config_settings, metadata_directory)
-    _add(Path(wheel_directory, name), {**_site_files(), **_ryu_files()})
+    _add(Path(wheel_directory, name), {**_site_files(), **_ryu_files(), **_shared_files()})
     return name
 
 
@@ -60,6 +62,12 @@ def _site_files() -> dict[str, bytes]:
         message = f"no start-up files in {_SITE_FILES}"
         raise FileNotFoundError(message)
     return found
+
+
+def _shared_files() -> dict[str, bytes]:
+    """Return the files of ``etc/`` by their name in the wheel."""
+    files = (path for path in sorted(_SHARED.rglob("*")) if path.is_file() and path.suffix != ".pyc")
+    return {f"ryu_vmmob/share/{path.relative_to(_SHARED)}": path.read_bytes() for path in files}
 
 
 def _ryu_files() -> dict[str, bytes]:

@@ -46,6 +46,7 @@ LAYERS: Final[Mapping[str, frozenset[str]]] = {
         ("hypervisor", "logs client"),
         ("bench", "net fabric model store flows engine client"),
         ("options", "logs"),
+        ("manual", "cli hypervisor options"),
         ("compat", "logs options"),
         ("exposure", "options compat"),
         ("manager", "compat"),

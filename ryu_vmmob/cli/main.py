@@ -22,6 +22,7 @@ from ryu_vmmob.cli import (
     events,
     fabric,
     flows,
+    init,
     migration,
     policy,
     status,
@@ -54,7 +55,7 @@ def version() -> None:
 
 _COMMANDS = (
     status, check, fabric, cug, vm, policy, bulk, migration, batch, trace, switch, flows, events, watch, takeover,
-    check_switch, completion,
+    check_switch, init, completion,
 )  # fmt: skip
 for _commands in _COMMANDS:
     _commands.register(app)

@@ -30,7 +30,7 @@ MODULES = modules()
 IMPORTS = own_imports(MODULES)
 
 FRAMEWORK = frozenset({"ryu", "eventlet", "greenlet", "oslo_config", "routes"})
-SEAM = frozenset({"options", "compat", "exposure", "manager", "apps", "bench"})
+SEAM = frozenset({"options", "manual", "compat", "exposure", "manager", "apps", "bench"})
 """Packages that may import the framework, or a package that does. All others load where there is none."""
 CORE = LAYERS.keys() - SEAM
 PURE = frozenset(

@@ -7,21 +7,33 @@ but neither its ryu_vmmob nor its Ryu. `make release-check` does the same with n
 from __future__ import annotations
 
 import configparser
+import contextlib
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
+import urllib.error
+import urllib.request
 import venv
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from ryu_vmmob import options
+from ryu_vmmob.cli.main import app
 from ryu_vmmob.compat.startup import RYU_FOLDER, RYU_VERSION
+from ryu_vmmob.manual.pages import commands
+from tools.check_start import free_port
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "tools" / "vendor" / f"ryu-{RYU_VERSION}.tar.gz"
@@ -39,6 +51,17 @@ class Installed:
     def packages(self) -> Path:
         """The environment's site-packages."""
         return Path(sysconfig.get_path("purelib", vars={"base": str(self.place)}))
+
+    @contextlib.contextmanager
+    def started(self, logs: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command of the environment until the block ends; its output stands in ``logs/out``."""
+        command = [str(self.place / "bin" / words[0]), *words[1:]]  # an absolute path stays as it is
+        with (logs / "out").open("wb") as out, subprocess.Popen(command, cwd=logs, stdout=out, stderr=out) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+                process.wait(60)
 
     def run(self, *words: str, cwd: Path | None = None, status: int = 0) -> str:
         """Run a command of the environment; returns its standard output and standard error."""
@@ -71,6 +94,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     borrowed = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     (found.packages / "borrowed.pth").write_text("\n".join(dict.fromkeys(borrowed)) + "\n", encoding="utf-8")
     return found
+
+
+def answered(url: str, process: subprocess.Popen[bytes]) -> Any:
+    """Return what a controller says at ``url``, as soon as it says anything."""
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise AssertionError(f"the controller ended with status {process.returncode}")
 
 
 def test_ryu_in_the_wheel_is_the_one_of_pypi(installed: Installed) -> None:
@@ -139,6 +175,88 @@ def test_another_ryu_that_comes_first_is_refused(installed: Installed, tmp_path:
     finally:
         first.unlink()
     assert f"vmmob: Ryu 4.30 is installed in {other / 'ryu'}: only Ryu 4.34 will do; pip uninstall ryu" in said
+
+
+@pytest.fixture(scope="module")
+def folder(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``vmmob init`` of the wheel writes."""
+    place = tmp_path_factory.mktemp("init") / "site"
+    installed.run("vmmob", "init", str(place))
+    return place
+
+
+def test_init_writes_all_that_is_in_etc(installed: Installed, folder: Path) -> None:
+    written = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    for source in (path for path in (ROOT / "etc").rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        name = str(source.relative_to(ROOT / "etc"))
+        here = written.pop(name if "/" in name or name == "vmmob.conf" else f"examples/{name}")
+        if name.startswith("systemd/") or name == "vmmob.conf":
+            assert str(installed.place) in here.read_text() or str(folder) in here.read_text()
+            assert "/opt/vmmob" not in here.read_text()
+        else:
+            assert here.read_bytes() == source.read_bytes(), name
+    assert os.access(folder / "libvirt" / "qemu", os.X_OK)
+    assert {name.partition("/")[0] for name in written} == {"fabric.yaml", "man"}
+
+
+def test_what_init_writes_is_good(installed: Installed, folder: Path) -> None:
+    for file in (folder / "fabric.yaml", *(folder / "examples").iterdir()):
+        assert "no findings" in installed.run("vmmob", "check", "--strict", str(file))
+
+
+def test_init_overwrites_nothing(installed: Installed, folder: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "already: nothing is written" in installed.run("vmmob", "init", str(folder), status=1)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    (tmp_path / "vmmob.conf").symlink_to("nowhere")
+    said = installed.run("vmmob", "init", str(tmp_path), status=1)
+    assert said == f"vmmob: {tmp_path} has vmmob.conf already: nothing is written\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["vmmob.conf"]
+
+
+def test_init_says_why_it_cannot(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "Not a directory" in installed.run("vmmob", "init", str(tmp_path / "file" / "site"), status=2)
+    assert "letters, digits" in installed.run("vmmob", "init", str(tmp_path / "my $site"), status=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("which", ["ryu-manager", "ExecStart"])
+def test_the_controller_starts_on_what_init_wrote(installed: Installed, folder: Path, tmp_path: Path, which: str) -> None:
+    command = ["ryu-manager", "ryu_vmmob.apps.vmmob", "--config-file", str(folder / "vmmob.conf")]
+    if which == "ExecStart":
+        unit = (folder / "systemd" / "ryu-vmmob.service").read_text(encoding="utf-8")
+        (line,) = (line for line in unit.splitlines() if line.startswith("ExecStart="))
+        command = line.removeprefix("ExecStart=").split()
+    port, openflow = free_port(), free_port()
+    ports = ["--wsapi-port", str(port), "--ofp-tcp-listen-port", str(openflow), "--ofp-listen-host", "127.0.0.1"]
+    with installed.started(tmp_path, *command, *ports) as process:
+        about = answered(f"http://127.0.0.1:{port}/readyz", process)
+        assert about["fabric"] == "two-dcs"
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).read()
+    assert b"<html" in page
+    assert (folder / "vmmob.db").is_file()
+
+
+def test_man_pages_name_every_command(folder: Path) -> None:
+    top = (folder / "man" / "man1" / "vmmob.1").read_text(encoding="utf-8").replace("\\-", "-")
+    for words, command in commands(typer.main.get_command(app), "vmmob"):
+        assert f"\n.B {words.removeprefix('vmmob ')}\n" in top
+        page = (folder / "man" / "man1" / f"vmmob-{words.split()[1]}.1").read_text(encoding="utf-8").replace("\\-", "-")
+        assert f"\n.B {words}" in page
+        for option in (name for row in command.params for name in row.opts if name.startswith("--")):
+            assert option in page, f"{words} {option}"
+    settings = (folder / "man" / "man5" / "vmmob.conf.5").read_text(encoding="utf-8")
+    assert [row.name for row in options.listed() if f"\n.B {row.name}\n" not in settings] == []
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_man_pages_are_well_formed(folder: Path) -> None:
+    pages = sorted(map(str, (folder / "man").rglob("*.[15]")))
+    assert len(pages) > 20
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", "-ww", *pages], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "vmmob check-switch [OPTIONS] [ADDRESS]" in done.stdout.replace("\N{HYPHEN}", "-")
 
 
 def test_the_source_archive_has_what_the_wheel_is_built_from(installed: Installed) -> None:
