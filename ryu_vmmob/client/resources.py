@@ -192,9 +192,12 @@ class Client(Listener):
         """Have the fabric file read anew."""
         return self.post(path("fabric", "reload"), again=True, wait=wait, dry_run="true" if dry_run else None)
 
-    def bulk(self, body: object, *, wait: float | None = None) -> Any:
-        """Many CUGs, VMs and policies, all or nothing."""
-        return self.post(path("bulk"), body, again=True, wait=wait)
+    def bulk(self, body: object, *, wait: float | None = None, dry_run: bool = False, flows: bool = False) -> Any:
+        """Many CUGs, VMs and policies, all or nothing. ``dry_run``: nothing is changed, and ``plan`` in the answer says what
+        would be; with ``flows`` also each flow and group.
+        """
+        dry, shown = ("true" if row else None for row in (dry_run, flows))
+        return self.post(path("bulk"), body, again=True, wait=wait, dry_run=dry, flows=shown)
 
     def trace(self, body: object) -> Any:
         """Follow a packet."""

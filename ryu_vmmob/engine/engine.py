@@ -38,12 +38,13 @@ from ryu_vmmob.engine.roles import Roles, shown
 from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
 from ryu_vmmob.engine.tally import Tally
-from ryu_vmmob.engine.tickets import Switches, Ticket, by_confirmation
+from ryu_vmmob.engine.tickets import Rehearsal, Switches, Ticket, by_confirmation
 from ryu_vmmob.engine.wellbeing import facts
 from ryu_vmmob.fabric.model import Fabric, Switch
 from ryu_vmmob.flows.ability import Ability
 from ryu_vmmob.flows.capability import overcharged
 from ryu_vmmob.flows.compiler import Compiler
+from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.health import Health, judge
@@ -220,13 +221,26 @@ class Engine:
 
     def dry_run(self, *commands: Command) -> State:
         """Return the state that ``commands`` would make. Raises Refusal; changes nothing."""
+        return self.rehearse(*commands).ticket.state
 
-        def work(breath: Breath) -> State:
-            change = apply(self.state, *commands, now=self._clock(), breath=breath)
-            self._refuse_overcharge(self.desired.plan(change, breath), commands, breath)
-            return change.state
+    def rehearse(self, *commands: Command) -> Rehearsal:
+        """Return what ``commands`` would do, and tell the switches for it. Raises Refusal; changes nothing."""
+
+        def work(breath: Breath) -> Rehearsal:
+            before = self.state
+            change = apply(before, *commands, now=self._clock(), breath=breath)
+            if change.state is before:
+                return Rehearsal(before, Ticket(before.revision, (), before), {})
+            plan = self.desired.plan(change, breath)
+            self._refuse_overcharge(plan, commands, breath)
+            ticket = Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state, plan.deltas)
+            return Rehearsal(before, ticket, {name: self._going(name, plan.deltas[name], breath) for name in ticket.switches})
 
         return self._one_by_one(work)
+
+    def _going(self, switch: str, delta: Delta, breath: Breath) -> dict[int, Flow]:
+        flows = self.desired.tables[switch].flows
+        return {cookie: flows[cookie] for cookie in breath.through(delta.gone)}
 
     def trial(self, *commands: Command) -> State:
         """As `dry_run`, and far cheaper: flows are worked out only where some switch has a limit for them. Raises Refusal."""

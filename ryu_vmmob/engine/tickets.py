@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ryu_vmmob.engine.fleet import Fleet, Refused
 from ryu_vmmob.flows.delta import Delta
+from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.model.state import State
 
 
@@ -25,6 +26,16 @@ class Ticket(NamedTuple):
         """Whether what a switch refused is of this command."""
         delta = self.deltas.get(refused.switch)
         return not self.deltas or (delta is not None and refused.fault.about in delta.named)
+
+
+class Rehearsal(NamedTuple):
+    """What commands would do. ``before``: the state that they were tried on. ``gone``: by switch and cookie, the flows that
+    would disappear.
+    """
+
+    before: State
+    ticket: Ticket
+    gone: Mapping[str, Mapping[int, Flow]]
 
 
 class Switches(NamedTuple):

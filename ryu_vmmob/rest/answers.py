@@ -5,7 +5,7 @@ The tests hold every answer they get against them. A key that is `NotRequired` i
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -61,13 +61,56 @@ class Acknowledged(TypedDict):
     refused: NotRequired[list[Refused]]
 
 
-class Confirmation(TypedDict):
-    """What a deletion with ``?wait`` answers."""
+class FieldChange(TypedDict):
+    """A value that would change; null: it is not there."""
 
-    switches: Acknowledged
+    path: str
+    before: Any
+    after: Any
+
+
+class ObjectChange(TypedDict):
+    """What would become of an object: it is made, changed or deleted; ``fields`` of one that is changed."""
+
+    sign: Literal["+", "~", "-"]
+    kind: Literal["cugs", "vms", "policies"]
+    name: str
+    fields: list[FieldChange]
+
+
+class FlowMods(TypedDict):
+    """How many flows and groups of a switch would come, get other content in their place, and go."""
+
+    added: int
+    changed: int
+    deleted: int
+
+
+class Plan(TypedDict):
+    """What a write would do. ``flow_mods`` by switch. ``flows``, with ``?flows=true``: by switch, each as a line; the first ten
+    thousand of all, and ``flows_left_out`` is how many more there are.
+    """
+
+    changes: list[ObjectChange]
+    flow_mods: dict[str, FlowMods]
+    flows: NotRequired[dict[str, list[str]]]
+    flows_left_out: NotRequired[int]
+
+
+class Confirmation(TypedDict):
+    """What a deletion answers: ``switches`` with ``?wait``, ``plan`` with ``?dry_run``."""
+
+    switches: NotRequired[Acknowledged]
+    plan: NotRequired[Plan]
 
 
 class Written(TypedDict):
     """``switches`` is there when the write was asked to ``?wait``."""
 
     switches: NotRequired[Acknowledged]
+
+
+class Planned(Written):
+    """``plan`` is there after a dry run."""
+
+    plan: NotRequired[Plan]

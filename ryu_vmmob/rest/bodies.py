@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -127,9 +127,27 @@ class Body(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
+    read_only: ClassVar[tuple[str, ...]] = ()
+    """Keys that follow from the rest, beside ``name``: what they say must be so (`ryu_vmmob.rest.read_only`)."""
+
     def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
         """Yield a fault for each read-only key that says something else than ``view``, the object as it is now."""
         yield from ()
+
+    @classmethod
+    def bare(cls, view: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the body that makes the object which ``view`` shows: what was asked for, without what follows from the rest.
+
+        Keys with their defaults are left out.
+        """
+        found = {}
+        for name, field in cls.model_fields.items():
+            key = field.alias or name
+            if name != "name" and name not in cls.read_only and key in view:
+                value = view[key]
+                if field.is_required() or value not in (None, field.get_default(call_default_factory=True)):
+                    found[key] = value
+        return found
 
 
 class Empty(Body):

@@ -8,11 +8,12 @@ from typing_extensions import TypedDict
 
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.answers import Revision, Written
-from ryu_vmmob.rest.bulk_body import COLLECTIONS, BulkBody, Put, read_bulk
+from ryu_vmmob.rest.answers import Planned, Revision
+from ryu_vmmob.rest.bulk_body import COLLECTIONS, BulkBody, Step, read_bulk
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.cugs import CUGS
 from ryu_vmmob.rest.operations import Operation
+from ryu_vmmob.rest.plans import DRY, is_dry, plan_view
 from ryu_vmmob.rest.policies import POLICIES
 from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, Route
 from ryu_vmmob.rest.vms import VMS
@@ -26,46 +27,57 @@ class BulkNames(TypedDict):
     policies: list[str]
 
 
-class BulkDone(Written):
+class BulkDone(Planned):
     """What became of each object."""
 
     revision: Revision
     created: BulkNames
     replaced: BulkNames
+    deleted: BulkNames
     unchanged: BulkNames
 
 
 def put_all(call: Call) -> Answer:
-    """CUGs, then VMs, then policies; the answer says which were created, replaced, or the same already."""
+    """CUGs, then VMs, then policies; the answer says which were created, replaced, deleted, or the same already."""
     seconds = call.seconds_to_wait()
     body: BulkBody = call.body
-    puts = body.puts(call.now(), call.breath)
     before = call.engine.state
-    for row in call.breath.through(puts):
+    steps = body.steps(before, call.now(), call.breath)
+    for row in call.breath.through(steps):
         try:
-            row.collection.check(before, row.name, row.body)
+            if row.body is not None:
+                row.collection.check(before, row.name, row.body)
         except Refusal as refusal:
             raise _located(row, refusal) from refusal
+    commands = [row.command for row in steps]
     try:
-        ticket = call.engine.execute(*(row.command for row in puts))
+        if is_dry(call):
+            found = call.engine.rehearse(*commands)
+            before, ticket = found.before, found.ticket
+            more = plan_view(call, found, ((row.collection, row.name) for row in steps))
+        else:
+            ticket = call.engine.execute(*commands)
+            more = call.confirmed(ticket, seconds)
     except Refusal as refusal:
-        raise _located(puts[refusal.command], refusal) from refusal
+        raise _located(steps[refusal.command], refusal) from refusal
     outcome: dict[str, dict[str, list[str]]] = {
-        word: {row.name: [] for row in COLLECTIONS} for word in ("created", "replaced", "unchanged")
+        word: {row.name: [] for row in COLLECTIONS} for word in ("created", "replaced", "deleted", "unchanged")
     }
-    for row in call.breath.through(puts):
+    for row in call.breath.through(steps):
         outcome[_outcome(row, before, ticket.state)][row.collection.name].append(row.name)
-    return Answer(200, {"revision": ticket.revision, **outcome, **call.confirmed(ticket, seconds)})
+    return Answer(200, {"revision": ticket.revision, **outcome, **more})
 
 
-def _outcome(row: Put, before: State, after: State) -> str:
+def _outcome(row: Step, before: State, after: State) -> str:
     old = row.collection.objects(before).get(row.name)
+    if row.body is None:
+        return "deleted"
     if old is None:
         return "created"
     return "unchanged" if row.collection.objects(after)[row.name].revision == old.revision else "replaced"
 
 
-def _located(row: Put, refusal: Refusal) -> Refusal:
+def _located(row: Step, refusal: Refusal) -> Refusal:
     """Return the refusal with the name of the object that met it."""
     where = f"{row.collection.name}.{row.name}"
     faults = tuple(Fault(f"{where}.{fault.path}" if fault.path else where, fault.message) for fault in refusal.faults)
@@ -78,7 +90,7 @@ _BULK: Final = Operation(
 )  # fmt: skip
 ROUTES: Final = (
     Route(
-        "POST", "/v1/bulk", put_all, _BULK, frozenset({"wait"}), BulkBody, max_body=LARGE_BODY, max_count=LARGE_COUNT,
+        "POST", "/v1/bulk", put_all, _BULK, frozenset({"wait"}) | DRY, BulkBody, max_body=LARGE_BODY, max_count=LARGE_COUNT,
         read=read_bulk,
     ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -11,6 +11,7 @@ from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.refusal import Fault
+from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.bodies import Body, Name, faults_of
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.cugs import CUGS, CugBody
@@ -26,8 +27,8 @@ _MARKS: Final = {"subnets": "cugs", "interfaces": "vms", "action": "policies"}
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(Name)
 
 
-class Put(NamedTuple):
-    """One object of a bulk."""
+class Step(NamedTuple):
+    """One object of a bulk; ``body`` None: it is deleted."""
 
     collection: Collection[Any]
     name: str
@@ -71,6 +72,14 @@ class PolicyItems(Body):
     items: list[NamedPolicy]
 
 
+class DeleteBody(Body):
+    """Names of objects that go; one that is not there is gone already."""
+
+    cugs: list[Name] = Field(default=[])
+    vms: list[Name] = Field(default=[])
+    policies: list[Name] = Field(default=[])
+
+
 class BulkBody(Body):
     """``POST /v1/bulk``: objects by name, or a list of them as GET gives it.
 
@@ -81,14 +90,33 @@ class BulkBody(Body):
     vms: dict[Name, VmBody] | VmItems = Field(default={})
     policies: dict[Name, PolicyBody] | PolicyItems = Field(default={})
     items: list[NamedCug | NamedVm | NamedPolicy] = Field(default=[])
+    delete: DeleteBody = Field(default=DeleteBody())
 
-    def puts(self, now: float, breath: Breath) -> list[Put]:
-        """Each by name, and first what others refer to. Of a body that `read_bulk` made."""
+    def steps(self, state: State, now: float, breath: Breath) -> list[Step]:
+        """Each by name, in an order that works on ``state``. Of a body that `read_bulk` made.
+
+        What refers to others goes first and comes last. A CUG goes before others come, so that they may have its prefix, but
+        for one that has members which leave it by what is put.
+        """
+        leaving = frozenset(self.delete.vms)
+        cugs = sorted({name for name in self.delete.cugs if name in state.cugs})
+        emptied = [name for name in cugs if all(row.vm in leaving for row in state.members.get(name, ()))]
         return [
-            Put(row, name, body, row.put(body, name, now))
-            for row in COLLECTIONS
-            for name, body in breath.through(sorted(getattr(self, row.name).items()))
+            *self._gone(POLICIES, self.delete.policies, state, now),
+            *self._gone(VMS, self.delete.vms, state, now),
+            *self._gone(CUGS, emptied, state, now),
+            *(
+                Step(row, name, body, row.put(body, name, now))
+                for row in COLLECTIONS
+                for name, body in breath.through(sorted(getattr(self, row.name).items()))
+            ),
+            *self._gone(CUGS, [name for name in cugs if name not in emptied], state, now),
         ]
+
+    @staticmethod
+    def _gone(row: Collection[Any], names: Iterable[str], state: State, now: float) -> Iterator[Step]:
+        there = row.objects(state)
+        return (Step(row, name, None, row.delete(name, now)) for name in sorted(set(names)) if name in there)
 
 
 class _Reader:
@@ -98,6 +126,7 @@ class _Reader:
         self._breath = breath
         self.objects: dict[str, dict[str, Any]] = {name: {} for name in _BODIES}
         self.faults: list[Fault] = []
+        self.delete = DeleteBody()
 
     @property
     def has_enough(self) -> bool:
@@ -118,6 +147,20 @@ class _Reader:
             if self.has_enough:
                 return
 
+    def read_names(self, value: Any) -> None:
+        """Read what is to be deleted."""
+        try:
+            self.delete = DeleteBody.model_validate(value)
+        except ValidationError as error:
+            self.faults += faults_of(error, "delete")
+
+    def check_names(self) -> None:
+        """Note what is to be deleted and put."""
+        for kind, rows in self.objects.items():
+            for number, name in enumerate(getattr(self.delete, kind)):
+                if name in rows:
+                    self.faults.append(Fault(f"delete.{kind}[{number}]", f"{name!r} is put by the same request"))
+
     def _keep(self, path: tuple[Any, ...], name: str, collection: str, body: Any) -> None:
         rows = self.objects[collection]
         if name in rows:
@@ -136,7 +179,9 @@ def read_bulk(value: Any, breath: Breath) -> BulkBody:
         raise invalid_input([Fault("", "must be an object")])
     reader = _Reader(breath)
     for key, rows in value.items():
-        if key == "items":
+        if key == "delete":
+            reader.read_names(rows)
+        elif key == "items":
             reader.read(_listed(reader, ("items",), rows, None))
         elif key not in _BODIES:
             reader.faults.append(Fault(show((key,)), "is not a known key"))
@@ -148,9 +193,10 @@ def read_bulk(value: Any, breath: Breath) -> BulkBody:
             reader.faults.append(Fault(key, "must be an object"))
         if reader.has_enough:
             break
+    reader.check_names()
     if reader.faults:
         raise invalid_input(reader.faults)
-    objects: dict[str, Any] = {**reader.objects}
+    objects: dict[str, Any] = {**reader.objects, "delete": reader.delete}
     return BulkBody.model_construct(None, **objects)
 
 

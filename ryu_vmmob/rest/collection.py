@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
@@ -13,6 +14,7 @@ from ryu_vmmob.rest import read_only
 from ryu_vmmob.rest.bodies import Body
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import deleting, getting, listing, putting
+from ryu_vmmob.rest.plans import DRY, is_dry, plan_view
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View
 
@@ -27,7 +29,7 @@ class Written(Protocol):
 
 
 _Object = TypeVar("_Object", bound=Written)
-_WAIT: Final = frozenset({"wait"})
+_WRITE: Final = frozenset({"wait"}) | DRY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +63,15 @@ class Collection(Generic[_Object]):
         many, one = f"/v1/{self.name}", f"/v1/{self.name}/{{{self.key}}}"
         listed = self.select.__doc__ if self.select is not None else f"Every {self.noun}, by name."
         write = f"Create a {self.noun} (201) or {self.replaced} (200)."
-        delete = f"Delete a {self.noun}: 204, and with ``?wait`` 200."
+        delete = f"Delete a {self.noun}: 204, and with ``?wait`` or ``?dry_run`` 200."
         return (
             Route("GET", many, _told(self._list, listed), listing(f"list_{self.name}", self.tag, self.answers), self.query),
             Route("GET", one, _told(self._get, f"One {self.noun}."), getting(f"get_{self.key}", self.tag, self.answer)),
             Route(
-                "PUT", one, _told(self._put, write), putting(f"put_{self.key}", self.tag, self.answer, self.example), _WAIT,
+                "PUT", one, _told(self._put, write), putting(f"put_{self.key}", self.tag, self.answer, self.example), _WRITE,
                 self.body,
             ),
-            Route("DELETE", one, _told(self._delete, delete), deleting(f"delete_{self.key}", self.tag), _WAIT),
+            Route("DELETE", one, _told(self._delete, delete), deleting(f"delete_{self.key}", self.tag), _WRITE),
         )  # fmt: skip
 
     def _list(self, call: Call) -> Answer:
@@ -87,9 +89,10 @@ class Collection(Generic[_Object]):
         before = self.objects(call.engine.state).get(name)
         self.check(call.engine.state, name, call.body)
         call.check_match(before.revision if before is not None else None)
-        ticket = call.engine.execute(self.put(call.body, name, call.now()))
+        command = self.put(call.body, name, call.now())
+        ticket, more = self._done(call, name, command, seconds)
         after = self.objects(ticket.state)[name]
-        body = self.view(ticket.state, after) | call.confirmed(ticket, seconds)
+        body = self.view(ticket.state, after) | more
         return Answer(201 if before is None else 200, body, after.revision)
 
     def check(self, state: State, name: str, body: Any) -> None:
@@ -102,9 +105,17 @@ class Collection(Generic[_Object]):
     def _delete(self, call: Call) -> Answer:
         seconds = call.seconds_to_wait()
         call.check_match(self._named(call).revision)
-        ticket = call.engine.execute(self.delete(call.names[self.key], call.now()))
-        body = call.confirmed(ticket, seconds)
+        name = call.names[self.key]
+        _, body = self._done(call, name, self.delete(name, call.now()), seconds)
         return Answer(200, body) if body else Answer(204, None)
+
+    def _done(self, call: Call, name: str, command: Command, seconds: float | None) -> tuple[Ticket, View]:
+        """Carry out a command, or try it; return what the answer says of that."""
+        if is_dry(call):
+            found = call.engine.rehearse(command)
+            return found.ticket, plan_view(call, found, [(self, name)])
+        ticket = call.engine.execute(command)
+        return ticket, call.confirmed(ticket, seconds)
 
     def _named(self, call: Call) -> _Object:
         name = call.names[self.key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Final, Literal, NotRequired
 
 from immutables import Map
 from pydantic import AfterValidator, Field
@@ -14,7 +14,7 @@ from ryu_vmmob.model.commands import DeleteCug, PutCug
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
-from ryu_vmmob.rest.answers import Revision, VlanTag, Written
+from ryu_vmmob.rest.answers import Planned, Revision, VlanTag
 from ryu_vmmob.rest.bodies import Body, Ip, Name, Subnet, VlanId, one_per_family
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
@@ -56,9 +56,11 @@ class CugBody(Body):
     presence: Annotated[PresenceBody | None, Field(description="Read-only: as GET says it.")] = None
     revision: ReadOnlyRevision = None
 
+    read_only: ClassVar = ("segment_key", "presence", "revision")
+
     def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
         """See `Body`."""
-        return differing(self, ("segment_key", "presence", "revision"), view)
+        return differing(self, self.read_only, view)
 
     def command(self, name: str) -> PutCug:
         """As the command for the CUG ``name``."""
@@ -88,7 +90,7 @@ class Presence(TypedDict):
     servers: dict[str, ServerPresence]
 
 
-class Cug(Written):
+class Cug(Planned):
     """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is there when one was given."""
 
     name: str

@@ -37,6 +37,7 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
         {"type": "number", "minimum": 0, "maximum": MAX_WAIT},
     ),
     "dry_run": ("Say what would happen and change nothing.", {"type": "boolean", "default": False}),
+    "flows": ("Of a dry run: every flow and group that would come or go, too.", {"type": "boolean", "default": False}),
     "capability": (
         "Ask a switch of plain OpenFlow 1.3 anew what it can do.",
         {"type": "boolean", "default": False},

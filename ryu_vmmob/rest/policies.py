@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Final, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,7 +20,7 @@ from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY
 from ryu_vmmob.net.protocols import TCP, UDP
-from ryu_vmmob.rest.answers import Revision, Written
+from ryu_vmmob.rest.answers import Planned, Revision
 from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
@@ -141,9 +141,11 @@ class PolicyBody(Body):
             raise _wrong("only with protocol tcp, udp or icmp and action allow")
         return value
 
+    read_only: ClassVar = ("revision",)
+
     def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
         """See `Body`. ``dangling`` is for the command: other objects of the same request may end it."""
-        return differing(self, ("revision",), view)
+        return differing(self, self.read_only, view)
 
     def command(self, name: str) -> PutPolicy:
         """As the command for the policy ``name``."""
@@ -165,7 +167,7 @@ class Selector(TypedDict):
 _Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
 
 
-class Policy(Written, _Ends):
+class Policy(Planned, _Ends):
     """A policy; ``dangling`` are the ends that name what is no longer there."""
 
     name: str

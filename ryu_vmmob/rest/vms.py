@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Final, Literal, NotRequired
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -15,7 +15,7 @@ from ryu_vmmob.model.commands import DeleteVm, PutVm
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
-from ryu_vmmob.rest.answers import Revision, VlanTag, Written
+from ryu_vmmob.rest.answers import Planned, Revision, VlanTag
 from ryu_vmmob.rest.bodies import Body, Ethertypes, Ip, Mac, Name, VlanId
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.collection import Collection
@@ -44,6 +44,13 @@ class InterfaceBody(Body):
             raise PydanticCustomError("value", "vlan_id_pinned is true, and there is no vlan_id that could be pinned")
         return self
 
+    read_only: ClassVar = ("vlan_id_pinned",)
+
+    @classmethod
+    def bare(cls, view: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Body`. A number that is not pinned follows from the rest."""
+        return super().bare(view if view["vlan_id_pinned"] else {**view, "vlan_id": None})
+
     def interface(self) -> objects.Interface:
         """As a model object."""
         pin = None if self.vlan_id_pinned is False else self.vlan_id
@@ -59,9 +66,16 @@ class VmBody(Body):
     migration: Annotated[Name | None, Field(description="Read-only: as GET says it.")] = None
     revision: ReadOnlyRevision = None
 
+    read_only: ClassVar = ("migration", "revision")
+
+    @classmethod
+    def bare(cls, view: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Body`."""
+        return super().bare(view) | {"interfaces": [InterfaceBody.bare(row) for row in view["interfaces"]]}
+
     def contradictions(self, view: Mapping[str, Any]) -> Iterator[Fault]:
         """See `Body`. A number that is not pinned is held against that of the interface in the same CUG."""
-        yield from differing(self, ("migration", "revision"), view)
+        yield from differing(self, self.read_only, view)
         now = {row["cug"]: row for row in view["interfaces"]}
         for number, row in enumerate(self.interfaces):
             if row.vlan_id_pinned is False and row.cug in now:
@@ -86,7 +100,7 @@ class Interface(TypedDict):
     ethertypes: NotRequired[list[str] | Literal["any"]]
 
 
-class Vm(Written):
+class Vm(Planned):
     """A VM; ``migration`` is the id of the one that is under way."""
 
     name: str

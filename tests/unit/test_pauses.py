@@ -17,12 +17,14 @@ from ryu_vmmob.model.batches.commands import StartBatch
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Command, PutVm
 from ryu_vmmob.model.refusal import Refusal
+from ryu_vmmob.model.state import with_fabric
 from ryu_vmmob.rest import formats
 from ryu_vmmob.rest.bulk_body import read_bulk
 from ryu_vmmob.store import open_store
-from tests.support.rest_service import Service
+from tests.support.rest_service import FABRIC, Service
 
 FEW, MANY = 60, 240
+EMPTY = with_fabric(None, FABRIC)
 ENOUGH = 8
 
 
@@ -144,7 +146,7 @@ def test_a_body_is_read_with_pauses() -> None:
     for number in (FEW, MANY):
         counter = Counter()
         body = {"vms": {f"v{at}": {"server": "a", "interfaces": []} for at in range(number)}}
-        found.append(counter.during(lambda: read_bulk(body, Breath(counter.pause)).puts(0.0, Breath(counter.pause))))  # noqa: B023
+        found.append(counter.during(lambda: read_bulk(body, Breath(counter.pause)).steps(EMPTY, 0.0, Breath(counter.pause))))  # noqa: B023
     assert found[1] < 2 * found[0]
 
 

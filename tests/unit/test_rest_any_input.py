@@ -23,7 +23,7 @@ _BODIES = {
     "EvacuateBody": {"to": ["srv-b1"], "mode": "hot", "timeout": 300, "parallel": 8},
     "Empty": {},
     "PolicyBody": POLICY,
-    "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}, "policies": {"p": POLICY}},
+    "BulkBody": {"cugs": {"web": WEB}, "vms": {"web1": vm()}, "policies": {"p": POLICY}, "delete": {"vms": ["web2"]}},
     "TraceBody": {"from": {"vm": "web1", "interface": 0}, "to": {"ip": "10.1.0.12"}, "protocol": "tcp", "port": 80},
 }
 

@@ -32,6 +32,7 @@ def test_bulk_is_one_revision(service: Service) -> None:
         "revision": 1,
         "created": {"cugs": ["web"], "vms": ["web0", "web1", "web2"], "policies": []},
         "replaced": {"cugs": [], "vms": [], "policies": []},
+        "deleted": {"cugs": [], "vms": [], "policies": []},
         "unchanged": {"cugs": [], "vms": [], "policies": []},
         "switches": {"acknowledged": [], "pending": ["border-1", "tor-a", "tor-b"]},
     }
@@ -43,6 +44,7 @@ def test_bulk_is_one_revision(service: Service) -> None:
         "revision": 2,
         "created": {"cugs": [], "vms": ["web3"], "policies": []},
         "replaced": {"cugs": [], "vms": ["web0"], "policies": []},
+        "deleted": {"cugs": [], "vms": [], "policies": []},
         "unchanged": {"cugs": ["web"], "vms": ["web1", "web2"], "policies": []},
     }
     assert service.ask("POST", "/v1/bulk", {}).json["revision"] == 2
