@@ -1,6 +1,9 @@
 // Where everything is drawn: data centres side by side, switches in rows above their servers, VMs in their servers. The same fabric
 // is always drawn the same way. Pure: facts in, positions out.
 
+import { aggregated, isLarge, occupants, ranks, switchOf } from "./fabric.js";
+import { cardPositions } from "./racks.js";
+
 export const SIZE = {
   chip: { w: 104, h: 34 },
   server: { pad: 7, head: 20, gap: 12 },
@@ -11,56 +14,10 @@ export const SIZE = {
 const ROW = 124; // between the middles of two rows of switches
 const DOMAIN_GAP = 62;
 const BLOCK_GAP = 24;
+const ASPECT = 1.7; // how much wider than tall
 const CENTER_GAP = 132; // the frames on both sides of it, and a gap
 
-/** So many VMs are drawn one by one; with more, a server says how many it has. */
-export const MANY_VMS = 160;
-
 const byName = (a, b) => (a.name < b.name ? -1 : 1);
-const switchOf = (port) => port.slice(0, port.lastIndexOf(":"));
-
-/** Whether VMs are counted instead of drawn. */
-export const aggregated = (site) => site.vms.size > MANY_VMS;
-
-/** The switches of a fabric in rows: 0 is the lowest, with servers; each switch above is one further from any server. */
-function ranks(fabric) {
-  const rank = new Map();
-  let edge = new Set(fabric.servers.map((server) => switchOf(server.attach[0])));
-  const neighbours = new Map(fabric.switches.map((row) => [row.name, []]));
-  for (const link of fabric.links) {
-    neighbours.get(switchOf(link.a))?.push(switchOf(link.b));
-    neighbours.get(switchOf(link.b))?.push(switchOf(link.a));
-  }
-  for (const row of fabric.switches) if (row.role === "tor") edge.add(row.name);
-  if (!edge.size) edge = new Set(fabric.switches.map((row) => row.name));
-  for (let level = 0; edge.size; level += 1) {
-    for (const name of edge) rank.set(name, level);
-    edge = new Set([...edge].flatMap((name) => neighbours.get(name)).filter((name) => !rank.has(name)));
-  }
-  for (const row of fabric.switches) if (!rank.has(row.name)) rank.set(row.name, 1);
-  // Where borders stand beside spines, they stand above them.
-  const spines = fabric.switches.filter((row) => row.role === "spine").map((row) => rank.get(row.name));
-  if (spines.length) {
-    for (const row of fabric.switches) {
-      if (row.role === "border" && rank.get(row.name) > 0) rank.set(row.name, Math.max(rank.get(row.name), Math.max(...spines) + 1));
-    }
-  }
-  return rank;
-}
-
-/** What stands in which server: VMs, and places that are ready for one or that one is leaving. Sorted, so that places are kept. */
-export function occupants(site) {
-  const found = new Map(site.fabric.servers.map((server) => [server.name, []]));
-  const counted = aggregated(site);
-  for (const vm of site.vms.values()) {
-    const move = site.moveOf(vm.name);
-    if (!counted || move || site.picked === vm.name) found.get(vm.server)?.push({ vm: vm.name, ghost: false });
-    const other = move && (move.to === vm.server ? move.from : move.to);
-    if (other && other !== vm.server) found.get(other)?.push({ vm: vm.name, ghost: true });
-  }
-  for (const rows of found.values()) rows.sort((a, b) => (a.vm < b.vm ? -1 : 1));
-  return found;
-}
 
 function serverSize(rows, counted) {
   const { chip, server, small } = SIZE;
@@ -151,13 +108,14 @@ function arrange(site, inside, rank, perRow) {
 }
 
 /** {id: {x, y, w, h}} of all that is drawn by itself; ids are "sw:", "srv:", "vm:", "ghost:" and "ext:" with the name. */
-export function positions(site, aspect = 1.7) {
+export function positions(site, screen) {
+  if (isLarge(site)) return cardPositions(site, screen);
   const inside = occupants(site);
   const rank = ranks(site.fabric);
   let best = null;
   for (let perRow = 1; perRow <= 8; perRow += 1) {
     const tried = arrange(site, inside, rank, perRow);
-    tried.miss = Math.abs(Math.log(tried.width / tried.height / aspect));
+    tried.miss = Math.abs(Math.log(tried.width / tried.height / ASPECT));
     if (!best || tried.miss < best.miss - 0.01) best = tried;
   }
   const found = new Map();

@@ -2,11 +2,11 @@
 
 import { hooks, token } from "./api.js";
 import { h, redraw } from "./dom.js";
+import { Legend } from "./legend.js";
 import { Live } from "./live.js";
 import { drawLog } from "./log.js";
 import { FabricMap } from "./map.js";
 import { drawMoves } from "./moves.js";
-import { colours } from "./scene.js";
 import { searchBox } from "./search.js";
 import { Site } from "./site.js";
 import { drawStatus } from "./status.js";
@@ -18,9 +18,9 @@ const PANELS = { vm: vmPanel, server: serverPanel, switch: switchPanel, external
 
 const site = new Site();
 const map = new FabricMap(at("map"), at("map-says"), open);
+const legend = new Legend(at("legend"), site, (ids) => map.only(ids));
 let panel = null;
 let cameFrom = null;
-let only = null; // the CUG that stands out
 let followed = null; // the address that was opened last
 
 /** What is looked at, as the part of the address after "#": it can be pasted elsewhere, and opened there. */
@@ -93,29 +93,8 @@ function shut() {
   map.pick(null);
   site.picked = null;
   map.draw(site);
+  map.back();
   (cameFrom?.isConnected ? cameFrom : at("find")).focus({ preventScroll: true });
-}
-
-function drawLegend() {
-  const hue = colours(site);
-  const rows = new Map([...hue].map(([name, colour]) => [name, { name, colour, members: [], servers: [], domain: site.cugs.get(name).routing_domain }]));
-  for (const vm of site.vms.values()) {
-    for (const cug of new Set(vm.interfaces.map((nic) => nic.cug))) {
-      rows.get(cug)?.members.push(vm.name);
-      rows.get(cug)?.servers.push(vm.server);
-    }
-  }
-  redraw(at("legend"), [...rows.values()], () => [...rows.values()].map((row) => {
-    const button = h("button.cug", { type: "button", "data-key": `cug/${row.name}`, "aria-pressed": String(only === row.name),
-      title: row.domain ? `routing domain ${row.domain}` : "in no routing domain" },
-    h(`span.swatch.cug${row.colour}`, { "aria-hidden": "true" }), `${row.name} · ${row.members.length}`);
-    button.addEventListener("click", () => {
-      only = only === row.name ? null : row.name;
-      for (const other of at("legend").querySelectorAll("button")) other.setAttribute("aria-pressed", String(other === button && only !== null));
-      map.only(only && new Set([...row.members.map((name) => `vm:${name}`), ...row.servers.map((name) => `srv:${name}`)]));
-    });
-    return h("li", {}, button);
-  }));
 }
 
 function draw() {
@@ -124,7 +103,7 @@ function draw() {
   at("fabric-name").textContent = site.fabric.fabric;
   at("forget").hidden = !token.get();
   map.draw(site);
-  drawLegend();
+  legend.draw();
   drawMoves(at("moves-list"), site);
   drawLog(at("log"), site, at("log-filter").value);
   panel?.update();

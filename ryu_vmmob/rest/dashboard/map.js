@@ -1,7 +1,8 @@
 // The map: the scene drawn by cytoscape, changed only where something has changed, and walked through by keyboard.
 
 import cytoscape from "./vendor/cytoscape.esm.min.js";
-import { palette, sheet } from "./mapstyle.js";
+import { isLarge, switchOf } from "./fabric.js";
+import { FAR, palette, sheet } from "./mapstyle.js";
 import { scene } from "./scene.js";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -9,6 +10,9 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const LEG = 420; // milliseconds for each piece of a move's way
 const SLIDE = 180;
 const MARGIN = 24;
+const STEP = 40; // pixels
+const NARROW = 640; // pixels: on less, racks are cards however few they are
+const SEEN = 0.9; // as near one goes to show a thing among what is around it
 const OPENED = new Set(["vm", "server", "switch", "external", "link"]);
 
 export class FabricMap {
@@ -24,21 +28,25 @@ export class FabricMap {
     this.cy.on("tap", "node, edge", (event) => {
       const { kind, name } = event.target.data();
       if (OPENED.has(kind)) onOpen(kind, name);
+      else if (kind === "rack" && this.cy.zoom() < FAR) this.show([event.target.id()]);
     });
     this.cy.on("mouseover", "node", () => { element.classList.add("pointing"); });
     this.cy.on("mouseout", "node", () => { element.classList.remove("pointing"); });
     this.cy.on("pan zoom", (event) => { if (!this.fitting && event.type) this.moved = true; });
+    this.cy.on("zoom", () => this.rescale());
     dark.addEventListener("change", () => this.cy.style(sheet(palette())));
     element.addEventListener("keydown", (event) => this.key(event));
     element.addEventListener("blur", () => this.cy.elements(".focused").removeClass("focused"));
     new ResizeObserver(() => {
       this.cy.resize();
-      if (!this.moved) this.fit();
+      if (this.site?.known) this.draw(this.site);
+      if (!this.moved) this.again();
     }).observe(element);
   }
 
   fit() {
     this.fitting = true;
+    this.shown = null;
     this.cy.fit(undefined, MARGIN);
     if (this.cy.zoom() > 1.25) {
       this.cy.zoom(1.25);
@@ -53,12 +61,63 @@ export class FabricMap {
     this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: { x: box.width / 2, y: box.height / 2 } });
   }
 
+  /** The pixels there are, in steps: a few less move nothing. */
+  screen() {
+    const box = this.element.getBoundingClientRect();
+    return { w: Math.max(STEP, STEP * Math.round(box.width / STEP)), h: Math.max(STEP, STEP * Math.round(box.height / STEP)) };
+  }
+
+  /** Names are as large as the distance wants it, and what could not be read is left out. Once for several steps of a zoom. */
+  rescale() {
+    if (!this.site || !isLarge(this.site) || this.rescaling) return;
+    this.rescaling = requestAnimationFrame(() => {
+      this.rescaling = 0;
+      this.cy.elements().toggleClass("far", this.cy.zoom() < FAR);
+      this.cy.style().update();
+    });
+  }
+
+  /** Bring things into view: near enough to be read, with what is around them. Nothing where all can be read anyway. */
+  show(ids) {
+    if (!this.site || !isLarge(this.site)) return;
+    this.shown = ids;
+    const eles = this.cy.collection(ids.map((id) => this.cy.getElementById(id)).filter((each) => each.nonempty()));
+    if (eles.empty()) return;
+    const box = eles.boundingBox({ includeLabels: false, includeOverlays: false });
+    const [width, height] = [this.cy.width() - 2 * MARGIN, this.cy.height() - 2 * MARGIN];
+    const zoom = Math.min(SEEN, width / Math.max(1, box.w), height / Math.max(1, box.h));
+    const pan = { x: this.cy.width() / 2 - zoom * (box.x1 + box.x2) / 2, y: this.cy.height() / 2 - zoom * (box.y1 + box.y2) / 2 };
+    this.fitting = true;
+    this.cy.stop();
+    if (still.matches || document.hidden) {
+      this.cy.viewport({ zoom, pan });
+      this.fitting = false;
+    } else {
+      this.cy.animate({ zoom, pan }, { duration: SLIDE * 2, complete: () => { this.fitting = false; } });
+    }
+  }
+
+  /** Back to all of it, if the user has not gone elsewhere meanwhile. */
+  back() {
+    const led = this.shown;
+    this.shown = null;
+    if (led && !this.moved) this.fit();
+  }
+
+  /** The same in a place of another size. */
+  again() {
+    if (this.shown) this.show(this.shown);
+    else this.fit();
+  }
+
   /** Draw what is so now. */
   draw(site) {
     const { cy } = this;
-    const wanted = scene(site);
+    this.site = site;
+    site.narrow = this.element.clientWidth > 0 && this.element.clientWidth < NARROW;
+    const wanted = scene(site, this.screen());
     // Where what stands still is drawn; when that changes all of it is shown again, unless the user looks at a part.
-    const frame = JSON.stringify([...wanted.values()].filter((row) => row.position && row.data.kind !== "vm").map((row) => row.position));
+    const frame = JSON.stringify([isLarge(site), ...[...wanted.values()].filter((row) => row.position && row.data.kind !== "vm").map((row) => row.position)]);
     const grown = frame !== this.frame;
     this.frame = frame;
     cy.batch(() => {
@@ -76,8 +135,9 @@ export class FabricMap {
       cy.add(added);
     });
     for (const [id, row] of wanted) if (row.position) this.place(cy.getElementById(id), row);
-    if (grown && !this.moved) this.fit();
+    if (grown && !this.moved) this.again();
     this.mark();
+    this.rescale();
   }
 
   change(known, row) {
@@ -87,7 +147,7 @@ export class FabricMap {
     if (row.group === "edges" && (known.data("source") !== row.data.source || known.data("target") !== row.data.target)) {
       known.move({ source: row.data.source, target: row.data.target });
     }
-    const kept = ["picked", "focused", "onpath", "dim"].filter((name) => known.hasClass(name));
+    const kept = ["picked", "focused", "onpath", "dim", "far"].filter((name) => known.hasClass(name));
     known.classes([row.classes, ...kept].join(" "));
   }
 
@@ -121,7 +181,27 @@ export class FabricMap {
     this.picked = kind ? { kind, name } : null;
     this.mark();
     const node = this.node(kind, name);
-    if (node?.nonempty() && node.isNode() && !this.inView(node)) this.cy.animate({ center: { eles: node } }, { duration: still.matches ? 0 : SLIDE });
+    if (kind && isLarge(this.site)) this.show(this.around(kind, name));
+    else if (node?.nonempty() && node.isNode() && !this.inView(node)) this.cy.animate({ center: { eles: node } }, { duration: still.matches ? 0 : SLIDE });
+  }
+
+  /** What is shown together with a thing: its rack, the ends of a link, both places of a VM that moves. */
+  around(kind, name) {
+    const { site } = this;
+    const rackOf = (server) => {
+      const row = site.fabric.servers.find((each) => each.name === server);
+      return row ? `rack:${switchOf(row.attach[0])}` : "";
+    };
+    if (kind === "vm") {
+      const move = site.moveOf(name);
+      return [site.vms.get(name)?.server, move?.from, move?.to].filter(Boolean).map(rackOf);
+    }
+    if (kind === "server") return [rackOf(name)];
+    if (kind === "link") {
+      const row = site.fabric.links.find((each) => each.name === name);
+      return row ? [`sw:${switchOf(row.a)}`, `sw:${switchOf(row.b)}`] : [];
+    }
+    return kind === "switch" && this.cy.getElementById(`rack:${name}`).nonempty() ? [`rack:${name}`] : [this.node(kind, name)?.id() ?? ""];
   }
 
   node(kind, name) {
@@ -139,9 +219,10 @@ export class FabricMap {
   showPath(path) {
     this.path = path;
     this.mark();
+    if (path) this.show([...path.nodes]);
   }
 
-  /** Only these nodes ("vm:…", "srv:…") stand out of all VMs and servers; null: all do. */
+  /** Only these ("vm:…", "srv:…", "rack:…": how many members are there) stand out; null: all do. */
   only(ids) {
     this.few = ids;
     this.mark();
@@ -150,14 +231,17 @@ export class FabricMap {
   mark() {
     const { cy, path, picked, few } = this;
     cy.batch(() => {
-      cy.elements().removeClass("picked onpath dim").removeData("hop");
+      cy.elements().removeClass("picked onpath dim").removeData("hop members");
       if (picked) this.node(picked.kind, picked.name)?.addClass("picked");
       if (path) {
         cy.elements().not(":parent").addClass("dim");
         for (const id of path.nodes) cy.getElementById(id).removeClass("dim").addClass("onpath");
         for (const [id, label] of path.edges) cy.getElementById(id).removeClass("dim").addClass("onpath").data("hop", label);
       } else if (few) {
-        cy.nodes(".vm, .server.counted").forEach((node) => { if (!few.has(node.id())) node.addClass("dim"); });
+        cy.nodes(".vm, .server.counted, .server.big, .rack").forEach((node) => {
+          if (!few.has(node.id())) node.addClass("dim");
+          else if (node.data("kind") !== "vm") node.data("members", `${few.get(node.id())} of its ${node.data("label").split("\n")[1]}`);
+        });
       }
     });
   }

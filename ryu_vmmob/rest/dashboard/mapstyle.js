@@ -26,6 +26,15 @@ function bow(edge) {
   return (to.x >= from.x ? 1 : -1) * Math.min(160, 40 + 0.16 * distance);
 }
 
+/** Written so large that it is `pixels` high on the screen however far away it is, and `least` in the drawing. */
+const size = (least, pixels = 11) => (element) => Math.max(least, pixels / element.cy().zoom());
+
+/** What is so far away that servers could not be read: then a rack says what is in it. */
+export const FAR = 0.52;
+
+/** Places of VMs grow when they are far away, or they could not be seen. */
+const grown = (key) => (node) => Math.min(2.4, Math.max(1, 0.8 / node.cy().zoom())) * node.data(key);
+
 const rule = (selector, style) => ({ selector, style });
 
 export function sheet(p) {
@@ -57,6 +66,7 @@ export function sheet(p) {
     rule(".vm.moving", { "border-width": 3, "z-index": 9 }),
     rule(".vm.ghost", { "background-opacity": 0.25, "border-style": "dashed", "border-width": 2, color: p.quiet, "z-index": 6 }),
     rule(".switch.stands-behind, .switch.stands-refused", { "border-color": p.warn, "border-width": 4, color: p.warn }),
+    rule(".rack.stands-away, .rack.stands-held", { "border-color": p.bad, "border-width": 6 }),
     rule(".switch.stands-away, .switch.stands-held, .external.away", { "border-color": p.bad, "border-width": 4, "border-style": "dashed", color: p.bad }),
     rule("edge", { width: 1.6, "line-color": p["node-line"], "curve-style": "straight", "font-family": p.font, "font-size": 11, color: p.quiet,
       "overlay-opacity": 0, "text-background-color": p.ground, "text-background-opacity": 0.85, "text-background-padding": 2,
@@ -70,11 +80,37 @@ export function sheet(p) {
       "text-background-opacity": 1, "text-background-padding": 4, "text-border-color": p.accent, "text-border-width": 1, "text-border-opacity": 1,
       "text-background-shape": "round-rectangle" }),
     rule(".dim", { opacity: 0.38 }),
+    ...cards(p),
+    rule(".attach.big", { opacity: 0 }),
+    rule("edge.onpath", { opacity: 1 }),
     rule("edge.onpath", { width: 4.5, "line-color": p.accent, "line-style": "solid", "z-index": 15, "z-compound-depth": "top" }),
-    rule("edge.onpath[hop]", { label: "data(hop)", color: p.text, "font-size": 12, "font-weight": 600, "text-background-opacity": 1 }),
+    rule("edge.onpath[hop]", { label: "data(hop)", color: p.text, "font-size": size(12, 10), "font-weight": 600, "text-background-opacity": 1 }),
     rule("node.onpath", { "border-color": p.accent, "border-width": 3.5 }),
     rule("edge.picked", { "line-color": p.accent, width: 6, opacity: 1 }),
     rule(".picked", { "outline-color": p.accent, "outline-width": 3, "outline-offset": 2, "outline-style": "solid", opacity: 1 }),
     rule(".focused", { "outline-color": p.text, "outline-width": 2, "outline-offset": 4, "outline-style": "dashed" }),
+  ];
+}
+
+/** A large site: racks as cards, and names that can be read from afar. */
+function cards(p) {
+  return [
+    rule(".rack", { "background-color": p["box-inner"], "border-color": p["node-line"], "corner-radius": 12, "z-index": 0, label: "" }),
+    rule(".rack.far", { label: "data(label)", "font-size": size(12, 10.5), color: p.text, "text-valign": "center", "text-margin-y": 20, "background-color": p.card }),
+    rule(".rack.far[members]", { label: "data(members)", "border-color": p.accent, "border-width": 5 }),
+    rule(".rack.far[busy > 0]", { "border-color": p.accent, "border-width": 5 }),
+    rule(".rack.far.refused", { "border-color": p.warn, "border-width": 6, color: p.warn }),
+    rule(".server.big", { "text-margin-y": 34, color: p.text, "font-size": 12, "z-index": 2 }),
+    rule(".server.big[members]", { "border-color": p.accent, "border-width": 3 }),
+    rule(".server.big.far", { visibility: "hidden" }),
+    rule(".server.big.far.onpath", { visibility: "visible" }),
+    rule(".switch.big", { "font-size": size(15), "z-index": 3 }),
+    rule(".switch.carded", { label: "data(near)" }),
+    rule(".switch.carded.far", { label: "data(label)" }),
+    rule(".switch.carded.far.stands-in_step, .switch.carded.far.stands-settling", { "background-opacity": 0, "border-width": 0 }),
+    rule(".external.big", { "font-size": size(15), "border-width": 2.5 }),
+    rule(".dc.big", { "text-max-width": 4000, "font-size": size(15, 12), "text-margin-y": (node) => 8 + 12 / node.cy().zoom() }),
+    rule(".vm.big", { width: grown("w"), height: grown("h"), "font-size": (node) => Math.min(12 * 2.4, Math.max(12, 9.6 / node.cy().zoom())) }),
+    rule(".link.big", { width: 3, label: "", opacity: 0.75 }),
   ];
 }

@@ -1,9 +1,8 @@
 // What is drawn: nodes and edges with their labels and classes, out of what is known. Pure.
 
-import { aggregated, positions } from "./layout.js";
-
-const switchOf = (port) => port.slice(0, port.lastIndexOf(":"));
-const portOf = (port) => port.slice(port.lastIndexOf(":") + 1);
+import { count } from "./dom.js";
+import { aggregated, isLarge, portOf, racksOf, switchOf } from "./fabric.js";
+import { positions } from "./layout.js";
 
 export const COLOURS = 8;
 
@@ -15,41 +14,44 @@ export function colours(site) {
 
 const STANDING = { in_step: "", settling: "", away: "✕ not connected", behind: "⚠ behind", refused: "⚠ refused flows", held: "✕ left as it is" };
 
-/** All elements as {id: {group, data, classes, position}}. */
-export function scene(site) {
+/** All elements as {id: {group, data, classes, position}}. `screen`: {w, h}, the pixels there are for it. */
+export function scene(site, screen) {
   const { fabric } = site;
-  const places = positions(site);
+  const places = positions(site, screen);
+  const large = isLarge(site);
   const counted = aggregated(site);
   const found = new Map();
   const put = (group, id, data, classes = "") => {
     const place = places.get(id);
     const size = place ? { w: place.w, h: place.h } : {};
-    found.set(id, { group, data: { id, ...size, ...data }, classes, position: place && { x: place.x, y: place.y } });
+    found.set(id, { group, data: { id, ...size, ...data }, classes: large ? `${classes} big` : classes, position: place && { x: place.x, y: place.y } });
   };
   const domains = new Map(fabric.l2_domains.map((row) => [row.name, row]));
   const lived = new Set(fabric.switches.map((row) => row.l2_domain).filter(Boolean));
 
   for (const row of fabric.data_centers) {
     if (fabric.switches.some((each) => each.data_center === row.name)) {
-      put("nodes", `dc:${row.name}`, { kind: "dc", name: row.name, label: `data centre ${row.name}` }, "dc");
+      put("nodes", `dc:${row.name}`, { kind: "dc", name: row.name, label: site.narrow ? row.name : `data centre ${row.name}` }, "dc");
     }
   }
   const served = new Set(fabric.servers.map((row) => switchOf(row.attach[0])));
   const low = new Set(fabric.switches.filter((row) => served.has(row.name)).map((row) => row.l2_domain));
-  for (const name of lived) {
+  for (const name of large ? [] : lived) {
     const domain = domains.get(name);
     const parent = domain.data_center && found.has(`dc:${domain.data_center}`) ? `dc:${domain.data_center}` : undefined;
     put("nodes", `dom:${name}`, { kind: "domain", name, label: `${name} · VLAN ${domain.vlan_ids}`, parent }, low.has(name) ? "domain low" : "domain");
   }
   const boxOf = new Map();
   for (const row of fabric.switches) {
-    const parent = row.l2_domain ? `dom:${row.l2_domain}` : row.data_center ? `dc:${row.data_center}` : undefined;
+    const center = row.data_center ? `dc:${row.data_center}` : undefined;
+    const parent = large ? center : row.l2_domain ? `dom:${row.l2_domain}` : center;
     boxOf.set(row.name, parent);
     const standing = site.standing(row.name);
     const behind = site.switches.get(row.name)?.behind;
     const words = standing === "behind" ? `⚠ ${behind} behind` : STANDING[standing];
-    put("nodes", `sw:${row.name}`, { kind: "switch", name: row.name, label: words ? `${row.name}\n${words}` : row.name, parent },
-      `switch ${row.role} stands-${standing}`);
+    put("nodes", `sw:${row.name}`, { kind: "switch", name: row.name, label: words ? `${row.name}\n${words}` : row.name, parent,
+      near: [row.name, domains.has(row.l2_domain) ? `${row.l2_domain} · VLAN ${domains.get(row.l2_domain).vlan_ids}` : null, words].filter(Boolean).join(" · ") },
+      `switch ${row.role} stands-${standing}${places.has(`rack:${row.name}`) ? " carded" : ""}`);
   }
   const numbers = new Map();
   for (const vm of site.vms.values()) numbers.set(vm.server, (numbers.get(vm.server) ?? 0) + 1);
@@ -59,10 +61,11 @@ export function scene(site) {
     const refused = refusing.has(row.name);
     const label = `${row.name}${refused ? " ⚠" : ""}${counted ? `\n${number} VM${number === 1 ? "" : "s"}` : ""}`;
     put("nodes", `srv:${row.name}`, { kind: "server", name: row.name, label, parent: boxOf.get(switchOf(row.attach[0])) },
-      `server${counted ? " counted" : ""}${row.tagging === "untagged" ? " untagged" : ""}${refused ? " refused" : ""}`);
+      `server${large ? "" : counted ? " counted" : ""}${row.tagging === "untagged" ? " untagged" : ""}${refused ? " refused" : ""}`);
     row.attach.forEach((port, at) => put("edges", `at:${row.name}:${at}`,
       { source: `sw:${switchOf(port)}`, target: `srv:${row.name}`, kind: "server", name: row.name }, "attach"));
   }
+  if (large) racks(site, numbers, refusing, boxOf, put);
   links(fabric, places, put);
   for (const row of fabric.externals) {
     put("nodes", `ext:${row.name}`, { kind: "external", name: row.name, label: `${row.name}${row.up ? "" : "\n✕ down"}` },
@@ -71,6 +74,20 @@ export function scene(site) {
   }
   vms(site, places, put);
   return found;
+}
+
+/** Racks as cards: how much is in each, and what of it wants to be seen. */
+function racks(site, numbers, refusing, boxOf, put) {
+  const { fabric } = site;
+  const moving = new Map();
+  for (const row of site.underWay()) for (const server of new Set([row.from, row.to])) moving.set(server, (moving.get(server) ?? 0) + 1);
+  const sum = (servers, of) => servers.reduce((total, server) => total + (of.get(server) ?? 0), 0);
+  for (const [name, servers] of racksOf(fabric)) {
+    const refused = servers.some((server) => refusing.has(server));
+    const moves = sum(servers, moving);
+    const rows = [count(servers.length, "server"), count(sum(servers, numbers), "VM"), moves ? `⇄ ${moves} moving` : null, refused ? "⚠ refused" : null];
+    put("nodes", `rack:${name}`, { kind: "rack", name, label: rows.filter(Boolean).join("\n"), parent: boxOf.get(name), busy: moves }, `rack${refused ? " refused" : ""} stands-${site.standing(name)}`);
+  }
 }
 
 function links(fabric, places, put) {
