@@ -33,7 +33,7 @@ from ryu_vmmob.flows.flow import Action, Flow, Group
 from ryu_vmmob.flows.owner import OwnerKind
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, Table
 from ryu_vmmob.flows.ports import unmarked
-from ryu_vmmob.southbound import habits, roles
+from ryu_vmmob.southbound import habits, port_counters, roles
 from ryu_vmmob.store.base import StoreError
 from ryu_vmmob.whitebox.features import Portrait
 
@@ -164,6 +164,8 @@ class Session(Transactions):
                     if self.is_plain:
                         habits.read_ports(self)
                     count = time.monotonic() + COUNT_INTERVAL
+                if self.engine.port_counters.take(self.name):
+                    port_counters.read(self)
                 self.turn()  # deltas that come meanwhile go with this one
                 self._follow()
                 if self.engine.fleet.is_leaving(self.name):

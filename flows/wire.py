@@ -53,10 +53,12 @@ BUNDLE_COMMIT_REPLY: Final = 5
 BUNDLE_DISCARD_REQUEST: Final = 6
 _BUNDLE_ATOMIC_ORDERED: Final = 3
 MULTIPART_FLOW: Final = 1
+MULTIPART_PORT_STATS: Final = 4
 MULTIPART_GROUP_DESC: Final = 7
 MULTIPART_METER_CONFIG: Final = 10
 MULTIPART_PORT_DESC: Final = 13
 _PORT: Final = struct.Struct("!I28xII24x")
+_PORT_STATS: Final = struct.Struct("!I4x8Q32x8x")
 _PORT_DOWN, _LINK_DOWN = 1, 1
 _ANY: Final = 0xFFFFFFFF
 _NO_BUFFER: Final = 0xFFFFFFFF
@@ -230,6 +232,21 @@ def port_states(body: bytes) -> Iterator[tuple[int, bool]]:
         raise MalformedReply(f"port descriptions of {len(body)} bytes, which is no multiple of {_PORT.size}")
     for number, config, state in _PORT.iter_unpack(body):
         yield number, not (config & _PORT_DOWN or state & _LINK_DOWN)
+
+
+def port_stats_request(xid: int) -> bytes:
+    """Ask what every port has counted (7.3.5.6)."""
+    return _HEADER.pack(VERSION, _MULTIPART_REQUEST, 24, xid) + struct.pack("!HH4xI4x", MULTIPART_PORT_STATS, 0, _ANY)
+
+
+def port_stats(body: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(port number, what it has counted) of every entry of a port-statistics reply: packets, bytes, dropped and errors, each
+    received and sent. Raises MalformedReply.
+    """
+    if len(body) % _PORT_STATS.size:
+        raise MalformedReply(f"port statistics of {len(body)} bytes, which is no multiple of {_PORT_STATS.size}")
+    for number, *counts in _PORT_STATS.iter_unpack(body):
+        yield number, tuple(counts)
 
 
 def group_desc_request(xid: int) -> bytes:

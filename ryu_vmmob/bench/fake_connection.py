@@ -95,6 +95,8 @@ class Behaviour:
     """False: it says yes to every change and keeps none, so that thousands of switches cost little beside what is measured."""
     echo: float = 0.0
     """Seconds between two echo requests of its own; 0: none. How long the answers take is in `FakeSwitch.echoes`."""
+    traffic: int = 0
+    """Bytes a second that each port says it receives, times its number; it says it sends half of that."""
     connects: bool = True
     """False: it does not connect (any more); a connection that stands is lost."""
 
@@ -472,6 +474,8 @@ class Connection(asyncio.Protocol):
                 return [b"".join(text.ljust(size, b"\0") for text, size in rows)]
             case 1:
                 return self._flow_stats(message)
+            case 4:
+                return [self._port_stats(number) for number in self._switch.ports]
             case 7:
                 return [(2 + len(body)).to_bytes(2, "big") + body for body in tables.groups.values()]
             case 8:
@@ -485,6 +489,12 @@ class Connection(asyncio.Protocol):
             case 13:
                 return [port_description(self._switch, number) for number in self._switch.ports]
         return None
+
+    def _port_stats(self, number: int) -> bytes:
+        """Struct ofp_port_stats (7.3.5.6); packets of 500 bytes, and one in 1,000 of those received is dropped."""
+        received = int(self._switch.behaviour.traffic * number * asyncio.get_running_loop().time())
+        counts = (received // 500, received // 1000, received, received // 2, received // 500_000, 0, 0, 0)
+        return struct.pack("!I4x8Q32xII", number, *counts, 0, 0)
 
     def _chosen_meters(self, message: bytes) -> list[bytes]:
         number, meters = int.from_bytes(message[16:20], "big"), self._switch.tables.meters

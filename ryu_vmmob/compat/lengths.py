@@ -22,6 +22,7 @@ MULTIPART_HEADER = 16
 
 MP_DESC = 0
 MP_FLOW = 1
+MP_PORT_STATS = 4
 MP_GROUP = 6
 MP_GROUP_DESC = 7
 MP_GROUP_FEATURES = 8
@@ -31,7 +32,7 @@ MP_TABLE_FEATURES = 12
 MP_PORT_DESC = 13
 RAW_FOR_ALL = (MP_FLOW, MP_GROUP_DESC, MP_METER_CONFIG)
 """Replies that come unparsed where no application says which it wants so."""
-READ_RAW = (*RAW_FOR_ALL, MP_PORT_DESC, MP_DESC, MP_GROUP_FEATURES, MP_TABLE_FEATURES)
+READ_RAW = (*RAW_FOR_ALL, MP_PORT_STATS, MP_PORT_DESC, MP_DESC, MP_GROUP_FEATURES, MP_TABLE_FEATURES)
 """Replies that an application may want unparsed."""
 
 # Replies that are one structure, or an array of structures of one size (7.3.5): type to (name, size).

@@ -31,6 +31,7 @@ from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.engine.network_news import NetworkNews
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import migration_writes, restore, switch_key_writes, writes
+from ryu_vmmob.engine.port_counters import PortCounters
 from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
@@ -125,6 +126,7 @@ class Engine:
         self.refusals = Refusals()
         self.repairs = Repairs()
         self.tally = Tally()
+        self.port_counters = PortCounters(self._clock, self.fleet.wake)
         self.arrivals = Arrivals(self)
         self.overdue = Overdue(self, self.under_way)
         self.conflicts = Conflicts(self)

@@ -25,6 +25,7 @@ from ryu_vmmob.rest import (
     bulk,
     cugs,
     dashboard,
+    domains,
     events,
     fabric,
     fabric_reload,
@@ -32,6 +33,7 @@ from ryu_vmmob.rest import (
     migrations,
     openapi,
     policies,
+    ports,
     switches,
     system,
     trace,
@@ -58,7 +60,7 @@ _READS: Final = frozenset({"GET", "HEAD"})
 
 ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
-    *switches.ROUTES, *fabric_reload.ROUTES,
+    *domains.ROUTES, *switches.ROUTES, *ports.ROUTES, *fabric_reload.ROUTES,
     *trace.ROUTES, *events.ROUTES, *system.ROUTES, *METRICS,
 ))  # fmt: skip
 

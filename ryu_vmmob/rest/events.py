@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from ryu_vmmob.engine.event_kinds import FAMILIES, Level
-from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Cursor, Numbered, row_view
+from ryu_vmmob.engine.event_kinds import FAMILIES, Level, sentence
+from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Cursor, Numbered, event_view, row_view
 from ryu_vmmob.rest.answers import Time
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import Operation
@@ -29,6 +31,23 @@ HEARTBEAT: Final = "heartbeat"
 """What the message says in place of an event's kind."""
 PAGE: Final = 1000
 """So many events are in a page unless ``limit`` says otherwise."""
+
+
+ABOUT: Final = {
+    "vm": ("vm",),
+    "cug": ("cug",),
+    "policy": ("policy",),
+    "migration": ("migration",),
+    "batch": ("batch",),
+    "switch": ("switch", "edges"),
+    "server": ("server", "servers", "source", "target", "placed"),
+    "link": ("link",),
+    "external": ("external",),
+    "l2_domain": ("l2_domain", "l2_domains"),
+    "routing_domain": ("routing_domain",),
+}
+"""Kinds of objects whose events can be asked for, and the particulars of an event that may name one."""
+_PAGE_ONLY: Final = ("limit", "about", "text", "after", "before")
 
 
 class Event(TypedDict):
@@ -55,8 +74,9 @@ def get_events(call: Call) -> Answer:
     families, since = _families(call), _number(call, "since", 0, None)
     stream = call.engine.events
     if is_websocket(call.request):
-        if "limit" in call.query:
-            raise bad_query("limit", "is for a page; a WebSocket has no end")
+        for name in _PAGE_ONLY:
+            if name in call.query:
+                raise bad_query(name, "is for a page; a WebSocket has no end")
         take_over = call.request.environ.get(WEBSOCKET)
         if take_over is None:
             raise Problem(501, "this server does no WebSockets")
@@ -70,7 +90,13 @@ def get_events(call: Call) -> Answer:
         return Answer(101, None)
     _number(call, "heartbeat", 1, MAX_HEARTBEAT)  # without effect: a page is there at once
     limit = _number(call, "limit", 1, KEPT) or PAGE
-    rows = stream.newest(families, limit) if since is None else stream.cursor(families, since).take(limit)
+    chosen = _choice(call)
+    if chosen is None:
+        rows = stream.newest(families, limit) if since is None else stream.cursor(families, since).take(limit)
+    else:
+        rows = stream.newest(families, KEPT) if since is None else stream.cursor(families, since).take(KEPT)
+        rows = [row for row in call.breath.through(rows) if chosen(row)]
+        rows = rows[-limit:] if since is None else rows[:limit]
     return Answer(200, {"items": call.each(rows, lambda row: row_view(row, time_text)), "last": stream.next_id - 1})
 
 
@@ -96,6 +122,51 @@ def _families(call: Call) -> tuple[str, ...]:
     return found
 
 
+def _choice(call: Call) -> Callable[[Numbered], bool] | None:
+    """Return whether an event is one of those asked for by what is in it or when it was; None: all are."""
+    about, text = _about(call), call.query.get("text", "").lower()
+    after, before = _time(call, "after"), _time(call, "before")
+    if about is None and not text and after is None and before is None:
+        return None
+
+    def chosen(row: Numbered) -> bool:
+        if (after is not None and row.time < after) or (before is not None and row.time >= before):
+            return False
+        kind, view = row.event.kind, event_view(row.event)
+        if about is not None and not any(_names(view.get(name), about[1]) for name in ABOUT[about[0]]):
+            return False
+        return not text or text in kind or text in sentence(kind, view).lower()
+
+    return chosen
+
+
+def _names(value: object, name: str) -> bool:
+    return name in value if isinstance(value, (list, tuple)) else value == name
+
+
+def _about(call: Call) -> tuple[str, str] | None:
+    value = call.query.get("about")
+    if value is None:
+        return None
+    kind, _, name = value.partition("/")
+    if kind not in ABOUT or not name:
+        raise bad_query("about", f"must be KIND/NAME, as vm/web1; kinds are {', '.join(ABOUT)}")
+    return kind, name
+
+
+def _time(call: Call, name: str) -> float | None:
+    value = call.query.get(name)
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value.upper())
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise bad_query(name, "must be a time with its zone, as 2026-11-30T08:00:00Z")
+    return found.timestamp()
+
+
 def _number(call: Call, name: str, least: int, most: int | None) -> int | None:
     text = call.query.get(name)
     if text is None:
@@ -107,4 +178,4 @@ def _number(call: Call, name: str, least: int, most: int | None) -> int | None:
 
 
 _EVENTS: Final = Operation("list_events", "Observation", {101: None, 200: Events}, (426, 501))
-ROUTES: Final = (Route("GET", "/v1/events", get_events, _EVENTS, frozenset({"types", "since", "limit", "heartbeat"})),)
+ROUTES: Final = (Route("GET", "/v1/events", get_events, _EVENTS, frozenset({"types", "since", "heartbeat", *_PAGE_ONLY})),)

@@ -119,7 +119,7 @@ def fabric_view(state: State) -> View:
         "gateway_mac": fabric.gateway_mac,
         "backup_paths": fabric.backup_paths.value,
         "data_centers": [{"name": row.name, "description": row.description} for _, row in sorted(fabric.data_centers.items())],
-        "l2_domains": [_domain(row) for _, row in sorted(fabric.l2_domains.items())],
+        "l2_domains": [domain_view(row) for _, row in sorted(fabric.l2_domains.items())],
         "switches": [fabric_switch_view(row) for _, row in sorted(fabric.switches.items())],
         "links": [_link(row, down=row.name in state.links_down) for row in fabric.links],
         "servers": [_server(fabric, row) for _, row in sorted(fabric.servers.items())],
@@ -128,7 +128,8 @@ def fabric_view(state: State) -> View:
     }
 
 
-def _domain(domain: model.L2Domain) -> View:
+def domain_view(domain: model.L2Domain) -> View:
+    """Return an L2 domain as the fabric file has it."""
     return {
         "name": domain.name,
         "data_center": domain.data_center,

@@ -11,7 +11,7 @@ from ryu_vmmob.model.batches.values import BatchState
 from ryu_vmmob.model.objects import STATES
 from ryu_vmmob.rest.bodies import NAME_SCHEMA
 from ryu_vmmob.rest.call import MAX_WAIT
-from ryu_vmmob.rest.events import MAX_EVENT_ID, MAX_HEARTBEAT, PAGE
+from ryu_vmmob.rest.events import ABOUT, MAX_EVENT_ID, MAX_HEARTBEAT, PAGE
 
 Json = dict[str, Any]
 
@@ -28,6 +28,7 @@ _PATHS: Final = {
     "policy": ("A policy.", "web-in"),
     "switch": ("A switch of the fabric file.", "tor-a"),
     "server": ("A server of the fabric file.", "srv-a1"),
+    "domain": ("An L2 domain of the fabric file.", "rack-a"),
     "id": ("The id that the answer to its beginning gave.", None),
 }
 
@@ -54,6 +55,16 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
         "Only events after the one with this id. Left out: the newest for a page, those to come for a WebSocket.",
         {"type": "integer", "minimum": 0, "maximum": MAX_EVENT_ID},
     ),
+    "about": (
+        "Of a page: only events that name this object, as its kind and its name: `vm/web1`. A history of what is kept.",
+        {"type": "string", "pattern": f"^({'|'.join(ABOUT)})/.+$"},
+    ),
+    "text": (
+        "Of a page: only events with this in their sentence or their kind, whatever its case.",
+        {"type": "string"},
+    ),
+    "after": ("Of a page: only events of this time or later (RFC 3339).", {"type": "string", "format": "date-time"}),
+    "before": ("Of a page: only events before this time (RFC 3339).", {"type": "string", "format": "date-time"}),
     "heartbeat": (
         "Of a WebSocket: a message `heartbeat` every so many seconds, so that silence means that nobody answers.",
         {"type": "integer", "minimum": 1, "maximum": MAX_HEARTBEAT},

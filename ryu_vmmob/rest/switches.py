@@ -218,12 +218,12 @@ def list_switches(call: Call) -> Answer:
 
 def get_switch(call: Call) -> Answer:
     """One switch."""
-    return Answer(200, switch_view(call.engine, _named(call)))
+    return Answer(200, switch_view(call.engine, named(call)))
 
 
 def list_flows(call: Call) -> Answer:
     """Desired flows in the order a frame meets them: all, or those of ``?table``; and the desired groups."""
-    switch = _named(call)
+    switch = named(call)
     table = call.query.get("table")
     if table is not None and table not in {row.label for row in TABLES}:
         raise bad_query("table", f"must be one of {', '.join(row.label for row in TABLES)}")
@@ -242,7 +242,7 @@ def list_flows(call: Call) -> Answer:
 
 def take_over(call: Call) -> Answer:
     """Take over a switch: one that this store has never met may be put right, whatever it has."""
-    switch = _named(call)
+    switch = named(call)
     call.engine.take_over(switch.name)
     return Answer(200, switch_view(call.engine, switch))
 
@@ -252,14 +252,15 @@ def audit_switch(call: Call) -> Answer:
 
     ``?capability=true``: and asked anew what it can do, if it is one of plain OpenFlow 1.3.
     """
-    switch = _named(call)
+    switch = named(call)
     if not call.engine.ask_audit(switch.name, capability=call.flag("capability")):
         raise conflict(f"switch {switch.name!r} is not connected; it is compared when it comes back", "not connected")
     body = {"switch": switch.name, "audit": call.engine.repairs.next(switch.name)}
     return Answer(202, body, location=f"/v1/switches/{switch.name}")
 
 
-def _named(call: Call) -> fabric.Switch:
+def named(call: Call) -> fabric.Switch:
+    """Return the switch in the path. Raises a 404."""
     switch = call.engine.state.fabric.switches.get(call.names["switch"])
     if switch is None:
         raise not_found("switch", call.names["switch"])

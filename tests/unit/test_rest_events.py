@@ -56,6 +56,58 @@ def test_types_are_families_and_kinds(service: Service) -> None:
     assert [row["event"] for row in page["items"]] == ["cug.created", "vlan_id.allocated"]
 
 
+def texts(service: Service, query: str) -> list[str]:
+    return [row["event"] for row in service.get(f"/v1/events?{query}")["items"]]
+
+
+def test_a_history_of_an_object_and_of_nothing_else(service: Service) -> None:
+    service.put("/v1/vms/web2", vm("srv-b1", 12))
+    service.put("/v1/vms/web1x", vm("srv-b1", 13))
+    assert texts(service, "about=vm/web1") == ["vm.created", "vlan_id.allocated"]
+    assert texts(service, "about=cug/web")[0] == "cug.created"
+    assert set(texts(service, "about=server/srv-b1")) == {"vm.created", "vlan_id.allocated"}
+    assert "presence.extended" in texts(service, "about=switch/tor-b"), "where a particular is a list"
+    assert texts(service, "about=vm/srv-a1") == []
+    assert texts(service, "about=vm/web1&types=vm") == ["vm.created"]
+
+
+def test_a_move_is_in_the_history_of_both_its_servers(service: Service) -> None:
+    service.connect()
+    assert service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1"}).status_int == 201
+    for name in ("srv-a1", "srv-c1"):
+        assert "migration.preparing" in texts(service, f"about=server/{name}")
+    (move,) = service.get("/v1/migrations")["items"]
+    assert set(texts(service, f"about=migration/{move['id']}")) >= {"migration.preparing"}
+
+
+def test_events_are_searched(service: Service) -> None:
+    assert texts(service, "text=VM+WEB1+was") == ["vm.created"]
+    assert texts(service, "text=presence.ext") == ["presence.extended"]
+    assert texts(service, "text=nothing+of+the+kind") == []
+    service.time += 100
+    service.put("/v1/vms/web2", vm("srv-a1", 12))
+    when = "2023-11-14T22:14:00%2B00:00"
+    assert texts(service, f"before={when}") == ["cug.created", "vm.created", "presence.extended", "vlan_id.allocated"]
+    assert texts(service, f"after={when}&types=vm") == ["vm.created"]
+    # The newest of those that are meant; or, after an id, the first.
+    assert [row["vm"] for row in service.get("/v1/events?text=vm&types=vm&limit=1")["items"]] == ["web2"]
+    assert [row["vm"] for row in service.get(f"/v1/events?since={BORN}&text=vm&types=vm&limit=1")["items"]] == ["web1"]
+
+
+@pytest.mark.parametrize(
+    "query", ["about=web1", "about=thing/web1", "about=vm/", "after=yesterday", "before=2023-11-14T22:14:00"]
+)
+def test_what_events_cannot_be_asked_for(service: Service, query: str) -> None:
+    problem(service.ask("GET", f"/v1/events?{query}"), 400, f"?{query.partition('=')[0]}")
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=1", "about=vm/web1", "text=x", "after=2023-11-14T22:14:00Z", "before=2023-11-14T22:14:00Z"]
+)
+def test_a_socket_takes_no_search(service: Service, query: str) -> None:
+    problem(service.ask("GET", f"/v1/events?{query}", **UPGRADE), 400, f"?{query.partition('=')[0]}")
+
+
 def test_an_id_of_an_earlier_life(service: Service) -> None:
     items = service.get("/v1/events?since=12&types=cug")["items"]
     assert items[0] == {

@@ -1,0 +1,110 @@
+"""``/v1/l2_domains``: how much of each domain's space of VLAN-IDs is used, and who has which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final, Literal
+
+from immutables import Map
+from typing_extensions import TypedDict
+
+from ryu_vmmob.fabric import model
+from ryu_vmmob.model.objects import Cug
+from ryu_vmmob.model.refusal import not_found
+from ryu_vmmob.model.state import State
+from ryu_vmmob.rest.answers import VlanTag
+from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.fabric import L2Domain, domain_view
+from ryu_vmmob.rest.operations import listing
+from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.views import View
+
+
+class Pool(L2Domain):
+    """A domain and its VLAN-IDs: of ``size``, so many are ``used``, rest in quarantine (``resting``), and are ``free``.
+
+    ``switches`` are those that are in it or have a port in it. ``starved``: CUGs and routing domains that found none free when
+    a link failed.
+    """
+
+    size: int
+    used: int
+    resting: int
+    free: int
+    switches: list[str]
+    starved: list[str]
+
+
+class Pools(TypedDict):
+    """Domains, by name."""
+
+    items: list[Pool]
+
+
+class Holder(TypedDict):
+    """Who has a VLAN-ID: a CUG, or a routing domain for what is routed. ``name`` null: who had it is gone."""
+
+    vlan_id: VlanTag
+    kind: Literal["cug", "routing_domain"] | None
+    name: str | None
+    state: Literal["used", "resting"]
+
+
+class PoolUse(Pool):
+    """A domain, and who has which VLAN-ID of it, in order."""
+
+    holders: list[Holder]
+
+
+def _counts(state: State) -> tuple[Counter[str], Counter[str]]:
+    """VLAN-IDs that have a holder, and those of them in quarantine, by domain."""
+    return Counter(domain for domain, _ in state.holders), Counter(domain for domain, _ in state.quarantine)
+
+
+def _view(state: State, domain: model.L2Domain, held: int, resting: int) -> View:
+    size = len(domain.vlan_ids)
+    at_home = {row.name for row in state.fabric.switches.values() if row.l2_domain == domain.name}
+    return domain_view(domain) | {
+        "size": size,
+        "used": held - resting,
+        "resting": resting,
+        "free": size - held,
+        "switches": sorted(at_home | state.fabric.switches_of_domain.get(domain.name, frozenset())),
+        "starved": sorted(str(state.segment(segment)) for segment, name in state.starved if name == domain.name),
+    }
+
+
+def list_domains(call: Call) -> Answer:
+    """Every L2 domain with the use of its VLAN-IDs, by name."""
+    state = call.engine.state
+    held, resting = _counts(state)
+    rows = sorted(state.fabric.l2_domains.items())
+    return Answer(200, {"items": call.each(rows, lambda row: _view(state, row[1], held[row[0]], resting[row[0]]))})
+
+
+def get_domain(call: Call) -> Answer:
+    """One L2 domain, and who has which of its VLAN-IDs."""
+    state, name = call.engine.state, call.names["domain"]
+    domain = state.fabric.l2_domains.get(name)
+    if domain is None:
+        raise not_found("L2 domain", name)
+    held, resting = _counts(state)
+    mine = sorted((vlan_id, key) for (where, vlan_id), key in state.holders.items() if where == name)
+
+    def holder(row: tuple[int, int]) -> View:
+        vlan_id, key = row
+        segment = state.segment(state.segment_names.get(key, ""))
+        return {
+            "vlan_id": vlan_id,
+            "kind": None if segment is None else "cug" if isinstance(segment, Cug) else "routing_domain",
+            "name": None if segment is None else segment.name,
+            "state": "used" if state.allocations.get(key, Map()).get(name) == vlan_id else "resting",
+        }
+
+    return Answer(200, _view(state, domain, held[name], resting[name]) | {"holders": call.each(mine, holder)})
+
+
+ROUTES: Final = (
+    Route("GET", "/v1/l2_domains", list_domains, listing("list_l2_domains", "Fabric", Pools)),
+    Route("GET", "/v1/l2_domains/{domain}", get_domain, listing("get_l2_domain", "Fabric", PoolUse)),
+)
