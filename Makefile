@@ -3,7 +3,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
 
-.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint fmt golden cover graph demo lab bench soak docs dist lock clean
+.PHONY: help setup test test-unit test-property test-conformance test-ovs test-browser test-mininet test-qemu test-pythons conformance lint fmt golden cover graph demo lab bench soak docs dist deb release-check lock clean
 
 help:
 	@echo 'make demo           set up, then the demonstration: a real VM moves between racks and data centres (root); ARGS=--imitated'
@@ -22,6 +22,8 @@ help:
 	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
 	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
 	@echo 'make dist           the source archive and the wheel in dist/'
+	@echo 'make deb            the Debian package in dist/'
+	@echo 'make release-check  the release as a user gets it: clean environments, pip and uv, nothing cached; some minutes'
 	@echo 'make clean          removes the environment and everything built'
 
 setup:
@@ -75,7 +77,13 @@ docs: setup
 	@$(PYTHON_IN_VENV) -m sphinx -b html -W --keep-going -q docs build/docs && echo build/docs/index.html
 
 dist: setup
-	@$(PYTHON_IN_VENV) tools/dist.py dist
+	@$(PYTHON_IN_VENV) -m tools.dist dist
+
+deb: setup
+	@$(PYTHON_IN_VENV) -m tools.deb dist
+
+release-check: setup
+	@tools/release-check.sh
 
 lock:
 	@tools/lock.sh

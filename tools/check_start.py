@@ -1,5 +1,6 @@
-"""Starts the stock ryu-manager and our own command with Ryu's simple switch, from the environment of this interpreter, and does
-an OpenFlow handshake with each. Prints what is wrong; exit status 0 if nothing is.
+"""Starts the stock ryu-manager and our own command, from the environment of this interpreter, and does an OpenFlow handshake
+with each. They run Ryu's simple switch, or with ``--configuration FILE`` the controller with that file, on free ports. Prints
+what is wrong; exit status 0 if nothing is.
 """
 
 from __future__ import annotations
@@ -45,8 +46,15 @@ def handshake(port: int, process: subprocess.Popen[bytes]) -> str | None:
     return "did not listen in time"
 
 
+def _application(configuration: list[str]) -> list[str]:
+    if not configuration:
+        return ["ryu.app.simple_switch_13"]
+    return ["ryu_vmmob.apps.vmmob", "--config-file", *configuration, "--wsapi-port", str(free_port())]
+
+
 def main() -> int:
     """Check both commands."""
+    configuration = sys.argv[2:] if sys.argv[1:2] == ["--configuration"] else []
     bad = 0
     if importlib.util.find_spec("ryu_vmmob.apps") is None or importlib.util.find_spec("ryu_vmmob.flows") is None:
         print("the installed package lacks ryu_vmmob.apps or ryu_vmmob.flows")
@@ -55,7 +63,7 @@ def main() -> int:
         port = free_port()
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
-                [str(Path(sys.prefix, "bin", command)), "--ofp-tcp-listen-port", str(port), "ryu.app.simple_switch_13"],
+                [str(Path(sys.prefix, "bin", command)), "--ofp-tcp-listen-port", str(port), *_application(configuration)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from typing import Any
 import pytest
 import typer
 
-from ryu_vmmob import options
+from ryu_vmmob import __version__, options
 from ryu_vmmob.cli.main import app
 from ryu_vmmob.compat.startup import RYU_FOLDER, RYU_VERSION
 from ryu_vmmob.manual.pages import commands
@@ -259,10 +260,29 @@ def test_man_pages_are_well_formed(folder: Path) -> None:
     assert "vmmob check-switch [OPTIONS] [ADDRESS]" in done.stdout.replace("\N{HYPHEN}", "-")
 
 
+def test_the_newest_version_of_the_changes_is_ours() -> None:
+    written = re.findall(r"^## (\d+\.\d+\.\d+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert written[0][0] == __version__
+    for _, when in written[1:]:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", when), "only the newest may be unreleased"
+
+
+def test_documents_name_the_files_of_this_version() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for named in re.findall(r"ryu_vmmob-(\d[\d.]*\d)[-.]|ryu-vmmob_(\d[\d.]*\d)_", page.read_text(encoding="utf-8")):
+            assert __version__ in named, page.name
+
+
 def test_the_source_archive_has_what_the_wheel_is_built_from(installed: Installed) -> None:
     with tarfile.open(installed.archive) as archive:
         names = {row.name.partition("/")[2] for row in archive}
-    assert {"setup.cfg", "tools/build_backend.py", f"tools/vendor/ryu-{RYU_VERSION}.tar.gz", "etc/vmmob.conf"} <= names
+    assert {
+        "setup.cfg",
+        "tools/build_backend.py",
+        f"tools/vendor/ryu-{RYU_VERSION}.tar.gz",
+        "etc/vmmob.conf",
+        "CHANGELOG.md",
+    } <= names
     written = configparser.ConfigParser()
     written.read(ROOT / "setup.cfg")
     assert written["options"]["python_requires"] == ">=3.11"
