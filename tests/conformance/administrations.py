@@ -12,7 +12,7 @@ from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.packet import Packet
-from tests.conformance.site import Site
+from tests.conformance.two_dcs import TwoDcs
 from tests.support.fabric_examples import DOCUMENT
 
 CABLES = {
@@ -64,7 +64,7 @@ class Administrations:
     """Both sides with their own engine and store. Names of servers differ, so a server says which side is meant."""
 
     def __init__(self) -> None:
-        self.sides = {name: Site(fabric, 0) for name, fabric in fabrics().items()}
+        self.sides = {name: TwoDcs(fabric, 0) for name, fabric in fabrics().items()}
         self._cables = CABLES | {there: here for here, there in CABLES.items()}
 
     def side_of(self, server: str) -> str:

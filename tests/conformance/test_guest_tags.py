@@ -13,7 +13,7 @@ from ryu_vmmob.model.placement import placements
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey
-from tests.conformance.site import FABRIC, PER_CUG, Site
+from tests.conformance.two_dcs import FABRIC, PER_CUG, TwoDcs
 from tests.support.world import cug, interface, vm
 
 OWN = 160
@@ -38,17 +38,17 @@ def tagger(server: str, *guests: int | None) -> PutVm:
     return vm("tagger", server, *(interface(number, 99, guest=guest) for number, guest in enumerate(guests)))
 
 
-def wire(site: Site, name: str, number: int) -> tuple[int, ...]:
+def wire(site: TwoDcs, name: str, number: int) -> tuple[int, ...]:
     """The tag of a VM's frames between its server and the switch."""
     return site.tags(name, number)
 
 
-def said(site: Site, name: str, peer: str, number: int) -> Journey:
+def said(site: TwoDcs, name: str, peer: str, number: int) -> Journey:
     """A packet from one member to another, as it is on the wire."""
     return site.inject(site.frame(name, peer, number).with_vlans(*wire(site, name, number)), site.engine.state.vms[name].server)
 
 
-def reach_each_other(site: Site, name: str, peers: Iterable[str], number: int) -> None:
+def reach_each_other(site: TwoDcs, name: str, peers: Iterable[str], number: int) -> None:
     """Both ways, each under its own tag; in between, on every link, under the VLAN-ID of that link's domain."""
     numbers = site.engine.state.vlan_ids(f"cug{number}")
     for peer in peers:
@@ -60,7 +60,7 @@ def reach_each_other(site: Site, name: str, peers: Iterable[str], number: int) -
             assert all(packet.vlans == (numbers[link.l2_domain],) for link, _, packet in journey.crossings)
 
 
-def refusal(site: Site, *commands: object) -> str:
+def refusal(site: TwoDcs, *commands: object) -> str:
     """Why commands are refused, with 409 and without a trace."""
     before = site.engine.state
     with pytest.raises(Refusal) as refused:
@@ -75,7 +75,7 @@ def refusal(site: Site, *commands: object) -> str:
 @pytest.mark.parametrize("own", [OWN, ALIEN])
 def test_a_guests_tag_is_the_same_wherever_it_goes(own: int, kind: str) -> None:
     """Tagged, untagged, a LAG, another data centre and back; the peers, the domains and the ports between say other numbers."""
-    site = Site(KINDS[kind])
+    site = TwoDcs(KINDS[kind])
     site.populate(0, PEERS)
     site.do(tagger("srv-a1", own))
     site.settle()
@@ -96,7 +96,7 @@ def test_a_guests_tag_is_the_same_wherever_it_goes(own: int, kind: str) -> None:
 @pytest.mark.requirement("R24", "R27")
 def test_the_domains_vlan_id_follows_the_guest_where_it_can() -> None:
     """Nobody translates: the CUG gets the guest's number in each domain that it comes to with it."""
-    site = Site(fabric())
+    site = TwoDcs(fabric())
     site.do(tagger("srv-a1", OWN))
     site.settle()
     site.move("tagger", "srv-b1")
@@ -110,7 +110,7 @@ def test_the_domains_vlan_id_follows_the_guest_where_it_can() -> None:
 
 @pytest.mark.requirement("R24", "R27", "R28")
 def test_a_collision_is_refused_and_names_the_other_cug() -> None:
-    site = Site(fabric(), cugs=0)
+    site = TwoDcs(fabric(), cugs=0)
     site.do(replace(cug(0), pins={"rack-b": OWN}), cug(1))
     site.populate(0, ["srv-b2"])
     site.do(vm("tagger", "srv-a1", interface(1, 99, guest=OWN)))
@@ -123,7 +123,7 @@ def test_a_collision_is_refused_and_names_the_other_cug() -> None:
 @pytest.mark.requirement("R24", "R25", "R28")
 def test_where_the_port_translates_a_tag_collides_at_the_server_only() -> None:
     """The domain's number may be another CUG's; on the cable of one server it cannot be two CUGs'."""
-    site = Site(EVERYWHERE, cugs=0)
+    site = TwoDcs(EVERYWHERE, cugs=0)
     site.do(replace(cug(0), pins={"rack-b": OWN}), cug(1))
     site.populate(0, ["srv-b2", "srv-a2"])
     site.populate(1, ["srv-b2", "srv-a2"])
@@ -141,7 +141,7 @@ def test_where_the_port_translates_a_tag_collides_at_the_server_only() -> None:
 @pytest.mark.requirement("R24", "R27", "R28")
 def test_with_a_tag_per_interface_a_guests_tag_collides_with_one_vnic_and_nothing_else() -> None:
     """The number that is another's is refused, and that vNIC is not numbered again under its owner."""
-    site = Site(FABRIC)
+    site = TwoDcs(FABRIC)
     site.do(vm("pinned", "srv-b2", replace(interface(0, 98), vlan_id=OWN)))
     site.do(vm("tagger", "srv-a1", interface(1, 99, guest=OWN)))
     site.settle()
@@ -157,7 +157,7 @@ def test_with_a_tag_per_interface_a_guests_tag_collides_with_one_vnic_and_nothin
 
 @pytest.mark.requirement("R28")
 def test_two_cugs_whose_guests_use_one_tag_are_apart_in_one_domain() -> None:
-    site = Site(EVERYWHERE)
+    site = TwoDcs(EVERYWHERE)
     for number, server in ((0, "srv-a1"), (1, "srv-a2")):
         site.do(vm(f"t{number}", server, interface(number, 90 + number, guest=OWN)))
         site.populate(number, ["srv-b2"])
@@ -173,7 +173,7 @@ def test_two_cugs_whose_guests_use_one_tag_are_apart_in_one_domain() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole(kind: str) -> None:
     """One interface that the hypervisor tags, one whose guest's tag is the domain's, one that is translated."""
-    site = Site(KINDS[kind], cugs=4)
+    site = TwoDcs(KINDS[kind], cugs=4)
     for number in range(4):
         site.populate(number, ["srv-b2"])
     site.do(tagger("srv-a1", None, OWN, ALIEN))
@@ -197,7 +197,7 @@ def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole(kind: str) -> None:
 @pytest.mark.parametrize("server", ["srv-a1", "srv-a3", "srv-b1"], ids=["tagged", "untagged", "lag"])
 def test_guests_of_one_cug_on_one_server_reach_each_other_under_different_tags(server: str, kind: str) -> None:
     """To their virtual switch they are in different VLANs: the fabric carries their frames from one to the other."""
-    site = Site(KINDS[kind])
+    site = TwoDcs(KINDS[kind])
     site.populate(0, ["srv-a2"])
     tags = (None, OWN, ALIEN)
     for host, own in enumerate(tags):
@@ -232,7 +232,7 @@ def test_the_planner_names_exactly_the_servers_a_vm_can_move_to(plan: Fabric, po
     """Where it says yes the move is carried out with every invariant in every step; where no, the reason is the move's own."""
     yes = set()
     for target in sorted(plan.servers):
-        site = Site(plan, cugs=0)
+        site = TwoDcs(plan, cugs=0)
         site.do(replace(cug(0), pins={"rack-b": OWN}), cug(1), cug(2))
         site.populate(0, ["srv-b2", "srv-c1"])
         site.populate(2, ["srv-a2"])

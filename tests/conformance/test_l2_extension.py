@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_vmmob.model.commands import DeleteVm
-from tests.conformance.site import FABRIC, PER_CUG, Site
+from tests.conformance.two_dcs import FABRIC, PER_CUG, TwoDcs
 
 
 def at(*domains: str) -> set[str]:
@@ -15,7 +15,7 @@ def at(*domains: str) -> set[str]:
 
 @pytest.mark.requirement("R35", "R36")
 def test_a_move_interconnects_the_new_domain_with_the_others() -> None:
-    site = Site()
+    site = TwoDcs()
     site.populate(0, ["srv-a1", "srv-a2", "srv-b2"])
     assert site.carried(0) <= at("core-1")
     sent = site.frame("srv-a2/0", "srv-a1/0", 0)
@@ -36,7 +36,7 @@ def test_a_move_interconnects_the_new_domain_with_the_others() -> None:
 @pytest.mark.requirement("R37", "R38")
 def test_a_domain_without_members_is_cut_off() -> None:
     """Nothing of the CUG crosses its links any more, whoever sends, and nothing of it is let in over them."""
-    site = Site()
+    site = TwoDcs()
     site.populate(0, ["srv-a1", "srv-c1", "srv-c2"])
     extended = site.carried(0)
     site.move("srv-a1/0", "srv-d1")
@@ -53,7 +53,7 @@ def test_a_domain_without_members_is_cut_off() -> None:
 @pytest.mark.requirement("R35", "R36")
 def test_a_move_to_a_server_that_is_in_the_domain_itself() -> None:
     """With tagging per CUG the domain reaches into the server: its cable carries the number that the domain has for the CUG."""
-    site = Site(PER_CUG)
+    site = TwoDcs(PER_CUG)
     site.populate(0, ["srv-a1", "srv-a2"])
     leg = site.move("srv-a1/0", "srv-c1").legs[0]
     assert leg.to_vlan_id == site.engine.state.vlan_ids("cug0")["pod-c"]
@@ -62,7 +62,7 @@ def test_a_move_to_a_server_that_is_in_the_domain_itself() -> None:
 
 @pytest.mark.requirement("R39")
 def test_extension_is_of_one_cug_alone() -> None:
-    site = Site()
+    site = TwoDcs()
     site.populate(0, ["srv-a1", "srv-a2"])
     site.populate(1, ["srv-a1", "srv-a2"])
     vlan_ids, presence = site.engine.state.vlan_ids("cug1"), site.engine.state.presences["cug1"]

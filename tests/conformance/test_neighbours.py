@@ -15,8 +15,8 @@ from ryu_vmmob.sim.network import Journey
 from ryu_vmmob.sim.policy import Talk
 from ryu_vmmob.sim.view import Seat
 from ryu_vmmob.trace import Question, trace
-from tests.conformance.routed_site import RoutedSite
-from tests.conformance.site import FABRIC, PER_CUG
+from tests.conformance.routed_two_dcs import RoutedTwoDcs
+from tests.conformance.two_dcs import FABRIC, PER_CUG
 from tests.support.routed_networks import allow, deny
 from tests.support.world import interface, vm
 
@@ -33,7 +33,7 @@ POLICIES: tuple[PutPolicy, ...] = (
 )
 
 
-class Crowd(RoutedSite):
+class Neighbours(RoutedTwoDcs):
     """On each server two VMs of cug0 and one of cug1; on the untagged one, whose own switch joins all of them, one in all."""
 
     def __init__(self) -> None:
@@ -59,13 +59,13 @@ class Crowd(RoutedSite):
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Crowd:
-    return Crowd()
+def crowd() -> Neighbours:
+    return Neighbours()
 
 
 @pytest.mark.requirement("R46b", "R48b")
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_policy_holds_between_all_pairs_of_servers(crowd: Crowd, version: int) -> None:
+def test_a_policy_holds_between_all_pairs_of_servers(crowd: Neighbours, version: int) -> None:
     """Neighbours on one server included. Nothing of what is denied leaves the first switch, and the trace says so."""
     met = set()
     for source, target in crowd.pairs():
@@ -83,7 +83,7 @@ def test_a_policy_holds_between_all_pairs_of_servers(crowd: Crowd, version: int)
 @pytest.mark.requirement("R46b", "R48b")
 def test_a_policy_put_later_holds_between_neighbours_from_then_on() -> None:
     """Both ways it is in force when its switches have it, wherever the two have come to be together."""
-    site = RoutedSite(policies=())
+    site = RoutedTwoDcs(policies=())
     site.do(vm("one/0", "srv-a1", interface(0, 10)), vm("other/0", "srv-b1", interface(0, 11)))
     site.settle()
     go(site, "one/0", "srv-b1")
@@ -100,7 +100,7 @@ def test_a_policy_put_later_holds_between_neighbours_from_then_on() -> None:
     assert (arrives(DENIED), arrives(ALLOWED)) == ({0}, {1})
 
 
-def go(site: RoutedSite, name: str, to: str) -> None:
+def go(site: RoutedTwoDcs, name: str, to: str) -> None:
     """A whole move."""
     for _ in site.stages(name, to):
         pass
@@ -110,11 +110,11 @@ def go(site: RoutedSite, name: str, to: str) -> None:
 @pytest.mark.parametrize("server", ["srv-a1", "srv-a3"], ids=["per_cug", "untagged"])
 def test_where_the_servers_own_switch_decides_no_policy_is_promised(server: str) -> None:
     """Whichever comes second, the placement or the policy, it is refused; neighbours whom no policy parts are welcome."""
-    site = RoutedSite(PER_CUG, policies=POLICIES[:1])
+    site = RoutedTwoDcs(PER_CUG, policies=POLICIES[:1])
     site.do(vm("one/0", server, interface(0, 10)))
     with pytest.raises(Refusal, match=f"R45: on server '{server}' VM 'other/0' and VM 'one/0' meet behind one wire"):
         site.do(vm("other/0", server, interface(0, 11)))
-    site = RoutedSite(PER_CUG, policies=())
+    site = RoutedTwoDcs(PER_CUG, policies=())
     site.do(vm("one/0", server, interface(0, 10)), vm("other/0", server, interface(0, 11)))
     with pytest.raises(Refusal, match=f"R45: on server '{server}' VM 'one/0' and VM 'other/0' meet behind one wire"):
         site.do(POLICIES[0])
@@ -124,7 +124,7 @@ def test_where_the_servers_own_switch_decides_no_policy_is_promised(server: str)
 
 @pytest.mark.requirement("R49a")
 @pytest.mark.parametrize("server", APART)
-def test_neighbours_speak_in_nobodys_name_but_their_own(crowd: Crowd, server: str) -> None:
+def test_neighbours_speak_in_nobodys_name_but_their_own(crowd: Neighbours, server: str) -> None:
     """ARP, neighbour discovery and RARP of each on the server in the name of each other one: no switch sends any of it on."""
     view = crowd.view()
     here = [seat for seat in view.seats if seat.server == server]

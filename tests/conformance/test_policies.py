@@ -17,8 +17,8 @@ from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import policy as oracle
 from ryu_vmmob.sim.policy import Talk
-from tests.conformance.routed_site import RoutedSite
-from tests.conformance.site import FABRIC, PER_CUG
+from tests.conformance.routed_two_dcs import RoutedTwoDcs
+from tests.conformance.two_dcs import FABRIC, PER_CUG
 from tests.support.routed_networks import allow, deny
 from tests.support.world import cug, interface, vm
 
@@ -53,7 +53,7 @@ PEERS = ("srv-b2/0", "srv-c2/0", "srv-a1/1", "srv-a3/1", "srv-b1/1", "srv-c1/1",
 Decisions = dict[tuple[str, str, Talk], bool]
 
 
-class PolicedSite(RoutedSite):
+class PolicedSite(RoutedTwoDcs):
     """VMs of cug0 and cug1 all over the place, under `POLICIES`; the mover is one of cug0."""
 
     def __init__(self, server: str, fabric: Fabric = FABRIC) -> None:
@@ -178,7 +178,7 @@ def _blue_end(selector: Selector) -> Selector:
 def test_a_domain_that_cannot_take_a_cug_says_so_before_anything_moves() -> None:
     """All its numbers are others', or the one that is asked for is: refused with the rule, and nothing has changed."""
     small = replace(PER_CUG.l2_domains["rack-b"], vlan_ids=(150, 151))
-    site = RoutedSite(replace(PER_CUG, l2_domains={**PER_CUG.l2_domains, "rack-b": small}), cugs=3)
+    site = RoutedTwoDcs(replace(PER_CUG, l2_domains={**PER_CUG.l2_domains, "rack-b": small}), cugs=3)
     site.do(replace(cug(0, v6=True), routing_domain="red", pins={"pod-c": 510}))
     site.populate(0, ["srv-a1"])
     site.populate(1, ["srv-b2"])
@@ -197,7 +197,7 @@ def test_a_domain_that_cannot_take_a_cug_says_so_before_anything_moves() -> None
 # What an edge cannot do
 
 
-def refused(site: RoutedSite, name: str, to: str, why: str) -> None:
+def refused(site: RoutedTwoDcs, name: str, to: str, why: str) -> None:
     """Assert that a move is refused with this reason, in a dry run too, and that all is as it was."""
     before, tables, records = site.engine.state, site.tables(), dict(site.store.records)
     move = StartMigration("m", name, to, activate_on="request", now=site.now)
@@ -216,8 +216,8 @@ def limited(**more: object) -> Fabric:
     return replace(FABRIC, switches={**FABRIC.switches, "tor-a": tor}, servers=servers)
 
 
-def with_members(fabric: Fabric, *policies: PutPolicy) -> RoutedSite:
-    site = RoutedSite(fabric, policies=policies)
+def with_members(fabric: Fabric, *policies: PutPolicy) -> RoutedTwoDcs:
+    site = RoutedTwoDcs(fabric, policies=policies)
     site.populate(0, ["srv-c1", "srv-b2"])
     site.populate(1, ["srv-d1"])
     return site

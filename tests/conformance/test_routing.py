@@ -13,8 +13,8 @@ from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.policies import DeletePolicy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.sim import packet as make
-from tests.conformance.routed_site import GATEWAY, NEXT_HOP, OPEN, REFUSED, RoutedSite, routers
-from tests.conformance.site import FABRIC, ONE_PER_KIND
+from tests.conformance.routed_two_dcs import GATEWAY, NEXT_HOP, OPEN, REFUSED, RoutedTwoDcs, routers
+from tests.conformance.two_dcs import FABRIC, ONE_PER_KIND
 from tests.support.rest_service import Service, problem
 from tests.support.routed_networks import allow
 from tests.support.world import cug, interface, vm
@@ -28,14 +28,14 @@ ORDERS: dict[str, Callable[[Sequence[str]], str]] = {"forwards": lambda names: n
 
 
 @pytest.fixture
-def site() -> RoutedSite:
-    made = RoutedSite()
+def site() -> RoutedTwoDcs:
+    made = RoutedTwoDcs()
     made.populate(0, ["srv-a1"])
     made.populate(1, ["srv-a1", "srv-a2", "srv-b1", "srv-c1"])
     return made
 
 
-def checked(site: RoutedSite, source: str, target: str, version: int) -> None:
+def checked(site: RoutedTwoDcs, source: str, target: str, version: int) -> None:
     """A packet that policy allows arrives, routed at the two ends and nowhere else; one that it does not is silent."""
     journey = site.say(source, target, version=version)
     port, arrived = site.arrival(journey, target)
@@ -59,7 +59,7 @@ def checked(site: RoutedSite, source: str, target: str, version: int) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 def test_what_a_policy_allows_is_routed_between_cugs(version: int) -> None:
     """On one server, under one ToR, between domains of every kind and between data centres: the MACs change, the TTL falls."""
-    site = RoutedSite()
+    site = RoutedTwoDcs()
     for number in (0, 1):
         site.populate(number)
     crossed = set()
@@ -77,7 +77,7 @@ def test_what_a_policy_allows_is_routed_between_cugs(version: int) -> None:
 @pytest.mark.requirement("R5b", "R11b")
 @pytest.mark.parametrize("version", [4, 6])
 def test_vms_reach_hosts_outside_over_the_borders_and_are_reached(version: int) -> None:
-    site = RoutedSite()
+    site = RoutedTwoDcs()
     site.populate(0)
     used = set()
     for server in ONE_PER_KIND:
@@ -95,7 +95,7 @@ def test_vms_reach_hosts_outside_over_the_borders_and_are_reached(version: int) 
 @pytest.mark.parametrize("delivery", ["at_pause", "early"])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("to", MOVES)
-def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: str, order: str, delivery: Delivery) -> None:
+def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedTwoDcs, to: str, order: str, delivery: Delivery) -> None:
     """With hosts outside and VMs of another CUG, both ways. Only with `early` two places are served, one in vain."""
     doubled = 0
     for _ in site.stages(MOVER, to, ORDERS[order], delivery):
@@ -111,7 +111,7 @@ def test_routed_traffic_goes_on_in_every_state_of_a_move(site: RoutedSite, to: s
 
 @pytest.mark.requirement("R40", "R41")
 @pytest.mark.parametrize("to", MOVES)
-def test_the_first_router_is_the_tor_beside_the_vm(site: RoutedSite, to: str) -> None:
+def test_the_first_router_is_the_tor_beside_the_vm(site: RoutedTwoDcs, to: str) -> None:
     """Its gateway has one MAC and answers from the ToR that the VM hangs on, all through a move, at both places."""
     site.populate(0, ["srv-b2"])
     homes = set()
@@ -132,7 +132,7 @@ def test_the_first_router_is_the_tor_beside_the_vm(site: RoutedSite, to: str) ->
 @pytest.mark.requirement("R42")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("to", MOVES)
-def test_inbound_goes_straight_to_the_tor_where_the_vm_is(site: RoutedSite, to: str, order: str) -> None:
+def test_inbound_goes_straight_to_the_tor_where_the_vm_is(site: RoutedTwoDcs, to: str, order: str) -> None:
     """From either border, and from VMs of another CUG: the next router is that ToR, though others route for the CUG too."""
     site.populate(0, ["srv-b2", "srv-c2"])  # so tor-b, tor-c and both borders route for cug0
     for _ in site.stages(MOVER, to, ORDERS[order]):
@@ -150,11 +150,11 @@ def test_inbound_goes_straight_to_the_tor_where_the_vm_is(site: RoutedSite, to: 
 
 @pytest.mark.requirement("R42", "R43")
 @pytest.mark.parametrize("to", MOVES)
-def test_after_a_move_the_way_is_as_if_the_vm_had_always_been_there(site: RoutedSite, to: str) -> None:
+def test_after_a_move_the_way_is_as_if_the_vm_had_always_been_there(site: RoutedTwoDcs, to: str) -> None:
     """Nothing of the old place is left on any way, to or from the outside and the other CUG."""
     for _ in site.stages(MOVER, to):
         pass
-    always = RoutedSite()
+    always = RoutedTwoDcs()
     always.do(replace(always.host("srv-a1", 0), server=to))
     always.populate(1, ["srv-a1", "srv-a2", "srv-b1", "srv-c1"])
     for peer, version in product(PEERS, (4, 6)):
@@ -164,7 +164,7 @@ def test_after_a_move_the_way_is_as_if_the_vm_had_always_been_there(site: Routed
 
 
 @pytest.mark.requirement("R43")
-def test_who_is_connected_need_not_be_so_by_the_best_way(site: RoutedSite) -> None:
+def test_who_is_connected_need_not_be_so_by_the_best_way(site: RoutedTwoDcs) -> None:
     """Without the near border's network traffic leaves by the far one; in by the far border it came anyhow."""
 
     def exit_of(name: str) -> str:
@@ -215,7 +215,7 @@ def test_cugs_of_one_routing_domain_do_not_share_addresses(named: str, subnets: 
 @pytest.mark.requirement("R9b")
 def test_cugs_of_different_routing_domains_may_have_the_same_addresses() -> None:
     """Even the same hosts on the same servers: each hears its own, bridged and routed, in every state of a move."""
-    site = RoutedSite()
+    site = RoutedTwoDcs()
     twins = {2: 0, 3: 1}
     site.do(
         *(replace(cug(twin, v6=True), name=f"cug{number}", routing_domain="blue") for number, twin in twins.items()),
@@ -245,7 +245,7 @@ def test_cugs_of_different_routing_domains_may_have_the_same_addresses() -> None
     site.check()
 
 
-def _host(site: RoutedSite, server: str, number: int) -> PutVm:
+def _host(site: RoutedTwoDcs, server: str, number: int) -> PutVm:
     """Twins have the same addresses, and MACs of their own."""
     name, twin = f"{server}/{number}", number % 2
     card = interface(twin, site.hosts.setdefault(f"{server}/{twin}", len(site.hosts) + 2), v6=True)

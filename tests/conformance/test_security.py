@@ -7,19 +7,19 @@ import pytest
 from ryu_vmmob.model.commands import Activate, Commit, StartMigration
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim import probes
-from tests.conformance.site import ONE_PER_KIND, Site
+from tests.conformance.two_dcs import ONE_PER_KIND, TwoDcs
 
 
 @pytest.fixture
-def site() -> Site:
-    made = Site()
+def site() -> TwoDcs:
+    made = TwoDcs()
     made.populate(0)
     made.populate(1, ["srv-a1", "srv-c1"])
     return made
 
 
 @pytest.mark.requirement("R49a")
-def test_nobody_speaks_with_anothers_mac_or_address(site: Site) -> None:
+def test_nobody_speaks_with_anothers_mac_or_address(site: TwoDcs) -> None:
     """ARP and neighbour discovery included: no such frame leaves the switch where it comes in."""
     view, tried = site.view(), 0
     for seat in view.seats:
@@ -35,7 +35,7 @@ def test_nobody_speaks_with_anothers_mac_or_address(site: Site) -> None:
 
 
 @pytest.mark.requirement("R49b")
-def test_a_frame_elsewhere_moves_nobody(site: Site) -> None:
+def test_a_frame_elsewhere_moves_nobody(site: TwoDcs) -> None:
     """Neither before a move is prepared nor when it is over; nor at a third place while one is under way."""
     card = site.card("srv-a1/0", 0)
     tags = {server: site.tags(f"{server}/0", 0) for server in ONE_PER_KIND}

@@ -14,7 +14,7 @@ from ryu_vmmob.model.commands import DeleteVm, PutCug, StartMigration
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.sim import packet as make
-from tests.conformance.site import FABRIC, ONE_PER_KIND, PER_CUG, Site
+from tests.conformance.two_dcs import FABRIC, ONE_PER_KIND, PER_CUG, TwoDcs
 from tests.support.fabric_examples import complete
 from tests.support.world import interface, vm
 
@@ -22,7 +22,7 @@ from tests.support.world import interface, vm
 @pytest.mark.requirement("R1")
 @pytest.mark.parametrize("to", ["srv-a2", "srv-b1", "srv-a3", "srv-c1"])
 def test_a_vm_keeps_its_addresses_in_the_same_and_in_another_data_centre(to: str) -> None:
-    site = Site()
+    site = TwoDcs()
     site.populate(0, ["srv-a1", "srv-b2", "srv-d1"])
     before, question = site.card("srv-a1/0", 0), site.frame("srv-b2/0", "srv-a1/0", 0)
     site.move("srv-a1/0", to)
@@ -36,7 +36,7 @@ def test_a_vm_keeps_its_addresses_in_the_same_and_in_another_data_centre(to: str
 def test_several_tors_in_each_data_centre() -> None:
     tors = {(FABRIC.switches[FABRIC.servers[name].switch].data_center, FABRIC.servers[name].switch) for name in ONE_PER_KIND}
     assert tors == {("dc1", "tor-a"), ("dc1", "tor-b"), ("dc2", "tor-c"), ("dc2", "tor-d")}
-    site = Site()
+    site = TwoDcs()
     site.populate(0)
     for one, other in permutations(ONE_PER_KIND, 2):
         assert site.servers(site.talk(f"{one}/0", f"{other}/0", 0)) == [other]
@@ -48,7 +48,7 @@ def test_a_port_of_a_port_extender_is_a_port_of_its_tor() -> None:
     extended = {f"ext-{n}": Server(f"ext-{n}", (PortRef("tor-a", n << 16 | 1),), "rack-a") for n in (1, 2)}
     rows = ", ".join(f'ext-{n}: {{attach: "tor-a:{n << 16 | 1}", tagging: per_cug}}' for n in (1, 2))
     assert fabric.check(complete(f"servers: {{{rows}}}")) == ()
-    site = Site(replace(FABRIC, servers={**FABRIC.servers, **extended}))
+    site = TwoDcs(replace(FABRIC, servers={**FABRIC.servers, **extended}))
     site.populate(0, ["ext-1", "srv-b2"])
     links, vlan_ids = site.carried(0), dict(site.engine.state.vlan_ids("cug0"))
     migration = site.move("ext-1/0", "ext-2")
@@ -62,7 +62,7 @@ def test_a_port_of_a_port_extender_is_a_port_of_its_tor() -> None:
 @pytest.mark.requirement("R5a")
 @pytest.mark.parametrize("lost", ["border-1:48=border-3:48", "border-2:48=border-3:49"])
 def test_either_border_connects_the_data_centres(lost: str) -> None:
-    site = Site(cugs=12)  # some of them lead over either border
+    site = TwoDcs(cugs=12)  # some of them lead over either border
     for number in range(12):
         site.populate(number, ["srv-a1", "srv-c1"])
     ways = {number: {name for name in site.carried(number) if "border-3:4" in name} for number in range(12)}
@@ -78,7 +78,7 @@ def test_either_border_connects_the_data_centres(lost: str) -> None:
 @pytest.mark.requirement("R7", "R36", "R41")
 def test_a_frame_inside_a_cug_arrives_as_it_was_sent() -> None:
     """Between all kinds of servers and domains: the whole header but for the tag, on every link too; nothing routes it."""
-    site = Site()
+    site = TwoDcs()
     site.populate(0)
     crossed = set()
     for one, other in permutations(ONE_PER_KIND, 2):
@@ -94,7 +94,7 @@ def test_a_frame_inside_a_cug_arrives_as_it_was_sent() -> None:
 
 @pytest.mark.requirement("R8", "R10")
 def test_a_vm_in_three_cugs_has_an_interface_in_each_and_moves_as_a_whole() -> None:
-    site = Site(cugs=4)
+    site = TwoDcs(cugs=4)
     for number in range(4):
         site.populate(number, ["srv-b2"])
     site.do(vm("three", "srv-a1", *(interface(number, 99) for number in range(3))))
@@ -111,7 +111,7 @@ def test_a_vm_in_three_cugs_has_an_interface_in_each_and_moves_as_a_whole() -> N
 
 @pytest.mark.requirement("R10")
 def test_one_logical_interface_and_an_address_in_each_cug() -> None:
-    site = Site()
+    site = TwoDcs()
     before = site.engine.state
     for faulty in ((interface(0, 2), interface(0, 3)), (replace(interface(0, 2), ips=()),), ()):
         with pytest.raises(Refusal, match="R10"):
@@ -122,7 +122,7 @@ def test_one_logical_interface_and_an_address_in_each_cug() -> None:
 
 @pytest.mark.requirement("R9a")
 def test_one_prefix_of_each_address_family_and_every_address_in_it() -> None:
-    site = Site()
+    site = TwoDcs()
     for subnets in ((), ("10.7.0.0/24", "10.8.0.0/24"), ("2001:db8:7::/64", "2001:db8:8::/64")):
         with pytest.raises(Refusal, match="R9"):
             site.do(PutCug("x", tuple(map(ip_network, subnets))))
@@ -137,7 +137,7 @@ def test_one_prefix_of_each_address_family_and_every_address_in_it() -> None:
 @pytest.mark.requirement("R11a")
 def test_without_a_policy_nothing_crosses_from_one_cug_to_another() -> None:
     """Addressed to the other's MAC, to the gateway's, or to everybody; at rest and in the middle of a move."""
-    site = Site()
+    site = TwoDcs()
     site.populate(0)
     site.populate(1)
 
@@ -171,7 +171,7 @@ def test_without_a_policy_nothing_crosses_from_one_cug_to_another() -> None:
 
 @pytest.mark.requirement("R12", "R23")
 def test_a_trivial_domain_is_one_server_and_has_no_vlan_ids() -> None:
-    site = Site(PER_CUG)
+    site = TwoDcs(PER_CUG)
     site.populate(0)
     trivial = FABRIC.servers["srv-a3"]
     assert trivial.l2_domain is None
@@ -188,7 +188,7 @@ def test_a_trivial_domain_is_one_server_and_has_no_vlan_ids() -> None:
 @pytest.mark.requirement("R12", "R20", "R23")
 def test_a_server_with_a_tag_for_each_vnic_is_a_domain_of_its_own() -> None:
     """The numbers say which vNIC, and nothing beyond the cable: the same one at another server is another vNIC, or none."""
-    site = Site()
+    site = TwoDcs()
     site.do(*(vm(name, server, replace(interface(number, host), vlan_id=160)) for name, server, number, host in TWINS))
     site.populate(0, ["srv-b2"])
     site.populate(1, ["srv-b2"])
@@ -210,7 +210,7 @@ def test_a_domain_of_two_switches_has_one_vlan_id_for_a_cug() -> None:
     assert FABRIC.switches_of_domain["pod-c"] == {"tor-c", "tor-d"}
     # Without the borders' cables the domain's own is the only way.
     up = tuple(link for link in FABRIC.links if "tor-d:49" not in link.name)
-    site = Site(replace(PER_CUG, links=up))
+    site = TwoDcs(replace(PER_CUG, links=up))
     site.populate(0, ["srv-c1", "srv-c2", "srv-d1", "srv-a1"])
     seen = set()
     for one, other in permutations(("srv-c1", "srv-c2", "srv-d1"), 2):
@@ -236,7 +236,7 @@ def test_there_is_no_third_kind_of_domain() -> None:
 
 @pytest.mark.requirement("R16", "R17")
 def test_two_cugs_on_one_server_port_each_over_several_domains() -> None:
-    site = Site()
+    site = TwoDcs()
     site.populate(0, ["srv-a1", "srv-a2", "srv-c1"])
     site.populate(1, ["srv-a1", "srv-b2", "srv-c1"])
     assert site.tags("srv-a1/0", 0) != site.tags("srv-a1/1", 1)
@@ -257,7 +257,7 @@ def test_a_cug_is_in_a_data_centre_from_its_first_vm_there_to_its_last() -> None
         found = site.engine.state.presences.get("cug0")
         return {FABRIC.switches[edge].data_center for edge in found.edges} if found else set()
 
-    site = Site()
+    site = TwoDcs()
     assert there() == set()
     expected: list[tuple[str, set[str | None]]] = [
         ("+srv-a1", {"dc1"}), ("+srv-b2", {"dc1"}), ("+srv-c1", {"dc1", "dc2"}), ("+srv-d1", {"dc1", "dc2"}),

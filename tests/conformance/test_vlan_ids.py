@@ -8,7 +8,7 @@ import pytest
 
 from ryu_vmmob.model.commands import DeleteVm, PutCug
 from ryu_vmmob.model.refusal import Refusal
-from tests.conformance.site import PER_CUG, Site
+from tests.conformance.two_dcs import PER_CUG, TwoDcs
 from tests.support.world import cug
 
 SHARED = 160
@@ -22,7 +22,7 @@ def pinned(number: int, **vlan_ids: int) -> PutCug:
 
 @pytest.mark.requirement("R20")
 def test_one_number_is_two_cugs_in_two_domains_at_once() -> None:
-    site = Site(PER_CUG, cugs=0)
+    site = TwoDcs(PER_CUG, cugs=0)
     site.do(pinned(0, rack_a=SHARED, rack_b=SHARED + 1), pinned(1, rack_a=SHARED + 1, rack_b=SHARED))
     for number in (0, 1):
         site.populate(number, ["srv-a1", "srv-b2"])
@@ -37,7 +37,7 @@ def test_one_number_is_two_cugs_in_two_domains_at_once() -> None:
 @pytest.mark.requirement("R22")
 @pytest.mark.parametrize("there", [SHARED, SHARED + 1], ids=["same", "different"])
 def test_a_move_between_domains_with_the_same_or_with_different_vlan_ids(there: int) -> None:
-    site = Site(PER_CUG, cugs=0)
+    site = TwoDcs(PER_CUG, cugs=0)
     site.do(pinned(0, rack_a=SHARED, rack_b=there))
     site.populate(0, ["srv-a1", "srv-a2", "srv-b2"])
     migration = site.move("srv-a1/0", "srv-b1")
@@ -51,7 +51,7 @@ def test_a_move_between_domains_with_the_same_or_with_different_vlan_ids(there: 
 
 @pytest.mark.requirement("R26")
 def test_the_tag_that_the_hypervisor_adds_follows_the_domain_and_the_guest_knows_nothing_of_it() -> None:
-    site = Site(PER_CUG, cugs=0)
+    site = TwoDcs(PER_CUG, cugs=0)
     site.do(pinned(0, rack_a=SHARED, pod_c=510))
     site.populate(0, ["srv-a1", "srv-b2"])
     guest, tags = site.card("srv-a1/0", 0), []
@@ -68,7 +68,7 @@ def test_the_tag_that_the_hypervisor_adds_follows_the_domain_and_the_guest_knows
 @pytest.mark.requirement("R17", "R28")
 def test_cugs_of_one_domain_never_share_a_vlan_id() -> None:
     """As many as the domain has numbers, no more; each frame is delivered under its own, to its own."""
-    site = Site(PER_CUG, cugs=101)
+    site = TwoDcs(PER_CUG, cugs=101)
     for number in range(100):
         site.do(site.host("srv-b2", number))
     numbers = [site.tags(f"srv-b2/{number}", number) for number in range(100)]
@@ -94,7 +94,7 @@ def test_cugs_of_one_domain_never_share_a_vlan_id() -> None:
 @pytest.mark.parametrize("dead", ["tor-b:1", "tor-b:2"])
 def test_a_lag_inside_a_domain_is_one_way_to_one_server(dead: str) -> None:
     """Frames may come by any of its ports and go by one; when a port dies the switch itself takes the other."""
-    site = Site(PER_CUG)
+    site = TwoDcs(PER_CUG)
     site.populate(0, ["srv-a1", "srv-b2", "srv-c1"])
     site.move("srv-c1/0", "srv-b1")
     both = site.fabric.servers["srv-b1"].attach

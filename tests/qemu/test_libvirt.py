@@ -40,7 +40,7 @@ FEW = 2
 GUEST, SOURCE, TARGET = "web-1", "srv-a1", "srv-c1"
 
 
-class Site:
+class TwoHypervisors:
     """The laboratory, two hypervisors, the guest, and two peers of it elsewhere."""
 
     def __init__(self, live: world.World, hosts: Sequence[Libvirtd], guest: LibvirtGuest, peers: Sequence[Vm]) -> None:
@@ -107,7 +107,7 @@ class Site:
 class Moving:
     """A ``virsh migrate`` that is under way; ``end`` gives what it said, empty when it succeeded."""
 
-    def __init__(self, site: Site, options: Sequence[str]) -> None:
+    def __init__(self, site: TwoHypervisors, options: Sequence[str]) -> None:
         self._site, self._said = site, ""
         self._thread = threading.Thread(target=self._run, args=(options,), daemon=True)
         self._thread.start()
@@ -130,7 +130,7 @@ def card(number: int) -> Interface:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site() -> Iterator[TwoHypervisors]:
     kernel = image.ensure()
     scratch = Path(tempfile.mkdtemp(prefix="vmmob-"))
     with ExitStack() as undo:
@@ -152,14 +152,14 @@ def site() -> Iterator[Site]:
         guest = LibvirtGuest(GUEST, card(11), kernel, hosts)
         undo.callback(guest.close)
         guest.start(hosts[0], made["interfaces"][0]["vlan_id"])
-        found = Site(live, hosts, guest, peers)
+        found = TwoHypervisors(live, hosts, guest, peers)
         found.home()
         yield found
         for host in hosts:
             assert host.stop_serving() == 0, host.log
 
 
-def under_traffic(site: Site, source: Libvirtd, target: Libvirtd, *options: str) -> Outcome:
+def under_traffic(site: TwoHypervisors, source: Libvirtd, target: Libvirtd, *options: str) -> Outcome:
     """What two streams to the guest and two from it came to while it was migrated."""
     near, far = site.peers
     with GuestTraffic(site.guest, [(near, 4), (far, 6)], RATE) as traffic:  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ def under_traffic(site: Site, source: Libvirtd, target: Libvirtd, *options: str)
 
 
 @pytest.mark.requirement("R1", "R33a")
-def test_there_and_back(site: Site) -> None:
+def test_there_and_back(site: TwoHypervisors) -> None:
     site.home()
     before, frames = len(site.migrations), 0
     there, back = (site.source, site.target), (site.target, site.source)
@@ -192,7 +192,7 @@ def test_there_and_back(site: Site) -> None:
     assert sum(all(one.lost == 0 for one in outcome.to_guest) for outcome in outcomes) >= 2
 
 
-def test_post_copy(site: Site) -> None:
+def test_post_copy(site: TwoHypervisors) -> None:
     site.home()
     outcome = under_traffic(site, site.source, site.target, "--postcopy", "--postcopy-after-precopy")
     print([(one.name, one.sent, one.lost, one.doubled, one.reordered) for one in outcome.to_guest])
@@ -201,7 +201,7 @@ def test_post_copy(site: Site) -> None:
     assert site.migrations[-1]["delivered"] is True
 
 
-def test_a_migration_that_the_operator_ends(site: Site) -> None:
+def test_a_migration_that_the_operator_ends(site: TwoHypervisors) -> None:
     site.home()
     moving = site.slowly()
     site.source.virsh("domjobabort", GUEST)
@@ -210,7 +210,7 @@ def test_a_migration_that_the_operator_ends(site: Site) -> None:
     site.until_at(site.source)
 
 
-def test_a_target_that_is_killed(site: Site) -> None:
+def test_a_target_that_is_killed(site: TwoHypervisors) -> None:
     site.home()
     moving = site.slowly()
     os.kill(site.target.pid_of(GUEST), signal.SIGKILL)
@@ -219,7 +219,7 @@ def test_a_target_that_is_killed(site: Site) -> None:
     site.until_at(site.source)
 
 
-def test_a_controller_that_is_away_and_closed(site: Site) -> None:
+def test_a_controller_that_is_away_and_closed(site: TwoHypervisors) -> None:
     site.home()
     site.live.controller.kill()
     try:
@@ -234,7 +234,7 @@ def test_a_controller_that_is_away_and_closed(site: Site) -> None:
     site.until_at(site.target)
 
 
-def test_a_controller_that_is_away_and_open(site: Site) -> None:
+def test_a_controller_that_is_away_and_open(site: TwoHypervisors) -> None:
     """The guest comes with its old tag, and has its network when the controller is back: there, and back again.
 
     On the way back libvirt brings the tag of the guest's XML, which is that of the source: the port alone was mended.
@@ -253,7 +253,7 @@ def test_a_controller_that_is_away_and_open(site: Site) -> None:
         assert (site.guest.tag() == home) is (target is site.source)
 
 
-def test_a_guest_comes_back_from_where_the_controller_does_not_know_it(site: Site) -> None:
+def test_a_guest_comes_back_from_where_the_controller_does_not_know_it(site: TwoHypervisors) -> None:
     """Without the services, and with a move that waits for a call that never comes."""
     site.home()
     for host in (site.source, site.target):
@@ -269,14 +269,14 @@ def test_a_guest_comes_back_from_where_the_controller_does_not_know_it(site: Sit
     site.until_at(site.source)
 
 
-def test_what_libvirt_called(site: Site) -> None:
+def test_what_libvirt_called(site: TwoHypervisors) -> None:
     """The page names every call of the hook that means anything; nothing else was ever needed."""
     operations = {tuple(call.split()[1:3]) for host in (site.source, site.target) for call in host.hook_calls}
     assert {("migrate", "begin"), ("started", "begin"), ("release", "end")} <= operations
     assert ("restore", "begin") not in operations
 
 
-def test_a_saved_guest_is_restored_with_the_tag_of_its_place(site: Site) -> None:
+def test_a_saved_guest_is_restored_with_the_tag_of_its_place(site: TwoHypervisors) -> None:
     site.home()
     state = site.source.directory / "lib" / "saved"
     site.source.virsh("save", GUEST, "/var/lib/libvirt/saved")

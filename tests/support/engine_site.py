@@ -10,6 +10,7 @@ from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.objects import Migration, Phase
 from ryu_vmmob.model.state import State
+from tests.support import confirming
 from tests.support.commands import cug, nic, vm
 from tests.support.fabrics import two_racks
 from tests.support.memory_store import MemoryStore
@@ -36,26 +37,15 @@ class Site:
 
     def connect(self, *names: str) -> None:
         """Switches (all of them when none is named) connect and are brought in step."""
-        for name in names or self.engine.fleet.names:
-            self.engine.fleet.connected(name, lambda: None, self.now)
-            self.engine.fleet.confirm(name, self.engine.fleet.begin_reconciliation(name))
-        self.engine.progress()
+        confirming.connect(self.engine, self.now, names)
 
     def take(self, *names: str) -> list[str]:
         """Switches take what is pending and confirm it, once; those that had something to take."""
-        found = []
-        for name in names or self.engine.fleet.names:
-            taken = self.engine.fleet.take(name)
-            if taken is not None:
-                self.engine.fleet.confirm(name, taken[0])
-                found.append(name)
-        self.engine.progress()
-        return found
+        return confirming.take(self.engine, names)
 
     def confirm(self, *names: str) -> None:
         """The same until nothing is left to take."""
-        while self.take(*names):
-            pass
+        confirming.confirm(self.engine, names)
 
     def silence(self) -> None:
         """Both places of moves whose time is over are listened to and asked, and nobody answers (`engine.overdue`)."""

@@ -22,6 +22,7 @@ from ryu_vmmob.rest.app import RestApp
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.store import Store, open_store
 from ryu_vmmob.store.base import StoreError
+from tests.support import confirming
 from tests.support.description import assert_described
 from tests.support.waiting import Queue
 
@@ -105,23 +106,12 @@ class Service:
     # Switches
 
     def connect(self, *names: str) -> None:
-        """Switches connect and are brought in step."""
-        for name in names or self.engine.fleet.names:
-            self.engine.fleet.connected(name, lambda: None, self.time)
-            self.engine.fleet.confirm(name, self.engine.fleet.begin_reconciliation(name))
-        self.engine.progress()
+        """Switches (all of them when none is named) connect and are brought in step."""
+        confirming.connect(self.engine, self.time, names)
 
     def confirm(self, *names: str) -> None:
-        """Switches (all of them when none is named) take what is there for them and confirm it, until there is no more."""
-        again = True
-        while again:
-            again = False
-            for name in names or self.engine.fleet.names:
-                taken = self.engine.fleet.take(name)
-                if taken is not None:
-                    self.engine.fleet.confirm(name, taken[0])
-                    again = True
-            self.engine.progress()
+        """Switches (all of them when none is named) take what is pending and confirm it, until nothing is left."""
+        confirming.confirm(self.engine, names)
 
     def passes(self, seconds: float = PASSING) -> None:
         """Time passes, and everything that is due by then is done."""

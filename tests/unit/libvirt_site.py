@@ -76,7 +76,7 @@ class Hypervisor:
             self.calls(operation, "begin")
 
 
-class Site:
+class HookSite:
     """web1 on srv-a1; the hook there and at srv-c1. ``swift``: the switches confirm every request as soon as it is answered."""
 
     def __init__(self, service: Service, url: str, directory: Path) -> None:
@@ -98,11 +98,11 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[HookSite]:
     service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
     service.while_waiting = service.confirm
-    made: list[Site] = []
+    made: list[HookSite] = []
 
     def application(environ: Any, start: Any) -> Any:
         answer = service.app(environ, start)
@@ -111,5 +111,5 @@ def site(tmp_path: Path) -> Iterator[Site]:
         return answer
 
     with serving(application) as url:
-        made.append(Site(service, url, tmp_path))
+        made.append(HookSite(service, url, tmp_path))
         yield made[0]

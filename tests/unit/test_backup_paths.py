@@ -48,7 +48,7 @@ def leaf_spine(spines: int, racks: int, backup_paths: BackupPaths = INSTALLED) -
     )  # fmt: skip
 
 
-class Site:
+class CompiledNetwork:
     """A state and the flows that belong to it; `sent` counts the messages of each change, by whose they are."""
 
     def __init__(self, fabric: Fabric, cugs: int = 4, vms: int = 24, racks: Collection[int] | None = None) -> None:
@@ -89,7 +89,7 @@ def of_spine(fabric: Fabric, spine: str) -> list[str]:
 @pytest.mark.parametrize(("spines", "racks"), [(2, 2), (2, 5), (4, 6)])
 def test_a_lost_spine_changes_groups_and_a_few_flows_for_each_port(spines: int, racks: int) -> None:
     fabric = leaf_spine(spines, racks)
-    few, many = Site(fabric, vms=4 * racks), Site(fabric, vms=20 * racks)
+    few, many = CompiledNetwork(fabric, vms=4 * racks), CompiledNetwork(fabric, vms=20 * racks)
     groups = 0
     for spine in [name for name, row in fabric.switches.items() if row.role is Role.SPINE]:
         lost = [site.links(of_spine(fabric, spine)) for site in (few, many)]
@@ -107,7 +107,7 @@ def test_a_lost_spine_changes_groups_and_a_few_flows_for_each_port(spines: int, 
 def test_a_lost_link_changes_groups_only_whichever_it_is(spines: int, racks: int) -> None:
     fabric = leaf_spine(spines, racks)
     for hosted in (None, (0, 1)):
-        site = Site(fabric, racks=hosted)
+        site = CompiledNetwork(fabric, racks=hosted)
         for link in fabric.links:
             assert site.links([link.name])["flows"] == 0, link.name
             assert site.links(())["flows"] == 0, link.name
@@ -116,7 +116,7 @@ def test_a_lost_link_changes_groups_only_whichever_it_is(spines: int, racks: int
 def test_a_lost_spine_without_backup_paths_costs_flows_for_each_vm() -> None:
     """What the choice is for, and that the counts above can be others."""
     fabric = leaf_spine(2, 3, BackupPaths.ON_FAILURE)
-    few, many = Site(fabric, vms=12), Site(fabric, vms=120)
+    few, many = CompiledNetwork(fabric, vms=12), CompiledNetwork(fabric, vms=120)
     one, other = (site.links(of_spine(fabric, "spine-0")) for site in (few, many))
     assert other["flows"] - one["flows"] > 100
     assert one["trees"] == other["trees"] == 0
@@ -124,7 +124,7 @@ def test_a_lost_spine_without_backup_paths_costs_flows_for_each_vm() -> None:
 
 def test_what_is_down_does_not_change_what_is_ready() -> None:
     fabric = leaf_spine(3, 4)
-    site = Site(fabric)
+    site = CompiledNetwork(fabric)
 
     def ready() -> set[tuple[str, str, tuple[str, ...]]]:
         rows = [(name, at, row.ready) for name, found in site.state.presences.items() for at, row in found.local.items()]
@@ -239,7 +239,7 @@ def test_a_switch_that_only_stands_by_may_be_taken_out_of_the_fabric() -> None:
 
 def test_the_choice_can_be_made_and_unmade_while_all_runs() -> None:
     off = leaf_spine(2, 3, BackupPaths.ON_FAILURE)
-    site = Site(off)
+    site = CompiledNetwork(off)
     before = {at: set(rows.flows) for at, rows in site.compiler.tables.items()}
     for fabric in (leaf_spine(2, 3), off):
         site.do(FabricReplaced(fabric, 0.0))
@@ -254,7 +254,7 @@ def test_the_choice_can_be_made_and_unmade_while_all_runs() -> None:
 
 def test_frames_of_a_tree_are_dropped_where_it_does_not_lead() -> None:
     """Both ends of a link must use it: what a switch that is behind still sends over another is dropped."""
-    site = Site(leaf_spine(2, 2))
+    site = CompiledNetwork(leaf_spine(2, 2))
     state = site.state
     assert routed_segment("red") in state.presences
     for switch in state.fabric.switches:

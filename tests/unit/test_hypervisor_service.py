@@ -88,7 +88,7 @@ def domain(tag: int | None = 100, **more: Any) -> Domain:
     return Domain("web1", UUID, (Card(MAC, "nosuchtap", tag, True),), **more)
 
 
-class Site:
+class ServiceSite:
     """web1 on srv-a1, and the services of two hypervisors."""
 
     def __init__(self, server: EventServer, front: Front) -> None:
@@ -131,7 +131,7 @@ class Side:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ServiceSite]:
     monkeypatch.setenv("no_proxy", "*")
     service = Service(fabric=per_cug(tmp_path)).with_web()
     service.connect()
@@ -139,7 +139,7 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
     front = Front(service)
     service.app = front  # type: ignore[assignment]
     with serving_events(service) as server:
-        made = Site(server, front)
+        made = ServiceSite(server, front)
         for side in (made.source, made.target):
             side.service.start()
         yield made
@@ -147,12 +147,12 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
             side.service.stop()
 
 
-def announced(site: Site) -> None:
+def announced(site: ServiceSite) -> None:
     site.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1"})
     until(lambda: "web1" in site.source.service.departures)
 
 
-def test_a_live_migration(site: Site) -> None:
+def test_a_live_migration(site: ServiceSite) -> None:
     announced(site)
     site.source.sees(Happening.LEAVING)
     site.source.sees(Happening.PAUSED)
@@ -165,7 +165,7 @@ def test_a_live_migration(site: Site) -> None:
     until(lambda: not site.source.service.departures)
 
 
-def test_the_target_is_silent(site: Site) -> None:
+def test_the_target_is_silent(site: ServiceSite) -> None:
     announced(site)
     site.source.sees(Happening.PAUSED)
     until(lambda: site.front.steps == ["deliver"])
@@ -174,7 +174,7 @@ def test_the_target_is_silent(site: Site) -> None:
     assert site.front.steps == ["deliver", "activate"]
 
 
-def test_a_move_that_is_seen_at_the_pause_only(site: Site) -> None:
+def test_a_move_that_is_seen_at_the_pause_only(site: ServiceSite) -> None:
     site.source.host.away = True
     site.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1"})
     sleep(0.05)
@@ -183,7 +183,7 @@ def test_a_move_that_is_seen_at_the_pause_only(site: Site) -> None:
     until(lambda: site.front.steps == ["deliver"])
 
 
-def test_a_migration_that_fails_after_the_pause(site: Site) -> None:
+def test_a_migration_that_fails_after_the_pause(site: ServiceSite) -> None:
     announced(site)
     site.source.sees(Happening.PAUSED)
     until(lambda: site.front.steps == ["deliver"])
@@ -194,14 +194,14 @@ def test_a_migration_that_fails_after_the_pause(site: Site) -> None:
     )
 
 
-def test_a_target_whose_process_ends(site: Site) -> None:
+def test_a_target_whose_process_ends(site: ServiceSite) -> None:
     announced(site)
     site.target.sees(Happening.ENDED)
     until(lambda: site.moves() == [("srv-c1", "aborted")])
     until(lambda: not site.source.service.departures)
 
 
-def test_a_controller_that_is_away_at_the_pause(site: Site) -> None:
+def test_a_controller_that_is_away_at_the_pause(site: ServiceSite) -> None:
     announced(site)
     site.front.away = True
     site.source.sees(Happening.PAUSED)
@@ -213,7 +213,7 @@ def test_a_controller_that_is_away_at_the_pause(site: Site) -> None:
     until(lambda: set(site.front.steps) == {"deliver", "activate"})
 
 
-def test_events_that_mean_nothing(site: Site) -> None:
+def test_events_that_mean_nothing(site: ServiceSite) -> None:
     for side in (site.source, site.target):
         for happening in Happening:
             side.sees(happening)
@@ -222,7 +222,7 @@ def test_events_that_mean_nothing(site: Site) -> None:
     assert (site.moves(), site.front.steps) == ([], [])
 
 
-def test_a_service_that_starts_late_finds_the_moves(site: Site) -> None:
+def test_a_service_that_starts_late_finds_the_moves(site: ServiceSite) -> None:
     announced(site)
     late = site.hypervisor("srv-a1")
     late.host.rows = [domain()]
@@ -235,7 +235,7 @@ def test_a_service_that_starts_late_finds_the_moves(site: Site) -> None:
 # The comparison with REST
 
 
-def test_what_moved_unannounced_is_posted(site: Site) -> None:
+def test_what_moved_unannounced_is_posted(site: ServiceSite) -> None:
     site.source.host.rows, site.target.host.rows = [], [domain(500, arrived=True)]
     site.target.switch.ports = {"nosuchtap": 100}
     site.target.compare()
@@ -249,7 +249,7 @@ def test_what_moved_unannounced_is_posted(site: Site) -> None:
     assert site.moves() == [("srv-c1", "committed")]
 
 
-def test_two_that_run_it_do_not_fight(site: Site) -> None:
+def test_two_that_run_it_do_not_fight(site: ServiceSite) -> None:
     site.source.host.rows = site.target.host.rows = [domain(arrived=True)]
     for _ in range(5):
         site.target.compare()
@@ -258,14 +258,14 @@ def test_two_that_run_it_do_not_fight(site: Site) -> None:
     assert [to for to, _ in site.moves()] == ["srv-c1", "srv-a1"], "each of them once a minute at most"
 
 
-def test_an_arrival_that_was_missed(site: Site) -> None:
+def test_an_arrival_that_was_missed(site: ServiceSite) -> None:
     announced(site)
     site.target.host.rows = [domain(500)]
     site.target.compare()
     until(lambda: site.moves() == [("srv-c1", "committed")])
 
 
-def test_a_vm_that_counts_as_gone_is_taken_back(site: Site) -> None:
+def test_a_vm_that_counts_as_gone_is_taken_back(site: ServiceSite) -> None:
     site.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1", "commit": "request"})
     (row,) = site.ask("GET", "/v1/migrations")["items"]
     site.ask("POST", f"/v1/migrations/{row['id']}/activate")
@@ -275,7 +275,7 @@ def test_a_vm_that_counts_as_gone_is_taken_back(site: Site) -> None:
     until(lambda: site.moves() == [("srv-c1", "aborted")])
 
 
-def test_what_cannot_be_mended_is_told_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_mended_is_told_once(site: ServiceSite, caplog: pytest.LogCaptureFixture) -> None:
     site.source.host.rows = [domain(7)]
     for _ in range(3):
         site.source.compare()
@@ -287,7 +287,7 @@ def test_what_cannot_be_mended_is_told_once(site: Site, caplog: pytest.LogCaptur
     assert "the ports' tags are not known: no database" in caplog.text
 
 
-def test_one_domains_trouble_is_not_anothers(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_domains_trouble_is_not_anothers(site: ServiceSite, caplog: pytest.LogCaptureFixture) -> None:
     stranger = replace(domain(), name="no such VM")
     odd = replace(domain(), name="..")
     site.target.host.rows = [stranger, odd, domain(500, arrived=True)]
@@ -295,7 +295,7 @@ def test_one_domains_trouble_is_not_anothers(site: Site, caplog: pytest.LogCaptu
     until(lambda: site.moves() == [("srv-c1", "committed")], lambda: caplog.text)
 
 
-def test_a_thread_compares_until_it_is_stopped(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thread_compares_until_it_is_stopped(site: ServiceSite, caplog: pytest.LogCaptureFixture) -> None:
     site.target.host.away = True
     site.target.steward.start()
     until(lambda: "could not be compared" in caplog.text)

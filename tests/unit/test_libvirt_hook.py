@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.libvirt_site import HOOK, UUID, Hypervisor, Site, site
+from tests.unit.libvirt_site import HOOK, UUID, HookSite, Hypervisor, site
 
 __all__ = ["site"]
 
 
-def test_a_live_migration(site: Site) -> None:
+def test_a_live_migration(site: HookSite) -> None:
     site.target.receives()
     assert site.moves() == [("srv-c1", "prepared")], "the guest still runs at its old place"
     site.source.calls("stopped", "end")
@@ -24,7 +24,7 @@ def test_a_live_migration(site: Site) -> None:
     assert site.place() == "srv-c1"
 
 
-def test_a_guest_that_was_heard_first(site: Site) -> None:
+def test_a_guest_that_was_heard_first(site: HookSite) -> None:
     site.target.receives()
     (id_,) = site.service.engine.state.migrations
     site.service.ask("POST", f"/v1/migrations/{id_}/activate")
@@ -34,13 +34,13 @@ def test_a_guest_that_was_heard_first(site: Site) -> None:
     assert site.moves() == [("srv-c1", "activated")]
 
 
-def test_an_older_libvirt_gives_no_reason(site: Site) -> None:
+def test_an_older_libvirt_gives_no_reason(site: HookSite) -> None:
     site.target.receives()
     site.source.calls("release", "end")
     assert site.moves() == [("srv-c1", "prepared")], "it may as well have been switched off"
 
 
-def test_a_migration_that_fails(site: Site) -> None:
+def test_a_migration_that_fails(site: HookSite) -> None:
     site.target.receives()
     site.target.calls("stopped", "end")
     site.target.calls("release", "end", "failed")
@@ -51,7 +51,7 @@ def test_a_migration_that_fails(site: Site) -> None:
     assert row["reason"] == "libvirt: the guest's process at srv-c1 ended (failed)"
 
 
-def test_a_move_that_the_orchestrator_announced(site: Site) -> None:
+def test_a_move_that_the_orchestrator_announced(site: HookSite) -> None:
     site.service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1"})
     site.service.confirm()
     site.target.receives()
@@ -63,19 +63,19 @@ def test_a_move_that_the_orchestrator_announced(site: Site) -> None:
 
 
 @pytest.mark.parametrize("policy", ["open", "closed"])
-def test_what_the_controller_refuses_does_not_come(site: Site, policy: str) -> None:
+def test_what_the_controller_refuses_does_not_come(site: HookSite, policy: str) -> None:
     nowhere = site.hypervisor("srv-x", on_failure=policy)
     assert "no server 'srv-x'" in nowhere.calls("migrate", "begin", status=1)
     assert site.moves() == []
 
 
-def test_guests_that_are_nobodys_pass(site: Site) -> None:
+def test_guests_that_are_nobodys_pass(site: HookSite) -> None:
     site.target.calls("migrate", "begin", guest="other")
     site.source.calls("migrate", "begin")  # restored where it is placed
     assert site.moves() == []
 
 
-def test_switches_that_are_not_ready_in_time(site: Site) -> None:
+def test_switches_that_are_not_ready_in_time(site: HookSite) -> None:
     site.service.while_waiting = lambda: None
     said = site.hypervisor("srv-c1", timeout="2").calls("migrate", "begin", status=1)
     assert "is not prepared: no answer yet from border-1" in said
@@ -111,7 +111,7 @@ def test_whatever_hangs_keeps_nobody_waiting(tmp_path: Path, operation: str, sub
         assert process.wait() == status
 
 
-def test_a_guest_by_its_uuid(site: Site) -> None:
+def test_a_guest_by_its_uuid(site: HookSite) -> None:
     site.service.put(f"/v1/vms/{UUID}", {
         "server": "srv-a1",
         "interfaces": [{"cug": "web", "mac": "02:00:00:00:00:33", "ips": ["10.1.0.33"]}],
@@ -120,7 +120,7 @@ def test_a_guest_by_its_uuid(site: Site) -> None:
     assert [row["vm"] for row in site.service.get("/v1/migrations")["items"]] == [UUID]
 
 
-def test_a_guest_that_is_started_elsewhere(site: Site) -> None:
+def test_a_guest_that_is_started_elsewhere(site: HookSite) -> None:
     for operation in ("prepare", "start", "started"):
         site.target.calls(operation, "begin")
     assert site.moves() == [], "unless it is wanted, nobody moves because somebody starts a guest"
@@ -154,7 +154,7 @@ def test_a_bad_hook_conf_stops_who_comes_and_nobody_else(tmp_path: Path, text: s
     assert fault in alone.calls("started", "begin")
 
 
-def test_a_token_that_others_may_read_is_not_used(site: Site) -> None:
+def test_a_token_that_others_may_read_is_not_used(site: HookSite) -> None:
     (site.directory / "token").chmod(0o644)
     assert "chmod 600" in site.target.calls("migrate", "begin", status=1)
     (site.directory / "token").write_text("wrong\n")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.libvirt_site import HOOK, XML, Hypervisor, Site, site
+from tests.unit.libvirt_site import HOOK, XML, HookSite, Hypervisor, site
 
 __all__ = ["site"]
 
@@ -126,7 +126,7 @@ def with_tag(tag: int | None, inner: str = "<virtualport type='openvswitch'/>") 
     return XML.replace("<virtualport type='openvswitch'/>", inner + vlan)
 
 
-def test_a_migration_takes_the_tag_of_its_server(site: Site) -> None:
+def test_a_migration_takes_the_tag_of_its_server(site: HookSite) -> None:
     assert site.target.receives_xml(with_tag(100)) == with_tag(500)
     site.source.calls("release", "end", "migrated")
     site.service.confirm()
@@ -134,12 +134,12 @@ def test_a_migration_takes_the_tag_of_its_server(site: Site) -> None:
     assert site.moves() == [("srv-c1", "committed"), ("srv-a1", "prepared")]
 
 
-def test_at_an_untagged_server_the_tag_goes(site: Site) -> None:
+def test_at_an_untagged_server_the_tag_goes(site: HookSite) -> None:
     there = site.hypervisor("srv-a2")
     assert there.receives_xml(with_tag(100)) == with_tag(None)
 
 
-def test_a_restored_guest_gets_the_tag_of_where_it_is(site: Site) -> None:
+def test_a_restored_guest_gets_the_tag_of_where_it_is(site: HookSite) -> None:
     site.source.calls("restore", "begin", xml=with_tag(777))
     assert site.source.printed == with_tag(100)
     assert "placed at srv-a1" in site.target.calls("restore", "begin")
@@ -154,7 +154,7 @@ def test_a_restored_guest_gets_the_tag_of_where_it_is(site: Site) -> None:
 
 
 @pytest.mark.parametrize("policy", ["open", "closed"])
-def test_a_tag_that_cannot_be_set_stops_the_guest(site: Site, policy: str) -> None:
+def test_a_tag_that_cannot_be_set_stops_the_guest(site: HookSite, policy: str) -> None:
     there = site.hypervisor("srv-c1", on_failure=policy)
     said = there.calls("migrate", "begin", status=1, xml=with_tag(None, ""))
     assert f"the interface {MAC} must be tagged with 500 here and is of type bridge" in said
@@ -165,7 +165,7 @@ def test_a_tag_that_cannot_be_set_stops_the_guest(site: Site, policy: str) -> No
     assert site.moves()[-1] == ("srv-c1", "prepared"), "a move that another announced is not the hook's to undo"
 
 
-def test_a_guest_with_a_tag_of_its_own_keeps_its_trunk(site: Site) -> None:
+def test_a_guest_with_a_tag_of_its_own_keeps_its_trunk(site: HookSite) -> None:
     site.service.ask("DELETE", "/v1/vms/web1")
     site.service.put("/v1/cugs/shop", {"subnets": ["10.9.0.0/24"], "vlan_ids": {"rack-a": 150}})
     interface = {"cug": "shop", "mac": MAC, "ips": ["10.9.0.11"], "guest_vlan_id": 150}
@@ -176,7 +176,7 @@ def test_a_guest_with_a_tag_of_its_own_keeps_its_trunk(site: Site) -> None:
     assert site.moves() == [("srv-a2", "prepared")]
 
 
-def test_a_wrong_tag_is_told_at_the_start(site: Site) -> None:
+def test_a_wrong_tag_is_told_at_the_start(site: HookSite) -> None:
     assert "tag 7 and must have 100" in site.source.calls("started", "begin", xml=with_tag(7))
     assert site.source.calls("started", "begin", xml=with_tag(100)) == ""
     site.target.receives_xml(with_tag(100))
@@ -184,7 +184,7 @@ def test_a_wrong_tag_is_told_at_the_start(site: Site) -> None:
     assert site.moves() == [("srv-c1", "prepared")]
 
 
-def test_an_interface_that_the_guest_does_not_have_is_told(site: Site) -> None:
+def test_an_interface_that_the_guest_does_not_have_is_told(site: HookSite) -> None:
     assert "has no interface 02:00:00:00:00:0b" in site.target.calls("migrate", "begin", xml=XML.replace(":0b", ":0c"))
 
 
@@ -192,7 +192,7 @@ def test_an_interface_that_the_guest_does_not_have_is_told(site: Site) -> None:
 
 
 @pytest.mark.parametrize("commit", ["automatic", "request"])
-def test_a_guest_comes_back(site: Site, commit: str) -> None:
+def test_a_guest_comes_back(site: HookSite, commit: str) -> None:
     site.service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1", "commit": commit})
     site.service.confirm()
     site.swift = True
@@ -200,7 +200,7 @@ def test_a_guest_comes_back(site: Site, commit: str) -> None:
     assert site.moves() == [("srv-c1", "committed"), ("srv-a1", "prepared")]
 
 
-def test_a_guest_that_never_left_does_not_come_back(site: Site) -> None:
+def test_a_guest_that_never_left_does_not_come_back(site: HookSite) -> None:
     site.service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-c1"})
     site.service.confirm()
     (site.source.running / "web1.pid").write_text(f"{os.getpid()}\n")

@@ -36,7 +36,7 @@ PER_CUG = per_cug(FABRIC)
 ONE_PER_KIND = ("srv-a1", "srv-a3", "srv-b1", "srv-c1", "srv-d1")
 
 
-class Site(World):
+class TwoDcs(World):
     """VMs are named after their server and CUG: ``srv-a1/0`` is the one of cug0 on srv-a1."""
 
     def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2) -> None:

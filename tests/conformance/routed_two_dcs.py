@@ -19,7 +19,7 @@ from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Delivery, Journey
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.policy import Talk
-from tests.conformance.site import FABRIC, Site
+from tests.conformance.two_dcs import FABRIC, TwoDcs
 from tests.support.routed_networks import allow
 from tests.support.world import cug, interface, vm
 
@@ -40,7 +40,7 @@ OPEN = (
 """cug0 and everybody else may say `ASKED` to each other, and nothing else."""
 
 
-class RoutedSite(Site):
+class RoutedTwoDcs(TwoDcs):
     """cug0, cug1, ... in one routing domain, `red`, with IPv4 and IPv6; every next hop outside has answered."""
 
     def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2, policies: Iterable[PutPolicy] = OPEN) -> None:
