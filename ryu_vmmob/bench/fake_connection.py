@@ -9,19 +9,19 @@ import asyncio
 import socket
 import struct
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from typing import Final, cast
 
+from ryu_vmmob.bench.fake_behaviour import Behaviour, Echoes
+from ryu_vmmob.bench.fake_statistics import Ports, entries, port_description
 from ryu_vmmob.bench.fake_tables import (
     BAD_EXPERIMENTER,
     BAD_MULTIPART,
     BAD_REQUEST_TYPE,
     FLOW_MOD,
     FakeTables,
-    Judge,
     Refused,
-    match_size,
 )
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER, FEATURES_REQUEST, FEATURES_REPLY = 0, 1, 2, 3, 4, 5, 6
@@ -45,79 +45,6 @@ _MAX_UNSENT: Final = 1 << 20
 """Bytes that a flood may leave unsent: beyond, the switch waits for the controller to read."""
 FIRST_RETRY: Final = 0.1
 LAST_RETRY: Final = 1.0
-
-Point = int | Literal["before commit", "after commit"]
-"""Where within a bundle a connection is lost: after so many messages, or before or after the commit is carried out."""
-
-
-@dataclass(slots=True)
-class Behaviour:
-    """How a switch behaves; may be changed at any time (from another thread: `FakeFleet.change`)."""
-
-    delay: float = 0.0
-    """Seconds by which every answer comes late, echo replies too."""
-    answers: Literal["all", "echo", "nothing"] = "all"
-    """``echo``: it is alive and never done; ``nothing``: it reads and is silent."""
-    reads: bool = True
-    """False: what the controller sends stays in the sockets' buffers, until those are full."""
-    refuses: Judge | None = None
-    loses: Callable[[bytes], bool] | None = None
-    """Changes (flow-mods, group-mods, meter-mods as bytes) that it says nothing against and does not carry out."""
-    wraps_statistics: bool = False
-    """Tells all entries of a reply in one message, whose length is counted in 16 bits and begins anew at 64 KiB."""
-    tells_ports: bool = True
-    """False: changes of ports are told to who asks only."""
-    bundles: bool = True
-    roles: bool = True
-    """False: it does not know requests for a role."""
-    lose_at: Point | None = None
-    """Once: the connection is lost within the next bundle, and made anew."""
-    errors: float = 0.0
-    """Errors a second that it sends without reason, about the message ``error_xid``."""
-    error_xid: int = 0
-    packet_ins: float = 0.0
-    """Packet-ins a second, of the flow with the cookie ``packet_cookie``."""
-    packet_cookie: int = 0
-    packet_port: int = 1
-    packet: bytes = b"\xff" * 6 + b"\x02\x00\x00\x00\x00\x01\x80\x35" + bytes(46)
-    hello_only: bool = False
-    """Says hello and then nothing, not even that it is alive."""
-    version: int = 4
-    """The version it says it speaks: 1 is OpenFlow 1.0, and no other."""
-    rewrites: bool = False
-    """Tells match fields in another order than it was told them, as some switches do."""
-    table_features: tuple[bytes, ...] | None = None
-    """What it tells of its tables, an entry each; None: that question is refused."""
-    number_of_tables: int = 254
-    software: str = "1"
-    """The version that it describes itself with."""
-    remembers: bool = True
-    """False: it says yes to every change and keeps none, so that thousands of switches cost little beside what is measured."""
-    echo: float = 0.0
-    """Seconds between two echo requests of its own; 0: none. How long the answers take is in `FakeSwitch.echoes`."""
-    traffic: int = 0
-    """Bytes a second that each port says it receives, times its number; it says it sends half of that."""
-    connects: bool = True
-    """False: it does not connect (any more); a connection that stands is lost."""
-
-
-@dataclass(slots=True)
-class Echoes:
-    """How long answers to a switch's echo requests took, in seconds. An open request counts with its age so far."""
-
-    asked: float | None = None
-    """When the open request was sent, by the loop's clock."""
-    answered: int = 0
-    slowest: float = 0.0
-
-    def look(self, now: float) -> None:
-        """Let the open request count."""
-        if self.asked is not None:
-            self.slowest = max(self.slowest, now - self.asked)
-
-    def forget(self) -> None:
-        """Begin to count anew; an open request counts from its beginning."""
-        self.answered, self.slowest = 0, 0.0
 
 
 class FakeSwitch:
@@ -173,7 +100,7 @@ class FakeSwitch:
         """Put a cable in or pull it out."""
         (self.dead_ports.discard if up else self.dead_ports.add)(port)
         if self.behaviour.tells_ports:
-            body = bytes((2,)) + bytes(7) + port_description(self, port)  # OFPPR_MODIFY
+            body = bytes((2,)) + bytes(7) + port_description(self.dpid, port, up=up)  # OFPPR_MODIFY
             self.say(_HEADER.pack(4, PORT_STATUS, 8 + len(body), 0) + body)
 
     def depose(self, generation: int, *, tells: bool = True) -> None:
@@ -448,81 +375,22 @@ class Connection(asyncio.Protocol):
 
     def _multipart(self, message: bytes) -> None:
         kind, xid = int.from_bytes(message[8:10], "big"), int.from_bytes(message[4:8], "big")
-        entries = self._entries(kind, message)
-        if entries is None:
+        switch = self._switch
+        ports = Ports(switch.dpid, switch.ports, switch.dead_ports)
+        rows = entries(switch.tables, switch.behaviour, ports, kind, message)
+        if rows is None:
             self._refuse(message, BAD_MULTIPART)
             return
         if self._switch.behaviour.wraps_statistics:
-            body = struct.pack("!HH4x", kind, 0) + b"".join(entries)
+            body = struct.pack("!HH4x", kind, 0) + b"".join(rows)
             self.write(_HEADER.pack(4, MULTIPART_REPLY, (8 + len(body)) & 0xFFFF, xid) + body)
             return
         part: list[bytes] = []
         size = 0
-        for entry in entries:
+        for entry in rows:
             if size + len(entry) > _PART:
                 self._answer(MULTIPART_REPLY, xid, struct.pack("!HH4x", kind, 1) + b"".join(part))
                 part, size = [], 0
             part.append(entry)
             size += len(entry)
         self._answer(MULTIPART_REPLY, xid, struct.pack("!HH4x", kind, 0) + b"".join(part))
-
-    def _entries(self, kind: int, message: bytes) -> Iterable[bytes] | None:
-        tables = self._switch.tables
-        match kind:
-            case 0:
-                rows = (*_DESCRIPTION[:2], (self._switch.behaviour.software.encode(), 256), *_DESCRIPTION[2:])
-                return [b"".join(text.ljust(size, b"\0") for text, size in rows)]
-            case 1:
-                return self._flow_stats(message)
-            case 4:
-                return [self._port_stats(number) for number in self._switch.ports]
-            case 7:
-                return [(2 + len(body)).to_bytes(2, "big") + body for body in tables.groups.values()]
-            case 8:
-                return [struct.pack("!II4I4I", 15, 15, *[0xFFFFFF00] * 4, *[0xFFFFFFFF] * 4)]
-            case 10:
-                return [(2 + len(body)).to_bytes(2, "big") + body for body in self._chosen_meters(message)]
-            case 11:
-                return [struct.pack("!IIIBB2x", 4096, 6, 15, 1, 0)]
-            case 12:
-                return self._switch.behaviour.table_features
-            case 13:
-                return [port_description(self._switch, number) for number in self._switch.ports]
-        return None
-
-    def _port_stats(self, number: int) -> bytes:
-        """Struct ofp_port_stats (7.3.5.6); packets of 500 bytes, and one in 1,000 of those received is dropped."""
-        received = int(self._switch.behaviour.traffic * number * asyncio.get_running_loop().time())
-        counts = (received // 500, received // 1000, received, received // 2, received // 500_000, 0, 0, 0)
-        return struct.pack("!I4x8Q32xII", number, *counts, 0, 0)
-
-    def _chosen_meters(self, message: bytes) -> list[bytes]:
-        number, meters = int.from_bytes(message[16:20], "big"), self._switch.tables.meters
-        return list(meters.values()) if number == 0xFFFFFFFF else [meters[number]] if number in meters else []
-
-    def _flow_stats(self, message: bytes) -> Iterator[bytes]:
-        table, _, _, cookie, mask = struct.unpack_from("!B3xII4xQQ", message, 16)
-        for entry in self._switch.tables.select(table, cookie, mask, message[48 : 48 + match_size(message, 48)]):
-            if self._switch.behaviour.rewrites:
-                entry = entry._replace(match=_reversed(entry.match))
-            yield entry.stats()
-
-
-def _reversed(match: bytes) -> bytes:
-    """Return the same match with its fields the other way round."""
-    rows, offset, end = [], 4, int.from_bytes(match[2:4], "big")
-    while offset < end:
-        size = 4 + match[offset + 3]
-        rows.append(match[offset : offset + size])
-        offset += size
-    return match[:4] + b"".join(reversed(rows)) + match[end:]
-
-
-_DESCRIPTION: Final = ((b"vmmob", 256), (b"fake switch", 256), (b"0", 32), (b"forwards nothing", 256))
-
-
-def port_description(switch: FakeSwitch, number: int) -> bytes:
-    """Struct ofp_port (7.2.1); a port that is up has OFPPS_LIVE, one without a link OFPPS_LINK_DOWN."""
-    mac = (0x0A << 40 | (switch.dpid & 0xFFFF) << 16 | number & 0xFFFF).to_bytes(6, "big")
-    name, state = f"port{number}".encode(), 1 if number in switch.dead_ports else 4
-    return struct.pack("!I4x6s2x16sII6I", number, mac, name, 0, state, 0, 0, 0, 0, 10_000_000, 10_000_000)

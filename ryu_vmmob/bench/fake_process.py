@@ -23,7 +23,8 @@ import signal
 import sys
 from typing import Any
 
-from ryu_vmmob.bench.fake_connection import Behaviour, FakeSwitch
+from ryu_vmmob.bench.fake_behaviour import Behaviour
+from ryu_vmmob.bench.fake_connection import FakeSwitch
 from ryu_vmmob.bench.fake_switch import FakeFleet, raise_file_limit
 from ryu_vmmob.bench.fake_tables import refuse_all, refuse_table
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.bench.fake_connection import Point
+from ryu_vmmob.bench.fake_behaviour import Point
 from ryu_vmmob.bench.fake_tables import FLOW_MOD, refuse_all, refuse_table
 from ryu_vmmob.flows.pipeline import Table
 from tests.ovs.fakes import FakeSite
