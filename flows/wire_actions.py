@@ -13,7 +13,7 @@ from ryu_vmmob.flows.fields import FIELDS, Field
 from ryu_vmmob.flows.pipeline import PCP
 
 if TYPE_CHECKING:
-    from ryu_vmmob.flows import flow
+    from ryu_vmmob.flows import action as kinds
 
 _NICIRA: Final = 0x00002320
 _REG_MOVE: Final = 6
@@ -22,28 +22,28 @@ _MAX_LEN, _METER_ID = 0, 5
 """Properties of NXAST_CONTROLLER2 (NXAC2PT_*). The length of each counts its padding, as Open vSwitch writes it."""
 
 
-def _output(action: flow.Output) -> bytes:
+def _output(action: kinds.Output) -> bytes:
     return struct.pack("!HHIH6x", 0, 16, action.port, action.max_len)
 
 
-def _copy(action: flow.Copy) -> bytes:
+def _copy(action: kinds.Copy) -> bytes:
     head = struct.pack("!HHIH6x", 0xFFFF, 32, _NICIRA, _CONTROLLER2)
     return head + struct.pack("!HHH2xHHI", _MAX_LEN, 8, action.max_len, _METER_ID, 8, action.meter)
 
 
-def _group(action: flow.ToGroup) -> bytes:
+def _group(action: kinds.ToGroup) -> bytes:
     return struct.pack("!HHI", 22, 8, action.group)
 
 
-def _push_vlan(_: flow.PushVlan) -> bytes:
+def _push_vlan(_: kinds.PushVlan) -> bytes:
     return struct.pack("!HHH2x", 17, 8, 0x8100)
 
 
-def _pop_vlan(_: flow.PopVlan) -> bytes:
+def _pop_vlan(_: kinds.PopVlan) -> bytes:
     return struct.pack("!HH4x", 18, 8)
 
 
-def _dec_ttl(_: flow.DecTtl) -> bytes:
+def _dec_ttl(_: kinds.DecTtl) -> bytes:
     return struct.pack("!HH4x", 24, 8)
 
 
@@ -58,7 +58,7 @@ def _set_field_frame(field: Field) -> tuple[bytes, int, bytes]:
 _SET_FIELD: Final = {name: _set_field_frame(field) for name, field in FIELDS.items()}
 
 
-def _set_field(action: flow.SetField) -> bytes:
+def _set_field(action: kinds.SetField) -> bytes:
     before, size, after = _SET_FIELD[action.name]
     return before + action.value.to_bytes(size, "big") + after
 
@@ -71,7 +71,7 @@ def _move_fields(source_name: str, target_name: str) -> bytes:
     return struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, source.size * 8, 0, 0, source.nxm, target.nxm)
 
 
-def _move(action: flow.Move) -> bytes:
+def _move(action: kinds.Move) -> bytes:
     return _move_fields(action.source, action.target)
 
 
@@ -81,11 +81,11 @@ KEEP_PRIORITY: Final = struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE,
 GIVE_PRIORITY: Final = struct.pack("!HHIHHHHII", 0xFFFF, 24, _NICIRA, _REG_MOVE, PCP.width, PCP.shift, 0, _METADATA, _PCP)
 
 
-def _keep_priority(_: flow.KeepPriority) -> bytes:
+def _keep_priority(_: kinds.KeepPriority) -> bytes:
     return KEEP_PRIORITY
 
 
-def _give_priority(_: flow.GivePriority) -> bytes:
+def _give_priority(_: kinds.GivePriority) -> bytes:
     return GIVE_PRIORITY
 
 
@@ -103,6 +103,6 @@ _ENCODERS: Final[dict[str, Callable[..., bytes]]] = {
 }
 
 
-def encode(action: flow.Action) -> bytes:
+def encode(action: kinds.Action) -> bytes:
     """One action, padded to 8 bytes."""
     return _ENCODERS[type(action).__name__](action)

@@ -1,4 +1,4 @@
-"""Fake switches as a process: ``python -m ryu_vmmob.bench.fake_switch --connect HOST:PORT --dpid N [--count N]``.
+"""Fake switches as a process: ``python -m ryu_vmmob.bench.fake_process --connect HOST:PORT --dpid N [--count N]``.
 
 Its owner changes how they behave by lines on standard input, one change a line. SWITCH is a dpid, or ``all``:
 
@@ -133,3 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
                     sys.stdout.write(said + "\n")
                     sys.stdout.flush()
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

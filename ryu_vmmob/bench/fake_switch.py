@@ -1,6 +1,6 @@
 """Switches that speak OpenFlow 1.3 over real sockets, forward nothing, and can be as sick as one likes. Many in one process.
 
-For tests (`FakeFleet`, in a thread of its own) and as a process: ``python -m ryu_vmmob.bench.fake_switch --connect
+For tests (`FakeFleet`, in a thread of its own) and as a process: ``python -m ryu_vmmob.bench.fake_process --connect
 127.0.0.1:6653 --dpid 0x1 --count 1000`` (`fake_process`). What one does is `fake_connection`, what it remembers `fake_tables`.
 """
 
@@ -103,9 +103,3 @@ def raise_file_limit(number: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, max(hard, number) if os.geteuid() == 0 else hard))
-
-
-if __name__ == "__main__":
-    from ryu_vmmob.bench.fake_process import main
-
-    raise SystemExit(main())

@@ -32,7 +32,15 @@ class FakeProcess:
     """Fake switches with the dpids 1 to ``count`` that remember nothing, in a process of their own."""
 
     def __init__(self, port: int, count: int) -> None:
-        command = [sys.executable, "-m", "ryu_vmmob.bench.fake_switch", "--connect", f"127.0.0.1:{port}", "--count", str(count)]
+        command = [
+            sys.executable,
+            "-m",
+            "ryu_vmmob.bench.fake_process",
+            "--connect",
+            f"127.0.0.1:{port}",
+            "--count",
+            str(count),
+        ]
         command += ["--set", "remembers", "False", "--set", "echo", "1.0"]
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

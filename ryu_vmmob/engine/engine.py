@@ -18,14 +18,13 @@ from typing import Final, TypeVar
 from ryu_vmmob.engine.abilities import Abilities
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
 from ryu_vmmob.engine.arrivals import Arrivals
-from ryu_vmmob.engine.batches import give_turns
 from ryu_vmmob.engine.clock import Clock, ahead_of, ahead_write
 from ryu_vmmob.engine.conflicts import Conflicts
 from ryu_vmmob.engine.contacts import Contacts
 from ryu_vmmob.engine.event_ids import EventIds
 from ryu_vmmob.engine.events import EventStream
 from ryu_vmmob.engine.fleet import Fleet, Refused, SwitchFault, SwitchStatus
-from ryu_vmmob.engine.follow import FOLLOWS_AGAIN, FollowUps, in_one_write, needed_owners, refused_moves
+from ryu_vmmob.engine.follow import FollowUps, needed_owners, refused_moves
 from ryu_vmmob.engine.keeper import Keeper
 from ryu_vmmob.engine.listeners import Listeners
 from ryu_vmmob.engine.network_news import NetworkNews
@@ -33,6 +32,7 @@ from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import migration_writes, restore, switch_key_writes, writes
 from ryu_vmmob.engine.port_counters import PortCounters
 from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
+from ryu_vmmob.engine.progress import Progress
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.roles import Roles, shown
@@ -119,8 +119,9 @@ class Engine:
         self.sent_on = SentOn()
         self._follow_ups = FollowUps(self.state, quarantine, lambda row: self.overdue.may_have_gone_on(row))
         self.fleet.on_change.add(self._follow_ups.switch_changed)
-        self._progressing = False
-        self._look_again = False
+        self._progress = Progress(
+            self, self._follow_ups, lambda commands, *, sync: self._execute(commands, sync=sync), self._store.look
+        )
         self.is_adopting = False
         """Whether a command is being adopted: in the pauses of that the desired tables are neither the old ones nor the new."""
         self.refusals = Refusals()
@@ -128,7 +129,7 @@ class Engine:
         self.tally = Tally()
         self.port_counters = PortCounters(self._clock, self.fleet.wake)
         self.arrivals = Arrivals(self)
-        self.overdue = Overdue(self, self.under_way)
+        self.overdue: Overdue = Overdue(self, self.under_way)
         self.conflicts = Conflicts(self)
         self.network = NetworkNews(self, self._follow_ups.announced)
         self._event_ids.look(self.events.next_id)
@@ -398,55 +399,8 @@ class Engine:
 
     def progress(self, *, everything: bool = True) -> None:
         """Look for what has to follow by itself, and do it: of all there is, or of what changed since the last look."""
-        self._look_again = True
-        if self._progressing:
-            return
-        self._progressing = True
-        try:
-            self._store.look()
-            while self._look_again:
-                self._look_again = False
-                due = self._follow_ups.due(self.state, self.fleet, self._clock(), everything=everything)
-                for commands in in_one_write(due):
-                    if not self._follow(*commands) and len(commands) > 1:
-                        for command in commands:
-                            self._follow(command)
-                all_, everything = everything, False
-                for id_ in sorted(self._follow_ups.batches):
-                    self._give_turns(id_)
-                self.overdue.look(self.under_way if all_ else self.overdue.open, self._clock())
-                self.arrivals.look(self._clock())
-        finally:
-            self._progressing = False
-        self.on_progress()
-
-    def _follow(self, *commands: Command) -> bool:
-        """Whether it could be done."""
-        try:
-            with self.alone:
-                # Others were served while this waited for its turn: what they did may have overtaken it.
-                found = self._follow_ups.still_due(commands, self.state, self.fleet, self._clock())
-                if found:
-                    self._execute(found, sync=not all(isinstance(row, FOLLOWS_AGAIN) for row in found))
-                if len(found) < len(commands):
-                    self._follow_ups.failed()
-        except Refusal:
-            # The next look sees the state as it is.
-            self._look_again = False
-            self._follow_ups.failed()
-        except StoreError:
-            # Nothing was adopted. The next look, a moment later, tries again; the switches go on as they are.
-            self._look_again = False
-            self._follow_ups.failed()
-        else:
-            return True
-        return False
-
-    def _give_turns(self, batch: str) -> None:
-        try:
-            give_turns(lambda: self.state, self.execute, batch, self._clock(), self.alone)
-        except StoreError:
-            self._look_again = False  # as above
+        if self._progress.look(everything=everything):
+            self.on_progress()
 
     def calm(self) -> bool:
         """Whether every connected switch has confirmed all there is."""

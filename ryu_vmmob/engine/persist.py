@@ -13,9 +13,9 @@ from ryu_vmmob.fabric.model import Fabric, Tagging
 from ryu_vmmob.model.batches.values import Batch, BatchVm
 from ryu_vmmob.model.cables import with_resting
 from ryu_vmmob.model.draft import Change
+from ryu_vmmob.model.extent import presence, routed_presence
 from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
-from ryu_vmmob.model.presence import presence, routed_presence
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import refuse_overlaps
 from ryu_vmmob.model.state import Resting, State, index_policy, index_vm, route_cug, seat_vm, with_fabric

@@ -16,13 +16,14 @@ from immutables import Map
 from ryu_vmmob.model.allocation import allocate, free_segment_key
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.cables import number, refuse_other_tag
+from ryu_vmmob.model.extent import presence, routed_presence
 from ryu_vmmob.model.guests import refuse_wires
 from ryu_vmmob.model.local_switching import refuse_separated
 from ryu_vmmob.model.news import Event as Event
 from ryu_vmmob.model.news import freed_news, objects_news, presence_news, vnic_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
-from ryu_vmmob.model.presence import Presence, domains, presence, routed_presence
+from ryu_vmmob.model.presence import Presence, domains
 from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
 
 

@@ -43,7 +43,7 @@ from ryu_vmmob.rest.call import Answer, Call, Raw, Services, Wait
 from ryu_vmmob.rest.conditions import etag
 from ryu_vmmob.rest.gate import HEADERS, Gate
 from ryu_vmmob.rest.metrics import NO_ROUTE, Metrics
-from ryu_vmmob.rest.metrics import ROUTES as METRICS
+from ryu_vmmob.rest.metrics_route import ROUTES as METRICS
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.routes import LARGE_BODY, Route, Router

@@ -21,9 +21,6 @@ from ryu_vmmob import __version__
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.readings import Reading, Readings
 from ryu_vmmob.model.objects import Migration, Phase
-from ryu_vmmob.rest.call import Answer, Call, Raw
-from ryu_vmmob.rest.operations import listing
-from ryu_vmmob.rest.routes import Route
 
 MEDIA_TYPES: Final = ("text/plain", "application/openmetrics-text")
 """What ``/metrics`` may answer with; which, ``Accept`` decides. Text when it names neither."""
@@ -173,12 +170,3 @@ class _Numbers(Collector):
             for labels, value in row.samples:
                 family.add_metric(labels, float(value))
             yield family
-
-
-def get_metrics(call: Call) -> Answer:
-    """All numbers there are."""
-    content, content_type = call.services.metrics.exposition(call.request.headers.get("Accept", ""))
-    return Answer(200, Raw(content, content_type))
-
-
-ROUTES: Final = (Route("GET", "/metrics", get_metrics, listing("get_metrics", "Controller", str), media=MEDIA_TYPES),)

@@ -46,7 +46,7 @@ def listener() -> Iterator[socket.socket]:
 
 def test_the_process(listener: socket.socket) -> None:
     where = f"127.0.0.1:{listener.getsockname()[1]}"
-    command = [sys.executable, "-m", "ryu_vmmob.bench.fake_switch", "--connect", where, "--dpid", "0x21", "--count", "3"]
+    command = [sys.executable, "-m", "ryu_vmmob.bench.fake_process", "--connect", where, "--dpid", "0x21", "--count", "3"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -9,9 +9,10 @@ import pytest
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.fabric.trees import build_trees
 from ryu_vmmob.model.commands import Activate, Command, Commit, DeleteVm, LinksChanged, SettleTrees, StartMigration
+from ryu_vmmob.model.extent import presence
 from ryu_vmmob.model.move_options import Delivery
 from ryu_vmmob.model.objects import Seat, Vm
-from ryu_vmmob.model.presence import Presence, Wire, domains, links_of, presence
+from ryu_vmmob.model.presence import Presence, Wire, domains, links_of
 from ryu_vmmob.model.state import State, index_vm, seat_vm, unindex_vm
 from tests.support.commands import cug, do, nic, start, vm
 from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
