@@ -159,6 +159,14 @@ def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
+def circles_of_modules(rows: Iterable[Import]) -> list[list[str]]:
+    """Modules that import each other, also for their types only: one sorted list for each circle."""
+    inner: dict[str, set[str]] = {}
+    for row in rows:
+        inner.setdefault(row.importer, set()).add(row.imported)
+    return circles(inner)
+
+
 def upward(graph: Mapping[str, set[str]]) -> list[str]:
     """Arrows that lead to a package that does not stand lower in `LAYERS`."""
     order = {name: place for place, name in enumerate(LAYERS)}
@@ -194,9 +202,6 @@ def drawn(found: list[Module], rows: list[Import]) -> str:
     """Return the graph as text: packages by floor, what each imports, and what breaks the law."""
     graph = arrows(rows)
     packages = {module.package for module in found}
-    inner: dict[str, set[str]] = {}
-    for row in rows:
-        inner.setdefault(row.importer, set()).add(row.imported)
     lines = []
     if round_ := circles(graph):
         lines += [f"circle of packages: {', '.join(names)}" for names in round_]
@@ -208,7 +213,7 @@ def drawn(found: list[Module], rows: list[Import]) -> str:
             lines.append(f"{at[name]:>2}  {name:<12} {others}".rstrip())
     up = upward(graph)
     lines += [f"upward: {arrow}" for arrow in up]
-    within = circles(inner)
+    within = circles_of_modules(rows)
     lines += [f"circle of modules: {', '.join(names)}" for names in within]
     count = sum(map(len, graph.values()))
     lines.append(

@@ -18,6 +18,7 @@ from tools.import_graph import (
     Module,
     arrows,
     circles,
+    circles_of_modules,
     drawn,
     imports,
     modules,
@@ -113,6 +114,14 @@ def test_an_arrow_upward_and_a_circle_would_be_found() -> None:
     found = circles(arrows(rows))
     assert found == [["fabric", "flows", "model", "net"]]
     assert "circle of packages: fabric, flows, model, net" in drawn(MODULES, rows)
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """A session and its two kinds of work, audits and questions about capabilities, are one subject in three files."""
+    session = [f"ryu_vmmob.apps.{name}" for name in ("auditing", "capabilities", "session")]
+    assert circles_of_modules(IMPORTS) == [session]
+    back = Import("ryu_vmmob.model.presence", "ryu_vmmob.model.state", 1)
+    assert ["ryu_vmmob.model.presence", "ryu_vmmob.model.state"] in circles_of_modules([*IMPORTS, back])
 
 
 def test_what_is_in_apps_needs_ryu() -> None:
