@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ryu_vmmob.engine.tickets import Rehearsal
 from ryu_vmmob.flows.delta import Delta
@@ -12,13 +12,38 @@ from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.views import View
 
 if TYPE_CHECKING:
+    from ryu_vmmob.model.state import State
+    from ryu_vmmob.rest.bodies import Body
     from ryu_vmmob.rest.call import Call
-    from ryu_vmmob.rest.collection import Collection
 
 MOST_LINES: Final = 10_000
 """Flows and groups that one plan shows."""
 DRY: Final = frozenset({"dry_run", "flows"})
 """Query parameters of what can be tried."""
+
+
+class Written(Protocol):
+    """What a plan needs to know of a collection (`rest.collection.Collection`, which has the meaning of each)."""
+
+    @property
+    def name(self) -> str:
+        """The kind."""
+        ...
+
+    @property
+    def body(self) -> type[Body]:
+        """The type of the body that makes an object."""
+        ...
+
+    @property
+    def objects(self) -> Callable[[State], Mapping[str, Any]]:
+        """All objects, by name."""
+        ...
+
+    @property
+    def view(self) -> Callable[[State, Any], View]:
+        """An object as an answer."""
+        ...
 
 
 def is_dry(call: Call) -> bool:
@@ -29,7 +54,7 @@ def is_dry(call: Call) -> bool:
     return dry
 
 
-def plan_view(call: Call, done: Rehearsal, touched: Iterable[tuple[Collection[Any], str]]) -> View:
+def plan_view(call: Call, done: Rehearsal, touched: Iterable[tuple[Written, str]]) -> View:
     """Return ``{"plan": ...}`` of the objects ``touched``, in their order."""
     deltas = done.ticket.deltas
     changes = (row for collection, name in touched for row in _change(done, collection, name))
@@ -49,7 +74,7 @@ def plan_view(call: Call, done: Rehearsal, touched: Iterable[tuple[Collection[An
     return {"plan": found}
 
 
-def _change(done: Rehearsal, collection: Collection[Any], name: str) -> Iterator[View]:
+def _change(done: Rehearsal, collection: Written, name: str) -> Iterator[View]:
     old, new = collection.objects(done.before).get(name), collection.objects(done.ticket.state).get(name)
     fields: list[View] = []
     if old is not None and new is not None:
