@@ -83,14 +83,17 @@ def _is_free(state: State, holders: Map[tuple[str, int], int], domain: str, vlan
     return (domain, vlan_id) not in holders and (domain, vlan_id) not in state.pins
 
 
-def free_segment_key(state: State) -> int:
+def free_segment_key(state: State, kept: frozenset[int] = frozenset()) -> int:
     """Return the next key after the last one given, so that a deleted segment's key rests as long as possible.
 
-    A key whose VLAN-IDs are in quarantine is still its last owner's. Raises Refusal (409) when all are taken.
+    A key whose VLAN-IDs are in quarantine is still its last owner's; those ``kept`` are for others.
+    Raises Refusal (409) when all are taken.
     """
     for step in range(1, MAX_SEGMENT_KEY + 1):
         key = (state.last_segment_key + step - 1) % MAX_SEGMENT_KEY + 1
-        if key not in state.segment_names and not any((name, key) in state.quarantine for name in state.fabric.l2_domains):
+        if key in kept or key in state.segment_names:
+            continue
+        if not any((name, key) in state.quarantine for name in state.fabric.l2_domains):
             return key
     raise conflict(f"there are {MAX_SEGMENT_KEY} CUGs and routing domains already, the most this controller can tell apart")
 

@@ -46,14 +46,19 @@ def number(state: State, vm: Vm, servers: frozenset[str], now: float) -> tuple[S
 
 def _rest(state: State, vm: Vm, server: str, now: float) -> State:
     """Keep the numbers of a VM that leaves a cable from others for a while. A guest's own tag is not ours to keep."""
-    resting, rested = state.resting, state.rested
     for interface, vlan_id in zip(vm.interfaces, vm.vlan_ids[server], strict=True):
         if interface.guest_vlan_id is None:
-            resting = resting.set((server, vlan_id), Resting(vm.name, interface.cug, now, state.revision))
-            key = server, vm.name, interface.cug
-            numbers = (*rested.get(key, ()), vlan_id)
-            rested = rested.set(key, tuple(sorted(numbers, key=lambda its: (resting[server, its].revision, its))))
-    return replace(state, resting=resting, rested=rested)
+            state = with_rest(state, server, vlan_id, Resting(vm.name, interface.cug, now, state.revision))
+    return state
+
+
+def with_rest(state: State, server: str, vlan_id: int, row: Resting) -> State:
+    """Return the state with a number on a cable at rest for an interface."""
+    resting = state.resting.set((server, vlan_id), row)
+    key = server, row.vm, row.cug
+    numbers = (*state.rested.get(key, ()), vlan_id)
+    ordered = tuple(sorted(numbers, key=lambda its: (resting[server, its].revision, its)))
+    return replace(state, resting=resting, rested=state.rested.set(key, ordered))
 
 
 def _woken(state: State, server: str, vlan_id: int, vm: str, cug: str) -> State:
@@ -81,7 +86,7 @@ def _choose(state: State, vm: Vm, position: int, server: Server, taken: list[int
     if interface.vlan_id is not None:
         return _pinned(state, vm, interface, interface.vlan_id, server, taken)
     for wanted in _familiar(state, vm, position, server.name):
-        if _may_get(server, wanted) and wanted not in taken and is_free(state, server.name, wanted, vm.name, interface.cug):
+        if may_get(server, wanted) and wanted not in taken and is_free(state, server.name, wanted, vm.name, interface.cug):
             return wanted
     found = _rare(state, vm.name, interface.cug, server, taken)
     if found is None:
@@ -94,7 +99,7 @@ def _choose(state: State, vm: Vm, position: int, server: Server, taken: list[int
     return found
 
 
-def _may_get(server: Server, vlan_id: int) -> bool:
+def may_get(server: Server, vlan_id: int) -> bool:
     """Whether the fabric file lets vNICs have a number on the server's cable."""
     place = bisect_left(server.vlan_ids, vlan_id)
     return place < len(server.vlan_ids) and server.vlan_ids[place] == vlan_id
@@ -157,7 +162,7 @@ def _guests_own(state: State, vm: Vm, interface: Interface, tag: int, server: Se
 
 def _pinned(state: State, vm: Vm, interface: Interface, pin: int, server: Server, taken: list[int]) -> int:
     whose = f"VM {vm.name!r} is pinned to VLAN-ID {pin} in CUG {interface.cug!r}, but at server {server.name!r}"
-    if not _may_get(server, pin):
+    if not may_get(server, pin):
         raise conflict(f"R27: {whose} it is not among those that vNICs may get", "a pinned VLAN-ID")
     if pin in taken or pin in state.cables.get(server.name, _NOBODY):
         raise conflict(f"R27, R28: {whose} another vNIC has it", "a pinned VLAN-ID")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from ryu_vmmob.model import cugs, fabric_change, links, migrations, policies, questions, routing_domains, vlan_ids, vms
+from ryu_vmmob.model import cugs, fabric_change, links, migrations, numbers, policies, questions, routing_domains, vlan_ids, vms
 from ryu_vmmob.model.batches import commands as batches
 from ryu_vmmob.model.batches.commands import AbortBatch, BatchMove, BatchPass, StartBatch
 from ryu_vmmob.model.breath import Breath
@@ -17,6 +17,7 @@ from ryu_vmmob.model.draft import Change, Draft
 from ryu_vmmob.model.fabric_change import FabricLoaded, FabricReplaced
 from ryu_vmmob.model.links import LinksChanged, SettleTrees
 from ryu_vmmob.model.migrations import Abort, Activate, Commit, Deliver, Fail, Prepared, Returned, StartMigration
+from ryu_vmmob.model.numbers import KeepNumbers
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.questions import EndQuestionVm, QuestionVm
 from ryu_vmmob.model.refusal import Refusal
@@ -28,8 +29,8 @@ from ryu_vmmob.model.vms import DeleteVm, PutVm
 __all__ = [
     "ASKED_FOR", "Abort", "AbortBatch", "Activate", "BatchMove", "BatchPass", "Command", "Commit", "DeleteCug",
     "DeletePolicy", "DeleteVm", "Deliver", "EndQuarantines", "EndQuestionVm", "ExternalsChanged", "FabricLoaded",
-    "FabricReplaced", "Fail", "LinksChanged", "NeighbourHeard", "Prepared", "PutCug", "PutPolicy", "PutVm", "QuestionVm",
-    "Returned", "SettleTrees", "StartBatch", "StartMigration", "apply",
+    "FabricReplaced", "Fail", "KeepNumbers", "LinksChanged", "NeighbourHeard", "Prepared", "PutCug", "PutPolicy", "PutVm",
+    "QuestionVm", "Returned", "SettleTrees", "StartBatch", "StartMigration", "apply",
 ]  # fmt: skip
 
 Command = (
@@ -56,6 +57,7 @@ Command = (
     | LinksChanged
     | SettleTrees
     | EndQuarantines
+    | KeepNumbers
     | FabricLoaded
     | FabricReplaced
     | NeighbourHeard
@@ -74,6 +76,7 @@ _HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
     **questions.HANDLERS,
     **links.HANDLERS,
     **vlan_ids.HANDLERS,
+    **numbers.HANDLERS,
     **fabric_change.HANDLERS,
     **routing_domains.HANDLERS,
 }

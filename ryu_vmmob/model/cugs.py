@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ryu_vmmob.model.allocation import check_pins, free_segment_key, refuse_taken_pins
+from ryu_vmmob.model.allocation import check_pins, refuse_taken_pins
 from ryu_vmmob.model.draft import Draft
 from ryu_vmmob.model.membership import check_interfaces
 from ryu_vmmob.model.objects import Address, Cug, Network, RaMode
@@ -47,7 +47,7 @@ def put_cug(draft: Draft, command: PutCug) -> None:
     gateways = command.gateways or tuple(subnet[1] for subnet in command.subnets)
     cug = Cug(
         command.name,
-        old.key if old is not None else free_segment_key(state),
+        old.key if old is not None else draft.new_key(command.name),
         command.subnets,
         gateways,
         command.routing_domain,

@@ -80,6 +80,8 @@ class Draft:
         self.rested: set[tuple[str, int]] = set()
         self.anew: set[str] = set()
         self.whole: set[str] = set()
+        self.wanted_keys: dict[str, int] = {}
+        """Segment that may come -> the key kept for it (`numbers.KeepNumbers`)."""
         self._entered: set[tuple[str, str]] = set()
         """(VM, server) of new seats."""
         self.events: list[Event] = []
@@ -87,6 +89,13 @@ class Draft:
     def event(self, kind: str, **data: Any) -> None:
         """Note something to tell once the change is durable."""
         self.events.append(Event(kind, data))
+
+    def new_key(self, segment: str) -> int:
+        """Return the key for a segment that comes: the one kept for it, or the next free one. Raises Refusal (409)."""
+        kept = self.wanted_keys.pop(segment, None)
+        if kept is not None and kept not in self.state.segment_names:
+            return kept
+        return free_segment_key(self.state, frozenset(self.wanted_keys.values()))
 
     def put_cug(self, cug: Cug) -> None:
         """Write a CUG, with its pins and its key, in the routing domain that it names."""
@@ -129,7 +138,7 @@ class Draft:
         if name is None:
             return
         if name not in self.state.routing_domains:
-            made = RoutingDomain(name, free_segment_key(self.state))
+            made = RoutingDomain(name, self.new_key(routed_segment(name)))
             self.state = replace(
                 self.state,
                 routing_domains=self.state.routing_domains.set(name, made),

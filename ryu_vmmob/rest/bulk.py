@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -12,7 +12,8 @@ from ryu_vmmob.rest.answers import Planned, Revision
 from ryu_vmmob.rest.bulk_body import COLLECTIONS, BulkBody, Step, read_bulk
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.cugs import CUGS
-from ryu_vmmob.rest.operations import Operation
+from ryu_vmmob.rest.numbers import Numbers, numbers_view
+from ryu_vmmob.rest.operations import Operation, getting
 from ryu_vmmob.rest.plans import DRY, is_dry, plan_view
 from ryu_vmmob.rest.policies import POLICIES
 from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, Route
@@ -39,7 +40,7 @@ class BulkDone(Planned):
 
 def put_all(call: Call) -> Answer:
     """CUGs, then VMs, then policies; the answer says which were created, replaced, deleted, or the same already."""
-    seconds = call.seconds_to_wait()
+    seconds, dry = call.seconds_to_wait(), is_dry(call)
     body: BulkBody = call.body
     before = call.engine.state
     steps = body.steps(before, call.now(), call.breath)
@@ -49,9 +50,9 @@ def put_all(call: Call) -> Answer:
                 row.collection.check(before, row.name, row.body)
         except Refusal as refusal:
             raise _located(row, refusal) from refusal
-    commands = [row.command for row in steps]
+    commands = [body.kept(call.now()), *(row.command for row in steps)]
     try:
-        if is_dry(call):
+        if dry:
             found = call.engine.rehearse(*commands)
             before, ticket = found.before, found.ticket
             more = plan_view(call, found, ((row.collection, row.name) for row in steps))
@@ -59,13 +60,33 @@ def put_all(call: Call) -> Answer:
             ticket = call.engine.execute(*commands)
             more = call.confirmed(ticket, seconds)
     except Refusal as refusal:
-        raise _located(steps[refusal.command], refusal) from refusal
+        raise _located(steps[refusal.command - 1], refusal) from refusal
     outcome: dict[str, dict[str, list[str]]] = {
         word: {row.name: [] for row in COLLECTIONS} for word in ("created", "replaced", "deleted", "unchanged")
     }
     for row in call.breath.through(steps):
         outcome[_outcome(row, before, ticket.state)][row.collection.name].append(row.name)
     return Answer(200, {"revision": ticket.revision, **outcome, **more})
+
+
+class Export(TypedDict):
+    """Everything that was asked for, by name, as ``POST /v1/bulk`` takes it; ``numbers``: what the controller chose for it."""
+
+    cugs: dict[str, dict[str, Any]]
+    vms: dict[str, dict[str, Any]]
+    policies: dict[str, dict[str, Any]]
+    numbers: NotRequired[Numbers]
+
+
+def export(call: Call) -> Answer:
+    """Everything that was asked for, of one moment, as a bulk takes it; unless ``?numbers=false``, what was chosen for it."""
+    numbers = call.flag("numbers", default=True)
+    state = call.engine.state
+    found: dict[str, Any] = {}
+    for kind in COLLECTIONS:
+        rows = call.breath.through(sorted(kind.objects(state).items()))
+        found[kind.name] = {name: kind.body.bare(kind.view(state, row)) for name, row in rows}
+    return Answer(200, found | ({"numbers": numbers_view(call, state)} if numbers else {}), state.revision)
 
 
 def _outcome(row: Step, before: State, after: State) -> str:
@@ -89,6 +110,7 @@ _BULK: Final = Operation(
     example={"cugs": {"web": CUGS.example}, "vms": {"web1": VMS.example}, "policies": {"web-in": POLICIES.example}},
 )  # fmt: skip
 ROUTES: Final = (
+    Route("GET", "/v1/bulk", export, getting("export", "CUGs", Export), frozenset({"numbers"})),
     Route(
         "POST", "/v1/bulk", put_all, _BULK, frozenset({"wait"}) | DRY, BulkBody, max_body=LARGE_BODY, max_count=LARGE_COUNT,
         read=read_bulk,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ryu_vmmob.fabric.findings import show
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Command
+from ryu_vmmob.model.numbers import KeepNumbers
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.bodies import Body, Name, faults_of
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.cugs import CUGS, CugBody
+from ryu_vmmob.rest.numbers import NumbersBody
 from ryu_vmmob.rest.policies import POLICIES, PolicyBody
 from ryu_vmmob.rest.problems import MOST_FAULTS, invalid_input
 from ryu_vmmob.rest.vms import VMS, VmBody
@@ -91,9 +93,18 @@ class BulkBody(Body):
     policies: dict[Name, PolicyBody] | PolicyItems = Field(default={})
     items: list[NamedCug | NamedVm | NamedPolicy] = Field(default=[])
     delete: DeleteBody = Field(default=DeleteBody())
+    numbers: NumbersBody = Field(default=NumbersBody())
+
+    def kept(self, now: float) -> KeepNumbers:
+        """Return the command that keeps the numbers, to come before the `steps`. Of a body that `read_bulk` made."""
+        cugs: Any = self.cugs
+        vms: Any = self.vms
+        return self.numbers.command(cugs, vms, now)
 
     def steps(self, state: State, now: float, breath: Breath) -> list[Step]:
         """Each by name, in an order that works on ``state``. Of a body that `read_bulk` made.
+
+        VMs that must have certain VLAN-IDs come before those that may have any, and might take these.
 
         What refers to others goes first and comes last. A CUG goes before others come, so that they may have its prefix, but
         for one that has members which leave it by what is put.
@@ -108,7 +119,7 @@ class BulkBody(Body):
             *(
                 Step(row, name, body, row.put(body, name, now))
                 for row in COLLECTIONS
-                for name, body in breath.through(sorted(getattr(self, row.name).items()))
+                for name, body in breath.through(sorted(getattr(self, row.name).items(), key=_rank))
             ),
             *self._gone(CUGS, [name for name in cugs if name not in emptied], state, now),
         ]
@@ -119,6 +130,11 @@ class BulkBody(Body):
         return (Step(row, name, None, row.delete(name, now)) for name in sorted(set(names)) if name in there)
 
 
+def _rank(row: tuple[str, Any]) -> tuple[bool, str]:
+    name, body = row
+    return not (isinstance(body, VmBody) and body.asks_for_a_number), name
+
+
 class _Reader:
     """Reads objects one after another; ends at the first `MOST_FAULTS` faults."""
 
@@ -127,6 +143,7 @@ class _Reader:
         self.objects: dict[str, dict[str, Any]] = {name: {} for name in _BODIES}
         self.faults: list[Fault] = []
         self.delete = DeleteBody()
+        self.numbers = NumbersBody()
 
     @property
     def has_enough(self) -> bool:
@@ -147,12 +164,15 @@ class _Reader:
             if self.has_enough:
                 return
 
-    def read_names(self, value: Any) -> None:
-        """Read what is to be deleted."""
+    def read_whole(self, key: Literal["delete", "numbers"], value: Any) -> None:
+        """Read what is to be deleted, or what numbers are to be kept."""
         try:
-            self.delete = DeleteBody.model_validate(value)
+            if key == "delete":
+                self.delete = DeleteBody.model_validate(value)
+            else:
+                self.numbers = NumbersBody.model_validate(value)
         except ValidationError as error:
-            self.faults += faults_of(error, "delete")
+            self.faults += faults_of(error, key)
 
     def check_names(self) -> None:
         """Note what is to be deleted and put."""
@@ -179,8 +199,8 @@ def read_bulk(value: Any, breath: Breath) -> BulkBody:
         raise invalid_input([Fault("", "must be an object")])
     reader = _Reader(breath)
     for key, rows in value.items():
-        if key == "delete":
-            reader.read_names(rows)
+        if key in ("delete", "numbers"):
+            reader.read_whole(key, rows)
         elif key == "items":
             reader.read(_listed(reader, ("items",), rows, None))
         elif key not in _BODIES:
@@ -196,7 +216,7 @@ def read_bulk(value: Any, breath: Breath) -> BulkBody:
     reader.check_names()
     if reader.faults:
         raise invalid_input(reader.faults)
-    objects: dict[str, Any] = {**reader.objects, "delete": reader.delete}
+    objects: dict[str, Any] = {**reader.objects, "delete": reader.delete, "numbers": reader.numbers}
     return BulkBody.model_construct(None, **objects)
 
 

@@ -98,9 +98,9 @@ class Call:
         """Raise a 412 when the request's conditions do not allow a write to an object of ``revision``."""
         conditions.check(self.request, revision)
 
-    def flag(self, name: str) -> bool:
-        """Return a query parameter that is ``true`` or ``false`` (or absent, which is false)."""
-        text = self.query.get(name, "false")
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a query parameter that is ``true`` or ``false`` (or absent)."""
+        text = self.query.get(name, "true" if default else "false")
         if text not in ("true", "false"):
             raise bad_query(name, "must be true or false")
         return text == "true"

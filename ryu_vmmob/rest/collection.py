@@ -85,12 +85,12 @@ class Collection(Generic[_Object]):
 
     def _put(self, call: Call) -> Answer:
         name = call.names[self.key]
-        seconds = call.seconds_to_wait()
+        seconds, dry = call.seconds_to_wait(), is_dry(call)
         before = self.objects(call.engine.state).get(name)
         self.check(call.engine.state, name, call.body)
         call.check_match(before.revision if before is not None else None)
         command = self.put(call.body, name, call.now())
-        ticket, more = self._done(call, name, command, seconds)
+        ticket, more = self._done(call, name, command, seconds, dry=dry)
         after = self.objects(ticket.state)[name]
         body = self.view(ticket.state, after) | more
         return Answer(201 if before is None else 200, body, after.revision)
@@ -103,15 +103,15 @@ class Collection(Generic[_Object]):
             read_only.check(body, self.view(state, there))
 
     def _delete(self, call: Call) -> Answer:
-        seconds = call.seconds_to_wait()
+        seconds, dry = call.seconds_to_wait(), is_dry(call)
         call.check_match(self._named(call).revision)
         name = call.names[self.key]
-        _, body = self._done(call, name, self.delete(name, call.now()), seconds)
+        _, body = self._done(call, name, self.delete(name, call.now()), seconds, dry=dry)
         return Answer(200, body) if body else Answer(204, None)
 
-    def _done(self, call: Call, name: str, command: Command, seconds: float | None) -> tuple[Ticket, View]:
+    def _done(self, call: Call, name: str, command: Command, seconds: float | None, *, dry: bool) -> tuple[Ticket, View]:
         """Carry out a command, or try it; return what the answer says of that."""
-        if is_dry(call):
+        if dry:
             found = call.engine.rehearse(command)
             return found.ticket, plan_view(call, found, [(self, name)])
         ticket = call.engine.execute(command)

@@ -20,13 +20,15 @@ def etag(revision: int) -> str:
 
 def check(request: Request, revision: int | None) -> None:
     """Raise a 412 when If-Match or If-None-Match does not allow a write to an object of ``revision`` (None: not there)."""
-    if "If-Match" in request.headers:
-        tags = _tags(request.headers["If-Match"], "If-Match")
+    # Both are read before either is judged: what is no list of tags is a 400 whatever the other says.
+    given = {name: _tags(request.headers[name], name) for name in ("If-Match", "If-None-Match") if name in request.headers}
+    if "If-Match" in given:
+        tags = given["If-Match"]
         # Strong comparison: a weak tag matches nothing.
         if revision is None or (tags is not None and etag(revision) not in tags):
             raise Problem(412, f"If-Match: {_found(revision)}")
-    if "If-None-Match" in request.headers:
-        tags = _tags(request.headers["If-None-Match"], "If-None-Match")
+    if "If-None-Match" in given:
+        tags = given["If-None-Match"]
         if revision is not None and (tags is None or {etag(revision), f"W/{etag(revision)}"} & tags):
             raise Problem(412, f"If-None-Match: {_found(revision)}")
 

@@ -17,21 +17,23 @@ from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 from ryu_vmmob.rest.answers import Planned, Revision, VlanTag
 from ryu_vmmob.rest.bodies import Body, Ip, Name, Subnet, VlanId, one_per_family
 from ryu_vmmob.rest.collection import Collection
-from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
+from ryu_vmmob.rest.read_only import LARGEST, ReadOnlyName, ReadOnlyRevision, differing
 from ryu_vmmob.rest.views import View
+
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class DomainPresenceBody(Body):
     """See `DomainPresence`."""
 
     vlan_id: VlanId
-    interfaces: int
+    interfaces: Count
 
 
 class ServerPresenceBody(Body):
     """See `ServerPresence`."""
 
-    interfaces: int
+    interfaces: Count
 
 
 class PresenceBody(Body):

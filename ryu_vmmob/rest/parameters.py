@@ -39,6 +39,7 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
     ),
     "dry_run": ("Say what would happen and change nothing.", {"type": "boolean", "default": False}),
     "flows": ("Of a dry run: every flow and group that would come or go, too.", {"type": "boolean", "default": False}),
+    "numbers": ("Segment keys and VLAN-IDs that the controller chose, too.", {"type": "boolean", "default": True}),
     "capability": (
         "Ask a switch of plain OpenFlow 1.3 anew what it can do.",
         {"type": "boolean", "default": False},

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ryu_vmmob.engine.tickets import Rehearsal
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.listing import show_delta
-from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.views import View
 
 if TYPE_CHECKING:
@@ -47,11 +46,9 @@ class Written(Protocol):
 
 
 def is_dry(call: Call) -> bool:
-    """Whether nothing is to be changed. Raises 400 where flows are asked for without that."""
-    dry, flows = call.flag("dry_run"), call.flag("flows")
-    if flows and not dry:
-        raise bad_query("flows", "only with dry_run=true")
-    return dry
+    """Whether nothing is to be changed. To be asked before anything is done: 400 where a parameter is no flag."""
+    call.flag("flows")
+    return call.flag("dry_run")
 
 
 def plan_view(call: Call, done: Rehearsal, touched: Iterable[tuple[Written, str]]) -> View:

@@ -18,9 +18,11 @@ from ryu_vmmob.rest.bodies import Body, Name
 from ryu_vmmob.rest.problems import invalid_input
 
 _LONGEST: Final = 60
+LARGEST: Final = 2**63 - 1
+"""Of counts: both formats have it."""
 
 ReadOnlyName = Annotated[Name | None, Field(description="Read-only: that of the path.")]
-ReadOnlyRevision = Annotated[int | None, Field(ge=0, description="Read-only: as GET says it.")]
+ReadOnlyRevision = Annotated[int | None, Field(ge=0, le=LARGEST, description="Read-only: as GET says it.")]
 
 
 def check_name(body: Any, name: str) -> None:

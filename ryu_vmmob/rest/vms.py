@@ -81,6 +81,11 @@ class VmBody(Body):
             if row.vlan_id_pinned is False and row.cug in now:
                 yield from differing(row, ("vlan_id",), now[row.cug], f"interfaces[{number}].")
 
+    @property
+    def asks_for_a_number(self) -> bool:
+        """Whether an interface must have a certain VLAN-ID: its guest's own, or a pinned one."""
+        return any(row.guest_vlan_id is not None or row.interface().vlan_id is not None for row in self.interfaces)
+
     def command(self, name: str, now: float) -> PutVm:
         """As the command for the VM ``name``."""
         return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)

@@ -113,7 +113,7 @@ def test_a_dry_run_is_refused_as_the_write_is(service: Service) -> None:
         assert done.status_int == 409
     problem(service.ask("PUT", "/v1/vms/web1?dry_run=true", vm(number=12), If_Match='"1"'), 412)
     problem(service.ask("DELETE", "/v1/vms/x?dry_run=true"), 404)
-    problem(service.ask("DELETE", "/v1/vms/web1?flows=true"), 400, "?flows")
+    problem(service.ask("DELETE", "/v1/vms/web1?flows=1"), 400, "?flows")
     problem(service.ask("DELETE", "/v1/vms/web1?dry_run=1"), 400, "?dry_run")
 
 
