@@ -1,7 +1,7 @@
 """Flows and groups as values. Whoever decides returns these; nothing that decides sends.
 
 A flow's canonical form is its OpenFlow wire form (without cookie and command), and its cookie is the hash of that form:
-the cookie *is* the flow's identity, so a difference between two states is a difference of sets (design 3). A group has a
+the cookie *is* the flow's identity, so a difference between two states is a difference of sets. A group has a
 stable id (`pipeline.group_id`) and is compared by content.
 """
 

@@ -72,7 +72,7 @@ class Place(NamedTuple):
 def _bridge(state: State, cug: Cug, interface: Interface, seats: Sequence[Seat], at: str, found: Presence) -> Iterator[Flow]:
     """(segment, MAC) to every place that receives: of an early delivery that is a multicast on the tree to two of them.
 
-    Two next hops over the same neighbour are one copy until the tree parts (design 5: loop free, no doubles). Frames that pass
+    Two next hops over the same neighbour are one copy until the tree parts (invariant 8). Frames that pass
     by towards a place that does not receive go on (`passing`).
     """
     local = any(seat.receives and state.fabric.servers[seat.server].switch == at for seat in seats)

@@ -37,7 +37,7 @@ def segment_entries(state: State, cug: Cug, at: str, local: Local) -> Iterator[E
 
 
 def next_hop(state: State, segment: Segment, at: str, edge: str, found: Presence) -> Group:
-    """Return the way from ``at`` to a remote edge. Its id stays when a link failure changes its content (design 4.2)."""
+    """Return the way from ``at`` to a remote edge. Its id stays when a link failure changes its content."""
     neighbour = found.way.next_hop(at, edge)
     # A switch that stands by leads nowhere yet, whatever it is told.
     if neighbour is None or neighbour not in found.local[at].ways:

@@ -1,4 +1,4 @@
-"""The option group ``[vmmob]`` of the configuration file; each also as ``--vmmob-NAME`` on the command line (contract 1)."""
+"""The option group ``[vmmob]`` of the configuration file; each also as ``--vmmob-NAME`` on the command line."""
 
 from __future__ import annotations
 

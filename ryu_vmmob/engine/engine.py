@@ -1,4 +1,4 @@
-"""The engine: commands in, durable state and per-switch deltas out. The single writer of everything (design 6).
+"""The engine: commands in, durable state and per-switch deltas out. The single writer of everything.
 
 One command runs to its end before the next begins: apply, compile, store, adopt, hand out. A refusal, a full disk or a fault
 of the compiler happens before anything is adopted, so the state is then what it was. What has to follow by itself (a

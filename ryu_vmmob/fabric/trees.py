@@ -1,4 +1,4 @@
-"""The fabric's few spanning trees, everything bridged runs on one of them (design 4.2).
+"""The fabric's few spanning trees, everything bridged runs on one of them.
 
 A tree is the minimum spanning tree of the adjacencies that are up, under weights that depend on the fabric alone: the
 distance from the tree's root in each data centre, links between data centres last, ties broken by name. So

@@ -1,4 +1,4 @@
-"""Which external network an edge uses for a prefix: the nearest that works (design 4.4).
+"""Which external network an edge uses for a prefix: the nearest that works.
 
 Pure; what works is in the state: a port with a live cable, and for prefixes behind next hops one that answers.
 """

@@ -1,4 +1,4 @@
-r"""The migration machine: which step leads from which stage to which, and what it does to the state (design 5).
+r"""The migration machine: which step leads from which stage to which, and what it does to the state.
 
     stage \ step   PREPARED    DELIVER     ACTIVATE    COMMIT      ABORT       FORCE       RETURNED    FAIL
     ------------   ---------   ---------   ---------   ---------   ---------   ---------   ---------   ---------
@@ -70,7 +70,7 @@ def stage(migration: Migration) -> Stage:
 
 
 def _phase(migration: Migration, found: Stage) -> Phase:
-    """Return what is told of a stage that a migration comes to (contract 3)."""
+    """Return what is told of a stage that a migration comes to."""
     if found is Stage.RETURNING:
         return migration.phase
     return Phase.PREPARED if found is Stage.DELIVERED else Phase(found.value)

@@ -170,7 +170,7 @@ class TimelineEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Migration(MoveOptions):
-    """A transaction that moves a VM from ``source`` to ``target`` (design 5).
+    """A transaction that moves a VM from ``source`` to ``target``.
 
     ``timeout`` in seconds counts from ``started`` until the VM is activated. ``step_revision`` is the revision whose
     flows the present phase needs on ``switches``. ``is_returning``: activated, and aborted since: the VM belongs to its source

@@ -1,4 +1,4 @@
-"""Policies: who may send what to whom. Values only; `model.decision` says what they come to (contract 3).
+"""Policies: who may send what to whom. Values only; `model.decision` says what they come to.
 
 Stateless, each direction stated by itself.
 """

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest.answers import Planned, Revision
-from ryu_vmmob.rest.bulk_body import COLLECTIONS, BulkBody, Step, read_bulk
+from ryu_vmmob.rest.bulk_body import COLLECTIONS, BulkBody, BulkItem, read_bulk
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.cugs import CUGS
 from ryu_vmmob.rest.numbers import Numbers, numbers_view
@@ -43,28 +43,28 @@ def put_all(call: Call) -> Answer:
     seconds, dry = call.seconds_to_wait(), is_dry(call)
     body: BulkBody = call.body
     before = call.engine.state
-    steps = body.steps(before, call.now(), call.breath)
-    for row in call.breath.through(steps):
+    items = body.ordered(before, call.now(), call.breath)
+    for row in call.breath.through(items):
         try:
             if row.body is not None:
                 row.collection.check(before, row.name, row.body)
         except Refusal as refusal:
             raise _located(row, refusal) from refusal
-    commands = [body.kept(call.now()), *(row.command for row in steps)]
+    commands = [body.kept(call.now()), *(row.command for row in items)]
     try:
         if dry:
             found = call.engine.rehearse(*commands)
             before, ticket = found.before, found.ticket
-            more = plan_view(call, found, ((row.collection, row.name) for row in steps))
+            more = plan_view(call, found, ((row.collection, row.name) for row in items))
         else:
             ticket = call.engine.execute(*commands)
             more = call.confirmed(ticket, seconds)
     except Refusal as refusal:
-        raise _located(steps[refusal.command - 1], refusal) from refusal
+        raise _located(items[refusal.command - 1], refusal) from refusal
     outcome: dict[str, dict[str, list[str]]] = {
         word: {row.name: [] for row in COLLECTIONS} for word in ("created", "replaced", "deleted", "unchanged")
     }
-    for row in call.breath.through(steps):
+    for row in call.breath.through(items):
         outcome[_outcome(row, before, ticket.state)][row.collection.name].append(row.name)
     return Answer(200, {"revision": ticket.revision, **outcome, **more})
 
@@ -89,7 +89,7 @@ def export(call: Call) -> Answer:
     return Answer(200, found | ({"numbers": numbers_view(call, state)} if numbers else {}), state.revision)
 
 
-def _outcome(row: Step, before: State, after: State) -> str:
+def _outcome(row: BulkItem, before: State, after: State) -> str:
     old = row.collection.objects(before).get(row.name)
     if row.body is None:
         return "deleted"
@@ -98,7 +98,7 @@ def _outcome(row: Step, before: State, after: State) -> str:
     return "unchanged" if row.collection.objects(after)[row.name].revision == old.revision else "replaced"
 
 
-def _located(row: Step, refusal: Refusal) -> Refusal:
+def _located(row: BulkItem, refusal: Refusal) -> Refusal:
     """Return the refusal with the name of the object that met it."""
     where = f"{row.collection.name}.{row.name}"
     faults = tuple(Fault(f"{where}.{fault.path}" if fault.path else where, fault.message) for fault in refusal.faults)

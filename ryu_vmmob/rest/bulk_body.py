@@ -29,7 +29,7 @@ _MARKS: Final = {"subnets": "cugs", "interfaces": "vms", "action": "policies"}
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(Name)
 
 
-class Step(NamedTuple):
+class BulkItem(NamedTuple):
     """One object of a bulk; ``body`` None: it is deleted."""
 
     collection: Collection[Any]
@@ -101,7 +101,7 @@ class BulkBody(Body):
         vms: Any = self.vms
         return self.numbers.command(cugs, vms, now)
 
-    def steps(self, state: State, now: float, breath: Breath) -> list[Step]:
+    def ordered(self, state: State, now: float, breath: Breath) -> list[BulkItem]:
         """Each by name, in an order that works on ``state``. Of a body that `read_bulk` made.
 
         VMs that must have certain VLAN-IDs come before those that may have any, and might take these.
@@ -117,7 +117,7 @@ class BulkBody(Body):
             *self._gone(VMS, self.delete.vms, state, now),
             *self._gone(CUGS, emptied, state, now),
             *(
-                Step(row, name, body, row.put(body, name, now))
+                BulkItem(row, name, body, row.put(body, name, now))
                 for row in COLLECTIONS
                 for name, body in breath.through(sorted(getattr(self, row.name).items(), key=_rank))
             ),
@@ -125,9 +125,9 @@ class BulkBody(Body):
         ]
 
     @staticmethod
-    def _gone(row: Collection[Any], names: Iterable[str], state: State, now: float) -> Iterator[Step]:
+    def _gone(row: Collection[Any], names: Iterable[str], state: State, now: float) -> Iterator[BulkItem]:
         there = row.objects(state)
-        return (Step(row, name, None, row.delete(name, now)) for name in sorted(set(names)) if name in there)
+        return (BulkItem(row, name, None, row.delete(name, now)) for name in sorted(set(names)) if name in there)
 
 
 def _rank(row: tuple[str, Any]) -> tuple[bool, str]:

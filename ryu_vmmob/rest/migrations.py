@@ -64,7 +64,7 @@ class Leg(TypedDict):
     to_vlan_id: VlanTag | None
 
 
-class Step(TypedDict):
+class TimelineStep(TypedDict):
     """A state that a move entered: when, what each switch was sent for it, when each had it, and when all had."""
 
     state: Phase
@@ -86,7 +86,7 @@ class _Migration(_Move, MoveOptions):
     batch: str | None
     interfaces: list[Leg]
     switches: Acknowledged
-    timeline: list[Step]
+    timeline: list[TimelineStep]
     warnings: NotRequired[Annotated[list[str], Field(description="Why it had better not move now, in a sentence each.")]]
     settled: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
 

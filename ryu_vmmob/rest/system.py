@@ -106,7 +106,7 @@ def healthz(call: Call) -> Answer:
 
 
 def readyz(call: Call) -> Answer:
-    """Ready or degraded (200), or not ready (503); why, for who may know (contract 4)."""
+    """Ready or degraded (200), or not ready (503); why, for who may know."""
     engine, health = call.engine, call.engine.health()
     status = 503 if health.status is Status.NOT_READY else 200
     body: View = {"ready": health.status is not Status.NOT_READY, "status": health.status.value}

@@ -1,4 +1,4 @@
-"""CUGs, VMs and migrations as answers (contract 3)."""
+"""CUGs, VMs and migrations as answers."""
 
 from __future__ import annotations
 

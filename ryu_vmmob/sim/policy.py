@@ -1,4 +1,4 @@
-"""The policy oracle: what becomes of a packet by the words of the contract, with no thought of flows.
+"""The policy oracle: what docs/rest.md (policies) says of a packet, without any flow.
 
 It shares no code with `model.decision`, which says the same for the product: an oracle must not make the product's mistakes.
 

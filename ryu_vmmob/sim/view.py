@@ -86,7 +86,7 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken invariant of design.md, section 2, with what shows it."""
+    """A broken invariant (docs/architecture.md), with what shows it."""
 
     invariant: int
     text: str

@@ -1,8 +1,8 @@
-"""From the form in which an earlier version stored things to the present one: a function for each step, one after another.
+"""Upgrades of the store's format: one function for each format, applied in order.
 
-Steps work on bodies as they are stored and know no type of the model: types change, and what was stored does not. A step that
-has once been released is never changed. A field that is new with a default needs no step (`ryu_vmmob.store.codec`); what was
-given up, renamed, or has to be there does.
+An upgrade works on bodies as they are stored and imports no type of the model: types change, and stored bodies do not. A
+released upgrade is never changed. A new field with a default needs no upgrade (`ryu_vmmob.store.codec`). A field that is
+removed, renamed or required needs one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Records = Mapping[tuple[str, str], Body]
 """Bodies by kind and name."""
 
 
-class Step(NamedTuple):
-    """How a format becomes the next one. ``run`` gives what is to be written; ``says`` is for people."""
+class Upgrade(NamedTuple):
+    """The upgrade of a format to the next one. ``run`` returns the writes; ``says`` describes it for people."""
 
     says: str
     run: Callable[[Records], list[Write]]
@@ -36,16 +36,19 @@ def _routing_domains(records: Records) -> list[Write]:
     return [*made, Write("meta", "last_segment_key", {"value": last + len(made)})]
 
 
-STEPS: Final[dict[int, Step]] = {1: Step("routing domains have records of their own", _routing_domains)}
-"""By the format that a step begins with."""
+UPGRADES: Final[dict[int, Upgrade]] = {1: Upgrade("routing domains have records of their own", _routing_domains)}
+"""By the format that an upgrade starts from."""
 
 
 def migrated(records: Iterable[Record], found: int, wanted: int) -> list[Write]:
-    """All writes that make a store of format ``found`` one of format ``wanted``, in order. KeyError when there is no way."""
+    """Return the writes that upgrade a store from format ``found`` to ``wanted``, in order.
+
+    Raises KeyError where an upgrade is missing.
+    """
     now = {(row.kind, row.name): row.body for row in records}
     done: list[Write] = []
     for format_ in range(found, wanted):
-        for write in STEPS[format_].run(now):
+        for write in UPGRADES[format_].run(now):
             done.append(write)
             if write.body is None:
                 now.pop((write.kind, write.name), None)

@@ -31,7 +31,7 @@ from typing import Final, NoReturn
 from urllib.parse import quote
 
 from ryu_vmmob.store.base import Record, StoreError, Write, text_of
-from ryu_vmmob.store.migrate import STEPS, migrated
+from ryu_vmmob.store.migrate import UPGRADES, migrated
 
 LOG = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ class SqliteStore:
         with self._translated(), self._transaction():
             self._write(self._revision, [(write.kind, write.name, *_encoded(write, self._revision)) for write in writes])
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        steps = "; ".join(STEPS[number].says for number in range(found, SCHEMA_VERSION))
+        steps = "; ".join(UPGRADES[number].says for number in range(found, SCHEMA_VERSION))
         line = "%s: format %d is now format %d (%s): %d records written; as it was it is kept in %s"
         LOG.warning(line, self._label, found, SCHEMA_VERSION, steps, len(writes), kept)
 
@@ -277,7 +277,7 @@ class SqliteStore:
             self._refuse("it is a database of some other program")
         if version > SCHEMA_VERSION:
             self._refuse(f"its format {version} is newer than {SCHEMA_VERSION}, the newest this version reads")
-        if version != SCHEMA_VERSION and version not in STEPS:
+        if version != SCHEMA_VERSION and version not in UPGRADES:
             self._refuse(f"its format {version} is not known")
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:

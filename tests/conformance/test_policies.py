@@ -81,7 +81,7 @@ class PolicedSite(RoutedTwoDcs):
         }
 
     def wanted(self, version: int = 4) -> Decisions:
-        """The same by the words of the contract."""
+        """The same by the rules in docs/rest.md."""
         view = self.view()
         ends: dict[str, oracle.End] = {seat.vm: seat for seat in view.seats} | {row.name: row for row in view.externals}
         return {

@@ -1,4 +1,4 @@
-"""Random fabrics and random command sequences: every invariant in every intermediate state (design 2, R38).
+"""Random fabrics and random command sequences: every invariant in every intermediate state (R38).
 
 After each command, and after each single switch's update within a step, packets are sent through the simulator. At rest the
 incremental result equals a full compile, the store restores the same state, and the switches have what is desired.

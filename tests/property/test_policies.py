@@ -1,4 +1,4 @@
-"""Ports as masks, and decisions against a reading of contract 3 that looks at every policy."""
+"""Ports as masks, and decisions against a reading of the rules in docs/rest.md (policies) that looks at every policy."""
 
 from __future__ import annotations
 

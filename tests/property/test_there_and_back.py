@@ -1,4 +1,4 @@
-"""No trace: what a move leaves behind on every switch, on random fabrics (design 5).
+"""No trace: what a move leaves behind on every switch, on random fabrics.
 
 Compared is what the simulated switches hold, flows by cookie and groups by content, not what the compiler says of it.
 """

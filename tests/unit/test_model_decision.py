@@ -1,4 +1,4 @@
-"""Who may send what to whom, a line of contract 3 each."""
+"""Who may send what to whom, one line of the rules in docs/rest.md (policies) each."""
 
 from __future__ import annotations
 

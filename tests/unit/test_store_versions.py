@@ -17,7 +17,7 @@ import pytest
 from ryu_vmmob.fabric.loader import load
 from ryu_vmmob.store import migrate, open_store
 from ryu_vmmob.store.base import Record, StoreError
-from ryu_vmmob.store.migrate import STEPS, migrated
+from ryu_vmmob.store.migrate import UPGRADES, migrated
 from ryu_vmmob.store.sqlite import SCHEMA_VERSION
 from tests.support.releases import RELEASES, recorded
 from tests.support.rest_service import Service
@@ -157,13 +157,13 @@ def test_without_room_for_the_copy_nothing_is_changed(tmp_path: Path, monkeypatc
 def test_a_step_that_fails_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = recorded(FIRST.name, tmp_path / "vmmob.db")
     before = [*sqlite3.connect(path).execute("SELECT * FROM record ORDER BY kind, name")]
-    step = STEPS[1]
+    step = UPGRADES[1]
 
     def fails(records: migrate.Records) -> list[Any]:
         step.run(records)
         raise RuntimeError("in the middle")
 
-    monkeypatch.setitem(migrate.STEPS, 1, step._replace(run=fails))
+    monkeypatch.setitem(migrate.UPGRADES, 1, step._replace(run=fails))
     with pytest.raises(RuntimeError):
         open_store(f"sqlite:///{path}")
     assert format_of(path) == 1
@@ -187,8 +187,8 @@ def test_another_format_is_refused_by_its_number(number: int, says: str, tmp_pat
 
 
 def test_there_is_a_step_from_every_format_to_the_next() -> None:
-    assert sorted(STEPS) == list(range(1, SCHEMA_VERSION))
-    assert all(step.says for step in STEPS.values())
+    assert sorted(UPGRADES) == list(range(1, SCHEMA_VERSION))
+    assert all(step.says for step in UPGRADES.values())
 
 
 def test_steps_see_what_earlier_ones_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_steps_see_what_earlier_ones_wrote(monkeypatch: pytest.MonkeyPatch) -> N
         seen.append(dict(records))
         return []
 
-    monkeypatch.setitem(migrate.STEPS, 2, migrate.Step("nothing", second))
+    monkeypatch.setitem(migrate.UPGRADES, 2, migrate.Upgrade("nothing", second))
     rows = [Record("cug", "web", {"key": 1, "name": "web", "routing_domain": "red"})]
     written = migrated(rows, 1, 3)
     assert [(row.kind, row.name) for row in written] == [("routing_domain", "red"), ("meta", "last_segment_key")]

@@ -1,4 +1,4 @@
-"""Commands on batches: evacuate servers, the turn of the next VM, an abort (contract 3).
+"""Commands on batches: evacuate servers, the turn of the next VM, an abort.
 
 A batch begins with a plan (`plan.plan`). Its VMs have their turns one after another, as many at once as it may have under
 way; the plan is then tried again on the state as it has become. The engine follows: it looks which batches have room.

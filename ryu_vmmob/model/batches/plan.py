@@ -1,6 +1,6 @@
 """Where the VMs of a server go that is evacuated: the servers that may take them, best first, and a plan for all of them.
 
-Near servers first, because a segment that is there already needs no new VLAN-ID (design 5): the L2 domain of the VM's switch,
+Near servers first, because a segment that is there already needs no new VLAN-ID: the L2 domain of the VM's switch,
 then its data centre, then anywhere; among equally near ones that with the fewest VMs, then by name. Of servers that were
 named in the request, only the number of VMs and the name count. The plan moves each VM in thought before it looks at the
 next, so VMs spread, and what one takes (R27, R28) is taken for the others.

@@ -1,4 +1,4 @@
-"""The invariants of design.md, section 2, checked by packets: 1 to 8 and 13, bridged and routed.
+"""The invariants (docs/architecture.md) checked by packets: 1 to 8 and 13, bridged and routed.
 
 `check` runs everything; its parts may be run alone. Each yields violations, each with the journey that shows it; nothing
 yielded means that all holds. Where switches differ because a step is under way, whatever either version does is right.
