@@ -1,4 +1,4 @@
-"""Prose that a stranger can follow: no reference to a page that a clone does not have, and no number of a rule that there is not."""
+"""Prose refers to nothing that a clone lacks: no page of the workshop, and no invariant that is not in the list."""
 
 from __future__ import annotations
 
