@@ -25,6 +25,7 @@ from ryu_vmmob.cli import (
     init,
     migration,
     policy,
+    site,
     status,
     switch,
     takeover,
@@ -54,7 +55,7 @@ def version() -> None:
 
 
 _COMMANDS = (
-    status, check, fabric, cug, vm, policy, bulk, migration, batch, trace, switch, flows, events, watch, takeover,
+    status, check, fabric, cug, vm, policy, bulk, site, migration, batch, trace, switch, flows, events, watch, takeover,
     check_switch, init, completion,
 )  # fmt: skip
 for _commands in _COMMANDS:
