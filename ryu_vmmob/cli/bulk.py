@@ -9,6 +9,7 @@ import typer
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_switches, print_table, read_body
 
 _KINDS: Final = ("cugs", "vms", "policies")
+_OUTCOMES: Final = ("created", "replaced", "deleted", "unchanged")
 
 
 def register(app: typer.Typer) -> None:
@@ -22,13 +23,13 @@ def bulk(
     file: Annotated[str, typer.Argument(metavar="FILE", help='The body as JSON (docs/rest.md); "-" reads standard input.')],
     wait: Wait = None,
 ) -> None:
-    """Create or replace many CUGs, VMs and policies in one step: all of them, or none."""
+    """Create, replace or delete many CUGs, VMs and policies in one step: all of them, or none."""
     answer = ask.client.bulk(read_body(file), wait=wait)
     ask.answer(answer, _show)
     print_switches(answer)
 
 
 def _show(answer: Any) -> None:
-    rows = ((kind, *(joined(answer[what][kind]) for what in ("created", "replaced", "unchanged"))) for kind in _KINDS)
-    print_table(("kind", "created", "replaced", "unchanged"), rows)
+    rows = ((kind, *(joined(answer[what][kind]) for what in _OUTCOMES)) for kind in _KINDS)
+    print_table(("kind", *_OUTCOMES), rows)
     typer.echo(f"revision {answer['revision']}")

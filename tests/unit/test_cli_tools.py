@@ -79,10 +79,10 @@ def test_bulk(shell: Shell) -> None:
     body = json.dumps({"cugs": {"web": WEB}, "vms": {"web1": vm()}})
     lines = shell.run("bulk", "-", "--wait", "5", stdin=body).stdout.splitlines()
     assert [line.split() for line in lines] == [
-        ["kind", "created", "replaced", "unchanged"],
-        ["cugs", "web", "-", "-"],
-        ["vms", "web1", "-", "-"],
-        ["policies", "-", "-", "-"],
+        ["kind", "created", "replaced", "deleted", "unchanged"],
+        ["cugs", "web", "-", "-", "-"],
+        ["vms", "web1", "-", "-", "-"],
+        ["policies", "-", "-", "-", "-"],
         ["revision", "1"],
     ]
     assert "vms.x" in shell.run("bulk", "-", status=2, stdin='{"vms": {"x": {}}}').stderr
