@@ -1,7 +1,7 @@
 """``/v1/events`` as a WebSocket (RFC 6455): one connection, written by one green thread and read by another.
 
-The protocol itself is the `websockets` library's; here are only the socket, the waiting and the limits. Whoever reads slowly
-delays itself: it is a place in the stream of events and no queue, and the engine only wakes us.
+The `websockets` library has the protocol; this file has the socket, the waiting and the limits. A client that reads slowly
+delays only itself: it holds a place in the stream of events and no queue, and the engine only wakes its thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fabric file of this controller, read anew when somebody asks: by SIGHUP, or by REST."""
+"""The fabric file of this controller, and its reload: by SIGHUP, or by REST."""
 
 from __future__ import annotations
 

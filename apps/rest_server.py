@@ -174,7 +174,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         return parsed
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is no HTTP; Python's own answer would quote it, and tell which Python this is."""
+        """Answer a request that is not HTTP. Python's own answer would quote it, and tell the version of Python."""
         self.log_message("code %d, %s", code, message)
         self.wfile.write(_problem(code, HTTPStatus(code).phrase, "the request's head cannot be read"))
         self.close_connection = 1

@@ -69,7 +69,7 @@ class Session(Transactions):
         self._doubts = roles.doubts()
         self._asked_for_packets = False
         self.meters: frozenset[int] = frozenset()
-        """Ids of the meters that the switch was told of."""
+        """Ids of the meters that were sent to the switch."""
         self.passes_fragments: bool | None = None
         """What the switch was told to do with fragments."""
         self.habits = Habits()

@@ -14,7 +14,7 @@ SETTLE: Final = 0.1
 
 
 def tell_ready() -> None:
-    """Say READY=1 to whoever started us, if that wants to know. Nobody there to hear it is no fault of ours."""
+    """Send READY=1 to the supervisor (sd_notify). A no-op without ``NOTIFY_SOCKET``; a socket that is not there is ignored."""
     hub.sleep(SETTLE)
     address = os.environ.pop("NOTIFY_SOCKET", None)
     if not address:

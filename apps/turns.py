@@ -110,7 +110,7 @@ class Alone:
         TURNS.take()
 
     def turn(self, urgent: bool = False) -> None:  # noqa: FBT001, FBT002  (a callback)
-        """Take a turn, at a time when nobody is inside: whoever looks and then acts finds what it saw."""
+        """Take a turn at a time when no thread is inside, so that a look and the act after it see the same state."""
         TURNS.take()
         while self.is_taken:
             with self.urgently() if urgent else self:

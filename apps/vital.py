@@ -1,7 +1,7 @@
 """A fault of ours ends the process with its traceback.
 
 Ryu logs an exception of a handler and goes on, with a state nobody knows. The flows in the switches go on forwarding
-without us, and a controller that starts anew finds them; that is the safer of the two.
+without us, and a controller that starts again finds them; that is the safer of the two.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from greenlet import GreenletExit
 LOG = logging.getLogger(__name__)
 
 EXIT_STATUS: Final = 70
-"""EX_SOFTWARE of sysexits(3): a supervisor starts the controller anew."""
+"""EX_SOFTWARE of sysexits(3): a supervisor starts the controller again."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -184,7 +184,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self._packets.look(time.monotonic())
 
     def _advertise(self) -> None:
-        """Router advertisements, a few at a time: whoever else wants to do something gets in between."""
+        """Send router advertisements, a few at a time, so that other green threads run in between."""
         schedule = Schedule(ADVERTISE_INTERVAL)
         while True:
             hub.sleep(ADVERTISE_LOOK)

@@ -1,4 +1,4 @@
-"""Waiting for switches to confirm, for whoever asked to (`?wait=SECONDS`)."""
+"""Waiting for switches to confirm, for requests with `?wait=SECONDS`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What an interface may send: its own MAC and its own addresses, in ARP and neighbour discovery too (invariant 1, R49).
 
-Nothing else passes: any other source but a link-local address that is nobody's, any other Ethernet type that it was not given.
+Nothing else passes: any other source but an unassigned link-local address, any other Ethernet type that it was not given.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ARP and neighbour solicitations for members answered by the edge the asker hangs on.
 
 Only multicast requests are answered: a unicast probe of a known neighbour asks whether it is alive, and that only it can say.
-Address probes are answered too, so that whoever takes an address that is a member's learns it (RFC 5227, 2.1.1; RFC 4862, 5.4).
+Address probes are answered too, so that a host that takes a member's address learns it (RFC 5227, 2.1.1; RFC 4862, 5.4).
 And none is answered out of the port and the wire behind which the member itself is: an answer bears the member's MAC as its
 source, and a server's switch that learns from it would look for the member at the wrong end of its cable.
 """

@@ -202,7 +202,7 @@ class Reading:
     def settle(self, first: Reading, told: Finding, desired: Mapping[int, Flow], refused: Collection[int]) -> int:
         """Return a second reading, just after what the first one led to was done: fills in ``told.strays``.
 
-        What is written as before although it was told anew is this switch's own way of writing it, and is believed from now on;
+        An entry written as before after a second flow-mod is this switch's own form of it, and is accepted from now on;
         how many flows and groups those are. (Who altered them would have had to do so again, the same way, at once.)
         An entry beside the right one is a stray.
         """
@@ -260,7 +260,7 @@ class Reading:
         """Entries with our mark under a cookie that nothing desired has: to be taken away by their places.
 
         Nothing is taken away by its cookie alone: a switch may leave the old cookie where an ADD has put another flow, and then
-        the place is that of a desired flow, which is written anew.
+        the place is that of a desired flow, which is written again.
         """
         for number, entry in enumerate(self.odd[cookie]):
             flow = desired.flows.get(desired.keys.get(hash(entry.key), 0))

@@ -144,7 +144,7 @@ def refusals(server: Server) -> Iterator[Flow]:
         at_port = match(in_port=port.port)
         shown, number = (Output(CONTROLLER, SHOWN),), port.port
         yield Flow(Table.REFUSE, Priority.NORMAL, at_port, shown, meter=meter_id(Meter.REFUSALS, number))
-        # A VM that has arrived unannounced is told of by what it says first, whatever else the port is flooded with.
+        # The first frame of a VM that arrives unannounced is reported, whatever else the port is flooded with.
         for kind in (ETH_RARP, ETH_ARP):
             said = match(in_port=number, eth_type=kind)
             yield Flow(Table.REFUSE, Priority.SPECIAL, said, shown, meter=meter_id(Meter.ANNOUNCEMENTS, number))

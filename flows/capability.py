@@ -54,7 +54,7 @@ def overcharged(
         long = next((row for row in (*delta.groups, *delta.groups_changed) if len(row.body) > LONGEST_GROUP), None)
         if long is not None:
             whose = long.owner.whole
-            return f"R45: switch {name!r} cannot be told of a group with {len(long.buckets)} buckets, which {whose} needs there"
+            return f"R45: switch {name!r} cannot take a group with {len(long.buckets)} buckets, which {whose} needs there"
         if switch.max_flows is not None:
             before = len(tables[name].flows) if name in tables else 0
             after = before + growth(delta)

@@ -1,8 +1,8 @@
 """What a switch of plain OpenFlow 1.3 gets instead of what only Open vSwitch can do.
 
 - A reply made by field moves becomes a copy to the controller, which answers in the switch's place.
-- Of these, ARP requests and neighbour solicitations are one flow for each kind (`questions`), whomever they ask for: the
-  controller knows who there is, and is silent where nobody is. A probe for an address that is nobody's stays without an answer
+- Of these, ARP requests and neighbour solicitations are one flow for each kind (`questions`), for any target: the
+  controller knows the members, and is silent about other addresses. A probe for an unassigned address stays without an answer
   too, and is not reported as refused.
 - A match on the TTL is left out: such a switch hands over a packet whose TTL it may not count down (OFPR_INVALID_TTL).
 - A copy to the controller that a meter limits is one without a limit.
@@ -156,7 +156,7 @@ def _ports(entries: Iterable[Entry]) -> int:
     found = {row for entry in entries if isinstance(entry, Flow) for row in entry.match if row[0] in _L4_PORTS}
     ports = Counter[str]()
     for name, value, mask in found:
-        if value or mask is not None:  # port 0 is nobody's: it says how a packet is cut up
+        if value or mask is not None:  # no host uses port 0: it says how a packet is fragmented
             ports[name] += _size(mask)
     return max(ports.values(), default=0)
 

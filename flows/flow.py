@@ -1,4 +1,4 @@
-"""Flows and groups as values. Whoever decides returns these; nothing that decides sends.
+"""Flows and groups as values. Deciding code returns them and sends nothing.
 
 A flow's canonical form is its OpenFlow wire form (without cookie and command), and its cookie is the hash of that form:
 the cookie *is* the flow's identity, so a difference between two states is a difference of sets. A group has a

@@ -65,7 +65,7 @@ def later(policy: Policy, number: int, version: int) -> Iterator[dict[str, Any]]
 def told(switch: Switch, entries: Iterable[Entry]) -> Iterator[Entry]:
     """Yield the entries for a switch, which may be one of plain OpenFlow 1.3: it has no word for fragments.
 
-    One that drops them (OFPC_FRAG_DROP) sees whole packets alone. One that passes them is not told of later ones either, so
+    One that drops them (OFPC_FRAG_DROP) sees whole packets alone. One that passes them gets no flow for later ones either, so
     no allow of ports carries them there; a deny of ports stays as it is, and is refused for want of the field.
     """
     for entry in entries:

@@ -241,7 +241,7 @@ def fields_of(mask: int) -> list[str]:
 def show_metadata(value: int, mask: int) -> str:
     """Return bits of the metadata by name: ``segment:3+routed-via`` is segment 3, ROUTED set, VIA not set; the rest is open.
 
-    What is no whole field of ours stands at the end as value and mask. Different pairs have different texts.
+    Bits that are no whole field stand at the end as value and mask. Different pairs have different texts.
     """
     text, rest = "", mask
     for name, meta in META.items():

@@ -1,4 +1,4 @@
-"""Which contributions a change makes anew: those of what was touched, at the switches that see a difference."""
+"""Which contributions a change makes again: those of what was touched, at the switches that see a difference."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Recompute(Members, Policies):
         old, new = self._presences(name)
         cug = self.state.cugs.get(name)
         inside = facts_of(self.before, name) == facts_of(self.state, name) and name not in self.change.whole
-        same = inside and name not in self.change.anew
+        same = inside and name not in self.change.rebuilt
         domains = self._renumbered_domains(name)
         numbers = self._switches_of(domains)
         self._gateway(name, again=not inside)
@@ -110,7 +110,7 @@ class Recompute(Members, Policies):
         same_tree = old is not None and new is not None and old.way == new.way
         self._hops(name, cug, old, new, same=same_tree and same, numbers=numbers)
         # Frames in passing are known by their ports, so links that came or went between neighbours count as well.
-        self._members(name, old, new, same_tree=same_tree and name not in self.change.anew)
+        self._members(name, old, new, same_tree=same_tree and name not in self.change.rebuilt)
         if not inside or self._had_seats(name, domains):
             for member in self.state.members.get(name, Map()):
                 if member.vm not in self._vms and (not inside or self._sits_in(member.vm, domains)):
@@ -162,7 +162,7 @@ class Recompute(Members, Policies):
         old, new = self._presences(segment)
         domain = self.state.routing_domains.get(name)
         inside = facts_of(self.before, segment) == facts_of(self.state, segment) and segment not in self.change.whole
-        same = inside and segment not in self.change.anew
+        same = inside and segment not in self.change.rebuilt
         numbers = self._switches_of(self._renumbered_domains(segment))
         exits = self.before is not None and _outside(self.before) == _outside(self.state)
         if old == new and same and exits and not numbers:

@@ -1,4 +1,4 @@
-"""What is made anew of members: their flows, the routes to them, and their CUGs on the cables of servers."""
+"""What is made again of members: their flows, the routes to them, and their CUGs on the cables of servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_EDGES: frozenset[str] = frozenset()
 
 
 class Members(Making):
-    """The part of a plan that is about VMs, and about switches where a CUG's members are told of."""
+    """The part of a plan that concerns VMs, and switches that have flows for a CUG's members."""
 
     def _members(self, name: str, old: Presence | None, new: Presence | None, *, same_tree: bool) -> None:
         """Members' flows at switches that joined or left the segment, became or ceased to be an edge, or got new tags.

@@ -1,4 +1,4 @@
-"""Which policies are made anew, and at which edges."""
+"""Which policies are made again, and at which edges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Policies(Making):
     """The part of a plan that is about policies."""
 
     def _policies_touched(self) -> Mapping[str, frozenset[str] | None]:
-        """Policies to be made anew, with the edges where (None: all of them)."""
+        """Policies to be made again, with the edges where (None: all of them)."""
         found: dict[str, frozenset[str] | None] = {}
 
         def touch(names: Iterable[str], edges: frozenset[str] | None) -> None:

@@ -225,7 +225,7 @@ class Card:
                 self._from_place(place, interface, frame)
 
     def run(self) -> None:
-        """Serve frames and orders until told to stop, or until whoever gives orders is gone."""
+        """Serve frames and orders until told to stop, or until the peer closes the connection."""
         os.set_blocking(0, False)
         self.poll.register(0, select.EPOLLIN)
         pending = b""

@@ -1,7 +1,7 @@
 """The world outside: for each routing domain one host, behind all external networks of that domain.
 
 It has the addresses of the next hops on its devices, one device for each external network, and for each of them a host
-address of its own on the loopback (`HOSTS`). Whoever sends to any of these addresses reaches it, whichever border the packet
+address of its own on the loopback (`HOSTS`). A packet to any of these addresses reaches it, whichever border it
 leaves by; what it sends *from* address N enters the fabric by external network N. So both ways in are open at the same time,
 without a routing protocol. When an external network is down, what would have entered there takes the first that is up.
 """

@@ -84,7 +84,7 @@ def interface(cug: str, number: int, guest_vlan_id: int | None = None) -> Interf
 
 
 def start_vm(world: World, name: str, server: str, of: Interface) -> Vm:
-    """Return a VM of one interface that believes what it was once told of its gateway."""
+    """Return a VM of one interface whose ARP entry for its gateway is static."""
     world.vms[name] = vm = world.orchestrator.start_vm(name, server, [of])
     for address in of.gateways:
         vm.freeze_neighbour(address, world.lab.fabric.gateway_mac)

@@ -128,7 +128,7 @@ class Vm:
             run_inside(None, "ip", "link", "set", tap, "netns", str(self.pid))
             name = f"eth{index}"
             script.append(f"ip link set {tap} name {name} address {interface.mac} mtu 1500 txqueuelen {GUEST_QUEUE}")
-            if version6:  # only the addresses that the controller was told of
+            if version6:  # only the addresses that the controller knows
                 script.append(f"ip link set {name} addrgenmode none")
             script.append(f"ethtool -K {name} tx off >/dev/null")
             script.append(f"ip link set {name} up")

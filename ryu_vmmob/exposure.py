@@ -20,7 +20,7 @@ def check(conf: Any, settings: Settings) -> None:
     """Raise OptionError when TLS was asked for and could not be had; warn of what is open. ``conf``: Ryu's options."""
     _check_openflow(conf, settings)
     if not is_loopback(settings.rest_host) and settings.rest.certificate is None:
-        LOG.warning("REST on %s is without TLS: whoever is on the way can read the tokens", settings.rest_host)
+        LOG.warning("REST on %s is without TLS: any host on the path can read the tokens", settings.rest_host)
 
 
 def usable_context(certificate: str, key: str, ca: str | None, what: str) -> ssl.SSLContext:
@@ -53,9 +53,9 @@ def _check_openflow(conf: Any, settings: Settings) -> None:
         usable_context(certificate, key, ca, "OpenFlow over TLS")
     reachable = not is_loopback(conf.ofp_listen_host)
     if tls and ca is None:
-        LOG.warning("OpenFlow over TLS without --ca-certs: whoever reaches the port can play a switch")
+        LOG.warning("OpenFlow over TLS without --ca-certs: any host that reaches the port can pose as a switch")
     elif not tls and reachable:
-        LOG.warning("OpenFlow on %s is without TLS: whoever reaches the port can play a switch", conf.ofp_listen_host)
+        LOG.warning("OpenFlow on %s is without TLS: any host that reaches the port can pose as a switch", conf.ofp_listen_host)
     elif tls and reachable and not named:
         LOG.info("a switch's certificate is good for every switch (--vmmob-switch_certificates named binds each to its own)")
 

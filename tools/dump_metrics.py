@@ -1,4 +1,4 @@
-"""Writes the table of metrics in docs/metrics.md anew, from the metrics that there are.
+"""Writes the table of metrics in docs/metrics.md again, from the metrics that there are.
 
 Called as ``.venv/bin/python tools/dump_metrics.py [--check]``.
 """

@@ -225,7 +225,7 @@ FILES: Mapping[str, Blocks] = {
 
 
 def rewritten(text: str, blocks: Blocks, sample: Sample) -> str:
-    """``text`` with every block made anew. Raises ValueError when a block is missing, unknown or there twice."""
+    """``text`` with every block made again. Raises ValueError when a block is missing, unknown or there twice."""
     found = re.findall(r"<!-- begin ([\w-]+) -->", text)
     if sorted(found) != sorted(blocks):
         raise ValueError(f"blocks in the file: {sorted(found)}; blocks to write: {sorted(blocks)}")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes requirements.lock anew from what is installed in .venv. Run after a deliberate upgrade there, then `make test`.
+# Writes requirements.lock again from what is installed in .venv. Run after a deliberate upgrade there, then `make test`.
 set -eu
 cd "$(dirname "$0")/.."
 {

@@ -141,7 +141,7 @@ _RUNGS: Mapping[Priority, str] = {
         f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
         f"{policy_priority(MAX_POLICY_PRIORITY, allow=False)}"
     ),
-    Priority.EXEMPT: "what is no policy's business: neighbour discovery",
+    Priority.EXEMPT: "exempt from policies: neighbour discovery",
 }
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The foreign code of the dashboard, fetched anew from the npm registry as ryu_vmmob/rest/dashboard/vendor/VERSIONS.txt names it.
+# The foreign code of the dashboard, fetched again from the npm registry as ryu_vmmob/rest/dashboard/vendor/VERSIONS.txt names it.
 # It needs npm and a network; nothing else here does. For a newer version: write it into VERSIONS.txt, run this with `--accept`
 # to have the new digests written, look at the page (make test-browser), commit.
 set -eu

@@ -4,7 +4,7 @@ On cables it tells which VLAN-IDs are in use and by whom; inside a VM it tells w
 ``{"ready": true}`` when it listens; ``{"op": "stop"}`` is answered with ``{"frames": {DEVICE: [[direction, vlan_id, source,
 destination, ethertype, ttl, IP source, IP destination, count], ...]}, "dropped": N}``; direction is "in" or "out" as seen by
 the device's owner, vlan_id null for an untagged frame. The three of IP are null in other frames; of ARP, the addresses are
-those of sender and target, without a TTL. ``{"op": "reset"}`` starts the counting anew.
+those of sender and target, without a TTL. ``{"op": "reset"}`` starts the counting again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The same fabric without any controller, of switches that learn: one VLAN, one tree, nothing told of a move.
+"""The same fabric without any controller, of switches that learn: one VLAN, one tree, no notice of a move.
 
 It is what a live migration costs without the product, on the same switches, servers and cables.
 """

@@ -26,14 +26,14 @@ class Behaviour:
     loses: Callable[[bytes], bool] | None = None
     """Changes (flow-mods, group-mods, meter-mods as bytes) that it says nothing against and does not carry out."""
     wraps_statistics: bool = False
-    """Tells all entries of a reply in one message, whose length is counted in 16 bits and begins anew at 64 KiB."""
+    """Tells all entries of a reply in one message, whose length is counted in 16 bits and begins again at 64 KiB."""
     tells_ports: bool = True
     """False: changes of ports are told to who asks only."""
     bundles: bool = True
     roles: bool = True
     """False: it does not know requests for a role."""
     lose_at: Point | None = None
-    """Once: the connection is lost within the next bundle, and made anew."""
+    """Once: the connection is lost within the next bundle, and made again."""
     errors: float = 0.0
     """Errors a second that it sends without reason, about the message ``error_xid``."""
     error_xid: int = 0
@@ -78,5 +78,5 @@ class Echoes:
             self.slowest = max(self.slowest, now - self.asked)
 
     def forget(self) -> None:
-        """Begin to count anew; an open request counts from its beginning."""
+        """Begin to count again; an open request counts from its beginning."""
         self.answered, self.slowest = 0, 0.0

@@ -1,9 +1,9 @@
 """How the cost of one command grows, in processor time of the engine alone, without switches.
 
-`edge`: a VM comes to an edge new to its CUG. It must be told of every member, and every edge of it: the cost may grow with the
-messages, and with nothing else. `policies`: the same beside policies of other CUGs, which do not concern it. `domain`:
-CUGs in one routing domain, and a restart with them. `refused`: a bulk that finds a domain full with its last object, beside one
-that does not.
+`edge`: a VM comes to an edge new to its CUG. The edge needs flows for every member, and every edge needs one for the VM: the
+cost may grow with the messages, and with nothing else. `policies`: the same beside policies of other CUGs, which do not concern
+it. `domain`: CUGs in one routing domain, and a restart with them. `refused`: a bulk that finds a domain full with its last
+object, beside one that does not.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Rig:
         return max(float(row["echoes"]["slowest"]) for row in self.fakes.state().values())
 
     def processor_time(self) -> float:
-        """Seconds for which the controller's threads have been running (``schedstat``, proc(5)): of nobody else."""
+        """Seconds for which the controller's threads have been running (``schedstat``, proc(5)), and no other process."""
         threads = Path(f"/proc/{self.controller.pid}/task").glob("*/schedstat")
         return sum(int(file.read_text().split()[0]) for file in threads) / 1e9
 

@@ -30,7 +30,7 @@ from ryu_vmmob.client import (
     read_token,
 )
 
-_WIDE = 10_000  # columns of a file or a pipe: whoever reads it wants lines whole
+_WIDE = 10_000  # columns of a file or a pipe: its reader wants whole lines
 
 NO, WRONG, NOBODY = 1, 2, 3
 """Exit statuses besides 0: the answer is no; the question was wrong; nobody answers, or not now."""

@@ -1,4 +1,4 @@
-"""``vmmob fabric``: the fabric that a controller has loaded, and its file read anew."""
+"""``vmmob fabric``: the fabric that a controller has loaded, and its file read again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def reload(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Have the controller read its fabric file anew; only what differs is carried out."""
+    """Have the controller read its fabric file again; only what differs is carried out."""
     answer = ask.client.reload_fabric(dry_run=dry_run, wait=wait)
     ask.answer(answer, _say)
     print_switches(answer)

@@ -31,7 +31,7 @@ def list_(ask: Asked) -> None:
 @_app.command()
 @asking()
 def show(ask: Asked, name: PolicyName) -> None:
-    """Show one policy, and which of its ends name what is no longer there."""
+    """Show one policy, and which of its ends name an object that was deleted."""
     ask.answer(ask.client.get(path("policies", name)), _show)
 
 

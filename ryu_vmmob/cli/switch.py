@@ -43,7 +43,7 @@ def audit(
     ask: Asked,
     name: SwitchName,
     wait: Wait = None,
-    capability: Annotated[bool, typer.Option("--capability", help="Ask a plain switch anew what it can do.")] = False,
+    capability: Annotated[bool, typer.Option("--capability", help="Ask a plain switch again what it can do.")] = False,
 ) -> None:
     """Have a switch compared with what it should have, and put right; with --wait, show what came of it."""
     asked = ask.client.post(path("switches", name, "audit"), capability="true" if capability else None)

@@ -37,7 +37,7 @@ def watch(
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
-        # Whoever read has gone, as `head` does; nothing is left to be said, not even at the end of the process.
+        # The reader has closed the pipe, as `head` does. Write nothing more, not even at exit.
         sys.stdout = None
 
 

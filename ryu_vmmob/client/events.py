@@ -77,7 +77,7 @@ def followed(
     say: Callable[[str], None] = lambda text: None,
     pause: Callable[[float], None] = sleep,
 ) -> Iterator[Any]:
-    """Events without end: a connection that is lost is made anew, and goes on after the last event.
+    """Events without end: a connection that is lost is made again, and goes on after the last event.
 
     ``say`` is told why, and when it is tried again. Raises ClientError when the controller cannot be asked at all, RefusedError
     when it says no.

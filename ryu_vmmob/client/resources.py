@@ -147,7 +147,7 @@ class Switches(_Part):
         return self._ask.post(path("switches", name, "audit"), again=True)
 
     def take_over(self, name: str) -> Any:
-        """Let it be put right, whoever's flows it has."""
+        """Let it be reconciled, whatever flows it has."""
         return self._ask.post(path("switches", name, "take_over"), again=True)
 
 
@@ -189,7 +189,7 @@ class Client(Listener):
         return self.get(path("fabric"))
 
     def reload_fabric(self, *, dry_run: bool = False, wait: float | None = None) -> Any:
-        """Have the fabric file read anew."""
+        """Have the fabric file read again."""
         return self.post(path("fabric", "reload"), again=True, wait=wait, dry_run="true" if dry_run else None)
 
     def bulk(self, body: object, *, wait: float | None = None, dry_run: bool = False, flows: bool = False) -> Any:

@@ -56,7 +56,7 @@ class Abilities:
         return before is None or (before.described, before.lacks) != (ability.described, ability.lacks)
 
     def forget(self, switch: Switch) -> None:
-        """Have a switch asked anew when it is compared next. Raises StoreError; then nothing has changed."""
+        """Have a switch asked again when it is compared next. Raises StoreError; then nothing has changed."""
         if switch.dpid in self._known:
             self._store([Write(_KIND, f"{_PREFIX}{switch.dpid:016x}", None)])
             del self._known[switch.dpid]

@@ -247,7 +247,7 @@ def _another_number(there: State, name: str, server: str, tag: int | None, frame
 
 
 def recent(state: State, vm: str, now: float) -> int:
-    """How many unannounced moves of a VM were accepted of late, as its migrations tell: those asked for do not count."""
+    """Return the number of recent unannounced moves of a VM, from its migrations. Requested moves do not count."""
     rows = state.migrations.values()
     return sum(row.vm == vm and row.seen is not None and now - row.started < WITHIN for row in rows)
 

@@ -16,7 +16,7 @@ from ryu_vmmob.model.state import State
 _Execute = Callable[[BatchMove | BatchPass], object]
 
 TURNS: Final = 16
-"""Turns that one look gives a batch: whoever else wants something of the controller gets in between two looks."""
+"""Turns that one look gives a batch. Other work runs between two looks."""
 
 
 def give_turns(

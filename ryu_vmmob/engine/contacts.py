@@ -1,8 +1,8 @@
 """Switches that this store has never brought in step, and that already forward for somebody.
 
-A store that was lost and begun anew knows of no VM. A comparison with it would take every flow out of switches that still
+An empty store in the place of a lost one knows of no VM. A comparison with it would take every flow out of switches that still
 forward for all of them. So a switch is left as it is, whole, when it is met for the first time and has flows or groups with
-our mark that are not desired: until whoever runs the network restores the store, tells the controller what the switches
+our mark that are not desired: until the operator restores the store, tells the controller what the switches
 already know, or lets the switch be taken over. Half of it would be worse: the key of a segment in old flows may by now be
 another CUG's.
 """

@@ -87,7 +87,7 @@ class Engine:
         self.alone: Final = alone or Unshared()
         self._send_frames = send_frames
         self.on_event: Final = Listeners[[Event]]()
-        """Told of every event, after it is in the stream."""
+        """Called with every event, after it is in the stream."""
         self.on_step: Final = Listeners[[Migration]]()
         """Told when a migration has begun or has entered another phase."""
         self.on_fabric: Final = Listeners[[Fabric]]()
@@ -135,7 +135,7 @@ class Engine:
         self._event_ids.look(self.events.next_id)
 
     def _adapt_to_fabric(self) -> None:
-        """Derive the store's VLAN-IDs anew where the fabric file differs from the one on which they were given."""
+        """Derive the store's VLAN-IDs again where the fabric file differs from the one on which they were given."""
         change = apply(self.state, FabricLoaded(self._clock()))
         fault = clash(change.state)
         if fault is not None:
@@ -174,7 +174,7 @@ class Engine:
         before, breath = self.state, breath or Breath(self.alone.pause)
         change = apply(before, *commands, now=self._clock(), breath=breath)
         if change.state is before:
-            # Repeated, perhaps because the first answer was lost: whoever waits, waits for whatever is still on its way.
+            # A no-op, perhaps a retry after a lost answer: the caller waits for what is still on its way.
             late = [name for name in self.fleet.names if not self.fleet.has(name, before.revision) or self.fleet.faults(name)]
             return Ticket(before.revision, tuple(sorted(late)), before)
         plan = self.desired.plan(change, breath)
@@ -266,7 +266,7 @@ class Engine:
                 raise conflict(reason, "a switch cannot carry it")
 
     def emit(self, event: Event) -> None:
-        """Tell whoever listens what happened."""
+        """Publish an event to the stream and to all listeners."""
         self.events.append(event)
         self.on_event(event)
 

@@ -1,7 +1,7 @@
 """The stream of events: numbered, the newest kept, read by cursors.
 
 A cursor is a place in the stream, so a slow reader costs nobody anything: what it has not read when the ring is full is gone,
-and it is told how much (`GAP`). Pure: whoever reads is woken by a call, and the clock is given.
+and it is told how much (`GAP`). Pure: a call wakes readers, and the clock is an argument.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class EventStream:
         return self._ring[(id_ - self.born) % self._size]
 
     def append(self, event: Event) -> None:
-        """Add an event and wake whoever listens. Never waits."""
+        """Add an event and wake all readers. Never blocks."""
         row = Numbered(self.next_id, self._clock(), event)
         self.counts[event.kind] += 1
         if len(self._ring) < self._size:

@@ -17,7 +17,7 @@ from ryu_vmmob.flows.delta import Delta, compose
 from ryu_vmmob.flows.owner import Owner
 
 NOT_KEPT: Final = "the switch confirmed it and does not keep it"
-"""The error of a flow or group that a switch lacked, was told anew, confirmed, and lacks still."""
+"""The error of a flow or group that a switch lacked, was told again, confirmed, and lacks still."""
 
 
 KEEPS_COOKIES: Final = "keeps_cookies"
@@ -291,7 +291,7 @@ class Fleet:
         return asked
 
     def faults(self, name: str) -> tuple[SwitchFault, ...]:
-        """Return what the switch has refused and was not told anew since."""
+        """Return what the switch has refused and was not told again since."""
         return tuple(self._places[name].faults)
 
     def confirmed(self) -> dict[str, int]:

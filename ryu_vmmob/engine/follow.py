@@ -144,7 +144,7 @@ def in_one_write(due: Sequence[Command]) -> list[list[Command]]:
     """Return what is due, and of it together what switches are sent nothing for: migrations that are prepared.
 
     Each write waits for the disk, and switches confirm many migrations at once. All others go by themselves, because the
-    messages that a change costs are told of each migration.
+    messages that a change costs are noted in each migration.
     """
     ready: list[Command] = [command for command in due if isinstance(command, Prepared)]
     alone: list[list[Command]] = [[command] for command in due if not isinstance(command, Prepared)]
@@ -218,7 +218,7 @@ def _refusal_by_switch(state: State, fleet: Fleet, migration: Migration) -> str 
 def refused_moves(state: State, ids: Iterable[str], switch: str, faults: Collection[SwitchFault]) -> Iterator[Event]:
     """Tell of moves that are prepared or further, and of which a switch has come to refuse, or not to keep, what they need.
 
-    They do not fail by that: the VM may be on its way. Whoever carries it over may still abort.
+    They do not fail by that: the VM may be on its way. The orchestrator may still abort.
     """
     for id_ in sorted(ids) if faults else ():
         row = state.migrations[id_]

@@ -83,7 +83,7 @@ class PortCounters:
 
     def growth(self, switch: str, port: int) -> Counts | None:
         """Return how much a port has counted between the last two samples; None where that cannot be said: there is one sample
-        at most, the port is new, or it has begun to count anew.
+        at most, the port is new, or it has begun to count again.
         """
         before, now = self._samples.get(switch, (None, None))
         if before is None or now is None or port not in before.ports or port not in now.ports:

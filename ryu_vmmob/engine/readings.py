@@ -185,7 +185,7 @@ class Readings:
         names = engine.fleet.names
         yield Reading(
             "vmmob_messages_sent_total", "counter",
-            "flow-mods, group-mods, meter-mods and packet-outs sent; those sent anew after a bundle was refused count again",
+            "flow-mods, group-mods, meter-mods and packet-outs sent; those sent again after a bundle was refused count again",
             ("switch", "kind"), [((name, kind), tally.sent[name, kind]) for name in names for kind in SENT],
         )  # fmt: skip
         yield Reading(

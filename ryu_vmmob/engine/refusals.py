@@ -40,7 +40,7 @@ class Refusals:
     def counted(self, counts: Mapping[str, int]) -> None:
         """Take how many frames a switch has refused, by server."""
         for server, number in counts.items():
-            # A switch that lost its flows begins anew; what was counted before stays.
+            # A switch that lost its flows begins again; what was counted before stays.
             self.counts[server] = max(self.counts[server], number)
 
     def seen(self, state: State, port: PortRef, metadata: int, frame: Frame, now: float) -> Event | None:
@@ -55,7 +55,7 @@ class Refusals:
             return None
         cug = _cug_of(state, server, metadata, frame)
         if cug is None and server.tagged and not metadata & SEGMENT.mask:
-            return None  # under a VLAN-ID that is nobody's: servers say much that is not meant for us
+            return None  # under an unused VLAN-ID: servers send much that does not concern the fabric
         more = self.due("refused", port, frame.src, now)
         if more is None:
             return None
@@ -72,7 +72,7 @@ class Refusals:
         return _judged(state, vm, server, frame, data) if vm is not None else Event("refused.spoofing", data)
 
     def due(self, news: News, port: PortRef, mac: int, now: float) -> int | None:
-        """How many frames of an offender were not told of since the last that was; None: it is not yet time for the next.
+        """Return the number of suppressed reports on an offender, or None while the rate limit holds.
 
         Each kind of news has its own time: a frame refused a moment ago hides no announcement.
         """

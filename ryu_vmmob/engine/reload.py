@@ -1,4 +1,4 @@
-"""The fabric file read anew: what it says put in the place of what there is, or refused with every reason."""
+"""Reload the fabric file: replace the fabric by what the file says, or refuse with every reason."""
 
 from __future__ import annotations
 

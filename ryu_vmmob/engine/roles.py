@@ -26,7 +26,7 @@ _KIND, _GENERATIONS, _YIELDED = "meta", "generations", "yielded_switches"
 _BITS: Final = 64
 _LIFE_BITS: Final = 32
 MOST_KEPT: Final = 256
-"""Generations of this store that it remembers: what is older than all of them is nobody's who runs now."""
+"""Generations of this store that it remembers: an older one belongs to no running controller."""
 
 
 class Role(StrEnum):
@@ -136,7 +136,7 @@ class Roles:
         return switch in self._yielded
 
     def is_claimed(self, switch: str) -> bool:
-        """Whether a switch is to be taken over from whomever it belongs to."""
+        """Whether a switch is to be taken over from its present controller."""
         return switch in self._claimed
 
     def judge(self, switch: str, heard: Heard, *, met: bool) -> Verdict:

@@ -1,4 +1,4 @@
-"""What is told of switches beside that they come and go: faults, and that one falls behind or has caught up."""
+"""Events about connected switches: faults, falling behind, and catching up."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 SENT: Final = ("flow", "group", "meter", "packet")
-"""Kinds of messages that change a switch, or that it is to send on. What is sent anew after a refused bundle counts again."""
+"""Kinds of messages that change a switch, or that it is to send on. What is sent again after a refused bundle counts again."""
 DROPS: Final = ("stale", "size", "rate", "unread", "error_rate", "queue", "role")
 """Why something was dropped.
 

@@ -35,7 +35,7 @@ def pseudo_header(src: int, dst: int, length: int) -> bytes:
 
 
 def ethernet(dst: int, src: int, eth_type: int, network: bytes) -> bytes:
-    """Return a frame without tag and without padding: whoever puts it on a wire pads it."""
+    """Return a frame without tag and without padding: the sending port pads it."""
     return dst.to_bytes(6) + src.to_bytes(6) + eth_type.to_bytes(2) + network
 
 

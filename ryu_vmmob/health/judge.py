@@ -1,4 +1,4 @@
-"""The one function of health: from what is known to what is said of it, by whoever says it."""
+"""The one function of health: from facts to a verdict, the same for every reader."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def run(
         ),
     ] = "auto",
     ovs_vsctl: Annotated[
-        str, _option("ovs-vsctl", "The command that sets a wrong tag right in Open vSwitch; empty: only told of.")
+        str, _option("ovs-vsctl", "The command that corrects a wrong tag in Open vSwitch; empty: only reported.")
     ] = "ovs-vsctl",
     interval: Annotated[float, _option("interval", "Seconds between two comparisons of the domains with REST.")] = 30.0,
     log_format: Annotated[str, _option("log-format", "console or json.")] = logs.CONSOLE,

@@ -20,7 +20,7 @@ from ryu_vmmob.hypervisor.patience import pauses
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 SWITCH_SECONDS: Final = 0.5
-"""How long QEMU is held before the switch-over at most, until the controller has been told of the pause."""
+"""How long QEMU is held before the switch-over at most, until the controller has acknowledged the pause."""
 TELL_SECONDS: Final = 60.0
 """How long an activate or an abort is tried again."""
 

@@ -1,6 +1,6 @@
 """Long work in pieces: a command for thousands of VMs takes seconds, and others may want something meanwhile.
 
-What is worked out meanwhile is nobody's yet, so nobody sees it half done.
+The result is private until it is adopted, so no reader sees a partial one.
 """
 
 from __future__ import annotations

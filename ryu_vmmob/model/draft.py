@@ -45,10 +45,10 @@ class Change(NamedTuple):
     """(domain, segment key) whose VLAN-ID began or ended to rest."""
     rested: frozenset[tuple[str, int]] = frozenset()
     """(server, VLAN-ID) that began or ended to rest on a cable."""
-    anew: frozenset[str] = frozenset()
-    """Segments whose trunks the fabric itself has changed: their own flows and groups are made anew."""
+    rebuilt: frozenset[str] = frozenset()
+    """Segments whose trunks the fabric itself has changed: their own flows and groups are made again."""
     whole: frozenset[str] = frozenset()
-    """Those of them whose members' and gateways' flows are made anew as well."""
+    """Those of them whose members' and gateways' flows are made again as well."""
 
 
 def everything(state: State) -> Change:
@@ -78,7 +78,7 @@ class Draft:
         self.batch_vms: set[tuple[str, int]] = set()
         self.quarantined: set[tuple[str, int]] = set()
         self.rested: set[tuple[str, int]] = set()
-        self.anew: set[str] = set()
+        self.rebuilt: set[str] = set()
         self.whole: set[str] = set()
         self.wanted_keys: dict[str, int] = {}
         """Segment that may come -> the key kept for it (`numbers.KeepNumbers`)."""
@@ -128,7 +128,7 @@ class Draft:
         self.state = replace(
             state, cugs=state.cugs.delete(cug.name), pins=pins, segment_names=state.segment_names.delete(cug.key)
         )
-        # At once: a CUG that is made anew under this name, by the same change even, is another segment.
+        # At once: a CUG that is made again under this name, by the same change even, is another segment.
         self._number(cug, frozenset(), frozenset())
         self.cugs.add(cug.name)
 
@@ -294,7 +294,7 @@ class Draft:
             self.state, frozenset(self.cugs), frozenset(self.vms), frozenset(self.migrations), frozenset(self.policies),
             self._news(), frozenset(self.routing_domains), frozenset(self.neighbours),
             frozenset(self.batches), frozenset(self.batch_vms),
-            frozenset(self.quarantined), frozenset(self.rested), frozenset(self.anew), frozenset(self.whole),
+            frozenset(self.quarantined), frozenset(self.rested), frozenset(self.rebuilt), frozenset(self.whole),
         )  # fmt: skip
 
     def _news(self) -> tuple[Event, ...]:

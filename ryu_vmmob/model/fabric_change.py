@@ -1,6 +1,6 @@
-"""Another fabric under the running state: the fabric file was read anew.
+"""Another fabric under the running state: the fabric file was read again.
 
-Whoever is there stays where it is: what is in use may not go (`fabric_refusals`), so no index has to be built anew. Links that
+No VM moves: what is in use may not be removed (`fabric_refusals`), so no index has to be built again. Links that
 are new count as down until their switches say that they are up, and links that go were down a moment before; so trees go from
 the old ones to the new ones by the same two steps as when cables fail and come back.
 """
@@ -26,7 +26,7 @@ from ryu_vmmob.model.tree_steps import turn, use_trees
 
 @dataclass(frozen=True, slots=True)
 class FabricLoaded:
-    """The fabric file was read: presence and VLAN-IDs of every CUG are derived anew."""
+    """The fabric file was read: presence and VLAN-IDs of every CUG are derived again."""
 
     now: float
 
@@ -135,7 +135,7 @@ def _touch(draft: Draft, before: State, difference: Difference) -> None:
         again.update(before.presences)  # which tree a frame is on stands in its metadata
     if difference.altered("switches", "l4_masks"):
         draft.policies.update(state.policies)
-    draft.anew.update(again)
+    draft.rebuilt.update(again)
     draft.whole.update(whole)
     elsewhere = before.presences if before.backups != state.backups else ()
     for segment in again | {name for name, _ in before.starved} | set(elsewhere):

@@ -53,7 +53,7 @@ def tags_in(state: State, segment: Segment, domain: str) -> list[int]:
 def refuse_wires(state: State, vm: str, server: str) -> None:
     """409 when a VM's frames could not be told from others', or carried at all, at a tagged server where it has a seat now.
 
-    ``state`` has the VM seated and VLAN-IDs given out. What is no longer so (the VM is gone again) is no fault.
+    ``state`` has the VM seated and VLAN-IDs given out. A clash that has ended (the VM is gone again) is no fault.
     """
     found, domain = state.vms.get(vm), state.fabric.servers[server].l2_domain
     if found is None or domain is None or all(seat.server != server for seat in state.seats_of(found)):

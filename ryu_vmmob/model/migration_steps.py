@@ -24,7 +24,7 @@ DELIVER waits for `prepared`: before, a switch may not know the new place, and w
 
 A VM seen at its target while the preparation is still under way *is* there, so `preparing` admits activation. A time-out is an
 ABORT that nobody had to ask for; FAIL is a switch that refuses what the move cannot do without. Once `prepared` was said, a
-refusal is only shown: whoever resumes the VM counts on its new place.
+refusal is only shown: the orchestrator that resumes the VM counts on its target.
 
 Every stage is an ordinary desired state (`objects.seats`); any mixture of switches before and after a step is loop free,
 and from `prepared` on without a gap, also on the way back.
@@ -70,7 +70,7 @@ def stage(migration: Migration) -> Stage:
 
 
 def _phase(migration: Migration, found: Stage) -> Phase:
-    """Return what is told of a stage that a migration comes to."""
+    """Return the event for a stage that a migration enters."""
     if found is Stage.RETURNING:
         return migration.phase
     return Phase.PREPARED if found is Stage.DELIVERED else Phase(found.value)

@@ -57,7 +57,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Undo a migration that is not committed yet; ``reason`` is kept for whoever asks.
+    """Undo a migration that is not committed yet; ``reason`` is kept and shown.
 
     One that is activated goes back in two steps: the source opens again, and the target goes when that is confirmed. With
     ``force`` it goes back at once, whatever the switches say: for when one of them is dead.

@@ -212,7 +212,7 @@ class Seat(NamedTuple):
     awaited: bool = False
     """A copy of its frames goes to the controller: the first one says that the VM has arrived."""
     watched: bool = False
-    """A copy of what it says to everybody goes to the controller: to be told of, and nothing else follows."""
+    """A copy of its broadcasts goes to the controller, which reports them and does nothing else."""
     twin: str | None = None
     """The server of the VM's other place, where it may speak as well. What it says to everybody there is not sent here, where
     it would teach the server's switch that the VM is behind the cable: that would drop every later frame for it."""

@@ -68,7 +68,7 @@ def delete_policy(draft: Draft, command: DeletePolicy) -> None:
 
 
 def dangling(state: State, policy: Policy) -> tuple[str, ...]:
-    """Return the ends that name what is no longer there, as paths (``from.cug``, ``to.vm``): with one the policy matches
+    """Return the ends that name an object that was deleted, as paths (``from.cug``, ``to.vm``): with one the policy matches
     nothing.
     """
     return tuple(path for path, _, _ in _missing(state, policy))

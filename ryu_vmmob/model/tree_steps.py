@@ -26,7 +26,7 @@ def turn(draft: Draft, target: Trees, *, calm: bool) -> None:
 
 
 def use_trees(draft: Draft, trees: Trees, ways: Trees) -> None:
-    """Every segment whose tree differs is derived anew."""
+    """Every segment whose tree differs is derived again."""
     state = draft.state
     pairs = ((state.trees, trees), (state.ways, ways))
     draft.state = replace(state, trees=trees, ways=ways)

@@ -49,7 +49,7 @@ def _answer(case: PuntContext) -> tuple[bytes, Address] | None:
         if owner is None:
             return None
         said = arp_reply(owner.mac, content.tpa, content.sha, content.spa)
-        # To the station that asked, as the switch would, whomever the question names as its sender.
+        # To the station that asked, as the switch would, whatever sender the question names.
         return frame.src.to_bytes(6) + said[6:], address_of(content.spa, 4)
     nameless = isinstance(message, RouterSolicitation | NeighbourSolicitation)
     if not isinstance(content, Ipv4 | Ipv6) or not (content.src or nameless):

@@ -67,14 +67,14 @@ ROUTES: Final = openapi.with_description((
 
 def no_file(dry_run: bool) -> Reloaded:  # noqa: FBT001  (a callback)
     """For a controller that was not started from a fabric file."""
-    raise Problem(404, "this controller has no fabric file that it could read anew")
+    raise Problem(404, "this controller has no fabric file that it could read again")
 
 
 class RestApp:
     """A WSGI application (PEP 3333).
 
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
-    migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file anew (`call.Services`); ``origins``
+    migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file again (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
     ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. ``turn`` is called right before
     something is changed, with the request read, and told whether it is urgent: it returns when nothing else is being changed.

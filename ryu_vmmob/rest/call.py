@@ -57,7 +57,7 @@ class Services:
     new_id: Callable[[], str]
     wait: Wait
     reload: Callable[[bool], Reloaded]
-    """Reads the fabric file anew; True: a dry run. Raises FabricError, Refusal, StoreError."""
+    """Reads the fabric file again; True: a dry run. Raises FabricError, Refusal, StoreError."""
     metrics: Metrics
 
 

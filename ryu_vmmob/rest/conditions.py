@@ -20,7 +20,7 @@ def etag(revision: int) -> str:
 
 def check(request: Request, revision: int | None) -> None:
     """Raise a 412 when If-Match or If-None-Match does not allow a write to an object of ``revision`` (None: not there)."""
-    # Both are read before either is judged: what is no list of tags is a 400 whatever the other says.
+    # Both are parsed before either is evaluated: a malformed list of tags is a 400 whatever the other says.
     given = {name: _tags(request.headers[name], name) for name in ("If-Match", "If-None-Match") if name in request.headers}
     if "If-Match" in given:
         tags = given["If-Match"]

@@ -1,4 +1,4 @@
-"""``POST /v1/fabric/reload``: the fabric file is read anew."""
+"""``POST /v1/fabric/reload``: the fabric file is read again."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Changes(TypedDict):
 
 
 class Reloaded(Written):
-    """What a fabric file that was read anew has changed, or would."""
+    """What a fabric file that was read again has changed, or would."""
 
     dry_run: bool
     revision: Revision
@@ -62,7 +62,7 @@ class Reloaded(Written):
 
 
 def reload_fabric(call: Call) -> Answer:
-    """Read the fabric file anew: carry out what differs, or say what would (``?dry_run=true``).
+    """Read the fabric file again: carry out what differs, or say what would (``?dry_run=true``).
 
     Raises Problem 422: the file has errors.
     """

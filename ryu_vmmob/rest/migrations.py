@@ -178,7 +178,7 @@ def _entry_view(entry: TimelineEntry, told: Callable[[float], float]) -> View:
 
 
 def _complete(entry: TimelineEntry) -> float | None:
-    """When the last of the switches that were told of a step had confirmed it; None while one has not."""
+    """When the last of the switches that a step concerns had confirmed it; None while one has not."""
     if any(name not in entry.acknowledged for name in entry.flow_mods):
         return None
     return max((entry.time, *entry.acknowledged.values()))

@@ -41,7 +41,7 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
     "flows": ("Of a dry run: every flow and group that would come or go, too.", {"type": "boolean", "default": False}),
     "numbers": ("Segment keys and VLAN-IDs that the controller chose, too.", {"type": "boolean", "default": True}),
     "capability": (
-        "Ask a switch of plain OpenFlow 1.3 anew what it can do.",
+        "Ask a switch of plain OpenFlow 1.3 again what it can do.",
         {"type": "boolean", "default": False},
     ),
     "server": ("Only VMs placed there.", {"type": "string"}),

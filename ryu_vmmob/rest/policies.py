@@ -168,7 +168,7 @@ _Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
 
 
 class Policy(Planned, _Ends):
-    """A policy; ``dangling`` are the ends that name what is no longer there."""
+    """A policy; ``dangling`` are the ends that name an object that was deleted."""
 
     name: str
     priority: int
@@ -187,7 +187,7 @@ class Policies(TypedDict):
 
 
 def policy_view(state: State, policy: model.Policy) -> View:
-    """Return a policy; ``dangling`` are the ends that name what is no longer there, as paths."""
+    """Return a policy; ``dangling`` are the ends that name an object that was deleted, as paths."""
     protocol = policy.protocol
     return {
         "name": policy.name,

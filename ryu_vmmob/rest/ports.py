@@ -56,7 +56,7 @@ class PortCounts(TypedDict):
 
 
 class Port(TypedDict):
-    """A port. ``kind`` and ``name``: what the fabric file has there; null: nothing. ``counts`` null: the switch has not told of
+    """A port. ``kind`` and ``name``: what the fabric file has there, or null. ``counts`` null: the switch has not reported
     such a port.
     """
 

@@ -56,7 +56,7 @@ def _difference(path: str, said: Any, now: Any) -> Iterator[Fault]:
                 yield found[0]
                 return
     elif said != now or isinstance(said, bool) is not isinstance(now, bool):
-        yield Fault(path, f"is read-only and {_text(now)} now, not {_text(said)}: get the object anew, or leave the key out")
+        yield Fault(path, f"is read-only and {_text(now)} now, not {_text(said)}: get the object again, or leave the key out")
 
 
 def _text(value: Any) -> str:

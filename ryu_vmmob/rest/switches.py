@@ -250,7 +250,7 @@ def take_over(call: Call) -> Answer:
 def audit_switch(call: Call) -> Answer:
     """Have a switch compared with what it should have, soon. It is done when its ``audits`` is ``audit`` or more.
 
-    ``?capability=true``: and asked anew what it can do, if it is one of plain OpenFlow 1.3.
+    ``?capability=true``: and asked again what it can do, if it is one of plain OpenFlow 1.3.
     """
     switch = named(call)
     if not call.engine.ask_audit(switch.name, capability=call.flag("capability")):

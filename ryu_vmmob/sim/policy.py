@@ -3,7 +3,7 @@
 It shares no code with `model.decision`, which says the same for the product: an oracle must not make the product's mistakes.
 
 Among the rules that match, the highest priority wins, and deny wins a tie. Where none matches, a CUG's own traffic is allowed
-and everything that is routed is denied. Neighbour discovery (ICMPv6 133 to 137) and what is no IP at all are exempt.
+and everything that is routed is denied. Neighbour discovery (ICMPv6 133 to 137) and packets other than IP are exempt.
 
 A fragment that does not say all that a rule asks for falls under the rule if that is the side of caution: what may be
 denied is denied where the whole is read from it or its missing ports hide it, and what may be part of something allowed passes

@@ -135,7 +135,7 @@ def _check_tag(action: Action, *, tagged: bool | None) -> bool | None:
         case PopVlan():
             if tagged is False:
                 raise TableError("pop_vlan where no tag is")
-            return None  # another tag may lie below; whoever touches it answers for it
+            return None  # another tag may lie below; the action that touches it is checked then
         case KeepPriority() | GivePriority():
             if tagged is False:
                 raise TableError("the priority of a tag where no tag is")

@@ -198,7 +198,7 @@ class _Frame:
         self.fields[name] = value
 
     def count_down(self) -> bool:
-        """One off the TTL; False when there is none to take. What is no IP packet (or is one below two tags) has no TTL."""
+        """One off the TTL; False when there is none to take. Only an IP packet below at most one tag has a TTL."""
         ttl = self.fields.get("nw_ttl")
         if ttl is None:
             return True

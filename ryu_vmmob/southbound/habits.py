@@ -30,7 +30,7 @@ def read_ports(session: Exchange) -> None:
 def apply_by_place(session: Exchange, delta: Delta) -> list[SwitchFault]:
     """Where an ADD leaves the cookie that was there: what it would take the place of goes first, and is missing meanwhile.
 
-    The flow would else be told of under the cookie of another: copies of packets, and the next audit.
+    Otherwise copies of packets and the next audit would report the flow under another flow's cookie.
     """
     found = session.one_by_one(additions(Delta(groups=delta.groups, groups_changed=delta.groups_changed), session.next_xid))
     found += session.one_by_one(replaced(delta, session.next_xid))

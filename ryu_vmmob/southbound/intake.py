@@ -51,7 +51,7 @@ class Intake:
         """Messages dropped unread."""
 
     def unwanted(self, speaker: Speaker | None, kind: int, xid: int, data: bytes | bytearray) -> bool:
-        """Whether a message is to be dropped. May sleep. ``speaker`` None: a connection that is nobody's (yet)."""
+        """Whether a message is to be dropped. May sleep. ``speaker`` None: the connection has not identified itself."""
         if kind == _PORT_STATUS:
             if not self._ports.take(self._clock()):
                 self._pause(PAUSE)

@@ -31,7 +31,7 @@ class Write(NamedTuple):
 
 
 class StoreError(Exception):
-    """The store cannot be used or did not take a commit; ``str()`` is one sentence for whoever runs the controller.
+    """The store cannot be used or did not take a commit; ``str()`` is one sentence for the operator.
 
     After a refused commit the store holds what it held before, and a later commit may succeed.
     """

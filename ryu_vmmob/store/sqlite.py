@@ -106,7 +106,7 @@ class SqliteStore:
         """Write all or nothing."""
         if revision < self._revision:
             raise StoreError(f"{self._label}: revision {revision} is older than {self._revision}, which it has")
-        # Encoded first: what is no JSON must not leave half a transaction.
+        # Encoded first: a value that JSON cannot hold must not leave half a transaction.
         rows = [(write.kind, write.name, *_encoded(write, revision)) for write in writes]
         self._check_places()
         with self._translated():
@@ -142,7 +142,7 @@ class SqliteStore:
         try:
             if os.path.lexists(path):
                 if os.path.isfile(path) and os.path.getsize(path) == 0:
-                    self._refuse("the file is empty, so what it held is lost; restore it, or remove it to begin anew")
+                    self._refuse("the file is empty, so what it held is lost; restore it, or remove it to start empty")
                 for place in (path, os.path.dirname(path)):  # the folder, because the log stands beside the file
                     if not os.access(place, os.R_OK):
                         self._refuse(f"{place} may not be read by this user")
@@ -152,7 +152,7 @@ class SqliteStore:
                 return
             if os.path.lexists(f"{path}-wal"):
                 # SQLite would play it back into the new file.
-                self._refuse(f"the file is gone and its log {path}-wal is not; restore it, or remove the log to begin anew")
+                self._refuse(f"the file is gone and its log {path}-wal is not; restore it, or remove the log to start empty")
             folder = os.path.dirname(path)
             _make_folders(folder)
             with tempfile.TemporaryDirectory(prefix=".new-store-", dir=folder) as aside, self._translated():
@@ -315,7 +315,7 @@ class SqliteStore:
 
 
 def _connect(uri: str) -> sqlite3.Connection:
-    # isolation_level None: transactions are where BEGIN and COMMIT stand. timeout 0: whoever has the lock keeps it.
+    # isolation_level None: transactions are where BEGIN and COMMIT stand. timeout 0: a locked store is refused at once.
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
 
 

@@ -44,7 +44,7 @@ def _from_outside(case: Case, external: External, step: TableVisit) -> str:
     if owner.kind is OwnerKind.GATEWAY:
         return f"{sender} is an address of CUG {owner.name}, and nobody outside may have one (RFC 2827)"
     if owner.kind is OwnerKind.EXTERNAL:
-        return f"{sender} can be the address of nobody out there"
+        return f"no host out there can have the address {sender}"
     own = router_mac(case.state, external.attach.switch)
     if case.packet["eth_type"] in ETH_IP and case.packet["eth_dst"] != own:
         return f"from outside it takes only packets to its own MAC, {mac_text(own)}"

@@ -72,7 +72,7 @@ def speaker(case: Case, visit: Visit) -> Address | None:
     """
     receiver = case.receiver
     if receiver is None or case.traffic.fragment == "later":
-        return None  # RFC 1812, 4.3.2.7: of a datagram in fragments the first alone is told of
+        return None  # RFC 1812, 4.3.2.7: an ICMP error answers the first fragment of a datagram only
     version = receiver.address.version
     if not came_via(visit):
         if isinstance(case.source, VmSource):

@@ -1,4 +1,4 @@
-"""One connection to a switch that is nobody's yet: what it says of itself, and what it does with the sample."""
+"""A connection to a switch without a controller: its description, and its answers to the sample."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def test_refused_flows_and_frames_stand_out(site: Site, open_page: Open) -> None
 
 
 def test_a_move_and_a_trace_say_what_a_switch_refused(site: Site, open_page: Open) -> None:
-    """Refused is not acknowledged: whoever looks at the move or asks for the way sees the switch, its words and whose it is."""
+    """Refused is not acknowledged: the move and the trace show the switch, its error and the owner of the flow."""
     owner = {"kind": "policy", "name": "nosql", "reason": "policy nosql can matter here"}
     fault = {"switch": "tor-b", "error": "BAD_FIELD", "cause": "table=policy_out priority=10201", "owner": owner}
     site.move("web1", "srv-c1", activate_on="request")

@@ -69,7 +69,7 @@ def until_title(page: Page, pattern: str, seconds: float = 30.0) -> None:
 
 
 def measured(what: str, began: float) -> None:
-    """For whoever reads the output (pytest -s); nothing is judged by it."""
+    """For a reader of the output (pytest -s); nothing is judged by it."""
     print(f"{what}: {time.monotonic() - began:.1f} s")
 
 

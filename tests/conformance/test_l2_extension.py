@@ -35,7 +35,7 @@ def test_a_move_interconnects_the_new_domain_with_the_others() -> None:
 
 @pytest.mark.requirement("R37", "R38")
 def test_a_domain_without_members_is_cut_off() -> None:
-    """Nothing of the CUG crosses its links any more, whoever sends, and nothing of it is let in over them."""
+    """No frame of the CUG, from any sender, crosses its links any more or is let in over them."""
     site = TwoDcs()
     site.populate(0, ["srv-a1", "srv-c1", "srv-c2"])
     extended = site.carried(0)

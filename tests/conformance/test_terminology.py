@@ -245,7 +245,7 @@ def test_two_cugs_on_one_server_port_each_over_several_domains() -> None:
         assert site.servers(journey) == others
         for port, packet in journey.deliveries:
             assert packet.vlans == site.tags(f"{site.fabric.server_at[port].name}/{number}", number)
-        # Under the other CUG's VLAN-ID the same frame is nobody's.
+        # Under the other CUG's VLAN-ID the same frame belongs to no VM.
         wrong = journey.packet.with_vlans(*site.tags(f"srv-a1/{1 - number}", 1 - number))
         assert site.inject(wrong, "srv-a1").deliveries == []
     site.check()

@@ -34,12 +34,12 @@ def _streams(world: World) -> list[Stream]:
 
 
 def test_kill_9_and_restart_touch_nothing(world: World) -> None:
-    """No flow is written anew, none differs, no packet is lost or doubled, and the switches are in step again."""
+    """No flow is written again, none differs, no packet is lost or doubled, and the switches are in step again."""
     flows, groups = tables.flows(world.lab), tables.groups(world.lab)
     with Traffic(world.lab, _streams(world)) as traffic:
         began = time.monotonic()
         world.controller.kill()
-        time.sleep(1.5)  # without a controller, longer than the switches wait to connect anew
+        time.sleep(1.5)  # without a controller, longer than the switches wait to connect again
         world.controller.start()
         world.orchestrator.until_in_step()
         lasted = time.monotonic() - began

@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.mark.requirement("R40")
 @pytest.mark.parametrize("version", [4, 6])
 def test_the_gateway_and_the_members_answer(world: World, version: int) -> None:
-    """To a guest that has forgotten every MAC, whoever it asks for."""
+    """To a guest that has forgotten every MAC, for any target."""
     asker, peer = world.everyone("web-1", "web-3")
     gateway = asker.interfaces[0].gateways[version == 6]
     for target, mac in ((gateway, world.lab.fabric.gateway_mac), (peer.address(version=version), peer.interfaces[0].mac)):

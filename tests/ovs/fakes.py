@@ -45,7 +45,7 @@ class FakeSite(Site):
         return self
 
     def until_undone(self, id_: str, state: str = "aborted") -> Any:
-        """The migration, once it is aborted or has ``failed``, whoever has confirmed that."""
+        """The migration, once it is aborted or has ``failed``, whichever switches have confirmed that."""
         return until(lambda: row if (row := self.migration(id_))["state"] == state else None, lambda: self.migration(id_))
 
     def audit(self, name: str) -> None:

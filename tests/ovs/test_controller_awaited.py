@@ -90,9 +90,9 @@ def test_what_admission_refuses_makes_no_vm_arrive(parts: tuple[Site, Tap, str, 
 
 
 def until_looked_at(site: Site, tag: int) -> None:
-    """The controller has seen all that came in before: what a switch shows comes in its order, and a lie is told of.
+    """The controller has seen all that came in before: what a switch shows comes in its order, and a lie is reported.
 
-    The lie is an address that is not the VM's. Of one sender one frame a second is told of, so it is said again and again.
+    The lie is an address that is not the VM's. One frame a second of one sender is reported, so it is sent again and again.
     """
     told = said(site, "refused.spoofing")
 

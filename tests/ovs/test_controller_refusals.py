@@ -150,7 +150,7 @@ def test_without_bundles_the_end_is_the_same(ovs: PrivateOvs, tmp_path: Path) ->
             assert len({message[16:20] for message in tried}) == 1, f"{name} was asked for bundles again and again"
             assert sum(message[1] == FLOW_MOD for message in said) > 20
             _additions_stand_before_anything_goes(said)
-        # The same on a controller that starts anew: nothing to do.
+        # The same on a controller that starts again: nothing to do.
         heard = {name: len(said) for name, said in proxy.said.items()}
         site.controller.kill()
         site.start()

@@ -1,4 +1,4 @@
-"""The fabric file edited under the running controller and read anew, by SIGHUP and by REST, with real switches."""
+"""The fabric file edited under the running controller and read again, by SIGHUP and by REST, with real switches."""
 
 from __future__ import annotations
 

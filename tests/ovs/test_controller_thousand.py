@@ -180,7 +180,7 @@ def test_a_thousand_random_moves(ovs: PrivateOvs, tmp_path: Path) -> None:
             site.rest.ask("POST", f"/v1/migrations/{row['id']}/{'commit' if row['state'] == 'activated' else 'abort'}")
         until(lambda: not movers.under_way(), movers.under_way)
         site.until_right()
-        # A controller that begins anew finds nothing to do.
+        # A controller that begins again finds nothing to do.
         site.controller.kill()
         listener = site.listen()
         site.start()

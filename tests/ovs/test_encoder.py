@@ -91,7 +91,7 @@ def test_a_bundle_with_one_bad_flow_changes_nothing_and_the_error_names_it(bridg
 
 
 def test_a_message_refused_while_it_is_added_does_not_spoil_the_bundle_by_itself(bridge: MakeBridge) -> None:
-    """The switch would commit the rest: whoever sends a bundle has to look for errors before the commit."""
+    """The switch would commit the rest: the sender of a bundle has to look for errors before the commit."""
     bad = Flow.undeclared(Table.ADMIT, 1, match(arp_op=1))
     with bridge("half", *PORTS).client() as switch:
         opened, good, refused = (switch.xid() for _ in range(3))

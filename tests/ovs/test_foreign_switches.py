@@ -185,7 +185,7 @@ def test_what_vanishes_at_the_first_contact_is_found_at_once(tmp_path: Path) -> 
 
 
 def test_a_port_that_comes_back_without_a_word_is_found(tmp_path: Path) -> None:
-    """The cable goes, and is told of; it comes back, and nothing is said. The next audit asks."""
+    """The switch reports that the cable goes, and not that it comes back. The next audit asks."""
     with plain_site(tmp_path) as site:
         populate(site)
         site.fleet.do(lambda: site.fakes[HABITED].plug(49, up=False))

@@ -130,7 +130,7 @@ class Crowd(World):
         self._note()
 
     def restart(self) -> None:
-        """The controller is killed and begins anew with what is stored; no switch is connected."""
+        """The controller is killed and begins again with what is stored; no switch is connected."""
         self.engine = Engine(self.fabric, self.store, lambda: self.now, quarantine=60.0)
         self._note()
 

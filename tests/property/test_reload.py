@@ -1,4 +1,4 @@
-"""The fabric file edited at random under random logical state, and read anew.
+"""The fabric file edited at random under random logical state, and read again.
 
 What is carried out leads to what a start on the new file would lead to, and every mixture of switches on the way keeps every
 invariant; what is refused leaves everything as it was. Cables are where both files have them until all have followed.
@@ -52,7 +52,7 @@ class Reloading(World):
             self._note()
 
     def _note(self) -> None:
-        """A switch that has not said farewell may be in any state since before it was taken out."""
+        """A switch whose flows are not deleted yet may be in any state since before it was taken out."""
         window = self.window
         super()._note()
         if self.leaving and window:
@@ -62,7 +62,7 @@ class Reloading(World):
         """Servers where some switch may still think that a VM is."""
         return {name for state in self.window for name in state.server_vms}
 
-    def farewell(self, name: str) -> None:
+    def taken_out(self, name: str) -> None:
         """A switch that is gone from the fabric gives up what it has, and its connection ends."""
         taken = self.engine.fleet.take(name)
         assert taken is not None
@@ -83,7 +83,7 @@ class Reloading(World):
     def rest(self, checked: bool = False) -> None:
         """All have followed: only the new cables are there."""
         for name in sorted(self.leaving):
-            self.farewell(name)
+            self.taken_out(name)
         self.settle(checked)
         self.pulled = frozenset()
         self.fabric = self.engine.state.fabric
@@ -174,7 +174,7 @@ def test_a_fabric_read_anew_is_as_one_read_at_the_start(data: st.DataObject, fab
             if not waiting:
                 break
             name = data.draw(st.sampled_from(waiting))
-            (world.farewell if name in world.leaving else world.update)(name)
+            (world.taken_out if name in world.leaving else world.update)(name)
             world.check()
         world.rest(checked=True)
         world.check()

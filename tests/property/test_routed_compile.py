@@ -1,4 +1,4 @@
-"""Routing, policies and external networks under any sequence of commands: what is made step by step is what is made anew."""
+"""Routing, policies and external networks under any sequence of commands: what is made step by step is what is made again."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def test_links_down_and_up_again_leave_no_trace(scene: Scene, data: st.DataObjec
 @MANY
 @given(scenes())
 def test_a_restart_in_the_middle_sends_nothing_and_the_move_goes_on(scene: Scene) -> None:
-    """The controller starts anew while a VM is prepared to move: no flow-mod (invariant 9), and the move ends as it should."""
+    """The controller starts again while a VM is prepared to move: no flow-mod (invariant 9), and the move ends as it should."""
     world = possible(scene, cugs())
     do(world, replace(scene.move, now=world.now))
     again = World.__new__(World)

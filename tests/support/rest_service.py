@@ -68,7 +68,7 @@ class Service:
 
     fabric: Fabric = FABRIC
     file: str = EXAMPLE.read_text(encoding="utf-8")
-    """What the fabric file holds when it is read anew."""
+    """What the fabric file holds when it is read again."""
 
     def __post_init__(self) -> None:
         self.queue = Queue()

@@ -8,7 +8,7 @@ from ryu_vmmob.engine.precedence import Unshared
 
 
 class Queue(Unshared):
-    """As `apps.turns.Alone`: whoever enters while others are waiting comes after them. ``paused`` is called at each pause."""
+    """As `apps.turns.Alone`: a thread that enters comes after those that wait. ``paused`` is called at each pause."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], object]] = []

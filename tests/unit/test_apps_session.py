@@ -105,4 +105,4 @@ def test_frames_to_be_sent_on_are_taken_all_or_none_and_in_order() -> None:
     session._outbox.get_nowait()
     assert session.packets_out((Output(1),), frames[:1]) is True
     assert world.engine.tally.sent["ta", "packet"] == 3 * (MAX_PACKETS + 1) + 1
-    assert world.engine.tally.drops["ta", "queue"] == 0, "whoever asked was told"
+    assert world.engine.tally.drops["ta", "queue"] == 0, "the caller got the answer"

@@ -51,7 +51,7 @@ def test_of_several_only_those_wake_whose_switches_have_confirmed() -> None:
     made.take("spine", "tor-a")
     after = made.engine.execute(cug("db", 2))
     one, other = asleep(waiting, before)[1], asleep(waiting, after)[1]
-    assert other == ["awake"], "no switch is told of a CUG without members"
+    assert other == ["awake"], "no switch has flows for a CUG without members"
     assert one == []
     confirmed(made, "tor-b")
     assert one == ["awake"]

@@ -138,7 +138,7 @@ def test_what_is_down_does_not_change_what_is_ready() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.data(), fabrics())
 def test_ready_is_all_that_any_one_loss_needs(data: st.DataObject, fabric: Fabric) -> None:
-    """Trees built anew without a link, or without a spine or border, are the judge."""
+    """Trees built again without a link, or without a spine or border, are the judge."""
     fabric = replace(fabric, backup_paths=INSTALLED)
     ends = data.draw(st.sets(st.sampled_from(sorted(fabric.switches)), min_size=1))
     backups, whole = build_backups(fabric), build_trees(fabric)

@@ -220,7 +220,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ev
 
 def test_a_move_is_followed_by_events(served: tuple[EventServer, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     server, options = served
-    monkeypatch.setattr(following, "ANYWAY", 10**9)  # whoever waits here waits for an event
+    monkeypatch.setattr(following, "ANYWAY", 10**9)  # only an event ends this wait
     command = [sys.executable, "-m", "ryu_vmmob.cli.main", "move", "web1", "srv-c1", "--wait", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -134,7 +134,7 @@ def test_a_clock_that_is_put_back_while_the_controller_is_away() -> None:
 
 @pytest.mark.parametrize("back", [0.0, 1.0, HOUR, 1e6])
 def test_ids_of_events_never_go_back(back: float) -> None:
-    """The wall is put back by an hour between two lives of the controller, which has told of much."""
+    """The wall is put back by an hour between two lives of the controller, which has published many events."""
     made = Clocked()
     for number in range(5000):
         made.engine.emit(Event("link.up", {"link": str(number)}))

@@ -3,7 +3,7 @@
 Its servers are of all kinds: srv-a1 and srv-b1 (a LAG) tag per interface, srv-a2 not at all, srv-c1 per CUG. Three VMs of one
 CUG share the cable of srv-a1.
 
-`VMMOB_GOLDEN=write .venv/bin/python -m pytest tests/unit/test_compiler_golden.py` writes the files anew.
+`VMMOB_GOLDEN=write .venv/bin/python -m pytest tests/unit/test_compiler_golden.py` writes the files again.
 """
 
 from __future__ import annotations
@@ -68,4 +68,4 @@ def test_the_pipeline_is_as_written(name: str) -> None:
     now = dump(STATES[name])
     if os.environ.get("VMMOB_GOLDEN") == "write":
         path.write_text(now)
-    assert now.splitlines() == path.read_text().splitlines(), f"if this is meant, write it anew: see {Path(__file__).name}"
+    assert now.splitlines() == path.read_text().splitlines(), f"if this is meant, write it again: see {Path(__file__).name}"

@@ -76,7 +76,7 @@ def cug(number: int, domain: str | None) -> PutCug:
 def test_a_vm_at_an_edge_new_to_its_cug(domain: str | None, members: int, edges: int) -> None:
     there = [vm(f"vm-{n}", n % edges, 1, 10 + n) for n in range(members)]
     made, messages = cost(cug(1, domain), *there, edges=edges + 1, last=vm("new", edges, 1, 5000))
-    assert messages >= members, "it is told of each member"
+    assert messages >= members, "it gets a flow for each member"
     assert made <= messages
 
 
@@ -124,7 +124,7 @@ class Unwalked(Mapping[Any, Any]):
 
 
 def test_what_rests_is_looked_up_and_never_walked_through_to_store_a_change() -> None:
-    """A VM leaves a rack: two numbers come to rest, and the store is told of these, however many rest elsewhere."""
+    """A VM leaves a rack: two numbers come to rest, and only these are stored, however many rest elsewhere."""
     engine = Engine(fabric(3), open_store("sqlite:///:memory:"), lambda: 0.0)
     engine.execute(cug(1, "red"), *(vm(f"vm-{n}", n % 2, 1, 10 + n) for n in range(6)))
     before, change = engine.state, apply(engine.state, DeleteVm("vm-1", 0.0), DeleteVm("vm-3", 0.0), DeleteVm("vm-5", 0.0))

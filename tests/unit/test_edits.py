@@ -54,7 +54,7 @@ EDITS = {
     "another gateway": [replace(RED, gateways=(ip_address("10.0.0.254"),))],
     "a wider subnet": [PutCug("cug0", (ip_network("10.0.0.0/23"),), routing_domain="red")],
     "a pin where it is not": [replace(RED, pins={"core": 200})],
-    "the policy by another name": [PutPolicy("anew", True, Selector("any"), Selector("any")), DeletePolicy("open")],
+    "the policy by another name": [PutPolicy("again", True, Selector("any"), Selector("any")), DeletePolicy("open")],
     "the policy at another priority": [replace(OPEN, priority=7)],
     "the policy for one protocol too": [PutPolicy("tcp", True, Selector("cug", "cug0"), Selector("any"), 200, 6)],
     "another CUG comes": [BESIDE],

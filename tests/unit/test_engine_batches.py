@@ -321,7 +321,7 @@ def test_hundreds_with_aborts_and_restarts_leave_every_vm_in_one_place(seed: int
     assert found[Outcome.COMMITTED] > 10
     assert found[Outcome.ABORTED] > 5
     as_compiled(site)
-    # Nothing is stuck: whoever stayed behind leaves with the next evacuation.
+    # Nothing is stuck: a VM that stayed behind leaves with the next evacuation.
     evacuate(site, "a1", "a2", id_="b-3", to=("b1", "b3"), parallel=50)
     see_through(site)
     assert "a1" not in site.state.server_vms

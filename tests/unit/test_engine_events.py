@@ -51,7 +51,7 @@ def test_a_cursor_that_was_too_slow_is_told_how_much_it_missed() -> None:
         made.append(Event("vm.changed", {"number": number}))
     rows = slow.take(3)
     assert numbers(rows) == [("gap", 3), 4, 5]
-    # Whoever goes on after the gap misses nothing more.
+    # A reader that goes on after the gap misses nothing more.
     assert numbers(made.cursor(since=rows[0].id).take(10)) == [4, 5, 6, 7]
     assert numbers(slow.take(10)) == [6, 7]
     assert slow.take(10) == []
@@ -70,7 +70,7 @@ def test_only_the_families_that_are_wanted() -> None:
     assert numbers(made.cursor(["vm"], BORN - 1).take(3)) == [1, 3, 5]
     assert numbers(made.newest(["cug"], 2)) == [6, 8]
     assert numbers(made.newest([], 100)) == list(range(10))
-    # A gap is nobody's family, and told to all.
+    # A gap is of no family, and every filter passes it.
     assert numbers(made.cursor(["link"], 0).take(10)) == [("gap", None)]
 
 

@@ -180,7 +180,7 @@ def test_who_refused_is_not_late_and_not_in_step() -> None:
 
 
 def test_what_a_switch_did_not_keep_is_believed_when_it_is_seen() -> None:
-    """Told anew it confirms it again, as it did before: that proves nothing."""
+    """Told again it confirms it again, as it did before: that proves nothing."""
     made, _ = fleet("a")
     news: list[tuple[SwitchFault, ...]] = []
     made.on_confirm.add(lambda name, revision, faults: news.append(faults))

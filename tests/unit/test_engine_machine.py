@@ -29,7 +29,7 @@ SAME, NO = "same", "409"
 # fmt: off
 PROMISED: dict[str, tuple[str, ...]] = {
     #                   preparing    prepared     activated    returning    committed    aborted      failed
-    "start":           (NO,          NO,          NO,          NO,          "anew",      "anew",      "anew"),
+    "start":           (NO,          NO,          NO,          NO,          "again",      "again",      "again"),
     "confirmed":       ("prepared",  SAME,        SAME,        "aborted",   SAME,        SAME,        SAME),
     "announced":       ("activated", "activated", SAME,        SAME,        SAME,        SAME,        SAME),
     "activate":        ("activated", "activated", SAME,        "activated", SAME,        NO,          NO),
@@ -70,7 +70,7 @@ def time_is_over(made: Site) -> None:
 
 
 def room_again(made: Site) -> None:
-    """It is compared anew, and has all it should."""
+    """It is compared again, and has all it should."""
     made.connect("tor-a", "tor-b")
 
 
@@ -159,7 +159,7 @@ def test_what_is_promised(at: str, given: str) -> None:
     if promised == SAME:
         assert unconfirmed(row) == unconfirmed(before.migrations["m1"])
         assert made.state.vms["web1"].server == server
-    elif promised == "anew":
+    elif promised == "again":
         assert made.state.vms["web1"].migration == "m2"
     elif promised == "deleted":
         assert "web1" not in made.state.vms

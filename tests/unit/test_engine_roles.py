@@ -148,7 +148,7 @@ def test_a_new_store_looks_at_the_flows_first() -> None:
     assert switch.meet("b", new, met=False) is Verdict.COMPARE
     new.waits("s")
     assert new.role("s") is Role.SLAVE
-    assert not new.held  # its flows are told of
+    assert not new.held  # its flows are reported
     assert Switch().meet("b", new, met=False) is Verdict.COMMAND
 
 

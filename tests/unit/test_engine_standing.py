@@ -1,4 +1,4 @@
-"""What is told of switches: faults, who falls behind, who has caught up."""
+"""Events about switches: faults, falling behind, catching up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def looked(made: Site, seconds: float = 0.0) -> list[tuple[str, object]]:
 
 
 def quiet() -> Site:
-    """Everything in step, and told of."""
+    """Everything in step, and reported."""
     made = racks()
     looked(made)
     return made

@@ -104,7 +104,7 @@ def test_an_announcement_that_could_not_be_stored_is_not_forgotten() -> None:
 
 
 def test_what_would_follow_again_waits_for_no_disk() -> None:
-    """Begun and activated are promised to somebody; prepared and committed are found again by whoever looks."""
+    """A request was answered with begun and activated; prepared and committed are found again by the next look."""
     made = racks(MOVE)
     made.confirm()
     made.engine.execute(Activate("m1", 1000.0))
@@ -121,7 +121,7 @@ def test_what_is_asked_for_waits_for_the_disk_whatever_it_is() -> None:
 
 
 def test_a_command_is_done_although_what_follows_it_cannot_be_stored() -> None:
-    """web1 is aborted by time-out in the look that follows another command: that failing is nobody's failure."""
+    """web1 is aborted by time-out in the look that follows another command: its failure is not the command's."""
     made = racks(MOVE)
     made.now += 301
     commit = made.store.commit

@@ -148,7 +148,7 @@ def test_an_entry_whose_lengths_contradict_each_other(broken: bytes) -> None:
 
 
 def test_an_old_cookie_at_the_place_of_a_desired_flow_is_a_habit_of_plain_switches() -> None:
-    """The flow is written anew at its place, never deleted by the cookie it should not have; nothing else was wrong."""
+    """The flow is written again at its place, never deleted by the cookie it should not have; nothing else was wrong."""
     tables = switch()
     alter(tables, cookie=FLOWS[0].cookie ^ 1)
     finding = read(tables).compare(desired(), plain=True)

@@ -372,7 +372,7 @@ def test_a_store_with_numbers_that_the_fabric_file_no_longer_gives_is_refused() 
     assert has(Engine(narrow(a1=range(50, 60)), own, lambda: 1000.0).state) == {"a1": (10,)}  # it is the guest's, not given
 
 
-# The fabric file read anew
+# The fabric file read again
 
 
 def reloaded(state: State, fabric: Fabric) -> dict[str, str]:

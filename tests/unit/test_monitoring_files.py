@@ -144,7 +144,7 @@ def test_the_panels_fit_together() -> None:
     assert len({panel["title"] for panel in PANELS}) == len(PANELS)
     for panel in PANELS:
         assert panel["description"], panel["title"]
-        assert panel["datasource"]["uid"] == "${datasource}", "whoever imports it chooses the data source"
+        assert panel["datasource"]["uid"] == "${datasource}", "the import chooses the data source"
         assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
 
 

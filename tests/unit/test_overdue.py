@@ -91,7 +91,7 @@ def test_silence_at_both_places_ends_it_after_a_pause_would_be_over() -> None:
 
 
 def test_a_vm_that_waits_for_a_request_at_its_target_keeps_its_place() -> None:
-    """Whoever has resumed it there knows; the request may yet come."""
+    """The orchestrator that resumed it there knows; its request may yet come."""
     made = overdue(REQUESTED)
     speaks(made, "tor-b")
     for _ in range(20):

@@ -95,7 +95,7 @@ def test_an_impostor_is_judged_on_the_move_as_it_is() -> None:
 
 
 def test_news_of_what_the_fabric_file_has_no_more() -> None:
-    """The file is read anew while the news of an external network and of a neighbour there wait."""
+    """The file is read again while the news of an external network and of a neighbour there wait."""
     fabric = with_externals(two_racks())
     made = Site(fabric, cug(), vm())
     queue = made.queue

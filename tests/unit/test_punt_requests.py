@@ -225,7 +225,7 @@ def test_without_a_routing_domain_the_gateway_is_no_default_router() -> None:
     assert frame[ICMPv6NDOptPrefixInfo].prefix == "2001:db8:3::"
 
 
-# What is no question, or nobody's
+# Packets that are no question, or a question for an unknown address
 
 
 def nothing(state: State, where: str, meta: int, frame: Any) -> None:

@@ -174,7 +174,7 @@ def test_a_token_may_come_as_a_subprotocol_of_a_websocket_only(service: Service)
         problem(upgraded(service, token=None, Sec_WebSocket_Protocol=wrong)[0], 401)
     request = Request.blank("/v1/events", headers={"Sec-WebSocket-Protocol": right})
     problem(request.get_response(service.app), 401)
-    # Whoever gives a header is judged by that.
+    # A header, where given, decides.
     problem(upgraded(service, token="no", Sec_WebSocket_Protocol=right)[0], 401)
 
 

@@ -137,7 +137,7 @@ def test_a_move_says_what_its_switches_do_not_keep(service: Service) -> None:
 
 def test_a_delivery_to_a_place_without_its_flows_is_not_confirmed(service: Service) -> None:
     """The target's switch refuses a flow of the VM at the delivery: it is delivered, for the VM has paused, and it is said that
-    the switch has not confirmed it; no gap is told of it, and no confirmation.
+    the switch has not confirmed it; neither a gap nor a confirmation is reported of it.
     """
     made = service.ask("POST", "/v1/migrations", {"vm": "web1", "to": "srv-b1", "activate_on": "request"}).json
     service.confirm()

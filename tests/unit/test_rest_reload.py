@@ -1,4 +1,4 @@
-"""The fabric file read anew by REST: what differs, what is refused and why."""
+"""The fabric file read again by REST: what differs, what is refused and why."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def test_what_a_body_pins_survives_a_restart(tmp_path: Path) -> None:
 
 
 def told(service: Service) -> list[dict[str, Any]]:
-    """What was told of VLAN-IDs on cables, without ids, times and what the table of events adds."""
+    """The events about VLAN-IDs on cables, without ids, times and what the table of events adds."""
     rows = service.get("/v1/events?types=vlan_id&limit=1000")["items"]
     return [{key: row[key] for key in row if key not in ("id", "time", "level", "text")} for row in rows if "server" in row]
 

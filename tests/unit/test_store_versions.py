@@ -25,7 +25,7 @@ from tests.support.rest_service import Service
 FIRST = RELEASES / "2026-11-23"
 ALL = sorted(row.parent.name for row in RELEASES.glob("*/store.sql"))
 LATER = {"presence", "switches", "timeline", "started", "ended", "gap"}
-"""What is told of the present moment, is more than it was, or is not told any more (`gap`)."""
+"""Keys of the present moment, keys that were added since, and one that was removed (`gap`)."""
 
 
 def format_of(path: Path) -> int:

@@ -180,7 +180,7 @@ def test_what_does_not_get_in(question: dict[str, Any], kind: str, reason: str) 
 @pytest.mark.parametrize("nobody", ["127.0.0.1", "224.0.0.1"])
 def test_an_address_that_nobody_can_have(nobody: str) -> None:
     found = into(routed(ALL), "10.1.0.11", claimed_ip=ip_address(nobody))
-    assert found.verdict == ("dropped", f"border-1, table admit: {nobody} can be the address of nobody out there")
+    assert found.verdict == ("dropped", f"border-1, table admit: no host out there can have the address {nobody}")
 
 
 def test_a_link_local_address_is_not_routed() -> None:

@@ -1,4 +1,4 @@
-"""Prose refers to nothing that a clone lacks: no page of the workshop, and no invariant that is not in the list."""
+"""Prose refers to nothing that a clone lacks: no page of the workshop, and no invariant outside the list. It has no riddle."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ DANGLING: Final = re.compile(
     r"|/work/|\b(facts|cases)/[a-z-]+\.md"
 )
 INVARIANT: Final = re.compile(r"\binvariants? ((?:\d+)(?:(?:, | to | and )\d+)*)", re.IGNORECASE)
+
+
+RIDDLES: Final = re.compile(
+    r"\b(whoever|whomever|anew|of late|told of|nobody is told|what is no|who is no|is nobody's|of nobody|farewell)\b",
+    re.IGNORECASE,
+)
 
 
 def sources() -> list[Path]:
@@ -63,3 +69,7 @@ def test_invariants_are_numbered_without_a_gap_and_cited_by_numbers_that_exist()
     ]
     assert len(cited) > 20, "the pattern sees them"
     assert [row for row in cited if row[1] not in numbers] == []
+
+
+def test_no_riddles() -> None:
+    assert [line for path in sources() for line in found(RIDDLES, path)] == []

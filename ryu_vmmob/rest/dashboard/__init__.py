@@ -1,7 +1,7 @@
 """The dashboard: a page at ``/`` and its files under ``/dashboard/``, all out of the package.
 
-They hold no data, so they are served without a token; what the page shows it asks for itself, with the token of whoever sits
-before it. The headers leave a browser no way to run or load anything else, whatever names say (docs/dashboard.md).
+The files hold no data, so they are served without a token. The page requests its data itself, with the user's token. The
+headers leave a browser no way to run or load anything else, whatever names say (docs/dashboard.md).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ export function h(what, attributes = {}, ...children) {
 const drawn = new WeakMap();
 
 /**
- * Fill `element` anew with what `build` returns, but only when `facts` (anything that is JSON) differ from last time. The focus stays
+ * Fill `element` again with what `build` returns, but only when `facts` (anything that is JSON) differ from last time. The focus stays
  * where it was, and what was unfolded stays so: by `data-key`.
  */
 export function redraw(element, facts, build) {

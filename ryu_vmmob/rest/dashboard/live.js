@@ -70,7 +70,7 @@ export class Live {
     this.site.changed();
   }
 
-  /** Look at the clock: whoever says nothing for so long is not there. Then it is asked, too. */
+  /** Check the time-out: a controller that is silent for so long counts as away, and is polled. */
   watch() {
     if (this.site.connection === "connecting" || performance.now() - this.heardAt < PATIENCE) return;
     if (this.site.connection !== "lost") {
@@ -114,7 +114,7 @@ export class Live {
     setTimeout(() => this.listen(), RETRY[Math.min(this.tries++, RETRY.length - 1)]);
   }
 
-  /** Ask how things stand; learn anew what has changed. */
+  /** Ask how things stand; learn again what has changed. */
   async look() {
     const { site } = this;
     if (!site.known) return this.begin();

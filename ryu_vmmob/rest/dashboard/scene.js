@@ -99,7 +99,7 @@ function links(fabric, places, put) {
     between.set(pair, number + 1);
     const [from, to] = [places.get(`sw:${a}`), places.get(`sw:${b}`)];
     const level = from && to && from.y === to.y;
-    // Links along a row bend over whoever stands between; parallel ones lie beside each other.
+    // Links along a row bend over the nodes between; parallel ones lie beside each other.
     const bend = level ? (from.x < to.x ? -1 : 1) * (26 + Math.abs(from.x - to.x) * 0.09 + number * 16) : number ? 16 * number : 0;
     put("edges", `ln:${row.name}`, {
       source: `sw:${a}`, target: `sw:${b}`, kind: "link", name: row.name, bend,

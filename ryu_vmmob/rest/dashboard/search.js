@@ -60,7 +60,7 @@ export function searchBox(input, box, site, open) {
   });
   input.addEventListener("keydown", (event) => {
     if (event.key === "/") {
-      // No name or address has one; it begins the search anew, also where the focus is here already.
+      // No name or address has one; it begins the search again, also where the focus is here already.
       input.value = "";
       close();
       event.preventDefault();

@@ -1,4 +1,4 @@
-// What is known of the controller's state, and how to learn it anew. Whoever shows something listens to "change".
+// What is known of the controller's state, and how to learn it again. Views listen to "change".
 
 import { ApiError, get, part } from "./api.js";
 
@@ -86,7 +86,7 @@ export class Site extends EventTarget {
     this.changed();
   }
 
-  /** Learn something anew, soon and together with what else is wanted; without a name, all of the kind. */
+  /** Learn something again, soon and together with what else is wanted; without a name, all of the kind. */
   want(kind, name = null) {
     if (!this.wanted.has(kind)) this.wanted.set(kind, new Set());
     this.wanted.get(kind).add(name);
@@ -110,7 +110,7 @@ export class Site extends EventTarget {
     if (this.wanted.size) for (const [kind, names] of [...this.wanted]) for (const name of names) this.want(kind, name);
   }
 
-  /** An event of /v1/events: note it, and learn anew what it is about. */
+  /** An event of /v1/events: note it, and learn again what it is about. */
   heard(row) {
     const [family] = row.event.split(".");
     this.note(row);
@@ -146,7 +146,7 @@ export class Site extends EventTarget {
     return row && !isFinal(row) ? row : undefined;
   }
 
-  /** {frames, servers}: how many were refused in the last minute, as far as they were told of, and where. */
+  /** {frames, servers}: how many were refused in the last minute, as far as they were reported, and where. */
   refusedLately() {
     const from = Date.now() - 60_000;
     const found = { frames: 0, servers: new Set() };

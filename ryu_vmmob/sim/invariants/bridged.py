@@ -127,7 +127,7 @@ def judge(view: View, seat: Seat, journey: Journey, answer: Packet | None = None
             text = f"the controller hears {number} times, not {wanted}, that {seat} speaks"
             yield Violation(DELIVERY, text, journey)
     if to_controller(journey) and seat.switch not in view.plain_edges:
-        yield Violation(DELIVERY, f"the controller is told of a bridged frame of {seat}", journey)
+        yield Violation(DELIVERY, f"the controller gets a bridged frame of {seat}", journey)
     allowed = view.allowed_links.get(seat.cug, frozenset())
     ways: Counter[tuple[str, str]] = Counter()
     for link, sender, packet in journey.crossings:

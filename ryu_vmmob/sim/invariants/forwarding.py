@@ -157,7 +157,7 @@ def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, *,
     if sure and where.exits and not leaving:
         yield Violation(DELIVERY, f"a packet of {origin} does not leave by {_name(where)}", journey)
     if told > (0 if sure else 1):
-        yield Violation(DELIVERY, f"the controller is told of a packet of {origin} for {_name(where)}", journey)
+        yield Violation(DELIVERY, f"the controller gets a packet of {origin} for {_name(where)}", journey)
 
 
 def expire(view: View, origin: Origin, port: PortRef, packet: Packet) -> Iterator[Violation]:
@@ -184,7 +184,7 @@ def _expired(journey: Journey, origin: Origin, *routers: str) -> Iterator[Violat
     if any(delivery.port.switch in routers for delivery in journey.deliveries):
         yield Violation(DELIVERY, f"a packet of {origin} is delivered though its TTL is used up", journey)
     if told != list(routers):
-        text = f"a packet of {origin} whose TTL is used up at {' and '.join(routers)} is told of by {told}"
+        text = f"a packet of {origin} whose TTL is used up at {' and '.join(routers)} is reported by {told}"
         yield Violation(DELIVERY, text, journey)
 
 

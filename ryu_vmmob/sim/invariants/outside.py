@@ -236,7 +236,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
 
 
 def _probed(view: View, external: ExternalFacts, interface: IPv4Interface | IPv6Interface) -> Iterator[Violation]:
-    """Whoever takes the edge's address on the wire learns that it is taken (RFC 5227, 2.1.1; RFC 4862, 5.4)."""
+    """Check that a host that takes the edge's address learns that it is taken (RFC 5227, 2.1.1; RFC 4862, 5.4)."""
     own, theirs, mine = view.router_macs[external.switch], neighbour_mac(external), int(interface.ip)
     if interface.version == 4:
         probe, told = make.arp_probe(theirs, mine), make.arp_reply(own, mine, theirs, 0)
