@@ -63,7 +63,7 @@ def yaml_text(site: Mapping[str, Any]) -> str:
 
 
 def objects(site: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Yield kind, name and body of each object of a site, also of those in lists; what is no object the controller judges."""
+    """Yield kind, name and body of each object of a site, also of those in lists. The controller judges malformed ones."""
     for kind in KINDS:
         rows = site.get(kind)
         if isinstance(rows, dict) and isinstance(rows.get("items"), list):
