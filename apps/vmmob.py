@@ -267,6 +267,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         for port in datapath.ports.values():
             self._port(datapath, port)
         self._links.ports_known(switch.name, datapath.ports)
+        names = {number: _device(port) for number, port in datapath.ports.items()}
+        self.engine.switch_ports.connected(switch.name, names)
         self.engine.emit(Event("switch.connected", {"switch": switch.name}))
         hub.spawn(vital(session.run))
 
@@ -293,9 +295,11 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         message = event.msg
         ofproto = message.datapath.ofproto
         session = self._sessions.get(message.datapath)
+        gone = message.reason == ofproto.OFPPR_DELETE
         if session is not None:
             session.port_news += 1
-        self._port(message.datapath, message.desc, gone=message.reason == ofproto.OFPPR_DELETE)
+            self.engine.switch_ports.changed(session.name, message.desc.port_no, None if gone else _device(message.desc))
+        self._port(message.datapath, message.desc, gone=gone)
         self._links_changed()
 
     def _ports_told(self, switch: str, ports: Mapping[int, bool]) -> None:
@@ -304,6 +308,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         for number, up in ports.items():
             self._links.port(switch, number, up=up, now=now)
         self._links.ports_known(switch, ports)
+        self.engine.switch_ports.counted(switch, ports)
         self._links_changed()
 
     def _port(self, datapath: Any, port: Any, *, gone: bool = False) -> None:
@@ -361,3 +366,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
 
 def _new_id() -> str:
     return f"m-{uuid.uuid4().hex[:12]}"
+
+
+def _device(port: Any) -> str:
+    """Return the name that a switch gives a port, as text."""
+    name = port.name
+    return name.decode(errors="replace").rstrip("\0") if isinstance(name, bytes) else str(name)

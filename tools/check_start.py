@@ -47,6 +47,7 @@ def handshake(port: int, process: subprocess.Popen[bytes]) -> str | None:
 
 
 def _application(configuration: list[str]) -> list[str]:
+    """Return what is to be run; what stands behind a configuration file on the command line counts more than the file."""
     if not configuration:
         return ["ryu.app.simple_switch_13"]
     return ["ryu_vmmob.apps.vmmob", "--config-file", *configuration, "--wsapi-port", str(free_port())]
@@ -63,7 +64,7 @@ def main() -> int:
         port = free_port()
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
-                [str(Path(sys.prefix, "bin", command)), "--ofp-tcp-listen-port", str(port), *_application(configuration)],
+                [str(Path(sys.prefix, "bin", command)), *_application(configuration), "--ofp-tcp-listen-port", str(port)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import NO, NOBODY, print_facts, print_json, usage
+from ryu_vmmob.cli.common import NO, NOBODY, joined, print_facts, print_json, usage
+from ryu_vmmob.fabric import FabricError, load
+from ryu_vmmob.fabric.attached import attached
+from ryu_vmmob.fabric.model import Fabric
+
+if TYPE_CHECKING:
+    from ryu_vmmob.whitebox.features import Portrait
 
 _ROLES: Final = ("tor", "border", "spine")
 _NOT_KNOWN: Final = 4
@@ -28,12 +35,15 @@ def check_switch(
     ] = False,
     role: Annotated[str | None, typer.Option(help="Judge for this role alone: tor, border or spine.")] = None,
     seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for it, and for each answer.")] = 60.0,
+    file: Annotated[
+        str | None, typer.Option("--fabric", metavar="FILE", help="Compare its ports with those that this fabric file names.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what of the pipeline a switch can carry, what the controller would have to do for it, and what it would refuse.
 
-    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role), 2 a wrong question, 3 no switch, 4 its own words
-    do not tell: --try does.
+    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role; with --fabric: ports are missing), 2 a wrong
+    question, 3 no switch, 4 its own words do not tell: --try does.
     """
     from ryu_vmmob.whitebox import dialogue
     from ryu_vmmob.whitebox.errors import DialogueError
@@ -43,6 +53,7 @@ def check_switch(
         raise usage("give the address of a switch, or --listen PORT")
     if role is not None and role not in _ROLES:
         raise usage(f"--role {role!r}: must be one of {', '.join(_ROLES)}")
+    network = None if file is None else _loaded(file)
     try:
         if address is not None:
             talk = dialogue.connect(address, seconds)
@@ -54,13 +65,50 @@ def check_switch(
         typer.echo(f"vmmob: {error}", err=True)
         raise typer.Exit(NOBODY) from None
     document = report.document()
+    if network is not None:
+        document["compared"] = _compared(network, report.portrait)
     if as_json:
         print_json(document)
     else:
         _show(document, role)
+    if network is not None and (document["compared"]["switch"] is None or document["compared"]["missing"]):
+        raise typer.Exit(NO)
     verdicts = [document["roles"][name]["verdict"] for name in (_ROLES if role is None else (role,))]
     if not any(verdict.startswith("works") for verdict in verdicts):
         raise typer.Exit(_NOT_KNOWN if "not known" in verdicts else NO)
+
+
+def _loaded(file: str) -> Fabric:
+    try:
+        return load(Path(file))
+    except FabricError as error:
+        raise usage(str(error)) from None
+
+
+def _compared(network: Fabric, portrait: Portrait) -> dict[str, Any]:
+    """Return which switch of the file it is, by its dpid, and which of the ports that the file names it does not have."""
+    switch = network.switch_by_dpid.get(portrait.dpid)
+    named = {} if switch is None else attached(network, switch.name)
+    gone = sorted(named.keys() - set(portrait.ports))
+    return {
+        "switch": None if switch is None else switch.name,
+        "ports": sorted(portrait.ports),
+        "missing": [{"port": number, "kind": named[number].kind, "name": named[number].name} for number in gone],
+    }
+
+
+def _show_compared(found: Any) -> None:
+    typer.echo()
+    if found["switch"] is None:
+        typer.echo(typer.style("the fabric file has no switch with this dpid", fg="red"))
+        return
+    typer.echo(f"in the fabric file it is {found['switch']}")
+    for row in found["missing"]:
+        typer.echo(typer.style(f"  port {row['port']} of the file is not there: {row['kind']} {row['name']}", fg="red"))
+    if found["missing"]:
+        typer.echo(f"  its ports are {joined(found['ports']) or 'none'}")
+    else:
+        typer.echo("  every port that the file names is there")
 
 
 def _show(found: Any, role: str | None) -> None:
@@ -87,3 +135,5 @@ def _show(found: Any, role: str | None) -> None:
             for text in rows:
                 typer.echo(f"  {text}")
     typer.echo(f"\nfor the fabric file: {found['fabric']}")
+    if "compared" in found:
+        _show_compared(found["compared"])

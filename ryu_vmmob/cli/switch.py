@@ -97,6 +97,7 @@ def _show(switch: Any) -> None:
             ("audits", switch["audits"]),
             ("last audit", moment_or_none(switch["audited"])),
             ("foreign flows", switch["foreign_flows"]),
+            *(("missing port", f"{row['port']}: {row['kind']} {row['name']}") for row in switch["missing_ports"]),
             ("dropped messages", switch["dropped_messages"]),
             *(("cannot", _lack(row)) for row in (switch["capability"] or {"lacks": []})["lacks"]),
             *(("refused", f"{row['cause']}: {row['error']}") for row in switch["faults"]),

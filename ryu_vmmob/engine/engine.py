@@ -38,6 +38,7 @@ from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.roles import Roles, shown
 from ryu_vmmob.engine.sent_on import Frames, SentOn
 from ryu_vmmob.engine.standing import Standing, fault_news
+from ryu_vmmob.engine.switch_ports import SwitchPorts
 from ryu_vmmob.engine.tally import Tally
 from ryu_vmmob.engine.tickets import Rehearsal, Switches, Ticket, by_confirmation
 from ryu_vmmob.engine.wellbeing import facts
@@ -128,6 +129,7 @@ class Engine:
         self.repairs = Repairs()
         self.tally = Tally()
         self.port_counters = PortCounters(self._clock, self.fleet.wake)
+        self.switch_ports = SwitchPorts()
         self.arrivals = Arrivals(self)
         self.overdue: Overdue = Overdue(self, self.under_way)
         self.conflicts = Conflicts(self)

@@ -12,6 +12,7 @@ from ryu_vmmob.engine.fleet import Fleet, Place
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.repairs import Repairs
 from ryu_vmmob.engine.roles import Roles
+from ryu_vmmob.engine.switch_ports import SwitchPorts
 from ryu_vmmob.engine.tickets import Switches
 from ryu_vmmob.health import Facts, Standing, SwitchFacts
 from ryu_vmmob.health.values import Waiting
@@ -30,6 +31,7 @@ class Known(Protocol):
     contacts: Contacts
     roles: Roles
     repairs: Repairs
+    switch_ports: SwitchPorts
     overdue: Overdue
     events: EventStream
     clock: Clock
@@ -48,7 +50,7 @@ def facts(engine: Known, store: str | None, is_late: Callable[[str], bool]) -> F
     """All of it, now. ``store``: why it takes nothing; ``is_late``: whether a connected switch is out of step for long."""
     fleet, state = engine.fleet, engine.state
     held = {**engine.contacts.held, **engine.roles.held}
-    switches = tuple(_switch(fleet, engine.repairs, name, held, is_late) for name in sorted(fleet.names))
+    switches = tuple(_switch(engine, name, held, is_late) for name in sorted(fleet.names))
     told = engine.overdue.told
     rows = [state.migrations[id_] for id_ in sorted(engine.under_way)]
     moves = tuple(Waiting(row, tuple(engine.migration_switches(row).pending), told.get(row.id)) for row in rows)
@@ -56,8 +58,8 @@ def facts(engine: Known, store: str | None, is_late: Callable[[str], bool]) -> F
     return Facts(state, switches, fleet.has_met, engine.clock(), store, moves, refused)
 
 
-def _switch(fleet: Fleet, repairs: Repairs, name: str, held: Mapping[str, str], is_late: Callable[[str], bool]) -> SwitchFacts:
-    status = fleet.status(name)
+def _switch(engine: Known, name: str, held: Mapping[str, str], is_late: Callable[[str], bool]) -> SwitchFacts:
+    status = engine.fleet.status(name)
     why = held.get(name) if status.connected else None
     match status.place:
         case Place.AWAY:
@@ -71,4 +73,5 @@ def _switch(fleet: Fleet, repairs: Repairs, name: str, held: Mapping[str, str], 
         case _:
             standing = Standing.IN_STEP
     error = status.faults[0].error if status.faults else None
-    return SwitchFacts(name, standing, status.behind, len(status.faults), error, repairs.foreign(name), why)
+    missing = engine.switch_ports.missing(engine.state.fabric, name) if status.connected else {}
+    return SwitchFacts(name, standing, status.behind, len(status.faults), error, engine.repairs.foreign(name), why, missing)

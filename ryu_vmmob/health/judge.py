@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from ryu_vmmob.fabric.model import External
-from ryu_vmmob.health.parts import Part, split
+from ryu_vmmob.health.parts import Part, named, split
 from ryu_vmmob.health.tiles import tiles
 from ryu_vmmob.health.values import (
     STUCK_SECONDS,
@@ -61,6 +61,10 @@ def _switches(facts: Facts) -> Iterator[Reason]:
         if row.foreign:
             what = f"switch {row.name} has {row.foreign} flow{_s(row.foreign)} in our tables that are not ours"
             yield Reason("switch.foreign_flows", Loudness.WARN, what, about, ask)
+        if row.missing:
+            ports = named(f"{number} ({attached})" for number, attached in row.missing.items())
+            what = f"switch {row.name} has no port{_s(len(row.missing))} {ports}, which the fabric file names"
+            yield Reason("switch.ports_missing", Loudness.WARN, what, about, ask)
 
 
 def _standing(row: SwitchFacts) -> tuple[str, Loudness, str, bool] | None:

@@ -14,6 +14,7 @@ _WORDS: Final = {
     "switch.behind": "{count} behind: {names}",
     "switch.refused": "{count} refused flows: {names}",
     "switch.foreign_flows": "foreign flows in {names}",
+    "switch.ports_missing": "ports missing at {names}",
     "link.down": "{count} link{s} down: {names}",
     "external.down": "{count} external network{s} down: {names}",
     "external.silent": "no next hop answers in {names}",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from ryu_vmmob.fabric.attached import Attached
 from ryu_vmmob.health.parts import Part
 from ryu_vmmob.model.objects import Migration
 from ryu_vmmob.model.state import State
@@ -16,7 +18,8 @@ STUCK_SECONDS: Final = 10.0
 
 REASONS: Final = (
     "store.failing", "controller.unmet", "switch.held", "switch.away", "switch.refused", "switch.behind", "switch.settling",
-    "switch.foreign_flows", "fabric.split", "link.down", "external.down", "external.silent", "move.stuck",
+    "switch.foreign_flows", "switch.ports_missing", "fabric.split", "link.down", "external.down", "external.silent",
+    "move.stuck",
 )  # fmt: skip
 """Kinds of reasons."""
 
@@ -35,6 +38,7 @@ class Standing(StrEnum):
 class SwitchFacts(NamedTuple):
     """A switch: how it stands, how many revisions it has not confirmed, how many flows and groups it refuses and the words of
     the first refusal, and how many foreign flows its last audit saw in our tables. ``held``: why it is left as it is.
+    ``missing``: ports that the fabric file names and the switch does not have.
     """
 
     name: str
@@ -44,6 +48,7 @@ class SwitchFacts(NamedTuple):
     error: str | None = None
     foreign: int = 0
     held: str | None = None
+    missing: Mapping[int, Attached] = MappingProxyType({})
 
 
 class Waiting(NamedTuple):

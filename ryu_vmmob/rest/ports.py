@@ -10,17 +10,14 @@ from typing import Final, Literal
 from typing_extensions import TypedDict
 
 from ryu_vmmob.engine.port_counters import Counts
-from ryu_vmmob.fabric import model
-from ryu_vmmob.fabric.model import PortRef
+from ryu_vmmob.engine.switch_ports import MAX_PORT
+from ryu_vmmob.fabric.attached import attached
 from ryu_vmmob.rest.answers import Time
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.switches import named
 from ryu_vmmob.rest.views import View, time_text
-
-MAX_PORT: Final = 0xFFFFFF00
-"""OFPP_MAX: numbers above are no ports of the switch's own (OpenFlow 1.3.5, 7.2.1)."""
 
 
 class Counted(TypedDict):
@@ -56,13 +53,15 @@ class PortCounts(TypedDict):
 
 
 class Port(TypedDict):
-    """A port. ``kind`` and ``name``: what the fabric file has there, or null. ``counts`` null: the switch has not reported
-    such a port.
+    """A port. ``kind`` and ``name``: what the fabric file has there, or null. ``there``: whether the switch has it; null: it has
+    not connected yet. ``device``: what the switch calls it. ``counts`` null: the switch has not reported such a port.
     """
 
     port: int
     kind: Literal["server", "link", "external"] | None
     name: str | None
+    there: bool | None
+    device: str | None
     counts: PortCounts | None
     rates: PortRates | None
 
@@ -83,7 +82,7 @@ def list_ports(call: Call) -> Answer:
         engine.port_counters.look(switch.name)
     sample, seconds = engine.port_counters.sample(switch.name), engine.port_counters.seconds(switch.name)
     told = {} if sample is None else {number: row for number, row in sample.ports.items() if number <= MAX_PORT}
-    at = _attached(engine.state.fabric, switch.name)
+    at, there = attached(engine.state.fabric, switch.name), engine.switch_ports.of(switch.name)
 
     def view(number: int) -> View:
         kind, name = at.get(number, (None, None))
@@ -92,24 +91,15 @@ def list_ports(call: Call) -> Answer:
             "port": number,
             "kind": kind,
             "name": name,
+            "there": None if there is None else number in there,
+            "device": None if there is None else there.get(number) or None,
             "counts": None if counts is None else _counts(counts),
             "rates": None if growth is None or seconds is None else _rates(growth, seconds),
         }
 
     counted = None if sample is None else time_text(engine.clock.told(sample.at))
-    rows = call.each(sorted(at.keys() | told.keys()), view)
+    rows = call.each(sorted(at.keys() | told.keys() | (there or {}).keys()), view)
     return Answer(200, {"counted": counted, "seconds": None if seconds is None else round(seconds, 3), "items": rows})
-
-
-def _attached(fabric: model.Fabric, switch: str) -> dict[int, tuple[str, str]]:
-    """Return what the fabric file has at each port of a switch."""
-    found: dict[int, tuple[str, str]] = {}
-    rows: list[tuple[str, str, PortRef]] = [("link", row.name, row.end_at(switch)) for row in fabric.links_of.get(switch, ())]
-    rows += [("server", row.name, port) for row in fabric.servers_of.get(switch, ()) for port in row.attach]
-    rows += [("external", row.name, row.attach) for row in fabric.externals_of.get(switch, ())]
-    for kind, name, port in rows:
-        found[port.port] = kind, name
-    return found
 
 
 def _counts(row: Counts) -> View:

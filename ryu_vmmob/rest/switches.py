@@ -73,11 +73,20 @@ class Capability(TypedDict):
     lacks: list[SwitchLack]
 
 
+class MissingPort(TypedDict):
+    """A port that the fabric file names and the switch does not have. ``kind`` and ``name``: what should be there."""
+
+    port: int
+    kind: Literal["server", "link", "external"]
+    name: str
+
+
 class Switch(FabricSwitch):
     """A switch and how it stands to what is desired.
 
     ``standing`` is `refused` where it has confirmed everything but its ``faults``. ``behind`` counts revisions decided and not
     confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames that no interface may send, by server.
+    ``missing_ports``: as it reported its ports last.
     """
 
     connected: bool
@@ -92,6 +101,7 @@ class Switch(FabricSwitch):
     audits: int
     audited: Time | None
     foreign_flows: int
+    missing_ports: list[MissingPort]
     dropped_messages: int
     groups: int
     habits: list[Literal["keeps_cookies", "unreadable", "unaskable"]]
@@ -166,6 +176,10 @@ def switch_view(engine: Engine, switch: fabric.Switch) -> View:
         "audits": engine.repairs.audits(switch.name),
         "audited": None if (last := engine.repairs.last(switch.name)) is None else time_text(engine.clock.told(last)),
         "foreign_flows": engine.repairs.foreign(switch.name),
+        "missing_ports": [
+            {"port": number, "kind": at.kind, "name": at.name}
+            for number, at in engine.switch_ports.missing(engine.state.fabric, switch.name).items()
+        ],
         "dropped_messages": engine.fleet.dropped[switch.name],
         "groups": len(tables.groups),
         "habits": list(engine.fleet.habits(switch.name)),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.fabric import load
+from ryu_vmmob.fabric.attached import Attached
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.health import REASONS, Facts, Health, Loudness, Reason, Standing, Status, SwitchFacts, judge
 from ryu_vmmob.health.parts import split
@@ -79,6 +80,18 @@ def test_a_controller_that_has_met_no_switch_is_not_ready_and_one_without_any_is
     found = judge(well(state(), has_met=False))
     assert (found.status, only(found, "controller.unmet").blocks) == (Status.NOT_READY, True)
     assert judge(well(state(), has_met=False, switches=())).status is Status.READY
+
+
+def test_ports_that_the_file_names_and_the_switch_does_not_have() -> None:
+    facts = well(state())
+    missing = {49: Attached("link", "border-1:1=tor-a:49"), 1: Attached("server", "srv-a1")}
+    found = judge(facts._replace(switches=(SwitchFacts("tor-a", Standing.IN_STEP, missing=missing), *facts.switches[1:])))
+    reason = only(found, "switch.ports_missing")
+    assert reason.what == (
+        "switch tor-a has no ports 49 (link border-1:1=tor-a:49), 1 (server srv-a1), which the fabric file names"
+    )
+    assert (found.status, reason.level) == (Status.DEGRADED, Loudness.WARN)
+    assert "ports missing at tor-a" in texts(found)
 
 
 def test_foreign_flows_and_a_store_that_fails() -> None:

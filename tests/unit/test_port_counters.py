@@ -94,7 +94,7 @@ def test_numbers_and_how_fast_they_grow(service: Service) -> None:
     assert first.asked == [wire.port_stats_request(7)]
     found = rows(service)
     assert found[1] == {
-        "port": 1, "kind": "server", "name": "srv-a1", "rates": None,
+        "port": 1, "kind": "server", "name": "srv-a1", "there": None, "device": None, "rates": None,
         "counts": {"received": {"packets": 10, "bytes": 1000, "dropped": 1, "errors": 0},
                    "sent": {"packets": 20, "bytes": 2000, "dropped": 0, "errors": 2}},
     }  # fmt: skip
