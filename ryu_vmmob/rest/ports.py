@@ -53,8 +53,8 @@ class PortCounts(TypedDict):
 
 
 class Port(TypedDict):
-    """A port. ``kind`` and ``name``: what the fabric file has there, or null. ``there``: whether the switch has it; null: it has
-    not connected yet. ``device``: what the switch calls it. ``counts`` null: the switch has not reported such a port.
+    """A port. ``kind`` and ``name``: what the fabric file has there, or null. ``there``: whether the switch has it; null: it
+    has not connected yet. ``device``: what the switch calls it. ``counts`` null: the switch has not reported such a port.
     """
 
     port: int
