@@ -1,8 +1,18 @@
-"""One connection of one switch: reconcile it, then keep it in step. Messages and replies are `transactions`.
+"""A session: one connection of one switch. It reconciles the switch, then keeps it in step.
 
-Each session is a green thread of its own, so a slow or deaf switch delays nobody. It sends bytes made by our own encoder and
-learns the outcome from barriers, bundle replies and errors; nothing counts as done that the switch has not confirmed. It keeps
-nothing that it does not wait for, and after each piece of a long piece of work lets the others work.
+Goals, and how each is met:
+
+1. *A switch has what is desired, whatever it had before.* The session begins with a reconciliation: it reads the switch's
+   entries and sends the difference (`auditing.reconcile`). It repeats this as an audit at intervals and on request.
+2. *Only what a switch confirmed counts.* Each delta ends with a barrier or a bundle reply. Errors in between become faults,
+   which `Fleet.confirm` gets with the revision.
+3. *A slow switch delays no other.* Each session has a green thread of its own. After each piece of long work it takes a turn
+   (`turn`). Packet-outs have another thread, so they wait for no bundle.
+4. *Bounded memory.* The fleet composes pending deltas into one. At most `MAX_PACKETS` packets wait; more are dropped and
+   counted.
+5. *Two controllers never both write (invariant 14).* Nothing is sent while the role is in doubt (`commands`, `doubted`).
+
+`Transactions` matches messages with replies and errors. The session ends with the connection: a `Lost` anywhere ends `run`.
 """
 
 from __future__ import annotations

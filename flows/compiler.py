@@ -1,9 +1,16 @@
-"""From state to flows: contributions kept per (object, switch), so that a change recomputes only what it touches.
+"""The compiler: from state to flows and groups for each switch.
 
-`owner` lists the objects and what each puts into a switch.
+Goals, and how each is met:
 
-`Compiler.plan` is pure: it says what would change; `Compiler.adopt` makes that the desired state. Whatever the sequence of
-plans, the outcome equals a compile from nothing (`full`): tests hold the two against each other.
+1. *The outcome is a function of the state, not of the path to it.* Whatever the sequence of plans, the tables equal those of
+   a compile from nothing (`full`). Property tests compare the two after every step.
+2. *A change costs what it touches (invariant 10).* What an object needs at a switch is a contribution, kept by (switch, owner).
+   `Recompute` makes again only those that the change affects. `owner` lists the kinds of owners.
+3. *A plan may be dropped.* `plan` is pure: it returns new contributions and one delta for each switch. `adopt` makes them the
+   desired tables. A command that is refused or overtaken in between leaves no trace.
+4. *Two owners never fight over a flow.* `SwitchTables.check` raises `Clash` before anything is sent. Only policies may share a
+   flow; it goes with its last owner.
+5. *Long work can pause.* Each piece of work is counted by a `Breath`, which pauses when it is time.
 """
 
 from __future__ import annotations

@@ -1,11 +1,21 @@
-"""The engine: commands in, durable state and per-switch deltas out. The single writer of everything.
+"""The engine: the single writer. It turns commands into durable state and per-switch deltas.
 
-One command runs to its end before the next begins: apply, compile, store, adopt, hand out. A refusal, a full disk or a fault
-of the compiler happens before anything is adopted, so the state is then what it was. What has to follow by itself (a
-migration whose switches have all confirmed, a time-out, a quarantine that ends) is found by looking at the state, never
-remembered apart: after a crash the same look finds the same work.
+Goals, and how each is met:
 
-Pure but for the store and the clock it is given; knows no Ryu and no thread library.
+1. *A change happens as a whole or not at all.* `execute` applies the commands to a draft, compiles the flows, checks that every
+   switch can carry them, and commits to the store, in this order. Only then does it adopt the new state. A refusal, a full disk
+   or a fault of the compiler comes before that and leaves the old state in place.
+2. *An answer is durable (invariant 9).* `execute` returns after the commit. Switches get their deltas later.
+3. *Commands are serialised.* `alone` is held while a command runs. Long work pauses (`Breath`), so that an urgent command can
+   overtake it; the overtaken work starts again on the new state (`_one_by_one`).
+4. *No thread waits for a switch.* The fleet keeps the delta of each switch until its session takes it. A caller that wants
+   confirmations waits for them itself (`?wait=`).
+5. *Nothing is forgotten in a crash.* Follow-ups (a migration whose switches have all confirmed, a time-out, a quarantine that
+   ends) are found by looking at the state (`progress`). After a restart the same look finds the same work.
+6. *It is testable.* It is pure but for the store and the clock that it is given, and knows neither Ryu nor threads.
+
+The parts of the work are objects of their own: `Fleet` (what each switch has confirmed), `Compiler` (what each should have),
+`Progress` (follow-ups), `Arrivals`, `Overdue` and `Conflicts` (frames of VMs), `Roles` and `Contacts` (whose a switch is).
 """
 
 from __future__ import annotations

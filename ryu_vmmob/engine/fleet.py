@@ -1,7 +1,15 @@
-"""Every switch's place in time: what it still has to be told, and what it has confirmed.
+"""The fleet: for each switch, what is decided, what is on its way, and what it has confirmed.
 
-Desired, on the way and confirmed are separate values; a switch counts as having a revision only when it said so. Pure
-book-keeping: sessions (one per connection, `ryu_vmmob.apps`) take from it and report to it.
+Goals, and how each is met:
+
+1. *A revision counts only when the switch confirmed it.* Decided, pending and confirmed are separate values (`_Place`). A
+   fault does not stop the count: `Place.REFUSED` is a state of its own.
+2. *A switch that is away costs nothing.* Deltas are kept for a connected, reconciled switch only. One that comes back is
+   compared with the whole desired state.
+3. *A slow switch gets one delta.* `take` composes all pending deltas; what comes and goes within them is never sent.
+4. *A switch that needs nothing confirms at once.* `decide` moves it to the new revision without a message.
+
+Pure book-keeping: sessions (`ryu_vmmob.apps.session`) take deltas from here and report what became of them.
 """
 
 from __future__ import annotations

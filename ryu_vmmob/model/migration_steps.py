@@ -11,23 +11,25 @@ r"""The migration machine: which step leads from which stage to which, and what 
     aborted        (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)   (nothing)
     failed         (nothing)   refused     refused     refused     (nothing)   (nothing)   (nothing)   (nothing)
 
-A stage is a phase, but for two. `delivered`: the phase is still `prepared`, and the VM's traffic goes to the target, because
-the source has paused. `returning`: the phase is still what it was, and an abort is under way. The VM belongs to its
-source again, which has to be open everywhere before the target goes; the switches' word for that is RETURNED.
+A stage is a phase, with two exceptions:
 
-No stage is a dead end, whichever switch is dead: ABORT leads back from `preparing` and `prepared` at once, COMMIT on from
-`activated`. Where a dead switch at the source would be waited for (`returning`), FORCE is an abort that waits for no switch's
-word, and ACTIVATE leads to the target again. What FORCE risks are frames, not isolation: the target goes before the source is
-known to be open. A switch that comes back is compared with what it should have.
+- `delivered`: the phase is still `prepared`. The source has paused, and the VM's traffic goes to the target.
+- `returning`: the phase is unchanged, and an abort is under way. The VM belongs to its source again. The source must be open on
+  every switch before the target closes; RETURNED says that the switches have confirmed this.
 
-DELIVER waits for `prepared`: before, a switch may not know the new place, and what it were sent for it would be lost.
+Goals, and how each is met:
 
-A VM seen at its target while the preparation is still under way *is* there, so `preparing` admits activation. A time-out is an
-ABORT that nobody had to ask for; FAIL is a switch that refuses what the move cannot do without. Once `prepared` was said, a
-refusal is only shown: the orchestrator that resumes the VM counts on its target.
-
-Every stage is an ordinary desired state (`objects.seats`); any mixture of switches before and after a step is loop free,
-and from `prepared` on without a gap, also on the way back.
+1. *No black hole, no loop (invariant 8).* Every stage is an ordinary desired state (`objects.seats`). Any mixture of switches
+   before and after a step is loop free, and without a gap from `prepared` on, also on the way back.
+2. *No dead end, whichever switch is dead.* ABORT leads back from `preparing` and `prepared` at once. COMMIT leads on from
+   `activated`. Where a dead switch at the source would be waited for (`returning`), FORCE aborts without its confirmation, and
+   ACTIVATE leads to the target again. FORCE risks frames, not isolation: the target closes before the source is known to be
+   open. A switch that comes back is reconciled.
+3. *`prepared` is a promise.* FAIL (a switch refuses what the move needs) ends a move only in `preparing` and `returning`. After
+   `prepared` a refusal is only shown: the orchestrator that resumes the VM counts on its target.
+4. *No frame is sent where it would be lost.* DELIVER is refused before `prepared`: a switch might not know the target yet.
+5. *The network decides, not the order of messages.* A VM seen at its target while the preparation is under way is there, so
+   `preparing` admits ACTIVATE. A time-out is an ABORT by the engine.
 """
 
 from __future__ import annotations
