@@ -15,24 +15,24 @@ LOOPBACK: Final = "127.0.0.1"
 
 _OPTIONS: Final = [
     cfg.StrOpt("fabric", default="/etc/vmmob/fabric.yaml", help="path of the fabric file"),
-    cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="where the logical state lives"),
-    cfg.StrOpt("api_token_file", default=None, help="file with the tokens that REST asks for (docs/security.md)"),
+    cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="URL of the store: sqlite:/// and the path of a file"),
+    cfg.StrOpt("api_token_file", default=None, help="file with the tokens that REST accepts; unset: none is needed"),
     cfg.ListOpt("api_origins", default=[], help="origins of web pages, besides our own, that may open /v1/events"),
-    cfg.StrOpt("rest_certificate", default=None, help="PEM file with the certificate of REST, which then speaks TLS only"),
-    cfg.StrOpt("rest_private_key", default=None, help="PEM file with its key"),
-    cfg.StrOpt("rest_client_ca", default=None, help="PEM file of the CAs that a client's certificate must be from"),
-    cfg.FloatOpt("rest_rate", default=500.0, min=0.0, help="requests a second of one client at most; 0: no limit"),
-    cfg.IntOpt("rest_connections", default=512, min=2, help="connections to REST at a time; one address may have half of them"),
+    cfg.StrOpt("rest_certificate", default=None, help="PEM file with the certificate of REST; set, REST speaks TLS only"),
+    cfg.StrOpt("rest_private_key", default=None, help="PEM file with the private key of rest_certificate"),
+    cfg.StrOpt("rest_client_ca", default=None, help="PEM file of the CAs that must have signed a client's certificate"),
+    cfg.FloatOpt("rest_rate", default=500.0, min=0.0, help="rate limit of one client, in requests a second; 0: no limit"),
+    cfg.IntOpt("rest_connections", default=512, min=2, help="most connections to REST; one address may have half of them"),
     cfg.StrOpt(
         "switch_certificates",
         default="any",
         choices=["any", "named"],
-        help="named: a switch's certificate must bear the name that the fabric file has for it",
+        help="named: a switch's certificate must bear the switch's name in the fabric file",
     ),
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),
     cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds a VLAN-ID rests before another CUG gets it"),
-    cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds for which a link must be up before it is used again"),
-    cfg.StrOpt("log_format", default=CONSOLE, choices=FORMATS, help="lines of the log for people, or a JSON object each"),
+    cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds that a link must be up before it is used again"),
+    cfg.StrOpt("log_format", default=CONSOLE, choices=FORMATS, help="log lines for people, or a JSON object each"),
 ]
 
 

@@ -38,15 +38,15 @@ def evacuate(
     ],
     options: MoveOptions,
     switch: Annotated[bool, typer.Option("--switch", help="All servers of this switch.")] = False,
-    to: Annotated[str | None, typer.Option(metavar="SERVER,...", help="Only to these; by default to any other.")] = None,
-    parallel: Annotated[int | None, typer.Option(help="Moves under way at once, 1 to 1000; 8 by default.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="SERVER,...", help="The servers to move to; any other by default.")] = None,
+    parallel: Annotated[int | None, typer.Option(help="The most moves at a time, 1 to 1000; 8 by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until the last VM has moved, and show how far it is.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the last VM has moved, and show the progress.")] = False,
 ) -> None:
-    """Move every VM away from a server, a few at a time, and with --wait see it through.
+    """Move every VM off a server, a few at a time; with --wait, follow it to its end.
 
-    Exit status: 0 begun (with --wait: finished, nobody is left behind), 1 refused, or VMs are left behind, 2 a wrong question,
-    3 no controller.
+    Exit status: 0 begun (with --wait: finished, and no VM is left behind), 1 refused, or VMs are left behind, 2 wrong
+    arguments, 3 no controller.
     """
     given = {
         "to": None if to is None else [name.strip() for name in to.split(",")],
@@ -83,16 +83,16 @@ def show(ask: Asked, id_: BatchId) -> None:
 def abort(
     ask: Asked,
     id_: BatchId,
-    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, kept with the evacuation.")] = None,
     wait: Wait = None,
 ) -> None:
-    """Start no more VMs, and give up the moves that are not activated yet."""
+    """Start no more moves, and abort those that are not activated yet."""
     body = {"reason": reason} if reason is not None else None
     ask.answer(ask.client.post(path("batches", id_, "abort"), body, wait=wait), _show)
 
 
 def _followed(client: Client, batch: Any, *, quiet: bool) -> Any:
-    """Return the batch when it is over. On a terminal a bar fills; elsewhere there is a line whenever something has changed."""
+    """Return the batch when it is over. Show a progress bar on a terminal, and elsewhere a line for each change."""
     said = ""
     with bar(batch["total"], shown=not quiet) as show:
         while True:
@@ -108,7 +108,7 @@ def _followed(client: Client, batch: Any, *, quiet: bool) -> Any:
 
 
 def _left_behind(batch: Any, *, waited: bool) -> bool:
-    """Whether the answer is no: nobody can move at all, or at the end somebody has not."""
+    """Whether the answer is no: no VM can move at all, or a VM is left at the end."""
     counts = batch["counts"]
     gone = sum(counts.get(name, 0) for name in ("committed", "gone", "elsewhere"))
     if waited:

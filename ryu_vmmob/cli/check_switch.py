@@ -28,22 +28,29 @@ def check_switch(
     address: Annotated[
         str | None, typer.Argument(metavar="[ADDRESS]", help="HOST:PORT of a switch that listens, or the path of a socket.")
     ] = None,
-    listen: Annotated[int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Wait for it to connect here.")] = None,
-    host: Annotated[str, typer.Option(help="With --listen: only at this address of ours.")] = "0.0.0.0",  # noqa: S104
+    listen: Annotated[
+        int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Listen on this port for the switch to connect.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="With --listen: the local address to listen on.")] = "0.0.0.0",  # noqa: S104
     try_out: Annotated[
-        bool, typer.Option("--try", help="Give it flows and groups of every kind, and take them away again. Stops its traffic.")
+        bool,
+        typer.Option(
+            "--try", help="Install flows and groups of every kind, then delete them. This interrupts the switch's traffic."
+        ),
     ] = False,
-    role: Annotated[str | None, typer.Option(help="Judge for this role alone: tor, border or spine.")] = None,
-    seconds: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for it, and for each answer.")] = 60.0,
+    role: Annotated[str | None, typer.Option(help="Judge the switch for one role: tor, border or spine.")] = None,
+    seconds: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the switch, and for each of its answers.")
+    ] = 60.0,
     file: Annotated[
         str | None, typer.Option("--fabric", metavar="FILE", help="Compare its ports with those that this fabric file names.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what of the pipeline a switch can carry, what the controller would have to do for it, and what it would refuse.
+    """Report what of the pipeline a switch can carry, what the controller must do for it, and what is refused.
 
-    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role; with --fabric: ports are missing), 2 a wrong
-    question, 3 no switch, 4 its own words do not tell: --try does.
+    Exit status: 0 it can be used, 1 it cannot (with --role: not in this role; with --fabric: ports are missing), 2 wrong
+    arguments, 3 no switch, 4 its own words do not tell: --try does.
     """
     from ryu_vmmob.whitebox import dialogue
     from ryu_vmmob.whitebox.errors import DialogueError

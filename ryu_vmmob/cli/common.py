@@ -39,7 +39,9 @@ _Url = Annotated[
     str | None,
     typer.Option("--url", envvar="VMMOB_URL", help=f"Address of the controller's REST interface; {DEFAULT_URL} by default."),
 ]
-_TokenFile = Annotated[str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File with the token for it.")]
+_TokenFile = Annotated[
+    str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File that holds the token for REST.")
+]
 _Config = Annotated[
     str | None,
     typer.Option(
@@ -48,11 +50,11 @@ _Config = Annotated[
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print the controller's answer as JSON.")]
 _Utc = Annotated[
-    bool, typer.Option("--utc/--local", envvar="VMMOB_UTC", help="Show times in UTC, or by the zone of this machine.")
+    bool, typer.Option("--utc/--local", envvar="VMMOB_UTC", help="Show times in UTC, or in the time zone of this machine.")
 ]
 Wait = Annotated[
     float | None,
-    typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait so long for the switches to confirm."),
+    typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait up to SECONDS for the switches to confirm."),
 ]
 
 

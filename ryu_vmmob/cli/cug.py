@@ -40,11 +40,13 @@ def put(
     ask: Asked,
     name: CugName,
     subnet: Annotated[list[str] | None, typer.Option(help="A prefix, one per address family.")] = None,
-    gateway: Annotated[list[str] | None, typer.Option(help="Left out: the first host address.")] = None,
+    gateway: Annotated[
+        list[str] | None, typer.Option(help="The gateway's address; by default the first host address of the subnet.")
+    ] = None,
     routing_domain: Annotated[str | None, typer.Option()] = None,
-    vlan_id: Annotated[list[str] | None, typer.Option(metavar="DOMAIN=ID", help="A VLAN-ID asked for.")] = None,
+    vlan_id: Annotated[list[str] | None, typer.Option(metavar="DOMAIN=ID", help="Pin the VLAN-ID of an L2 domain.")] = None,
     ipv6_ra_mode: Annotated[
-        str | None, typer.Option(help="slaac, dhcpv6_stateful or dhcpv6_stateless: what guests are told to do.")
+        str | None, typer.Option(help="slaac, dhcpv6_stateful or dhcpv6_stateless: what router advertisements say.")
     ] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,

@@ -19,12 +19,12 @@ def register(app: typer.Typer) -> None:
 def events(
     ask: Asked,
     types: Annotated[
-        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or what they begin with: migration,refused.")
+        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or kinds with these prefixes: migration,refused.")
     ] = None,
-    since: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Those after the event with this id.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, max=10000, help="At most so many; 1000 by default.")] = None,
+    since: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Only events after the one with this id.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=10000, help="The most events to show; 1000 by default.")] = None,
 ) -> None:
-    """Show the newest events that the controller remembers, a line each, and end; `vmmob watch` shows those to come."""
+    """Show the newest events, a line each, and exit. `vmmob watch` shows the events to come."""
     found = ask.client.recent_events(tuple(families_of(types)), since=since, limit=limit)
     ask.answer(found, _show)
 

@@ -33,10 +33,10 @@ def show(ask: Asked) -> None:
 @asking()
 def reload(
     ask: Asked,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Have the controller read its fabric file again; only what differs is carried out."""
+    """Reload the fabric file of the controller. Only the differences are applied."""
     answer = ask.client.reload_fabric(dry_run=dry_run, wait=wait)
     ask.answer(answer, _say)
     print_switches(answer)

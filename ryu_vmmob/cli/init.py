@@ -42,16 +42,16 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder; it is made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write into; created if missing.")],
     state: Annotated[
         Path | None, typer.Option("--state", metavar="DIR", help="The folder for the controller's store; DIR by default.")
     ] = None,
 ) -> None:
     """Write a configuration, a fabric file, units, monitoring, hypervisor hooks and man pages into a folder.
 
-    What is there already is never overwritten: then nothing is written at all.
+    No file is ever overwritten: if one exists already, nothing is written.
 
-    Exit status: 0 written, 1 something is there already, 2 it cannot be written.
+    Exit status: 0 written, 1 a file exists already, 2 it cannot be written.
     """
     folder = folder.absolute()
     for path in (folder, (state or folder).absolute()):

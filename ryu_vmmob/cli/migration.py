@@ -1,4 +1,4 @@
-"""``vmmob migration`` and ``vmmob move``: VMs on their way."""
+"""``vmmob migration`` and ``vmmob move``."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def start(
     vm: VmName,
     server: ServerName,
     options: MoveOptions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Begin to prepare the move of a VM to a server."""
+    """Start to prepare the move of a VM to a server."""
     body = {"vm": vm, "to": server} | options.given()
     ask.answer(ask.client.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None), _show)
 
@@ -71,21 +71,21 @@ def start(
 @_app.command()
 @asking()
 def deliver(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
-    """Say that the VM has paused at its source: its traffic goes to the target from now on."""
+    """Report that the VM has paused at its source: its traffic goes to the target from now on."""
     _step(ask, id_, "deliver", None, wait)
 
 
 @_app.command()
 @asking()
 def activate(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
-    """Say that the VM runs at its target now."""
+    """Report that the VM runs at its target now."""
     _step(ask, id_, "activate", None, wait)
 
 
 @_app.command()
 @asking()
 def commit(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
-    """Give up the old place."""
+    """Commit a migration: close the source."""
     _step(ask, id_, "commit", None, wait)
 
 
@@ -94,11 +94,13 @@ def commit(ask: Asked, id_: MigrationId, wait: Wait = None) -> None:
 def abort(
     ask: Asked,
     id_: MigrationId,
-    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="At once, although a switch is dead: wait for no switch.")] = False,
+    reason: Annotated[str | None, typer.Option(help="The reason, kept with the migration.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Abort at once, without waiting for any switch, although one may be dead.")
+    ] = False,
     wait: Wait = None,
 ) -> None:
-    """Give up the new place."""
+    """Abort a migration: the VM stays on its source."""
     body = {**({} if reason is None else {"reason": reason}), **({"force": True} if force else {})}
     _step(ask, id_, "abort", body or None, wait)
 
@@ -109,11 +111,11 @@ def move(
     vm: VmName,
     server: ServerName,
     options: AutomaticMove,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the move is finished, one way or the other.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the move is committed, aborted or failed.")] = False,
 ) -> None:
-    """Prepare everything for a VM's move, and with --wait see it through.
+    """Prepare the move of a VM; with --wait, follow it to its end.
 
-    Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 a wrong question, 3 no
+    Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 wrong arguments, 3 no
     controller.
     """
     body = {"vm": vm, "to": server} | options.given()
@@ -154,7 +156,7 @@ def _followed(client: Client, migration: Any, since: int | None, *, quiet: bool)
 
 
 def _present(client: Client, names: Sequence[str]) -> list[str]:
-    """Those of these switches that are connected, so that they will confirm; one that is away is waited for in vain."""
+    """Return those of these switches that are connected. One that is away would never confirm."""
     standings = client.health()["switches"] if names else {}
     return [name for name in names if standings.get(name) != "away"]
 

@@ -19,7 +19,7 @@ class AutomaticMove(OptionGroup):
 
     mode: Annotated[str | None, typer.Option(help="hot (default) or cold.")] = None
     delivery: Annotated[
-        str | None, typer.Option(help="at_pause (default), early or on_activation: when the new place gets the VM's traffic.")
+        str | None, typer.Option(help="at_pause (default), early or on_activation: when the target gets the VM's traffic.")
     ] = None
     activate_on: Annotated[str | None, typer.Option(help="announcement (default) or request.")] = None
     timeout: Annotated[float | None, typer.Option(help="Seconds until it must be activated; 7200 by default.")] = None

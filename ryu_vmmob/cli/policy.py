@@ -45,8 +45,10 @@ def put(
     target: Annotated[str | None, typer.Option("--to", metavar="SELECTOR", help=f"{_SELECTOR}.")] = None,
     protocol: Annotated[str | None, typer.Option(help="tcp, udp, icmp or a number; left out: all.")] = None,
     port: Annotated[list[str] | None, typer.Option(metavar="PORT[-PORT]", help="Destination ports of TCP and UDP.")] = None,
-    replies: Annotated[bool, typer.Option("--replies", help="With tcp: the replies of allowed connections too.")] = False,
-    priority: Annotated[int | None, typer.Option(help="0 to 10000; the highest that matches decides. 100 by default.")] = None,
+    replies: Annotated[bool, typer.Option("--replies", help="Allow the replies as well.")] = False,
+    priority: Annotated[
+        int | None, typer.Option(help="0 to 10000, 100 by default; of the policies that match, the highest decides.")
+    ] = None,
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
 ) -> None:

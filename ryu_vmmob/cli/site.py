@@ -21,11 +21,11 @@ _File = Annotated[
         "--file", "-f", metavar="FILE", help='The site as YAML or JSON; "-" reads standard input.', show_default=False
     ),
 ]
-_Prune = Annotated[bool, typer.Option("--prune", help="Delete what is not in the file, of the kinds that it has.")]
+_Prune = Annotated[bool, typer.Option("--prune", help="Delete objects that the file lacks, of the kinds that the file has.")]
 _KeepPlaces = Annotated[
-    bool, typer.Option("--keep-places", help="VMs that are there stay where they are, whatever server the file says.")
+    bool, typer.Option("--keep-places", help="Keep each existing VM on its server, whatever server the file names.")
 ]
-_Flows = Annotated[bool, typer.Option("--flows", help="Show every flow and group that comes or goes.")]
+_Flows = Annotated[bool, typer.Option("--flows", help="Show every flow and group that would be added or deleted.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def export(
     ask: Asked,
     numbers: Annotated[
-        bool, typer.Option("--numbers/--no-numbers", help="With the segment keys and VLAN-IDs that the controller chose.")
+        bool, typer.Option("--numbers/--no-numbers", help="Include the segment keys and VLAN-IDs that the controller chose.")
     ] = True,
 ) -> None:
     """Print all CUGs, VMs and policies as YAML, as `vmmob apply` takes them."""
@@ -63,7 +63,7 @@ def diff(
 def apply(
     ask: Asked,
     file: _File,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     prune: _Prune = False,
     keep_places: _KeepPlaces = False,
     flows: _Flows = False,

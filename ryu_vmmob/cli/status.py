@@ -26,11 +26,11 @@ def register(app: typer.Typer) -> None:
 @asking()
 def status(
     ask: Asked,
-    minutes: Annotated[int, typer.Option(min=0, help="How far back events are looked at.")] = _RECENT,
+    minutes: Annotated[int, typer.Option(min=0, help="How many minutes of events to include.")] = _RECENT,
 ) -> None:
-    """Say what is wrong now, what is under way, and what went wrong lately.
+    """Show what is wrong now, what is under way, and what went wrong recently.
 
-    Exit status: 0 all is well, 1 something is wrong now, 2 a wrong question, 3 no controller answers.
+    Exit status: 0 all is well, 1 something is wrong now, 2 wrong arguments, 3 no controller answers.
     """
     found = gathered(ask.client, minutes)
     ask.answer(found, _show)

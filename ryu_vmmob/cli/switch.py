@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 @_app.command(name="list")
 @asking()
 def list_(ask: Asked) -> None:
-    """List all switches and how they stand."""
+    """List all switches with their state."""
     found = ask.client.get(path("switches"))
     columns = ("switch", "role", "connected", "in step", "flows", "faults", "repairs")
     ask.table(found, columns, ((row["name"], row["role"], *_standing(row)) for row in found["items"]))
@@ -33,7 +33,7 @@ def list_(ask: Asked) -> None:
 @_app.command()
 @asking()
 def show(ask: Asked, name: SwitchName) -> None:
-    """Show one switch: how it stands, what it refused, and what audits had to put right."""
+    """Show one switch: its state, what it refused, and what audits repaired."""
     ask.answer(ask.client.get(path("switches", name)), _show)
 
 
@@ -43,9 +43,11 @@ def audit(
     ask: Asked,
     name: SwitchName,
     wait: Wait = None,
-    capability: Annotated[bool, typer.Option("--capability", help="Ask a plain switch again what it can do.")] = False,
+    capability: Annotated[
+        bool, typer.Option("--capability", help="Ask a plain OpenFlow 1.3 switch for its capabilities again.")
+    ] = False,
 ) -> None:
-    """Have a switch compared with what it should have, and put right; with --wait, show what came of it."""
+    """Audit a switch: compare it with what is desired, and send the difference. With --wait, show the result."""
     asked = ask.client.post(path("switches", name, "audit"), capability="true" if capability else None)
     if wait is None:
         ask.answer(asked, lambda _: None)

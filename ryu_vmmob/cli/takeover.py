@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 @asking()
 def takeover(ask: Asked, switch: SwitchName) -> None:
-    """Let a switch that is left as it is be made what the controller wants. What it did for anybody else ends."""
+    """Take over a held switch: reconcile it. Flows of ours that the store does not know are deleted."""
     ask.answer(ask.client.post(path("switches", switch, "take_over")), _show)
 
 

@@ -29,39 +29,41 @@ def trace(
     ask: Asked,
     sender: Annotated[
         str,
-        typer.Argument(metavar="FROM", help="The VM that sends, or with --external a network outside.", autocompletion=SENDERS),
+        typer.Argument(metavar="FROM", help="The VM, or with --external the network, that sends.", autocompletion=SENDERS),
     ],
-    to: Annotated[str, typer.Argument(metavar="TO", help="Where to: a VM, an address, or a MAC.", autocompletion=GOALS)],
+    to: Annotated[str, typer.Argument(metavar="TO", help="A VM, an IP address or a MAC address.", autocompletion=GOALS)],
     external: Annotated[bool, typer.Option("--external", help="FROM is an external network, not a VM.")] = False,
     protocol: Annotated[
-        str | None, typer.Option(help="tcp, udp, icmp, arp (who has it?), rs (which routers are there?) or a number.")
+        str | None, typer.Option(help="tcp, udp, icmp, arp (an ARP request), rs (a router solicitation) or a number.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Destination port of TCP and UDP.")] = None,
     source_port: Annotated[int | None, typer.Option(help="Source port of TCP and UDP.")] = None,
     tcp_flag: Annotated[
-        list[str] | None, typer.Option(metavar="FLAG", help="A flag of TCP, such as ack; may be repeated.")
+        list[str] | None, typer.Option(metavar="FLAG", help="A TCP flag, such as ack; may be repeated.")
     ] = None,
     fragment: Annotated[
-        str | None, typer.Option(help="Send a fragment of it: first, tiny (a first one without ports) or later.")
+        str | None, typer.Option(help="Send a fragment: first, tiny (a first fragment without ports) or later.")
     ] = None,
-    icmp_type: Annotated[int | None, typer.Option(help="Type of ICMP or ICMPv6; else an echo request.")] = None,
-    icmp_code: Annotated[int | None, typer.Option(help="Code of ICMP or ICMPv6; else 0.")] = None,
-    ttl: Annotated[int | None, typer.Option(metavar="TTL", help="TTL or hop limit that it is sent with.")] = None,
-    interface: Annotated[int | None, typer.Option(help="Which interface of the VM, counted from 0.")] = None,
+    icmp_type: Annotated[int | None, typer.Option(help="Type of ICMP or ICMPv6; an echo request by default.")] = None,
+    icmp_code: Annotated[int | None, typer.Option(help="Code of ICMP or ICMPv6; 0 by default.")] = None,
+    ttl: Annotated[int | None, typer.Option(metavar="TTL", help="TTL or hop limit of the packet.")] = None,
+    interface: Annotated[int | None, typer.Option(help="Number of the VM's interface, from 0.")] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="SERVER", help="The place to send from, while the VM moves.", autocompletion=SERVERS),
+        typer.Option(metavar="SERVER", help="The server to send from, while the VM moves.", autocompletion=SERVERS),
     ] = None,
     as_mac: Annotated[
-        str | None, typer.Option("--as-mac", metavar="MAC", help="Pretend to be this MAC; outside, be it.")
+        str | None,
+        typer.Option("--as-mac", metavar="MAC", help="Send with this MAC address: a VM spoofs it, an outside host owns it."),
     ] = None,
     as_ip: Annotated[
-        str | None, typer.Option("--as-ip", metavar="IP", help="Pretend to have this address; outside, have it.")
+        str | None,
+        typer.Option("--as-ip", metavar="IP", help="Send with this IP address: a VM spoofs it, an outside host owns it."),
     ] = None,
 ) -> None:
-    """Follow a packet of a VM, or from outside, through the flows that the switches are told to have.
+    """Follow a packet of a VM, or from outside, through the desired flows of the switches.
 
-    Exit status: 0 it is delivered or answered, 1 it is not, 2 the question was wrong, 3 no controller answers.
+    Exit status: 0 it is delivered or answered, 1 it is not, 2 wrong arguments, 3 no controller answers.
     """
     start = {"external" if external else "vm": sender, "interface": interface, "at": at, "mac": as_mac, "ip": as_ip}
     body = {

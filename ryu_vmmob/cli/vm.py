@@ -22,8 +22,8 @@ def register(app: typer.Typer) -> None:
 @asking()
 def list_(
     ask: Asked,
-    server: Annotated[str | None, typer.Option(help="Only those placed there.", autocompletion=SERVERS)] = None,
-    cug: Annotated[str | None, typer.Option(help="Only those with an interface in it.", autocompletion=CUGS)] = None,
+    server: Annotated[str | None, typer.Option(help="Only VMs placed on this server.", autocompletion=SERVERS)] = None,
+    cug: Annotated[str | None, typer.Option(help="Only VMs with an interface in this CUG.", autocompletion=CUGS)] = None,
 ) -> None:
     """List VMs, a line for each interface."""
     found = ask.client.get(path("vms"), server=server, cug=cug)
@@ -43,7 +43,7 @@ def show(ask: Asked, name: VmName) -> None:
 def put(
     ask: Asked,
     name: VmName,
-    server: Annotated[str | None, typer.Option(help="Where it runs.", autocompletion=SERVERS)] = None,
+    server: Annotated[str | None, typer.Option(help="The server that it runs on.", autocompletion=SERVERS)] = None,
     interface: Annotated[
         list[str] | None,
         typer.Option(metavar="cug=C,mac=M,ip=A[,ip=A][,vlan_id=N][,guest_vlan_id=N]", help="Once for each interface."),
@@ -51,7 +51,7 @@ def put(
     file: Annotated[str | None, typer.Option(help='The whole body as JSON; "-" reads standard input.')] = None,
     wait: Wait = None,
 ) -> None:
-    """Create a VM, or replace its interfaces where it is (to another server it is moved)."""
+    """Create a VM, or replace its interfaces. To change its server, move it."""
     if (file is None) == (not (server and interface)):
         raise usage("give --server and --interface, or the whole body with --file")
     rows = [_parsed(text) for text in interface or ()]
@@ -69,7 +69,7 @@ def delete(ask: Asked, name: VmName, wait: Wait = None) -> None:
 @_app.command(name="placements")
 @asking()
 def placements_(ask: Asked, name: VmName) -> None:
-    """Show to which servers a VM may move as things stand, and why not to the others."""
+    """Show which servers a VM may move to now, and why not to the others."""
     found = ask.client.get(path("vms", name, "placements"))
     rows = ((row["server"], "yes" if row["possible"] else "no", _about(row)) for row in found["items"])
     ask.table(found, ("server", "possible", "VLAN-IDs there, or why not"), rows)
@@ -111,7 +111,7 @@ def _interface(row: Any) -> tuple[object, ...]:
 
 
 def _tag(vlan_id: int | None, guest_vlan_id: int | None) -> str:
-    """Return what the server has to add to the frames of an interface."""
+    """Return the tag that the server has to add to the frames of an interface."""
     if guest_vlan_id is not None:
         return f"the guest's {guest_vlan_id}"
     return "untagged" if vlan_id is None else str(vlan_id)

@@ -22,13 +22,15 @@ def register(app: typer.Typer) -> None:
 def watch(
     ask: Asked,
     types: Annotated[
-        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or what they begin with: migration,refused.")
+        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or kinds with these prefixes: migration,refused.")
     ] = None,
-    since: Annotated[int | None, typer.Option(min=0, metavar="ID", help="First those after the event with this id.")] = None,
+    since: Annotated[
+        int | None, typer.Option(min=0, metavar="ID", help="Begin with the events after the one with this id.")
+    ] = None,
 ) -> None:
     """Show events as they happen, a line each, until Ctrl-C. With --json one object a line.
 
-    When the connection is lost it is made again, and what happened meanwhile is told first, as far as the controller has it.
+    A lost connection is made again, and the events of the gap come first, as far as the controller still has them.
     """
     show = _print_json if ask.as_json else print_line
     try:

@@ -37,13 +37,18 @@ def _option(name: str, help: str) -> Any:
 @_app.command()
 def run(
     url: Annotated[str | None, _option("url", f"Address of the controller's REST interface; {DEFAULT_URL} by default.")] = None,
-    token_file: Annotated[str | None, _option("token-file", "File with an operator's token for it.")] = None,
+    token_file: Annotated[str | None, _option("token-file", "File that holds an operator's token for REST.")] = None,
     config: Annotated[str | None, _option("config", "Settings file of the client; /etc/vmmob/client.conf by default.")] = None,
-    server: Annotated[str | None, _option("server", "This server in the fabric file; the host's name by default.")] = None,
-    guest: Annotated[str, _option("guest", "What the controller calls a guest: its libvirt name, or its uuid.")] = "name",
-    libvirt: Annotated[str, _option("libvirt", "libvirt's address.")] = URI,
+    server: Annotated[
+        str | None, _option("server", "The name of this server in the fabric file; the host name by default.")
+    ] = None,
+    guest: Annotated[
+        str, _option("guest", "What names a VM at the controller: the guest's libvirt name, or its uuid.")
+    ] = "name",
+    libvirt: Annotated[str, _option("libvirt", "URI of libvirt.")] = URI,
     claims: Annotated[
-        str, _option("claims", "Which VMs that run here unannounced are moved here: migrated, running (any) or none.")
+        str,
+        _option("claims", "Which VMs that run here unannounced get a move to this server: migrated, running (any) or none."),
     ] = "migrated",
     monitor: Annotated[
         str,
