@@ -58,12 +58,43 @@ Wait = Annotated[
 ]
 
 
+Selector = Annotated[
+    str | None,
+    typer.Option(
+        "--selector", "-l", metavar="KEY=VALUE[,...]", help="Only those with these labels; key!=value, key, !key too."
+    ),
+]
+
+
 class OptionGroup:
     """Base of dataclasses whose fields are options of a command: a parameter of such a type stands for all of them."""
 
     def given(self) -> dict[str, object]:
         """Return the options that the user gave, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Description(OptionGroup):
+    """What people want to know of an object, as options of the command that puts it."""
+
+    label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; once for each.")] = None
+    description: Annotated[str | None, typer.Option(help="One line for people.")] = None
+
+    def body(self) -> dict[str, object]:
+        """Return the keys of the body."""
+        pairs = [text.partition("=") for text in self.label or ()]
+        wrong = next((key for key, sign, _ in pairs if not sign), None)
+        if wrong is not None:
+            raise usage(f"--label {wrong!r}: write KEY=VALUE")
+        found: dict[str, object] = {"labels": {key: value for key, _, value in pairs}} if pairs else {}
+        return found | ({"description": self.description} if self.description is not None else {})
+
+
+def described(answer: Any) -> list[tuple[str, object]]:
+    """Return labels and description for `print_facts`, as far as there are any."""
+    labels = joined(f"{key}={value}" for key, value in answer.get("labels", {}).items())
+    return [(name, value) for name, value in (("labels", labels), ("description", answer.get("description"))) if value]
 
 
 Show = Callable[[Any], None]

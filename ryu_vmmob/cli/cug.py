@@ -6,7 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, read_body, usage
+from ryu_vmmob.cli.common import (
+    Asked,
+    Description,
+    Selector,
+    Wait,
+    asking,
+    described,
+    joined,
+    print_facts,
+    print_switches,
+    read_body,
+    usage,
+)
 from ryu_vmmob.cli.names import CugName
 from ryu_vmmob.client import path
 
@@ -20,9 +32,9 @@ def register(app: typer.Typer) -> None:
 
 @_app.command(name="list")
 @asking()
-def list_(ask: Asked) -> None:
-    """List all CUGs."""
-    found = ask.client.get(path("cugs"))
+def list_(ask: Asked, selector: Selector = None) -> None:
+    """List CUGs."""
+    found = ask.client.get(path("cugs"), selector=selector)
     rows = ((row["name"], joined(row["subnets"]), row["routing_domain"], _vlan_ids(row)) for row in found["items"])
     ask.table(found, ("CUG", "subnets", "routing domain", "VLAN-IDs"), rows)
 
@@ -39,6 +51,7 @@ def show(ask: Asked, name: CugName) -> None:
 def put(
     ask: Asked,
     name: CugName,
+    about: Description,
     subnet: Annotated[list[str] | None, typer.Option(help="A prefix, one per address family.")] = None,
     gateway: Annotated[
         list[str] | None, typer.Option(help="The gateway's address; by default the first host address of the subnet.")
@@ -60,6 +73,7 @@ def put(
         "routing_domain": routing_domain,
         "vlan_ids": dict(_pin(text) for text in vlan_id or ()),
         **({} if ipv6_ra_mode is None else {"ipv6_ra_mode": ipv6_ra_mode}),
+        **about.body(),
     }  # fmt: skip
     ask.answer(ask.client.put(path("cugs", name), body, wait=wait), _show)
 
@@ -96,6 +110,7 @@ def _show(cug: Any) -> None:
             ("data centres", joined(presence["data_centers"])),
             ("edges", joined(presence["edges"])),
             ("servers alone", joined(f"{name} ({row['interfaces']})" for name, row in presence["servers"].items())),
+            *described(cug),
             ("revision", cug["revision"]),
         ]
     )

@@ -6,7 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, protocol_of, read_body, usage
+from ryu_vmmob.cli.common import (
+    Asked,
+    Description,
+    Selector,
+    Wait,
+    asking,
+    described,
+    joined,
+    print_facts,
+    print_switches,
+    protocol_of,
+    read_body,
+    usage,
+)
 from ryu_vmmob.cli.names import PolicyName
 from ryu_vmmob.client import path
 
@@ -22,9 +35,9 @@ def register(app: typer.Typer) -> None:
 
 @_app.command(name="list")
 @asking()
-def list_(ask: Asked) -> None:
-    """List all policies."""
-    found = ask.client.get(path("policies"))
+def list_(ask: Asked, selector: Selector = None) -> None:
+    """List policies."""
+    found = ask.client.get(path("policies"), selector=selector)
     ask.table(found, _COLUMNS, map(_cells, found["items"]))
 
 
@@ -40,6 +53,7 @@ def show(ask: Asked, name: PolicyName) -> None:
 def put(
     ask: Asked,
     name: PolicyName,
+    about: Description,
     action: Annotated[str | None, typer.Option(help="allow or deny.")] = None,
     source: Annotated[str | None, typer.Option("--from", metavar="SELECTOR", help=f"{_SELECTOR}.")] = None,
     target: Annotated[str | None, typer.Option("--to", metavar="SELECTOR", help=f"{_SELECTOR}.")] = None,
@@ -60,6 +74,7 @@ def put(
     else:
         body = {"action": action, "from": _selector("--from", source), "to": _selector("--to", target), "replies": replies}
         body |= {"protocol": protocol_of(protocol), "ports": port or []} | ({} if priority is None else {"priority": priority})
+        body |= about.body()
     ask.answer(ask.client.put(path("policies", name), body, wait=wait), _show)
 
 
@@ -100,5 +115,5 @@ def _cells(policy: Any) -> tuple[object, ...]:
 
 
 def _show(policy: Any) -> None:
-    print_facts([*zip(_COLUMNS, _cells(policy), strict=True), ("revision", policy["revision"])])
+    print_facts([*zip(_COLUMNS, _cells(policy), strict=True), *described(policy), ("revision", policy["revision"])])
     print_switches(policy)

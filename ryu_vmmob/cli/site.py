@@ -10,7 +10,6 @@ import typer
 
 from ryu_vmmob.cli.common import NO, Asked, Wait, asking, print_switches
 from ryu_vmmob.cli.site_file import KINDS, objects, read_site, yaml_text
-from ryu_vmmob.client import path
 
 _NOUNS: Final = {"cugs": "CUG", "vms": "VM", "policies": "policy"}
 _MOST_NAMED: Final = 20
@@ -43,7 +42,7 @@ def export(
     ] = True,
 ) -> None:
     """Print all CUGs, VMs and policies as YAML, as `vmmob apply` takes them."""
-    found = ask.client.get(path("bulk"), numbers=None if numbers else "false")
+    found = ask.client.export(numbers=numbers)
     ask.answer(found, lambda site: typer.echo(yaml_text(site), nl=False))
 
 
@@ -93,7 +92,7 @@ class _Wanted(NamedTuple):
 def _wanted(ask: Asked, file: str, *, prune: bool, keep_places: bool) -> _Wanted:
     """Return the body for the controller as it is now. Ends the program where the file has a VM at another server."""
     body = read_site(file)
-    now = ask.client.get(path("bulk"), numbers="false")
+    now = ask.client.export(numbers=False)
     mine: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     for kind, name, row in objects(body):
         mine[kind][name] = row

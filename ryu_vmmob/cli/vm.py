@@ -6,7 +6,20 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table, read_body, usage
+from ryu_vmmob.cli.common import (
+    Asked,
+    Description,
+    Selector,
+    Wait,
+    asking,
+    described,
+    joined,
+    print_facts,
+    print_switches,
+    print_table,
+    read_body,
+    usage,
+)
 from ryu_vmmob.cli.names import CUGS, SERVERS, VmName
 from ryu_vmmob.client import path
 
@@ -24,9 +37,10 @@ def list_(
     ask: Asked,
     server: Annotated[str | None, typer.Option(help="Only VMs placed on this server.", autocompletion=SERVERS)] = None,
     cug: Annotated[str | None, typer.Option(help="Only VMs with an interface in this CUG.", autocompletion=CUGS)] = None,
+    selector: Selector = None,
 ) -> None:
     """List VMs, a line for each interface."""
-    found = ask.client.get(path("vms"), server=server, cug=cug)
+    found = ask.client.get(path("vms"), server=server, cug=cug, selector=selector)
     rows = ((vm["name"], vm["server"], *_interface(row), vm["migration"]) for vm in found["items"] for row in vm["interfaces"])
     ask.table(found, ("VM", "server", "CUG", "MAC", "addresses", "VLAN-ID", "migration"), rows)
 
@@ -43,6 +57,7 @@ def show(ask: Asked, name: VmName) -> None:
 def put(
     ask: Asked,
     name: VmName,
+    about: Description,
     server: Annotated[str | None, typer.Option(help="The server that it runs on.", autocompletion=SERVERS)] = None,
     interface: Annotated[
         list[str] | None,
@@ -55,7 +70,7 @@ def put(
     if (file is None) == (not (server and interface)):
         raise usage("give --server and --interface, or the whole body with --file")
     rows = [_parsed(text) for text in interface or ()]
-    body = read_body(file) if file is not None else {"server": server, "interfaces": rows}
+    body = read_body(file) if file is not None else {"server": server, "interfaces": rows, **about.body()}
     ask.answer(ask.client.put(path("vms", name), body, wait=wait), _show)
 
 
@@ -118,6 +133,7 @@ def _tag(vlan_id: int | None, guest_vlan_id: int | None) -> str:
 
 
 def _show(vm: Any) -> None:
-    print_facts([("VM", vm["name"]), ("server", vm["server"]), ("migration", vm["migration"]), ("revision", vm["revision"])])
+    facts = [("VM", vm["name"]), ("server", vm["server"]), ("migration", vm["migration"])]
+    print_facts([*facts, *described(vm), ("revision", vm["revision"])])
     print_table(("CUG", "MAC", "addresses", "VLAN-ID"), map(_interface, vm["interfaces"]))
     print_switches(vm)

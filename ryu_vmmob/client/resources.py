@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -25,9 +25,19 @@ class Objects(_Part):
         self._kind = kind
 
     def list(self, **query: str | None) -> list[Any]:
-        """All, by name. VMs: ``server`` or ``cug`` pick some."""
+        """All, by name. ``selector`` picks some by their labels, of VMs ``server`` and ``cug`` as well."""
         items: list[Any] = self._ask.get(path(self._kind), **query)["items"]
         return items
+
+    def each(self, *, limit: int = 1000, **query: str | None) -> Iterator[Any]:
+        """All as `list` gives them, asked for ``limit`` (1 to 10,000) at a time; one that is there all the while comes once."""
+        page: str | None = None
+        while True:
+            answer = self._ask.get(path(self._kind), limit=limit, page=page, **query)
+            yield from answer["items"]
+            page = answer.get("page")
+            if page is None:
+                return
 
     def get(self, name: str) -> Any:
         """One; RefusedError with status 404 when there is none."""
@@ -198,6 +208,10 @@ class Client(Listener):
         """
         dry, shown = ("true" if row else None for row in (dry_run, flows))
         return self.post(path("bulk"), body, again=True, wait=wait, dry_run=dry, flows=shown)
+
+    def export(self, *, numbers: bool = True) -> Any:
+        """Return everything that was asked for, as `bulk` takes it; ``numbers``: with the numbers that were chosen for it."""
+        return self.get(path("bulk"), numbers=None if numbers else "false")
 
     def trace(self, body: object) -> Any:
         """Follow a packet."""

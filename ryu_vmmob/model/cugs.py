@@ -27,6 +27,8 @@ class PutCug:
     routing_domain: str | None = None
     pins: Mapping[str, int] = field(default_factory=dict)
     ipv6_ra_mode: RaMode | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def put_cug(draft: Draft, command: PutCug) -> None:
         command.routing_domain,
         dict(command.pins),
         ipv6_ra_mode=command.ipv6_ra_mode,
+        labels=command.labels,
+        description=command.description,
     )
     faults = [*_gateway_faults(cug), *_ra_mode_faults(cug), *check_pins(state, cug)]
     if faults:

@@ -186,6 +186,11 @@ class Draft:
         self.vms.add(vm.name)
         self.question(vm.name, listen=False)
 
+    def describe_vm(self, vm: Vm) -> None:
+        """Write a VM of which only what people want to know is another: wherever it is and whatever is under way."""
+        self.state = replace(self.state, vms=self.state.vms.set(vm.name, replace(vm, revision=self.state.revision)))
+        self.vms.add(vm.name)
+
     def question(self, vm: str, *, listen: bool) -> None:
         """Listen for a VM at its placement, or not any more: whatever else is done with it ends that."""
         rows = self.state.questioned

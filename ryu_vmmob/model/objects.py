@@ -1,5 +1,6 @@
 """Logical objects: closed user groups, virtual machines, migrations. Immutable values, trusted once built.
 
+``labels`` and ``description`` say what people want to know of an object, and change nothing in the network (`labels`).
 Validation stands at the edge (REST bodies) and in the commands; here are only the types and what follows from them.
 """
 
@@ -39,6 +40,8 @@ class Cug:
     pins: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
     ipv6_ra_mode: RaMode | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
     @property
     def segment(self) -> str:
@@ -121,6 +124,8 @@ class Vm:
     migration: str | None = None
     revision: int = 0
     vlan_ids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
 
 class Phase(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ryu_vmmob.model.draft import Draft
@@ -28,6 +28,8 @@ class PutPolicy:
     ports: Ports = ()
     replies: bool = False
     dangling: frozenset[str] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def put_policy(draft: Draft, command: PutPolicy) -> None:
     """
     policy = Policy(
         command.name, command.priority, command.allow, command.source, command.target, command.protocol,
-        merged(command.ports), command.replies,
+        merged(command.ports), command.replies, labels=command.labels, description=command.description,
     )  # fmt: skip
     said = command.dangling or frozenset()
     faults = [(path, kind, name) for path, kind, name in _missing(draft.state, policy)]

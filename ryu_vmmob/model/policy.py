@@ -5,8 +5,8 @@ Stateless, each direction stated by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ryu_vmmob.model.objects import Network
@@ -59,6 +59,8 @@ class Policy:
     ports: Ports = ()
     replies: bool = False
     revision: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> Ports:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ryu_vmmob.model.draft import Draft
@@ -20,6 +20,8 @@ class PutVm:
     server: str
     interfaces: tuple[Interface, ...]
     now: float = 0.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ def put_vm(draft: Draft, command: PutVm) -> None:
         if old.server != command.server:
             raise conflict(f"VM {old.name!r} is on server {old.server!r}: POST a migration to move it", "moves are migrations")
         if old.interfaces == command.interfaces:
+            if (old.labels, old.description) != (command.labels, command.description):
+                draft.describe_vm(replace(old, labels=command.labels, description=command.description))
             return
         if old.migration is not None:
             raise conflict(f"VM {old.name!r} is moving (migration {old.migration})")
@@ -47,7 +51,7 @@ def put_vm(draft: Draft, command: PutVm) -> None:
     if old is not None:
         draft.drop_vm(old)
     refuse_taken_addresses(draft.state, command.interfaces)
-    vm = Vm(command.name, command.server, command.interfaces)
+    vm = Vm(command.name, command.server, command.interfaces, labels=command.labels, description=command.description)
     refuse_untagged_clash(draft.state, vm, command.server)
     draft.add_vm(vm)
 

@@ -110,6 +110,16 @@ class Written(TypedDict):
     switches: NotRequired[Acknowledged]
 
 
+Page = Annotated[str, Field(description="Where the list goes on: for `?page`. Left out where this was the last page.")]
+
+
+class Described(TypedDict):
+    """What people want to know of an object; each is there when it was given."""
+
+    labels: NotRequired[dict[str, str]]
+    description: NotRequired[str]
+
+
 class Planned(Written):
     """``plan`` is there after a dry run."""
 

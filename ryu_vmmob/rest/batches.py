@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -15,11 +15,13 @@ from ryu_vmmob.model.batches.commands import AbortBatch, StartBatch
 from ryu_vmmob.model.batches.values import BatchState, Outcome
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.answers import Revision, Time, Written
+from ryu_vmmob.rest import paging
+from ryu_vmmob.rest.answers import Page, Revision, Time, Written
 from ryu_vmmob.rest.bodies import Name
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.moves import AbortBody, MoveOptions, MoveOptionsBody
-from ryu_vmmob.rest.operations import Operation, getting, listing, stepping
+from ryu_vmmob.rest.operations import Operation, getting, paged, stepping
+from ryu_vmmob.rest.paging import PAGED
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View, time_text
@@ -91,6 +93,7 @@ class Batches(TypedDict):
     """Batches in the order they began."""
 
     items: list[BatchSummary]
+    page: NotRequired[Page]
 
 
 def evacuate_server(call: Call) -> Answer:
@@ -124,7 +127,8 @@ def list_batches(call: Call) -> Answer:
         raise bad_query("state", f"must be one of {', '.join(row.value for row in BatchState)}")
     state, told = call.engine.state, call.engine.clock.told
     rows = sorted(state.batches.values(), key=lambda row: (row.started, row.id))
-    return Answer(200, {"items": [_summary(state, row, told) for row in rows if wanted in (None, row.state.value)]})
+    found = (row for row in rows if wanted in (None, row.state.value))
+    return Answer(200, paging.items(call, found, lambda row: (row.started, row.id), lambda row: _summary(state, row, told)))
 
 
 def get_batch(call: Call) -> Answer:
@@ -210,7 +214,7 @@ _ABORT: Final = stepping("abort_batch", "Evacuations", Batch, {"reason": "mainte
 ROUTES: Final = (
     Route("POST", "/v1/servers/{server}/evacuate", evacuate_server, _SERVER, _DRY_RUN, EvacuateBody, body_required=False),
     Route("POST", "/v1/switches/{switch}/evacuate", evacuate_switch, _SWITCH, _DRY_RUN, EvacuateBody, body_required=False),
-    Route("GET", "/v1/batches", list_batches, listing("list_batches", "Evacuations", Batches), frozenset({"state"})),
+    Route("GET", "/v1/batches", list_batches, paged("list_batches", "Evacuations", Batches), frozenset({"state"}) | PAGED),
     Route("GET", "/v1/batches/{id}", get_batch, getting("get_batch", "Evacuations", Batch)),
     Route("POST", "/v1/batches/{id}/abort", abort_batch, _ABORT, frozenset({"wait"}), AbortBody, body_required=False),
 )

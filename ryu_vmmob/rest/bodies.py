@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import NAME, show
+from ryu_vmmob.model.labels import KEY, LONGEST_DESCRIPTION, MOST_LABELS, VALUE
 from ryu_vmmob.model.objects import Address, Network
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.net.addresses import mac
@@ -150,6 +151,46 @@ class Body(BaseModel):
         return found
 
 
+def _matching(pattern: str, fault: str) -> Callable[[object], str]:
+    """Return a validator of text that a pattern describes."""
+    rule = re.compile(pattern)
+
+    def validate(value: object) -> str:
+        if not isinstance(value, str):
+            raise PydanticCustomError("text", "must be text")
+        if rule.fullmatch(value) is None:
+            raise PydanticCustomError("value", "{fault}", {"fault": fault})
+        return value
+
+    return validate
+
+
+_DESCRIPTION: Final = rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{0,{LONGEST_DESCRIPTION}}}"
+LabelKey = Annotated[
+    str,
+    PlainValidator(_matching(KEY, "is no key: letters, digits, '-', '_' and '.', at most 63, perhaps after a domain and '/'")),
+    text_schema("role", "example.org/team", pattern=f"^{KEY}$"),
+]
+LabelValue = Annotated[
+    str,
+    PlainValidator(_matching(VALUE, "must be letters, digits, '-', '_' and '.', at most 63, no sign first or last")),
+    text_schema("db", "", pattern=f"^{VALUE}$"),
+]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS, description="For selectors.")]
+Description = Annotated[
+    str,
+    PlainValidator(_matching(_DESCRIPTION, f"must be one line of at most {LONGEST_DESCRIPTION} characters")),
+    text_schema("The database of the shop", pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", maxLength=LONGEST_DESCRIPTION),
+]
+
+
+class Described(Body):
+    """What people want to know of an object; it changes nothing in the network."""
+
+    labels: Labels = Field(default={})
+    description: Description = ""
+
+
 class Empty(Body):
     """A body without any key, or none at all."""
 
@@ -171,6 +212,7 @@ _MESSAGES = {
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le:g}",
+    "too_long": "must have at most {max_length}",
     "too_short": "must have at least {min_length}",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",

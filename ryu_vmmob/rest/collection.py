@@ -8,19 +8,32 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ryu_vmmob.engine.tickets import Ticket
 from ryu_vmmob.model.commands import Command
+from ryu_vmmob.model.labels import Requirements, parse, selects
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest import read_only
+from ryu_vmmob.rest import paging, read_only
 from ryu_vmmob.rest.bodies import Body
 from ryu_vmmob.rest.call import Answer, Call
-from ryu_vmmob.rest.operations import deleting, getting, listing, putting
+from ryu_vmmob.rest.operations import deleting, getting, paged, putting
+from ryu_vmmob.rest.paging import PAGED
 from ryu_vmmob.rest.plans import DRY, is_dry, plan_view
+from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View
 
 
 class Written(Protocol):
-    """An object with the revision that last wrote it."""
+    """An object with the revision that last wrote it, and labels."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """For selectors (`model.labels`)."""
+        ...
 
     @property
     def revision(self) -> int:
@@ -29,6 +42,7 @@ class Written(Protocol):
 
 
 _Object = TypeVar("_Object", bound=Written)
+_LIST: Final = frozenset({"selector"}) | PAGED
 _WRITE: Final = frozenset({"wait"}) | DRY
 
 
@@ -65,7 +79,10 @@ class Collection(Generic[_Object]):
         write = f"Create a {self.noun} (201) or {self.replaced} (200)."
         delete = f"Delete a {self.noun}: 204, and with ``?wait`` or ``?dry_run`` 200."
         return (
-            Route("GET", many, _told(self._list, listed), listing(f"list_{self.name}", self.tag, self.answers), self.query),
+            Route(
+                "GET", many, _told(self._list, listed), paged(f"list_{self.name}", self.tag, self.answers),
+                self.query | _LIST,
+            ),
             Route("GET", one, _told(self._get, f"One {self.noun}."), getting(f"get_{self.key}", self.tag, self.answer)),
             Route(
                 "PUT", one, _told(self._put, write), putting(f"put_{self.key}", self.tag, self.answer, self.example), _WRITE,
@@ -77,7 +94,10 @@ class Collection(Generic[_Object]):
     def _list(self, call: Call) -> Answer:
         state = call.engine.state
         rows = self.select(call) if self.select is not None else (row for _, row in sorted(self.objects(state).items()))
-        return Answer(200, {"items": call.each(rows, lambda row: self.view(state, row))})
+        wanted = _requirements(call)
+        if wanted:
+            rows = (row for row in rows if selects(wanted, row.labels))
+        return Answer(200, paging.items(call, rows, lambda row: (row.name,), lambda row: self.view(state, row)))
 
     def _get(self, call: Call) -> Answer:
         found = self._named(call)
@@ -123,6 +143,15 @@ class Collection(Generic[_Object]):
         if found is None:
             raise not_found(self.noun, name)
         return found
+
+
+def _requirements(call: Call) -> Requirements:
+    """Return what ``?selector`` asks for. Raises 400."""
+    text = call.query.get("selector")
+    try:
+        return () if text is None else parse(text)
+    except ValueError as error:
+        raise bad_query("selector", str(error)) from error
 
 
 def _told(function: Callable[[Call], Answer], text: str | None) -> Callable[[Call], Answer]:

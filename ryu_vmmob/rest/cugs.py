@@ -14,11 +14,12 @@ from ryu_vmmob.model.commands import DeleteCug, PutCug
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
-from ryu_vmmob.rest.answers import Planned, Revision, VlanTag
-from ryu_vmmob.rest.bodies import Body, Ip, Name, Subnet, VlanId, one_per_family
+from ryu_vmmob.rest import answers
+from ryu_vmmob.rest.answers import Page, Planned, Revision, VlanTag
+from ryu_vmmob.rest.bodies import Body, Described, Ip, Name, Subnet, VlanId, one_per_family
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.read_only import LARGEST, ReadOnlyName, ReadOnlyRevision, differing
-from ryu_vmmob.rest.views import View
+from ryu_vmmob.rest.views import View, described
 
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
@@ -45,7 +46,7 @@ class PresenceBody(Body):
     servers: dict[Name, ServerPresenceBody]
 
 
-class CugBody(Body):
+class CugBody(Described):
     """``PUT /v1/cugs/{cug}``."""
 
     subnets: Annotated[list[Subnet], Field(min_length=1), AfterValidator(one_per_family)]
@@ -67,7 +68,9 @@ class CugBody(Body):
     def command(self, name: str) -> PutCug:
         """As the command for the CUG ``name``."""
         subnets, gateways = tuple(self.subnets), tuple(self.gateways)
-        return PutCug(name, subnets, gateways, self.routing_domain, self.vlan_ids, self.ipv6_ra_mode)
+        return PutCug(
+            name, subnets, gateways, self.routing_domain, self.vlan_ids, self.ipv6_ra_mode, self.labels, self.description
+        )
 
 
 class DomainPresence(TypedDict):
@@ -92,7 +95,7 @@ class Presence(TypedDict):
     servers: dict[str, ServerPresence]
 
 
-class Cug(Planned):
+class Cug(Planned, answers.Described):
     """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is there when one was given."""
 
     name: str
@@ -110,6 +113,7 @@ class Cugs(TypedDict):
     """CUGs, by name."""
 
     items: list[Cug]
+    page: NotRequired[Page]
 
 
 def cug_view(state: State, cug: objects.Cug) -> View:
@@ -123,6 +127,7 @@ def cug_view(state: State, cug: objects.Cug) -> View:
         "segment_key": cug.key,
         "presence": _presence(state, cug.name),
         "revision": cug.revision,
+        **described(cug),
         **({} if cug.ipv6_ra_mode is None else {"ipv6_ra_mode": cug.ipv6_ra_mode}),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Final, Literal, NotRequired
 
 from pydantic import Field
@@ -18,12 +19,14 @@ from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.objects import STATES, Phase, TimelineEntry
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.answers import Acknowledged, Revision, Time, VlanTag
+from ryu_vmmob.rest import paging
+from ryu_vmmob.rest.answers import Acknowledged, Page, Revision, Time, VlanTag
 from ryu_vmmob.rest.bodies import Body, Empty, FrameBytes, Name
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.moves import AbortBody, MoveOptions, MoveOptionsBody
-from ryu_vmmob.rest.operations import Operation, getting, listing, stepping
+from ryu_vmmob.rest.operations import Operation, getting, paged, stepping
 from ryu_vmmob.rest.owners import switches_view
+from ryu_vmmob.rest.paging import PAGED
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routes import Route
 from ryu_vmmob.rest.views import View, time_text
@@ -114,6 +117,7 @@ class Migrations(TypedDict):
     """Migrations in the order they began."""
 
     items: list[Migration]
+    page: NotRequired[Page]
 
 
 def planned_view(migration: objects.Migration) -> View:
@@ -199,7 +203,8 @@ def list_migrations(call: Call) -> Answer:
         raise bad_query("state", f"must be one of {', '.join(states)}")
     rows = sorted(call.engine.state.migrations.values(), key=lambda row: (row.started, row.id))
     wanted = [row for row in rows if phase in (None, row.phase.value) and vm in (None, row.vm)]
-    return Answer(200, {"items": call.each(wanted, lambda row: migration_view(call.engine, row))})
+    view = partial(migration_view, call.engine)
+    return Answer(200, paging.items(call, wanted, lambda row: (row.started, row.id), view))
 
 
 def get_migration(call: Call) -> Answer:
@@ -291,8 +296,8 @@ def _stepping(word: str, example: dict[str, str] | None = None) -> Operation:
 
 _ONE: Final = "/v1/migrations/{id}"
 ROUTES: Final = (
-    Route("GET", "/v1/migrations", list_migrations, listing("list_migrations", "Migrations", Migrations),
-          frozenset({"state", "vm"})),
+    Route("GET", "/v1/migrations", list_migrations, paged("list_migrations", "Migrations", Migrations),
+          frozenset({"state", "vm"}) | PAGED),
     Route("POST", "/v1/migrations", start_migration, _START, frozenset({"wait", "dry_run"}), MigrationBody),
     Route("GET", _ONE, get_migration, getting("get_migration", "Migrations", Migration)),
     Route("POST", f"{_ONE}/deliver", deliver, _stepping("deliver"), _WAIT, Empty, body_required=False, urgent=True),

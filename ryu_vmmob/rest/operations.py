@@ -47,6 +47,11 @@ def listing(id_: str, tag: str, type_: Any) -> Operation:
     return Operation(id_, tag, {200: type_})
 
 
+def paged(id_: str, tag: str, type_: Any) -> Operation:
+    """Return an operation that shows a list, in pages if that is wanted."""
+    return Operation(id_, tag, {200: type_}, (404,))
+
+
 def getting(id_: str, tag: str, type_: Any) -> Operation:
     """Return an operation that shows an object."""
     return Operation(id_, tag, {200: type_}, tagged=True)

@@ -8,10 +8,12 @@ from ryu_vmmob.engine.event_kinds import FAMILIES
 from ryu_vmmob.engine.events import KEPT
 from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.model.batches.values import BatchState
+from ryu_vmmob.model.labels import KEY, MOST_REQUIREMENTS, VALUE
 from ryu_vmmob.model.objects import STATES
 from ryu_vmmob.rest.bodies import NAME_SCHEMA
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.events import ABOUT, MAX_EVENT_ID, MAX_HEARTBEAT, PAGE
+from ryu_vmmob.rest.paging import MOST
 
 Json = dict[str, Any]
 
@@ -22,6 +24,7 @@ CONDITIONS: Final[dict[str, str]] = {
     "If-None-Match": "Only when the object has none of these entity tags; `*`: only when it is not there.",
 }
 
+_REQUIREMENT: Final = rf"(!?{KEY}|{KEY}(==|=|!=){VALUE})"
 _PATHS: Final = {
     "cug": ("A CUG.", "web"),
     "vm": ("A VM.", "web1"),
@@ -44,6 +47,11 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
         "Ask a switch of plain OpenFlow 1.3 again what it can do.",
         {"type": "boolean", "default": False},
     ),
+    "selector": (
+        "Only those whose labels meet all these requirements: `key=value`, `key!=value`, `key`, `!key`, after commas.",
+        {"type": "string", "pattern": rf"^{_REQUIREMENT}(,{_REQUIREMENT}){{0,{MOST_REQUIREMENTS - 1}}}$"},
+    ),
+    "page": ("Where to go on: `page` of the answer before.", {"type": "string", "minLength": 1}),
     "server": ("Only VMs placed there.", {"type": "string"}),
     "cug": ("Only VMs with an interface in it.", {"type": "string"}),
     "vm": ("Only those of this VM.", {"type": "string"}),
@@ -84,8 +92,12 @@ def in_path(name: str) -> Json:
 
 def in_query(name: str, pattern: str) -> Json:
     """Return a query parameter of the resources at ``pattern``. Raises KeyError for one that is not described."""
+    text: str
+    schema: Json
     if name == "state":
         text, schema = "Only those in this state.", {"type": "string", "enum": [row.value for row in _STATES[pattern]]}
+    elif name == "limit" and pattern != "/v1/events":
+        text, schema = "At most so many in a page. Left out: all.", {"type": "integer", "minimum": 1, "maximum": MOST}
     else:
         text, schema = _QUERY[name]
     # After commas, as `types` are written.

@@ -20,11 +20,12 @@ from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_POLICY_PRIORITY
 from ryu_vmmob.net.protocols import TCP, UDP
-from ryu_vmmob.rest.answers import Planned, Revision
-from ryu_vmmob.rest.bodies import PREFIX, Body, Name, from_text, text_schema
+from ryu_vmmob.rest import answers
+from ryu_vmmob.rest.answers import Page, Planned, Revision
+from ryu_vmmob.rest.bodies import PREFIX, Body, Described, Name, from_text, text_schema
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
-from ryu_vmmob.rest.views import View
+from ryu_vmmob.rest.views import View, described
 
 _MAX_PORT: Final = 65_535
 _NAMED: Final[dict[str, Protocol]] = {"tcp": TCP, "udp": UDP, "icmp": "icmp"}
@@ -107,7 +108,7 @@ class SelectorBody(Body):
         return model.Selector("prefix", self.prefix) if "prefix" in self.model_fields_set else model.Selector("any")
 
 
-class PolicyBody(Body):
+class PolicyBody(Described):
     """``PUT /v1/policies/{policy}``."""
 
     priority: Annotated[int, Field(ge=0, le=MAX_POLICY_PRIORITY)] = 100
@@ -152,6 +153,7 @@ class PolicyBody(Body):
         return PutPolicy(
             name, self.action == "allow", self.source.selector(), self.target.selector(), self.priority, self.protocol,
             tuple(self.ports), self.replies, None if self.dangling is None else frozenset(self.dangling),
+            self.labels, self.description,
         )  # fmt: skip
 
 
@@ -167,7 +169,7 @@ class Selector(TypedDict):
 _Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
 
 
-class Policy(Planned, _Ends):
+class Policy(Planned, answers.Described, _Ends):
     """A policy; ``dangling`` are the ends that name an object that was deleted."""
 
     name: str
@@ -184,6 +186,7 @@ class Policies(TypedDict):
     """Policies, by name."""
 
     items: list[Policy]
+    page: NotRequired[Page]
 
 
 def policy_view(state: State, policy: model.Policy) -> View:
@@ -200,6 +203,7 @@ def policy_view(state: State, policy: model.Policy) -> View:
         "replies": policy.replies,
         "dangling": list(dangling(state, policy)),
         "revision": policy.revision,
+        **described(policy),
     }
 
 

@@ -15,14 +15,15 @@ from ryu_vmmob.model.commands import DeleteVm, PutVm
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
-from ryu_vmmob.rest.answers import Planned, Revision, VlanTag
-from ryu_vmmob.rest.bodies import Body, Ethertypes, Ip, Mac, Name, VlanId
+from ryu_vmmob.rest import answers
+from ryu_vmmob.rest.answers import Page, Planned, Revision, VlanTag
+from ryu_vmmob.rest.bodies import Body, Described, Ethertypes, Ip, Mac, Name, VlanId
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
 from ryu_vmmob.rest.routes import Route
-from ryu_vmmob.rest.views import View
+from ryu_vmmob.rest.views import View, described
 
 
 class InterfaceBody(Body):
@@ -57,7 +58,7 @@ class InterfaceBody(Body):
         return objects.Interface(self.cug, self.mac, tuple(self.ips), self.guest_vlan_id, pin, self.ethertypes)
 
 
-class VmBody(Body):
+class VmBody(Described):
     """``PUT /v1/vms/{vm}``."""
 
     server: Name
@@ -88,7 +89,7 @@ class VmBody(Body):
 
     def command(self, name: str, now: float) -> PutVm:
         """As the command for the VM ``name``."""
-        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now)
+        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now, self.labels, self.description)
 
 
 class Interface(TypedDict):
@@ -105,7 +106,7 @@ class Interface(TypedDict):
     ethertypes: NotRequired[list[str] | Literal["any"]]
 
 
-class Vm(Planned):
+class Vm(Planned, answers.Described):
     """A VM; ``migration`` is the id of the one that is under way."""
 
     name: str
@@ -119,6 +120,7 @@ class Vms(TypedDict):
     """VMs, by name."""
 
     items: list[Vm]
+    page: NotRequired[Page]
 
 
 class PlacedInterface(TypedDict):
@@ -166,6 +168,7 @@ def vm_view(state: State, vm: objects.Vm) -> View:
         ],
         "migration": vm.migration,
         "revision": vm.revision,
+        **described(vm),
     }
 
 

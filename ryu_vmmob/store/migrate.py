@@ -36,7 +36,20 @@ def _routing_domains(records: Records) -> list[Write]:
     return [*made, Write("meta", "last_segment_key", {"value": last + len(made)})]
 
 
-UPGRADES: Final[dict[int, Upgrade]] = {1: Upgrade("routing domains have records of their own", _routing_domains)}
+def _labels(records: Records) -> list[Write]:
+    """Format 2 to 3. CUGs, VMs and policies may have labels and a description; those that there are have none.
+
+    They have defaults, so nothing is written. The number alone matters: an earlier version, which would refuse the records one
+    by one, says at once that the store is newer.
+    """
+    del records
+    return []
+
+
+UPGRADES: Final[dict[int, Upgrade]] = {
+    1: Upgrade("routing domains have records of their own", _routing_domains),
+    2: Upgrade("CUGs, VMs and policies may have labels and a description", _labels),
+}
 """By the format that an upgrade starts from."""
 
 

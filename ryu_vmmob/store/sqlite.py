@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 
 APPLICATION_ID: Final = 0x764D4F42
 """``vMOB`` in the file's header: whose file this is."""
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The present format. An earlier version refuses a newer one, so what it would not understand is not lost by it."""
 
 _LIFE: Final = (

@@ -14,7 +14,7 @@ from ryu_vmmob.rest.app import ROUTES
 from tests.support.rest_service import POLICY, WEB, Service, packed, vm
 
 _BODIES = {
-    "CugBody": WEB | {"gateways": ["10.1.0.1"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}},
+    "CugBody": WEB | {"gateways": ["10.1.0.1"], "routing_domain": "red", "vlan_ids": {"rack-a": 110}, "labels": {"role": "db"}},
     "VmBody": {"server": "srv-a1", "interfaces": [vm()["interfaces"][0] | {"guest_vlan_id": None, "vlan_id": None}]},
     "MigrationBody": {"vm": "web1", "to": "srv-b1", "mode": "hot", "timeout": 300},
     "FramesBody": {"interface": 0, "frames": [b64encode(bytes.fromhex("02000000000b0200000000010800")).decode()]},

@@ -253,6 +253,7 @@ def test_policies_come_last_in_bulk(service: Service) -> None:
         "revision": 3,
         "created": {"cugs": ["db"], "vms": [], "policies": ["a", "b"]},
         "replaced": {"cugs": [], "vms": [], "policies": []},
+        "deleted": {"cugs": [], "vms": [], "policies": []},
         "unchanged": {"cugs": [], "vms": [], "policies": []},
     }
     body["policies"]["b"] = HTTP

@@ -24,6 +24,8 @@ from tests.support.rest_service import Service
 
 FIRST = RELEASES / "2026-11-23"
 ALL = sorted(row.parent.name for row in RELEASES.glob("*/store.sql"))
+FORMATS = {"2026-11-30-format-2": 2}
+"""Of releases whose stores are not of the first format."""
 LATER = {"presence", "switches", "timeline", "started", "ended", "gap"}
 """Keys of the present moment, keys that were added since, and one that was removed (`gap`)."""
 
@@ -78,24 +80,26 @@ def test_a_store_of_every_release_opens_and_has_what_it_had(release: str, tmp_pa
     again = Service(store=open_store(f"sqlite:///{path}"), fabric=load(RELEASES / "fabric.yaml"))
     assert again.get("/v1/vms/w9")["server"] == "srv-b1"
     again.engine.close()
-    assert (before, format_of(path)) == (1, SCHEMA_VERSION)
-    assert format_of(Path(f"{path}.format-1")) == 1, "and the earlier version may have its own back"
+    assert (before, format_of(path)) == (FORMATS.get(release, 1), SCHEMA_VERSION)
+    assert format_of(Path(f"{path}.format-{before}")) == before, "and the earlier version may have its own back"
 
 
 @pytest.mark.parametrize("release", ALL)
 def test_what_is_kept_is_what_was_there_and_is_told(release: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = recorded(release, tmp_path / "vmmob.db")
     before = [*sqlite3.connect(path).execute("SELECT * FROM record ORDER BY kind, name")]
+    found = format_of(path)
     with caplog.at_level(logging.WARNING):
         open_store(f"sqlite:///{path}").close()
     (line,) = (row.getMessage() for row in caplog.records)
-    assert f"store {path}: format 1 is now format {SCHEMA_VERSION} (routing domains have records of their own)" in line
-    assert f"kept in {path}.format-1" in line
-    assert [*sqlite3.connect(f"{path}.format-1").execute("SELECT * FROM record ORDER BY kind, name")] == before
+    says = "; ".join(UPGRADES[number].says for number in range(found, SCHEMA_VERSION))
+    assert f"store {path}: format {found} is now format {SCHEMA_VERSION} ({says})" in line
+    assert f"kept in {path}.format-{found}" in line
+    assert [*sqlite3.connect(f"{path}.format-{found}").execute("SELECT * FROM record ORDER BY kind, name")] == before
     caplog.clear()
     open_store(f"sqlite:///{path}").close()
     assert not caplog.records, "once"
-    assert sorted(row.name for row in tmp_path.iterdir()) == ["vmmob.db", "vmmob.db.format-1"]
+    assert sorted(row.name for row in tmp_path.iterdir()) == ["vmmob.db", f"vmmob.db.format-{found}"]
 
 
 def test_the_first_form_knew_no_routing_domains(tmp_path: Path) -> None:
