@@ -34,6 +34,24 @@ def test_every_page_is_in_it_and_in_its_contents(site: Path) -> None:
         assert page == "index" or f'href="{page}.html"' in index
 
 
+def test_the_front_page_tells_the_story_of_the_readme(site: Path) -> None:
+    index = (site / "index.html").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.+)$", readme, re.MULTILINE)
+    shown = [title for title in titles if f"<h2>{title}<" in index]
+    assert set(titles) - set(shown) == {"First calls by hand", "Documents"}
+    for picture in re.findall(r"\]\(docs/pictures/(.+?)\)", readme):
+        assert re.search(rf'src="_images/{re.escape(picture)}"', index), picture
+    assert index.index("How mature") < index.index("<h2>")
+
+
+def test_a_page_stands_once_in_the_contents(site: Path) -> None:
+    index = (site / "index.html").read_text(encoding="utf-8")
+    contents = index[index.index("sidebar-tree") : index.index("</aside>")]
+    found = re.findall(r'href="([\w-]+)\.html"', contents)
+    assert sorted(found) == sorted(set(found)) == sorted(page for page in PAGES if page != "index")
+
+
 def test_a_reader_needs_no_network(site: Path) -> None:
     for page in site.rglob("*.html"):
         found = LOADED.search(page.read_text(encoding="utf-8"))

@@ -7,13 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+from ruamel.yaml import YAML
+
 from ryu_vmmob.rest.app import ROUTES
 from ryu_vmmob.rest.call import MAX_WAIT
 from ryu_vmmob.rest.formats import MAX_DEPTH
 from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, SMALL_BODY, SMALL_COUNT
 from tests.support.rest_service import Service
 
-_TEXT = (Path(__file__).parents[2] / "docs" / "rest.md").read_text(encoding="utf-8")
+_DOCS = Path(__file__).parents[2] / "docs"
+_TEXT = (_DOCS / "rest.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_resources() -> None:
@@ -29,12 +33,18 @@ def test_the_limits() -> None:
         assert fact in _TEXT
 
 
-def test_the_examples() -> None:
-    service = Service()
-    service.connect()
-    service.while_waiting = service.confirm
-    examples = re.findall(r"^```http\n(.*?)^```$", _TEXT, re.MULTILINE | re.DOTALL)
-    assert len(examples) > 10
+@pytest.fixture
+def service() -> Service:
+    found = Service()
+    found.connect()
+    found.while_waiting = found.confirm
+    return found
+
+
+@pytest.mark.parametrize(("page", "least"), [("rest.md", 11), ("orchestrators.md", 4)])
+def test_the_examples(service: Service, page: str, least: int) -> None:
+    examples = re.findall(r"^```http\n(.*?)^```$", (_DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(examples) >= least
     for example in examples:
         request, _, answer = example.partition("\n\n")
         first, _, body = request.partition("\n")
@@ -43,6 +53,25 @@ def test_the_examples() -> None:
         status, _, expected = answer.partition("\n")
         assert got.status_int == int(status), f"{first}: {got.text}"
         assert_shows(json.loads(expected), got.json, first)
+
+
+def test_the_tasks_for_ansible(service: Service) -> None:
+    """As Ansible would send them; what it fills in comes from the answer before."""
+    (written,) = re.findall(
+        r"^```yaml\n(.*?)^```$", (_DOCS / "ansible.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    tasks = [row["ansible.builtin.uri"] for row in YAML(typ="safe").load(written) if "ansible.builtin.uri" in row]
+    assert len(tasks) >= 4
+    id_ = ""
+    for task in tasks:
+        url = task["url"].replace("{{ vmmob_url }}", "").replace("{{ move.json.id }}", id_)
+        assert "{{" not in url
+        body = json.dumps(task["body"]).encode() if "body" in task else None
+        got = service.ask(task["method"], url, body)
+        assert got.status_int in task["status_code"], f"{task['method']} {url}: {got.text}"
+        id_ = got.json.get("id", id_)
+    (move,) = service.get("/v1/migrations")["items"]
+    assert (move["to"], move["state"] in ("activated", "committed")) == ("srv-c1", True)
 
 
 def assert_shows(written: Any, real: Any, where: str) -> None:
