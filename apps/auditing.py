@@ -72,7 +72,7 @@ def reconcile(session: Session) -> None:
     revision = fleet.begin_reconciliation(name)
     counts = finding.counts(untold[1] if untold else Delta(), refused) + repaired if repeated else None
     session.log.info(
-        "switch %s: has %d flows and %d groups of ours; %d messages to put it right",
+        "switch %s: has %d flows and %d groups of ours; %d messages to reconcile it",
         name, len(reading.right) + len(reading.odd), len(reading.groups), finding.delta.messages,
     )  # fmt: skip
     if finding.kept:
@@ -148,7 +148,7 @@ def _look_again(session: Session, reading: Reading, finding: Finding, refused: C
     accepted = again.settle(reading, finding, desired, refused)
     if accepted:
         session.log.warning(
-            "switch %s writes %d flows and groups in a way of its own: believed as long as it writes them so",
+            "switch %s reports %d flows and groups in a form of its own, which is accepted while it stays the same",
             session.name, accepted,
         )  # fmt: skip
     wanted = (flow for flow in breath.through(told.flows) if flow.cookie in desired and flow.cookie not in refused)

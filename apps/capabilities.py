@@ -68,7 +68,7 @@ def look(session: Session, *, first: bool) -> None:
     known = session.engine.abilities.of(switch)
     if fleet.is_unreadable(session.name, CAPABILITY):
         if fleet.note_habit(session.name, UNASKABLE):
-            session.log.error("switch %s ends its connection while it is asked what it can do: it is not asked", session.name)
+            session.log.error("switch %s closes its connection when it is probed: it is not probed any more", session.name)
         return
     if not first and known is not None:
         return
@@ -146,7 +146,7 @@ def _portrait(session: Session, switch: Switch) -> features.Portrait:
         found.tables = features.tables(bodies[0], len(Table)) or None
         found.groups = features.groups(bodies[1]) if bodies[1] else None
     except features.MalformedError as error:
-        session.log.warning("switch %s tells malformed features: %s", session.name, error)
+        session.log.warning("switch %s sent malformed table features: %s", session.name, error)
     return found
 
 

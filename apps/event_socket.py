@@ -111,7 +111,7 @@ class EventSocket:
             # Both sides have said their last word, or we have: it may still be on its way.
             self._ended.wait(self._pace.close)
         except OSError as error:
-            LOG.debug("a listener is gone: %s", error)
+            LOG.debug("a client of /v1/events disconnected: %s", error)
         finally:
             _shut(self._sock, socket.SHUT_RDWR)
             reader.wait()
@@ -183,7 +183,7 @@ class EventSocket:
                     self._news.set()
                     self._flushed.wait(self._pace.take)
         except OSError as error:
-            LOG.debug("a listener is gone: %s", error)
+            LOG.debug("a client of /v1/events disconnected: %s", error)
         finally:
             protocol.receive_eof()
             self._ended.set()

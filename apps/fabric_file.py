@@ -66,14 +66,14 @@ class FabricFile:
             except Refusal as refusal:
                 for reason in refusal.faults or (refusal.detail,):
                     LOG.error("fabric file: %s", reason if isinstance(reason, str) else f"{reason.path}: {reason.message}")
-                LOG.error("the fabric file asks for what cannot be; the fabric stays as it was")
+                LOG.error("the fabric file is refused; the fabric stays as it was")
             except StoreError as error:
                 LOG.error("the fabric stays as it was: %s", error)
             else:
                 for finding in done.examination.warnings:
                     LOG.warning("%s", finding)
                 if not done.difference:
-                    LOG.info("the fabric file says what is loaded already")
+                    LOG.info("the fabric file has no changes")
 
 
 def _examine(path: str) -> Examination:

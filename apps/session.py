@@ -73,7 +73,7 @@ class Session(Transactions):
         self._work = hub.Event()
         self._outbox: Any = hub.Queue()
         self.held = False
-        """Whether it is left as it is: see `ryu_vmmob.engine.contacts`."""
+        """Whether it is held: see `ryu_vmmob.engine.contacts`."""
         self.doubted = False
         """Whether its role is to be asked for, because something was heard of it."""
         self._doubts = roles.doubts()

@@ -221,7 +221,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self.engine.network.externals_seen(self._links.externals_down(now))
         except StoreError as error:
             # The next look tries again; the switches go on as they are.
-            LOG.error("a change of links is not carried out: %s", error)
+            LOG.error("a change of links could not be stored: %s", error)
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [HANDSHAKE_DISPATCHER, MAIN_DISPATCHER, DEAD_DISPATCHER])
     @vital

@@ -24,7 +24,7 @@ from ryu_vmmob.flows import wire
 RUNS: Final = 3
 SHARE_WRONG: Final = 0.01
 _HEAD: Final = re.compile(r"cookie=(0x[0-9a-f]+)(?:, table=(\d+))?")
-COMPARED: Final = "messages to put it right"
+COMPARED: Final = "messages to reconcile it"
 """What the controller writes to its log at the end of a comparison, before it sends anything."""
 
 

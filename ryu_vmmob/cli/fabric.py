@@ -75,7 +75,7 @@ def _say(answer: Any) -> None:
     for row in answer["warnings"]:
         typer.echo(f"warning: {row['path']}: {row['message']}", err=True)
     if answer["unchanged"]:
-        typer.echo("the fabric file says what is loaded already")
+        typer.echo("the fabric file has no changes")
         return
     changed = answer["changed"]
     rows: list[tuple[str, str, str, str | None]] = [("changed", "fabric", "-", joined(changed["fabric"]))] * bool(

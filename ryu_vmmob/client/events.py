@@ -96,6 +96,6 @@ def followed(
             # What is behind a 5xx may pass: too many listen, or something between us and the controller finds it gone.
             if isinstance(error, RefusedError) and error.status < 500:
                 raise
-            say(f"{error}; trying again in {seconds:g} s")
+            say(f"{error}; retry in {seconds:g} s")
         pause(seconds)
         seconds = min(2 * seconds, _LONGEST_PAUSE)

@@ -1,7 +1,7 @@
 """Switches that this store has never brought in step, and that already forward for somebody.
 
 An empty store in the place of a lost one knows of no VM. A comparison with it would take every flow out of switches that still
-forward for all of them. So a switch is left as it is, whole, when it is met for the first time and has flows or groups with
+forward for all of them. So a switch is held when it is met for the first time and has flows or groups with
 our mark that are not desired: until the operator restores the store, tells the controller what the switches
 already know, or lets the switch be taken over. Half of it would be worse: the key of a segment in old flows may by now be
 another CUG's.
@@ -47,11 +47,11 @@ class Contacts:
     def meet(self, switch: str, foreign: int) -> SwitchFault | None:
         """Take what a switch has that was asked; ``foreign``: so many flows and groups with our mark are not desired.
 
-        None: it may be put right. Otherwise it is to be left alone, and why. Raises StoreError.
+        None: it may be reconciled. Otherwise it is to be held, and why. Raises StoreError.
         """
         if switch in self._unmet and foreign:
             self._held[switch] = (
-                f"switch {switch} is left as it is: it has {foreign} flows and groups of ours that this store knows nothing "
+                f"switch {switch} is held: it has {foreign} flows and groups of ours that this store knows nothing "
                 f"of; restore the store, or let the switch be taken over (POST /v1/switches/{switch}/take_over)"
             )
             return SwitchFault(self._held[switch], "the first contact of this store with the switch", UNOWNED)
@@ -71,5 +71,5 @@ class Contacts:
 
     @property
     def held(self) -> Mapping[str, str]:
-        """A sentence for each switch that is left alone."""
+        """A sentence for each held switch."""
         return self._held

@@ -111,7 +111,7 @@ class Fleet:
         self.dropped: Counter[str] = Counter()
         """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
         self.has_met = False
-        """Whether any switch has confirmed something, or was asked and is left as it is, since the controller started."""
+        """Whether any switch has confirmed something, or was asked and is held, since the controller started."""
         self.on_change: Final = Listeners[[str]]()
         """Told when a switch came or went, or confirmed or refused something."""
         self.on_confirm: Final = Listeners[[str, int, tuple[SwitchFault, ...]]]()
@@ -182,7 +182,7 @@ class Fleet:
         return self.revision
 
     def hold(self, name: str, fault: SwitchFault) -> None:
-        """Hold a switch that is to be left as it is, and why: out of step until a reconciliation begins."""
+        """Hold a switch, with the reason. It is out of step until a reconciliation begins."""
         self.has_met = True
         place = self._places[name]
         place.synchronised = False

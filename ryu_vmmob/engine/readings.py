@@ -141,7 +141,7 @@ class Readings:
             [((name,), row.place is Place.REFUSED) for name, row in status.items()],
         )  # fmt: skip
         yield Reading(
-            "vmmob_switch_other_controller", "gauge", "1: another controller is its master, so it is left alone", by_switch,
+            "vmmob_switch_other_controller", "gauge", "1: another controller is its master, so it is held", by_switch,
             [((name,), status[name].connected and engine.roles.role(name) is Role.SLAVE) for name in names],
         )  # fmt: skip
         tables = {name: engine.desired.tables.get(name) for name in names}

@@ -4,7 +4,7 @@ A controller that a switch has made its master brings a generation along, and th
 Ours is a number of 64 bits: how often a controller has been started on this store, and by chance 32 bits for this start. The
 store keeps those of all its starts, so the generation that a switch names says who was its master last: this controller,
 another life of it, or a controller that runs on a copy of the store, on an older state of it, or on another store. What
-belongs to another is left alone until an operator lets it be taken over; nothing is taken back by itself, or two controllers
+belongs to another is held until an operator lets it be taken over; nothing is taken back by itself, or two controllers
 would take turns.
 
 Pure but for the store: `ryu_vmmob.southbound.roles` asks the switches.
@@ -177,14 +177,14 @@ class Roles:
                 self._store([self._yielded_write()])
         told = switch in self._reasons
         self._reasons[switch] = (
-            f"switch {switch} is left alone: another controller is its master (generation {shown(generation)}, ours is "
+            f"switch {switch} is held: another controller is its master (generation {shown(generation)}, ours is "
             f"{shown(self.generation)}), on a copy or a newer state of this store, or on another; stop one of the two, or "
             f"let this one have the switch (POST /v1/switches/{switch}/take_over)"
         )
         return None if told else self.fault(switch)
 
     def fault(self, switch: str) -> SwitchFault:
-        """Why a switch is left alone, as a fault of the switch."""
+        """Why a switch is held, as a fault of the switch."""
         return SwitchFault(self._reasons[switch], "the role of this controller at the switch", UNOWNED)
 
     def connected(self, switch: str) -> None:

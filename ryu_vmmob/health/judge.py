@@ -73,7 +73,7 @@ def _standing(row: SwitchFacts) -> tuple[str, Loudness, str, bool] | None:
             what = f"switch {row.name} is not connected: it forwards what it has, and is told nothing"
             return "switch.away", Loudness.BAD, what, False
         case Standing.HELD:
-            return "switch.held", Loudness.BAD, row.held or f"switch {row.name} is left as it is", True
+            return "switch.held", Loudness.BAD, row.held or f"switch {row.name} is held", True
         case Standing.REFUSED:
             what = f"switch {row.name} refused {row.faults} of its flows or groups, the first with: {row.error}"
             return "switch.refused", Loudness.WARN, what, False

@@ -37,7 +37,7 @@ class Standing(StrEnum):
 
 class SwitchFacts(NamedTuple):
     """A switch: how it stands, how many revisions it has not confirmed, how many flows and groups it refuses and the words of
-    the first refusal, and how many foreign flows its last audit saw in our tables. ``held``: why it is left as it is.
+    the first refusal, and how many foreign flows its last audit saw in our tables. ``held``: why it is held.
     ``missing``: ports that the fabric file names and the switch does not have.
     """
 

@@ -174,7 +174,7 @@ class Departure:
         try:
             found = capture.read() if self.has_paused else capture.compare()
         except OSError as error:
-            LOG.info("%s: tap %s is read no more: %s", self.id, capture.device, error.strerror or error)
+            LOG.info("%s: the capture on tap %s ended: %s", self.id, capture.device, error.strerror or error)
             selector.unregister(capture)
             with self._news:
                 self._captures.remove(capture)
@@ -204,7 +204,7 @@ class Departure:
             for tap, capture in asked:
                 self._settle_doubt(tap, capture)
         except Exception:
-            LOG.exception("%s: what the guest of VM %s got is not counted any more", self.id, self.vm)
+            LOG.exception("%s: the frames that VM %s received are not counted any more", self.id, self.vm)
 
     def _sample(self, tap: Tap, capture: Capture) -> None:
         before = time_ns()
@@ -250,14 +250,14 @@ class Departure:
             except ClientError as error:
                 problem = error
             else:
-                LOG.info("%s: VM %s has paused here, its traffic goes to its new place", self.id, self.vm)
+                LOG.info("%s: VM %s has paused here, its traffic goes to its target", self.id, self.vm)
                 for row in answer.get("switches", {}).get("refused", ()) if isinstance(answer, dict) else ():
                     said = "%s: switch %s refuses what VM %s needs at its new place: %s (%s)"
                     LOG.error(said, self.id, row["switch"], self.vm, row["error"], row["cause"])
                 self.delivered.set()
                 return True
             if self._over or monotonic() > deadline:
-                LOG.warning("%s: the pause of VM %s could not be told: %s", self.id, self.vm, problem)
+                LOG.warning("%s: the pause of VM %s could not be reported: %s", self.id, self.vm, problem)
                 return False
             self._rest(seconds)
         raise AssertionError("pauses have no end")

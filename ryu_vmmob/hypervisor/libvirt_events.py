@@ -153,7 +153,7 @@ class Libvirt:
                     self._open()
                     break
                 except self._libvirt.libvirtError as error:
-                    LOG.warning("libvirt at %s cannot be reached: %s; trying again in %.1f s", self._uri, error, seconds)
+                    LOG.warning("libvirt at %s cannot be reached: %s; retry in %.1f s", self._uri, error, seconds)
                 if self._ending.wait(seconds):
                     return
             self._opened()

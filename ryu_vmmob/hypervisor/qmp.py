@@ -190,5 +190,5 @@ def _told(call: Callable[[], Any]) -> None:
             if (isinstance(error, RefusedError) and not error.is_for_now) or monotonic() > deadline:
                 LOG.warning("the controller says: %s", error)
                 return
-            LOG.warning("%s; trying again in %.1f s", error, seconds)
+            LOG.warning("%s; retry in %.1f s", error, seconds)
             sleep(seconds)

@@ -114,7 +114,7 @@ class Service:
                     level = logging.INFO if error.is_about_state else logging.WARNING
                     LOG.log(level, "VM %s: after '%s' the controller says: %s", vm, event.happening, error)
                     break
-                LOG.warning("VM %s: %s could not be told: %s; trying again in %.1f s", vm, event.happening, error, seconds)
+                LOG.warning("VM %s: %s could not be reported: %s; retry in %.1f s", vm, event.happening, error, seconds)
                 if monotonic() > deadline:
                     break
             if self._ending.wait(seconds):
@@ -152,9 +152,9 @@ class Service:
                 try:
                     self._listen()
                 except ClientError as error:
-                    LOG.warning("the controller's events: %s; trying again in %.1f s", error, seconds)
+                    LOG.warning("the controller's stream of events: %s; retry in %.1f s", error, seconds)
                 except Exception:
-                    LOG.exception("the controller's events; trying again in %.1f s", seconds)
+                    LOG.exception("the controller's stream of events; retry in %.1f s", seconds)
                 else:
                     break
                 if self._ending.wait(seconds):

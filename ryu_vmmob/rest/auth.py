@@ -60,7 +60,7 @@ class Guard:
             tokens = file.tokens()
         except TokenFileError as error:
             if str(error) != self._complaint:
-                _LOG.error("%s; nobody is let in until it is right again", error)
+                _LOG.error("%s; every request is refused until it is valid again", error)
                 self._complaint = str(error)
             raise Problem(503, "the controller cannot use its token file; its log says why") from error
         self._complaint = ""

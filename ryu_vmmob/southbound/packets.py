@@ -143,7 +143,7 @@ class Packets:
         except StoreError as error:
             # It answers again, or goes on being silent: the next time tells.
             about = logs.fields(external=found.external, address=str(found.address))
-            LOG.error("news of %s on %s are not carried out: %s", found.address, found.external, error, extra=about)
+            LOG.error("neighbour %s on %s could not be stored: %s", found.address, found.external, error, extra=about)
 
     def look(self, now: float) -> None:
         """Ask the neighbours whose turn it is, and give up those that are silent. Called every half second or so."""

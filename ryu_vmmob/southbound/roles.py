@@ -29,7 +29,7 @@ class Claimant(Exchange, Protocol):
     doubted: bool
     """Whether the role is to be asked for, because something was heard of it."""
     held: bool
-    """Whether the switch is left as it is (`ryu_vmmob.engine.contacts`)."""
+    """Whether the switch is held (`ryu_vmmob.engine.contacts`)."""
     last_refusal: tuple[int, int] | None
     """Type and code of the last error of the exchange under way."""
 

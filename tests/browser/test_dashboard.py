@@ -63,7 +63,7 @@ def test_a_move_is_seen_from_the_first_step_to_the_last(site: Site, open_page: O
         row = timeline.locator("tr", has=page.locator("td", has_text=entry["state"])).first
         for name, number in entry["flow_mods"].items():
             expect(row).to_contain_text(f"{name}: {number}")
-    for word in ("begins to move", "the new place is ready", "has arrived", "the move is over"):
+    for word in ("begins to move", "the target is ready", "has arrived", "the move is over"):
         expect(page.locator("#log")).to_contain_text(word)
 
 
@@ -165,7 +165,7 @@ def test_without_a_websocket_it_asks_and_when_nobody_answers_it_says_so(site: Si
     expect(status).to_contain_text("asked every 2 s")
     begun = site.move("web1", "srv-c1", activate_on="request")
     expect(page.locator("article.move.prepared")).to_be_visible()
-    expect(page.locator("#log")).to_contain_text("web1: the new place is ready")
+    expect(page.locator("#log")).to_contain_text("web1: the target is ready")
     site.rest.post(f"/v1/migrations/{begun['id']}/activate", wait=SECONDS)
     wait_for(page, f"{CY}.getElementById('vm:web1').data('server') === 'srv-c1'")
     page.route("**/v1/health", lambda route: route.abort())

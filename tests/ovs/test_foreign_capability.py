@@ -191,7 +191,7 @@ def test_a_switch_that_ends_its_connection_over_probes_is_not_asked_for_ever(tmp
 
         site.fleet.do(lambda: setattr(site.fakes[HABITED], "on_message", die))
         site.rest.post(f"/v1/switches/{HABITED}/audit?capability=true")
-        until(lambda: "while it is asked what it can do" in site.controller.log, lambda: site.controller.log[-2000:])
+        until(lambda: "when it is probed" in site.controller.log, lambda: site.controller.log[-2000:])
         until(lambda: site.switch(HABITED)["in_step"], lambda: site.switch(HABITED))
         assert capability(site) is None
         there_and_back(site)

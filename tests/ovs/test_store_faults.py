@@ -271,7 +271,7 @@ def test_an_empty_store_takes_no_flow_out_of_switches_that_forward(ovs: PrivateO
             ready = site.rest.ask("GET", "/readyz")
             assert ready.status_code == 503
             assert len(ready.json()["troubles"]) == len(held)
-            assert all("left as it is" in row and "take_over" in row for row in ready.json()["troubles"])
+            assert all("is held" in row and "take_over" in row for row in ready.json()["troubles"])
             site.rest.put("/v1/cugs/other", {"subnets": ["10.50.0.0/24"]})
             interface = nic("web", 90) | {"cug": "other", "ips": ["10.50.0.9"]}
             site.rest.put("/v1/vms/o1", {"server": "srv-a1", "interfaces": [interface]})

@@ -198,7 +198,7 @@ def test_a_new_version_replaces_the_flows_of_an_old_one_without_a_loss(release: 
         traffic.round()
         check(traffic.outcomes(), before)
         in_one_bundle(heard)
-        (first,) = re.findall(rf"switch {SWITCH}: has (\d+) flows .*; (\d+) messages to put it right", site.controller.log)[:1]
+        (first,) = re.findall(rf"switch {SWITCH}: has (\d+) flows .*; (\d+) messages to reconcile it", site.controller.log)[:1]
         assert int(first[1]) > 20, "it is another version's"
         assert "format 1 is now format" in site.controller.log
     finally:

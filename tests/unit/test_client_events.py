@@ -69,7 +69,7 @@ def test_watching_goes_on_after_the_last_event(server: EventServer) -> None:
     ]  # fmt: skip
     assert [row["id"] for row in found] == list(range(born, born + 6))
     assert pauses == [0.5, 1.0, 2.0, 0.5]
-    assert said[:2] == ["the connection is lost; trying again in 0.5 s", "128 listen already; trying again in 1 s"]
+    assert said[:2] == ["the connection is lost; retry in 0.5 s", "128 listen already; retry in 1 s"]
 
 
 def test_watching_without_since_begins_now(server: EventServer) -> None:

@@ -18,7 +18,7 @@ def test_a_new_store_holds_a_switch_with_flows_of_ours() -> None:
     status = made.engine.switch_status("tor-a")
     assert (status.in_step, len(status.faults)) == (False, 1)
     (trouble,) = [row.what for row in made.engine.health().reasons if row.kind == "switch.held"]
-    assert "tor-a is left as it is: it has 7 flows" in trouble
+    assert "tor-a is held: it has 7 flows" in trouble
     assert made.events("switch.held") == [{"switch": "tor-a", "foreign": 7}]
     made.engine.execute(cug())
     assert made.engine.fleet.take("tor-a") is None

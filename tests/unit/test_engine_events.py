@@ -127,5 +127,5 @@ def test_the_id_of_a_migration_goes_out_under_its_name() -> None:
     row = Numbered(7, 0.0, Event("migration.prepared", {"id": "m1", "vm": "web1"}))
     assert row_view(row, str) == {
         "id": 7, "time": "0.0", "event": "migration.prepared", "migration": "m1", "vm": "web1",
-        "level": "info", "text": "web1: the new place is ready (m1)",
+        "level": "info", "text": "web1: the target is ready (m1)",
     }  # fmt: skip

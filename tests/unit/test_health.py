@@ -65,7 +65,7 @@ def test_all_is_well() -> None:
 )
 def test_how_a_switch_stands(standing: Standing, kind: str, level: Loudness, status: Status) -> None:
     facts = well(state())
-    sick = SwitchFacts("tor-a", standing, behind=2, faults=3, error="TABLE_FULL", held="switch tor-a is left as it is")
+    sick = SwitchFacts("tor-a", standing, behind=2, faults=3, error="TABLE_FULL", held="switch tor-a is held")
     found = judge(facts._replace(switches=(sick, *facts.switches[1:])))
     reason = only(found, kind)
     assert (found.status, reason.level, reason.about) == (status, level, (("switch", "tor-a"),))

@@ -345,7 +345,7 @@ def test_events_have_the_particulars_that_are_documented(service: Service) -> No
         ("batch.started", {"servers": ["a"], "vms": 0, "refused": 3, "batch": "b-1"},
          "evacuation of a begins: 0 VMs, 3 of them without a target (b-1)"),
         ("presence.extended", {"routing_domain": "red", "edges": ["tor-a"], "l2_domains": [], "data_centers": ["dc1"]},
-         "red came to dc1, tor-a"),
+         "red was extended to dc1, tor-a"),
         ("vlan_id.allocated", {"vm": "web1", "cug": "web", "server": "srv", "vlan_id": 7},
          "web1 in web has VLAN-ID 7 on the cable of srv"),
         ("vlan_id.allocated", {"cug": "web", "l2_domain": "rack", "vlan_id": 7}, "web has VLAN-ID 7 in rack"),

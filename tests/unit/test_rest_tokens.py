@@ -173,7 +173,7 @@ def test_a_file_that_goes_bad_opens_to_nobody(service: Service, caplog: pytest.L
     path.chmod(0o644)
     for _ in range(3):
         assert OPERATOR not in problem(ask(service, OPERATOR, "GET", "/v1/cugs"), 503)
-    assert len([row for row in caplog.messages if "nobody is let in" in row]) == 1, "once, not with every request"
+    assert len([row for row in caplog.messages if "every request is refused" in row]) == 1, "once, not with every request"
     assert Request.blank("/healthz").get_response(service.app).status_int == 200
     path.chmod(0o600)
     assert ask(service, OPERATOR, "GET", "/v1/cugs").status_int == 200

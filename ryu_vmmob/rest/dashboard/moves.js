@@ -9,8 +9,8 @@ const SHOWN = 30;
 const SIGN = { committed: "✓", aborted: "⚠", failed: "✕" };
 const MEANING = {
   preparing: "the switches make the new place ready",
-  prepared: "the new place is ready; waiting for the VM to pause, or to appear there",
-  delivered: "the VM has paused: its traffic goes to the new place; waiting for it to appear there",
+  prepared: "the target is ready; waiting for the VM to pause, or to appear there",
+  delivered: "the VM has paused: its traffic goes to the target; waiting for it to appear there",
   activated: "the VM runs at the new place; the old one is closed",
   committed: "over; nothing is left at the old place",
   aborted: "over; everything is as before",

@@ -12,7 +12,7 @@ export function colours(site) {
   return new Map(rows.map((row) => [row.name, (row.segment_key - 1) % COLOURS]));
 }
 
-const STANDING = { in_step: "", settling: "", away: "✕ not connected", behind: "⚠ behind", refused: "⚠ refused flows", held: "✕ left as it is" };
+const STANDING = { in_step: "", settling: "", away: "✕ not connected", behind: "⚠ behind", refused: "⚠ refused flows", held: "✕ held" };
 
 /** All elements as {id: {group, data, classes, position}}. `screen`: {w, h}, the pixels there are for it. */
 export function scene(site, screen) {

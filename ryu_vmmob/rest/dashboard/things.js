@@ -41,7 +41,7 @@ export function switchPanel(site, name) {
     const standing = site.standing(name);
     redraw(facts, [row, standing], () => (row ? [
       standing === "away" ? h("p.verdict.bad", {}, "✕ It is not connected. It goes on with the flows it has; what it misses, it gets when it is back.") : null,
-      standing === "held" ? h("p.verdict.bad", {}, `✕ ${row.faults[0]?.error ?? "It is left as it is."}`) : null,
+      standing === "held" ? h("p.verdict.bad", {}, `✕ ${row.faults[0]?.error ?? "It is held."}`) : null,
       standing === "behind" ? h("p.verdict.warn", {}, `⚠ It has not confirmed the newest ${count(row.behind, "change")}.`) : null,
       row.faults.length ? [h("p.verdict.warn", {}, `⚠ It refused ${count(row.faults.length, "flow or group", "flows or groups")}.`),
         table("Refused", ["Error", "What", "Whose"], row.faults.map((fault) => [fault.error, fault.cause, fault.owner.reason]))] : null,
