@@ -18,7 +18,7 @@ Orders are JSON objects, one a line, on standard input; each is answered with on
 ``{"op": "stats"}`` and ``{"op": "stop"}``
 
 **As QEMU does.** A place's devices are read while the guest runs there, and not before: frames that come earlier wait in the
-kernel's queue, oldest first, and are the guest's when it goes on there. So copies that are sent to a new place too early
+kernel's queue, oldest first, and are the guest's when it goes on there. So copies that are sent to a target too early
 reach the guest late and twice. While it is paused, frames from the guest wait in its own device's queue.
 
 **A guest that tags.** With a ``vlan_id``, the card does what the guest's own VLAN device would: frames leave with that tag, and

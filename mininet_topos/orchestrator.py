@@ -126,7 +126,7 @@ class Orchestrator:
         return answer
 
     def move(self, vm: Vm, server: str, *, announce: bool = True, pause: float = PAUSE_SECONDS, **options: Any) -> Move:
-        """Return a whole hot move: prepare, switch over, wait for the commit, unplug the old place.
+        """Return a whole hot move: prepare, switch over, wait for the commit, unplug the source.
 
         ``pause``: how long the VM stands still, in seconds. ``options`` go into the migration.
         """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FRAMES_A_CALL = 500  # half of what the controller takes
 BYTES_A_CALL = 1 << 20
-QUIET_SECONDS = 0.05  # without any frame at the old place: no more are under way
+QUIET_SECONDS = 0.05  # without any frame at the source: no more are under way
 LOOK_EVERY = 0.01
 
 
@@ -20,10 +20,10 @@ class Network(Protocol):
     """What the network does for a VM that moves. Each call returns when it is done."""
 
     def deliver(self) -> None:
-        """Send the VM's traffic to the new place from now on: the VM has paused."""
+        """Send the VM's traffic to the target from now on: the VM has paused."""
 
     def send_on(self, interface: int, frames: Sequence[bytes]) -> int:
-        """Bring frames that reached the old place to the new one; how many were sent."""
+        """Bring frames that reached the source to the target; how many were sent."""
 
 
 class Rest:
@@ -64,7 +64,7 @@ def switch_over(
 ) -> dict[str, Any]:
     """Let a prepared VM go on at ``server``; what the card said, with the pause in ms and the number of frames sent on.
 
-    ``network`` None: it is told nothing, and what reaches the old place after the pause is lost. ``pause`` in
+    ``network`` None: it is told nothing, and what reaches the source after the pause is lost. ``pause`` in
     seconds is what the copy of the last memory takes besides.
     """
     paused = vm.nic.ask({"op": "pause"})

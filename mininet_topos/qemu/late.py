@@ -1,4 +1,4 @@
-"""Frames for a guest that reached its old place and that it never got: which they are, and sending them on.
+"""Frames for a guest that reached its source and that it never got: which they are, and sending them on.
 
 Time stamps tell most of them: what was put into the tap's queue after QEMU stopped the guest. A few may have come just before,
 and QEMU had not brought them to the guest yet; up to two of those it has even read, and keeps. They are told by counting: the
@@ -21,7 +21,7 @@ SAMPLES = 20  # of the difference; frames that the card filters out are captured
 
 
 class Tap:
-    """One tap device of the old place: what is captured there, and how much of it the guest got.
+    """One tap device of the source: what is captured there, and how much of it the guest got.
 
     ``got``: the index of the used ring of the card's receive queue now.
     """

@@ -60,7 +60,7 @@ def doubled_from_guest(record: Record) -> int:
 
 
 def delivered_ms(record: Record) -> float | None:
-    """From the guest's stop until the network had confirmed that it delivers to the new place."""
+    """From the guest's stop until the network had confirmed that it delivers to the target."""
     pause = record.pause
     return None if pause.delivered is None else (pause.delivered - pause.stopped) / 1e6
 

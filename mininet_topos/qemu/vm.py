@@ -24,7 +24,7 @@ TAP_QUEUE = 1000  # frames; the kernel's default
 COPY_SECONDS = 120.0
 LOOK_EVERY = 0.005
 COUNT_EVERY = 0.01
-AFTERWARDS_SECONDS = 0.3  # after the guest went on, for frames that were under way to its old place
+AFTERWARDS_SECONDS = 0.3  # after the guest went on, for frames that were under way to its source
 
 
 @dataclass(frozen=True)

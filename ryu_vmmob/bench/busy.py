@@ -1,6 +1,6 @@
 """What traffic waits for while a bulk is worked out, and how long the controller is silent meanwhile (real bridges).
 
-VMs are announced at their new places, and a link is lost, while a bulk of so many VMs is worked out. Times are from the
+VMs are announced at their targets, and a link is lost, while a bulk of so many VMs is worked out. Times are from the
 frame, or the cable, to the time in the migration's timeline or of the event.
 """
 

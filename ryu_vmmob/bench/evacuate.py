@@ -70,7 +70,7 @@ def rarp(address: str, vlan_id: int | None) -> bytes:
 
 
 class Orchestrator:
-    """Lets VMs appear at their new places as soon as their migrations are prepared. Each has one interface."""
+    """Lets VMs appear at their targets as soon as their migrations are prepared. Each has one interface."""
 
     def __init__(self, client: Client, fabric: Fabric, bridges: Mapping[str, DummyBridge], vms: Mapping[str, Any]) -> None:
         self._client = client
@@ -151,7 +151,7 @@ def _measured(client: Client, orchestrator: Orchestrator, parallel: int) -> Iter
         places.reverse()
         _until_in_step(client)
     case = f"{VMS} VMs, {parallel} at once"
-    what = "a server evacuated, each VM announced by RARP at its new place"
+    what = "a server evacuated, each VM announced by RARP at its target"
     yield Row(f"{case}: time", what, "seconds", statistics.median(times), min(times), max(times), len(times))
     yield Row(
         f"{case}: messages", "flow-mods and group-mods of a VM's move, all switches together", "per VM",

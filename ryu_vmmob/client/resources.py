@@ -103,11 +103,11 @@ class Migrations(_Part):
         return self._ask.post(path("migrations", id, "activate"), again=True, wait=wait)
 
     def commit(self, id: str, *, wait: float | None = None) -> Any:
-        """Commit: the old place goes."""
+        """Commit: the source goes."""
         return self._ask.post(path("migrations", id, "commit"), again=True, wait=wait)
 
     def abort(self, id: str, *, reason: str | None = None, force: bool = False, wait: float | None = None) -> Any:
-        """Abort: the new place goes; with ``force`` at once, whatever the switches say."""
+        """Abort: the target goes; with ``force`` at once, whatever the switches say."""
         body = {**({} if reason is None else {"reason": reason}), **({"force": True} if force else {})} or None
         return self._ask.post(path("migrations", id, "abort"), body, again=True, wait=wait)
 

@@ -1,8 +1,8 @@
 """Moves that nobody announced: whether a VM that speaks where it does not belong has moved there, and what to do then.
 
-Only where the fabric file says so (`unannounced_moves: accept`). The old place is asked first:
+Only where the fabric file says so (`unannounced_moves: accept`). The source is asked first:
 
-    a frame refused ──> listen at the old place ──> ask there ──> silence for `PATIENCE` ──> a migration, as any other
+    a frame refused ──> listen at the source ──> ask there ──> silence for `PATIENCE` ──> a migration, as any other
                               │ its switch does not confirm   │ anything is heard
                               └───────────> refused <─────────┘
 
@@ -31,15 +31,15 @@ from ryu_vmmob.model.state import State
 from ryu_vmmob.store.base import StoreError
 
 PATIENCE: Final = 1.0
-"""Seconds of silence at the old place after which a VM is not there any more."""
+"""Seconds of silence at the source after which a VM is not there any more."""
 _ASK_AGAIN: Final = 0.4
 _CONFIRM: Final = 5.0
-"""Seconds that the old place's switch has to confirm that it listens."""
+"""Seconds that the source's switch has to confirm that it listens."""
 MOVES: Final = 5
 WITHIN: Final = 180.0
 """So many unannounced moves of one VM in so many seconds; more are refused (RFC 7432, 15.1: M = 180 s, N = 5)."""
 _HOLD: Final = 10.0
-"""Seconds in which a VM that has answered at its old place is not asked again."""
+"""Seconds in which a VM that has answered at its source is not asked again."""
 
 Data = dict[str, Any]
 
@@ -79,7 +79,7 @@ class Host(Protocol):
 
 @dataclass(slots=True)
 class _Open:
-    """A question that waits for its answer. ``edge`` is the switch of the old place, ``revision`` that of its listening."""
+    """A question that waits for its answer. ``edge`` is the switch of the source, ``revision`` that of its listening."""
 
     server: str
     edge: str

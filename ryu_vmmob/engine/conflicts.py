@@ -1,9 +1,9 @@
-"""A VM that is said to have arrived, and still speaks at its old place: one of the two is an impostor.
+"""A VM that is said to have arrived, and still speaks at its source: one of the two is an impostor.
 
 An admitted frame activates a move. Where other VMs are behind the wire of the target, on which a server's own switch decides
-(`model.local_switching`), a neighbour can send that frame as well. The true VM then still runs at its old place, whose switch
+(`model.local_switching`), a neighbour can send that frame as well. The true VM then still runs at its source, whose switch
 refuses its frames since the activation, and shows them. So the activation is undone when only a frame spoke for it
-(``activate_on: announcement``), and `SETTLING` seconds of silence are waited for before an automatic commit takes the old place
+(``activate_on: announcement``), and `SETTLING` seconds of silence are waited for before an automatic commit takes the source
 away. Pure: time comes in.
 """
 
@@ -33,9 +33,9 @@ def forgeable(state: State, migration: Migration) -> bool:
 
 
 def settled(state: State, migration: Migration, now: float) -> bool:
-    """Whether an activated migration may be committed, as far as its old place tells.
+    """Whether an activated migration may be committed, as far as its source tells.
 
-    An old place that speaks ends the activation (`Conflicts`), so it is silent for as long as this one is activated.
+    A source that speaks ends the activation (`Conflicts`), so it is silent for as long as this one is activated.
     """
     if migration.activate_on != "announcement" or not forgeable(state, migration):
         return True
@@ -73,7 +73,7 @@ class Conflicts:
         self._host = host
 
     def seen(self, port: PortRef, metadata: int, frame: Frame, now: float) -> bool:
-        """Return whether a frame refused at a server's port is of a VM that speaks at its old place; then tell that, and deal
+        """Return whether a frame refused at a server's port is of a VM that speaks at its source; then tell that, and deal
         with it.
         """
         host = self._host

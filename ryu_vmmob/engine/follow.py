@@ -174,7 +174,7 @@ def next_step(state: State, fleet: Fleet, migration: Migration, now: float) -> C
         return _after_activation(state, fleet, migration, now)
     late = pending(fleet, _switches(state, migration), migration.step_revision)
     if migration.phase is Phase.PREPARING:
-        # Without its segments' flows, and the ways between their edges, the new place is no place to be.
+        # Without its segments' flows, and the ways between their edges, the target is no place to be.
         if (refusal := _refusal_by_switch(state, fleet, migration)) is not None:
             return Fail(migration.id, now, refusal)
         if not late:

@@ -6,7 +6,7 @@
          └── the target's switch is away, or refuses to listen: the move stays as it is, and an operator may abort it
 
 A VM in its pause speaks nowhere for a moment, and one that has gone on while the controller was away may have spoken already:
-closing its new place then would cut it off. To keep both places open harms no other VM. Listening is an ordinary desired state
+closing its target then would cut it off. To keep both places open harms no other VM. Listening is an ordinary desired state
 (`model.questions`). Pure: time comes in; the host carries out.
 """
 
@@ -107,11 +107,11 @@ class Overdue:
     def heard(self, migration: Migration, server: str, now: float) -> None:
         """Note that a VM that is listened for speaks at this server, which activates nothing. Raises StoreError."""
         if server == migration.source:
-            self._close(migration, now, "its VM is at its old place")
+            self._close(migration, now, "its VM is at its source")
         elif self._open.pop(migration.id, None) is not None:
             self._later[migration.id] = now + migration.timeout
             self._end(migration, now)
-            self._tell(migration, "its VM speaks at its new place, and activation waits for a request")
+            self._tell(migration, "its VM speaks at its target, and activation waits for a request")
 
     def _look(self, id_: str, now: float) -> None:
         host = self._host
@@ -146,9 +146,9 @@ class Overdue:
         fleet = self._host.fleet
         edge = self._host.state.fabric.servers[row.target].switch
         if not fleet.is_connected(edge) or not fleet.is_synchronised(edge):
-            return f"switch {edge} of its new place is away, so its VM cannot be asked there"
+            return f"switch {edge} of its target is away, so its VM cannot be asked there"
         if any(fault.owner.whole == Owner(OwnerKind.VM, row.vm) for fault in fleet.faults(edge)):
-            return f"switch {edge} of its new place refuses to listen for its VM"
+            return f"switch {edge} of its target refuses to listen for its VM"
         return None
 
     def _ears(self, row: Migration) -> list[str]:

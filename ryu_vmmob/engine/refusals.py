@@ -24,7 +24,7 @@ REPORT_INTERVAL: Final = 1.0
 _MAX_OFFENDERS: Final = 4096
 
 News = Literal["refused", "conflict", "announced"]
-"""What a frame tells: it was refused, the VM still speaks at its old place, or it speaks already at its new one."""
+"""What a frame tells: it was refused, the VM still speaks at its source, or it speaks already at its target."""
 Offender = tuple[News, PortRef, int]
 """What is told, the server's port, and the source MAC seen there."""
 

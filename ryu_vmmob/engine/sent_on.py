@@ -1,4 +1,4 @@
-"""Frames that reached the source of a move after it had paused: judged, counted, and sent on to the new place.
+"""Frames that reached the source of a move after it had paused: judged, counted, and sent on to the target.
 
 The guest has seen everything that came before its pause, and nothing that came after; so these frames are neither lost nor
 doubled if the target's switch hands them out there. They have been through every table on their way to the source. How many
@@ -31,7 +31,7 @@ FRAMES_A_SECOND: Final = 5000
 AFTER_ACTIVATION: Final = 5.0
 """Seconds for which frames are taken after the activation."""
 PASSING: Final = 0.5
-"""Seconds after a delivery in which switches may still hand frames to the old place: what was under way, or is in a cache."""
+"""Seconds after a delivery in which switches may still hand frames to the source: what was under way, or is in a cache."""
 _VLAN_TYPE: Final = b"\x81\x00"
 
 
@@ -60,7 +60,7 @@ class SentOn:
         """
         vm = state.vms.get(migration.vm)
         if migration.delivery == "early":
-            raise conflict(f"migration {migration.id} is early: the new place has had a copy of each frame")
+            raise conflict(f"migration {migration.id} is early: the target has had a copy of each frame")
         if vm is None or not _takes_frames(migration, now) or migration.target not in state.fabric.servers:
             raise conflict(
                 f"migration {migration.id} takes no frames now: only from the delivery, or the activation, until "
@@ -114,10 +114,10 @@ class SentOn:
 
 
 def has_passed(migration: Migration, now: float) -> bool:
-    """Whether nothing comes to the old place any more that could be sent on, so that it may be taken away.
+    """Whether nothing comes to the source any more that could be sent on, so that it may be taken away.
 
     A delivery changes the switches one by one, and Open vSwitch goes on for a moment with what its datapath has cached. What
-    arrives while the old place is there is captured and sent on; later it would be dropped. A clock that was set back makes no
+    arrives while the source is there is captured and sent on; later it would be dropped. A clock that was set back makes no
     migration wait.
     """
     delivered = next((entry.time for entry in migration.timeline if entry.phase is Phase.DELIVERED), None)

@@ -252,7 +252,7 @@ class Departure:
             else:
                 LOG.info("%s: VM %s has paused here, its traffic goes to its target", self.id, self.vm)
                 for row in answer.get("switches", {}).get("refused", ()) if isinstance(answer, dict) else ():
-                    said = "%s: switch %s refuses what VM %s needs at its new place: %s (%s)"
+                    said = "%s: switch %s refuses what VM %s needs at its target: %s (%s)"
                     LOG.error(said, self.id, row["switch"], self.vm, row["error"], row["cause"])
                 self.delivered.set()
                 return True
@@ -270,7 +270,7 @@ class Departure:
                 self.sent += self._sent(interface, frames)
             except RefusedError as error:
                 self._tail.lost += len(frames)
-                if error.status == 409:  # it is over: the VM reads at its new place, and has for a while
+                if error.status == 409:  # it is over: the VM reads at its target, and has for a while
                     return
                 LOG.warning("%s: %d frames of VM %s are refused: %s", self.id, len(frames), self.vm, error)
             except UnreachableError as error:

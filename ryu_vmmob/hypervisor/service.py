@@ -184,7 +184,7 @@ class Service:
             self._begin(vm, event["migration"])
         elif kind in ("migration.committed", "migration.aborted", "migration.failed"):
             departure = self.departures.get(vm)
-            # After a commit what came to the old place is still sent on; the controller says when that is over.
+            # After a commit what came to the source is still sent on; the controller says when that is over.
             sends_on = departure is not None and kind == "migration.committed" and departure.has_paused
             if departure is not None and departure.id == event["migration"] and not sends_on:
                 departure.close()

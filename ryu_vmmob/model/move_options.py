@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 Mode = Literal["hot", "cold"]
 """``hot``: the VM runs until it pauses at the source. ``cold``: it is shut down there, and starts at the target."""
 Delivery = Literal["at_pause", "early", "on_activation"]
-"""When the new place gets the VM's traffic (`objects.seats`)."""
+"""When the target gets the VM's traffic (`objects.seats`)."""
 ActivateOn = Literal["announcement", "request"]
 """What activates a move: the VM is seen at its target, or a request says that it runs there."""
 Ending = Literal["automatic", "request"]

@@ -130,7 +130,7 @@ class Vm:
 
 class Phase(StrEnum):
     """The states of a migration. The last three are final. ``DELIVERED`` is no state: it stands in timelines only, for the
-    moment in which the VM's traffic went over to the new place while the migration was prepared.
+    moment in which the VM's traffic went over to the target while the migration was prepared.
     """
 
     PREPARING = "preparing"
@@ -163,7 +163,7 @@ class TimelineEntry(NamedTuple):
     """When (seconds since the epoch) a migration entered a phase, what the switches were sent for it, and when they had it.
 
     ``acknowledged`` has the switches of ``flow_mods`` that have confirmed, as far as it is known and written. ``frames``: how
-    many frames were sent on to the new place since, that had reached the old one after its pause.
+    many frames were sent on to the target since, that had reached the source after its pause.
     """
 
     phase: Phase
@@ -223,7 +223,7 @@ class Seat(NamedTuple):
     it would teach the server's switch that the VM is behind the cable: that would drop every later frame for it."""
     hears: bool = True
     """Where it receives it gets its CUG's broadcasts too; with tagging per interface always. Else a place to which delivery has
-    changed waits for the activation: all vNICs of the CUG share its wire, so what the VM said last at its old place, and is
+    changed waits for the activation: all vNICs of the CUG share its wire, so what the VM said last at its source, and is
     still on its way, would come with them, and teach the server's switch what `twin` says."""
 
 

@@ -74,7 +74,7 @@ class TimelineStep(TypedDict):
     time: Time
     flow_mods: dict[str, int]
     acknowledged: dict[str, Time | None]
-    frames: Annotated[int, Field(ge=0, description="Frames sent on to the new place since.")]
+    frames: Annotated[int, Field(ge=0, description="Frames sent on to the target since.")]
     complete: Time | None
 
 
@@ -230,7 +230,7 @@ def deliver(call: Call) -> Answer:
 
 
 def send_frames(call: Call) -> Answer:
-    """Frames that reached the source after its pause: the target's switch sends them on to the new place."""
+    """Frames that reached the source after its pause: the target's switch sends them on to the target."""
     return Answer(200, {"sent": call.engine.send_on(_named(call), call.body.interface, call.body.frames)})
 
 
@@ -240,12 +240,12 @@ def activate(call: Call) -> Answer:
 
 
 def commit(call: Call) -> Answer:
-    """Commit a move: the old place goes."""
+    """Commit a move: the source goes."""
     return _step(call, Commit(call.names["id"], call.now()))
 
 
 def abort(call: Call) -> Answer:
-    """Abort a move: the new place goes; with ``force`` at once, although a switch is dead."""
+    """Abort a move: the target goes; with ``force`` at once, although a switch is dead."""
     return _step(call, Abort(call.names["id"], call.now(), call.body.reason or "requested", call.body.force))
 
 

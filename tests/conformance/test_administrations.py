@@ -207,7 +207,7 @@ def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int, de
     assert pair.phases() == {Phase.ACTIVATED}
     pair.check((source,) if spare else ())
     to_rest(source)
-    # At the cable a neighbour can forge what announces it; nothing was heard from its old place.
+    # At the cable a neighbour can forge what announces it; nothing was heard from its source.
     pair.wait(SETTLING)
     to_rest(source)
     assert pair.phases() == {Phase.COMMITTED}

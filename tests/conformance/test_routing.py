@@ -151,7 +151,7 @@ def test_inbound_goes_straight_to_the_tor_where_the_vm_is(site: RoutedTwoDcs, to
 @pytest.mark.requirement("R42", "R43")
 @pytest.mark.parametrize("to", MOVES)
 def test_after_a_move_the_way_is_as_if_the_vm_had_always_been_there(site: RoutedTwoDcs, to: str) -> None:
-    """Nothing of the old place is left on any way, to or from the outside and the other CUG."""
+    """Nothing of the source is left on any way, to or from the outside and the other CUG."""
     for _ in site.stages(MOVER, to):
         pass
     always = RoutedTwoDcs()

@@ -28,7 +28,7 @@ def test_a_vm_keeps_its_addresses_in_the_same_and_in_another_data_centre(to: str
     site.move("srv-a1/0", to)
     assert site.engine.state.vms["srv-a1/0"].server == to
     assert site.card("srv-a1/0", 0) == before
-    assert site.servers(site.send("srv-b2/0", question, 0)) == [to]  # the very frame that went to the old place
+    assert site.servers(site.send("srv-b2/0", question, 0)) == [to]  # the very frame that went to the source
     assert site.servers(site.talk("srv-a1/0", "srv-d1/0", 0)) == ["srv-d1"]
 
 

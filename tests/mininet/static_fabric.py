@@ -53,7 +53,7 @@ def _tagged(vlan_id: int, port: int) -> str:
 def install(lab: Lab, places: Mapping[str, set[str]], last: str = "tor-d") -> None:
     """Program all switches: ``places`` says at which servers each MAC is to be reached (two: a copy to each).
 
-    ``last``: the switch that a VM leaves; the others know the new place before it sends anything there.
+    ``last``: the switch that a VM leaves; the others know the target before it sends anything there.
     """
     for switch, neighbours in sorted(TREE.items(), key=lambda row: -_distance(row[0], last)):
         table = []

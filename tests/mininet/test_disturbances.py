@@ -69,7 +69,7 @@ def test_a_prepared_move_survives_kill_9(world: World) -> None:
     print(flipped, done["timeline"])
     out, into, out_far, into_far = traffic.results
     assert [(r.lost, r.doubled) for r in (out, out_far)] == [(0, 0)] * 2, traffic.machine_drops
-    for r in (into, into_far):  # without a controller traffic stays with the old place; then all of it comes
+    for r in (into, into_far):  # without a controller traffic stays with the source; then all of it comes
         assert r.doubled == 0
         assert 0 < r.lost < r.sent
         assert r.missing == tuple(range(r.missing[0], r.missing[0] + len(r.missing))), "one gap, from the flip on"

@@ -80,7 +80,7 @@ def _move(world: World, before: tuple[str, int] | None, after: tuple[str, int] |
 
 
 def _pause(world: World, migration: Any) -> None:
-    """The VM stops, its traffic is switched, and what still comes to its old place is sent on."""
+    """The VM stops, its traffic is switched, and what still comes to its source is sent on."""
     mover, network = world.vms[MOVER], world.orchestrator.network(migration)
     assert network is not None
     mover.nic.ask({"op": "pause"})

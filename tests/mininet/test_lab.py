@@ -54,7 +54,7 @@ def _places(vms: dict[str, Vm], **elsewhere: str) -> dict[str, set[str]]:
 
 
 class _Switches:
-    """What a controller does at the pause, by hand: all frames go to the new place, late ones are sent there."""
+    """What a controller does at the pause, by hand: all frames go to the target, late ones are sent there."""
 
     def __init__(self, lab: Lab, vms: dict[str, Vm], to: str) -> None:
         self.lab, self.vms, self.to = lab, vms, to

@@ -134,7 +134,7 @@ def test_ways_to_activate_and_commit(world: World, mover: Vm, options: dict[str,
 
 @pytest.mark.requirement("R32b")
 def test_delivery_on_activation(world: World, mover: Vm) -> None:
-    """The strict variant may lose packets while the new place opens; nothing is doubled, TCP lives, it ends well."""
+    """The strict variant may lose packets while the target opens; nothing is doubled, TCP lives, it ends well."""
     report = world.scenario.move(
         mover, "srv-c1", world.everyone("web-2"), tcp_peer=world.vms["web-4"], wires=False, delivery="on_activation"
     )

@@ -126,7 +126,7 @@ def test_what_a_neighbour_feigns(parts: tuple[Site, Tap, str, int], what: str) -
 
 
 def test_a_flood_of_a_watched_vm_reaches_the_controller_in_drops(parts: tuple[Site, Tap, str, int]) -> None:
-    """It speaks at its new place as fast as it can, and waits to be activated by request."""
+    """It speaks at its target as fast as it can, and waits to be activated by request."""
     site, tap, _, _ = parts
     row = site.move("web1", "srv-c1", activate_on="request", commit="request")
     site.until_state(row["id"], "prepared")

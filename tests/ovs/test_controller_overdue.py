@@ -52,7 +52,7 @@ def test_the_vm_is_asked_where_it_is(ovs: PrivateOvs, tmp_path: Path, at: str) -
         wire.close()
         assert site.rest.get("/v1/vms/w1")["server"] == ("srv-c1" if at == "new" else "srv-a1")
         if at == "old":
-            assert ended["reason"] == "not activated within 3 s, and its VM is at its old place"
+            assert ended["reason"] == "not activated within 3 s, and its VM is at its source"
         site.until_right()
 
 

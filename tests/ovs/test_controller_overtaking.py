@@ -1,6 +1,6 @@
 """What traffic waits for does not wait for a long command, with the real controller and real switches.
 
-A bulk is worked out for some seconds. Meanwhile a VM is announced at its new place: that is acted on before the bulk has ended,
+A bulk is worked out for some seconds. Meanwhile a VM is announced at its target: that is acted on before the bulk has ended,
 no switch is given up, and in the end everything has been done.
 """
 

@@ -83,7 +83,7 @@ class Movers:
             self.moving[name] = now
 
     def _announce(self, name: str, row: dict[str, Any]) -> None:
-        """The VM speaks at its new place: whether that is heard now depends on what the switch has by now."""
+        """The VM speaks at its target: whether that is heard now depends on what the switch has by now."""
         frame = make.rarp(nic_mac("web", number(name)))
         (vlan_id,) = (leg["to_vlan_id"] for leg in row["interfaces"] if leg["cug"] == "web")
         port = self.site.fabric.servers[row["to"]].attach[0]

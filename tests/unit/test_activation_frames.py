@@ -1,4 +1,4 @@
-"""What a VM says first at its new place, through the compiled pipeline: each frame reaches the controller, and activates."""
+"""What a VM says first at its target, through the compiled pipeline: each frame reaches the controller, and activates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves that nobody announced: asked for at the old place first, carried out as migrations, dampened."""
+"""Moves that nobody announced: asked for at the source first, carried out as migrations, dampened."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def under_way(site: Site, *phases: Phase) -> list[str]:
 
 
 def arrive(site: Site, *ids: str) -> None:
-    """VMs that are prepared appear at their new places."""
+    """VMs that are prepared appear at their targets."""
     for id_ in ids or under_way(site, Phase.PREPARED):
         site.engine.execute(Activate(id_, site.now))
 

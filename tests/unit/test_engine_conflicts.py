@@ -1,4 +1,4 @@
-"""A VM that speaks at its old place after it was seen at the new one: told, undone, and waited for."""
+"""A VM that speaks at its source after it was seen at the target: told, undone, and waited for."""
 
 from __future__ import annotations
 

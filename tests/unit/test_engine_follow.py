@@ -158,7 +158,7 @@ def test_commit_on_request_waits_for_the_request() -> None:
 
 
 def test_no_automatic_commit_while_the_new_edge_is_away() -> None:
-    """Nobody could say that the VM's new place is open for it."""
+    """Nobody could say that the VM's target is open for it."""
     made = racks(MOVE)
     made.engine.fleet.connected("tor-b", wake := lambda: None, made.now)
     made.engine.fleet.disconnected("tor-b", wake)

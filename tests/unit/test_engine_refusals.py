@@ -86,7 +86,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_a_frame_refused_a_moment_ago_hides_no_other_news() -> None:
-    """A VM whose frame was refused speaks at its new place within the same second: that is told all the same."""
+    """A VM whose frame was refused speaks at its target within the same second: that is told all the same."""
     site, refusals = racks(), Refusals()
     assert refusals.seen(site.state, A1, web(site), frame(STRANGER), 0.0) is not None
     assert refusals.due("announced", A1, STRANGER, 0.1) == 0

@@ -75,7 +75,7 @@ def test_a_broadcast_reaches_every_other_once(number: int, server: str, dialect:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("number", [0, 1, 2, 5])
 def test_one_that_only_sends_speaks_to_all_that_hear(number: int, dialect: Dialect) -> None:
-    """A VM that is about to arrive gets nothing yet, and what it says reaches everybody but itself at its old place."""
+    """A VM that is about to arrive gets nothing yet, and what it says reaches everybody but itself at its source."""
     state = start(fabric(dialect), *crowd("b1", number), vm("mover", "a1", nic(80)), StartMigration("m1", "mover", "b1"))
     names = [f"n{row}" for row in range(number)]
     assert heard(state, "mover", "b1") == places(state, *names, "far")

@@ -16,7 +16,7 @@ __all__ = ["site"]
 
 def test_a_live_migration(site: HookSite) -> None:
     site.target.receives()
-    assert site.moves() == [("srv-c1", "prepared")], "the guest still runs at its old place"
+    assert site.moves() == [("srv-c1", "prepared")], "the guest still runs at its source"
     site.source.calls("stopped", "end")
     site.source.calls("release", "end", "migrated")
     site.service.confirm()

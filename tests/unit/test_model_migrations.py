@@ -215,7 +215,7 @@ def test_what_is_forgotten_is_deleted_from_the_store(monkeypatch: pytest.MonkeyP
 
 
 def test_a_delivered_place_on_a_shared_wire_hears_broadcasts_from_the_activation_on() -> None:
-    """What the VM said last at its old place would teach the new server's switch that the VM is behind the cable."""
+    """What the VM said last at its source would teach the new server's switch that the VM is behind the cable."""
     state = do(start(two_racks(), cug(), vm(), MOVE), Prepared("m1", 1)).state
     delivered = do(state, Deliver("m1", 2)).state
     activated = do(delivered, Activate("m1", 3)).state

@@ -75,7 +75,7 @@ def test_a_vm_that_is_where_it_was_ends_the_move_at_once(move: StartMigration, d
     made = overdue(replace(move, delivery=delivery))
     speaks(made, "tor-a")
     assert phase(made) is Phase.ABORTED
-    assert migration(made).reason == "not activated within 5 s, and its VM is at its old place"
+    assert migration(made).reason == "not activated within 5 s, and its VM is at its source"
     assert not made.state.questioned
 
 
@@ -100,7 +100,7 @@ def test_a_vm_that_waits_for_a_request_at_its_target_keeps_its_place() -> None:
         made.confirm()
     assert phase(made) is Phase.PREPARED
     assert not made.state.questioned
-    reason = "its VM speaks at its new place, and activation waits for a request"
+    reason = "its VM speaks at its target, and activation waits for a request"
     assert made.events("migration.overdue") == [{"id": "m1", "vm": "web1", "reason": reason}]
     made.now += 5
     made.silence()
@@ -125,7 +125,7 @@ def test_with_the_switch_of_the_target_dead_it_outlives_its_time() -> None:
         made.engine.progress()
         made.confirm()
     assert phase(made) is Phase.PREPARED
-    reason = "switch tor-b of its new place is away, so its VM cannot be asked there"
+    reason = "switch tor-b of its target is away, so its VM cannot be asked there"
     assert made.events("migration.overdue") == [{"id": "m1", "vm": "web1", "reason": reason}]
     made.connect("tor-b")
     made.confirm()

@@ -103,7 +103,7 @@ def test_a_cug_without_ipv6_is_silent() -> None:
 
 
 def test_a_place_that_is_closed_hears_nothing() -> None:
-    """A VM that is to come: nothing is delivered at its new place before its pause, and after that only there."""
+    """A VM that is to come: nothing is delivered at its target before its pause, and after that only there."""
 
     def heard(state: State) -> list[str]:
         """Where web's advertisements leave; at srv-a1 they go to all its vNICs of the CUG."""

@@ -138,7 +138,7 @@ def test_frames_are_taken_from_the_pause_until_a_while_after_the_activation(serv
 
 @pytest.mark.parametrize(("seconds", "state"), [(PASSING - 0.01, "activated"), (PASSING, "committed"), (-3600.0, "committed")])
 def test_an_automatic_commit_waits_for_what_is_under_way(seconds: float, state: str) -> None:
-    """Open vSwitch hands frames to the old place for a moment after the delivery. A clock set back holds nothing up."""
+    """Open vSwitch hands frames to the source for a moment after the delivery. A clock set back holds nothing up."""
     service = Hand().move(commit="automatic")
     service.do("deliver")
     service.do("activate")

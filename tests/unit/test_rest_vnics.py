@@ -209,10 +209,10 @@ def test_events_of_a_vnics_number_from_its_first_server_to_its_last(service: Ser
     service.confirm()
     service.ask("POST", "/v1/migrations/m-000000000002/deliver")
     service.confirm()
-    assert told(service) == story, "it has both numbers until the old place goes"
+    assert told(service) == story, "it has both numbers until the source goes"
     service.ask("POST", "/v1/migrations/m-000000000002/activate")
     service.confirm()
-    assert told(service) == story, "frames may still be under way to the old place"
+    assert told(service) == story, "frames may still be under way to the source"
     service.passes()
     story.append(event("released", "srv-a1", **whose))
     assert told(service) == story

@@ -142,7 +142,7 @@ class Call:
 
     def started(self):
         """Of an incoming guest libvirt says this as soon as its process waits for the memory, while the guest still runs at its
-        old place. So only a cold move is activated here; a hot one is when the guest is heard, or its old place is done.
+        source. So only a cold move is activated here; a hot one is when the guest is heard, or its source is done.
         """
         vm = self.controller.vm(self.vm)
         if vm is None:

@@ -8,11 +8,11 @@ const STEPS = ["preparing", "prepared", "delivered", "activated", "committed"];
 const SHOWN = 30;
 const SIGN = { committed: "✓", aborted: "⚠", failed: "✕" };
 const MEANING = {
-  preparing: "the switches make the new place ready",
+  preparing: "the switches make the target ready",
   prepared: "the target is ready; waiting for the VM to pause, or to appear there",
   delivered: "the VM has paused: its traffic goes to the target; waiting for it to appear there",
-  activated: "the VM runs at the new place; the old one is closed",
-  committed: "over; nothing is left at the old place",
+  activated: "the VM runs at the target; the source is closed",
+  committed: "over; nothing is left at the source",
   aborted: "over; everything is as before",
   failed: "over; a switch refused what the move needs",
 };
@@ -26,7 +26,7 @@ const DOABLE = {
   returning: [["activate", "Activate"], ["force", "Abort now"]],
 };
 
-/** The step that a move has come to: its state, or that its traffic goes to the new place already. */
+/** The step that a move has come to: its state, or that its traffic goes to the target already. */
 const stepOf = (row) => (row.state === "prepared" && row.delivered ? "delivered" : row.state);
 
 /** The steps that a move takes: only with delivery at the pause is there a moment of its own for it. */

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(MISSING), reason=MISSING
 
 @pytest.mark.requirement("R1", "R31", "R32a", "R33b", "R34a")
 def test_a_cold_move_between_data_centres() -> None:
-    """The same addresses at the new place; peers keep what they learned of it; only what was sent meanwhile is lost."""
+    """The same addresses at the target; peers keep what they learned of it; only what was sent meanwhile is lost."""
     with running() as world:
         populate(world)
         lab, orchestrator, old = world.lab, world.orchestrator, world.vms["web-1"]
