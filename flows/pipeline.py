@@ -106,7 +106,7 @@ class Table(Enum):
     )
     ADMIT = TableSpec(
         "server ports: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all; "
-        "external ports: nobody outside speaks with an address of the inside",
+        "external ports: no outside host uses an inside address",
         matches="in_port eth_src eth_dst/ eth_type ip_proto ip_frag/ ipv4_src/ ipv6_src/ udp_src udp_dst "
         "arp_op arp_spa/ arp_tpa arp_sha arp_tha icmpv6_type ipv6_nd_target/ ipv6_nd_sll ipv6_nd_tll",
         reads=SEGMENT.mask | WIRE.mask,

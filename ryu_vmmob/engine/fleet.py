@@ -293,7 +293,7 @@ class Fleet:
         return True
 
     def audit_asked(self, name: str) -> bool:
-        """Whether somebody asked for an audit since this was called last."""
+        """Whether an audit was requested since the last call."""
         place = self._places[name]
         asked, place.audit_asked = place.audit_asked, False
         return asked

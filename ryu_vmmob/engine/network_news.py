@@ -93,7 +93,7 @@ class NetworkNews:
         self._host.progress()
 
     def neighbour_heard(self, found: NeighbourHeard) -> None:
-        """Who answers for an address outside, or that nobody does any more."""
+        """Note which MAC answers for an address outside, or that none does any more."""
         if self._host.state.neighbours.get((found.external, found.address)) == found.mac:
             return
         with self._host.alone.urgently():

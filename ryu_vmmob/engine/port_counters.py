@@ -50,7 +50,7 @@ class PortCounters:
         self._asked: dict[str, float] = {}
 
     def look(self, switch: str) -> None:
-        """Somebody looks at a switch that is connected: it is asked soon, unless that was done just now."""
+        """Ask a connected switch soon, because a client looks at it, unless that was done just now."""
         now = self._clock()
         if now - self._asked.get(switch, -INTERVAL) >= INTERVAL:
             self._asked[switch] = now

@@ -1,4 +1,4 @@
-"""What the engine can say of itself in numbers, read when somebody asks: names, labels and values, and no library.
+"""Metrics that are read off the engine at each scrape: names, labels and values, and no library.
 
 What it costs depends on the switches, servers and links of the fabric, not on how many VMs or flows there are. Labels are names
 out of the fabric file and words of our own only, so nobody who asks for VMs or sends frames can make their number grow.

@@ -34,7 +34,7 @@ class Unreachable(Enum):
     NET = (0, 0)
     """No route there."""
     HOST = (1, 3)
-    """A route, but nobody at the address."""
+    """A route exists, but no host has the address."""
     PORT = (3, 4)
     """The address is a gateway's own, and nothing listens there."""
     PROHIBITED = (13, 1)

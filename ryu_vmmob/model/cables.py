@@ -106,7 +106,7 @@ def may_get(server: Server, vlan_id: int) -> bool:
 
 
 def is_free(state: State, server: str, vlan_id: int, vm: str, cug: str) -> bool:
-    """Whether an interface may have a number on a cable: it is nobody else's, and rests for nobody else."""
+    """Whether an interface may have a number on a cable: no other interface has it, and it rests for no other."""
     return vlan_id not in state.cables.get(server, _NOBODY) and not _rests_for_another(state, server, vlan_id, vm, cug)
 
 

@@ -172,7 +172,7 @@ class Draft:
                 )
 
     def put_neighbour(self, external: str, address: Address, mac: int | None) -> None:
-        """Note who answers for an address outside; None: nobody any more."""
+        """Note the MAC that answers for an address outside; None: none does any more."""
         pair = (external, address)
         rows = self.state.neighbours
         self.state = replace(self.state, neighbours=rows.delete(pair) if mac is None else rows.set(pair, mac))

@@ -1,4 +1,4 @@
-"""What of the fabric may not be taken away or changed, because somebody uses it: by name, and who does."""
+"""Refusals of a reload: what of the fabric is in use, and so may not be removed or changed, with its users."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from ryu_vmmob.model.state import State
 
 @dataclass(frozen=True, slots=True)
 class NeighbourHeard:
-    """Somebody outside answers for ``address``; ``mac`` None: nobody does any more."""
+    """A host outside answers for ``address``; ``mac`` None: none does any more."""
 
     external: str
     address: Address

@@ -44,7 +44,7 @@ class PacketOut:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Somebody wants to reach ``address`` on the wire of an external network: who has it?"""
+    """A packet is for ``address`` on the wire of an external network, whose MAC is to be resolved."""
 
     external: str
     address: Address

@@ -40,7 +40,10 @@ class Guard:
         return self._file is None
 
     def check(self, request: Request) -> Token | None:
-        """Whose token it is; None when none is needed. Raises a 401 for who may not ask, a 503 when nobody can be told."""
+        """Return the holder of the request's token; None when no token is needed.
+
+        Raises 401 for a bad token, and 503 when the token file is unreadable.
+        """
         if self._file is None:
             return None
         header = request.headers.get("Authorization")

@@ -1,4 +1,4 @@
-"""Which web pages may open a WebSocket here: a browser asks nobody else about that (RFC 6455, 10.2)."""
+"""Which web pages may open a WebSocket: the server has to check the origin, since a browser does not (RFC 6455, 10.2)."""
 
 from __future__ import annotations
 

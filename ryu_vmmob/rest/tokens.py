@@ -69,7 +69,7 @@ class TokenFile:
         self._tokens = _parse(self.path, self._data)
 
     def tokens(self) -> tuple[Token, ...]:
-        """Return the tokens as the file has them now. Raises TokenFileError: a file that went bad opens to nobody."""
+        """Return the tokens as the file has them now. Raises TokenFileError; then every request is refused."""
         data = _read(self.path)
         if data != self._data:
             self._tokens = _parse(self.path, data)

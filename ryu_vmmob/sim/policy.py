@@ -213,7 +213,7 @@ def _tells(far: Selector, end: End, address: Address) -> bool:
 def is_end(selector: Selector, end: End, address: Address) -> bool:
     """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's.
 
-    Who does not say who it is (0.0.0.0, ::) is nobody by name.
+    The unspecified address (0.0.0.0, ::) matches no named selector.
     """
     match selector:
         case Selector("any"):

@@ -145,7 +145,7 @@ def to_routers(seat: Seat) -> Iterator[Packet]:
 
 
 def to_nobody(view: View, seat: Seat) -> Iterator[Packet]:
-    """To MACs that nobody in the CUG has: an unknown one, and members' of each other CUG, on the same switch and elsewhere."""
+    """To unknown MACs in the CUG: an unknown one, and members' of each other CUG, on the same switch and elsewhere."""
     far = {(other.cug, other.switch == seat.switch): other.mac for other in view.seats if other.cug != seat.cug}
     alike = {other.mac for other in view.seats if other.cug == seat.cug}
     for mac in dict.fromkeys((STRANGER_MAC, *far.values())):

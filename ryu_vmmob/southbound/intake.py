@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from ryu_vmmob.rate_limit import TokenBucket
 
 UNASKED_A_SECOND: Final = 1000
-"""Messages of one switch that nobody asked for: errors, replies to nobody, packets of flows we do not know."""
+"""Unsolicited messages of one switch: errors, replies without a request, packets of unknown flows."""
 PACKETS_A_SECOND: Final = 500
 """Packets that one flow hands up."""
 PORTS_A_SECOND: Final = 100

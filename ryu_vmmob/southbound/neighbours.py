@@ -1,7 +1,7 @@
 """Who is there on the wires of external networks: asked again and again, while they are needed. No Ryu, no clock of its own.
 
-Asked for are the next hops of every external network whose routing domain exists, and the neighbours that somebody's packet
-wanted to reach, for as long as they answer. A switch that is away is not asked, and nobody is lost for it.
+It probes the next hops of every external network whose routing domain exists, and the neighbours that a packet was sent to,
+for as long as they answer. A switch that is away is not probed, and its neighbours do not count as lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Asks a switch what its ports have counted: one question for all ports, and only while somebody looks."""
+"""Reading port counters: one request for all ports of a switch, and only while a client looks."""
 
 from __future__ import annotations
 

@@ -33,11 +33,11 @@ class Outcome(StrEnum):
     ABORTED = "aborted"
     FAILED = "failed"
     REFUSED = "refused"
-    """It did not begin to move: no server takes it, or it is moving for somebody else."""
+    """It did not begin to move: no server takes it, or another request is moving it."""
     GONE = "gone"
     """It was deleted before its turn."""
     ELSEWHERE = "elsewhere"
-    """Somebody else has moved it away before its turn."""
+    """Another request has moved it before its turn."""
     SKIPPED = "skipped"
     """The batch was aborted before its turn."""
 
