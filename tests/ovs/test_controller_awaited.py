@@ -104,7 +104,7 @@ def until_looked_at(site: Site, tag: int) -> None:
 
 
 @pytest.mark.parametrize("what", FORGED)
-def test_what_a_neighbour_feigns(parts: tuple[Site, Tap, str, int], what: str) -> None:
+def test_a_neighbour_passes_for_the_vm_behind_one_wire_only(parts: tuple[Site, Tap, str, int], what: str) -> None:
     """Behind one wire it passes for the VM, until the VM itself speaks at its place; behind a wire of its own it does not."""
     site, _, tagging, tag = parts
     before = said(site, "migration.conflict")

@@ -100,7 +100,7 @@ def test_a_restart_asks_no_switch_again(tmp_path: Path) -> None:
         assert 0 < modifications(site) - before[HABITED] <= 2 * lacking, "what it refused is tried again, and nothing else"
 
 
-def test_another_software_is_asked_anew(tmp_path: Path) -> None:
+def test_a_switch_with_another_software_version_is_probed_again(tmp_path: Path) -> None:
     """The switch is the same by its dpid, and comes back with a version that can less."""
     with plain_site(tmp_path) as site:
         populate(site)
@@ -117,7 +117,7 @@ def test_another_software_is_asked_anew(tmp_path: Path) -> None:
         assert modifications(site) > before
 
 
-def test_who_asks_has_a_switch_asked_anew(tmp_path: Path) -> None:
+def test_an_audit_with_capability_probes_the_switch_again(tmp_path: Path) -> None:
     """The software is the same and its configuration is not: somebody says so."""
     with plain_site(tmp_path) as site:
         assert capability(site)["lacks"] == []

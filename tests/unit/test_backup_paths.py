@@ -122,7 +122,7 @@ def test_a_lost_spine_without_backup_paths_costs_flows_for_each_vm() -> None:
     assert one["trees"] == other["trees"] == 0
 
 
-def test_what_is_down_does_not_change_what_is_ready() -> None:
+def test_links_that_are_down_do_not_change_the_backup_paths() -> None:
     fabric = leaf_spine(3, 4)
     site = CompiledNetwork(fabric)
 

@@ -83,7 +83,7 @@ def test_who_is_left_behind_makes_it_a_no(crowd: Shell, monkeypatch: pytest.Monk
     assert "no room" in result.stdout
 
 
-def test_nobody_can_move(crowd: Shell) -> None:
+def test_an_evacuation_in_which_no_vm_can_move_exits_with_1(crowd: Shell) -> None:
     crowd.run("migration", "start", "web1", "srv-c1")
     for name in ("web2", "web3"):
         crowd.run("vm", "delete", name)

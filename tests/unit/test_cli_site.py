@@ -88,7 +88,7 @@ def test_flows_are_shown_on_request(pair: Shell, site: Path) -> None:
     }
 
 
-def test_what_the_file_has_not_is_left_alone_and_named(pair: Shell, tmp_path: Path) -> None:
+def test_apply_names_and_keeps_objects_that_the_file_lacks(pair: Shell, tmp_path: Path) -> None:
     file = tmp_path / "part.json"
     file.write_text(json.dumps({"vms": {"web1": vm()}}))
     out = pair.run("apply", "-f", str(file)).stdout.splitlines()

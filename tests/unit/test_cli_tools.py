@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said_in_sentences(shell: Shell) -> None:
     assert shell.json("status", "--minutes", "0", status=1)["recent"][0]["last"]["time"]
 
 
-def test_nobody_there(tmp_path: Path) -> None:
+def test_status_without_a_controller_exits_with_3_and_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["status", "--url", "http://127.0.0.1:1"], env={"no_proxy": "*"})
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
 

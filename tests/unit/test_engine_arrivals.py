@@ -115,7 +115,7 @@ def test_the_domain_of_the_new_place_decides() -> None:
     assert back.state.vms["web1"].server == "a1"
 
 
-def test_what_can_not_be_asked_or_can_not_go_is_refused() -> None:
+def test_a_move_is_refused_where_the_source_cannot_be_asked_or_the_vm_cannot_go() -> None:
     mute = Lab()
     numbers = mute.state.allocations[mute.state.cugs["web"].key]
     without = mute.state.allocations.set(mute.state.cugs["web"].key, numbers.delete("rack-a"))

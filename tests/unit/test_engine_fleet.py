@@ -41,7 +41,7 @@ def fleet(*connected: str, revision: int = 5) -> tuple[Fleet, dict[str, Waker]]:
     return made, sessions
 
 
-def test_nobody_is_there_at_first() -> None:
+def test_a_new_fleet_has_no_connected_switch() -> None:
     made, _ = fleet()
     assert made.names == ("a", "b", "c")
     assert not made.is_connected("a")

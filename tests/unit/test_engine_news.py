@@ -53,7 +53,7 @@ def test_it_activates_while_the_preparation_is_still_under_way() -> None:
     assert phase(made) is Phase.ACTIVATED
 
 
-def test_where_a_request_activates_nobody_is_awaited() -> None:
+def test_a_frame_at_the_target_activates_nothing_where_a_request_has_to() -> None:
     made = racks(replace(LATER, activate_on="request"))
     assert phase(made) is Phase.PREPARED
     before = made.state

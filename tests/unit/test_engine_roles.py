@@ -112,7 +112,7 @@ def test_a_copy_of_a_store_in_use_takes_the_switch_and_the_first_does_not_take_i
     assert switch.meet("b", second) is Verdict.COMMAND
 
 
-def test_what_an_operator_says_is_done_and_stays_done() -> None:
+def test_a_take_over_holds_until_the_next_one() -> None:
     store, switch = Records(), Switch()
     first = store.start(1)
     switch.meet("a", first)
@@ -185,14 +185,14 @@ def test_reasons_go_with_the_switch() -> None:
 
 
 @given(GENERATIONS, LIVES)
-def test_what_comes_after_is_newer(generation: int, life: int) -> None:
+def test_the_next_generation_is_newer(generation: int, life: int) -> None:
     assert newer(after(generation, life), generation)
     assert not newer(generation, after(generation, life))
     assert not newer(generation, generation)
 
 
 @given(GENERATIONS | st.none(), st.lists(LIVES, min_size=1, max_size=6), st.booleans())
-def test_what_is_offered_is_never_stale(generation: int | None, lives: list[int], taken: bool) -> None:
+def test_an_offered_generation_is_never_stale(generation: int | None, lives: list[int], taken: bool) -> None:
     """Whatever number a switch has heard, be it of another kind of controller."""
     store = Records()
     for life in lives:

@@ -53,7 +53,7 @@ def test_nothing_is_adopted_when_the_store_refuses(command: Command) -> None:
     same(made.restart().state, made.state)
 
 
-def test_what_is_due_waits_for_the_store_and_nobody_falls() -> None:
+def test_due_steps_wait_until_the_store_works_again() -> None:
     made = Site(two_racks(), cug(), vm(), MOVE, Activate("m1", 1000.0))
     made.now += 61
     made.store.full = True
@@ -103,7 +103,7 @@ def test_an_announcement_that_could_not_be_stored_is_not_forgotten() -> None:
     assert (phase(made), migration(made).reason) == (Phase.COMMITTED, "seen at tor-b:1")
 
 
-def test_what_would_follow_again_waits_for_no_disk() -> None:
+def test_steps_that_a_look_finds_again_are_not_synced_to_disk() -> None:
     """A request was answered with begun and activated; prepared and committed are found again by the next look."""
     made = racks(MOVE)
     made.confirm()

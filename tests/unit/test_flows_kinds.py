@@ -137,7 +137,7 @@ def test_an_ability_says_what_it_lacks_and_of_what_nothing_is_known() -> None:
         {"probed": None},
     ],
 )
-def test_what_another_version_has_kept_is_asked_anew(changed: dict[str, object]) -> None:
+def test_a_capability_stored_by_another_version_is_not_used(changed: dict[str, object]) -> None:
     good = Ability("a switch", {"x": ""}, {"bridge": 1}).document()
     assert from_document(good) is not None
     assert from_document({**good, **changed}) is None

@@ -70,7 +70,7 @@ def test_ids(meter: Meter) -> None:
     assert meter_name(7) == "7"
 
 
-def test_what_is_asked_says_by_which_table() -> None:
+def test_a_flow_to_punt_writes_its_table_into_the_metadata() -> None:
     for switch in DCS.switches:
         for flow in full(dcs()).flows(switch):
             if flow.goto is Table.PUNT:

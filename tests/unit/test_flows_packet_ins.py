@@ -57,6 +57,6 @@ def test_the_table_in_the_docstring(table: Table) -> None:
     assert {meaning(table, owner) for owner in owners} - {None} == wanted
 
 
-def test_nobody_else_decides_by_the_table() -> None:
+def test_only_packet_ins_decides_by_the_table_of_a_packet_in() -> None:
     for name in ("ryu_vmmob/southbound/packets.py", "ryu_vmmob/punt/answer.py"):
         assert "Table." not in (ROOT / name).read_text(encoding="utf-8"), name

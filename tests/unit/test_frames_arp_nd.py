@@ -97,7 +97,7 @@ def test_a_neighbour_advertisement(router: bool, override: bool, to: tuple[int, 
     assert seen(data).message == NeighbourAdvertisement(GATEWAY_6, router, solicited, override, GATEWAY_MAC)
 
 
-def test_nobody_solicited_what_goes_to_all() -> None:
+def test_an_advertisement_to_all_nodes_cannot_be_a_solicited_one() -> None:
     with pytest.raises(ValueError, match="not solicited"):
         make.neighbour_advertisement(GATEWAY_MAC, GATEWAY_6, router=True, solicited=True, override=True)
     with pytest.raises(ValueError, match="a MAC and an address"):

@@ -73,7 +73,7 @@ def test_a_large_segment_is_cut(network: Any, kind: int, tags: int) -> None:
     Offload(kind=UDP_L4, segment_bytes=100), Offload(NEEDS_CHECKSUM, 0, 0, 0, 5000, 16),
     Offload(kind=TCP4, segment_bytes=100, checksum_start=3), Offload(kind=TCP4, segment_bytes=100, checksum_start=60),
 ])  # fmt: skip
-def test_what_cannot_be_finished(offload: Offload) -> None:
+def test_an_offload_that_does_not_fit_the_frame_is_refused(offload: Offload) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the text is for the log
         finished(offload, bytes(ETHER / V4 / UDP() / b"0123456789"))
 

@@ -275,7 +275,7 @@ def test_a_vm_that_counts_as_gone_is_taken_back(site: ServiceSite) -> None:
     until(lambda: site.moves() == [("srv-c1", "aborted")])
 
 
-def test_what_cannot_be_mended_is_told_once(site: ServiceSite, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_tag_that_cannot_be_corrected_is_logged_once(site: ServiceSite, caplog: pytest.LogCaptureFixture) -> None:
     site.source.host.rows = [domain(7)]
     for _ in range(3):
         site.source.compare()

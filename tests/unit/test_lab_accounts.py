@@ -18,7 +18,7 @@ def _sent(number: int) -> list[int]:
     return [4 * MS * n for n in range(number)]
 
 
-def test_what_came_once_and_in_order_has_no_fault() -> None:
+def test_packets_received_once_and_in_order_count_no_fault() -> None:
     one = account.received("a > b", _sent(100), account.runs("0-99"), (100 * MS, 120 * MS))
     assert (one.sent, one.received, one.lost, one.doubled, one.stale, one.reordered, one.missing) == (100, 100, 0, 0, 0, 0, ())
     assert one.in_pause == 6  # numbers 25 to 30, both ends included

@@ -101,7 +101,7 @@ def test_a_controller_that_is_silent_keeps_nobody_waiting(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("operation", "sub", "status"), [("migrate", "begin", 1), ("release", "end", 0)])
-def test_whatever_hangs_keeps_nobody_waiting(tmp_path: Path, operation: str, sub: str, status: int) -> None:
+def test_a_hook_that_hangs_ends_at_its_time_out(tmp_path: Path, operation: str, sub: str, status: int) -> None:
     alone = Hypervisor(tmp_path, "http://127.0.0.1:1", "srv-c1", timeout="0.1")
     command = [sys.executable, "-S", "-I", str(HOOK), "web1", operation, sub, "-"]
     environment = {"VMMOB_HOOK_CONF": str(alone.config)}

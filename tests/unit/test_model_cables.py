@@ -286,7 +286,7 @@ def test_a_number_rests_also_when_its_interface_takes_another_one_there(change: 
         assert (rests(awake), awake.rested["a1", "web1", "web"]) == ({("a1", 10): "web1"}, (10,))
 
 
-def test_what_rests_for_one_that_comes_to_another_cable_goes_on_resting() -> None:
+def test_numbers_at_rest_on_other_cables_go_on_resting() -> None:
     state = start(WIDE, cug(), vm())
     (number,) = has(state)["a1"]
     state = do(state, *moved("web1", "b1", "m1"), *moved("web1", "b3", "m2")).state

@@ -82,7 +82,7 @@ def test_a_policy_between_two_that_are_together_is_refused() -> None:
     assert "apart" in apply(state, DENY).state.policies
 
 
-def test_what_allows_them_may_not_go() -> None:
+def test_the_allowing_policy_above_a_denial_cannot_be_deleted() -> None:
     """A policy that denies below one that allows separates no pair until the one above goes or denies less."""
     state = apply(site(ALLOW, DENY), MOVE).state
     assert refused(state, DeletePolicy("but")).detail == SENTENCE.format("web1", "web2")
@@ -187,7 +187,7 @@ def test_trust_may_not_go_while_a_policy_leans_on_it() -> None:
     assert not apply(apart, FabricReplaced(fabric(), 1.0)).state.fabric.servers["a1"].trusts_local_switching
 
 
-def test_what_was_so_before_hinders_no_other_change() -> None:
+def test_a_violation_that_was_there_before_does_not_block_other_changes() -> None:
     """A fabric file may have lost the trust while the controller was down: then only what makes it worse is refused."""
     state = apply(site(DENY, on=fabric("a1")), MOVE).state
     state = replace(state, fabric=fabric())

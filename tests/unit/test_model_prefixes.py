@@ -27,7 +27,7 @@ def overlapping(held: dict[Network, str], prefix: Network, but: str) -> set[tupl
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_it_says_what_a_look_at_all_says(seed: int) -> None:
+def test_the_index_finds_the_overlaps_that_a_full_scan_finds(seed: int) -> None:
     chance, index, held = random.Random(seed), Prefixes(), dict[Network, str]()
     for step in range(150):
         prefix, cug = chance.choice(SMALL), f"c{step % 7}"

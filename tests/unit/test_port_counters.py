@@ -118,7 +118,7 @@ def wire_unknown() -> int:
     return (1 << 64) - 1
 
 
-def test_what_begins_anew_or_was_long_ago_has_no_rate(service: Service) -> None:
+def test_a_counter_that_restarted_or_is_old_has_no_rate(service: Service) -> None:
     read(Session(service, entry(1, 100)))
     service.time += 5
     read(Session(service, entry(1, 3)))

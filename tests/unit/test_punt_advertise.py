@@ -56,7 +56,7 @@ def test_one_for_each_cug_at_each_tagged_server() -> None:
     ("mode", "flags"),
     [(None, (0, 0, 0)), ("slaac", (0, 0, 1)), ("dhcpv6_stateful", (1, 1, 0)), ("dhcpv6_stateless", (0, 1, 1))],
 )
-def test_what_guests_are_told_to_do(mode: RaMode | None, flags: tuple[int, int, int]) -> None:
+def test_each_mode_sets_the_flags_of_the_advertisement(mode: RaMode | None, flags: tuple[int, int, int]) -> None:
     """M, O and A of the periodic advertisement and of the one that is asked for are the CUG's (RFC 4861)."""
     state = start(two_racks(), cug("web", 1, routing_domain="red", ipv6_ra_mode=mode), vm("one", "a1", W1))
     ((out),) = advertisements(state, "tor-a")

@@ -75,7 +75,7 @@ def test_without_the_override_flag_a_known_mac_stays() -> None:
     ids=["own", "network", "broadcast", "elsewhere", "request", "another mac", "group mac", "no mac", "own6", "elsewhere6",
          "another mac6", "link-local", "nothing"],
 )  # fmt: skip
-def test_nobody_is_heard(frame: Any) -> None:
+def test_a_frame_that_names_no_neighbour_is_ignored(frame: Any) -> None:
     assert wire(frame) == []
 
 

@@ -188,7 +188,7 @@ def test_a_cug_with_members_stays(service: Service) -> None:
     assert service.ask("DELETE", "/v1/cugs/web").status_int == 204
 
 
-def test_what_guests_are_told_to_do(service: Service) -> None:
+def test_the_mode_of_router_advertisements_is_kept_and_checked(service: Service) -> None:
     body = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "ipv6_ra_mode": "dhcpv6_stateless"}
     assert service.put("/v1/cugs/web", body)["ipv6_ra_mode"] == "dhcpv6_stateless"
     assert service.get("/v1/cugs/web")["ipv6_ra_mode"] == "dhcpv6_stateless"

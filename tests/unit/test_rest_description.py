@@ -121,7 +121,7 @@ def test_it_is_served_like_everything_else() -> None:
     problem(service.ask("GET", "/openapi.json", Authorization="Bearer x"), 401)
 
 
-def test_it_is_the_same_whatever_has_happened() -> None:
+def test_the_description_is_the_same_each_time() -> None:
     describe.cache_clear()
     assert json.dumps(describe(ROUTES)) == json.dumps(description())
 

@@ -27,7 +27,7 @@ def service() -> Service:
 
 
 @pytest.mark.parametrize(("url", "body"), OBJECTS)
-def test_they_are_kept_and_shown(service: Service, url: str, body: dict[str, Any], tmp_path: Path) -> None:
+def test_labels_and_descriptions_are_kept_and_shown(service: Service, url: str, body: dict[str, Any], tmp_path: Path) -> None:
     assert not {"labels", "description"} & service.get(url).keys()
     said = {"labels": LABELS, "description": "Größe: 3 × „groß“"}
     before = service.engine.state

@@ -59,7 +59,7 @@ def test_moves_and_evacuations_in_pages(service: Service) -> None:
             assert [name for page in pages(service, url, limit) for name in page] == every
 
 
-def test_what_stays_is_told_once_whatever_else_happens(service: Service) -> None:
+def test_pages_show_each_object_that_stays_exactly_once(service: Service) -> None:
     first = service.get("/v1/vms?limit=4")
     assert [row["name"] for row in first["items"]] == NAMES[:4]
     for name in ("v03", "v04", "v00"):  # the one that the page ends with, one that would have come, one that is told

@@ -117,7 +117,7 @@ def test_a_dry_run_is_refused_as_the_write_is(service: Service) -> None:
     problem(service.ask("DELETE", "/v1/vms/web1?dry_run=1"), 400, "?dry_run")
 
 
-def test_what_goes_makes_room_for_what_comes(service: Service) -> None:
+def test_a_bulk_reuses_addresses_and_prefixes_that_it_frees(service: Service) -> None:
     """All in one revision: addresses, prefixes, and a CUG that its last member leaves."""
     body = {
         "cugs": {"data": DB},

@@ -155,7 +155,7 @@ def test_what_is_accepted_is_given(service: Service, accept: str, given: str) ->
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "application/json;q=0"])
-def test_what_cannot_be_given_is_not_done(service: Service, accept: str) -> None:
+def test_a_write_whose_answer_is_not_acceptable_changes_nothing(service: Service, accept: str) -> None:
     problem(service.ask("PUT", "/v1/cugs/web", WEB, Accept=accept), 406)
     assert not service.engine.state.cugs
 

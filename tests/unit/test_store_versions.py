@@ -85,7 +85,9 @@ def test_a_store_of_every_release_opens_and_has_what_it_had(release: str, tmp_pa
 
 
 @pytest.mark.parametrize("release", ALL)
-def test_what_is_kept_is_what_was_there_and_is_told(release: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_upgrade_keeps_a_copy_of_the_old_store_and_logs_it(
+    release: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = recorded(release, tmp_path / "vmmob.db")
     before = [*sqlite3.connect(path).execute("SELECT * FROM record ORDER BY kind, name")]
     found = format_of(path)

@@ -59,7 +59,7 @@ def test_systemd_understands_it(unit: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_is_shut_in(unit: Path) -> None:
+def test_systemd_rates_the_unit_as_confined(unit: Path) -> None:
     """systemd's own measure, of 0.0 (nothing is open) to 10.0; the threshold is in tenths. One reads taps as root."""
     threshold = 20 if unit.name == UNIT.name else 35
     command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={threshold}", str(unit)]

@@ -173,12 +173,12 @@ def test_in_only_where_a_policy_allows() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_does_not_get_in(question: dict[str, Any], kind: str, reason: str) -> None:
+def test_packets_from_outside_that_are_dropped_say_why(question: dict[str, Any], kind: str, reason: str) -> None:
     assert into(routed(ALL), **question).verdict == (kind, reason)
 
 
 @pytest.mark.parametrize("nobody", ["127.0.0.1", "224.0.0.1"])
-def test_an_address_that_nobody_can_have(nobody: str) -> None:
+def test_an_address_that_no_host_can_have(nobody: str) -> None:
     found = into(routed(ALL), "10.1.0.11", claimed_ip=ip_address(nobody))
     assert found.verdict == ("dropped", f"border-1, table admit: no host out there can have the address {nobody}")
 

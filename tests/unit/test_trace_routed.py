@@ -147,7 +147,7 @@ def test_the_decision_may_hang_on_ports_and_flags() -> None:
     assert ask(state, **back).verdict.kind == "denied"
 
 
-def test_what_is_bridged_may_have_any_address_in_it() -> None:
+def test_a_bridged_frame_may_carry_any_destination_address() -> None:
     found = ask(routed(vm("web2", "b1", nic(12))), "8.8.8.8", mac=0x02000001000C)
     assert found.verdict.kind == "delivered"
     assert "fault" not in found.verdict.reason
@@ -232,7 +232,7 @@ def test_a_mac_alone_means_its_owner() -> None:
     assert "ipv4_dst=10.1.0.1" in str(found.packet)
 
 
-def test_what_another_edge_sent_here_for_nobody_goes_no_further() -> None:
+def test_a_packet_routed_here_for_an_unknown_address_is_dropped() -> None:
     """While this edge does not know yet that the VM is here."""
     state = routed(ALL, vm("db2", "b1", nic(12, "db", 2)))
     found = ask(state, "10.2.0.12", tables=full(state).tables | {"tor-b": full(routed(ALL)).tables["tor-b"]})

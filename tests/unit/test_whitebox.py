@@ -260,7 +260,7 @@ def test_the_field_that_is_refused_is_named() -> None:
     assert any(row.startswith("the flow is refused (OFPBMC_BAD_FIELD: tcp_flags)") for row in lacks(report))
 
 
-def test_what_vanishes_is_found_by_reading_back() -> None:
+def test_a_flow_that_is_not_kept_is_found_by_reading_back() -> None:
     report = met(True, lambda switch: take_on(switch, "drops_silently"))
     assert any(row.startswith("the flow is confirmed, and not there when it is read back") for row in lacks(report))
     assert any("that it confirmed" in row and "of 3,000 flows" in row for row in report.remarks), report.remarks
