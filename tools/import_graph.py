@@ -42,7 +42,7 @@ LAYERS: Final[Mapping[str, frozenset[str]]] = {
         ("southbound", "net rate_limit logs fabric model store flows frames punt engine"),
         ("rest", "net rate_limit logs fabric model store flows health sim trace engine"),
         ("client", ""),
-        ("cli", "fabric whitebox client"),
+        ("cli", "fabric store whitebox client"),
         ("hypervisor", "logs client"),
         ("bench", "net fabric model store flows engine client"),
         ("options", "logs"),

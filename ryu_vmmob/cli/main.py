@@ -13,6 +13,7 @@ import typer
 
 from ryu_vmmob import __version__
 from ryu_vmmob.cli import (
+    backup,
     batch,
     bulk,
     check,
@@ -56,7 +57,7 @@ def version() -> None:
 
 _COMMANDS = (
     status, check, fabric, cug, vm, policy, bulk, site, migration, batch, trace, switch, flows, events, watch, takeover,
-    check_switch, init, completion,
+    check_switch, backup, init, completion,
 )  # fmt: skip
 for _commands in _COMMANDS:
     _commands.register(app)

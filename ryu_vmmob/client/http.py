@@ -27,6 +27,9 @@ FIRST_PAUSE: Final = 0.2
 """Seconds before a request is sent again; twice as many before the next time."""
 
 
+_COPY: Final = "application/vnd.sqlite3"
+
+
 class _Bearer(requests.auth.AuthBase):
     """The token as a header. Given even without one, so that nobody's ~/.netrc is used in its place."""
 
@@ -173,6 +176,8 @@ class Connection:
                 return msgpack.unpackb(answer.content)
             except (ValueError, msgpack.UnpackException) as error:
                 raise ClientError(f"what answers at {self.url} is no controller: it does not speak MessagePack") from error
+        if answer.headers.get("Content-Type") == _COPY:
+            return answer.content
         try:
             return answer.json()
         except ValueError as error:

@@ -213,6 +213,11 @@ class Client(Listener):
         """Return everything that was asked for, as `bulk` takes it; ``numbers``: with the numbers that were chosen for it."""
         return self.get(path("bulk"), numbers=None if numbers else "false")
 
+    def backup(self) -> bytes:
+        """Return a copy of the controller's store: what a file for `vmmob restore` holds."""
+        found: bytes = self.post(path("backup"), again=True)
+        return found
+
     def trace(self, body: object) -> Any:
         """Follow a packet."""
         return self.post(path("trace"), body, again=True)

@@ -423,6 +423,10 @@ class Engine:
         """Return the desired flow of a switch that bears a cookie; None when there is none (any more)."""
         return self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
 
+    def backup(self, path: str) -> None:
+        """Write a copy of the store to a new file while everything goes on. Raises StoreError."""
+        self._store.backup(path, self.alone.pause)
+
     def close(self) -> None:
         """Let go of the store. Confirmations that are in memory only are written down, if it takes them."""
         ids = self._acknowledgements.unwritten() | self.sent_on.unstored()

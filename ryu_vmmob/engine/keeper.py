@@ -46,6 +46,10 @@ class Keeper:
             self._told = None
             self._tell(Event("store.recovered", {"revision": revision}))
 
+    def backup(self, path: str, pause: Callable[[], None]) -> None:
+        """Write a copy."""
+        self._store.backup(path, pause)
+
     def close(self) -> None:
         """Let go of it."""
         self._store.close()

@@ -20,6 +20,7 @@ from ryu_vmmob.engine.reload import Reloaded
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.rest import (
+    backup,
     batches,
     bodies,
     bulk,
@@ -61,7 +62,7 @@ _READS: Final = frozenset({"GET", "HEAD"})
 ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
     *domains.ROUTES, *switches.ROUTES, *ports.ROUTES, *fabric_reload.ROUTES,
-    *trace.ROUTES, *events.ROUTES, *system.ROUTES, *METRICS,
+    *trace.ROUTES, *events.ROUTES, *system.ROUTES, *backup.ROUTES, *METRICS,
 ))  # fmt: skip
 
 
@@ -101,7 +102,7 @@ class RestApp:
     ) -> None:
         self.metrics = Metrics(clock) if metrics is None else metrics
         self.metrics.watch(engine)
-        self._services = Services(engine, clock, ids, wait, reload, self.metrics)
+        self._services = Services(engine, clock, ids, wait, reload, self.metrics, aside)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self._turn = turn

@@ -59,6 +59,8 @@ class Services:
     reload: Callable[[bool], Reloaded]
     """Reads the fabric file again; True: a dry run. Raises FabricError, Refusal, StoreError."""
     metrics: Metrics
+    aside: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    """Does long work while others go on, and returns or raises what came of it."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 Body = dict[str, Any]
@@ -68,6 +68,11 @@ class Store(Protocol):
         ``sync`` False does not wait for the disk: the end of the process loses nothing all the same; a failure of power may
         lose this commit and those after it, until one that is waited for. Only for what would follow again by itself.
         Revisions never fall. Of several writes to one object the last counts.
+        """
+
+    def backup(self, path: str, pause: Callable[[], None]) -> None:
+        """Write a copy of one moment to a new file, calling ``pause`` often; StoreError when that fails. Commits go on in the
+        pauses, and are in the copy or not.
         """
 
     def close(self) -> None:

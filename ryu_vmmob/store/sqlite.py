@@ -44,7 +44,9 @@ _LIFE: Final = (
     "CREATE TABLE IF NOT EXISTS life (id INTEGER PRIMARY KEY CHECK (id = 0), closed INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO life VALUES (0, 1)",
 )
-_CLOSED: Final = "UPDATE life SET closed = 1"
+_BACKUP_PAGES: Final = 64
+"""Pages of 4 KiB copied in one piece: well under a millisecond."""
+CLOSED: Final = "UPDATE life SET closed = 1"
 
 _SCHEMA: Final = (
     """CREATE TABLE record (
@@ -85,7 +87,7 @@ class SqliteStore:
         if path is not None:
             self._provide(path)
         with self._translated():
-            self._db = _connect(":memory:") if path is None else _connect(f"file:{quote(path)}?mode=rw")
+            self._db = connect(":memory:") if path is None else connect(f"file:{quote(path)}?mode=rw")
         self._shut: Callable[[], None] = self._db.close
         try:
             self._open()
@@ -131,6 +133,15 @@ class SqliteStore:
             self._db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
             self._waits = sync
 
+    def backup(self, path: str, pause: Callable[[], None]) -> None:
+        """Copy it to a new file by SQLite's backup interface, `_BACKUP_PAGES` at a time with a pause after each.
+
+        What is committed in a pause by this store itself is in the copy (https://sqlite.org/c3ref/backup_finish.html).
+        """
+        with self._translated(), contextlib.closing(connect(f"file:{quote(path)}?mode=rwc")) as target:
+            target.execute("PRAGMA synchronous = OFF")  # whoever gets the copy waits for their own disk
+            self._db.backup(target, pages=_BACKUP_PAGES, progress=lambda *_: pause())
+
     def close(self) -> None:
         """Close the file; the log is folded into it."""
         self._places = {}
@@ -154,16 +165,16 @@ class SqliteStore:
                 # SQLite would play it back into the new file.
                 self._refuse(f"the file is gone and its log {path}-wal is not; restore it, or remove the log to start empty")
             folder = os.path.dirname(path)
-            _make_folders(folder)
+            make_folders(folder)
             with tempfile.TemporaryDirectory(prefix=".new-store-", dir=folder) as aside, self._translated():
                 draft = os.path.join(aside, "draft")
-                with contextlib.closing(_connect(f"file:{quote(draft)}?mode=rwc")) as db:
+                with contextlib.closing(connect(f"file:{quote(draft)}?mode=rwc")) as db:
                     for statement in _SCHEMA:
                         db.execute(statement)
-                _sync(draft)
+                sync_to_disk(draft)
                 with contextlib.suppress(FileExistsError):  # another controller was quicker: the lock decides
                     os.link(draft, path)
-            _sync(folder)
+            sync_to_disk(folder)
         except OSError as error:
             self._refuse(f"{error.strerror or error} ({error.filename or path})", error)
 
@@ -172,12 +183,12 @@ class SqliteStore:
             return
         closed = True
         # Read apart, so that nothing is made beside the file. What is wrong with it otherwise is told later.
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect(f"file:{quote(path)}?immutable=1")) as db:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(f"file:{quote(path)}?immutable=1")) as db:
             closed = db.execute("SELECT closed FROM life").fetchone() != (0,)
         if not closed:
             self._refuse(
                 f"it was not closed, and its log {path}-wal is gone; put the log back, or restore both. Where another "
-                f"program has folded the log in, as sqlite3 does, say so: sqlite3 {path} '{_CLOSED}'"
+                f"program has folded the log in, as sqlite3 does, say so: sqlite3 {path} '{CLOSED}'"
             )
 
     def _check_places(self) -> None:
@@ -258,13 +269,13 @@ class SqliteStore:
                 os.remove(draft)
             with self._translated():
                 self._db.execute("VACUUM INTO ?", (draft,))
-                with contextlib.closing(_connect(f"file:{quote(draft)}?mode=rw")) as db:
+                with contextlib.closing(connect(f"file:{quote(draft)}?mode=rw")) as db:
                     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'life'").fetchone():
-                        db.execute(_CLOSED)  # complete, whatever became of the file it was made from
+                        db.execute(CLOSED)  # complete, whatever became of the file it was made from
             os.chmod(draft, os.stat(path).st_mode & 0o777)
-            _sync(draft)
+            sync_to_disk(draft)
             os.rename(draft, kept)
-            _sync(os.path.dirname(path))
+            sync_to_disk(os.path.dirname(path))
         except (OSError, StoreError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{self._label}: ")
             self._refuse(f"its format {found} has to become {SCHEMA_VERSION}, and no copy can be kept first: {reason}", error)
@@ -285,7 +296,7 @@ class SqliteStore:
         with self._translated():
             rows = self._db.execute("SELECT kind, name, revision, body, checksum FROM record ORDER BY kind, name").fetchall()
         for kind, name, revision, text, checksum in rows:
-            if checksum != _checksum(kind, name, revision, text):
+            if checksum != row_checksum(kind, name, revision, text):
                 self._refuse(f"it is damaged: {kind} {name!r} does not match its checksum; restore it from a copy")
             yield kind, name, text
 
@@ -314,7 +325,8 @@ class SqliteStore:
         raise StoreError(f"{self._label}: {reason}") from cause
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def connect(uri: str) -> sqlite3.Connection:
+    """Open a database by its URI; whoever uses it begins and ends transactions."""
     # isolation_level None: transactions are where BEGIN and COMMIT stand. timeout 0: a locked store is refused at once.
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
 
@@ -323,30 +335,31 @@ def _encoded(write: Write, revision: int) -> tuple[str | None, int]:
     """Return a write's body as text (None: to delete) and its checksum."""
     text = text_of(write)
     try:
-        return (None if write.body is None else text), _checksum(write.kind, write.name, revision, text)
+        return (None if write.body is None else text), row_checksum(write.kind, write.name, revision, text)
     except ValueError as error:  # half of a surrogate pair
         raise StoreError(f"{write.kind} {write.name!r} cannot be stored: {error}") from error
 
 
-def _checksum(kind: str, name: str, revision: int, text: str) -> int:
+def row_checksum(kind: str, name: str, revision: int, text: str) -> int:
+    """Return the checksum of a row."""
     return zlib.crc32(f"{kind}\0{name}\0{revision}\0{text}".encode())
 
 
-def _make_folders(folder: str) -> None:
+def make_folders(folder: str) -> None:
     """Create what is missing of ``folder``, so that it is still there after a power cut."""
     if os.path.isdir(folder):
         return
     above = os.path.dirname(folder)
-    _make_folders(above)
+    make_folders(above)
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o750)
-    _sync(above)
+    sync_to_disk(above)
 
 
 def _shut(db: sqlite3.Connection) -> None:
     """Close in good order. Where there is no room to say so it stays as a crash leaves it, with its log."""
     with contextlib.suppress(sqlite3.Error):
-        db.execute(_CLOSED)
+        db.execute(CLOSED)
     db.close()
 
 
@@ -355,7 +368,8 @@ def _file_number(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _sync(path: str) -> None:
+def sync_to_disk(path: str) -> None:
+    """Wait until a file or a folder is on the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

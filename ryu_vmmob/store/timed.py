@@ -34,6 +34,10 @@ class TimedStore:
             raise
         self._told(self._clock() - began, True)  # noqa: FBT003  (a callback)
 
+    def backup(self, path: str, pause: Callable[[], None]) -> None:
+        """Write a copy."""
+        self._store.backup(path, pause)
+
     def close(self) -> None:
         """Let go of it."""
         self._store.close()

@@ -19,6 +19,7 @@ from ryu_vmmob.rest.openapi import describe
 
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "application/json": json.loads, "application/problem+json": json.loads, "application/msgpack": msgpack.unpackb,
+    "application/vnd.sqlite3": lambda data: data.decode("latin-1"),
 }  # fmt: skip
 """Whatever else there is, is text."""
 METHODS = ("get", "put", "post", "delete")

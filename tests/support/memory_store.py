@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ryu_vmmob.store.base import Record, StoreError, Write
 
@@ -33,6 +33,9 @@ class MemoryStore:
                 self.records.pop((kind, name), None)
             else:
                 self.records[kind, name] = Record(kind, name, body)
+
+    def backup(self, path: str, pause: Callable[[], None]) -> None:
+        raise StoreError("there is nothing to copy")
 
     def close(self) -> None:
         pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +314,9 @@ class Full:
         if self.full:
             raise StoreError("the disk is full")
         self.inner.commit(revision, writes)
+
+    def backup(self, path: str, pause: Callable[[], None]) -> None:
+        self.inner.backup(path, pause)
 
     def close(self) -> None:
         self.inner.close()
