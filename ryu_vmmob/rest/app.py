@@ -56,6 +56,8 @@ _LOG = logging.getLogger(__name__)
 _ROUTE: Final = "vmmob.route"
 """Key of the WSGI environment with the pattern of the route that answers, once it is found."""
 
+_PIECE: Final = 2**16
+"""Bytes."""
 _READS: Final = frozenset({"GET", "HEAD"})
 """They take little, and somebody waits for the answer: they do not queue behind what is to be changed."""
 
@@ -194,7 +196,10 @@ def _response(answer: Answer, media_type: str, breath: Breath) -> Response:
         del response.content_type
     elif isinstance(answer.body, Raw):
         response.headers["Content-Type"] = answer.body.content_type
-        response.body = answer.body.content
+        content = answer.body.content
+        # In pieces: the server sends what is left of one again and again, and copies it each time.
+        response.app_iter = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
+        response.content_length = len(content)
     else:
         response.content_type = media_type
         response.charset = None

@@ -75,9 +75,7 @@ def _refuse_log(path: str) -> None:
         if not os.path.isfile(path):
             raise StoreError(f"{path} is no file")
         if os.path.lexists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
-            raise StoreError(
-                f"{path} has a log beside it, {path}-wal, and a copy is one file: have a controller open and close it"
-            )
+            raise StoreError(f"{path} has a log beside it, and a copy is one file: have a controller open and close it")
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -143,7 +141,7 @@ def put_back(copy: str, path: str) -> str | None:
         os.replace(draft, path)
         sync_to_disk(folder)
     except OSError as error:
-        raise StoreError(f"store {path}: {error.strerror or error} ({error.filename or path})") from error
+        raise StoreError(f"store {path}: the copy cannot be put there: {error.strerror or error}") from error
     return kept
 
 

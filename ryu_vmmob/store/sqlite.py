@@ -139,7 +139,7 @@ class SqliteStore:
         What is committed in a pause by this store itself is in the copy (https://sqlite.org/c3ref/backup_finish.html).
         """
         with self._translated(), contextlib.closing(connect(f"file:{quote(path)}?mode=rwc")) as target:
-            target.execute("PRAGMA synchronous = OFF")  # whoever gets the copy waits for their own disk
+            target.execute("PRAGMA synchronous = OFF")  # the client that stores the copy waits for its own disk
             self._db.backup(target, pages=_BACKUP_PAGES, progress=lambda *_: pause())
 
     def close(self) -> None:
@@ -326,7 +326,7 @@ class SqliteStore:
 
 
 def connect(uri: str) -> sqlite3.Connection:
-    """Open a database by its URI; whoever uses it begins and ends transactions."""
+    """Open a database by its URI; the caller begins and ends transactions."""
     # isolation_level None: transactions are where BEGIN and COMMIT stand. timeout 0: a locked store is refused at once.
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
 

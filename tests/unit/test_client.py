@@ -73,6 +73,7 @@ def test_every_resource(format_: Any) -> None:
         assert client.policies.get("p")["action"] == client.policies.list()[0]["action"] == "deny"
         client.policies.delete("p", revision=client.policies.get("p")["revision"])
         client.bulk({"vms": {"web2": vm("srv-a2", 12)}}, wait=5)
+        assert client.backup().startswith(b"SQLite format 3")
         assert client.export(numbers=False)["vms"].keys() >= client.export()["numbers"]["vms"].keys()
         assert [row["name"] for row in client.vms.each(limit=1)] == [row["name"] for row in client.vms.list()]
         assert client.migrations.start("web1", "srv-c1", dry_run=True)["dry_run"] is True
