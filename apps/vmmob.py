@@ -56,6 +56,7 @@ from ryu_vmmob.southbound.roles import role_status
 from ryu_vmmob.southbound.ryu_messages import error_number, error_text, packet_in
 from ryu_vmmob.southbound.schedule import Schedule
 from ryu_vmmob.store import StoreError, open_store
+from ryu_vmmob.store.aside import AsideStore
 from ryu_vmmob.store.timed import TimedStore
 
 LOG = logging.getLogger(__name__)
@@ -103,7 +104,8 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             self.metrics = Metrics(refused=compat.refusals)
-            store = TimedStore(open_store(self.settings.store), time.perf_counter, self.metrics.stored)
+            aside = AsideStore(open_store(self.settings.store), tpool.execute, hub.Semaphore(1))
+            store = TimedStore(aside, time.perf_counter, self.metrics.stored)
             alone = Alone()
             with undisturbed():
                 self.engine = Engine(

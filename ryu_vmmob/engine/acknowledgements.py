@@ -96,16 +96,32 @@ class Acknowledgements:
         return frozenset(self._times)
 
     def stored(self, ids: Iterable[str], migrations: Mapping[str, Migration]) -> None:
-        """Forget migrations that were written as `filled` gives them, or forgotten."""
+        """Forget the times that these migrations were written with, and all of those that are forgotten.
+
+        A time that came while they were written is kept for the next write.
+        """
         for id_ in ids:
-            self._times.pop(id_, None)
-            self._complete.discard(id_)
-            if id_ not in migrations:
+            times, row = self._times.pop(id_, {}), migrations.get(id_)
+            if row is None:
                 self._missing.pop(id_, None)
+            elif left := _unwritten(times, row):
+                self._times[id_] = left
+                continue
+            self._complete.discard(id_)
 
 
 def _with_times(entry: TimelineEntry, times: Mapping[str, float]) -> TimelineEntry:
     return entry._replace(acknowledged={**entry.acknowledged, **times}) if times else entry
+
+
+def _unwritten(times: Mapping[int, Mapping[str, float]], row: Migration) -> dict[int, dict[str, float]]:
+    """Return the times that the migration's timeline lacks."""
+    left = {}
+    for at, known in times.items():
+        late = {name: time for name, time in known.items() if name not in row.timeline[at].acknowledged}
+        if late:
+            left[at] = late
+    return left
 
 
 def _news(row: Migration) -> Event:

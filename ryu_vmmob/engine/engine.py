@@ -110,16 +110,16 @@ class Engine:
         self.clock = self._clock = Clock(wall, passed or wall)
         self._store = Keeper(store, self._clock, self.emit)
         records = list(store.load())
-        self._event_ids = EventIds(records, wall(), lambda writes: self._store.commit(store.revision, writes))
+        self._event_ids = EventIds(records, wall(), self._store.note)
         self.events = EventStream(lambda: self._clock.told(self._clock()), first=self._event_ids.first)
         self.state, known_keys = restore(records, fabric, store.revision)
         self._clock.go_on(newest(self.state), ahead_of(records))
-        self.contacts = Contacts(records, fabric.switches, lambda writes: self._store.commit(store.revision, writes))
-        self.abilities = Abilities(records, lambda writes: self._store.commit(store.revision, writes))
+        self.contacts = Contacts(records, fabric.switches, self._store.note)
+        self.abilities = Abilities(records, self._store.note)
         first = [*switch_key_writes(known_keys, self.state.switch_keys), *self.contacts.first_writes]
         if first:  # a full disk keeps nobody from starting on what is known
-            self._store.commit(store.revision, first)
-        self.roles = Roles(records, life, lambda writes: self._store.commit(store.revision, writes))
+            self._store.note(first)
+        self.roles = Roles(records, life, self._store.note)
         self._adapt_to_fabric()
         self.desired = Compiler()
         self.desired.adopt(self.desired.plan(everything(self.state)))
@@ -192,16 +192,16 @@ class Engine:
         plan = self.desired.plan(change, breath)
         self._refuse_overcharge(plan, commands, breath)
         rows = [ready(row) for row in breath.through(writes(before, change))]
-        # No pause from here to the end of the commit: a switch that confirms in between would confirm a step for nothing.
-        change = self._with_acknowledgements(_with_counts(change, plan))
+        # A store may let others work while it writes. What they count or confirm then is not in what is written: see `stored`.
+        change, sent = self._with_acknowledgements(_with_counts(change, plan)), self.sent_on.unstored()
         plan.state = change.state
         self._store.commit(change.state.revision, [*rows, *migration_writes(before, change)], sync=sync)
+        self.sent_on.stored(change.migrations, sent)
         self._adopt(change, plan)
         return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state, plan.deltas)
 
     def _adopt(self, change: Change, plan: Plan) -> None:
         self._acknowledgements.stored(change.migrations, change.state.migrations)
-        self.sent_on.stored(change.migrations)
         breath = Breath(self.alone.pause)  # not one that an urgent command ends: from the commit on it stands
         self.is_adopting = True
         try:
@@ -290,7 +290,7 @@ class Engine:
         step = self.clock.look()
         if step:
             with suppress(StoreError):  # after a restart the line then goes on as the wall says
-                self._store.commit(self._store.revision, [ahead_write(self.clock.ahead)])
+                self._store.note([ahead_write(self.clock.ahead)])
             self.emit(Event("clock.set", {"seconds": round(step, 3)}))
         for event in self.standing.look(self.fleet, self._clock()):
             self.emit(event)
@@ -327,7 +327,7 @@ class Engine:
         """Return confirmations noted in the timelines of the migrations that this change writes, and of those that no step
         will.
         """
-        ids = change.migrations | self._acknowledgements.unstored() | self.sent_on.unstored()
+        ids = change.migrations | self._acknowledgements.unstored() | self.sent_on.unstored().keys()
         rows = change.state.migrations
         for id_ in ids:
             row = rows.get(id_)
@@ -429,7 +429,7 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the store. Confirmations that are in memory only are written down, if it takes them."""
-        ids = self._acknowledgements.unwritten() | self.sent_on.unstored()
+        ids = self._acknowledgements.unwritten() | self.sent_on.unstored().keys()
         rows = (self.state.migrations.get(id_) for id_ in sorted(ids))
         late = [write(self.with_acknowledgements(row)) for row in rows if row is not None]
         # Nobody was promised these, so a store that does not take them is no reason to end in disorder.

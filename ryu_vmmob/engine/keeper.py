@@ -34,7 +34,7 @@ class Keeper:
         """Every record."""
         return self._store.load()
 
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+    def commit(self, revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
         """All or nothing."""
         try:
             self._store.commit(revision, writes, sync=sync)
@@ -44,7 +44,11 @@ class Keeper:
         if self.trouble is not None:
             self.trouble = None
             self._told = None
-            self._tell(Event("store.recovered", {"revision": revision}))
+            self._tell(Event("store.recovered", {"revision": self.revision}))
+
+    def note(self, writes: Iterable[Write]) -> None:
+        """Write what belongs to no revision of the state. Raises StoreError."""
+        self.commit(None, writes)
 
     def backup(self, path: str, pause: Callable[[], None]) -> None:
         """Write a copy."""
@@ -58,7 +62,7 @@ class Keeper:
         """Try a store that failed: one that nobody writes to would never be known to be well again."""
         if self.trouble is not None and not self._recent(self._tried):
             with contextlib.suppress(StoreError):  # told already, as far as it is to be told
-                self.commit(self.revision, ())
+                self.note(())
 
     def _failed(self, reason: str) -> None:
         self.trouble = reason

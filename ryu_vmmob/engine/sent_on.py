@@ -8,7 +8,7 @@ there were is kept here until the migration is written anyway.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -103,14 +103,16 @@ class SentOn:
         timeline[places[0]] = timeline[places[0]]._replace(frames=timeline[places[0]].frames + count)
         return replace(row, timeline=tuple(timeline))
 
-    def unstored(self) -> frozenset[str]:
-        """Migrations whose counts wait for something to be written."""
-        return frozenset(self._counts)
+    def unstored(self) -> dict[str, int]:
+        """Migrations whose counts wait for something to be written, and the counts."""
+        return dict(self._counts)
 
-    def stored(self, migrations: Iterable[str]) -> None:
-        """Forget migrations that were written as `filled` gives them, or forgotten."""
+    def stored(self, migrations: Iterable[str], counts: Mapping[str, int]) -> None:
+        """Forget what was written of these migrations: ``counts``, what was `unstored` when they were `filled`."""
         for id_ in migrations:
-            self._counts.pop(id_, None)
+            left = self._counts.pop(id_, 0) - counts.get(id_, 0)
+            if left > 0:
+                self._counts[id_] = left
 
 
 def has_passed(migration: Migration, now: float) -> bool:

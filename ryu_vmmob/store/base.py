@@ -62,8 +62,8 @@ class Store(Protocol):
     def load(self) -> Iterable[Record]:
         """Every record, by kind and name; StoreError when one cannot be read."""
 
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
-        """Carry out all writes or none, durable on return; StoreError when not.
+    def commit(self, revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
+        """Carry out all writes or none, durable on return; StoreError when not. ``revision`` None leaves it as it is.
 
         ``sync`` False does not wait for the disk: the end of the process loses nothing all the same; a failure of power may
         lose this commit and those after it, until one that is waited for. Only for what would follow again by itself.

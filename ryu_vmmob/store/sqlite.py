@@ -27,6 +27,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby, islice
 from typing import Final, NoReturn
 from urllib.parse import quote
 
@@ -44,6 +45,8 @@ _LIFE: Final = (
     "CREATE TABLE IF NOT EXISTS life (id INTEGER PRIMARY KEY CHECK (id = 0), closed INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO life VALUES (0, 1)",
 )
+_ROWS: Final = 500
+"""Rows in one statement. SQLite takes 32,766 values."""
 _BACKUP_PAGES: Final = 64
 """Pages of 4 KiB copied in one piece: well under a millisecond."""
 CLOSED: Final = "UPDATE life SET closed = 1"
@@ -104,8 +107,9 @@ class SqliteStore:
         """Read everything."""
         return [Record(kind, name, json.loads(text)) for kind, name, text in self._rows()]
 
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+    def commit(self, revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
         """Write all or nothing."""
+        revision = self._revision if revision is None else revision
         if revision < self._revision:
             raise StoreError(f"{self._label}: revision {revision} is older than {self._revision}, which it has")
         # Encoded first: a value that JSON cannot hold must not leave half a transaction.
@@ -120,12 +124,16 @@ class SqliteStore:
 
     def _write(self, revision: int, rows: Iterable[tuple[str, str, str | None, int]]) -> None:
         """Within a transaction: rows of kind, name, body as text (None: to delete) and checksum."""
-        for kind, name, text, checksum in rows:
-            if text is None:
-                self._db.execute("DELETE FROM record WHERE kind = ? AND name = ?", (kind, name))
-            else:
-                row = (kind, name, revision, text, checksum)
-                self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)", row)
+        for is_deletion, group in groupby(rows, lambda row: row[2] is None):
+            if is_deletion:
+                for kind, name, _, _ in group:
+                    self._db.execute("DELETE FROM record WHERE kind = ? AND name = ?", (kind, name))
+                continue
+            # Many rows in a statement: each statement gives the interpreter lock back and has to get it again.
+            while piece := list(islice(group, _ROWS)):
+                places = ", ".join(["(?, ?, ?, ?, ?)"] * len(piece))
+                row = [value for kind, name, text, checksum in piece for value in (kind, name, revision, text, checksum)]
+                self._db.execute(f"INSERT OR REPLACE INTO record VALUES {places}", row)  # noqa: S608
 
     def _wait_for_disk(self, *, sync: bool) -> None:
         """Whether commits do, from now on. With NORMAL the log is only written; the next one with FULL synchronises it."""

@@ -24,7 +24,7 @@ class TimedStore:
         """Every record."""
         return self._store.load()
 
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+    def commit(self, revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
         """All or nothing."""
         began = self._clock()
         try:

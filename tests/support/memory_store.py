@@ -17,14 +17,20 @@ class MemoryStore:
         self.commits = 0
         self.synced: list[bool] = []
         """Of each commit, whether it waits for the disk."""
+        self.meanwhile: Callable[[], None] | None = None
+        """What others do while the next commit is written."""
 
     def load(self) -> Iterable[Record]:
         return list(self.records.values())
 
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+    def commit(self, revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
         if self.full:
             raise StoreError("the disk is full")
+        revision = self.revision if revision is None else revision
         assert revision >= self.revision
+        if self.meanwhile is not None:
+            others, self.meanwhile = self.meanwhile, None
+            others()
         self.commits += 1
         self.synced.append(sync)
         self.revision = revision

@@ -56,6 +56,19 @@ def test_they_are_written_with_the_next_step_and_cost_no_commit() -> None:
     assert set(times(made, 0)) == {"spine", "tor-a", "tor-b"}
 
 
+def test_one_that_comes_while_a_step_is_written_is_not_lost() -> None:
+    made = moving()
+    made.confirm("tor-b")
+    made.store.meanwhile = lambda: made.confirm("spine")
+    made.engine.execute(Abort("m1", made.now))
+    assert set(times(made, 0)) == {"tor-b", "spine"}
+    assert set(stored(made, 0)) == {"tor-b"}
+    made.engine.execute(vm("other", "a1", nic(77)))
+    made.confirm()
+    made.engine.execute(vm("other2", "a1", nic(78)))
+    assert set(stored(made, 0)) >= {"tor-b", "spine"}
+
+
 def finished() -> Site:
     made = moving()
     made.confirm()

@@ -127,7 +127,7 @@ def test_a_command_is_done_although_what_follows_it_cannot_be_stored() -> None:
     commit = made.store.commit
     calls = []
 
-    def full_after_one(revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+    def full_after_one(revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
         calls.append(revision)
         made.store.full = len(calls) > 1
         commit(revision, writes, sync=sync)

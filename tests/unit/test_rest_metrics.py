@@ -309,7 +309,7 @@ class Full:
     def load(self) -> Iterable[Record]:
         return self.inner.load()
 
-    def commit(self, revision: int, writes: Iterable[Write], *, sync: bool = True) -> None:
+    def commit(self, revision: int | None, writes: Iterable[Write], *, sync: bool = True) -> None:
         self.time += 0.03
         if self.full:
             raise StoreError("the disk is full")
