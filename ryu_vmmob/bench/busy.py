@@ -48,7 +48,9 @@ def _busy(rig: Rig, size: int, when: Sequence[float]) -> Iterator[Row]:
         answers.append(client.post("/v1/bulk", bulk(size)))
 
     bulk_thread = threading.Thread(target=post)
-    activated, down, up = [], [], []
+    activated: list[float] = []
+    down: list[float] = []
+    up: list[float] = []
     with SilenceProbe(rig.client.url, rig.controller.openflow[1]) as probe:
         seen = rig.pieces_seen()
         began = time.monotonic()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +96,6 @@ def test_a_copy_has_all_of_a_long_commit_or_nothing(slow: Slow, tmp_path: Path) 
     store.backup(str(tmp_path / "copy.db"), pause)
     longs[0].wait()
     assert pauses[-1] == store.revision == 2
-    copy = SqliteStore(str(tmp_path / "copy.db"))
-    assert {row["text"][0] for row in contents(copy).values()} == ({"x"} if copy.revision == 1 else {"y"})
-    copy.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        letters = {json.loads(text)["text"][0] for (text,) in copy.execute("SELECT body FROM record")}
+        assert (letters, copy.execute("SELECT revision FROM head").fetchall()) in [({"x"}, [(1,)]), ({"y"}, [(2,)])]
