@@ -100,6 +100,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         self.CONF.set_default("maximum_unreplied_echo_requests", UNANSWERED_ECHOES)
         try:
             options.refuse_open_door(self.settings)
+            options.refuse_odd_addresses(self.settings)
             exposure.check(self.CONF, self.settings)
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
@@ -117,7 +118,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             rest = RestApp(
                 self.engine, self.waiting.wait, self.engine.clock, _new_id, self.settings.api_token_file,
                 reload=self._file.reload, origins=self.settings.api_origins,
-                rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics,
+                rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics, grafana=self.settings.grafana_url,
                 turn=alone.turn, aside=tpool.execute,
             )  # fmt: skip
             rest_server.install(self.CONF, self.settings.rest)

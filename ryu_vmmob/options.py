@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import urlsplit
 
 from oslo_config import cfg
 
@@ -32,6 +33,7 @@ _OPTIONS: Final = [
     cfg.FloatOpt("audit_interval", default=300.0, min=0.0, help="seconds between two audits of every switch; 0: never"),
     cfg.FloatOpt("vlan_quarantine", default=60.0, min=0.0, help="seconds a VLAN-ID rests before another CUG gets it"),
     cfg.FloatOpt("link_up_delay", default=2.0, min=0.0, help="seconds that a link must be up before it is used again"),
+    cfg.StrOpt("grafana_url", default=None, help="address of this controller's dashboard in Grafana"),
     cfg.StrOpt("log_format", default=CONSOLE, choices=FORMATS, help="log lines for people, or a JSON object each"),
 ]
 
@@ -62,6 +64,7 @@ class Settings:
     rest: RestSettings
     switch_certificates: str
     log_format: str
+    grafana_url: str | None
 
 
 class OptionError(ValueError):
@@ -96,6 +99,7 @@ def read(conf: cfg.ConfigOpts) -> Settings:
         ),
         group.switch_certificates,
         group.log_format,
+        group.grafana_url,
     )
 
 
@@ -105,6 +109,13 @@ def refuse_open_door(settings: Settings) -> None:
         raise OptionError(
             f"--wsapi-host {settings.rest_host!r} lets other machines in, so --vmmob-api_token_file must name a token"
         )
+
+
+def refuse_odd_addresses(settings: Settings) -> None:
+    """Let the dashboard link to web pages only. Raises OptionError."""
+    url = settings.grafana_url
+    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+        raise OptionError(f"--vmmob-grafana_url {url!r} is no address of a web page: write https://HOST/d/...")
 
 
 def is_loopback(host: str) -> bool:

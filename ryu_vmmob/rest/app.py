@@ -24,6 +24,7 @@ from ryu_vmmob.rest import (
     batches,
     bodies,
     bulk,
+    controller,
     cugs,
     dashboard,
     domains,
@@ -64,7 +65,7 @@ _READS: Final = frozenset({"GET", "HEAD"})
 ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
     *domains.ROUTES, *switches.ROUTES, *ports.ROUTES, *fabric_reload.ROUTES,
-    *trace.ROUTES, *events.ROUTES, *system.ROUTES, *backup.ROUTES, *METRICS,
+    *trace.ROUTES, *events.ROUTES, *system.ROUTES, *controller.ROUTES, *backup.ROUTES, *METRICS,
 ))  # fmt: skip
 
 
@@ -79,7 +80,8 @@ class RestApp:
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
     migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file again (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
-    ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept. ``turn`` is called right before
+    ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept, ``grafana`` the
+    address where they are drawn. ``turn`` is called right before
     something is changed, with the request read, and told whether it is urgent: it returns when nothing else is being changed.
     ``aside`` does what it is given while others go on, and returns or raises what came of it.
     Raises TokenFileError.
@@ -99,12 +101,13 @@ class RestApp:
         routes: Iterable[Route] = ROUTES,
         rates: Rates | None = None,
         metrics: Metrics | None = None,
+        grafana: str | None = None,
         turn: Callable[[bool], None] = lambda urgent: None,
         aside: Callable[[Callable[[], Any]], Any] = lambda work: work(),
     ) -> None:
         self.metrics = Metrics(clock) if metrics is None else metrics
         self.metrics.watch(engine)
-        self._services = Services(engine, clock, ids, wait, reload, self.metrics, aside)
+        self._services = Services(engine, clock, ids, wait, reload, self.metrics, aside, grafana)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self._turn = turn

@@ -61,6 +61,8 @@ class Services:
     metrics: Metrics
     aside: Callable[[Callable[[], Any]], Any] = lambda work: work()
     """Does long work while others go on, and returns or raises what came of it."""
+    grafana: str | None = None
+    """Where Grafana shows this controller's numbers."""
 
 
 @dataclass(frozen=True)

@@ -83,21 +83,21 @@ class Gate:
             self._refuse_pages(request)
             return
         try:
-            caller = self._guard.check(request)
+            found = self._guard.check(request)
         except Problem as problem:
             if problem.status == 401:
                 if self._rates is not None:
                     self._rates.failure(address)
                 _LOG.warning("%s %s from %s: %s", request.method, quote(_path(request)), address, problem.detail)
             raise
-        if caller is not None:
-            request.environ[_CALLER] = caller
-            self._count(request, f"token {caller.name}")
+        if found is not None:
+            request.environ[_CALLER] = found
+            self._count(request, f"token {found.name}")
 
     def authorize(self, request: Request, route: Route) -> None:
         """Raise a 403 when the token is not good for what is asked (RFC 6750, 3.1)."""
-        caller = _caller(request)
-        if caller is not None and caller.role is Role.READER and not route.reads:
+        asks = caller(request)
+        if asks is not None and asks.role is Role.READER and not route.reads:
             challenge = 'Bearer realm="vmmob", error="insufficient_scope", scope="operator"'
             raise Problem(403, "the token is a reader's; this takes an operator's", headers={"WWW-Authenticate": challenge})
 
@@ -105,13 +105,13 @@ class Gate:
         """Write down who asked for what, when it is more than to look at something."""
         if request.method in _SAFE:
             return
-        caller = _caller(request)
+        asks = caller(request)
         AUDIT.info(
             "token=%s role=%s from=%s method=%s path=%s status=%d revision=%s",
-            caller.name if caller else "-", caller.role if caller else "-", request.remote_addr or "-",
+            asks.name if asks else "-", asks.role if asks else "-", request.remote_addr or "-",
             quote(request.method), quote(_path(request)), status, (revision or "-").strip('"'),
             extra=logs.fields(
-                token=caller.name if caller else None, role=caller.role if caller else None, client=request.remote_addr,
+                token=asks.name if asks else None, role=asks.role if asks else None, client=request.remote_addr,
                 method=request.method, path=_path(request), status=status,
             ),
         )  # fmt: skip
@@ -155,9 +155,10 @@ class Gate:
             self._pages.check(request)
 
 
-def _caller(request: Request) -> Token | None:
-    caller = request.environ.get(_CALLER)
-    return caller if isinstance(caller, Token) else None
+def caller(request: Request) -> Token | None:
+    """Return the token with which somebody asks; None where none is wanted."""
+    found = request.environ.get(_CALLER)
+    return found if isinstance(found, Token) else None
 
 
 def _path(request: Request) -> str:

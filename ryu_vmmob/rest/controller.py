@@ -1,0 +1,39 @@
+"""``/v1/controller``: which controller answers, to whom, and where its numbers are drawn."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from typing_extensions import TypedDict
+
+import ryu_vmmob
+from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.gate import caller
+from ryu_vmmob.rest.operations import listing
+from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.tokens import Role
+
+
+class Caller(TypedDict):
+    """Who asks. ``token``: the name of the token in the token file; null: none is wanted here."""
+
+    token: str | None
+    role: Role
+
+
+class Controller(TypedDict):
+    """The controller. ``grafana``: the address of its dashboard there, as the option ``grafana_url`` has it."""
+
+    version: str
+    grafana: str | None
+    caller: Caller
+
+
+def get_controller(call: Call) -> Answer:
+    """Say what version this is, who asks, and where Grafana is."""
+    token = caller(call.request)
+    asks = {"token": None, "role": Role.OPERATOR} if token is None else {"token": token.name, "role": token.role}
+    return Answer(200, {"version": ryu_vmmob.__version__, "grafana": call.services.grafana, "caller": asks})
+
+
+ROUTES: Final = (Route("GET", "/v1/controller", get_controller, listing("get_controller", "Controller", Controller)),)
