@@ -47,9 +47,10 @@ def entries(tables: FakeTables, behaviour: Behaviour, ports: Ports, kind: int, m
 
 
 def _port_stats(behaviour: Behaviour, number: int) -> bytes:
-    """Struct ofp_port_stats (7.3.5.6); packets of 500 bytes, and one in 1,000 of those received is dropped."""
+    """Struct ofp_port_stats (7.3.5.6); packets of 500 bytes, and every tenth port drops one in 1,000 of those received."""
     received = int(behaviour.traffic * number * asyncio.get_running_loop().time())
-    counts = (received // 500, received // 1000, received, received // 2, received // 500_000, 0, 0, 0)
+    dropped = 0 if number % 10 else received // 500_000
+    counts = (received // 500, received // 1000, received, received // 2, dropped, 0, 0, 0)
     return struct.pack("!I4x8Q32xII", number, *counts, 0, 0)
 
 

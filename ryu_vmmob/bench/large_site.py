@@ -70,8 +70,7 @@ def fabric() -> dict[str, Any]:
         "servers": servers,
         "externals": {
             f"internet-{center}": {
-                "attach": f"border-{center}:40", "routing_domain": "shop", "addresses": [f"192.0.2.{center}/24"],
-                "prefixes": ["0.0.0.0/0"], "next_hops": [f"192.0.2.25{center}"],
+                "attach": f"border-{center}:40", "routing_domain": "shop", "addresses": [f"198.51.{center}.1/24"],
             } for center in CENTERS
         },
     }  # fmt: skip
@@ -88,7 +87,8 @@ def bulk() -> dict[str, Any]:
         asks: str | None = None
         for level, (tier, port) in enumerate(TIERS.items()):
             name, net = f"{application}-{tier}", 10 << 24 | at << 16 | level << 8
-            cugs[name] = {"subnets": [f"{IPv4Address(net)}/24"], "routing_domain": application}
+            labels = {"app": application, "tier": tier}
+            cugs[name] = {"subnets": [f"{IPv4Address(net)}/24"], "routing_domain": application, "labels": labels}
             if asks is not None:
                 policies[f"{asks}-to-{tier}"] = {
                     "action": "allow", "from": {"cug": asks}, "to": {"cug": name},
@@ -103,7 +103,7 @@ def bulk() -> dict[str, Any]:
                     "ips": [str(IPv4Address(net + number + 11))],
                 }  # fmt: skip
                 host = server(*place, (used[place] - 1) % SERVERS + 1)
-                vms[f"{name}-{number + 1:02}"] = {"server": host, "interfaces": [interface]}
+                vms[f"{name}-{number + 1:02}"] = {"server": host, "interfaces": [interface], "labels": labels}
     world = {"action": "allow", "from": {"any": True}, "to": {"cug": "shop-web"}, "protocol": "tcp", "ports": ["80", "443"]}
     policies["world-to-shop"] = world | {"replies": True}
     return {"cugs": cugs, "vms": vms, "policies": policies}

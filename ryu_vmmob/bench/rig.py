@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -70,14 +70,17 @@ class FakeProcess:
 class Rig:
     """A controller and its switches, all in step when it stands. Use it as a context manager.
 
-    ``real``: bridges of an Open vSwitch of our own. ``first`` as `Controller` has it. Raises RuntimeError where that is not
-    possible.
+    ``real``: bridges of an Open vSwitch of our own. ``first`` and ``settings`` as `Controller` has them. Raises RuntimeError
+    where that is not possible.
     """
 
-    def __init__(self, fabric: dict[str, Any], *, real: bool, first: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, fabric: dict[str, Any], *, real: bool, first: Sequence[Path] = (), settings: Mapping[str, str] | None = None
+    ) -> None:
         self._fabric = fabric
         self._real = real
         self._first = first
+        self._settings = dict(settings or {})
         self._stack = ExitStack()
         self.bridges: dict[str, Any] = {}
 
@@ -100,7 +103,7 @@ class Rig:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vmmob-bench-")))
         path = fabrics.write(self._fabric, directory)
         openflow, rest = free_ports(2)
-        settings = {"audit_interval": "0", "rest_rate": "0"}
+        settings = {"audit_interval": "0", "rest_rate": "0", **self._settings}
         self.controller = Controller(
             path, directory, openflow_port=openflow, rest_port=rest, settings=settings, first=self._first
         )

@@ -219,6 +219,16 @@ def test_what_is_looked_at_has_an_address(site: Site, open_page: Open, kind: str
     expect(page.locator("#details h2")).to_contain_text(name)
 
 
+ASKED = {"switch": "table", "port": "table", "link": "table", "domain": "dl"}
+"""What is in a panel once that has come which it asks for by itself."""
+
+
+def shows_no_object(page: Page, kind: str, name: str) -> None:
+    """Nothing is written that is no text for people."""
+    for word in ("[object", "undefined", "NaN"):
+        assert word not in page.locator("body").inner_text(), (kind, name)
+
+
 def test_no_panel_shows_an_object_as_such(site: Site, open_page: Open) -> None:
     """Every panel of everything there is, after a comparison that put something right."""
     site.rest.post("/v1/switches/tor-a/audit")
@@ -240,16 +250,30 @@ def test_no_panel_shows_an_object_as_such(site: Site, open_page: Open) -> None:
     things = [("vm", name) for name in ("web1", "web2", "db1", "db2")]
     things += [("switch", name) for name in fabric.switches] + [("server", name) for name in fabric.servers]
     things += [("external", name) for name in fabric.externals] + [("link", row.name) for row in fabric.links]
+    things += [("cug", "web"), ("policy", "web-to-db"), ("new", "CUG"), ("new", "policy")]
+    things += [("domain", name) for name in fabric.l2_domains]
+    things += [("port", f"tor-a:{number}") for number in (1, 49)]
     for kind, name in things:
         page.evaluate("address => { location.hash = address; }", f"#{kind}={name}")
         expect(page.locator("#details h2")).to_contain_text(name)
-        for word in ("[object", "undefined", "NaN"):
-            assert word not in page.locator("body").inner_text(), (kind, name)
+        page.evaluate("for (const each of document.querySelectorAll('#details details')) each.open = true")
+        expect(page.locator("#details")).not_to_contain_text("asking…")
+        if kind in ASKED:
+            expect(page.locator(f"#details {ASKED[kind]}").first).to_be_attached()
+        shows_no_object(page, kind, name)
         if (kind, name) == ("switch", "tor-a"):
             expect(page.locator("#details")).to_contain_text("put right: 2 flows missing, 1 flows altered")
         if (kind, name) == ("switch", "tor-b"):
             expect(page.locator("#details")).to_contain_text("nothing to put right")
+            # A real switch says what its ports count.
+            expect(page.locator("#details tr", has=page.get_by_role("button", name="1", exact=True))).not_to_contain_text(
+                "no such"
+            )
     assert moved["id"] in page.locator("#moves").inner_html()
+    for tab in page.locator("#tabs button").all():
+        tab.click()
+        shows_no_object(page, "list", tab.inner_text())
+        assert page.locator("#list tbody tr, #log li").count() > 0
 
 
 def test_cugs_keep_their_colours_when_another_comes(site: Site, open_page: Open) -> None:

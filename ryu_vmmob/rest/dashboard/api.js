@@ -5,9 +5,10 @@ const SECONDS = 30;
 
 /** What REST said no with, or that it said nothing (`status` 0). */
 export class ApiError extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, errors = []) {
     super(detail);
     this.status = status;
+    this.errors = errors;
   }
 }
 
@@ -23,10 +24,10 @@ export const token = {
 let asking = null;
 
 /** The body of the answer. Asks for a token when one is needed. Raises ApiError; statuses in `accept` are no errors. */
-export async function call(method, path, body = undefined, { accept = [], seconds = SECONDS } = {}) {
+export async function call(method, path, body = undefined, { accept = [], seconds = SECONDS, headers: more = {} } = {}) {
   for (;;) {
     const used = token.get();
-    const headers = { Accept: "application/json" };
+    const headers = { Accept: "application/json", ...more };
     if (used) headers.Authorization = `Bearer ${used}`;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let response;
@@ -54,7 +55,7 @@ export async function call(method, path, body = undefined, { accept = [], second
       throw new ApiError(response.status, "the answer is no JSON");
     }
     if (!response.ok && !accept.includes(response.status)) {
-      throw new ApiError(response.status, answer?.detail ?? answer?.title ?? `status ${response.status}`);
+      throw new ApiError(response.status, answer?.detail ?? answer?.title ?? `status ${response.status}`, answer?.errors ?? []);
     }
     return answer;
   }

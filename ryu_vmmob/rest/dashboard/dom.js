@@ -45,14 +45,20 @@ export function table(caption, heads, rows) {
 }
 
 /** A button that opens an object: `link("vm", "web1")`. The click is handled in main.js, for all of them. */
-export function link(kind, name) {
-  return name ? h("button.link", { type: "button", "data-open": kind, "data-name": name, "data-key": `${kind}/${name}` }, name) : "—";
+export function link(kind, name, text = name) {
+  return name ? h("button.link", { type: "button", "data-open": kind, "data-name": name, "data-key": `${kind}/${name}` }, text) : "—";
 }
 
 /** Time of day of an RFC 3339 time, here. */
 export function clock(text) {
   const time = new Date(text);
   return Number.isNaN(time.getTime()) ? String(text) : time.toLocaleTimeString([], { hour12: false });
+}
+
+/** Date and time of an RFC 3339 time, here: "30 Nov 12:44:36". */
+export function moment(text) {
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? String(text) : `${time.toLocaleDateString("en-GB", { day: "2-digit", month: "short" })} ${clock(text)}`;
 }
 
 /** A length of time in seconds, short. */

@@ -48,7 +48,7 @@ export function occupants(site) {
   const counted = aggregated(site);
   for (const vm of site.vms.values()) {
     const move = site.moveOf(vm.name);
-    if (!counted || move || site.picked === vm.name) found.get(vm.server)?.push({ vm: vm.name, ghost: false });
+    if (!counted || move || site.picked === vm.name || site.traced.has(vm.name)) found.get(vm.server)?.push({ vm: vm.name, ghost: false });
     const other = move && (move.to === vm.server ? move.from : move.to);
     if (other && other !== vm.server) found.get(other)?.push({ vm: vm.name, ghost: true });
   }

@@ -1,12 +1,19 @@
 // The page: who draws what, and what opens what.
 
+import { drawAbout } from "./about.js";
 import { hooks, token } from "./api.js";
-import { h, redraw } from "./dom.js";
+import { LISTS } from "./columns.js";
+import { cugPanel, newCugPanel } from "./cug.js";
+import { h } from "./dom.js";
 import { Legend } from "./legend.js";
+import { Lists } from "./lists.js";
 import { Live } from "./live.js";
-import { drawLog } from "./log.js";
+import { Log } from "./log.js";
 import { FabricMap } from "./map.js";
 import { drawMoves } from "./moves.js";
+import { newPolicyPanel, policyPanel } from "./policy.js";
+import { domainPanel } from "./pool.js";
+import { portPanel } from "./ports.js";
 import { searchBox } from "./search.js";
 import { Site } from "./site.js";
 import { drawStatus } from "./status.js";
@@ -14,10 +21,23 @@ import { externalPanel, linkPanel, serverPanel, switchPanel } from "./things.js"
 import { vmPanel } from "./vm.js";
 
 const at = (id) => document.getElementById(id);
-const PANELS = { vm: vmPanel, server: serverPanel, switch: switchPanel, external: externalPanel, link: linkPanel };
+const PANELS = {
+  vm: vmPanel, server: serverPanel, switch: switchPanel, external: externalPanel, link: linkPanel, port: portPanel, domain: domainPanel, cug: cugPanel, policy: policyPanel,
+  new: (site_, name, use) => (name === "policy" ? newPolicyPanel : newCugPanel)(site_, name, use),
+};
 
 const site = new Site();
 const map = new FabricMap(at("map"), at("map-says"), open);
+const log = new Log(at("log"), site, () => ({
+  text: lists.kind === "events" ? at("list-find").value.trim() : "", family: at("log-filter").value, minutes: Number(at("log-time").value),
+}));
+const lists = new Lists(site, {
+  tabs: at("tabs"), find: at("list-find"), place: at("list"), events: at("log-choice"), make: at("list-make"),
+  chosen: (kind, text) => {
+    note(addressOf(kind, text), true);
+    log.draw();
+  },
+});
 const legend = new Legend(at("legend"), site, (ids) => map.only(ids));
 let panel = null;
 let cameFrom = null;
@@ -26,19 +46,22 @@ let followed = null; // the address that was opened last
 /** What is looked at, as the part of the address after "#": it can be pasted elsewhere, and opened there. */
 const addressOf = (kind, name) => `#${kind}=${encodeURIComponent(name)}`;
 
-function note(address) {
+function note(address, instead = false) {
   followed = address;
-  if (location.hash !== address) history.pushState(null, "", address || location.pathname + location.search);
+  if (location.hash === address) return;
+  history[instead ? "replaceState" : "pushState"](null, "", address || location.pathname + location.search);
 }
 
 /** Open what the address names, when that is not open yet. */
 function follow() {
   if (!site.known || location.hash === followed) return;
   followed = location.hash;
-  const [kind, name] = [location.hash.slice(1, location.hash.indexOf("=")), location.hash.slice(location.hash.indexOf("=") + 1)];
-  if (PANELS[kind] || kind === "move") open(kind, decoded(name));
+  const [, kind, name] = /^#([a-z]+)=?(.*)$/.exec(location.hash) ?? [];
+  if (PANELS[kind] || kind === "move" || isList(kind)) open(kind, decoded(name));
   else shut();
 }
+
+const isList = (kind) => kind === "events" || Object.hasOwn(LISTS, kind ?? "");
 
 function decoded(text) {
   try {
@@ -49,7 +72,13 @@ function decoded(text) {
 }
 
 function open(kind, name) {
-  if (kind === "moves") return reveal(at("moves"));
+  if (kind === "moves" && name === undefined) return reveal(at("moves"));
+  if (isList(kind)) {
+    lists.choose(kind, name);
+    note(addressOf(kind, name));
+    log.draw();
+    return reveal(at("list-area"));
+  }
   if (kind === "migration" || kind === "move") {
     site.pickedMove = name;
     note(addressOf("move", name));
@@ -57,6 +86,7 @@ function open(kind, name) {
     return reveal(at("moves-list").querySelector(`[data-migration="${CSS.escape(name)}"]`) ?? at("moves"));
   }
   if (kind === "refused") {
+    lists.choose("events", "");
     at("log-filter").value = "refused";
     draw();
     return reveal(at("log"));
@@ -67,7 +97,8 @@ function open(kind, name) {
   site.picked = kind === "vm" ? name : null;
   map.draw(site);
   map.pick(kind, name);
-  panel = PANELS[kind](site, name, (path) => map.showPath(path));
+  panel?.close?.();
+  panel = PANELS[kind](site, name, { show: (path) => map.showPath(path), open, shut, single: (cug) => legend.choose(cug) });
   const close = h("button.plain", { type: "button", onclick: shut, "aria-label": "Close" }, "✕");
   at("details").replaceChildren(h("div.bar", {}, h("h2", {}, panel.title), close), panel.element);
   at("details").hidden = false;
@@ -85,6 +116,7 @@ function reveal(element) {
 
 function shut() {
   if (!panel) return;
+  panel.close?.();
   panel = null;
   note("");
   at("details").hidden = true;
@@ -105,7 +137,8 @@ function draw() {
   map.draw(site);
   legend.draw();
   drawMoves(at("moves-list"), site);
-  drawLog(at("log"), site, at("log-filter").value);
+  log.draw();
+  lists.draw();
   panel?.update();
   follow();
   document.body.dataset.drawn = String(site.fabric.revision);
@@ -143,10 +176,11 @@ at("forget").addEventListener("click", () => {
 at("zoom-in").addEventListener("click", () => map.zoom(1.25));
 at("zoom-out").addEventListener("click", () => map.zoom(0.8));
 at("zoom-all").addEventListener("click", () => map.fit());
-at("log-filter").addEventListener("change", draw);
+for (const id of ["log-filter", "log-time"]) at(id).addEventListener("change", () => log.draw());
 searchBox(at("find"), at("found"), site, open);
 site.addEventListener("change", draw);
 addEventListener("popstate", follow);
 addEventListener("hashchange", follow);
 draw();
+site.addEventListener("known", () => drawAbout(at("about")));
 new Live(site).start();

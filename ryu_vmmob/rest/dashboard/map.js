@@ -80,9 +80,9 @@ export class FabricMap {
   /** Bring things into view: near enough to be read, with what is around them. Nothing where all can be read anyway. */
   show(ids) {
     if (!this.site || !isLarge(this.site)) return;
-    this.shown = ids;
     const eles = this.cy.collection(ids.map((id) => this.cy.getElementById(id)).filter((each) => each.nonempty()));
     if (eles.empty()) return;
+    this.shown = ids;
     const box = eles.boundingBox({ includeLabels: false, includeOverlays: false });
     const [width, height] = [this.cy.width() - 2 * MARGIN, this.cy.height() - 2 * MARGIN];
     const zoom = Math.min(SEEN, width / Math.max(1, box.w), height / Math.max(1, box.h));
@@ -147,7 +147,7 @@ export class FabricMap {
     if (row.group === "edges" && (known.data("source") !== row.data.source || known.data("target") !== row.data.target)) {
       known.move({ source: row.data.source, target: row.data.target });
     }
-    const kept = ["picked", "focused", "onpath", "dim", "far"].filter((name) => known.hasClass(name));
+    const kept = ["picked", "focused", "onpath", "dim", "far", "named"].filter((name) => known.hasClass(name));
     known.classes([row.classes, ...kept].join(" "));
   }
 
@@ -218,7 +218,11 @@ export class FabricMap {
   /** Show a path: {id of an edge: its label}, and the ids of nodes on it; null: no path. */
   showPath(path) {
     this.path = path;
-    this.mark();
+    const { site } = this;
+    const before = site?.traced.size ?? 0;
+    if (site) site.traced = new Set([...(path?.nodes ?? [])].filter((id) => id.startsWith("vm:")).map((id) => id.slice(3)));
+    if (site && (before || site.traced.size)) this.draw(site);
+    else this.mark();
     if (path) this.show([...path.nodes]);
   }
 
@@ -231,8 +235,10 @@ export class FabricMap {
   mark() {
     const { cy, path, picked, few } = this;
     cy.batch(() => {
-      cy.elements().removeClass("picked onpath dim").removeData("hop members");
+      cy.elements().removeClass("picked onpath dim named").removeData("hop members");
       if (picked) this.node(picked.kind, picked.name)?.addClass("picked");
+      if (picked?.kind === "vm") for (const id of ["vm", "ghost", "mv"]) cy.getElementById(`${id}:${picked.name}`).addClass("named");
+      for (const name of this.site?.traced ?? []) cy.getElementById(`vm:${name}`).addClass("named");
       if (path) {
         cy.elements().not(":parent").addClass("dim");
         for (const id of path.nodes) cy.getElementById(id).removeClass("dim").addClass("onpath");

@@ -79,8 +79,9 @@ export function sheet(p) {
       "font-size": 12, "font-weight": 600, "z-compound-depth": "top", "z-index": 20, "arrow-scale": 1.2, "text-background-color": p.card,
       "text-background-opacity": 1, "text-background-padding": 4, "text-border-color": p.accent, "text-border-width": 1, "text-border-opacity": 1,
       "text-background-shape": "round-rectangle" }),
-    rule(".dim", { opacity: 0.38 }),
     ...cards(p),
+    rule(".dim", { opacity: 0.38 }),
+    rule(".link.big.dim", { opacity: 0.2 }),
     rule(".attach.big", { opacity: 0 }),
     rule("edge.onpath", { opacity: 1 }),
     rule("edge.onpath", { width: 4.5, "line-color": p.accent, "line-style": "solid", "z-index": 15, "z-compound-depth": "top" }),
@@ -110,7 +111,15 @@ function cards(p) {
     rule(".switch.carded.far.stands-in_step, .switch.carded.far.stands-settling", { "background-opacity": 0, "border-width": 0 }),
     rule(".external.big", { "font-size": size(15), "border-width": 2.5 }),
     rule(".dc.big", { "text-max-width": 4000, "font-size": size(15, 12), "text-margin-y": (node) => 8 + 12 / node.cy().zoom() }),
-    rule(".vm.big", { width: grown("w"), height: grown("h"), "font-size": (node) => Math.min(12 * 2.4, Math.max(12, 9.6 / node.cy().zoom())) }),
+    rule(".vm.big.named", { width: grown("w"), height: grown("h"), "font-size": (node) => Math.min(12 * 2.4, Math.max(12, 9.6 / node.cy().zoom())) }),
+    // From afar VMs that move are dots, and only the one that is looked at has its name.
+    rule(".vm.big.far", { label: "", shape: "ellipse", width: size(12, 9), height: size(12, 9) }),
+    rule(".vm.big.far.named", { label: "data(label)", shape: "round-rectangle", width: grown("w"), height: grown("h"), "z-index": 12 }),
+    rule(".vm.ghost.named", { "background-opacity": 0.9 }),
+    rule(".move.big", { "font-size": size(12, 10.5), width: size(3, 2) }),
+    rule(".move.big.far", { label: "" }),
+    rule(".move.big.far.named", { label: "data(label)" }),
+    rule(".move.big.far.inside", { display: "none" }),
     rule(".link.big", { width: 3, label: "", opacity: 0.75 }),
   ];
 }

@@ -6,6 +6,8 @@ import { isFinal } from "./site.js";
 
 const STEPS = ["preparing", "prepared", "delivered", "activated", "committed"];
 const SHOWN = 30;
+const OPENED = 3; // so many moves under way show all there is of them
+const FEW = 8; // so many switches are listed one by one
 const SIGN = { committed: "✓", aborted: "⚠", failed: "✕" };
 const MEANING = {
   preparing: "the switches make the target ready",
@@ -40,13 +42,14 @@ export function drawMoves(element, site) {
   const all = [...site.migrations.values()].reverse().sort((a, b) => Number(isFinal(a)) - Number(isFinal(b)));
   const picked = site.pickedMove;
   const rows = all.filter((row, number) => number < SHOWN || row.id === picked);
+  const few = all.filter((row) => !isFinal(row)).length <= OPENED;
   const domains = new Map(site.fabric.servers.map((server) => [server.name, server.l2_domain]));
   redraw(element, [rows, site.fabric.revision, picked], () => (rows.length
-    ? rows.map((row) => moveRow(row, domains, row.id === picked))
+    ? rows.map((row) => moveRow(row, domains, row.id === picked, few))
     : h("p.quiet", {}, "No move yet. Choose a VM to move it.")));
 }
 
-function moveRow(row, domains, picked) {
+function moveRow(row, domains, picked, few) {
   const active = !isFinal(row);
   return h(`article.move.${row.state}${picked ? ".picked" : ""}`, { "data-migration": row.id },
     h("div.head", {},
@@ -55,7 +58,7 @@ function moveRow(row, domains, picked) {
       h(`span.state.${row.state}`, { title: MEANING[stepOf(row)] ?? "" }, `${SIGN[row.state] ?? "⇄"} ${row.state}`)),
     active ? steps(row) : null,
     active ? buttons(row) : null,
-    moveDetails(row, domains, active || picked));
+    moveDetails(row, domains, (active && few) || picked));
 }
 
 function steps(row) {
@@ -86,7 +89,7 @@ function buttons(row) {
     doable(row).map(([step, text]) => h(`button${["abort", "force"].includes(step) ? ".danger" : ""}`, {
       type: "button", onclick: () => act(step), "data-key": `${row.id}/${step}`, "aria-label": `${text} the move of ${row.vm}` }, text)),
     (row.switches.refused ?? []).map((fault) => h("span.verdict.warn", {}, `⚠ ${fault.switch} refused: ${fault.error}: ${fault.cause}`)),
-    h("span.quiet", {}, pending.length ? `waits for ${pending.join(", ")}` : `${count(row.switches.acknowledged.length, "switch", "switches")} confirmed`),
+    h("span.quiet", {}, pending.length ? `waits for ${pending.slice(0, FEW).join(", ")}${pending.length > FEW ? ` and ${pending.length - FEW} more` : ""}` : `${count(row.switches.acknowledged.length, "switch", "switches")} confirmed`),
     said);
 }
 
@@ -117,7 +120,11 @@ function confirmations(row, entry) {
   const names = Object.keys(entry.flow_mods);
   if (!names.length) return "—";
   const times = entry.acknowledged;
-  return h("ul.plain", {}, names.map((name) => h("li", {}, `${name}: ${entry.flow_mods[name]}`,
-    times ? (times[name] ? `, after ${span((Date.parse(times[name]) - Date.parse(entry.time)) / 1000)}` : ", not yet")
-      : row.switches.pending.includes(name) && entry === row.timeline.at(-1) ? ", not yet" : "")));
+  const after = (name) => (times?.[name] ? (Date.parse(times[name]) - Date.parse(entry.time)) / 1000 : null);
+  const waits = (name) => (times ? !times[name] : row.switches.pending.includes(name) && entry === row.timeline.at(-1));
+  // The slowest first, and those that have not confirmed before all: of twenty that were quick one more says nothing.
+  const slowest = [...names].sort((a, b) => Number(waits(b)) - Number(waits(a)) || after(b) - after(a));
+  const lines = (some) => h("ul.plain", {}, some.map((name) => h("li", {}, `${name}: ${entry.flow_mods[name]}${waits(name) ? ", not yet" : after(name) === null ? "" : `, after ${span(after(name))}`}`)));
+  if (names.length <= FEW) return lines(names);
+  return [lines(slowest.slice(0, FEW - 1)), h("details", { "data-key": `confirmed/${row.id}/${entry.state}` }, h("summary", {}, `${names.length - FEW + 1} more`), lines(slowest.slice(FEW - 1)))];
 }

@@ -12,6 +12,7 @@ export const CARD = {
   external: { w: 260, h: 70 },
 };
 const READ = { w: 100, h: 66 }; // pixels of a card that can be read from afar
+const PILE = 4; // so many chips are seen of a pile
 const GAP = 46; // between cards, and between the frame of a data centre and what is in it
 const CENTER_GAP = 90;
 const ROW = 170; // between the middles of two rows of switches above the cards
@@ -112,6 +113,6 @@ function card(found, name, servers, corner, how, inside) {
     const y = corner.y + head + server.h / 2 + Math.floor(number / how.perRow) * (server.h + server.gap);
     found.set(`srv:${each}`, { x, y, w: server.w, h: server.h });
     // VMs that are drawn lie over the foot of their server, several like cards in a hand.
-    inside.get(each).forEach((row, at) => found.set(`${row.ghost ? "ghost" : "vm"}:${row.vm}`, { x: x + at * 14, y: y + (server.h - chip.h) / 2 - 5 - at * 10, ...chip }));
+    inside.get(each).forEach((row, at) => found.set(`${row.ghost ? "ghost" : "vm"}:${row.vm}`, { x: x + 6 * Math.min(at, PILE), y: y + (server.h - chip.h) / 2 - 5 - 8 * Math.min(at, PILE), ...chip }));
   });
 }

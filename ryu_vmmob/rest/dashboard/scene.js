@@ -110,6 +110,7 @@ function links(fabric, places, put) {
 
 function vms(site, places, put) {
   const hues = colours(site);
+  const rackOf = new Map(site.fabric.servers.map((row) => [row.name, switchOf(row.attach[0])]));
   for (const vm of site.vms.values()) {
     if (!places.has(`vm:${vm.name}`) && !places.has(`ghost:${vm.name}`)) continue;
     const move = site.moveOf(vm.name);
@@ -130,7 +131,7 @@ function vms(site, places, put) {
       put("nodes", `ghost:${vm.name}`, { kind: "vm", name: vm.name, label: `${vm.name}\n${word}${there}` }, `vm ghost ${colour}`);
       const [source, target] = arriving ? ["vm", "ghost"] : ["ghost", "vm"];
       put("edges", `mv:${vm.name}`, { source: `${source}:${vm.name}`, target: `${target}:${vm.name}`, kind: "vm", name: vm.name,
-        label: `${vm.name}: ${move.state}` }, "move");
+        label: `${vm.name}: ${move.state}` }, rackOf.get(move.from) === rackOf.get(move.to) ? "move inside" : "move");
     }
   }
 }

@@ -3,15 +3,19 @@
 import { h } from "./dom.js";
 
 const SHOWN = 12;
-const KINDS = { vm: "VM", server: "server", switch: "switch", external: "external network" };
+const KINDS = { vm: "VM", server: "server", switch: "switch", external: "external network", cug: "CUG", policy: "policy", domain: "L2 domain", link: "link" };
 
 function* everything(site) {
   for (const vm of site.vms.values()) {
-    yield ["vm", vm.name, vm.server, [vm.name, ...vm.interfaces.flatMap((row) => [row.mac, ...row.ips])]];
+    yield ["vm", vm.name, vm.server, [vm.name, ...vm.interfaces.flatMap((row) => [row.mac, ...row.ips, String(row.guest_vlan_id ?? row.vlan_id ?? "")])]];
   }
   for (const row of site.fabric.servers) yield ["server", row.name, row.attach.join(", "), [row.name]];
   for (const row of site.fabric.switches) yield ["switch", row.name, row.role, [row.name, row.dpid]];
   for (const row of site.fabric.externals) yield ["external", row.name, row.attach, [row.name]];
+  for (const row of site.cugs.values()) yield ["cug", row.name, row.subnets.join(", "), [row.name, row.routing_domain ?? "", ...row.subnets]];
+  for (const row of site.policies.values()) yield ["policy", row.name, row.action, [row.name]];
+  for (const row of site.fabric.l2_domains) yield ["domain", row.name, `VLAN ${row.vlan_ids}`, [row.name]];
+  for (const row of site.fabric.links) yield ["link", row.name, row.l2_domain, [row.name]];
 }
 
 export function find(site, text) {

@@ -22,6 +22,7 @@ export class Site extends EventTarget {
     this.switches = new Map();
     this.log = [];
     this.picked = null; // the VM that is looked at: it is drawn even where VMs are only counted
+    this.traced = new Set(); // VMs at the ends of a path that is shown
     this.pickedMove = null; // the move that an address names: it is listed however old it is
     this.health = null;
     this.connection = "connecting"; // live, polling, lost
@@ -54,6 +55,7 @@ export class Site extends EventTarget {
   async loadAll() {
     const kinds = Object.keys(LISTS);
     await Promise.all([this.loadHealth(), this.loadFabric(), ...kinds.map((kind) => this.loadList(kind))]);
+    if (!this.known) this.dispatchEvent(new Event("known"));
     this.known = true;
     this.changed();
   }

@@ -1,14 +1,11 @@
 // Servers, switches and external networks: what there is to say, and the evacuation of a server or switch.
 
 import { ApiError, part, post } from "./api.js";
-import { count, clock, h, link, redraw, table } from "./dom.js";
-
-const switchOf = (port) => port.slice(0, port.lastIndexOf(":"));
-
-function list(rows) {
-  return h("dl", {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-}
+import { clock, count, h, link, redraw, table } from "./dom.js";
+import { switchOf } from "./fabric.js";
+import { pairs } from "./facts.js";
+import { history } from "./history.js";
+import { portFacts, portsTable, watchPorts } from "./ports.js";
 
 export function serverPanel(site, name) {
   const facts = h("div", {});
@@ -17,14 +14,14 @@ export function serverPanel(site, name) {
     const vms = [...site.vms.values()].filter((vm) => vm.server === name).map((vm) => vm.name).sort();
     const refused = row && site.switches.get(switchOf(row.attach[0]))?.refused?.[name];
     redraw(facts, [row, vms, refused], () => (row ? [
-      list([["Description", row.description], ["Data centre", row.data_center], ["L2 domain", row.l2_domain ?? "a trivial one: no VLAN-IDs"],
-        ["Attached to", [link("switch", switchOf(row.attach[0])), ` ${row.attach.join(", ")}`]],
+      pairs([["Description", row.description], ["Data centre", row.data_center], ["L2 domain", row.l2_domain ? link("domain", row.l2_domain) : row.tagging === "untagged" ? "a trivial one: no VLAN-IDs" : null],
+        ["Attached to", row.attach.map((port) => [link("port", port), " "])], ["VLAN-IDs on its cable", row.vlan_ids],
         ["Refused frames", refused ? h("span.warn", {}, `⚠ ${refused}`) : null]]),
       h("h3", {}, count(vms.length, "VM")), h("ul.names", {}, vms.map((vm) => h("li", {}, link("vm", vm)))),
     ] : h("p", {}, `Server ${name} is not in the fabric any more.`)));
   };
   update();
-  return { title: `Server ${name}`, element: h("div", {}, facts, evacuation("servers", name)), update };
+  return { title: `Server ${name}`, element: h("div", {}, facts, evacuation("servers", name), history("server", name)), update };
 }
 
 /** What audits have put right: numbers by kind and by how it was wrong. */
@@ -36,6 +33,8 @@ function repaired(repairs) {
 
 export function switchPanel(site, name) {
   const facts = h("div", {});
+  const ports = h("div", {});
+  const close = watchPorts([name], (found) => redraw(ports, found, () => portsTable(name, found[name])));
   const update = () => {
     const row = site.switches.get(name);
     const standing = site.standing(name);
@@ -45,47 +44,51 @@ export function switchPanel(site, name) {
       standing === "behind" ? h("p.verdict.warn", {}, `⚠ It has not confirmed the newest ${count(row.behind, "change")}.`) : null,
       row.faults.length ? [h("p.verdict.warn", {}, `⚠ It refused ${count(row.faults.length, "flow or group", "flows or groups")}.`),
         table("Refused", ["Error", "What", "Whose"], row.faults.map((fault) => [fault.error, fault.cause, fault.owner.reason]))] : null,
-      list([["Description", row.description], ["Role", row.role], ["Data centre", row.data_center], ["L2 domain", row.l2_domain],
+      pairs([["Description", row.description], ["Role", row.role], ["Data centre", row.data_center], ["L2 domain", link("domain", row.l2_domain)],
         ["Datapath", h("span.mono", {}, row.dpid)], ["Dialect", row.dialect], ["Connected", row.connected_since ? `since ${clock(row.connected_since)}` : "no"],
         ["In step", row.in_step ? "yes" : `no, ${row.behind} behind`],
         ["Audited", row.audited ? `at ${clock(row.audited)}, ${count(row.audits, "time")}; ${repaired(row.repairs)}` : null],
         ["Foreign flows", row.foreign_flows ? h("span.warn", {}, `⚠ ${row.foreign_flows} in our tables`) : null],
         ["Messages dropped", row.dropped_messages ? h("span.warn", {}, `⚠ ${row.dropped_messages}`) : null], ["Groups", row.groups],
         ["Flows", `${Object.values(row.flows).reduce((sum, number) => sum + number, 0)}${row.max_flows ? ` of at most ${row.max_flows}` : ""}`]]),
-      table("Flows by table", ["Table", "Flows"], Object.entries(row.flows)),
+      h("details", { "data-key": `flows/${name}` }, h("summary", {}, "Flows by table"), table("Flows by table", ["Table", "Flows"], Object.entries(row.flows))),
       Object.keys(row.refused).length ? table("Refused frames", ["Server", "Frames refused"],
         Object.entries(row.refused).map(([server, number]) => [link("server", server), h("span.warn", {}, `⚠ ${number}`)])) : null,
     ] : h("p", {}, `Switch ${name} is not in the fabric any more.`)));
   };
   update();
-  return { title: `Switch ${name}`, element: h("div", {}, facts, evacuation("switches", name)), update };
+  return { title: `Switch ${name}`, element: h("div", {}, facts, h("h3", {}, "Ports"), ports, evacuation("switches", name), history("switch", name)), update, close };
 }
 
 export function externalPanel(site, name) {
   const facts = h("div", {});
   const update = () => {
     const row = site.fabric.externals.find((each) => each.name === name);
-    redraw(facts, row, () => (row ? list([["Description", row.description], ["Attached to", [link("switch", switchOf(row.attach)), ` ${row.attach}`]],
+    redraw(facts, row, () => (row ? pairs([["Description", row.description], ["Attached to", [link("port", row.attach), " on ", link("switch", switchOf(row.attach))]],
       ["Up", row.up ? "yes" : h("span.bad", {}, "✕ no")], ["VLAN-ID", row.vlan_id ?? "untagged"], ["Routing domain", row.routing_domain],
       ["Addresses", row.addresses.join(", ")], ["Prefixes", row.prefixes.join(", ")], ["Next hops", row.next_hops.join(", ")],
       ["Answering", Object.keys(row.neighbours).join(", ") || "nobody"]]) : h("p", {}, `External network ${name} is not in the fabric any more.`)));
   };
   update();
-  return { title: `External network ${name}`, element: h("div", {}, facts), update };
+  return { title: `External network ${name}`, element: h("div", {}, facts, history("external", name)), update };
 }
 
 export function linkPanel(site, name) {
   const facts = h("div", {});
+  const ports = h("div", {});
+  const row = () => site.fabric.links.find((each) => each.name === name);
+  const ends = row() ? [row().a, row().b] : [];
+  const close = watchPorts(ends.map(switchOf), (found) => redraw(ports, found, () => ends.map((port) => [h("h3", {}, link("port", port)), portFacts(port, found[switchOf(port)])])));
   const update = () => {
-    const row = site.fabric.links.find((each) => each.name === name);
-    redraw(facts, row, () => (row ? [
-      row.up ? null : h("p.verdict.bad", {}, "✕ It carries nothing: the port at one end or both is down."),
-      list([["Description", row.description], ["Between", [link("switch", switchOf(row.a)), ` ${row.a} and `, link("switch", switchOf(row.b)), ` ${row.b}`]],
-        ["Up", row.up ? "yes" : "no"], ["L2 domain", row.l2_domain]]),
+    const now = row();
+    redraw(facts, now, () => (now ? [
+      now.up ? null : h("p.verdict.bad", {}, "✕ It carries nothing: the port at one end or both is down."),
+      pairs([["Description", now.description], ["Between", [link("switch", switchOf(now.a)), " and ", link("switch", switchOf(now.b))]],
+        ["Up", now.up ? "yes" : "no"], ["L2 domain", link("domain", now.l2_domain)]]),
     ] : h("p", {}, `Link ${name} is not in the fabric any more.`)));
   };
   update();
-  return { title: `Link ${name}`, element: h("div", {}, facts), update };
+  return { title: `Link ${name}`, element: h("div", {}, facts, ports, history("link", name)), update, close };
 }
 
 /** First the plan, then, when it is confirmed, the batch. */

@@ -2,6 +2,8 @@
 
 import { ApiError, get, part, post } from "./api.js";
 import { h, link, redraw, table } from "./dom.js";
+import { endText, labelText, pairs, trafficText } from "./facts.js";
+import { history } from "./history.js";
 import { traceForm } from "./trace.js";
 
 /** Policies that name the VM or a CUG of it, or everybody: [policy, how]. */
@@ -12,15 +14,8 @@ export function policiesOf(site, vm) {
     .sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
 }
 
-const end = (row) => (row.any ? "anybody" : Object.values(row)[0]);
-
-function traffic(row) {
-  if (row.protocol === null) return "everything";
-  return `${row.protocol}${row.ports.length ? ` ${row.ports.join(", ")}` : ""}${row.replies ? ", with replies" : ""}`;
-}
-
 /** The panel of a VM: {element, update}. `show` draws a path. */
-export function vmPanel(site, name, show) {
+export function vmPanel(site, name, { show }) {
   const facts = h("div", {});
   const forms = h("div", {});
   let built = "";
@@ -36,13 +31,14 @@ export function vmPanel(site, name, show) {
     const move = site.moveOf(name);
     redraw(facts, [vm, rules, move?.state], () => [
       h("p", {}, "on ", link("server", vm.server), move ? ` · ${move.state}, ${vm.server === move.to ? `came from ${move.from}` : `to ${move.to}`}` : ""),
+      pairs([["Description", vm.description], ["Labels", labelText(vm.labels)]]),
       table("Interfaces", ["CUG", "Addresses", "VLAN-ID"], vm.interfaces.map((row) => [
-        row.cug, [h("div.mono", {}, row.mac), row.ips.map((ip) => h("div.mono", {}, ip))],
+        link("cug", row.cug), [h("div.mono", {}, row.mac), row.ips.map((ip) => h("div.mono", {}, ip))],
         row.guest_vlan_id !== null ? `${row.guest_vlan_id}, the guest's own` : String(row.vlan_id ?? "untagged")])),
       h("h3", {}, "Policies that name it"),
       rules.length ? table("Policies", ["Policy", "From", "To", "What"], rules.map((row) => [
-        h("span", { class: row.action === "allow" ? "good" : "bad" }, `${row.action === "allow" ? "✓ allow" : "✕ deny"} ${row.name}`),
-        end(row.from), end(row.to), traffic(row)]))
+        h("span", { class: row.action === "allow" ? "good" : "bad" }, row.action === "allow" ? "✓ allow " : "✕ deny ", link("policy", row.name)),
+        endText(row.from), endText(row.to), trafficText(row)]))
         : h("p.quiet", {}, "None: inside its CUG everything passes, beyond it nothing."),
     ]);
     const wanted = JSON.stringify([vm.server, vm.interfaces.map((row) => [row.cug, row.ips]), Boolean(move)]);
@@ -54,7 +50,7 @@ export function vmPanel(site, name, show) {
     }
   };
   update();
-  return { title: `VM ${name}`, element: h("div", {}, facts, forms), update };
+  return { title: `VM ${name}`, element: h("div", {}, facts, forms, history("vm", name)), update };
 }
 
 const OPTIONS = {
