@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Makes docs/pictures/dashboard.png: the real controller, real bridges, a move under way, in a headless browser.
+"""Makes docs/pictures/dashboard.png and large.png: the real controller in a headless browser, a move under way.
 
-    PYTHONPATH=. .venv/bin/python tools/screenshot.py [FILE]
+    PYTHONPATH=. .venv/bin/python tools/screenshot.py [FOLDER]
+
+With a folder all pictures go there, those of a phone too, and none into the documentation. The small site has real bridges, the
+large one fake switches (`ryu_vmmob.bench.large_site`).
 
 It needs Open vSwitch and Chromium (tools/setup.sh installs both), no root and no network. The bridges are private ones on
 dummy devices; nothing is left behind.
@@ -9,6 +12,7 @@ dummy devices; nothing is left behind.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,14 +21,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from playwright.sync_api import Browser  # noqa: E402
+
 from mininet_topos.ovs import PrivateOvs  # noqa: E402
+from ryu_vmmob.bench import large_site  # noqa: E402
+from ryu_vmmob.bench.rig import Rig  # noqa: E402
 from ryu_vmmob.flows.router import router_mac  # noqa: E402
 from ryu_vmmob.sim import packet as make  # noqa: E402
 from tests.browser.chrome import Watched, chromium  # noqa: E402
 from tests.support.controller import SECONDS, Site  # noqa: E402
 
-FILE = ROOT / "docs" / "pictures" / "dashboard.png"
-WIDTH, HEIGHT = 1440, 900
+PICTURES = ROOT / "docs" / "pictures"
+DOCUMENTED = ("dashboard", "large")
+DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 CUGS = {
     "web": {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "routing_domain": "red"},
     "shop": {"subnets": ["10.2.0.0/24"], "routing_domain": "red"},
@@ -81,31 +90,79 @@ def answer_outside(site: Site) -> None:
         site.inject(str(external.attach), frame if external.vlan_id is None else frame.with_vlans(external.vlan_id))
 
 
-def main() -> int:
-    """Take the picture."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
+def small(folder: Path, browser: Browser) -> list[str]:
+    """Draw two data centres with real bridges, a move under way; return what was wrong with the page."""
     with (
-        PrivateOvs(dummy=True) as ovs, tempfile.TemporaryDirectory() as folder,
-        Site(ovs, Path(folder), "two-dcs.yaml") as site, chromium() as browser,
+        PrivateOvs(dummy=True) as ovs, tempfile.TemporaryDirectory() as scratch,
+        Site(ovs, Path(scratch), "two-dcs.yaml") as site,
     ):  # fmt: skip
         populate(site)
-        watched = Watched(browser, site.controller.rest, viewport={"width": WIDTH, "height": HEIGHT})
-        page = watched.load()
-        site.move("web1", "srv-c1", activate_on="request", commit="request")
-        forged = make.gratuitous_arp(0x020000000211, 10 << 24 | 2 << 16 | 11)
-        tag = site.rest.get("/v1/vms/web2")["interfaces"][0]["vlan_id"]
-        site.inject("tor-a:2", forged.with_vlans(tag))
-        page.wait_for_selector("article.move.prepared")
-        page.wait_for_selector("#log li.warn >> text=refused")
-        answer_outside(site)
-        page.mouse.move(0, 0)
-        page.wait_for_timeout(700)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(file))
-        for fault in watched.faults:
-            print("the page had a fault:", fault, file=sys.stderr)
-    print(f"{file}: {file.stat().st_size // 1024} KiB")
-    return 1 if watched.faults else 0
+        faults = []
+        for name, size in (("dashboard", DESK), ("dashboard-phone", PHONE)):
+            watched = Watched(browser, site.controller.rest, viewport=size)
+            page = watched.load()
+            if name == "dashboard":
+                site.move("web1", "srv-c1", activate_on="request", commit="request")
+                forged = make.gratuitous_arp(0x020000000211, 10 << 24 | 2 << 16 | 11)
+                tag = site.rest.get("/v1/vms/web2")["interfaces"][0]["vlan_id"]
+                site.inject("tor-a:2", forged.with_vlans(tag))
+                answer_outside(site)
+            page.wait_for_selector("article.move.prepared")
+            page.wait_for_selector("#log li.warn .words >> text=refused")
+            faults += take(watched, folder, name)
+    return faults
+
+
+def large(folder: Path, browser: Browser) -> list[str]:
+    """Draw a large site with fake switches: all of it while a VM moves, and the way of a packet."""
+    with Rig(large_site.fabric(), real=False) as rig:
+        rig.fakes.say("all traffic 1000000")
+        rig.client.post("/v1/bulk", large_site.bulk(), wait=SECONDS)
+        rig.until_in_step()
+        rig.client.post("/v1/migrations", {"vm": "shop-web-03", "to": "srv-2-06-04", "activate_on": "request"}, wait=SECONDS)
+        faults = []
+        for name, size, address in (
+            ("large", DESK, "#vm=shop-web-03"), ("large-phone", PHONE, ""), ("large-path", DESK, "#vm=mail-web-01"),
+        ):  # fmt: skip
+            watched = Watched(browser, rig.controller.rest, viewport=size)
+            page = watched.load()
+            page.evaluate("address => { location.hash = address; }", address)
+            page.wait_for_selector("article.move.prepared")
+            if name == "large-path":
+                form = page.locator("form[data-form=trace]")
+                form.get_by_label("To", exact=True).fill("mail-app-02")
+                form.get_by_label("Protocol").select_option("tcp")
+                form.get_by_label("Port").fill("8080")
+                form.get_by_role("button", name="Show the path").click()
+                page.wait_for_selector("form .verdict")
+                page.locator("#tab-vms").click()
+            faults += take(watched, folder, name)
+    return faults
+
+
+def take(watched: Watched, folder: Path, name: str) -> list[str]:
+    """Take a picture of a page as it is; return what was wrong with it."""
+    watched.page.mouse.move(0, 0)
+    watched.page.evaluate("document.activeElement.blur()")
+    watched.page.wait_for_timeout(700)
+    watched.page.screenshot(path=str(folder / f"{name}.png"))
+    watched.close()
+    print(f"{folder / name}.png: {(folder / name).with_suffix('.png').stat().st_size // 1024} KiB")
+    return [f"{name}: {fault}" for fault in watched.faults]
+
+
+def main() -> int:
+    """Take the pictures: those of the documentation there, or all of them in a folder."""
+    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        faults = small(folder, browser) + large(folder, browser)
+        if len(sys.argv) == 1:
+            for name in DOCUMENTED:
+                shutil.copy(folder / f"{name}.png", PICTURES)
+    for fault in faults:
+        print("the page had a fault:", fault, file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
