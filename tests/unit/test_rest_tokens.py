@@ -120,7 +120,7 @@ def _with_owner(status: os.stat_result, owner: int) -> os.stat_result:
 
 def test_a_reader_sees_everything_and_changes_nothing(service: Service) -> None:
     body_of = {"/v1/trace": {"from": {"vm": "web1"}, "to": {"ip": "10.1.0.12"}}}
-    names = {"cug": "web", "vm": "web1", "policy": "p", "id": "m-1", "server": "srv-a1", "switch": "tor-a"}
+    names = {"cug": "web", "vm": "web1", "policy": "p", "id": "m-1", "server": "srv-a1", "switch": "tor-a", "domain": "rack-a"}
     looked, refused = 0, 0
     for route in ROUTES:
         path = route.pattern.format(**names)
