@@ -1,10 +1,10 @@
 """What a plain OpenFlow 1.3 switch can carry of our pipeline, found out before anything is promised for it.
 
-First the switch's own words are read (OFPMP_DESC, OFPMP_TABLE_FEATURES, OFPMP_GROUP_FEATURES), field by field and mask by mask.
-What they leave open (`whitebox.asking`) is asked by probes: a flow of that kind that no packet meets, or that does what the end
-of its table does anyhow, is written, looked for, and taken away by its place. Probes bear our mark, so what is left of them
-when a connection is lost goes with the next comparison. The outcome is kept by dpid (`engine.abilities`): a restart asks for
-nothing again.
+First it reads the switch's own descriptions (OFPMP_DESC, OFPMP_TABLE_FEATURES, OFPMP_GROUP_FEATURES), field by field and mask
+by mask. For what they leave open (`whitebox.asking`) it probes: it adds a flow of that kind which no packet matches, or which
+does what the table-miss flow does anyhow, reads it back, and deletes it at its place. Probes bear our cookie mark, so the next
+reconciliation deletes those left by a lost connection. The result is kept by dpid (`engine.abilities`), so a restart does not
+probe again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What event handlers find that changes the state: it is noted, and done by a green thread of its own.
+"""Work that event handlers defer: changes of the state, done in order by a green thread of its own.
 
 All replies of all switches come through the one queue of the application that Ryu keeps. A handler that waited there until a
 long command has ended would leave barriers and counters of every switch unread, and sessions would give their switches up.

@@ -1,4 +1,4 @@
-"""The ports we are to listen on are tried first: what comes later says too little, or nothing.
+"""A test of the listening ports before Ryu opens them, because Ryu's own errors say too little.
 
 A REST port that is taken would end Ryu with a traceback; of an OpenFlow port it only logs one, and goes on deaf. And two
 controllers of one user could listen on the same port (eventlet asks for SO_REUSEPORT), with the switches dealt out among them.

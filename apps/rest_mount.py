@@ -1,4 +1,4 @@
-"""Our REST application inside Ryu's WSGI server: every path that no other application has taken."""
+"""The REST application inside Ryu's WSGI server: it serves every path that no other application has registered."""
 
 from __future__ import annotations
 

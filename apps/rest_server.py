@@ -100,7 +100,7 @@ class Door:
         self._inside: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Whether there is room for one more of this address; then it is in."""
+        """Admit a connection of this address if there is room; return whether it was admitted."""
         if self._inside[address] >= self.connections // 2:
             return False
         self._inside[address] += 1

@@ -1,4 +1,4 @@
-"""What a supervisor wants to know: that we are ready (sd_notify(3))."""
+"""Notification of the supervisor that the controller is ready (sd_notify(3))."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages to one switch and what it answers: transaction ids, barriers, bundles and multipart replies.
+"""Transactions with one switch: transaction ids, barriers, bundles and multipart replies.
 
 The outcome of each exchange is learned from barriers, bundle replies and errors; nothing counts as done that the switch has
 not confirmed. A reply outside the exchange under way is dropped, so a switch cannot fill the memory. The one place that

@@ -1,4 +1,4 @@
-"""A fault of ours ends the process with its traceback.
+"""A wrapper for handlers: an unexpected exception ends the process with its traceback.
 
 Ryu logs an exception of a handler and goes on, in an unknown state. The flows in the switches go on forwarding
 without us, and a controller that starts again finds them; that is the safer of the two.

@@ -1,4 +1,4 @@
-"""What a switch of plain OpenFlow 1.3 was found able to do, kind by kind (`ryu_vmmob.flows.kinds`)."""
+"""The capabilities of a plain OpenFlow 1.3 switch, by kinds of flows and groups (`ryu_vmmob.flows.kinds`)."""
 
 from __future__ import annotations
 

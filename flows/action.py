@@ -1,4 +1,4 @@
-"""What is done to a packet: the OpenFlow 1.3 actions this project uses, as values."""
+"""The OpenFlow 1.3 actions that this project uses, as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an interface may send: its own MAC and its own addresses, in ARP and neighbour discovery too (invariant 1, R49).
+"""Admission: an interface may send with its own MAC and addresses only, in ARP and neighbour discovery too (invariant 1, R49).
 
 Nothing else passes: any other source but an unassigned link-local address, any other Ethernet type that it was not given.
 """

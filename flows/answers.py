@@ -1,4 +1,4 @@
-"""ARP and neighbour solicitations for members answered by the edge the asker hangs on.
+"""Answers to ARP requests and neighbour solicitations for members, given by the edge of the host that asks.
 
 Only multicast requests are answered: a unicast probe of a known neighbour asks whether it is alive, and that only it can say.
 Address probes are answered too, so that a host that takes a member's address learns it (RFC 5227, 2.1.1; RFC 4862, 5.4).

@@ -1,4 +1,4 @@
-"""What a switch says it has, compared with what it should have: flows entry by entry, groups and meters by content.
+"""Comparison of a switch's reported entries with the desired ones: flows by entry, groups and meters by content.
 
 A cookie says which flow an entry claims to be; here its place (table, priority, match), its instructions and its time-outs are
 looked at as well, because they can be changed under an unchanged cookie. Most entries come back byte for byte as they were told

@@ -1,4 +1,4 @@
-"""Flows that every switch has, whatever it carries: what happens to frames that nothing else wants."""
+"""Flows that every switch has, whatever it carries: the table-miss flows, and drops and replies common to all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a switch of plain OpenFlow 1.3 gets instead of what only Open vSwitch can do.
+"""Dialects: the flows that a plain OpenFlow 1.3 switch gets in place of those that only Open vSwitch can carry.
 
 - A reply made by field moves becomes a copy to the controller, which answers in the switch's place.
 - Of these, ARP requests and neighbour solicitations are one flow for each kind (`questions`), for any target: the

@@ -1,4 +1,4 @@
-"""The gateway of a CUG: the same IP and MAC on every edge, answered by the edge the asker hangs on (R40, invariant 5)."""
+"""The gateway of a CUG: the same IP and MAC on every edge, answered by the edge of the host that asks (R40, invariant 5)."""
 
 from __future__ import annotations
 

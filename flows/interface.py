@@ -1,4 +1,4 @@
-"""One interface of a VM at one switch: the way to it, its delivery, what it may say, and who answers for it."""
+"""One interface of a VM at one switch: forwarding to it, delivery, admission, and answers in its name."""
 
 from __future__ import annotations
 

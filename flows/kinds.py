@@ -1,4 +1,4 @@
-"""Kinds of flows and groups: what of one tells whether a switch can carry it, without its values.
+"""Kinds of flows and groups: the fields, masks and actions that decide whether a switch can carry one, without the values.
 
 A flow is of two kinds: what its table is to match, field by field and mask by mask, and what is to be done there. Whether a
 switch can is asked for each kind once, by its own words or by a probe: a flow or group that no packet ever meets.

@@ -1,4 +1,4 @@
-"""What every part of a plan in the making stands on: what was and what is, and contributions put and taken away."""
+"""The base of the parts of `Recompute`: the old and the new state, and functions that set and drop contributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a flow or group is: the object that puts it into a switch, and which part of it.
+"""Owners of flows and groups: the object that contributes an entry, and which part of it.
 
 ======================= ============= ============ =======================================================================
 kind                    name          part         what it puts into a switch

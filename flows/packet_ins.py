@@ -1,4 +1,4 @@
-"""What a packet-in means: decided here, from the flow that handed the packet up and from what the packet says of itself.
+"""The meaning of a packet-in, decided from the flow that punted the packet and from the packet itself.
 
 ================ ==================== ==================================================================================
 table            owner                meaning

@@ -1,4 +1,4 @@
-"""Frames in passing: how a VM's traffic goes over to another place without a gap, whatever mixture of switches there is.
+"""Frames in passing: a VM's traffic switches over to the target without a gap in any mixture of switches.
 
 While a VM has two seats and only one of them receives, each frame is sent to one place, and which one is decided once: by the
 first switch on the way between the two that it comes to. From there it goes on in that direction, past switches that would

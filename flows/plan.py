@@ -1,4 +1,4 @@
-"""A plan: what a new state means for the switches, before anything is sent."""
+"""A plan: the contributions and deltas that a new state needs, before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a segment leaves a switch: by a server's port, or over the links to a neighbour; under which VLAN-ID."""
+"""Output of a segment: to a server's port or over the links to a neighbour, with the right VLAN-ID."""
 
 from __future__ import annotations
 

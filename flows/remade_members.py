@@ -1,4 +1,4 @@
-"""What is made again of members: their flows, the routes to them, and their CUGs on the cables of servers."""
+"""The part of `Recompute` for members: their flows, the routes to them, and their CUGs on the cables of servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which policies are made again, and at which edges."""
+"""The part of `Recompute` for policies: which are made again, and at which edges."""
 
 from __future__ import annotations
 

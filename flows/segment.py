@@ -1,4 +1,4 @@
-"""A segment at one switch, members apart: how its frames come in, where its broadcasts go, its next hops."""
+"""A segment at one switch, without its members: classification of its frames, its flood group, its next hops."""
 
 from __future__ import annotations
 

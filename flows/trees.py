@@ -1,4 +1,4 @@
-"""By which ports frames of a tree may not come in, where backup paths are installed.
+"""Drops for frames of a tree at ports that are not in the tree, where backup paths are installed.
 
 There a switch knows a segment's frames on links of its backup paths too, before any are sent over them. So that frames cross
 a link only when the switches at both its ends use it, which keeps every mixture of switches free of loops, those that come over

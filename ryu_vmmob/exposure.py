@@ -1,4 +1,4 @@
-"""How we may be reached: what is set for TLS must be complete and usable, and what is open to all is told at the start.
+"""Checks of exposure at the start: TLS options must be complete and usable, and open ports are logged.
 
 Ryu itself listens without TLS, and says nothing, when one of its three options is missing.
 """

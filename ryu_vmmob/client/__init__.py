@@ -1,4 +1,4 @@
-"""The REST interface from the other side, for programs in Python; docs/client.md shows how."""
+"""A client of the REST interface for programs in Python (docs/client.md)."""
 
 from __future__ import annotations
 

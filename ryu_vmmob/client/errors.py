@@ -1,4 +1,4 @@
-"""What can go wrong when a controller is asked: every error is one sentence."""
+"""Errors of the client; the text of each is one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events as they come: one WebSocket, and one after another without end."""
+"""Events as they happen: over one WebSocket, and over reconnections without end."""
 
 from __future__ import annotations
 

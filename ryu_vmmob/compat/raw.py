@@ -1,4 +1,4 @@
-"""Multipart replies as they came: an event with the raw body, for readers that know which bytes they want.
+"""Multipart replies as raw bytes: an event for readers that parse only some bytes of them.
 
 Ryu's own event classes are made from its parsers' message classes; this one is registered beside them, under the same
 service, so ``@set_ev_cls(EventRawMultipart, MAIN_DISPATCHER)`` works as with any other.

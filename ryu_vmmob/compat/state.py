@@ -1,4 +1,4 @@
-"""The few switches and counters that the parts share; pure Python, no imports of Ryu."""
+"""Flags and counters that the parts share; pure Python, no imports of Ryu."""
 
 from __future__ import annotations
 

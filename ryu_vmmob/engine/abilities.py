@@ -1,4 +1,4 @@
-"""What plain switches can do, as it was found out: kept in the store, so that a restart asks no switch again.
+"""Capabilities of plain switches, kept in the store so that a restart probes no switch again.
 
 A switch is asked again when it says that its hardware or its software is another than it was, when a flow of a kind
 comes that it was never asked about, when it refuses what it was thought to take, and when somebody wants it asked.

@@ -1,4 +1,4 @@
-"""When each switch confirmed what a step of a migration had it told.
+"""Confirmation times: when each switch confirmed its part of each step of a migration.
 
 A confirmation costs as much as there are steps that it confirms, however many migrations there are. The times are kept here
 until the migration is written anyway, with its next step; those of its last step, once it is complete, with whatever is written

@@ -1,4 +1,4 @@
-"""Moves that nobody announced: whether a VM that speaks where it does not belong has moved there, and what to do then.
+"""Unannounced moves: decide whether a VM that speaks on another server has moved there, and act on it.
 
 Only where the fabric file says so (`unannounced_moves: accept`). The source is asked first:
 

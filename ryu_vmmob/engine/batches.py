@@ -1,4 +1,4 @@
-"""What follows for a batch: while it has room, the next VM's turn (`model/batches`). Found by looking at the state."""
+"""Follow-ups of a batch: start the next VM's move while fewer than `parallel` are under way (`model/batches`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controller's clock: time that passed, told to people as the clock on the wall reads.
+"""The controller's clock: monotonic, and shown as wall-clock time.
 
 Deadlines must not depend on a clock that may be set (RFC 5905 steps it, too). So all times in the state and in the store are on
 a line of the controller's own: it begins as the wall reads, and is moved on by a monotonic clock alone. When the wall is set,

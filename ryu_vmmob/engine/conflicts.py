@@ -1,4 +1,4 @@
-"""A VM that is said to have arrived, and still speaks at its source: one of the two is an impostor.
+"""Conflicts: a VM that was seen at its target and still speaks at its source, so one of the two is forged.
 
 An admitted frame activates a move. Where other VMs are behind the wire of the target, on which a server's own switch decides
 (`model.local_switching`), a neighbour can send that frame as well. The true VM then still runs at its source, whose switch

@@ -1,4 +1,4 @@
-"""Switches that this store has never brought in step, and that already forward for somebody.
+"""First contacts: switches that this store has never reconciled and that already have flows of ours.
 
 An empty store in the place of a lost one knows of no VM. A comparison with it would take every flow out of switches that still
 forward for all of them. So a switch is held when it is met for the first time and has flows or groups with

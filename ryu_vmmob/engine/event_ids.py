@@ -1,4 +1,4 @@
-"""Ids of events that never go back: over restarts, whatever the clock on the wall says by then.
+"""Event ids that only grow, also over restarts and when the wall clock is set back.
 
 They count on from the time of the start in microseconds, or from what an earlier life of the controller has set aside in the
 store, whichever is more. So a reader that comes back with the id it has read last is never given an older event as a new one.

@@ -1,4 +1,4 @@
-"""Events as lines of the log: one each, with its particulars as fields, and louder where somebody should look."""
+"""Events as lines of the log: one line each, with its particulars as fields, at the event's level."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Cursor:
         self.position = position
 
     def take(self, limit: int, looks: int = KEPT) -> list[Numbered]:
-        """At most ``limit`` events from here on, in order, of at most ``looks`` that are looked at; perhaps none.
+        """Return up to ``limit`` events from the cursor on, in order, out of the next ``looks`` events; perhaps none.
 
         A gap comes first where events are lost: overwritten before they were read, or of an earlier life of the controller (an
         id that this one has never given).

@@ -1,4 +1,4 @@
-"""What has to follow by itself: the next step of a migration, trees that may grow again, VLAN-IDs that have rested.
+"""Follow-ups: the next step of a migration, the second step of a change of trees, the end of quarantines.
 
 Found by looking at the state and at what the switches have confirmed, never remembered apart: after a crash the same look finds
 the same work. Remembered is only where to look: at migrations that changed, and at those of a switch that did. Every half

@@ -1,4 +1,4 @@
-"""The engine's store, and whether it takes what it is given: told at most once a second, tried again by itself."""
+"""A store wrapper that reports failures, at most one event a second, and retries."""
 
 from __future__ import annotations
 

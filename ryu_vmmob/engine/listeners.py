@@ -1,4 +1,4 @@
-"""Listeners to one kind of news. Several may register, and none takes another's place."""
+"""Listeners to one kind of notification. Several may register; none replaces another."""
 
 from __future__ import annotations
 

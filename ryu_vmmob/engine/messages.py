@@ -1,4 +1,4 @@
-"""From a delta to the messages that carry it out, in an order that never opens a hole.
+"""The OpenFlow messages of a delta, in an order that leaves no gap.
 
 Groups before flows that use them, flows that come before flows that go, groups that go last. In a bundle the switch takes all
 of it at once; without bundles the order itself keeps every packet served.
@@ -60,8 +60,10 @@ def replaced(delta: Delta, next_xid: Callable[[], int]) -> Iterator[Message]:
 
 
 def removal(cookie: int, key: bytes | None, next_xid: Callable[[], int], *, by_cookie: bool) -> Message:
-    """Return the deletion of a flow by its place. ``by_cookie``: and by its cookie; else whatever of ours stands there, because
-    the switch may have kept an older flow's cookie. A flow whose place is not known goes by its cookie.
+    """Return the deletion of a flow at its place (table, match and priority).
+
+    With ``by_cookie`` only the flow with its cookie is deleted there. Otherwise any flow of ours is, because the switch may
+    have kept an older flow's cookie. A flow whose place is unknown is deleted by its cookie.
     """
     if key is None:
         return Message(wire.flow_delete(cookie, next_xid()), cookie)

@@ -1,4 +1,4 @@
-"""News of the network: links, external networks, neighbours outside, and frames that switches show to the controller.
+"""Changes that the network reports: links, external networks, neighbours outside, and punted frames.
 
 Each piece of news may have to wait until a long command has ended. So it is held once more against the state as it is then:
 what it is about may be gone from the fabric, or be over.

@@ -1,4 +1,4 @@
-"""A move whose time is over, and whose VM may have gone on at its target: both places are asked before it is closed.
+"""Overdue moves: after the time-out, both servers are probed before the move is aborted, since the VM may run at its target.
 
     time is over ──> listen at both places ──> ask there ──> it speaks at the target ──> activated, or it waits for the request
          │                  │                       ├──────> it speaks at the source ──> aborted

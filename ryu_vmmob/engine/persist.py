@@ -1,4 +1,4 @@
-"""Between the state and the store: what a change writes, and the state that a store's records make up."""
+"""Persistence: the writes of a change, and the state restored from a store's records."""
 
 from __future__ import annotations
 

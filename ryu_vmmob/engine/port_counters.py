@@ -1,4 +1,4 @@
-"""What the ports of switches have counted (OpenFlow 1.3.5, 7.3.5.6), and how fast it grew.
+"""Counters of switch ports (OpenFlow 1.3.5, 7.3.5.6), and their rates.
 
 A switch is asked for it only while it is looked at: `look` says so, and between two questions to one switch there are at least
 `INTERVAL` seconds, however many look. What is not looked at costs nothing. Pure: the clock is given.

@@ -1,4 +1,4 @@
-"""Urgent commands overtake long ones that are only being worked out.
+"""Precedence: urgent commands overtake long ones that are not committed yet.
 
 Working a command out is pure: nothing stands until it is stored. So a long one that an urgent one waits for is thrown away and
 begun again, on the state that the urgent one leaves. That it ends at last is sure: each attempt may be overtaken only when it

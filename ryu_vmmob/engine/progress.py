@@ -1,4 +1,4 @@
-"""What has to follow by itself, looked for in the state and carried out.
+"""Progress: follow-ups that are found by looking at the state, and carried out.
 
 A look finds the migrations whose switches have all confirmed, time-outs, quarantines that end and turns of batches. It is never
 remembered apart from the state, so after a crash the same look finds the same work.

@@ -1,4 +1,4 @@
-"""Frames refused at servers' ports: who sent them, told at most once a second for each offender, and how many there were (R49).
+"""Refused frames: reports at most one event a second for each sender, and counts by server (R49).
 
 The switch counts every one of them (table `refuse`); the controller sees some, as many as the meter lets through.
 """

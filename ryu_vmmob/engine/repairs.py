@@ -1,4 +1,4 @@
-"""What audits found wrong at each switch since the controller started, and how often a switch was audited."""
+"""Repairs: the entries that audits corrected at each switch, and the number of audits, since the start."""
 
 from __future__ import annotations
 

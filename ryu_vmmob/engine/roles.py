@@ -1,4 +1,4 @@
-"""Whose a switch is: of several controllers one changes it, and the switch refuses the others (OpenFlow 1.3.5, 6.3.6).
+"""Controller roles: one controller is master of a switch, and the switch refuses changes of the others (OpenFlow 1.3.5, 6.3.6).
 
 A controller that a switch has made its master brings a generation along, and the switch refuses an older one from then on.
 Ours is a number of 64 bits: how often a controller has been started on this store, and by chance 32 bits for this start. The
@@ -30,7 +30,7 @@ MOST_KEPT: Final = 256
 
 
 class Role(StrEnum):
-    """What this controller is to a switch. ``UNKNOWN``: the switch knows no roles, so nobody can be told apart."""
+    """The role of this controller at a switch. ``UNKNOWN``: the switch has no roles, so it does not distinguish controllers."""
 
     MASTER = "master"
     SLAVE = "slave"

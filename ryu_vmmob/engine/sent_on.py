@@ -1,4 +1,4 @@
-"""Frames that reached the source of a move after it had paused: judged, counted, and sent on to the target.
+"""Frames that reached the source of a move after the pause: validated, counted, and sent on to the target.
 
 The guest has seen everything that came before its pause, and nothing that came after; so these frames are neither lost nor
 doubled if the target's switch hands them out there. They have been through every table on their way to the source. How many

@@ -1,4 +1,4 @@
-"""Which ports the switches have, by their own descriptions (OpenFlow 1.3.5, 7.3.5.7), held against the fabric file.
+"""Ports that switches describe (OpenFlow 1.3.5, 7.3.5.7), compared with the fabric file.
 
 Nothing of it is stored. Of a switch that is away its last report stands.
 """

@@ -1,4 +1,4 @@
-"""What was sent to each switch and what each handed up, counted since the start. Numbers only: `engine.readings` names them."""
+"""Counters since the start: messages sent to each switch, and packets that each punted. `engine.readings` names them."""
 
 from __future__ import annotations
 

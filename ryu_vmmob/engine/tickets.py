@@ -1,4 +1,4 @@
-"""What became of a command at the switches that it concerns: confirmed, refused, or neither yet."""
+"""Tickets: the result of a command at each switch that it concerns: confirmed, refused or pending."""
 
 from __future__ import annotations
 

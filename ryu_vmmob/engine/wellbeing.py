@@ -1,4 +1,4 @@
-"""What the engine knows that its health is judged by (`ryu_vmmob.health`)."""
+"""The facts that the engine gives to `ryu_vmmob.health`."""
 
 from __future__ import annotations
 

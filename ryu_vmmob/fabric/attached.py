@@ -1,4 +1,4 @@
-"""What the fabric file has at the ports of a switch."""
+"""The links, servers and external networks at the ports of a switch, by the fabric file."""
 
 from __future__ import annotations
 

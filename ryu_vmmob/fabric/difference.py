@@ -1,4 +1,4 @@
-"""What one fabric has and another has not: objects by kind and name, and which keys of the file differ."""
+"""The difference of two fabrics: objects by kind and name, and the keys that differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings: what the linter has to say about one place in a fabric file."""
+"""Findings: messages of the linter about one place in a fabric file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a frame says, as immutable values. MACs and addresses are unsigned integers."""
+"""The parsed content of a frame, as immutable values. MACs and addresses are unsigned integers."""
 
 from __future__ import annotations
 

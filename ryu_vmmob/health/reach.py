@@ -1,4 +1,4 @@
-"""Whom a VM would not reach from another place, while the fabric is split."""
+"""The members that a VM would not reach from another server, while the fabric is split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What health is judged by, and what comes of it."""
+"""The facts that health is judged by, and the verdict, as values."""
 
 from __future__ import annotations
 

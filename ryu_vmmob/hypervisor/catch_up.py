@@ -1,4 +1,4 @@
-"""Where a hypervisor's domains and the controller's VMs differ, and what puts it right. Pure: facts in, actions out."""
+"""Differences between a hypervisor's domains and the controller's VMs, and the actions that correct them. Pure."""
 
 from __future__ import annotations
 

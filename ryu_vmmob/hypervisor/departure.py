@@ -1,4 +1,4 @@
-"""One VM that is about to leave this hypervisor: its taps are read, and when it pauses the controller is told.
+"""One VM that is about to leave this hypervisor: captures its taps, and reports its pause to the controller.
 
 What reached the taps after the pause is sent on.
 """

@@ -1,4 +1,4 @@
-"""How often something is tried again: pauses that grow, with chance in them so that many hypervisors do not come at once."""
+"""Retry intervals: exponential back-off with jitter, so that many hypervisors do not retry at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of this hypervisor's domains with REST, again and again: what was missed is made up for."""
+"""The periodic comparison of this hypervisor's domains with REST, which makes up for missed events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ PREPARE_SECONDS: Final = 10.0
 
 
 class Steward:
-    """``claims`` as `compare` has it. ``switch``: None where ports are not to be touched."""
+    """Compares the domains of this server with the controller's VMs, and corrects differences.
+
+    ``claims``: see `compare`. ``switch`` None: tags of ports are not corrected.
+    """
 
     def __init__(
         self,

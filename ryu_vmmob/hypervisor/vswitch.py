@@ -1,4 +1,4 @@
-"""What the ports of this hypervisor's Open vSwitch do with tags, asked and set with ``ovs-vsctl``."""
+"""Tags of the ports of this hypervisor's Open vSwitch, read and set with ``ovs-vsctl``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long work in pieces: a command for thousands of VMs takes seconds, and others may want something meanwhile.
+"""Pauses in long work: a command for thousands of VMs takes seconds, and other requests are served meanwhile.
 
 The result is private until it is adopted, so no reader sees a partial one.
 """

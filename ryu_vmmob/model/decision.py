@@ -1,4 +1,4 @@
-"""What the policies say to one packet: the reference that flows are held against, and what a trace names (invariant 7).
+"""The decision of all policies about one packet: the reference for flows and traces (invariant 7).
 
 Among the policies that match, the highest priority decides, and on a tie deny wins. Without any: inside a CUG allowed, all
 else denied. ARP and RARP are no matter of policies, nor is neighbour discovery (ICMPv6 133 to 137, RFC 4861).
@@ -165,7 +165,7 @@ def _is_meant(policy: Policy, version: int, traffic: Traffic) -> bool:
 
 
 def _could_be(policy: Policy, version: int, traffic: Traffic) -> bool:
-    """Whether a later fragment could be of a packet that the policy is about: in IPv6 any."""
+    """Whether a later fragment could belong to a packet that the policy covers. In IPv6 any could."""
     return version == 6 or _is_protocol(policy.protocol, version, traffic.protocol)
 
 

@@ -1,4 +1,4 @@
-"""A draft: the state as it becomes while commands are applied, and what they have touched.
+"""A draft: the state while commands are applied to it, and the objects that they touched.
 
 All or nothing: a refusal throws the draft away and the old state stands. `Draft.finish` derives presence and VLAN-IDs once
 for everything that was touched.

@@ -1,4 +1,4 @@
-"""Work out where a segment is present from a state: from the seats of its members and the tree that it uses."""
+"""The presence of a segment, derived from a state: from the seats of its members and the tree that it uses."""
 
 from __future__ import annotations
 

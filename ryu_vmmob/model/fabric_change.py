@@ -1,4 +1,4 @@
-"""Another fabric under the running state: the fabric file was read again.
+"""Replacement of the fabric under the running state, after a reload of the fabric file.
 
 No VM moves: what is in use may not be removed (`fabric_refusals`), so no index has to be built again. Links that
 are new count as down until their switches say that they are up, and links that go were down a moment before; so trees go from

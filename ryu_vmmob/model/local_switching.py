@@ -1,4 +1,4 @@
-"""What a server's own switch decides: interfaces that it brings together without their ToR, and policies that fail there (R46).
+"""Local switching: interfaces that a server's own switch joins without the ToR, and policies that have no effect there (R46).
 
 A frame between two interfaces behind one wire (server and tag) does not reach the ToR, so no policy of the fabric is asked.
 Which interfaces these are depends on how the server tags (`fabric.model.Tagging`):

@@ -1,4 +1,4 @@
-"""Who may be a member: the rules for a VM's interfaces (R8 to R10, R23)."""
+"""Rules of membership: what a VM's interfaces may be (R8 to R10, R23)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change of the state is in words: objects made, changed and gone, and where segments came to and went from.
+"""Events of a change: objects created, changed and deleted, and segments extended and pruned.
 
 Found by comparing the state before with the one after, for what was touched only. So no command can forget to tell.
 """

@@ -1,4 +1,4 @@
-"""The planner: to which servers a VM may move as things stand, and why not to the others (R27).
+"""The planner: the servers that a VM may move to now, and the reasons against the others (R27).
 
 A guest's own tag goes with the VM, so whether a server will do depends on the VLAN-IDs that are given out there already.
 Nothing is worked out a second way: each server is tried by a move that is not carried out.

@@ -1,4 +1,4 @@
-"""Commands on policies, and what names they lean on. The rules of their values stand at the edge (REST bodies)."""
+"""Commands on policies, and the names that policies refer to. The rules of their values stand at the edge (REST bodies)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A refusal: a command that cannot be carried out, with everything the asker needs to mend it."""
+"""A refusal: a command that cannot be carried out, with what the client needs to correct it."""
 
 from __future__ import annotations
 

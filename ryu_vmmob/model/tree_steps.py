@@ -1,4 +1,4 @@
-"""From one set of trees to another in two steps: shrink, and when all have confirmed, settle.
+"""A change of trees in two steps: shrink to the common part, and settle when all switches have confirmed.
 
 `links.LinksChanged` says why.
 """

@@ -1,4 +1,4 @@
-"""Commands on VMs that stay where they are. Moves are migrations."""
+"""Commands on VMs, other than moves, which are migrations."""
 
 from __future__ import annotations
 

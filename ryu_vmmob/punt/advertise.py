@@ -1,4 +1,4 @@
-"""What a CUG's gateway says of itself as an IPv6 router (RFC 4861, 6.2): when asked, and every few minutes."""
+"""Router advertisements of a CUG's gateway (RFC 4861, 6.2): on request, and every few minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a VM still where it belongs? Asked of its own addresses, at its own port (RFC 1122, 2.3.2.1; RFC 4861, 7.3)."""
+"""Probes whether a VM is still on its server: requests to its addresses at its port (RFC 1122, 2.3.2.1; RFC 4861, 7.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One packet that a switch handed over, with what the metadata says of it put into words."""
+"""A packet-in, with its metadata decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packets that cannot be routed: who says so, and what (RFC 1812, 4.3.3 and 5.2.7; RFC 4443, 3).
+"""ICMP errors for packets that cannot be routed (RFC 1812, 4.3.3 and 5.2.7; RFC 4443, 3).
 
 A router speaks with the address that the sender knows it by, or that a trace of the way should show: to a member its own
 CUG's gateway; behind the routed segment the gateway of the CUG where the packet was to end, or at a border on the way out

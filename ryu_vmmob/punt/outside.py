@@ -1,4 +1,4 @@
-"""What the wire of an external network says of the neighbours there."""
+"""Frames from the wire of an external network, and what they say of the neighbours there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an answer gets to who asked: to an interface at its edge, or out of an external network's port."""
+"""Output actions of an answer: to an interface at its edge, or out of an external network's port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks: bearer tokens (RFC 6750), compared in constant time.
+"""Authentication: bearer tokens (RFC 6750), compared in constant time.
 
 A web page cannot give its WebSocket an ``Authorization`` header, and a token in the URL would stand in logs. So the token may
 come as a subprotocol, ``bearer.`` and its base64url form, beside `SUBPROTOCOL`, the one that is agreed on.

@@ -1,4 +1,4 @@
-"""What a resource's function gets and gives."""
+"""The call of a resource's function: its input and its answer."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Presence(TypedDict):
 
 
 class Cug(Planned, answers.Described):
-    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is there when one was given."""
+    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is present where one was given."""
 
     name: str
     subnets: list[str]

@@ -1,4 +1,4 @@
-"""``POST /v1/fabric/reload``: the fabric file is read again."""
+"""``POST /v1/fabric/reload``."""
 
 from __future__ import annotations
 

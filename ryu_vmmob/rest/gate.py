@@ -1,4 +1,4 @@
-"""What stands before every resource: who asks, how often, from which page, whether it may; and the log of who changed what."""
+"""The gate before every resource: authentication, rate limit, origin and role; and the audit log."""
 
 from __future__ import annotations
 

@@ -25,9 +25,7 @@ MOST: Final = 10_000
 
 
 def items(call: Call, rows: Iterable[_Row], key: Callable[[_Row], Sequence[str | float]], view: Callable[[_Row], View]) -> View:
-    """Return ``{"items": ...}`` of rows that are in the order of their ``key``, as many as are asked for; where there are more,
-    ``page``. Raises 400 and 404.
-    """
+    """Return a page of rows, sorted by ``key``: ``{"items": ...}``, with ``page`` where more follow. Raises 400, 404."""
     limit, after = _limit(call), _after(call)
     path = call.request.path_info
     found: list[_Row] = []

@@ -1,4 +1,4 @@
-"""How often one client may ask, so that a single one cannot keep the controller from all the others."""
+"""The rate limit of each client, so that one client cannot starve the others."""
 
 from __future__ import annotations
 

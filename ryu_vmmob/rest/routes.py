@@ -1,4 +1,4 @@
-"""Which function answers which method and path."""
+"""Routing of requests: the function for a method and a path."""
 
 from __future__ import annotations
 

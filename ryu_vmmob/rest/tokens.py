@@ -1,4 +1,4 @@
-"""The token file: who may ask, and who may change something.
+"""The token file: the tokens, their names and their roles.
 
 One token a line: ``operator TOKEN NAME`` or ``reader TOKEN NAME`` (the name may be left out), or the token alone, which is an
 operator's. Empty lines and lines that begin with ``#`` say nothing. Only its owner may read the file.

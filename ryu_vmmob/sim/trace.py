@@ -1,4 +1,4 @@
-"""What a trace needs of the simulator: tables that are cheap for one packet, and where each output of a switch leads.
+"""The simulator's side of a trace: tables that are cheap for one packet, and where each output of a switch leads.
 
 A trace is asked of a running controller and must not hold it up: tables are built only for the switches that the packet
 comes to, and in them flows are looked through instead of sorted first.

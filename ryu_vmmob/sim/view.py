@@ -1,4 +1,4 @@
-"""What the invariants are checked against: who is a member where, beside the tables that are to carry it.
+"""The view that the invariants are checked against: the members and their seats, beside the switches' tables.
 
 Written in terms of wires and MACs, independent of the product's own model, so that a fault there cannot hide here.
 """
@@ -172,7 +172,7 @@ class View:
         return [gateway for row in (facts, *others) for gateway in row.lasting]
 
     def beside(self, facts: CugFacts) -> Sequence[Address]:
-        """Addresses next to those of a CUG's gateways and of a member on each edge, that nobody has."""
+        """Unassigned addresses next to those of a CUG's gateways and of a member on each edge."""
         if facts.name not in self._beside:
             seats = [seat for seat in self.seats if seat.cug == facts.name]
             some = {seat.switch: seat for seat in seats}.values()

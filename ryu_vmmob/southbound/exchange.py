@@ -1,4 +1,4 @@
-"""What the parts of a session ask of it: exchanges of messages with its switch."""
+"""The interface of a session for its parts: exchanges of messages with its switch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways of plain OpenFlow switches that the specification does not have, and what is done about them.
+"""Deviations of plain OpenFlow switches from the specification, and how each is handled.
 
 Which ways these are was seen at real switches; a switch that keeps to the specification is asked one question more for it.
 """

@@ -1,4 +1,4 @@
-"""Connections that do not become a switch: who has said hello, or nothing at all, and does not get any further."""
+"""Connections whose handshake does not finish: their time-out and their log."""
 
 from __future__ import annotations
 

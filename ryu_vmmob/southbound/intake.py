@@ -1,4 +1,4 @@
-"""How much a switch may say without being asked. What is over that is dropped unread, and the switch is read more slowly.
+"""The rate limit on unsolicited messages of a switch. The excess is dropped unread, and the switch is read more slowly.
 
 Ryu parses whatever comes, and hands it to handlers that all switches share. A switch that floods would take the others' time,
 so each has a measure of its own. What the controller waits for is never dropped, and neither is a change of a port: a switch

@@ -1,4 +1,4 @@
-"""Which links and external networks are down, from what switches say of their ports. No Ryu, no clock of its own."""
+"""Links and external networks that are down, derived from port states. No Ryu, no clock of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is there on the wires of external networks: asked again and again, while they are needed. No Ryu, no clock of its own.
+"""Neighbour resolution on the wires of external networks, by periodic probes. No Ryu, no clock of its own.
 
 It probes the next hops of every external network whose routing domain exists, and the neighbours that a packet was sent to,
 for as long as they answer. A switch that is away is not probed, and its neighbours do not count as lost.

@@ -1,4 +1,4 @@
-"""From the packets that switches hand over to the packets that they are to send. No Ryu, no clock of its own.
+"""Punted packets: dispatch to `punt` and to the engine, and the packet-outs that follow. No Ryu, no clock of its own.
 
 What is said, `ryu_vmmob.punt` decides. Here: whose flow it was, how much a switch may ask of us, who is listened to, and what
 becomes of the news.

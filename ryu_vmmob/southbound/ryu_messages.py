@@ -1,4 +1,4 @@
-"""What Ryu's message objects say, in values of our own. Whatever a switch sends: never an exception.
+"""Conversion of Ryu's message objects to values of ours. It never raises, whatever a switch sends.
 
 Ryu gives a match field that came with a mask as a pair, and one of an unexpected length as whatever its bytes come to; an error
 of an experimenter has no type and no code.

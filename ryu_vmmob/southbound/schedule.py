@@ -1,4 +1,4 @@
-"""When each switch's turn comes again, so that not all come at once. No clock of its own."""
+"""A schedule of periodic work over all switches, with jitter. No clock of its own."""
 
 from __future__ import annotations
 

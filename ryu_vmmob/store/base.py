@@ -1,4 +1,4 @@
-"""What every store does. The engine is its only user; kinds, names and bodies mean nothing to a store."""
+"""The interface of a store. The engine is its only user; kinds, names and bodies mean nothing to a store."""
 
 from __future__ import annotations
 

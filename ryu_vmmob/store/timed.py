@@ -1,4 +1,4 @@
-"""A store whose commits are timed: how long the disk keeps everything waiting."""
+"""A store wrapper that measures the time of commits."""
 
 from __future__ import annotations
 

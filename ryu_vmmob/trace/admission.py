@@ -1,4 +1,4 @@
-"""Why a packet was not let in at the port where it came."""
+"""The reason why a packet was not admitted at its port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One packet in its state: who sends it to whom, and what else has to be known to explain what becomes of it."""
+"""A case: one packet, its sender and receiver, and the state that explains its path."""
 
 from __future__ import annotations
 

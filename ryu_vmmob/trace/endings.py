@@ -1,4 +1,4 @@
-"""Why a packet got no further than one switch: its kind of ending, and a sentence that names the switch and the table."""
+"""Endings: why a packet went no further than one switch, as a kind and a sentence with the switch and the table."""
 
 from __future__ import annotations
 

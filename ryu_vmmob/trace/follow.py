@@ -1,4 +1,4 @@
-"""The trace itself: the packet is made, let in, followed, and judged."""
+"""The trace itself: build the packet, inject it, follow it, and give a verdict."""
 
 from __future__ import annotations
 

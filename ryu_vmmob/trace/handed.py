@@ -1,4 +1,4 @@
-"""What the controller makes of a packet that a switch hands to it."""
+"""What the controller would do with a packet that a switch punts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a packet reaches without its ToR: neighbours behind the sender's own wire, to whom the server's own switch brings it."""
+"""Receivers without the ToR: neighbours behind the sender's own cable, to which the server's own switch forwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What policies said to the packet, by the flows that it met; and whether the policies themselves agree (invariant 7)."""
+"""The policies' decision as the matched flows carry it out, and whether it agrees with `model.decision` (invariant 7)."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def _fault(case: Case, flows: list[Flow], *, reached: bool) -> str | None:
 
 
 def _needs_no_flow(case: Case, dropped: Flow, decision: Decision) -> bool:
-    """Whether a packet may be dropped for want of a flow that allows it, though the decision is to allow it.
+    """Whether policies allow a packet that no flow needs to allow, so that a drop is no fault.
 
-    What goes to the gateway's MAC for an address of the sender's own CUG is for nobody. And a policy has flows only where
-    something can come of it: not for addresses that nobody has, nor for places that nothing leads to.
+    A packet to the gateway's MAC for an address of the sender's own CUG reaches no receiver. And a policy has flows only where
+    they can match: not for unassigned addresses, nor at edges that no path leads to.
     """
     if named(dropped) is not None:
         return False

@@ -1,4 +1,4 @@
-"""Whether there is a way to the destination at all, whatever policies say: what an operator has to mend first."""
+"""Whether a path to the destination exists at all, without regard to policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked: a packet, as far as the asker says what it is."""
+"""The question of a trace: the fields of the packet that the client gives."""
 
 from __future__ import annotations
 

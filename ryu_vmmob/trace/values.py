@@ -1,4 +1,4 @@
-"""What a trace finds, as values."""
+"""The result of a trace, as values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the packet as a whole, out of what became of each copy."""
+"""The verdict on the packet, from the endings of its copies."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether a switch can do what our pipeline wants of it: asked over OpenFlow before it is anybody's (docs/switches.md)."""
+"""The examination of a switch over OpenFlow, before a controller uses it: what of the pipeline it can carry."""

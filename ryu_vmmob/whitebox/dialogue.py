@@ -326,7 +326,7 @@ def _ports(body: bytes) -> tuple[int, ...]:
 
 
 def _inner_first(groups: Iterable[Group]) -> Sequence[Group]:
-    """Return groups in an order in which those that others lead to come first."""
+    """Return groups in an order in which each comes after those that its buckets name."""
     left, done, found = list(groups), set[int](), list[Group]()
     names = {group.id for group in left}
     while left:

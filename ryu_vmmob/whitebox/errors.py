@@ -1,4 +1,4 @@
-"""What a switch answers in place of what it was asked for: errors by their names in OpenFlow 1.3.5, 7.4.4."""
+"""OpenFlow errors by their names (OpenFlow 1.3.5, 7.4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a switch says of itself (OpenFlow 1.3.5, 7.3.1 and 7.3.5), read from its replies."""
+"""A switch's description of itself (OpenFlow 1.3.5, 7.3.1 and 7.3.5), parsed from its replies."""
 
 from __future__ import annotations
 

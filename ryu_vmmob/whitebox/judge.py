@@ -1,4 +1,4 @@
-"""From what a switch says of itself to what of our pipeline would work there: the sample's flows and groups, one by one."""
+"""The verdict on a switch from its own description: each flow and group of the sample, one by one."""
 
 from __future__ import annotations
 

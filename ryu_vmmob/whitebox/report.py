@@ -1,4 +1,4 @@
-"""A switch's examination from beginning to end, and what came of it in plain sentences."""
+"""The examination of a switch from beginning to end, and its report in plain sentences."""
 
 from __future__ import annotations
 

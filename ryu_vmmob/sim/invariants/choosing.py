@@ -1,4 +1,4 @@
-"""Who is tried with whom, and with which packets.
+"""The choice of senders, receivers and packets for the checks.
 
 Everything is chosen by counting, never by chance: a failure repeats itself.
 """

@@ -1,4 +1,4 @@
-"""Invariant 1 against liars: what an interface may not send goes nowhere, and the controller is shown it once (R49)."""
+"""Invariant 1 against spoofing: a frame that an interface may not send is dropped, and reported once (R49)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invariants 1 and 4 at the doors: what has no business at a port is dropped where it enters."""
+"""Invariants 1 and 4 at the edge: a frame that does not belong at a port is dropped where it enters."""
 
 from __future__ import annotations
 
