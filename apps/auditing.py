@@ -101,7 +101,7 @@ def reconcile(session: Session) -> None:
 
 
 def foreign(session: Session) -> int:
-    """How many flows and groups with our mark a switch has that are not desired; it is sent nothing."""
+    """Return how many flows and groups with our mark a switch has that are not desired; it is sent nothing."""
     habits.read_ports(session)
     finding = read(session).compare(session.desired, plain=session.is_plain)
     return len(finding.delta.gone) + len(finding.delta.groups_gone)

@@ -257,7 +257,7 @@ class Session(Transactions):
 
     @property
     def desired(self) -> SwitchTables:
-        """What the switch should have now: nothing, when it was taken out of the fabric meanwhile."""
+        """Return what the switch should have now: nothing, when it was taken out of the fabric meanwhile."""
         return self.engine.desired.tables.get(self.name, SwitchTables())
 
     def _count_refusals(self) -> None:
@@ -328,7 +328,7 @@ class Session(Transactions):
         return found + self.one_by_one(deletions(delta, self.next_xid, by_cookie=not self.is_plain))
 
     def foreign(self) -> int:
-        """How many flows and groups with our mark the switch has that are not desired."""
+        """Return how many flows and groups with our mark the switch has that are not desired."""
         return auditing.foreign(self)
 
 

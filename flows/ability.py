@@ -39,7 +39,7 @@ class Ability:
 
     @property
     def lacks(self) -> tuple[Lack, ...]:
-        """What it cannot do, each thing once."""
+        """Return what it cannot do, each thing once."""
         found = {Lack(why, label_of(kind)): None for kind, why in sorted(self.answers.items()) if why}
         return tuple(found)
 

@@ -23,7 +23,7 @@ class Output:
 
     @property
     def effect(self) -> str:
-        """What it does, as a table declares it (`table_spec.TableSpec`); so in the other actions."""
+        """Return what it does, as a table declares it (`table_spec.TableSpec`); so in the other actions."""
         return {IN_PORT: "in_port", CONTROLLER: "controller"}.get(self.port, "port")
 
     def __str__(self) -> str:

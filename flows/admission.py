@@ -64,7 +64,7 @@ def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, 
 
 
 def recognised(interface: Interface, server: Server, vlan_id: int | None, into: tuple[int, int]) -> Iterator[Flow]:
-    """How the switch knows an interface on an untagged port: by its source MAC, because nothing else tells its segment (R23).
+    """Return the classification of an interface on an untagged port by its source MAC, since no tag tells the segment (R23).
 
     ``vlan_id`` is its guest's own tag, ``into`` the metadata of its CUG.
     """

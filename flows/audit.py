@@ -124,7 +124,7 @@ def equal(entry: Entry, flow: Flow) -> bool:
 
 @dataclass(slots=True)
 class Habits:
-    """What was found right before, and how this switch writes things down: hashes of what it says by cookie and group id."""
+    """A memory of entries found right: hashes of their reported form, by cookie and group id."""
 
     flows: dict[int, int] = field(default_factory=dict)
     groups: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Habits:
 
 
 class Reading:
-    """What one switch says it has, gathered one reply after another."""
+    """The entries that a switch reports, collected reply by reply."""
 
     def __init__(self, habits: Habits) -> None:
         self._habits = habits

@@ -57,7 +57,7 @@ class Cable:
             yield Group(number, GroupType.ALL, tuple(Bucket(self._way(tag)) for tag in self.hearing))
 
     def of_vnic(self, tag: int) -> Iterator[Entry]:
-        """How frames of the vNIC enter, and what becomes of its broadcasts."""
+        """Return how frames of the vNIC enter, and what becomes of its broadcasts."""
         written = metadata(cug=into(self._state, self._cug), wire=WIRE.of(tag))
         for port in self._server.attach:
             fields = match(in_port=port.port, vlan_vid=vid(tag))

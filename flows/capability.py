@@ -29,7 +29,7 @@ def overcharged(
     breath: Breath | None = None,
     abilities: Mapping[str, Ability] = MappingProxyType({}),
 ) -> str | None:
-    """Why some switch cannot carry the plan, in a sentence; None when all can. ``tables`` are what they have now,
+    """Return why some switch cannot carry the plan, in a sentence; None when all can. ``tables`` are what they have now,
     ``abilities`` what was found out of those of plain OpenFlow 1.3.
 
     A switch that is given no more than before is not judged: what is taken away is never refused.
@@ -69,7 +69,7 @@ def overcharged(
 
 
 def _overfull(switch: Switch, sizes: Mapping[str, int], delta: Delta, before: Mapping[Table, int]) -> str | None:
-    """Which table of a switch would have more flows than it takes, in a sentence."""
+    """Return which table of a switch would have more flows than it takes, in a sentence."""
     after = Counter(before)
     after.update(flow.table for flow in delta.flows)
     after.subtract(TABLES[key[0]] for key in delta.gone.values() if key is not None)

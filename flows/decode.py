@@ -41,7 +41,7 @@ class Unknown(ValueError):
 
 
 class Instructions(NamedTuple):
-    """What a flow does. ``goto`` and ``meter`` are numbers; ``metadata`` is (value, mask)."""
+    """The instructions of a flow. ``goto`` and ``meter`` are numbers; ``metadata`` is (value, mask)."""
 
     actions: tuple[Action, ...] = ()
     metadata: tuple[int, int] | None = None

@@ -152,7 +152,7 @@ def _is_question(flow: Flow, gateway_mac: int) -> bool:
 
 
 def _ports(entries: Iterable[Entry]) -> int:
-    """How many single ports the entries would need at most, of the senders' or of the receivers'."""
+    """Return how many single ports the entries would need at most, of the senders' or of the receivers'."""
     found = {row for entry in entries if isinstance(entry, Flow) for row in entry.match if row[0] in _L4_PORTS}
     ports = Counter[str]()
     for name, value, mask in found:

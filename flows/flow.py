@@ -202,7 +202,7 @@ class Flow:
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """What is done to the packet before it goes on."""
+        """Return what is done to the packet before it goes on."""
         return decode.instructions(self._instructions).actions
 
     @property

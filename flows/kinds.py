@@ -146,7 +146,7 @@ def representatives(entries: Iterable[Flow | Group]) -> dict[str, Flow | Group]:
 
 
 def ends(flows: Iterable[Flow]) -> dict[Table, Table | None]:
-    """Where each table's last flow leads."""
+    """Return where each table's last flow leads."""
     return {flow.table: flow.goto for flow in flows if flow.priority == Priority.MISS}
 
 

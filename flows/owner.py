@@ -28,7 +28,7 @@ from typing import Final, Literal, NamedTuple
 
 
 class OwnerKind(StrEnum):
-    """What kind of object it is."""
+    """The kind of an owner."""
 
     NONE = ""
     SWITCH = "switch"

@@ -25,7 +25,7 @@ from ryu_vmmob.flows.pipeline import ASKED, TABLES, Meter, Priority, Table
 
 
 class Meaning(Enum):
-    """What a packet is handed up for."""
+    """The reason why a packet is punted."""
 
     SEEN = "seen"
     NEIGHBOUR = "neighbour"

@@ -210,7 +210,7 @@ class Table(Enum):
 
     @property
     def purpose(self) -> str:
-        """What the table finds out, in a sentence."""
+        """Return what the table finds out, in a sentence."""
         return self.spec.purpose
 
     @property

@@ -13,7 +13,7 @@ from ryu_vmmob.model.state import State
 
 @dataclass(slots=True)
 class Plan:
-    """What a new state changes: per (switch, object) the new contribution (empty: gone), and the delta per switch.
+    """The changes of a new state: by (switch, owner) the new contribution (empty: gone), and by switch the delta.
 
     ``shares``: by how much the number of owners of shared flows changes.
     """

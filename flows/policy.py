@@ -85,7 +85,7 @@ def _say(
 
 
 def _on_the_way(state: State, far: Selector) -> Iterator[End]:
-    """Who may report what happens on the way to an end: itself alone, or in a family where it is anywhere, everybody."""
+    """Return who may report what happens on the way to an end: itself alone, or in a family where it is anywhere, everybody."""
     if far.kind != "prefix":
         yield from _ends(state, far)
     else:

@@ -75,9 +75,7 @@ class Recompute(Members, Policies):
             self._taken_away(self.before.fabric)
 
     def _trees(self) -> None:
-        """Which trees lead where, at the switches where that has changed: with backup paths installed frames are told apart
-        by it (`trees.closed`).
-        """
+        """Redo the drops of frames outside their tree (`trees.closed`): with backup paths, and where trees have changed."""
         before, state = self.before, self.state
         if not state.backups:
             self._gone(_TREES)

@@ -55,7 +55,7 @@ class Policies(Making):
         return (old.edges if old is not None else _NO_EDGES) ^ (new.edges if new is not None else _NO_EDGES)
 
     def _edges_of_vm(self, name: str) -> frozenset[str] | None:
-        """Where a VM's seats differ; None when its addresses do."""
+        """Return where a VM's seats differ; None when its addresses do."""
         old = self.before.vms.get(name) if self.before is not None else None
         new = self.state.vms.get(name)
         if old is None or new is None or self.before is None or old.interfaces != new.interfaces:

@@ -21,7 +21,7 @@ class Effect(Protocol):
 
     @property
     def effect(self) -> str:
-        """What it does in one word: the field it sets, ``port``, ``in_port``, ``controller``, ``group:KIND`` …"""
+        """Return what it does in one word: the field it sets, ``port``, ``in_port``, ``controller``, ``group:KIND`` …"""
 
 
 MatchRow = tuple[str, int, "int | None"]

@@ -51,7 +51,7 @@ class RestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator set. Times in seconds."""
+    """The settings. Times in seconds."""
 
     fabric: str
     store: str

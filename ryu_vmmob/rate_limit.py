@@ -27,5 +27,5 @@ class TokenBucket:
         self._tokens = max(-self._burst / 2, self._tokens - times)
 
     def seconds_to_next(self, times: int = 1) -> float:
-        """How long after the last `take` one of so many ``times`` (the burst at most) will be granted."""
+        """Return how long after the last `take` one of so many ``times`` (the burst at most) will be granted."""
         return max(0.0, (times - self._tokens) / self._rate)

@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
     @property
     def place(self) -> tuple[int, int, bytes]:
-        """What makes it another flow."""
+        """Return what makes it another flow."""
         return self.table, self.priority, self.match
 
     def stats(self) -> bytes:

@@ -27,7 +27,7 @@ class RawController:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return where it listens."""
         number: int = self._listener.getsockname()[1]
         return number
 

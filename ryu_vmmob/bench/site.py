@@ -121,8 +121,9 @@ class BenchSite:
         return row
 
     def said(self, since: int, what: str) -> float:
-        """When the controller wrote a line with ``what`` in it to its log, behind byte ``since``, as near as a look every
-        millisecond tells. Looking does not disturb it.
+        """Return when the controller wrote a line with ``what`` to its log, behind byte ``since``.
+
+        The log is read every millisecond, which does not disturb the controller.
         """
         path = self.controller.log_file
 

@@ -89,7 +89,7 @@ def _one(rig: Rig, crowd: Crowd, vms: Sequence[int]) -> tuple[float, list[float]
 
 
 def _until_prepared(rig: Rig, ids: dict[str, float]) -> dict[str, float]:
-    """When each was prepared, in seconds since the epoch."""
+    """Return when each was prepared, in seconds since the epoch."""
     deadline = time.monotonic() + SECONDS
     while True:
         rig.until_in_step()

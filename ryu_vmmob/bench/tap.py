@@ -90,7 +90,7 @@ class Line:
         return map(unwrapped, messages_of(b"".join(data for _, data in self.told[since:])))
 
     def counts(self, since: int = 0) -> Counter[int]:
-        """How many messages of each type the controller has sent since a `mark`."""
+        """Return how many messages of each type the controller has sent since a `mark`."""
         return Counter(message[1] for message in self.messages(since))
 
     def switch_said(self, data: bytes, now: float) -> None:
@@ -130,7 +130,7 @@ class Tap:
             _spawn(self._accept, name)
 
     def port(self, name: str) -> int:
-        """Where a switch is to connect."""
+        """Return where a switch is to connect."""
         number: int = self._listeners[name].getsockname()[1]
         return number
 

@@ -76,7 +76,7 @@ class OptionGroup:
 
 @dataclass(frozen=True)
 class Description(OptionGroup):
-    """What people want to know of an object, as options of the command that puts it."""
+    """Notes for people about an object, as options of the command that puts it."""
 
     label: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label; once for each.")] = None
     description: Annotated[str | None, typer.Option(help="One line for people.")] = None

@@ -85,7 +85,7 @@ def trace(
 
 
 def _goal(client: Client, to: str, sender: str | None, interface: int) -> dict[str, str]:
-    """Where the packet goes: what looks like an address is one, anything else is a VM's name. Raises ClientError."""
+    """Return where the packet goes: what looks like an address is one, anything else is a VM's name. Raises ClientError."""
     if _MAC.fullmatch(to):
         return {"mac": to.replace("-", ":")}
     if not _NAME.fullmatch(to) or to.replace(".", "").isdigit() or _is_address(to):

@@ -231,7 +231,7 @@ class Client(Listener):
         return self.ask("GET", "/readyz", also=(503,))
 
     def health(self) -> Any:
-        """How well the controller and its network are: reasons in sentences, and the tiles that sum them up."""
+        """Return the health of the controller and its network: reasons in sentences, and the tiles that sum them up."""
         return self.get(path("health"))
 
     def is_alive(self) -> bool:

@@ -22,7 +22,7 @@ _ROLES: Final = ("reader", "operator")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a settings file says; None: nothing."""
+    """The content of a settings file; None where a key is missing."""
 
     url: str | None = None
     token: str | None = None

@@ -30,13 +30,13 @@ PAUSE_SECONDS = 0.2
 
 
 def most_connections() -> int:
-    """How many OpenFlow connections may be open at once: three quarters of the files that this process may have open."""
+    """Return how many OpenFlow connections may be open at once: three quarters of the files that this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft * 3 // 4
 
 
 def most_rest_connections() -> int:
-    """How many REST connections may be open at once, at least 2."""
+    """Return how many REST connections may be open at once, at least 2."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1 << 20 if soft == resource.RLIM_INFINITY else max(2, soft - most_connections() - min(OWN_FILES, soft // 8))
 

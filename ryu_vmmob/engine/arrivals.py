@@ -45,7 +45,7 @@ Data = dict[str, Any]
 
 
 class Host(Protocol):
-    """What the engine does for it."""
+    """The part of the engine that this needs."""
 
     fleet: Fleet
 
@@ -137,7 +137,7 @@ class Arrivals:
         return Event("move.questioned", {**data, "reason": f"asked for at {vm.server}, its place"})
 
     def _obstacle(self, vm: Vm, data: Data, tag: int | None, frame: Frame, now: float) -> str | None:
-        """Why a VM cannot have moved, or must not be asked; None: nothing stands in the way. ``tag`` is that of its frame."""
+        """Return why a VM cannot have moved, or must not be probed; None when it can. ``tag`` is that of its frame."""
         state = self._host.state
         edge = state.fabric.servers[vm.server].switch
         if not truthful(state, vm, frame):
@@ -234,7 +234,7 @@ def _tag(metadata: int, frame: Frame) -> int | None:
 
 
 def _another_number(there: State, name: str, server: str, tag: int | None, frame: Frame) -> str | None:
-    """Why a VM would have no network at a server with tagging per interface: its VLAN-ID there would not be the one it has.
+    """Return why a VM would have no network at a server with tagging per interface: it uses another VLAN-ID than it has there.
 
     ``there`` is the state in which it moves there.
     """

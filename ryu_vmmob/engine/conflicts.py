@@ -43,7 +43,7 @@ def settled(state: State, migration: Migration, now: float) -> bool:
 
 
 class Host(Protocol):
-    """What the engine does for it."""
+    """The part of the engine that this needs."""
 
     refusals: Refusals
 

@@ -20,7 +20,7 @@ _KIND, _NAME = "meta", "unmet_switches"
 
 
 class Contacts:
-    """Which switches are yet to be met. ``store`` carries out writes, durably; it raises StoreError."""
+    """The switches that the store has met, and those it has not. ``store`` writes durably; it raises StoreError."""
 
     def __init__(self, records: Iterable[Record], names: Iterable[str], store: Callable[[list[Write]], None]) -> None:
         known: set[str] = set()

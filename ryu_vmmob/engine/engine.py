@@ -336,11 +336,11 @@ class Engine:
         return change._replace(state=replace(change.state, migrations=rows), migrations=ids)
 
     def acknowledged(self, ticket: Ticket) -> Switches:
-        """Which of the switches a command concerns have confirmed it, and what they refused of it."""
+        """Return which of the switches a command concerns have confirmed it, and what they refused of it."""
         return by_confirmation(self.fleet, ticket.switches, ticket.revision, ticket.concerns)
 
     def migration_switches(self, migration: Migration) -> Switches:
-        """Which switches have confirmed the present phase of a migration, and what they refused that it cannot do without."""
+        """Return which switches have confirmed the present phase of a migration, and what they refused of what it needs."""
         if not any(self.fleet.faults(name) for name in migration.switches if self.fleet.has_place(name)):
             return by_confirmation(self.fleet, migration.switches, migration.step_revision, lambda row: False)
         owners = needed_owners(self.state, migration)
@@ -348,7 +348,7 @@ class Engine:
         return by_confirmation(self.fleet, migration.switches, migration.step_revision, concerned)
 
     def switch_status(self, name: str) -> SwitchStatus:
-        """How a switch stands; KeyError for an unknown name."""
+        """Return the state of a switch. Raises KeyError for an unknown name."""
         return self.fleet.status(name)
 
     def first_contact(self, name: str, foreign: int) -> bool:
@@ -401,7 +401,7 @@ class Engine:
         return self.fleet.ask_audit(name)
 
     def health(self) -> Health:
-        """How well the controller and its network are."""
+        """Return the health of the controller and its network."""
         return judge(facts(self, self._store.trouble, self.standing.is_late))
 
     def audited(self, switch: str, counts: Mapping[tuple[str, str], int] | None, foreign: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Level(StrEnum):
-    """How much an event matters to an operator."""
+    """The level of an event: how much it matters to an operator."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -31,7 +31,7 @@ class Level(StrEnum):
 
 
 class Kind(NamedTuple):
-    """What holds for all events of a kind."""
+    """A kind of events: its level and its sentence."""
 
     level: Level
     template: str

@@ -90,7 +90,7 @@ class EventStream:
 
     @property
     def listeners(self) -> int:
-        """How many listen now."""
+        """Return how many listen now."""
         return len(self._listeners)
 
     def listen(self, wake: Callable[[], None]) -> None:

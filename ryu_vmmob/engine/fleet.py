@@ -59,7 +59,7 @@ class Refused(NamedTuple):
 
 
 class Place(StrEnum):
-    """How a switch stands, in a word. Refused is not acknowledged: who refused something is not in step, and is not late."""
+    """The state of a switch in one word. A switch that refused something is neither in step nor behind."""
 
     IN_STEP = "in_step"
     REFUSED = "refused"
@@ -307,7 +307,7 @@ class Fleet:
         return {name: place.confirmed for name, place in self._places.items() if place.synchronised and place.wake is not None}
 
     def status(self, name: str) -> SwitchStatus:
-        """How a switch stands; KeyError for an unknown name."""
+        """Return the state of a switch. Raises KeyError for an unknown name."""
         place = self._places[name]
         up = place.wake is not None
         if not up:

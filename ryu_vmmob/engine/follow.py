@@ -26,7 +26,7 @@ FOLLOWS_AGAIN: Final = (Prepared, Commit, Returned, SettleTrees, EndQuarantines)
 
 
 class FollowUps:
-    """Where to look for work. ``quarantine`` is how long a VLAN-ID rests, in seconds."""
+    """The indexes of due work. ``quarantine`` is how long a VLAN-ID rests, in seconds."""
 
     def __init__(self, state: State, quarantine: float, may_have_gone_on: Callable[[Migration], bool]) -> None:
         self._quarantine = quarantine
@@ -235,7 +235,7 @@ _OF_A_CUG: Final = (OwnerKind.CUG, OwnerKind.CABLE, OwnerKind.HOP, OwnerKind.GAT
 
 
 def needed_owners(state: State, migration: Migration) -> set[Owner]:
-    """Whose flows a move cannot do without: the VM's, its policies', and those of the segments on which it is reached."""
+    """Return the owners of the flows that a move needs: the VM, its policies, and the segments on which it is reached."""
     found = {Owner(OwnerKind.VM, migration.vm), Owner(OwnerKind.ROUTE, migration.vm)}
     for leg in migration.legs:
         found.update(Owner(kind, leg.cug) for kind in _OF_A_CUG)

@@ -29,7 +29,7 @@ from ryu_vmmob.store.base import StoreError
 
 
 class Host(Protocol):
-    """What the engine does for it."""
+    """The part of the engine that this needs."""
 
     arrivals: Arrivals
     overdue: Overdue

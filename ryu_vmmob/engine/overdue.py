@@ -33,7 +33,7 @@ ASK_AGAIN: Final = 1.0
 
 
 class Host(Protocol):
-    """What the engine does for it."""
+    """The part of the engine that this needs."""
 
     fleet: Fleet
 
@@ -142,7 +142,7 @@ class Overdue:
             self._ask(row, found, now)
 
     def _deaf(self, row: Migration) -> str | None:
-        """Why it cannot be known whether the VM is at the target; None: nothing stands in the way."""
+        """Return why the VM cannot be probed at the target; None when it can."""
         fleet = self._host.fleet
         edge = self._host.state.fabric.servers[row.target].switch
         if not fleet.is_connected(edge) or not fleet.is_synchronised(edge):

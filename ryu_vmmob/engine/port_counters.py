@@ -18,7 +18,7 @@ UNKNOWN: Final = (1 << 64) - 1
 
 
 class Counts(NamedTuple):
-    """What a port has counted since it came up. None: the switch does not count it."""
+    """The counters of a port since it came up. None: the switch does not count it."""
 
     rx_packets: int | None
     tx_packets: int | None
@@ -31,7 +31,7 @@ class Counts(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What a switch said of its ports, by number, and when, in seconds on the controller's line (`engine.clock`)."""
+    """One reading of a switch's ports, by number, and its time in seconds of the controller's clock (`engine.clock`)."""
 
     at: float
     ports: Mapping[int, Counts]

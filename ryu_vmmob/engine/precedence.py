@@ -32,7 +32,7 @@ def is_urgent(commands: Iterable[Command]) -> bool:
 
 
 class Exclusion(Protocol):
-    """How those who call the engine exclude each other: a context manager that one caller is inside of at a time.
+    """Mutual exclusion of the engine's callers: a context manager that holds one caller at a time.
 
     The one that is inside may enter again.
     """

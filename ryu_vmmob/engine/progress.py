@@ -30,7 +30,7 @@ class Execute(Protocol):
 
 
 class Host(Protocol):
-    """What this needs of the engine."""
+    """The part of the engine that this needs."""
 
     @property
     def alone(self) -> Exclusion:
@@ -49,7 +49,7 @@ class Host(Protocol):
 
     @property
     def fleet(self) -> Fleet:
-        """What each switch has confirmed."""
+        """Return what each switch has confirmed."""
         ...
 
     @property

@@ -30,7 +30,7 @@ Offender = tuple[News, PortRef, int]
 
 
 class Refusals:
-    """What is known of refused frames. ``counts``: by server, as the switches count since their flows stand."""
+    """The refused frames so far. ``counts``: by server, as the switches count since their flows stand."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -118,7 +118,7 @@ def announced_early(migration: Migration, data: Mapping[str, Any]) -> Event:
 
 
 def _why_not(state: State, vm: Vm, server: Server) -> str:
-    """Why a VM's MAC has no business at a server, as far as its moves tell."""
+    """Return why a VM's MAC has no business at a server, as far as its moves tell."""
     migration = state.migration_of(vm)
     if migration is not None:
         if server.name not in (migration.source, migration.target):

@@ -13,7 +13,7 @@ from ryu_vmmob.model.refusal import Refusal
 
 
 class Reloaded(NamedTuple):
-    """What differed, what the linter says all the same (warnings), and what was set in motion (None: a dry run)."""
+    """The result of a reload: the difference, the linter's warnings, and the ticket (None: a dry run)."""
 
     difference: Difference
     examination: Examination

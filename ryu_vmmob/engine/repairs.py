@@ -41,7 +41,7 @@ class Repairs:
         self._begun[switch] += 1
 
     def last(self, switch: str) -> float | None:
-        """When it was compared last, in seconds since the epoch."""
+        """Return when it was compared last, in seconds since the epoch."""
         return self._last.get(switch)
 
     def foreign(self, switch: str) -> int:

@@ -54,7 +54,7 @@ class Heard(NamedTuple):
 
 
 class Verdict(Enum):
-    """What is to be done about a switch."""
+    """The action that a role reply asks for."""
 
     COMMAND = "ask to be its master"
     COMPARE = "see whether it has anything of ours that this store knows nothing of; if not, ask to be its master"
@@ -98,7 +98,7 @@ def shown(generation: int | None) -> str:
 
 
 class Roles:
-    """What this controller is to each switch. ``life``: 32 bits by chance; ``store`` carries out writes, durably, and raises
+    """The role of this controller at each switch. ``life``: 32 random bits; ``store`` carries out writes, durably, and raises
     StoreError.
     """
 
@@ -184,7 +184,7 @@ class Roles:
         return None if told else self.fault(switch)
 
     def fault(self, switch: str) -> SwitchFault:
-        """Why a switch is held, as a fault of the switch."""
+        """Return why a switch is held, as a fault of the switch."""
         return SwitchFault(self._reasons[switch], "the role of this controller at the switch", UNOWNED)
 
     def connected(self, switch: str) -> None:

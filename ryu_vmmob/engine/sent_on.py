@@ -44,7 +44,7 @@ class Frames(NamedTuple):
 
 
 class SentOn:
-    """How many frames were sent on for each migration, and how often that may be done."""
+    """The number of frames sent on for each migration, and their rate limit."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

@@ -18,7 +18,7 @@ class _Late(NamedTuple):
 
 
 class Standing:
-    """What was told last of each switch that is connected."""
+    """The last event about each connected switch."""
 
     def __init__(self) -> None:
         self._in_step: dict[str, bool] = {}

@@ -12,7 +12,7 @@ from ryu_vmmob.model.state import State
 
 
 class Ticket(NamedTuple):
-    """What a command set in motion: a revision, the switches it concerns, and the state it made.
+    """The result of a command: its revision, the switches it concerns, and the new state.
 
     ``deltas``: what each of them is told for it; none where the command was repeated, and nothing new is told.
     """
@@ -29,8 +29,9 @@ class Ticket(NamedTuple):
 
 
 class Rehearsal(NamedTuple):
-    """What commands would do. ``before``: the state that they were tried on. ``gone``: by switch and cookie, the flows that
-    would disappear.
+    """The result that commands would have.
+
+    ``before``: the state that they were tried on. ``gone``: by switch and cookie, the flows that would disappear.
     """
 
     before: State

@@ -24,7 +24,7 @@ LATELY: Final = 60.0
 
 
 class Known(Protocol):
-    """What of the engine is asked."""
+    """The part of the engine that this reads."""
 
     state: State
     fleet: Fleet
@@ -42,7 +42,7 @@ class Known(Protocol):
         ...
 
     def migration_switches(self, migration: Migration) -> Switches:
-        """Which switches have confirmed the present phase."""
+        """Return which switches have confirmed the present phase."""
         ...
 
 

@@ -109,7 +109,7 @@ def connected(fabric: Resolved, report: Report) -> None:
 
 
 def backed_up(fabric: Resolved, report: Report) -> None:
-    """Where backup paths are to be installed, there are some: no link is the only one between two parts of the fabric."""
+    """Check that backup paths exist where they are to be installed: no link is the only one between two parts."""
     if fabric.doc.backup_paths != "installed" or any(end is None for ends in fabric.link_ends for end in ends):
         return
     graph: nx.MultiGraph[str] = nx.MultiGraph()

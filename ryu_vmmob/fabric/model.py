@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 
 class Role(StrEnum):
-    """What a switch is for; ``tor`` and ``border`` are edges: VMs or external networks hang on them (R3, R5)."""
+    """The role of a switch; ``tor`` and ``border`` are edges: VMs or external networks hang on them (R3, R5)."""
 
     TOR = "tor"
     SPINE = "spine"
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 
 class Dialect(StrEnum):
-    """What a switch can do beside forwarding.
+    """Capabilities of a switch beside forwarding.
 
     ``openvswitch``: OpenFlow 1.3 with the extensions of Open vSwitch. ``openflow13``: plain OpenFlow 1.3, without field
     moves, matches on the TTL and matches on TCP flags. So the controller answers ARP, ND and ping in place of such a
@@ -39,14 +39,14 @@ class Dialect(StrEnum):
 
 
 class Fragments(StrEnum):
-    """What a switch does with fragments of IP: ``pass`` them through its tables, or ``drop`` them where they come in."""
+    """The treatment of IP fragments by a switch: ``pass`` them through its tables, or ``drop`` them where they come in."""
 
     PASS = "pass"  # noqa: S105 - no secret
     DROP = "drop"
 
 
 class BackupPaths(StrEnum):
-    """When switches get what another path needs for the CUGs and routing domains whose path may fail.
+    """The time at which switches get the flows of backup paths.
 
     As soon as the path has failed, or at once, so that only groups change when it does (`fabric.backup`).
     """
@@ -56,7 +56,7 @@ class BackupPaths(StrEnum):
 
 
 class Tagging(StrEnum):
-    """How a server's frames say whose they are on its cable.
+    """How a server's cable tells interfaces apart.
 
     ``per_interface``: the server is a trivial L2 domain, and each vNIC has a VLAN-ID of its own on the cable. ``per_cug``:
     the ToR's L2 domain reaches into the server, and a CUG has one VLAN-ID there (R21). ``untagged``: a trivial L2 domain
@@ -184,7 +184,7 @@ class Server:
 
     @property
     def tagging(self) -> Tagging:
-        """How its frames say whose they are."""
+        """Return how its frames say whose they are."""
         if self.vlan_ids:
             return Tagging.PER_INTERFACE
         return Tagging.UNTAGGED if self.l2_domain is None else Tagging.PER_CUG

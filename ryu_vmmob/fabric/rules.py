@@ -9,7 +9,7 @@ from enum import Enum, StrEnum
 
 
 class Severity(StrEnum):
-    """How bad a finding is: a file with an error is not loaded, one with warnings is."""
+    """The severity of a finding: a file with an error is not loaded, one with warnings is."""
 
     ERROR = "error"
     WARNING = "warning"

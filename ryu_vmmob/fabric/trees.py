@@ -39,7 +39,7 @@ def adjacency(one: str, other: str) -> Adjacency:
 
 
 def tree_number(segment: str, count: int) -> int:
-    """Which of ``count`` trees a segment uses: a hash of its name, so that it stays the same."""
+    """Return which of ``count`` trees a segment uses: a hash of its name, so that it stays the same."""
     return int.from_bytes(blake2b(segment.encode(), digest_size=4).digest(), "big") % count
 
 
@@ -162,7 +162,7 @@ class Trees:
     trees: tuple[Tree, ...]
 
     def number_of(self, segment: str) -> int:
-        """Which tree a segment uses for everything bridged (`tree_number`)."""
+        """Return which tree a segment uses for everything bridged (`tree_number`)."""
         return tree_number(segment, len(self.trees))
 
     def of_segment(self, segment: str) -> Tree:

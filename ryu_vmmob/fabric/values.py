@@ -118,7 +118,7 @@ def vlan_id(number: int) -> int:
 
 
 def max_flows(number: int) -> int:
-    """How many flows a switch takes in all its tables together."""
+    """Return how many flows a switch takes in all its tables together."""
     if not 1 <= number <= MAX_FLOWS:
         raise InvalidValueError(Rule.MAX_FLOWS_RANGE, f"{number} flows are outside 1 to {MAX_FLOWS}")
     return number

@@ -110,7 +110,7 @@ def _prefix(prefix: int, length: int, *, autonomous: bool) -> bytes:
 
 
 def _mac_of(to_mac: int, to_ip: int) -> int:
-    """Where a message to one neighbour, or to all nodes, goes; ValueError for a neighbour without MAC or the reverse."""
+    """Return where a message to one neighbour, or to all nodes, goes; ValueError for a neighbour without MAC or the reverse."""
     if bool(to_mac) is not bool(to_ip):
         raise ValueError("one neighbour has a MAC and an address")
     return to_mac or multicast_mac(ALL_NODES)

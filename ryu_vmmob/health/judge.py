@@ -29,7 +29,7 @@ _CONTROLLER: Final = Thing("controller", "")
 
 
 def judge(facts: Facts) -> Health:
-    """How well it is, and everything that is not as it should be; pure."""
+    """Return the level of health, and every reason for it. Pure."""
     parts = split(facts.state.fabric, facts.state.links_down)
     found = [*_controller(facts), *_switches(facts), *_network(facts.state, parts), *_moves(facts)]
     reasons = tuple(sorted(found, key=lambda row: (not row.blocks, _LOUDNESS.get(row.level, 2))))

@@ -25,7 +25,7 @@ REASONS: Final = (
 
 
 class Standing(StrEnum):
-    """How a switch stands. ``settling``: it has not confirmed the newest yet, and is not late; every change begins so."""
+    """The state of a switch. ``settling``: it has not confirmed the newest yet, and is not late; every change begins so."""
 
     IN_STEP = "in_step"
     REFUSED = "refused"
@@ -60,7 +60,7 @@ class Waiting(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is known. ``now`` in seconds of the line of `Migration.timeline`.
+    """The facts. ``now`` in seconds of the line of `Migration.timeline`.
 
     ``has_met``: some switch was asked what it has since the controller started. ``store``: why the store takes nothing, None
     while it does. ``refused``: frames of servers refused within the last minute.
@@ -84,7 +84,7 @@ class Status(StrEnum):
 
 
 class Loudness(StrEnum):
-    """How loud something is: ``bad`` takes traffic away or control, ``warn`` may, ``note`` passes by itself.
+    """The loudness of a reason: ``bad`` takes traffic away or control, ``warn`` may, ``note`` passes by itself.
 
     ``good``, ``busy`` and ``quiet`` are of tiles alone.
     """
@@ -98,14 +98,14 @@ class Loudness(StrEnum):
 
 
 class Thing(NamedTuple):
-    """What something is about: ``switch``, ``link``, ``external``, ``migration``, ``controller``, and its name."""
+    """The subject of a reason: ``switch``, ``link``, ``external``, ``migration``, ``controller``, and its name."""
 
     kind: str
     name: str
 
 
 class Reason(NamedTuple):
-    """Why not all is well. ``blocks``: while it lasts the controller is not ready. ``ask``: the command that tells more."""
+    """A reason why something is wrong. ``blocks``: while it lasts, ``/readyz`` is 503. ``ask``: the command that tells more."""
 
     kind: str
     level: Loudness
@@ -140,6 +140,6 @@ class Health(NamedTuple):
 
     @property
     def level(self) -> Loudness:
-        """How loud the loudest tile is."""
+        """Return how loud the loudest tile is."""
         levels = {row.level for row in self.tiles}
         return next((row for row in (Loudness.BAD, Loudness.WARN) if row in levels), Loudness.GOOD)

@@ -75,7 +75,7 @@ STOP_IS_FRESH: Final = 5_000_000_000
 
 
 def paused_at(arrived: int, stopped: int | None) -> int:
-    """When a VM stopped, in nanoseconds since the epoch: QEMU's own time stamp of STOP, if there is one of this pause.
+    """Return when a VM stopped, in nanoseconds since the epoch: QEMU's own time stamp of STOP, if this pause has one.
 
     ``arrived``: when the news of the pause arrived here. That is some milliseconds later, and what reached the tap in between
     would be taken for read.

@@ -100,7 +100,7 @@ def _segments(offload: Offload, frame: bytes, version: int) -> list[bytes]:
 
 
 def _network_header(frame: bytes) -> int:
-    """Where the IP header begins: behind the guest's own tags, if there are any."""
+    """Return where the IP header begins: behind the guest's own tags, if there are any."""
     place = 12
     while frame[place : place + 2] in (b"\x81\x00", b"\x88\xa8"):
         place += 4

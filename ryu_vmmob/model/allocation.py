@@ -99,7 +99,7 @@ def free_segment_key(state: State, kept: frozenset[int] = frozenset()) -> int:
 
 
 def _holder(state: State, key: int) -> Segment | None:
-    """Who has a VLAN-ID that is in use; None when it is in quarantine."""
+    """Return who has a VLAN-ID that is in use; None when it is in quarantine."""
     name = state.segment_names.get(key)
     return state.segment(name) if name is not None else None
 

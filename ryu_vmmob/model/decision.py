@@ -62,7 +62,7 @@ class Party:
 
 
 class Traffic(NamedTuple):
-    """What a packet is apart from its two ends.
+    """The traffic of a packet, apart from its two ends.
 
     ``protocol``: IANA's number, and 44 of a later fragment of IPv6. Ports are those of TCP and UDP; None where a packet has
     none, as in a later fragment and in a first one that ends before them. ``tcp_flags``: the octet of RFC 9293, 3.1.

@@ -28,7 +28,7 @@ from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat
 
 
 class Change(NamedTuple):
-    """What commands did: the new state, and the names of what they touched."""
+    """The result of commands: the new state, and the names of the objects that they touched."""
 
     state: State
     cugs: frozenset[str]

@@ -11,7 +11,7 @@ _NOWHERE: Mapping[str, Collection[str]] = {}
 
 
 def presence(state: State, cug: str) -> Presence:
-    """Where ``cug`` is present now."""
+    """Return where ``cug`` is present now."""
     fabric = state.fabric
     tree, way = state.trees.of_segment(cug), state.ways.of_segment(cug)
     wires: dict[str, list[Wire]] = {}
@@ -44,7 +44,7 @@ def _order(wire: Wire) -> tuple[str, int]:
 
 
 def routed_presence(state: State, routing_domain: str) -> Presence | None:
-    """Where the routed segment is present now; None while no CUG of the routing domain has a member.
+    """Return where the routed segment is present now; None while no CUG of the routing domain has a member.
 
     Its ends are the edges that host such CUGs, and those with an external network. It carries nothing that is broadcast.
     """

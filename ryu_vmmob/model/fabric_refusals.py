@@ -89,7 +89,7 @@ def _port_masks(step: Replacement) -> Iterator[Fault]:
 
 
 def _users_at(state: State, switch: str) -> Iterator[str]:
-    """Who hangs on a switch, in words."""
+    """Return who hangs on a switch, in words."""
     for server in state.fabric.servers_of[switch]:
         if server.name in state.server_vms:
             yield f"{_vms(state, server.name)} on its server {server.name!r}"

@@ -108,7 +108,7 @@ def _untranslated(state: State, cug: str, domain: str, tag: int) -> str:
 
 
 def _why(state: State, cug: str, domain: str, tag: int) -> str:
-    """Why the CUG could not have the guest's number in the domain."""
+    """Return why the CUG could not have the guest's number in the domain."""
     if tag not in state.fabric.l2_domains[domain].vlan_ids:
         return f"; {tag} is not among its VLAN-IDs"
     key = state.holders.get((domain, tag))

@@ -50,7 +50,7 @@ KEPT: Final = 1000
 
 
 class Stage(StrEnum):
-    """Where a migration stands: its phase, and whether it is on its way back."""
+    """The stage of a migration: its phase, and whether it was delivered or is returning."""
 
     PREPARING = "preparing"
     PREPARED = "prepared"
@@ -63,7 +63,7 @@ class Stage(StrEnum):
 
 
 def stage(migration: Migration) -> Stage:
-    """Where a migration stands."""
+    """Return where a migration stands."""
     if migration.is_returning:
         return Stage.RETURNING
     if migration.is_delivered and migration.phase is Phase.PREPARED:
@@ -79,7 +79,7 @@ def _phase(migration: Migration, found: Stage) -> Phase:
 
 
 class Step(StrEnum):
-    """What can happen to a migration. ``PREPARED``, ``RETURNED``: every switch that counts has confirmed the stage."""
+    """An input of the machine. ``PREPARED``, ``RETURNED``: every switch concerned has confirmed the stage."""
 
     PREPARED = "prepared"
     DELIVER = "deliver"

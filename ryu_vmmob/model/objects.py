@@ -228,7 +228,7 @@ class Seat(NamedTuple):
 
 
 def seats(vm: Vm, migration: Migration | None) -> tuple[Seat, ...]:
-    """Where a VM sits in the present phase; the placement comes first.
+    """Return where a VM sits in the present phase; the placement comes first.
 
     Each phase is an ordinary desired state:
 

@@ -43,7 +43,7 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What of the traffic from ``source`` to ``target`` is allowed, or denied.
+    """The traffic from ``source`` to ``target`` that is allowed, or denied.
 
     The highest ``priority`` (0 to 10000) that matches decides; on a tie deny wins. ``protocol`` None: all. ``ports`` are
     destination ports of TCP or UDP, sorted and merged (`merged`), within 1 to 65535; empty: all. ``replies``, with TCP and
@@ -75,7 +75,7 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ports:
 
 
 def port_count(ports: Ports) -> int:
-    """How many ports there are in ranges that do not overlap."""
+    """Return how many ports there are in ranges that do not overlap."""
     return sum(high - low + 1 for low, high in ports)
 
 

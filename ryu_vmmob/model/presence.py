@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Wire(NamedTuple):
-    """What a CUG's frames look like at a server: as a guest tags them itself, or (None) as the server's domain wants them."""
+    """The form of a CUG's frames at a server: with a guest's own tag, or (None) with the domain's."""
 
     server: str
     guest_vlan_id: int | None

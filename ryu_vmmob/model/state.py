@@ -170,7 +170,7 @@ class State:
         return self.migrations[vm.migration] if vm.migration is not None else None
 
     def seats_of(self, vm: Vm) -> tuple[Seat, ...]:
-        """Where a VM sits now; the placement comes first."""
+        """Return where a VM sits now; the placement comes first."""
         found = seats(vm, self.migration_of(vm))
         if vm.name not in self.questioned:
             return found
@@ -187,7 +187,7 @@ class State:
         return self.routing_domains.get(name.removeprefix(_ROUTED)) if name.startswith(_ROUTED) else None
 
     def backup_number(self, segment: str) -> int:
-        """Which of the ``backups`` is that of a segment. There must be some."""
+        """Return which of the ``backups`` is that of a segment. There must be some."""
         return tree_number(segment, len(self.backups))
 
     def backup_of(self, segment: str) -> Backup | None:
@@ -421,7 +421,7 @@ def unindex_vm(state: State, vm: Vm) -> State:
 
 
 def policy_keys(policy: Policy) -> frozenset[tuple[str, str]]:
-    """Where a policy stands in the index ``policies_of``."""
+    """Return where a policy stands in the index ``policies_of``."""
     ends = (policy.source, policy.target)
     named = frozenset((end.kind, str(end.value)) for end in ends if end.kind in ("cug", "vm"))
     return named or _ANYBODY

@@ -33,7 +33,7 @@ class PuntContext:
 
     @property
     def switch(self) -> str:
-        """Where the packet is."""
+        """Return where the packet is."""
         return self.punted.switch
 
     def cug_of(self, address: Address) -> Cug | None:

@@ -76,7 +76,7 @@ def _answer(case: PuntContext) -> tuple[bytes, Address] | None:
 
 
 def _owner(case: PuntContext, address: Address) -> _Owner | None:
-    """Who has an address on the link that the question comes from, as far as the edge answers for it."""
+    """Return who has an address on the link that the question comes from, as far as the edge answers for it."""
     state = case.state
     if case.external is not None:
         mine = any(address == row.ip for row in case.external.addresses)

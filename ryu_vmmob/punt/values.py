@@ -29,7 +29,7 @@ class Punted:
 
     @property
     def meaning(self) -> Meaning | None:
-        """What it is handed up for."""
+        """Return what it is handed up for."""
         return meaning(self.table, self.owner)
 
 

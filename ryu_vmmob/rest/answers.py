@@ -34,7 +34,7 @@ class ProblemDetails(TypedDict):
 
 
 class Owner(TypedDict):
-    """Whose a flow or group is, and why it is there."""
+    """The owner of a flow or group, and why it is needed."""
 
     kind: str | None
     name: str | None
@@ -70,7 +70,7 @@ class FieldChange(TypedDict):
 
 
 class ObjectChange(TypedDict):
-    """What would become of an object: it is made, changed or deleted; ``fields`` of one that is changed."""
+    """The planned change of an object: created, changed or deleted; ``fields`` of one that is changed."""
 
     sign: Literal["+", "~", "-"]
     kind: Literal["cugs", "vms", "policies"]
@@ -79,7 +79,7 @@ class ObjectChange(TypedDict):
 
 
 class FlowMods(TypedDict):
-    """How many flows and groups of a switch would come, get other content in their place, and go."""
+    """The numbers of flows and groups of a switch that would be added, changed in place, and deleted."""
 
     added: int
     changed: int
@@ -87,7 +87,7 @@ class FlowMods(TypedDict):
 
 
 class Plan(TypedDict):
-    """What a write would do. ``flow_mods`` by switch. ``flows``, with ``?flows=true``: by switch, each as a line; the first ten
+    """The plan of a write. ``flow_mods`` by switch. ``flows``, with ``?flows=true``: by switch, each as a line; the first ten
     thousand of all, and ``flows_left_out`` is how many more there are.
     """
 
@@ -98,7 +98,7 @@ class Plan(TypedDict):
 
 
 class Confirmation(TypedDict):
-    """What a deletion answers: ``switches`` with ``?wait``, ``plan`` with ``?dry_run``."""
+    """The answer to a deletion: ``switches`` with ``?wait``, ``plan`` with ``?dry_run``."""
 
     switches: NotRequired[Acknowledged]
     plan: NotRequired[Plan]
@@ -114,7 +114,7 @@ Page = Annotated[str, Field(description="Where the list goes on: for `?page`. Le
 
 
 class Described(TypedDict):
-    """What people want to know of an object; each is there when it was given."""
+    """Notes for people about an object; each is present where it was given."""
 
     labels: NotRequired[dict[str, str]]
     description: NotRequired[str]

@@ -83,7 +83,7 @@ class Batch(BatchSummary, Written):
 
 
 class PlannedBatch(_Batch):
-    """What an evacuation would do."""
+    """The plan of an evacuation."""
 
     vms: list[BatchVm]
     dry_run: Literal[True]

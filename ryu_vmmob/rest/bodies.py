@@ -58,7 +58,7 @@ PREFIX: Final = {"pattern": "^[0-9A-Fa-f.:]+/[0-9]+$"}
 
 
 def text_schema(*examples: str, **rules: object) -> WithJsonSchema:
-    """How text that we read ourselves is described: ``rules`` that hold for all of it, and what it may look like."""
+    """Return how text that we read ourselves is described: ``rules`` that hold for all of it, and what it may look like."""
     return WithJsonSchema({"type": "string", **rules, "examples": list(examples)})
 
 
@@ -185,7 +185,7 @@ Description = Annotated[
 
 
 class Described(Body):
-    """What people want to know of an object; it changes nothing in the network."""
+    """Notes for people about an object; they change nothing in the network."""
 
     labels: Labels = Field(default={})
     description: Description = ""

@@ -29,7 +29,7 @@ class BulkNames(TypedDict):
 
 
 class BulkDone(Planned):
-    """What became of each object."""
+    """The result for each object."""
 
     revision: Revision
     created: BulkNames

@@ -57,19 +57,19 @@ class NamedPolicy(PolicyBody):
 
 
 class CugItems(Body):
-    """What GET /v1/cugs answers."""
+    """The answer of GET /v1/cugs."""
 
     items: list[NamedCug]
 
 
 class VmItems(Body):
-    """What GET /v1/vms answers."""
+    """The answer of GET /v1/vms."""
 
     items: list[NamedVm]
 
 
 class PolicyItems(Body):
-    """What GET /v1/policies answers."""
+    """The answer of GET /v1/policies."""
 
     items: list[NamedPolicy]
 

@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Services:
-    """What resources work with. ``clock`` in seconds since the epoch; ``new_id`` gives ids of migrations."""
+    """The services that resources use. ``clock`` in seconds since the epoch; ``new_id`` gives ids of migrations."""
 
     engine: Engine
     clock: Callable[[], float]

@@ -27,7 +27,7 @@ class Written(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Return what it is called."""
         ...
 
     @property

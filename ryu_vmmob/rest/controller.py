@@ -15,7 +15,7 @@ from ryu_vmmob.rest.tokens import Role
 
 
 class Caller(TypedDict):
-    """Who asks. ``token``: the name of the token in the token file; null: none is wanted here."""
+    """The client. ``token``: the name of its token in the token file; null: no token is needed."""
 
     token: str | None
     role: Role

@@ -87,7 +87,10 @@ class ServerPresence(TypedDict):
 
 
 class Presence(TypedDict):
-    """Where a CUG is, or is about to be. ``servers``: those that are L2 domains of their own, per interface or untagged."""
+    """The presence of a CUG, now or after a move under way.
+
+    ``servers``: those that are L2 domains of their own, per interface or untagged.
+    """
 
     data_centers: list[str]
     edges: list[str]

@@ -42,7 +42,7 @@ class Pools(TypedDict):
 
 
 class Holder(TypedDict):
-    """Who has a VLAN-ID: a CUG, or a routing domain for what is routed. ``name`` null: who had it is gone."""
+    """The holder of a VLAN-ID: a CUG, or a routing domain for its routed segment. ``name`` null: the holder was deleted."""
 
     vlan_id: VlanTag
     kind: Literal["cug", "routing_domain"] | None

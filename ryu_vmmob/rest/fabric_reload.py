@@ -50,7 +50,7 @@ class Changes(TypedDict):
 
 
 class Reloaded(Written):
-    """What a fabric file that was read again has changed, or would."""
+    """The changes of a reload, or of its dry run."""
 
     dry_run: bool
     revision: Revision

@@ -108,7 +108,7 @@ class Migration(_Migration):
 
 
 class PlannedMigration(_Migration):
-    """What a move would do."""
+    """The plan of a move."""
 
     dry_run: Literal[True]
 
@@ -182,7 +182,7 @@ def _entry_view(entry: TimelineEntry, told: Callable[[float], float]) -> View:
 
 
 def _complete(entry: TimelineEntry) -> float | None:
-    """When the last of the switches that a step concerns had confirmed it; None while one has not."""
+    """Return when the last of the switches that a step concerns had confirmed it; None while one has not."""
     if any(name not in entry.acknowledged for name in entry.flow_mods):
         return None
     return max((entry.time, *entry.acknowledged.values()))

@@ -15,7 +15,7 @@ _DEFAULT: Final = move_options.MoveOptions()
 
 
 class MoveOptionsBody(Body):
-    """How a VM moves; ``timeout`` in seconds."""
+    """The options of a move; ``timeout`` in seconds."""
 
     mode: Mode = _DEFAULT.mode
     delivery: Delivery = _DEFAULT.delivery

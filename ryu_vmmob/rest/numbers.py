@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SegmentNumbersBody(Body):
-    """What a CUG or a routing domain had: the key of its segment, and VLAN-IDs by L2 domain."""
+    """The numbers of a CUG or a routing domain: the key of its segment, and VLAN-IDs by L2 domain."""
 
     segment_key: Annotated[int, Field(ge=1, le=MAX_SEGMENT_KEY)]
     vlan_ids: dict[Name, VlanId] = Field(default={})

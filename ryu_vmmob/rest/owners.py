@@ -48,7 +48,7 @@ _WORDS: Final[Mapping[OwnerKind, tuple[str, str]]] = {
 
 
 def owner_view(owner: Owner) -> dict[str, Any]:
-    """Whose a flow or group is, and why it is there. `flows.owner` has the kinds."""
+    """Return whose a flow or group is, and why it is there. `flows.owner` has the kinds."""
     name: str | None = owner.name
     if owner.kind is OwnerKind.CABLE:
         kind, reason = "cug", _on_cable(owner)

@@ -21,7 +21,7 @@ from ryu_vmmob.rest.views import View, time_text
 
 
 class Counted(TypedDict):
-    """What went one way since the port came up. Null: the switch does not count it."""
+    """Counters of one direction since the port came up. Null: the switch does not count it."""
 
     packets: int | None
     bytes: int | None
@@ -30,7 +30,7 @@ class Counted(TypedDict):
 
 
 class Rate(TypedDict):
-    """How fast something goes one way."""
+    """Rates of one direction."""
 
     packets_per_second: float | None
     bits_per_second: float | None

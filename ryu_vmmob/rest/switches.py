@@ -28,7 +28,7 @@ from ryu_vmmob.rest.views import View, time_text
 
 
 class Wrongs(TypedDict):
-    """What audits found."""
+    """The repairs of audits."""
 
     missing: int
     alien: int
@@ -36,7 +36,7 @@ class Wrongs(TypedDict):
 
 
 class Repairs(TypedDict):
-    """What audits found wrong since the controller started."""
+    """The repairs of audits since the controller started."""
 
     flows: Wrongs
     groups: Wrongs
@@ -60,7 +60,7 @@ class SwitchLack(TypedDict):
 
 
 class Capability(TypedDict):
-    """What a switch of plain OpenFlow 1.3 was found able to do, of so many ``kinds`` of flows and groups.
+    """The capabilities of a plain OpenFlow 1.3 switch, out of so many ``kinds`` of flows and groups.
 
     ``described``: its maker, hardware and software when it was asked; ``probed``: kinds that were found out by probes;
     ``table_sizes``: flows that its tables take by its own words.

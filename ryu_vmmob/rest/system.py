@@ -33,15 +33,16 @@ class ReadySwitches(TypedDict):
 
 
 class Thing(TypedDict):
-    """What something is about: a switch, a link, an external network, a migration or the controller, and its name or id."""
+    """The subject of a reason: a switch, a link, an external network, a migration or the controller, and its name or id."""
 
     kind: str
     name: str
 
 
 class Reason(TypedDict):
-    """Why not all is well, in a sentence. ``blocks``: while it lasts the controller is not ready. ``ask``: the command that
-    tells more.
+    """A reason why something is wrong, in a sentence.
+
+    ``blocks``: while it lasts, ``/readyz`` is 503. ``ask``: the command that tells more.
     """
 
     kind: str
@@ -84,7 +85,7 @@ class Part(TypedDict):
 
 
 class WholeHealth(TypedDict):
-    """How well the controller and its network are. ``level``: of the loudest tile. ``switches``: how each stands. ``parts``:
+    """The health of the controller and its network. ``level``: of the loudest tile. ``switches``: the state of each. ``parts``:
     what a split fabric has fallen into, else empty.
     """
 
@@ -133,7 +134,7 @@ def readyz(call: Call) -> Answer:
 
 
 def get_health(call: Call) -> Answer:
-    """How well the controller and its network are, in words and as the tiles of a strip."""
+    """Return how well the controller and its network are, in words and as the tiles of a strip."""
     return Answer(200, health_view(call, call.engine.health()))
 
 

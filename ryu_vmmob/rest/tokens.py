@@ -31,7 +31,7 @@ class TokenFileError(ValueError):
 
 
 class Role(StrEnum):
-    """What a token is good for."""
+    """The role of a token."""
 
     READER = "reader"
     """To see everything and change nothing."""

@@ -85,7 +85,7 @@ Octet = Annotated[int, Field(ge=0, le=255)]
 
 
 class TraceFrom(Body):
-    """Where a traced packet starts: at a VM or at an external network.
+    """The start of a traced packet: a VM or an external network.
 
     ``mac`` and ``ip``: what a VM claims to be, instead of what it is; outside, who it is that sends.
     """
@@ -99,7 +99,7 @@ class TraceFrom(Body):
 
 
 class TraceTo(Body):
-    """Where a traced packet shall go: an address, a MAC, or an address at a MAC that is not looked up."""
+    """The destination of a traced packet: an address, a MAC, or an address at a given MAC."""
 
     ip: AnyIp | None = None
     mac: AnyMac | None = None
@@ -223,7 +223,7 @@ class Hop(TypedDict):
 
 
 class LocalSwitching(TypedDict):
-    """Whom the packet reaches only by the own switch of the sender's server, which decides; no switch of the fabric sees it."""
+    """Receivers behind the own switch of the sender's server, which decides; no switch of the fabric sees the packet."""
 
     server: str
     vms: list[str]

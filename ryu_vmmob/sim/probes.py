@@ -231,7 +231,7 @@ def _hidden(seat: Seat) -> Iterator[Packet]:
 
 
 def victims(view: View, seat: Seat) -> Iterator[Seat]:
-    """Whom a forger might impersonate: members of the same CUG and of others.
+    """Return whom a forger might impersonate: members of the same CUG and of others.
 
     Not those under the forger's own tag at its server: the switch cannot tell them apart (the source MAC is all it has).
     """

@@ -75,7 +75,7 @@ class Result:
 
     @property
     def drop(self) -> str | None:
-        """Why nothing came out of any port; None when something did."""
+        """Return why nothing came out of any port; None when something did."""
         return None if self.outputs else "; ".join(self.lost) or "no reason"
 
 

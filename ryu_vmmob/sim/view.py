@@ -57,7 +57,7 @@ class Seat:
 
     @property
     def owner(self) -> Owner:
-        """Which interface this is, wherever it sits."""
+        """Return which interface this is, wherever it sits."""
         return self.vm, self.interface
 
     @property

@@ -23,7 +23,7 @@ class Whereabouts:
 
     @property
     def end(self) -> End:
-        """Whom a policy has to do with."""
+        """Return whom a policy has to do with."""
         if self.seats:
             return self.seats[0]
         return self.exits[0] if self.exits else self.cug

@@ -28,7 +28,7 @@ def read_ports(session: Exchange) -> None:
 
 
 def apply_by_place(session: Exchange, delta: Delta) -> list[SwitchFault]:
-    """Where an ADD leaves the cookie that was there: what it would take the place of goes first, and is missing meanwhile.
+    """Delete first the flows that an ADD would replace, where an ADD leaves the old cookie. They are missing meanwhile.
 
     Otherwise copies of packets and the next audit would report the flow under another flow's cookie.
     """

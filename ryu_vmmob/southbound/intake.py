@@ -29,7 +29,7 @@ _ECHO_REQUEST: Final = 2
 
 
 class Speaker(Protocol):
-    """What must be known of a switch's session."""
+    """The part of a session that this needs."""
 
     def expects(self, xid: int) -> bool:
         """Whether a message with this transaction id is an answer that is waited for."""

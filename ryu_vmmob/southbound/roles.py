@@ -37,14 +37,14 @@ class Claimant(Exchange, Protocol):
         """Ask for a role; None when the switch does not answer, or refuses to (`last_refusal`)."""
 
     def foreign(self) -> int:
-        """How many flows and groups with our mark the switch has that are not desired."""
+        """Return how many flows and groups with our mark the switch has that are not desired."""
 
     def doubt(self) -> None:
         """Something was heard that makes it doubtful whether the switch is this controller's."""
 
 
 class Status(NamedTuple):
-    """What a switch tells by itself of a role that is another now. ``reason``: OFPCRR_*."""
+    """A role status message: the switch reports that the role has changed. ``reason``: OFPCRR_*."""
 
     role: int
     reason: int
@@ -71,7 +71,7 @@ def heard(message: Any) -> Heard | None:
 
 
 def doubts() -> TokenBucket:
-    """How often the role at one connection may be doubted."""
+    """Return how often the role at one connection may be doubted."""
     return TokenBucket(DOUBTS_A_SECOND, DOUBTS)
 
 

@@ -26,7 +26,7 @@ _LOCK_BYTES: Final = 512
 
 
 class Contents(NamedTuple):
-    """What a copy holds: the number of its format, the revision, and how many objects there are of each kind."""
+    """The content of a copy: the number of its format, the revision, and how many objects there are of each kind."""
 
     format: int
     revision: int

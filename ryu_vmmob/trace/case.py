@@ -101,7 +101,7 @@ class Case:
 
 
 def case_of(state: State, network: Network, source: Source, packet: Packet) -> Case:
-    """Who the two ends are, by the packet's addresses."""
+    """Return who the two ends are, by the packet's addresses."""
     if packet["eth_type"] not in ETH_IP:
         return Case(state, network, source, packet, None, None)
     kind, version = (IPv4Address, 4) if packet["eth_type"] == ETH_IPV4 else (IPv6Address, 6)

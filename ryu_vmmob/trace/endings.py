@@ -87,7 +87,7 @@ def _whose(flow: Flow) -> str:
 
 
 def _astray_mac(case: Case, visit: Visit) -> str:
-    """Whose MAC it is that the segment does not have."""
+    """Return whose MAC it is that the segment does not have."""
     wanted = case.packet["eth_dst"]
     if wanted == mac(case.state.fabric.gateway_mac):
         return "; the gateway takes IP, and ARP and neighbour discovery for its own addresses, and nothing else"

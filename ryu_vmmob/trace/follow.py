@@ -91,7 +91,7 @@ def _tables(desired: Mapping[str, SwitchTables]) -> LazyTables:
 
 
 def _closed(state: State, source: Source) -> str | None:
-    """Why the packet cannot even enter; None when it can."""
+    """Return why the packet cannot even enter; None when it can."""
     if not isinstance(source, VmSource):
         external = source.external
         return None if source.port else f"the cable of external network {external.name} ({external.attach}) is down"

@@ -11,7 +11,7 @@ from ryu_vmmob.trace.source import VmSource
 
 
 def obstacle(case: Case) -> str | None:
-    """Why nothing leads to the destination, in a sentence; None when something does, or when it is no IP packet."""
+    """Return why nothing leads to the destination, in a sentence; None when something does, or when it is no IP packet."""
     receiver, source = case.receiver, case.source
     if receiver is None:
         return None
@@ -63,7 +63,7 @@ def _leads(external: External, address: Address) -> bool:
 
 
 def _broken(case: Case, external: External, address: Address) -> str | None:
-    """Why an external network that should lead to the address does not."""
+    """Return why an external network that should lead to the address does not."""
     if external.name in case.state.externals_down:
         return f"external network {external.name} leads there, and its cable ({external.attach}) is down"
     if any(address in row.network for row in external.addresses):

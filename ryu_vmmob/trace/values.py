@@ -16,7 +16,7 @@ Kind = Literal[
 
 
 class Verdict(NamedTuple):
-    """What became of the packet, or of one copy of it, and why, in a sentence."""
+    """The fate of the packet, or of one copy of it, and the reason in a sentence."""
 
     kind: Kind
     reason: str
@@ -33,7 +33,7 @@ class Arrival(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """What a switch did as a router: from one segment to others. A segment is a CUG, ``routed:NAME`` or ``external:NAME``."""
+    """A routing step of a switch: from one segment to others. A segment is a CUG, ``routed:NAME`` or ``external:NAME``."""
 
     segment: str
     onto: tuple[str, ...]
@@ -59,7 +59,7 @@ class Hop(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What policies said: names of those that decided where the packet left its sender's edge and where it came to its
+    """The policies' decision: names of those that decided where the packet left its sender's edge and where it came to its
     receiver's; None: none decided, or the packet did not get there. ``allowed``: no table of policies dropped it.
 
     ``fault`` is a sentence when the flows do otherwise than the policies say, which is never right.

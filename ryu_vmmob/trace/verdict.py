@@ -23,7 +23,7 @@ _TELLING: Final[tuple[Kind, ...]] = ("answered", "denied", "time_exceeded", "unr
 
 
 def arrival(case: Case, port: PortRef, packet: Packet) -> Arrival:
-    """Who takes in a copy that came out of a port."""
+    """Return who takes in a copy that came out of a port."""
     state = case.state
     server = state.fabric.server_at.get(port)
     if server is None:

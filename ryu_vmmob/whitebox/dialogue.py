@@ -163,7 +163,7 @@ class Dialogue:
             raise DialogueError(f"what it tells of the flows of table {table.label} is malformed: {error}") from error
 
     def _culprits(self, refused: Iterable[tuple[Flow | Group, SwitchError]]) -> dict[Signature, str]:
-        """Which field of a refused match it is, by what its fields are: the one without which the flow is taken."""
+        """Return which field of a refused match it is, by what its fields are: the one without which the flow is taken."""
         found: dict[Signature, str] = {}
         for entry, error in refused:
             signature = _signature(entry)

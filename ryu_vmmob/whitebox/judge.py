@@ -247,7 +247,7 @@ def group_lacks(group: Group, portrait: Portrait) -> Iterator[str]:
 
 
 def needs(entry: Flow | Group) -> str:
-    """Who wants a flow or a group, in the words of people."""
+    """Return who wants a flow or a group, in the words of people."""
     name = NAMES.get(entry.owner.kind, entry.owner.kind.value)
     if name in _VITAL or not isinstance(entry, Flow):
         return name
@@ -264,7 +264,7 @@ _V4: Final = frozenset({"ipv4_src", "ipv4_dst", "arp_op", "arp_spa", "arp_tpa", 
 
 
 def punted(plain: Mapping[str, Told], whole: Mapping[str, Told]) -> dict[str, int]:
-    """How many flows of the sample, by table, hand to the controller in plain OpenFlow what Open vSwitch does itself."""
+    """Return how many flows of the sample, by table, hand to the controller in plain OpenFlow what Open vSwitch does itself."""
     counts: dict[str, int] = {}
     for role, told in plain.items():
         here = {flow.key for flow in whole[role].flows if any(_to_controller(action) for action in flow.actions)}
@@ -279,7 +279,7 @@ def _to_controller(action: Action) -> bool:
 
 
 def table_sizes(portrait: Portrait) -> dict[str, int]:
-    """How many flows each of our tables takes, by what the switch says; none where it says nothing of it."""
+    """Return how many flows each of our tables takes, by what the switch says; none where it says nothing of it."""
     tables = portrait.tables or {}
     return {table.label: tables[table.id].entries for table in TABLES if table.id in tables and tables[table.id].entries > 0}
 

@@ -52,7 +52,7 @@ class Report:
 
     @property
     def table_sizes(self) -> dict[str, int]:
-        """What the fabric file should say of the room in its tables."""
+        """Return what the fabric file should say of the room in its tables."""
         described = self.portrait.described
         if described is not None and described.is_openvswitch:
             return {}  # it has room for more than it says, and more than we ever ask for

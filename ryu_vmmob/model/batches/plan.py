@@ -93,7 +93,7 @@ def _none_left(state: State, batch: Batch) -> str:
 
 
 def overtaken(state: State, batch: Batch, row: BatchVm) -> tuple[Outcome, str] | None:
-    """Why a VM whose turn has come has no need to move, or cannot; None: it can be tried."""
+    """Return why a VM whose turn has come has no need to move, or cannot; None: it can be tried."""
     vm = state.vms.get(row.vm)
     if vm is None:
         return Outcome.GONE, f"VM {row.vm!r} was deleted"

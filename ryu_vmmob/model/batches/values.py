@@ -24,7 +24,7 @@ class BatchState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What has become of one VM of a batch. From `COMMITTED` on nothing follows."""
+    """The outcome of one VM of a batch. From `COMMITTED` on nothing follows."""
 
     WAITING = "waiting"
     MOVING = "moving"
