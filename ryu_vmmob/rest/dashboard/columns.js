@@ -36,7 +36,7 @@ function share(row) {
   return h(`meter.${level}`, { min: 0, max: row.size, value: row.used + row.resting, title: `${row.used} used, ${row.resting} resting, ${row.free} free` });
 }
 
-/** {kind: {title, rows, columns}}; `rows` and `columns` are asked anew with each change. */
+/** {kind: {title, rows, columns}}; `rows` and `columns` are called again with each change. */
 export const LISTS = {
   vms: {
     title: "VMs", rows: (site) => [...site.vms.values()],

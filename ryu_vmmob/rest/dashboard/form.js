@@ -7,7 +7,7 @@ import { labelText } from "./facts.js";
 /** Values after commas, blanks or line ends. */
 export const words = (text) => text.split(/[\s,]+/).filter(Boolean);
 
-/** "a: 1, b: 2" as {a: 1, b: 2}; what is no number stays as it is, so that the controller says what is wrong. */
+/** "a: 1, b: 2" as {a: 1, b: 2}; other text stays as it is, so that the controller says what is wrong. */
 export function numbers(text) {
   return Object.fromEntries(text.split(/[\n,]+/).map((row) => row.trim()).filter(Boolean).map((row) => {
     const [key, value] = row.split(/\s*[:=]\s*/);

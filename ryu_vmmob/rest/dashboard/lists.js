@@ -5,7 +5,7 @@ import { LISTS } from "./columns.js";
 import { count, h, redraw } from "./dom.js";
 
 const PAGE = 100;
-const ASK = 5000; // between two questions for what is no event
+const ASK = 5000; // between two requests for state that has no events
 
 /** The rows in which every word of `text` stands somewhere. */
 export function filtered(rows, columns, text) {
