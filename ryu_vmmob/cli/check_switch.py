@@ -50,7 +50,7 @@ def check_switch(
     """Report what of the pipeline a switch can carry, what the controller must do for it, and what is refused.
 
     Exit status: 0 it can be used, 1 it cannot (with --role: not in this role; with --fabric: ports are missing), 2 wrong
-    arguments, 3 no switch, 4 its own words do not tell: --try does.
+    arguments, 3 no switch, 4 its own description leaves it open: use --try.
     """
     from ryu_vmmob.whitebox import dialogue
     from ryu_vmmob.whitebox.errors import DialogueError

@@ -17,16 +17,26 @@ from ryu_vmmob.cli.common import OptionGroup
 class AutomaticMove(OptionGroup):
     """The options of a move that is committed by itself."""
 
-    mode: Annotated[str | None, typer.Option(help="hot (default) or cold.")] = None
+    mode: Annotated[str | None, typer.Option(help="hot (default) or cold: whether the VM runs while it is copied.")] = None
     delivery: Annotated[
         str | None, typer.Option(help="at_pause (default), early or on_activation: when the target gets the VM's traffic.")
     ] = None
-    activate_on: Annotated[str | None, typer.Option(help="announcement (default) or request.")] = None
-    timeout: Annotated[float | None, typer.Option(help="Seconds until it must be activated; 7200 by default.")] = None
+    activate_on: Annotated[
+        str | None,
+        typer.Option(
+            help="announcement (default) or request: the VM's first frame at the target activates the move, or only a request."
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds until the move is aborted unless it is activated; 7200 by default.")
+    ] = None
 
 
 @dataclass(frozen=True)
 class MoveOptions(AutomaticMove):
     """All options of a move."""
 
-    commit: Annotated[str | None, typer.Option(help="automatic (default) or request.")] = None
+    commit: Annotated[
+        str | None,
+        typer.Option(help="automatic (default) or request: the commit follows the activation, or waits for a request."),
+    ] = None

@@ -48,10 +48,14 @@ GOALS = _complete(_goals)
 MIGRATIONS = _complete(lambda client: [row["id"] for row in client.migrations.list()])
 BATCHES = _complete(lambda client: [row["id"] for row in client.batches.list()])
 
-CugName = Annotated[str, typer.Argument(metavar="CUG", autocompletion=CUGS)]
-VmName = Annotated[str, typer.Argument(metavar="VM", autocompletion=VMS)]
-PolicyName = Annotated[str, typer.Argument(metavar="POLICY", autocompletion=POLICIES)]
-SwitchName = Annotated[str, typer.Argument(metavar="SWITCH", autocompletion=SWITCHES)]
-ServerName = Annotated[str, typer.Argument(metavar="SERVER", autocompletion=SERVERS)]
-MigrationId = Annotated[str, typer.Argument(metavar="ID", autocompletion=MIGRATIONS)]
-BatchId = Annotated[str, typer.Argument(metavar="ID", autocompletion=BATCHES)]
+CugName = Annotated[str, typer.Argument(metavar="CUG", help="The name of the CUG.", autocompletion=CUGS)]
+VmName = Annotated[str, typer.Argument(metavar="VM", help="The name of the VM.", autocompletion=VMS)]
+PolicyName = Annotated[str, typer.Argument(metavar="POLICY", help="The name of the policy.", autocompletion=POLICIES)]
+SwitchName = Annotated[
+    str, typer.Argument(metavar="SWITCH", help="The name of the switch in the fabric file.", autocompletion=SWITCHES)
+]
+ServerName = Annotated[
+    str, typer.Argument(metavar="SERVER", help="The name of the server in the fabric file.", autocompletion=SERVERS)
+]
+MigrationId = Annotated[str, typer.Argument(metavar="ID", help="The id of the migration.", autocompletion=MIGRATIONS)]
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The id of the batch.", autocompletion=BATCHES)]

@@ -55,7 +55,7 @@ def test_every_option_comes_through_from_the_body() -> None:
 
 
 def test_the_command_line_offers_the_options_and_tells_their_defaults() -> None:
-    """Defect A of the review: the help named a default that was another one since two releases."""
+    """The help text once named a default that had been another for two releases."""
     hints = get_type_hints(Offered, include_extras=True)
     assert hints.keys() == HINTS.keys()
     for name, hint in hints.items():
