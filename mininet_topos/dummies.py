@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 
 from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.fabric.attached import attached
 from ryu_vmmob.fabric.model import Fabric
 
 STATE_SECONDS = 20.0
@@ -75,5 +76,4 @@ class DummyBridge:
 
 def ports_of(fabric: Fabric, switch: str) -> list[int]:
     """Return the ports that a fabric file names of a switch: of links, servers and external networks."""
-    ends = [*fabric.link_at, *fabric.server_at, *(row.attach for row in fabric.externals.values())]
-    return [end.port for end in ends if end.switch == switch]
+    return sorted(attached(fabric, switch))

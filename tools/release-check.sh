@@ -1,7 +1,7 @@
 #!/bin/sh
 # The release as a user gets it, with PyPI and nothing from a cache: the wheel alone and the source archive, by pip on each Python
 # given (default: all of 3.11 to 3.13 that are found) and by uv; the controller started with what `vmmob init` writes; the package
-# for Debian. Some minutes.
+# for Debian, with its unit started by a systemd in a container. Some minutes.
 #
 #   tools/release-check.sh [python ...]
 set -eu
@@ -69,4 +69,4 @@ runs "$scratch/venv"
 echo "passed: uv pip install"
 
 quietly .venv/bin/python -m tools.deb "$scratch/dist"
-.venv/bin/python -m pytest -q tests/unit/test_release.py tests/unit/test_release_deb.py
+VMMOB_RELEASE_CHECK=1 .venv/bin/python -m pytest -q tests/unit/test_release.py tests/unit/test_release_deb.py

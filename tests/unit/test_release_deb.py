@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,20 +22,68 @@ set -eu
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+rm -rf "$1/root/etc/vmmob" "$1/root/var/lib/vmmob" "$1/root/usr/lib/vmmob"
+cp "$2" "$1/root/package.deb"
+cp "$3" "$1/root/within.sh"
+"""
+"""Arguments: an empty folder, the package, what to run within."""
+
+CHANGED_ROOT = """\
 mount --rbind /dev "$1/root/dev"
 mount -t proc proc "$1/root/proc"
 mount -t tmpfs tmpfs "$1/root/run"
 ip link set lo up
-cp "$2" "$1/root/package.deb"
-cp "$3" "$1/root/within.sh"
 exec chroot "$1/root" /bin/sh /within.sh
 """
-"""Arguments: an empty folder, the package, what to run within."""
+
+BOOTED = """\
+chroot "$1/root" dpkg -i /package.deb
+cat >"$1/root/etc/systemd/system/within.service" <<END
+[Unit]
+SuccessAction=exit
+FailureAction=exit
+After=basic.target
+[Service]
+Type=oneshot
+StandardOutput=file:/said
+StandardError=file:/said
+ExecStart=/bin/sh /within.sh
+END
+systemd-nspawn --register=no --keep-unit --private-network --quiet --boot --directory="$1/root" \
+    systemd.unit=within.service >"$1/console" 2>&1 </dev/null || true
+cat "$1/root/said" || cat "$1/console"
+"""
+"""The same as a container with a systemd of its own, which starts nothing but what it needs and our service."""
+
+UNDER_SYSTEMD = """\
+set -eu
+value() { systemctl show --value -p "$1" ryu-vmmob; }
+until_true() {
+    for _ in $(seq 300); do
+        ! "$@" || return 0
+        sleep 0.2
+    done
+    journalctl -u ryu-vmmob --no-pager
+    exit 1
+}
+has_reloaded() { journalctl -u ryu-vmmob | grep -q 'the fabric file'; }
+has_restarted() { [ "$(value NRestarts)" = 1 ] && [ "$(value ActiveState)" = active ]; }
+
+systemctl start ryu-vmmob
+echo "= started $(value Type) $(value ActiveState) $(value User) $(stat -c %U:%a /var/lib/vmmob)"
+echo "= switches $(/usr/bin/vmmob switch list | grep -c no)"
+systemctl reload ryu-vmmob
+until_true has_reloaded
+systemctl kill --kill-whom=main --signal=SEGV ryu-vmmob
+until_true has_restarted
+echo "= restarted $(value NRestarts)"
+dpkg -r ryu-vmmob
+echo "= removed $(systemctl is-active ryu-vmmob)"
+"""
 
 WITHIN = """\
 set -eu
 cd /
-rm -rf /etc/vmmob /var/lib/vmmob /usr/lib/vmmob
 dpkg -i /package.deb
 echo "= user $(id -un vmmob) $(stat -c %U:%G:%a /etc/vmmob /etc/vmmob/vmmob.conf | tr '\\n' ' ')"
 systemd-analyze verify --man=no --recursive-errors=no /lib/systemd/system/ryu-vmmob.service
@@ -122,17 +171,23 @@ def test_what_the_package_says(package: Path) -> None:
     assert {line.split()[1] for line in files.splitlines()} == {"root/root"}
 
 
-@pytest.mark.skipif(not _layers_can_be_made(), reason="needs root, and file systems in layers")
-def test_it_is_installed_runs_and_goes(package: Path, tmp_path: Path) -> None:
-    (tmp_path / "layer").mkdir()
-    (tmp_path / "within.sh").write_text(WITHIN, encoding="utf-8")
-    own = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child"]
+def _run(package: Path, place: Path, how: str, within: str) -> Ran:
+    """Run a script over this machine's files with nothing of it left behind. ``how``: `CHANGED_ROOT` or `BOOTED`."""
+    (place / "layer").mkdir()
+    (place / "within.sh").write_text(within, encoding="utf-8")
+    own = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     done = subprocess.run(
-        [*own, "sh", "-c", LAYER, "layer", str(tmp_path / "layer"), str(package), str(tmp_path / "within.sh")],
+        [*own, "sh", "-c", LAYER + how, "layer", str(place / "layer"), str(package), str(place / "within.sh")],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
     )  # fmt: skip
-    ran = Ran(done.stdout)
-    assert done.returncode == 0, ran.text
+    assert done.returncode == 0, done.stdout
+    assert not Path("/usr/lib/vmmob").exists(), "the layer was no layer"
+    return Ran(done.stdout)
+
+
+@pytest.mark.skipif(not _layers_can_be_made(), reason="needs root, and file systems in layers")
+def test_it_is_installed_runs_and_goes(package: Path, tmp_path: Path) -> None:
+    ran = _run(package, tmp_path, CHANGED_ROOT, WITHIN)
     assert ran.words("user") == ["vmmob", "root:vmmob:750", "root:vmmob:640"]
     assert ran.words("version") == ["vmmob", __version__]
     assert ran.words("page") == ["/usr/share/man/man1/vmmob-move.1.gz"]
@@ -141,4 +196,14 @@ def test_it_is_installed_runs_and_goes(package: Path, tmp_path: Path) -> None:
     assert ran.words("switches") == ["7"]
     assert ran.words("removed") == ["0", "fabric.yaml", "vmmob.conf"]
     assert ran.words("purged") == ["0"]
-    assert not Path("/usr/lib/vmmob").exists(), "the layer was no layer"
+
+
+@pytest.mark.skipif("VMMOB_RELEASE_CHECK" not in os.environ, reason="boots a systemd: make release-check does it")
+@pytest.mark.skipif(shutil.which("systemd-nspawn") is None, reason="systemd-nspawn (Debian: systemd-container) is missing")
+@pytest.mark.skipif(not _layers_can_be_made(), reason="needs root, and file systems in layers")
+def test_systemd_starts_reloads_and_restarts_its_unit(package: Path, tmp_path: Path) -> None:
+    ran = _run(package, tmp_path, BOOTED, UNDER_SYSTEMD)
+    assert ran.words("started") == ["notify", "active", "vmmob", "vmmob:700"]
+    assert ran.words("switches") == ["7"]
+    assert ran.words("restarted") == ["1"]
+    assert ran.words("removed") == ["inactive"]

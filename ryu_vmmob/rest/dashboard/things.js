@@ -49,6 +49,8 @@ export function switchPanel(site, name) {
         ["In step", row.in_step ? "yes" : `no, ${row.behind} behind`],
         ["Audited", row.audited ? `at ${clock(row.audited)}, ${count(row.audits, "time")}; ${repaired(row.repairs)}` : null],
         ["Foreign flows", row.foreign_flows ? h("span.warn", {}, `⚠ ${row.foreign_flows} in our tables`) : null],
+        ["Missing ports", row.missing_ports.length
+          ? h("span.warn", {}, `⚠ ${row.missing_ports.map((at) => `${at.port} (${at.kind} ${at.name})`).join(", ")}`) : null],
         ["Messages dropped", row.dropped_messages ? h("span.warn", {}, `⚠ ${row.dropped_messages}`) : null], ["Groups", row.groups],
         ["Flows", `${Object.values(row.flows).reduce((sum, number) => sum + number, 0)}${row.max_flows ? ` of at most ${row.max_flows}` : ""}`]]),
       h("details", { "data-key": `flows/${name}` }, h("summary", {}, "Flows by table"), table("Flows by table", ["Table", "Flows"], Object.entries(row.flows))),
