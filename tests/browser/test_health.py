@@ -308,3 +308,18 @@ def test_a_slash_begins_the_search_anew(site: Site, open_page: Open) -> None:
         expect(page.locator("#details h2")).to_contain_text(name)
         page.keyboard.press("Escape")
         expect(page.locator("#details")).to_be_hidden()
+
+
+def test_a_port_that_the_switch_does_not_have(calm: Site, open_page: Open) -> None:
+    page = open_page().load()
+    status, bridge = page.locator("#status"), calm.bridges["tor-d"]
+    port = next(row.attach[0].port for row in calm.fabric.servers.values() if row.switch == "tor-d")
+    calm.ovs.vsctl("del-port", bridge.device(port))
+    try:
+        tile = status.locator("button.warn", has_text="ports missing at tor-d")
+        expect(tile).to_be_visible()
+        tile.click()
+        expect(page.locator("#details")).to_contain_text(f"⚠ {port} (server ")
+    finally:
+        bridge.add_port(port)
+    expect(tile).to_have_count(0)
