@@ -1,8 +1,10 @@
-"""Whose turn it is. Green threads share one processor, and each keeps it until it waits for something: a hundred requests that
-came together would all be worked off before anybody else's answer, or a sign of life to a switch, goes out.
+"""Turns: fair sharing of the processor between green threads.
 
-Who is about to do a piece of work that may wait takes a turn first. Within one round of the hub only a few milliseconds of such
-work are begun; who comes too late waits for the next round, and in between everybody else has been served.
+Green threads share one processor, and each keeps it until it waits. A hundred requests that arrive together would all run
+before any other answer, or an echo to a switch, is sent.
+
+So a thread takes a turn before a piece of work that can wait. Within one iteration of the hub only a few milliseconds of such
+work begin. The queue is FIFO: later threads wait for the next iteration, and in between all other threads run.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """Frames in passing: a VM's traffic switches over to the target without a gap in any mixture of switches.
 
-While a VM has two seats and only one of them receives, each frame is sent to one place, and which one is decided once: by the
-first switch on the way between the two that it comes to. From there it goes on in that direction, past switches that would
-decide otherwise. They know it by the port that it comes in by: a frame for the VM that comes *from* the side of the receiving
-place can only be on its way to the other one. Without this it would meet a switch that wants to send it back where it came
-from, which no switch does (OpenFlow 1.3.5, 7.2.5), and be lost.
+While a VM has two seats and only one of them receives, each frame goes to one seat. The first switch that the frame reaches on
+the path between the two seats decides which. From there the frame goes on in that direction, past switches that would decide
+otherwise. They recognise it by its ingress port: a frame for the VM that comes *from* the side of the receiving seat can only
+be on its way to the other one.
+
+Without this rule the frame could meet a switch that would return it on its ingress port. A switch never does that (OpenFlow
+1.3.5, 7.2.5), so the frame would be lost.
 """
 
 from __future__ import annotations

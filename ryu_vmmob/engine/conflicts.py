@@ -1,10 +1,11 @@
 """Conflicts: a VM that was seen at its target and still speaks at its source, so one of the two is forged.
 
-An admitted frame activates a move. Where other VMs are behind the wire of the target, on which a server's own switch decides
-(`model.local_switching`), a neighbour can send that frame as well. The true VM then still runs at its source, whose switch
-refuses its frames since the activation, and shows them. So the activation is undone when only a frame spoke for it
-(``activate_on: announcement``), and `SETTLING` seconds of silence are waited for before an automatic commit takes the source
-away. Pure: time comes in.
+An admitted frame activates a move. Where the target's cable has other VMs, joined by the server's own switch
+(`model.local_switching`), a neighbour can forge that frame. The true VM then still runs at its source. The source's switch
+refuses its frames since the activation, and reports them.
+
+Therefore, with ``activate_on: announcement``, such a report undoes the activation. An automatic commit, which closes the
+source, waits for `SETTLING` seconds without a report. Pure: time comes in.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """First contacts: switches that this store has never reconciled and that already have flows of ours.
 
-An empty store in the place of a lost one knows of no VM. A comparison with it would take every flow out of switches that still
-forward for all of them. So a switch is held when it is met for the first time and has flows or groups with
-our mark that are not desired: until the operator restores the store, tells the controller what the switches
-already know, or lets the switch be taken over. Half of it would be worse: the key of a segment in old flows may by now be
-another CUG's.
+An empty store in the place of a lost one has no VM. A reconciliation with it would delete all flows of switches that still
+forward for the VMs. So a switch is held at its first contact when it has flows or groups with our mark that are not desired. It
+stays held until the operator restores the store, writes what the switches already have, or takes the switch over.
+
+A partial reconciliation would be worse: the key of a segment in old flows may now belong to another CUG.
 """
 
 from __future__ import annotations

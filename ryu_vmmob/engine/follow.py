@@ -1,8 +1,10 @@
 """Follow-ups: the next step of a migration, the second step of a change of trees, the end of quarantines.
 
-Found by looking at the state and at what the switches have confirmed, never remembered apart: after a crash the same look finds
-the same work. Remembered is only where to look: at migrations that changed, and at those of a switch that did. Every half
-second or so all of them are looked at, for time passes by itself.
+They are found by looking at the state and at what the switches have confirmed, and never remembered apart from the state. After
+a crash the same look finds the same work.
+
+Only the places to look are remembered: migrations that changed, and those of a switch that changed. Every half second a look
+covers everything, because time-outs pass without a change.
 """
 
 from __future__ import annotations

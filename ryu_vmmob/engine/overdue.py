@@ -1,12 +1,12 @@
 """Overdue moves: after the time-out, both servers are probed before the move is aborted, since the VM may run at its target.
 
-    time is over ──> listen at both places ──> ask there ──> it speaks at the target ──> activated, or it waits for the request
-         │                  │                       ├──────> it speaks at the source ──> aborted
-         │                  │                       └──────> `SILENCE` at both ────────> aborted
-         └── the target's switch is away, or refuses to listen: the move stays as it is, and an operator may abort it
+    time-out ──> listen at both servers ──> probe ──> it speaks at the target ──> activated, or it waits for the request
+       │                │                      ├────> it speaks at the source ──> aborted
+       │                │                      └────> `SILENCE` at both ────────> aborted
+       └── the target's switch is away, or refuses to listen: the move stays as it is, and an operator may abort it
 
-A VM in its pause speaks nowhere for a moment, and one that has gone on while the controller was away may have spoken already:
-closing its target then would cut it off. To keep both places open harms no other VM. Listening is an ordinary desired state
+A VM in its pause is silent for a moment, and one that resumed while the controller was down may have spoken already. To close
+the target then would cut the VM off. To keep both servers open harms no other VM. Listening is an ordinary desired state
 (`model.questions`). Pure: time comes in; the host carries out.
 """
 

@@ -1,9 +1,11 @@
 """Precedence: urgent commands overtake long ones that are not committed yet.
 
-Working a command out is pure: nothing stands until it is stored. So a long one that an urgent one waits for is thrown away and
-begun again, on the state that the urgent one leaves. That it ends at last is sure: each attempt may be overtaken only when it
-has taken a share of the time that all attempts before it took, so they grow. In the worst case, with urgent commands without an
-end, a command takes 1 / `SHARE` times as long as alone, and an urgent one waits for that share of it.
+The work before a commit is pure, so it can be thrown away. A long command that an urgent one waits for is abandoned, and begins
+again on the state that the urgent one leaves.
+
+It ends at last. Each attempt may be overtaken only after it has taken a share of the time of all attempts before it, so the
+attempts grow. In the worst case, with an endless series of urgent commands, a command takes 1 / `SHARE` times as long as alone,
+and an urgent one waits for that share of it.
 """
 
 from __future__ import annotations

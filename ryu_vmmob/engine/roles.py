@@ -1,13 +1,14 @@
 """Controller roles: one controller is master of a switch, and the switch refuses changes of the others (OpenFlow 1.3.5, 6.3.6).
 
-A controller that a switch has made its master brings a generation along, and the switch refuses an older one from then on.
-Ours is a number of 64 bits: how often a controller has been started on this store, and by chance 32 bits for this start. The
-store keeps those of all its starts, so the generation that a switch names says who was its master last: this controller,
-another life of it, or a controller that runs on a copy of the store, on an older state of it, or on another store. What
-belongs to another is held until an operator lets it be taken over; nothing is taken back by itself, or two controllers
-would take turns.
+A controller that becomes master names a generation, and the switch refuses an older one from then on. Our generation has 64
+bits: the number of starts on this store, and 32 random bits for this start. The store keeps the generations of all its starts. So the
+generation that a switch names tells who was its last master: this controller, an earlier start of it, or another controller, on
+a copy of the store, an older state of it, or another store.
 
-Pure but for the store: `ryu_vmmob.southbound.roles` asks the switches.
+A switch of another controller is held until an operator takes it over. The controller takes nothing back by itself; otherwise
+two controllers would take the switch from each other in turn.
+
+Pure but for the store: `ryu_vmmob.southbound.roles` talks to the switches.
 """
 
 from __future__ import annotations
