@@ -1,9 +1,9 @@
 """Controller roles: one controller is master of a switch, and the switch refuses changes of the others (OpenFlow 1.3.5, 6.3.6).
 
 A controller that becomes master names a generation, and the switch refuses an older one from then on. Our generation has 64
-bits: the number of starts on this store, and 32 random bits for this start. The store keeps the generations of all its starts. So the
-generation that a switch names tells who was its last master: this controller, an earlier start of it, or another controller, on
-a copy of the store, an older state of it, or another store.
+bits: the number of starts on this store, and 32 random bits for this start. The store keeps the generations of all its starts.
+So the generation that a switch names tells who was its last master: this controller, an earlier start of it, or another
+controller, on a copy of the store, an older state of it, or another store.
 
 A switch of another controller is held until an operator takes it over. The controller takes nothing back by itself; otherwise
 two controllers would take the switch from each other in turn.
