@@ -132,11 +132,18 @@ def _ends(state: State, selector: Selector) -> Iterator[End]:
             if subnet.version == _ON_LINK.version:
                 yield End(_ON_LINK, state.scope(cug), cug.key, on_link=True)
     elif selector.kind == "vm" and isinstance(value, str) and value in state.vms:
-        for interface in state.vms[value].interfaces:
-            cug = state.cugs[interface.cug]
-            yield from (End(ip_network(ip), state.scope(cug), cug.key) for ip in interface.ips if not _is_on_link(ip))
-            if any(ip.version == _ON_LINK.version for ip in interface.ips):
-                yield End(_ON_LINK, state.scope(cug), cug.key, on_link=True, mac=interface.mac)
+        yield from _ends_of_vm(state, value)
+    elif selector.kind == "labels" and isinstance(value, str):
+        for name in sorted(state.selections[value]):
+            yield from _ends_of_vm(state, name)
+
+
+def _ends_of_vm(state: State, name: str) -> Iterator[End]:
+    for interface in state.vms[name].interfaces:
+        cug = state.cugs[interface.cug]
+        yield from (End(ip_network(ip), state.scope(cug), cug.key) for ip in interface.ips if not _is_on_link(ip))
+        if any(ip.version == _ON_LINK.version for ip in interface.ips):
+            yield End(_ON_LINK, state.scope(cug), cug.key, on_link=True, mac=interface.mac)
 
 
 def _is_on_link(ip: Address) -> bool:
@@ -222,9 +229,10 @@ def _can_be(state: State, selector: Selector, at: str) -> bool:
     if selector.kind == "cug" and isinstance(selector.value, str):
         found = state.presences.get(selector.value)
         return found is not None and at in found.edges
-    if selector.kind == "vm" and isinstance(selector.value, str):
-        vm = state.vms[selector.value]
-        return any(state.fabric.servers[seat.server].switch == at for seat in state.seats_of(vm))
+    if selector.kind in ("vm", "labels") and isinstance(selector.value, str):
+        names = [selector.value] if selector.kind == "vm" else state.selections[selector.value]
+        seats = (seat for name in names for seat in state.seats_of(state.vms[name]))
+        return any(state.fabric.servers[seat.server].switch == at for seat in seats)
     return True
 
 

@@ -25,8 +25,11 @@ class Policies(Making):
                 found[name] = None if edges is None or before is None else before | edges
 
         touch(self.change.policies, None)
-        for vm in self._breath.through(self._vms):
-            touch(self.state.policies_of.get(("vm", vm), ()), self._edges_of_vm(vm))
+        for vm in self._breath.through(self._vms.union(self._relabelled())):
+            edges = self._edges_of_vm(vm)
+            touch(self.state.policies_of.get(("vm", vm), ()), edges)
+            if self.before is not None:  # those whose selector picked it before
+                touch(self.before.policies_of.get(("vm", vm), ()), edges)
         for cug in self.change.cugs:
             joined, found_cug = self._joined(cug), self.state.cugs.get(cug)
             alone = found_cug is not None and found_cug.routing_domain is None
@@ -42,6 +45,13 @@ class Policies(Making):
                 touch(self.state.policies_of.get(("any", ""), ()), joined)
         return found
 
+    def _relabelled(self) -> Iterator[str]:
+        """VMs with other labels: nothing else of theirs need differ."""
+        for name in self.change.vms:
+            old, new = self.before.vms.get(name) if self.before is not None else None, self.state.vms.get(name)
+            if old is not None and new is not None and old.labels != new.labels:
+                yield name
+
     def _policies_about(self, cug: str) -> Iterator[str]:
         """Policies with an end that names the CUG, or a VM in it."""
         index = self.state.policies_of
@@ -55,10 +65,10 @@ class Policies(Making):
         return (old.edges if old is not None else _NO_EDGES) ^ (new.edges if new is not None else _NO_EDGES)
 
     def _edges_of_vm(self, name: str) -> frozenset[str] | None:
-        """Return where a VM's seats differ; None when its addresses do."""
+        """Return where a VM's seats differ; None when its addresses do, or the labels by which policies pick it."""
         old = self.before.vms.get(name) if self.before is not None else None
         new = self.state.vms.get(name)
-        if old is None or new is None or self.before is None or old.interfaces != new.interfaces:
+        if old is None or new is None or self.before is None or old.interfaces != new.interfaces or old.labels != new.labels:
             return None
         seats = (*self.before.seats_of(old), *self.state.seats_of(new))
         return frozenset(self.state.fabric.servers[seat.server].switch for seat in seats)

@@ -25,7 +25,7 @@ from ryu_vmmob.client import path
 
 _app = typer.Typer(name="policy", help="Policies.", no_args_is_help=True)
 _COLUMNS = ("policy", "priority", "action", "from", "to", "protocol", "ports", "replies", "dangling")
-_SELECTOR = "cug=C, vm=V, prefix=P or any"
+_SELECTOR = "cug=C, vm=V, prefix=P, labels=KEY=VALUE[,...] or any"
 
 
 def register(app: typer.Typer) -> None:
@@ -89,7 +89,7 @@ def _selector(option: str, text: str | None) -> dict[str, object]:
     if text == "any":
         return {"any": True}
     kind, _, value = (text or "").partition("=")
-    if kind not in ("cug", "vm", "prefix") or not value:
+    if kind not in ("cug", "vm", "prefix", "labels") or not value:
         raise usage(f"{option} {text!r}: write {_SELECTOR}")
     return {kind: value}
 

@@ -16,9 +16,10 @@ from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.extent import presence, routed_presence
 from ryu_vmmob.model.objects import Address, Cug, Migration, RoutingDomain, Vm
 from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.policy_index import index_policy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import refuse_overlaps
-from ryu_vmmob.model.state import Resting, State, index_policy, index_vm, route_cug, seat_vm, with_fabric
+from ryu_vmmob.model.state import Resting, State, index_vm, route_cug, seat_vm, with_fabric
 from ryu_vmmob.net.keys import MAX_SWITCH_KEY
 from ryu_vmmob.store.base import Record, StoreError, Write
 from ryu_vmmob.store.codec import decode, encode, pair_of, pair_write, write

@@ -20,12 +20,14 @@ in X's scope if Y is a prefix or any, since routers on the way there may speak. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final, Literal, NamedTuple
 
 from immutables import Map
 
+from ryu_vmmob.model.labels import requirements, selects
 from ryu_vmmob.model.objects import Address
 from ryu_vmmob.model.policy import Policy, Protocol, Selector
 from ryu_vmmob.model.state import State
@@ -59,6 +61,8 @@ class Party:
     cug: str | None
     vm: str | None
     domain: str | None
+    labels: Mapping[str, str] | None = field(default=None, compare=False)
+    """Those of the VM; None where there is none."""
 
 
 class Traffic(NamedTuple):
@@ -86,7 +90,8 @@ class Decision(NamedTuple):
 
 def member(state: State, cug: str, address: Address) -> Party:
     """Return the party that ``address`` is inside a CUG, whether a VM has it or not."""
-    return Party(address, cug, state.ips.get((cug, address)), state.cugs[cug].routing_domain)
+    vm = state.ips.get((cug, address))
+    return Party(address, cug, vm, state.cugs[cug].routing_domain, None if vm is None else state.vms[vm].labels)
 
 
 def outside(domain: str, address: Address) -> Party:
@@ -203,8 +208,8 @@ def _is_on_the_way(far: Selector, source: Party) -> bool:
 
 def _is_routable_end(selector: Selector, party: Party) -> bool:
     """As `is_end`, but for the link-local addresses of a CUG or VM: on their link no router is on the way."""
-    on_link = party.address.is_link_local and (party.address.version == 6 or selector.kind == "vm")
-    return is_end(selector, party) and not (selector.kind in ("cug", "vm") and on_link)
+    on_link = party.address.is_link_local and (party.address.version == 6 or selector.kind in ("vm", "labels"))
+    return is_end(selector, party) and not (selector.kind in ("cug", "vm", "labels") and on_link)
 
 
 def _is_protocol(wanted: Protocol | None, version: int, protocol: int) -> bool:
@@ -219,6 +224,8 @@ def is_end(selector: Selector, party: Party) -> bool:
         return party.cug == selector.value
     if selector.kind == "vm":
         return party.vm == selector.value
+    if selector.kind == "labels":
+        return party.labels is not None and selects(requirements(str(selector.value)), party.labels)
     return selector.kind == "any" or party.address in selector.value  # type: ignore[operator]
 
 

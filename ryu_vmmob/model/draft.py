@@ -23,8 +23,9 @@ from ryu_vmmob.model.news import Event as Event
 from ryu_vmmob.model.news import freed_news, objects_news, presence_news, vnic_news
 from ryu_vmmob.model.objects import Address, Cug, Leg, Migration, RoutingDomain, Seat, Segment, Vm, routed_segment
 from ryu_vmmob.model.policy import Policy
+from ryu_vmmob.model.policy_index import index_labels, index_policy, refuse_large, unindex_labels, unindex_policy
 from ryu_vmmob.model.presence import Presence, domains
-from ryu_vmmob.model.state import State, index_policy, index_vm, route_cug, seat_vm, unindex_policy, unindex_vm
+from ryu_vmmob.model.state import State, index_vm, route_cug, seat_vm, unindex_vm
 
 
 class Change(NamedTuple):
@@ -187,9 +188,15 @@ class Draft:
         self.question(vm.name, listen=False)
 
     def describe_vm(self, vm: Vm) -> None:
-        """Write a VM of which only what people want to know is another: wherever it is and whatever is under way."""
-        self.state = replace(self.state, vms=self.state.vms.set(vm.name, replace(vm, revision=self.state.revision)))
+        """Write a VM of which only labels and description are others: wherever it is and whatever is under way."""
+        before = self.state
+        state = unindex_labels(before, vm)
+        state = replace(state, vms=state.vms.set(vm.name, replace(vm, revision=state.revision)))
+        self.state = index_labels(state, vm)
         self.vms.add(vm.name)
+        if any((vm.name in names) is not (vm.name in self.state.selections[text]) for text, names in before.selections.items()):
+            # Other policies stand between it and its neighbours now.
+            self._entered.update((vm.name, seat.server) for seat in self.state.seats_of(vm))
 
     def question(self, vm: str, *, listen: bool) -> None:
         """Listen for a VM at its placement, or not any more: whatever else is done with it ends that."""
@@ -201,13 +208,13 @@ class Draft:
     def add_vm(self, vm: Vm) -> None:
         """Write a VM that is new, and seat it."""
         self.put_vm(vm)
-        self.state = index_vm(self.state, vm)
+        self.state = index_labels(index_vm(self.state, vm), vm)
         self.reseat(vm.name, (), self.state.seats_of(vm))
 
     def drop_vm(self, vm: Vm) -> None:
         """Delete a VM, unseated."""
         self.reseat(vm.name, self.state.seats_of(vm), ())
-        self.state = unindex_vm(self.state, vm)
+        self.state = unindex_labels(unindex_vm(self.state, vm), vm)
         self.state = replace(self.state, vms=self.state.vms.delete(vm.name))
         self.vms.add(vm.name)
         self.question(vm.name, listen=False)
@@ -333,6 +340,7 @@ class Draft:
             vm = self.state.vms.get(name)
             if vm is not None and any(seat.server == server for seat in self.state.seats_of(vm)):
                 refuse_other_tag(self.state, vm, server)
+        refuse_large(self.state, self.breath.through(sorted(self.policies)), self.breath.through(sorted(self.vms)))
         entered, through = self.breath.through(sorted(self._entered)), self.breath.through
         refuse_separated(self.before, self.state, entered, through(sorted(self.policies)), through(sorted(self.cugs)))
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 MOST_LABELS: Final = 64
@@ -46,6 +47,9 @@ class Requirement(NamedTuple):
         return f"{self.key}{'=' if self.meets else '!='}{self.value}"
 
 
+REQUIREMENT: Final = rf"(!?{KEY}|{KEY}(==|=|!=){VALUE})"
+SELECTOR: Final = rf"{REQUIREMENT}(,{REQUIREMENT}){{0,{MOST_REQUIREMENTS - 1}}}"
+"""Regular expressions of a requirement and of a selector without blanks."""
 Requirements = tuple[Requirement, ...]
 
 
@@ -61,6 +65,12 @@ def parse(text: str) -> Requirements:
     if len(found) > MOST_REQUIREMENTS:
         raise ValueError(f"has more than {MOST_REQUIREMENTS} requirements")
     return tuple(sorted(set(found), key=str))
+
+
+@lru_cache(maxsize=4096)
+def requirements(text: str) -> Requirements:
+    """Return what `parse` returns, which is asked for again and again."""
+    return parse(text)
 
 
 def selects(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:

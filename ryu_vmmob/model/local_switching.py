@@ -24,8 +24,10 @@ from immutables import Map
 
 from ryu_vmmob.fabric.model import Tagging
 from ryu_vmmob.model.decision import Party, Traffic, candidates, decide, is_end, member
+from ryu_vmmob.model.labels import requirements, selects
 from ryu_vmmob.model.objects import Address, Cug, Interface, Vm
 from ryu_vmmob.model.policy import Policy, Selector
+from ryu_vmmob.model.policy_index import picked
 from ryu_vmmob.model.refusal import conflict
 from ryu_vmmob.model.state import Member, State
 from ryu_vmmob.net.protocols import ICMP, ICMPV6, TCP, UDP
@@ -257,6 +259,8 @@ def _servers_of(state: State, policy: Policy) -> set[str]:
         if end.kind == "vm":
             vm = state.vms.get(str(end.value))
             found &= {seat.server for seat in state.seats_of(vm)} if vm is not None else set()
+        elif end.kind == "labels":
+            found &= {seat.server for name in picked(state, end.value) for seat in state.seats_of(state.vms[name])}
         elif end.kind == "cug":
             found &= {wire.server for wire in state.occupancy.get(str(end.value), ())}
     return found
@@ -305,6 +309,8 @@ def _stands_for(state: State, selector: Selector, row: Member) -> bool:
     """Whether an end of a policy stands for a member, with one of its addresses at least."""
     if selector.kind == "vm":
         return selector.value == row.vm
+    if selector.kind == "labels":
+        return selects(requirements(str(selector.value)), state.vms[row.vm].labels)
     interface = state.interface(row)
     if selector.kind == "cug":
         return selector.value == interface.cug

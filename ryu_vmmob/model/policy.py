@@ -33,11 +33,12 @@ class Selector:
     ``cug``    name of a CUG   the addresses in its subnets, as its members
     ``vm``     name of a VM    the addresses of its interfaces, each in its CUG
     ``prefix`` a network       addresses in it, in every scope that the other end is in
+    ``labels`` a selector      the addresses of every VM that it picks by its labels, now and later (`labels`), canonical
     ``any``    None            every address, in every scope that the other end is in
     ========== =============== =============================================================
     """
 
-    kind: Literal["cug", "vm", "prefix", "any"]
+    kind: Literal["cug", "vm", "prefix", "labels", "any"]
     value: str | Network | None = None
 
 

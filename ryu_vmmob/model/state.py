@@ -163,7 +163,10 @@ class State:
     routed_seats: Map[str, Map[str, int]] = Map()
     """Routing domain -> edge -> seats of its CUGs there."""
     policies_of: Map[tuple[str, str], Map[str, None]] = Map()
-    """("cug", name), ("vm", name) -> policies with such an end; ("any", "") -> those with neither (`policy_keys`)."""
+    """("cug", name), ("vm", name) -> policies with such an end; ("any", "") -> those with neither; ("labels", selector) ->
+    those with this end, which stand under each ("vm", name) that it picks too (`policy_index`)."""
+    selections: Map[str, Map[str, None]] = Map()
+    """Selector of labels that is an end of a policy -> VMs that it picks."""
 
     def migration_of(self, vm: Vm) -> Migration | None:
         """Return the migration that a VM is in, None when it stays."""
@@ -418,30 +421,3 @@ def unindex_vm(state: State, vm: Vm) -> State:
         for ip in interface.addresses:
             ips = ips.delete((interface.cug, ip))
     return replace(state, members=members, macs=macs, ips=ips, reserved=reserved, mac_cugs=mac_cugs)
-
-
-def policy_keys(policy: Policy) -> frozenset[tuple[str, str]]:
-    """Return where a policy stands in the index ``policies_of``."""
-    ends = (policy.source, policy.target)
-    named = frozenset((end.kind, str(end.value)) for end in ends if end.kind in ("cug", "vm"))
-    return named or _ANYBODY
-
-
-_ANYBODY = frozenset({("any", "")})
-
-
-def index_policy(state: State, policy: Policy) -> State:
-    """Enter a policy into the index."""
-    index = state.policies_of
-    for key in policy_keys(policy):
-        index = index.set(key, index.get(key, Map()).set(policy.name, None))
-    return replace(state, policies_of=index)
-
-
-def unindex_policy(state: State, policy: Policy) -> State:
-    """Return the inverse of `index_policy`."""
-    index = state.policies_of
-    for key in policy_keys(policy):
-        row = index[key].delete(policy.name)
-        index = index.set(key, row) if row else index.delete(key)
-    return replace(state, policies_of=index)

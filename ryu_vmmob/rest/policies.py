@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from ryu_vmmob.fabric import values
 from ryu_vmmob.fabric.findings import quote
 from ryu_vmmob.model import policy as model
+from ryu_vmmob.model.labels import SELECTOR, parse
 from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, dangling
 from ryu_vmmob.model.policy import Ports, Protocol
@@ -57,6 +58,16 @@ def _ports(text: str) -> tuple[int, int]:
     return low, high
 
 
+def _labels(value: object) -> str:
+    """Return a selector in its canonical form."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("text", "must be text")
+    try:
+        return ",".join(map(str, parse(value)))
+    except ValueError as error:
+        raise _wrong(str(error)) from error
+
+
 def _true(value: object) -> bool:
     if value is not True:
         raise _wrong("must be true")
@@ -67,6 +78,7 @@ Prefix = Annotated[Network, PlainValidator(from_text(values.network)), text_sche
 PortRange = Annotated[
     tuple[int, int], PlainValidator(from_text(_ports)), text_schema("80", "8000-8099", pattern="^[0-9]{1,64}(-[0-9]{1,64})?$")
 ]
+LabelSelector = Annotated[str, PlainValidator(_labels), text_schema("role=db,env!=test", pattern=f"^{SELECTOR}$")]
 TrueOnly = Annotated[bool, PlainValidator(_true), WithJsonSchema({"const": True})]
 PolicyProtocol = Annotated[
     Protocol | None,
@@ -90,6 +102,7 @@ class SelectorBody(Body):
     cug: Name = ""
     vm: Name = ""
     prefix: Prefix = values.network("::/0")
+    labels: LabelSelector = ""
     any: TrueOnly = True
 
     @model_validator(mode="before")
@@ -105,6 +118,8 @@ class SelectorBody(Body):
             return model.Selector("cug", self.cug)
         if "vm" in self.model_fields_set:
             return model.Selector("vm", self.vm)
+        if "labels" in self.model_fields_set:
+            return model.Selector("labels", self.labels)
         return model.Selector("prefix", self.prefix) if "prefix" in self.model_fields_set else model.Selector("any")
 
 
@@ -163,6 +178,7 @@ class Selector(TypedDict):
     cug: NotRequired[str]
     vm: NotRequired[str]
     prefix: NotRequired[str]
+    labels: NotRequired[str]
     any: NotRequired[Literal[True]]
 
 

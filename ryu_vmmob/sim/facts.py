@@ -103,10 +103,10 @@ class ExternalFacts:
 
 
 class Selector(NamedTuple):
-    """One end of a rule; ``value`` is a name, or a prefix, or nothing for any."""
+    """One end of a rule; ``value`` is a name, or several, or a prefix, or nothing for any."""
 
-    kind: Literal["any", "cug", "vm", "prefix"]
-    value: str | Subnet | None = None
+    kind: Literal["any", "cug", "vm", "vms", "prefix"]
+    value: str | frozenset[str] | Subnet | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ def _reports(rule: Rule, packet: Packet, source: tuple[End, Address], target: tu
 
 
 def _is_told(near: Selector, end: End, address: Address) -> bool:
-    return is_end(near, end, address) and not (near.kind in ("cug", "vm") and address.is_link_local)
+    return is_end(near, end, address) and not (near.kind in ("cug", "vm", "vms") and address.is_link_local)
 
 
 def _tells(far: Selector, end: End, address: Address) -> bool:
@@ -222,6 +222,8 @@ def is_end(selector: Selector, end: End, address: Address) -> bool:
             return _cug(end) == name and not address.is_unspecified
         case Selector("vm", name):
             return isinstance(end, Seat) and end.vm == name and not address.is_unspecified
+        case Selector("vms", frozenset() as names):
+            return isinstance(end, Seat) and end.vm in names and not address.is_unspecified
         case Selector("prefix", IPv4Network() | IPv6Network() as network):
             return address in network
     return False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import event
 from hypothesis import strategies as st
 
-from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, StartMigration
+from ryu_vmmob.model.commands import Abort, Activate, Commit, DeleteVm, PutVm, StartMigration
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
@@ -16,6 +18,7 @@ from tests.support.world import World, interface, vm
 CUGS = 3
 
 
+LABELS = st.sampled_from([{}, {"role": "a"}, {"role": "b"}])
 GUEST_TAGS = st.sampled_from([None, None, None, 100, 101, 102, 300])
 """Guests' own tags: the first that domains give out, one that none has, and often none."""
 
@@ -40,6 +43,7 @@ def act(draw: st.DataObject, world: World, count: int) -> None:
                 "delete",
                 "question",
                 "policy",
+                "label",
                 "link",
                 "time",
             ]
@@ -50,7 +54,10 @@ def act(draw: st.DataObject, world: World, count: int) -> None:
         if choice == "add":
             groups = draw.draw(st.lists(st.integers(0, CUGS - 1), min_size=1, max_size=CUGS, unique=True))
             interfaces = [interface(number, count + 2, number == 0, draw.draw(GUEST_TAGS)) for number in groups]
-            world.do(vm(f"vm{count}", draw.draw(st.sampled_from(servers)), *interfaces))
+            world.do(replace(vm(f"vm{count}", draw.draw(st.sampled_from(servers)), *interfaces), labels=draw.draw(LABELS)))
+        elif choice == "label" and vms:
+            row = state.vms[draw.draw(st.sampled_from(vms))]
+            world.do(PutVm(row.name, row.server, row.interfaces, world.now, labels=draw.draw(LABELS)))
         elif choice == "move" and vms:
             world.do(
                 StartMigration(
@@ -73,6 +80,7 @@ def act(draw: st.DataObject, world: World, count: int) -> None:
             world.do(DeleteVm(draw.draw(st.sampled_from(vms)), world.now))
         elif choice == "policy":
             ends = [Selector("any"), *(Selector("vm", name) for name in vms), *(Selector("cug", name) for name in state.cugs)]
+            ends += [Selector("labels", "role=a"), Selector("labels", "!role")]
             source, target = (draw.draw(st.sampled_from(ends)) for _ in range(2))
             name = f"p{draw.draw(st.integers(0, 2))}"
             world.do(DeletePolicy(name) if draw.draw(st.booleans()) else PutPolicy(name, False, source, target))

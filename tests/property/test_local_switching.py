@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_vmmob.model.commands import apply
+from ryu_vmmob.model.commands import PutVm, apply
 from ryu_vmmob.model.decision import Decision, Traffic, decide, member
 from ryu_vmmob.model.local_switching import separated
 from ryu_vmmob.model.objects import Interface
@@ -22,15 +22,17 @@ from tests.support.commands import cug, nic, start, vm
 from tests.support.fabrics import two_racks
 
 ONE, OTHER = nic(11, ips=["10.1.0.11", "2001:db8:1::b"]), nic(12, ips=["10.1.0.12", "10.1.0.20", "2001:db8:1::c"])
+BESIDE = replace(nic(14), ips=(nic(14).ips[0],))
 ROUTED = nic(13, "db", 2, ips=["10.2.0.13"])
 BASE = start(
     two_racks(), cug(routing_domain="red"), cug("db", 2, routing_domain="red"),
-    vm("one", "a1", ONE), vm("other", "a2", OTHER), vm("routed", "b1", ROUTED),
+    replace(vm("one", "a1", ONE), labels={"role": "x"}), vm("other", "a2", OTHER), vm("routed", "b1", ROUTED),
 )  # fmt: skip
 ENDS = [
     *(Selector("cug", name) for name in ("web", "db")),
     *(Selector("vm", name) for name in ("one", "other", "routed")),
     *(Selector("prefix", ip_network(text)) for text in ("10.1.0.0/28", "10.1.0.20/32", "2001:db8::/32", "fe80::/10")),
+    *(Selector("labels", text) for text in ("role=x", "!role", "role")),
     Selector("any"),
 ]
 PORTS = [((80, 90),), ((80, 84),), ((85, 90),), ((1, 65535),), ((90, 90), (443, 443))]
@@ -74,10 +76,13 @@ def test_separated_is_what_decisions_say(rows: list[PutPolicy], pair: tuple[Inte
     assert found is None or found.name in denied
 
 
-@given(st.lists(puts(), max_size=6))
-def test_whatever_is_put_two_that_are_together_stay_unseparated(rows: list[PutPolicy]) -> None:
-    """A placement and policies in any order: what was accepted never separates two that meet."""
-    state = apply(BASE, vm("beside", "a1", replace(nic(14), ips=(nic(14).ips[0],)))).state
+LABELS = st.builds(lambda labels: replace(vm("beside", "a1", BESIDE), labels=labels), st.sampled_from([{}, {"role": "x"}]))
+
+
+@given(st.lists(puts() | LABELS, max_size=6))
+def test_whatever_is_put_two_that_are_together_stay_unseparated(rows: list[PutPolicy | PutVm]) -> None:
+    """A placement, labels and policies in any order: what was accepted never separates two that meet."""
+    state = apply(BASE, vm("beside", "a1", BESIDE)).state
     for row in rows:
         with suppress(Refusal):
             state = apply(state, row).state

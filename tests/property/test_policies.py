@@ -12,7 +12,8 @@ from ryu_vmmob.model.commands import apply
 from ryu_vmmob.model.decision import Traffic, addressed, decide, matches, member, outside
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector, merged, port_masks
-from ryu_vmmob.model.state import State, index_policy
+from ryu_vmmob.model.policy_index import index_policy
+from ryu_vmmob.model.state import State
 from tests.support.commands import cug, nic, start, vm
 from tests.support.fabrics import two_racks
 
@@ -49,13 +50,14 @@ BASE = start(
     cug("c1", 1, routing_domain="red"),
     cug("c2", 2, routing_domain="red"),
     cug("c3", 3),
-    vm("v1", "a1", nic(11, "c1", 1), nic(11, "c3", 3)),
+    replace(vm("v1", "a1", nic(11, "c1", 1), nic(11, "c3", 3)), labels={"role": "db"}),
     vm("v2", "b1", nic(11, "c2", 2), nic(12, "c1", 1)),
 )
 selectors = st.sampled_from(
     [
         *(Selector("cug", name) for name in ("c1", "c2", "c3")),
         *(Selector("vm", name) for name in ("v1", "v2")),
+        *(Selector("labels", text) for text in ("role=db", "!role", "role=db,x!=y", "none")),
         *(Selector("prefix", ip_network(text)) for text in ("10.0.0.0/8", "10.1.0.8/29", "192.0.2.0/24")),
         Selector("any"),
     ]
@@ -89,10 +91,11 @@ def _with(puts: list[PutPolicy | DeletePolicy]) -> State:
 @given(st.lists(puts | st.builds(DeletePolicy, st.sampled_from("abcde")), max_size=8))
 def test_the_index_is_what_the_policies_make(puts: list[PutPolicy | DeletePolicy]) -> None:
     state = _with(puts)
-    again = replace(state, policies_of=BASE.policies_of)
+    again = replace(state, policies_of=BASE.policies_of, selections=BASE.selections)
     for policy in state.policies.values():
         again = index_policy(again, policy)
     assert again.policies_of == state.policies_of
+    assert again.selections == state.selections
 
 
 @settings(max_examples=500, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +21,12 @@ from ryu_vmmob.model.commands import (
     LinksChanged,
     Prepared,
     PutCug,
+    PutVm,
     SettleTrees,
     StartMigration,
 )
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
+from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 from ryu_vmmob.model.state import State
@@ -34,6 +37,13 @@ from tests.support.routed_networks import HOP_1, HOP_2, HOP_2_V6, PARTNER, WAN, 
 CUGS = {"web": 1, "db": 2, "lab": 1}
 VMS = ("v1", "v2", "v3")
 SERVERS = ("a1", "a2", "b1", "b2")
+
+
+class Labelled(NamedTuple):
+    """A VM gets other labels, as it is otherwise."""
+
+    name: str
+    labels: dict[str, str]
 
 
 @st.composite
@@ -62,10 +72,14 @@ def vms(draw: st.DrawFn) -> Command:
         )
         for cug in names
     ]  # fmt: skip
-    return vm(name, draw(st.sampled_from(SERVERS)), *nics)
+    return replace(vm(name, draw(st.sampled_from(SERVERS)), *nics), labels=draw(labels))
 
 
-selectors = st.sampled_from(["cug:web", "cug:db", "cug:lab", "vm:v1", "vm:v2", "10.0.0.0/8", "192.0.2.0/24", "::/0", "any"])
+labels = st.sampled_from([{}, {"role": "db"}, {"role": "web"}, {"role": "db", "x": "1"}])
+selectors = st.sampled_from(
+    ["cug:web", "cug:db", "cug:lab", "vm:v1", "vm:v2", "10.0.0.0/8", "192.0.2.0/24", "::/0", "any"]
+    + [Selector("labels", text) for text in ("role=db", "role!=db", "!x,role", "role=db,x=1")]
+)
 
 
 @st.composite
@@ -90,8 +104,8 @@ steps = st.sampled_from([Prepared("m", 1.0), Activate("m", 1.0), Commit("m", 1.0
 links = st.frozensets(st.sampled_from([WAN, "border-1:1=tor-a:49"]), max_size=1).map(lambda down: LinksChanged(down, 1.0))
 commands = st.one_of(
     cugs(), cugs(), vms(), vms(), vms(), policies(), policies(), neighbours, externals, migrations, steps, links,
-    st.just(SettleTrees(1.0)), st.sampled_from(VMS).map(DeleteVm), st.sampled_from("pqr").map(DeletePolicy),
-    st.sampled_from(sorted(CUGS)).map(DeleteCug),
+    st.builds(Labelled, st.sampled_from(VMS), labels), st.just(SettleTrees(1.0)), st.sampled_from(VMS).map(DeleteVm),
+    st.sampled_from("pqr").map(DeletePolicy), st.sampled_from(sorted(CUGS)).map(DeleteCug),
 )  # fmt: skip
 
 
@@ -112,13 +126,20 @@ def check(site: Site) -> None:
             assert getattr(again, field) == getattr(state, field), field
 
 
+def _as_it_is(site: Site, row: Command | Labelled) -> Command | None:
+    if not isinstance(row, Labelled):
+        return row
+    there = site.state.vms.get(row.name)
+    return None if there is None else PutVm(row.name, there.server, there.interfaces, labels=row.labels)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(commands, min_size=1, max_size=2), min_size=4, max_size=25))
-def test_step_by_step_is_anew(batches: list[list[Command]]) -> None:
+def test_step_by_step_is_anew(batches: list[list[Command | Labelled]]) -> None:
     site = Site(two_borders(), connected=False)
     for batch in batches:
         try:
-            site.engine.execute(*batch)
+            site.engine.execute(*(done for row in batch if (done := _as_it_is(site, row)) is not None))
         except Refusal:
             continue
         check(site)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, PutCug, StartMigration
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, PutCug, PutVm, StartMigration
 from ryu_vmmob.model.move_options import DELIVERIES
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
@@ -27,6 +27,7 @@ from tests.support.world import World, cug, interface, vm
 
 ROUTING_DOMAINS = ("red", "red", None, "blue")
 """Of CUGs 0 to 3 at first; the even ones have IPv6 too."""
+LABELS = st.sampled_from([{}, {"role": "a"}, {"role": "b"}])
 GUEST_TAGS = st.sampled_from([None, None, 100, 101, 300])
 PROTOCOLS: st.SearchStrategy[int | Literal["icmp"] | None] = st.sampled_from([None, 6, 17, "icmp"])
 
@@ -39,7 +40,10 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
     if choice == "add":
         groups = data.draw(st.lists(numbers, min_size=1, max_size=2, unique=True))
         rows = [interface(number, count + 2, number % 2 == 0, data.draw(GUEST_TAGS)) for number in groups]
-        return vm(f"vm{count}", data.draw(servers), *rows)
+        return replace(vm(f"vm{count}", data.draw(servers), *rows), labels=data.draw(LABELS))
+    if choice == "label" and vms:
+        row = state.vms[data.draw(st.sampled_from(vms))]
+        return PutVm(row.name, row.server, row.interfaces, now, labels=data.draw(LABELS))
     if choice == "move" and vms:
         delivery = data.draw(st.sampled_from(DELIVERIES))
         return StartMigration(
@@ -82,6 +86,7 @@ def _policy(data: st.DataObject, world: World, vms: list[str]) -> Command:
         return DeletePolicy(name)
     ends = [Selector("any"), Selector("prefix", ip_network("10.0.0.0/9"))]
     ends += [Selector("cug", f"cug{number}") for number in range(len(ROUTING_DOMAINS))] + [Selector("vm", one) for one in vms]
+    ends += [Selector("labels", text) for text in ("role=a", "role!=a")]
     source, target = data.draw(st.sampled_from(ends)), data.draw(st.sampled_from(ends))
     protocol = data.draw(PROTOCOLS)
     return PutPolicy(name, data.draw(st.booleans()), source, target, data.draw(st.integers(1, 2)), protocol)
@@ -89,7 +94,7 @@ def _policy(data: st.DataObject, world: World, vms: list[str]) -> Command:
 
 KINDS = st.sampled_from(
     ["add", "add", "add", "move", "move", "activate", "commit", "abort", "delete", "routing domain", "edit", "edit", "policy",
-     "policy",     "neighbour", "external", "links", "time"]
+     "policy", "label",     "neighbour", "external", "links", "time"]
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -78,16 +78,34 @@ def _routes(state: State, external: External) -> bool:
 
 
 def _rules(state: State) -> tuple[Rule, ...]:
-    return tuple(_rule(policy) for _, policy in sorted(state.policies.items()))
+    return tuple(_rule(state, policy) for _, policy in sorted(state.policies.items()))
 
 
-def _rule(policy: Policy) -> Rule:
+def _rule(state: State, policy: Policy) -> Rule:
     protocol = _NAMES.get(policy.protocol, policy.protocol) if isinstance(policy.protocol, int) else policy.protocol
     return Rule(
-        policy.allow, _selector(policy.source), _selector(policy.target), protocol, policy.ports, policy.priority,
+        policy.allow, _selector(state, policy.source), _selector(state, policy.target), protocol, policy.ports, policy.priority,
         policy.replies,
     )  # fmt: skip
 
 
-def _selector(chosen: Chosen) -> Selector:
+def _selector(state: State, chosen: Chosen) -> Selector:
+    if chosen.kind == "labels":
+        return Selector("vms", frozenset(name for name, vm in state.vms.items() if _picks(str(chosen.value), vm.labels)))
     return Selector(chosen.kind, chosen.value)
+
+
+def _picks(text: str, labels: Mapping[str, str]) -> bool:
+    """Read apart from the product: whether labels meet every requirement of a selector."""
+    for part in text.split(","):
+        if "!=" in part:
+            key, value = part.split("!=")
+            met = labels.get(key) != value
+        elif "=" in part:
+            key, value = part.split("=")
+            met = labels.get(key) == value
+        else:
+            met = (part.lstrip("!") in labels) is not part.startswith("!")
+        if not met:
+            return False
+    return True

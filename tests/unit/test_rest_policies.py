@@ -186,7 +186,7 @@ def test_policies_that_are_taken(service: Service, change: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({**BARE, "from": {}}, "from: must have exactly one of cug, vm, prefix, any"),
+        ({**BARE, "from": {}}, "from: must have exactly one of cug, vm, prefix, labels, any"),
         ({**BARE, "from": {"any": False}}, "from.any: must be true"),
         ({**BARE, "from": {"cug": "db"}}, "from.cug: there is no CUG 'db'"),
         ({**BARE, "protocol": "x"}, "protocol: must be one of tcp, udp, icmp, a number from 0 to 255, or null"),
