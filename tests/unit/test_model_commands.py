@@ -15,7 +15,7 @@ from ryu_vmmob.model import commands
 from ryu_vmmob.model.commands import Command
 
 HOMES = (
-    "batches.commands", "cugs", "fabric_change", "links", "migrations", "policies", "questions", "routing_domains",
+    "batches.commands", "cugs", "fabric_change", "links", "migrations", "numbers", "policies", "questions", "routing_domains",
     "vlan_ids", "vms",
 )  # fmt: skip
 COMMANDS = get_args(Command)
