@@ -61,12 +61,7 @@ from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.plan import Plan
 from ryu_vmmob.health import Health, judge
 from ryu_vmmob.model.breath import Breath
-from ryu_vmmob.model.commands import (
-    ASKED_FOR,
-    Command,
-    FabricLoaded,
-    apply,
-)
+from ryu_vmmob.model.commands import ASKED_FOR, Command, FabricLoaded, apply
 from ryu_vmmob.model.draft import Change, Event, everything
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.guests import clash
