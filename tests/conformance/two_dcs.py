@@ -15,7 +15,6 @@ from ryu_vmmob.model.objects import Interface, Migration
 from ryu_vmmob.sim import packet as make
 from ryu_vmmob.sim.network import Journey, Network
 from ryu_vmmob.sim.packet import Packet
-from ryu_vmmob.sim.switch import Tables
 from tests.support.world import World, cug, interface, vm
 
 FABRIC = load(Path(__file__).parents[2] / "etc" / "two-dcs.yaml")
@@ -42,7 +41,6 @@ class TwoDcs(World):
     def __init__(self, fabric: Fabric = FABRIC, cugs: int = 2) -> None:
         super().__init__(fabric)
         self.hosts: dict[str, int] = {}
-        self._read: dict[str, tuple[int, Tables]] = {}
         for number in range(cugs):
             self.do(cug(number))
         self.settle()
@@ -100,11 +98,7 @@ class TwoDcs(World):
     @property
     def network(self) -> Network:
         """The switches as they are now."""
-        for name, rows in self.installed.items():
-            if name not in self._read or self._read[name][0] != self.sent[name]:
-                self._read[name] = self.sent[name], Tables(rows.flows.values(), rows.groups.values())
-        tables = {name: found for name, (_, found) in self._read.items()}
-        return Network(self.fabric, tables, self.engine.state.links_down)
+        return Network(self.fabric, self._read.tables(self.installed), self.engine.state.links_down)
 
     def card(self, name: str, cug_number: int) -> Interface:
         """A VM's interface in a CUG."""

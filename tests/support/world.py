@@ -22,7 +22,7 @@ from ryu_vmmob.model.objects import Seat as Place
 from ryu_vmmob.model.presence import links_of
 from ryu_vmmob.model.state import State
 from ryu_vmmob.sim.invariants import check
-from ryu_vmmob.sim.switch import Tables
+from ryu_vmmob.sim.remembering import Installed
 from ryu_vmmob.sim.view import Seat, View
 from tests.support.facts import facts
 from tests.support.memory_store import MemoryStore
@@ -41,6 +41,7 @@ class World:
         self.queue = Queue()
         self.engine = Engine(fabric, self.store, lambda: self.now, quarantine=60.0, alone=self.queue)
         self.installed: dict[str, SwitchTables] = {}
+        self._read = Installed()
         self.sent: dict[str, int] = dict.fromkeys(fabric.switches, 0)
         self.window: list[State] = []
         """States that some switch may still be in; the newest is the present one."""
@@ -135,7 +136,7 @@ class World:
 
     def view(self) -> View:
         """The invariants' view of the present mixture: certain where all states in the window agree."""
-        tables = {name: Tables(rows.flows.values(), rows.groups.values()) for name, rows in self.installed.items()}
+        tables = self._read.tables(self.installed)
         links: dict[str, frozenset[str]] = {}
         ready: dict[str, frozenset[str]] = {}
         vlan_ids: dict[tuple[str, str], int] = {}
