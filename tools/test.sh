@@ -13,7 +13,9 @@ done
 for tier in browser mininet qemu conformance/mininet; do
     [ ! -d tests/$tier ] || alone="$alone tests/$tier"
 done
-workers='-n auto --maxprocesses 4 --dist loadfile'
+# One worker more than there are cores, at most 5: a worker often waits for a switch or a process.
+cores=$(nproc)
+workers="-n $((cores < 4 ? cores + 1 : 5)) --dist loadfile"
 case " $* " in *' --conformance'*) workers='' together="$together $alone" alone='' ;; esac
 
 failed=''

@@ -152,6 +152,10 @@ class Switches(_Part):
         """Show what a switch is told to have."""
         return self._ask.get(path("switches", name, "flows"), table=table)
 
+    def ports(self, name: str) -> Any:
+        """Show what is at each port of a switch, what it has counted, and how fast that grows."""
+        return self._ask.get(path("switches", name, "ports"))
+
     def audit(self, name: str) -> Any:
         """Have it compared with that, now."""
         return self._ask.post(path("switches", name, "audit"), again=True)
@@ -159,6 +163,19 @@ class Switches(_Part):
     def take_over(self, name: str) -> Any:
         """Let it be reconciled, whatever flows it has."""
         return self._ask.post(path("switches", name, "take_over"), again=True)
+
+
+class L2Domains(_Part):
+    """L2 domains, and how their VLAN-IDs are used."""
+
+    def list(self) -> list[Any]:
+        """All, by name."""
+        items: list[Any] = self._ask.get(path("l2_domains"))["items"]
+        return items
+
+    def get(self, name: str) -> Any:
+        """One."""
+        return self._ask.get(path("l2_domains", name))
 
 
 class Client(Listener):
@@ -193,6 +210,15 @@ class Client(Listener):
     def switches(self) -> Switches:
         """Switches."""
         return Switches(self)
+
+    @cached_property
+    def l2_domains(self) -> L2Domains:
+        """L2 domains."""
+        return L2Domains(self)
+
+    def controller(self) -> Any:
+        """Return which version answers, and by which token and role one asks."""
+        return self.get(path("controller"))
 
     def fabric(self) -> Any:
         """Return the fabric that is loaded."""

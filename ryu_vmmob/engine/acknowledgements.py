@@ -20,6 +20,10 @@ _ROOM: Final = 4096
 """So many steps may be noted for a switch that is away before those of forgotten migrations are swept out."""
 
 
+Noted = Mapping[str, Mapping[int, frozenset[str]]]
+"""Migration -> place in its timeline -> switches whose times are known."""
+
+
 class _Step(NamedTuple):
     revision: int
     migration: str
@@ -95,16 +99,20 @@ class Acknowledgements:
         """All migrations with times that are not stored yet."""
         return frozenset(self._times)
 
-    def stored(self, ids: Iterable[str], migrations: Mapping[str, Migration]) -> None:
+    def noted(self, ids: Iterable[str]) -> Noted:
+        """Return the times of these migrations that are not stored yet: what `filled` fills in now."""
+        return {id_: {at: frozenset(times) for at, times in self._times[id_].items()} for id_ in ids if id_ in self._times}
+
+    def stored(self, ids: Iterable[str], migrations: Mapping[str, Migration], written: Noted) -> None:
         """Forget the times that these migrations were written with, and all of those that are forgotten.
 
         A time that came while they were written is kept for the next write.
         """
         for id_ in ids:
-            times, row = self._times.pop(id_, {}), migrations.get(id_)
-            if row is None:
+            times = self._times.pop(id_, {})
+            if id_ not in migrations:
                 self._missing.pop(id_, None)
-            elif left := _unwritten(times, row):
+            elif left := _without(times, written.get(id_, {})):
                 self._times[id_] = left
                 continue
             self._complete.discard(id_)
@@ -114,11 +122,10 @@ def _with_times(entry: TimelineEntry, times: Mapping[str, float]) -> TimelineEnt
     return entry._replace(acknowledged={**entry.acknowledged, **times}) if times else entry
 
 
-def _unwritten(times: Mapping[int, Mapping[str, float]], row: Migration) -> dict[int, dict[str, float]]:
-    """Return the times that the migration's timeline lacks."""
+def _without(times: Mapping[int, dict[str, float]], written: Mapping[int, frozenset[str]]) -> dict[int, dict[str, float]]:
     left = {}
     for at, known in times.items():
-        late = {name: time for name, time in known.items() if name not in row.timeline[at].acknowledged}
+        late = {name: time for name, time in known.items() if name not in written.get(at, ())}
         if late:
             left[at] = late
     return left

@@ -189,14 +189,15 @@ class Engine:
         rows = [ready(row) for row in breath.through(writes(before, change))]
         # A store may let others work while it writes. What they count or confirm then is not in what is written: see `stored`.
         change, sent = self._with_acknowledgements(_with_counts(change, plan)), self.sent_on.unstored()
+        noted = self._acknowledgements.noted(change.migrations)
         plan.state = change.state
         self._store.commit(change.state.revision, [*rows, *migration_writes(before, change)], sync=sync)
         self.sent_on.stored(change.migrations, sent)
+        self._acknowledgements.stored(change.migrations, change.state.migrations, noted)
         self._adopt(change, plan)
         return Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state, plan.deltas)
 
     def _adopt(self, change: Change, plan: Plan) -> None:
-        self._acknowledgements.stored(change.migrations, change.state.migrations)
         breath = Breath(self.alone.pause)  # not one that an urgent command ends: from the commit on it stands
         self.is_adopting = True
         try:

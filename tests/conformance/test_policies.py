@@ -231,7 +231,7 @@ TARGETS = ("srv-a1", "srv-a2", "srv-a3")
 @pytest.mark.parametrize("to", TARGETS)
 def test_an_edge_without_room_for_the_policies_takes_no_vm(to: str) -> None:
     """Without the policies there would be room."""
-    many = allow("many", "cug:cug0", "cug:cug1", protocol=make.TCP, ports=((1, 6),))
+    many = allow("many", "cug:cug0", "cug:cug1", protocol=make.TCP, ports=((1, 30),))
 
     def flows(*policies: PutPolicy) -> int:
         site = with_members(limited(), *policies)
@@ -248,7 +248,7 @@ def test_an_edge_without_room_for_the_policies_takes_no_vm(to: str) -> None:
     site.move("srv-c1/0", to, checked=False)
     before = site.engine.state
     with pytest.raises(Refusal, match="R45: switch 'tor-a'"):  # nor does it get more than it can carry afterwards
-        site.do(replace(many, ports=((1, 6), (2001, 2006), (4001, 4006))))
+        site.do(replace(many, ports=((1, 30), (2001, 2030), (4001, 4030))))
     assert site.engine.state is before
     with_members(limited(max_flows=needed), many).move("srv-c1/0", to)
 

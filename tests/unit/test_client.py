@@ -93,6 +93,10 @@ def test_every_resource(format_: Any) -> None:
         assert len(client.switches.list()) == len(client.fabric()["switches"]) == 5
         assert client.switches.get("tor-b")["name"] == "tor-b"
         assert {row["table"] for row in client.switches.flows("tor-b", table="bridge")["items"]} == {"bridge"}
+        assert {row["kind"] for row in client.switches.ports("tor-b")["items"]} == {"server", "link"}
+        domain = client.l2_domains.list()[0]
+        assert domain.items() <= client.l2_domains.get(domain["name"]).items()
+        assert client.controller()["caller"]["role"] == "operator"
         assert client.switches.audit("tor-b")["switch"] == "tor-b"
         assert client.switches.take_over("tor-b")["name"] == "tor-b"
         assert client.reload_fabric(dry_run=True)["unchanged"] is True

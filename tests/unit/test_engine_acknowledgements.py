@@ -181,7 +181,7 @@ def test_a_switch_that_is_away_for_long_piles_up_nothing_of_migrations_that_are_
     for number in range(20_000):
         row = Migration(f"m{number}", "v", "a", "b", phase=Phase.COMMITTED, step_revision=number, timeline=(entry,))
         found.begin(row)
-        found.stored([row.id], {})
+        found.stored([row.id], {}, {})
     assert len(found._steps["away"]) <= 4097
     assert found.confirmed("away", 20_000, 1.0, {}) == []
     assert not found.unwritten()

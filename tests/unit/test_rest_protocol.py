@@ -92,7 +92,7 @@ def test_paths_where_nothing_is(service: Service, path: str) -> None:
         ("POST", "/v1/policies/p", "DELETE, GET, HEAD, PUT"),
         ("PUT", "/v1/migrations", "GET, HEAD, POST"),
         ("GET", "/v1/migrations/m-1/abort", "POST"),
-        ("HEAD", "/v1/bulk", "POST"),
+        ("HEAD", "/v1/trace", "POST"),
         ("DELETE", "/healthz", "GET, HEAD"),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_length_that_is_none(service: Service) -> None:
     ("method", "url", "path"),
     [
         ("GET", "/v1/cugs?wait=1", "?wait"),
-        ("PUT", "/v1/cugs/web?dry_run=true", "?dry_run"),
+        ("PUT", "/v1/cugs/web?dry_run=yes", "?dry_run"),
         ("GET", "/v1/vms?Server=srv-a1", "?Server"),
         ("GET", "/v1/vms?server=srv-a1&server=srv-b1", "?server"),
         ("GET", "/v1/migrations?state=moving", "?state"),
