@@ -275,6 +275,11 @@ def test_a_length_that_is_none(service: Service) -> None:
 # Queries
 
 
+def test_a_semicolon_in_a_query_is_part_of_a_value(service: Service) -> None:
+    assert service.ask("GET", "/v1/vms?server=srv-a1;cug=web").json["items"] == []
+    problem(service.ask("GET", "/v1/vms?Server=a;server=b"), 400, "?Server")
+
+
 @pytest.mark.parametrize(
     ("method", "url", "path"),
     [
