@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 from rich.console import Console
@@ -31,6 +32,9 @@ from ryu_vmmob.client import (
 )
 
 _WIDE = 10_000  # columns of a file or a pipe: its reader wants whole lines
+
+_UNAUTHORIZED: Final = 401
+_MOVE_BY_REST: Final = re.compile(r"(VM '([^']+)') is on server '([^']+)': POST a migration to move it")
 
 NO, WRONG, NOBODY = 1, 2, 3
 """Exit statuses besides 0: the answer is no; the question was wrong; nobody answers, or not now."""
@@ -157,6 +161,14 @@ def status_of(error: ClientError) -> int:
     return NO if isinstance(error, RefusedError) and error.is_about_state else WRONG
 
 
+def sentence(error: ClientError) -> str:
+    """Return the error for people at a command line: where the cure is a command or an option, it is named."""
+    text = _MOVE_BY_REST.sub(r"\1 is on server '\3': to move it, vmmob move \2 SERVER", str(error))
+    if isinstance(error, RefusedError) and error.status == _UNAUTHORIZED:
+        text += "; name a file that holds a valid one with --token-file or VMMOB_TOKEN_FILE"
+    return text
+
+
 def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a command that asks a controller: its first parameter is an `Asked`, made of options that are added at the end.
 
@@ -176,7 +188,7 @@ def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
             try:
                 function(Asked(url, token_file, config, as_json), **options)
             except ClientError as error:
-                typer.echo(f"vmmob: {error}", err=True)
+                typer.echo(f"vmmob: {sentence(error)}", err=True)
                 raise typer.Exit(status_of(error)) from None
 
         groups, parameters = _groups(function), _parameters(function)

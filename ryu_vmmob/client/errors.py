@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -53,15 +54,19 @@ def document(body: bytes | bytearray) -> Any:
         return None
 
 
-def root_cause(error: BaseException) -> str:
-    """Return the operating system's own words, behind all that libraries put around them."""
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what is behind it, the outermost first."""
     seen: BaseException | None = error
     while seen is not None:
+        yield seen
         reason = getattr(seen, "reason", None)
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
         seen = reason if isinstance(reason, BaseException) else seen.__cause__ or seen.__context__ or _inner(seen)
-    return "the connection failed"
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the operating system's own words, behind all that libraries put around them."""
+    words = (row.strerror for row in causes(error) if isinstance(row, OSError) and row.strerror)
+    return next(words, "the connection failed")
 
 
 def _inner(error: BaseException) -> BaseException | None:

@@ -10,7 +10,8 @@ from time import sleep
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from ryu_vmmob.client.errors import ClientError, RefusedError, UnreachableError, document, refused, root_cause
+from ryu_vmmob.client.address import AddressError, check_address, of_connection, of_tls
+from ryu_vmmob.client.errors import ClientError, RefusedError, UnreachableError, document, refused
 from ryu_vmmob.client.http import Connection, path
 
 _QUIET: Final[dict[str, Any]] = {"compression": None, "close_timeout": 2}
@@ -36,6 +37,7 @@ class Listener(Connection):
         from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
         from websockets.sync.client import connect
 
+        check_address(self.url)
         query = {name: value for name, value in (("types", ",".join(types)), ("since", since)) if value not in ("", None)}
         url = f"ws{self.url.removeprefix('http')}{path('events')}?{urlencode(query)}"
         options = dict(_QUIET)
@@ -60,8 +62,10 @@ class Listener(Connection):
             raise UnreachableError(f"the controller at {self.url} tells no more: {why}") from error
         except TimeoutError as error:
             raise UnreachableError(f"the controller at {self.url} did not answer in time") from error
+        except ssl.SSLError as error:
+            raise of_tls(self.url, error) from error
         except OSError as error:
-            raise UnreachableError(f"the controller at {self.url} cannot be reached: {root_cause(error)}") from error
+            raise of_connection(self.url, error) from error
         except (WebSocketException, ValueError) as error:
             raise ClientError(f"{self.url} cannot be asked: {error}") from error
 
@@ -94,7 +98,7 @@ def followed(
                     yield event
         except ClientError as error:
             # What is behind a 5xx may pass: too many listen, or something between us and the controller finds it gone.
-            if isinstance(error, RefusedError) and error.status < 500:
+            if isinstance(error, AddressError) or (isinstance(error, RefusedError) and error.status < 500):
                 raise
             say(f"{error}; retry in {seconds:g} s")
         pause(seconds)

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import msgpack  # type: ignore[import-untyped]
 import requests
 
-from ryu_vmmob.client.errors import ClientError, UnreachableError, document, refused, root_cause
+from ryu_vmmob.client.address import check_address, of_connection, of_tls
+from ryu_vmmob.client.errors import ClientError, UnreachableError, document, refused
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 MAX_WAIT: Final = 600
@@ -136,6 +137,7 @@ class Connection:
         revision: int | None,
         form: Format,
     ) -> requests.Response:
+        check_address(self.url)
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
         headers = {} if revision is None else {"If-Match": f'"{revision}"'}
         data: bytes | None = None
@@ -158,9 +160,9 @@ class Connection:
         except requests.Timeout as error:
             raise UnreachableError(f"the controller at {self.url} did not answer in time") from error
         except requests.exceptions.SSLError as error:
-            raise ClientError(f"the controller at {self.url} cannot be trusted: {_of_tls(error)}") from error
+            raise of_tls(self.url, error) from error
         except requests.ConnectionError as error:
-            raise UnreachableError(f"the controller at {self.url} cannot be reached: {root_cause(error)}") from error
+            raise of_connection(self.url, error) from error
         except (requests.RequestException, ValueError) as error:
             raise ClientError(f"{self.url} cannot be asked: {error}") from error
 
@@ -191,9 +193,3 @@ class _LateError(UnreachableError):
 def _seconds(text: str | None) -> float | None:
     """Retry-After in seconds; the form with a date is not ours."""
     return float(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def _of_tls(error: BaseException) -> str:
-    """Return the sentence of the TLS library, without what others put around it."""
-    text = str(error)
-    return text.rpartition("SSLError(")[2].strip("()'\" ") or text
