@@ -88,12 +88,12 @@ class BulkBody(Body):
     ``items``: such a list by itself, of whichever kind each object is.
     """
 
-    cugs: dict[Name, CugBody] | CugItems = Field(default={})
-    vms: dict[Name, VmBody] | VmItems = Field(default={})
-    policies: dict[Name, PolicyBody] | PolicyItems = Field(default={})
+    cugs: dict[Name, CugBody] | CugItems = Field(default_factory=dict)
+    vms: dict[Name, VmBody] | VmItems = Field(default_factory=dict)
+    policies: dict[Name, PolicyBody] | PolicyItems = Field(default_factory=dict)
     items: list[NamedCug | NamedVm | NamedPolicy] = Field(default=[])
-    delete: DeleteBody = Field(default=DeleteBody())
-    numbers: NumbersBody = Field(default=NumbersBody())
+    delete: DeleteBody = Field(default_factory=DeleteBody)
+    numbers: NumbersBody = Field(default_factory=NumbersBody)
 
     def kept(self, now: float) -> KeepNumbers:
         """Return the command that keeps the numbers, to come before the `steps`. Of a body that `read_bulk` made."""

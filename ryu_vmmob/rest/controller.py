@@ -11,14 +11,14 @@ from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.gate import caller
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.routes import Route
-from ryu_vmmob.rest.tokens import Role
+from ryu_vmmob.rest.tokens import TokenRole
 
 
 class Caller(TypedDict):
     """The client. ``token``: the name of its token in the token file; null: no token is needed."""
 
     token: str | None
-    role: Role
+    role: TokenRole
 
 
 class Controller(TypedDict):
@@ -32,7 +32,7 @@ class Controller(TypedDict):
 def get_controller(call: Call) -> Answer:
     """Say what version this is, who asks, and where Grafana is."""
     token = caller(call.request)
-    asks = {"token": None, "role": Role.OPERATOR} if token is None else {"token": token.name, "role": token.role}
+    asks = {"token": None, "role": TokenRole.OPERATOR} if token is None else {"token": token.name, "role": token.role}
     return Answer(200, {"version": ryu_vmmob.__version__, "grafana": call.services.grafana, "caller": asks})
 
 

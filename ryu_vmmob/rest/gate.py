@@ -20,7 +20,7 @@ from ryu_vmmob.rest.origins import Origins, is_websocket
 from ryu_vmmob.rest.problems import Problem
 from ryu_vmmob.rest.rates import Rates
 from ryu_vmmob.rest.routes import Route
-from ryu_vmmob.rest.tokens import Role, Token, TokenFile
+from ryu_vmmob.rest.tokens import Token, TokenFile, TokenRole
 
 _LOG = logging.getLogger(__name__)
 AUDIT: Final = logging.getLogger("ryu_vmmob.audit")
@@ -97,7 +97,7 @@ class Gate:
     def authorize(self, request: Request, route: Route) -> None:
         """Raise a 403 when the token is not good for what is asked (RFC 6750, 3.1)."""
         asks = caller(request)
-        if asks is not None and asks.role is Role.READER and not route.reads:
+        if asks is not None and asks.role is TokenRole.READER and not route.reads:
             challenge = 'Bearer realm="vmmob", error="insufficient_scope", scope="operator"'
             raise Problem(403, "the token is a reader's; this takes an operator's", headers={"WWW-Authenticate": challenge})
 

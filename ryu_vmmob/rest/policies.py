@@ -79,7 +79,7 @@ PortRange = Annotated[
     tuple[int, int], PlainValidator(from_text(_ports)), text_schema("80", "8000-8099", pattern="^[0-9]{1,64}(-[0-9]{1,64})?$")
 ]
 LabelSelector = Annotated[str, PlainValidator(_labels), text_schema("role=db,env!=test", pattern=f"^{SELECTOR}$")]
-TrueOnly = Annotated[bool, PlainValidator(_true), WithJsonSchema({"const": True})]
+TrueOnly = Annotated[bool, PlainValidator(_true), WithJsonSchema({"type": "boolean", "const": True})]
 PolicyProtocol = Annotated[
     Protocol | None,
     PlainValidator(_protocol),

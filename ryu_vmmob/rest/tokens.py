@@ -30,7 +30,7 @@ class TokenFileError(ValueError):
     """A token file that cannot be used; the text names the file, the line and the rule, and never a token."""
 
 
-class Role(StrEnum):
+class TokenRole(StrEnum):
     """The role of a token."""
 
     READER = "reader"
@@ -44,7 +44,7 @@ class Token:
     """One token: ``name`` is what the log calls who holds it."""
 
     name: str
-    role: Role
+    role: TokenRole
     digest: bytes = field(repr=False)
     is_short: bool = False
 
@@ -120,12 +120,12 @@ def _parse(name: str, data: bytes) -> tuple[Token, ...]:
 
 def _token(words: list[str], number: int) -> Token:
     """Return the token of one line. Raises ValueError, which quotes nothing of it."""
-    roles = {role.value: role for role in Role}
+    roles = {role.value: role for role in TokenRole}
     role = roles.get(words[0])
     if role is None:
         if len(words) > 1:
             raise ValueError("begins with neither reader nor operator, and a token alone is one word")
-        role, words = Role.OPERATOR, [Role.OPERATOR, *words]
+        role, words = TokenRole.OPERATOR, [TokenRole.OPERATOR, *words]
     if len(words) == 1:
         raise ValueError("a role without a token")
     if len(words) > 3:

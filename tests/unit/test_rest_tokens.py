@@ -13,7 +13,7 @@ import pytest
 from webob import Request
 
 from ryu_vmmob.rest.app import ROUTES
-from ryu_vmmob.rest.tokens import Role, TokenFileError, digest, read_tokens
+from ryu_vmmob.rest.tokens import TokenFileError, TokenRole, digest, read_tokens
 from tests.support.rest_service import TOKEN, WEB, Service, problem
 
 READER = "cmVhZGVyLW9mLW1ldHJpY3M"
@@ -45,7 +45,8 @@ def test_lines(tmp_path: Path) -> None:
     path = token_file(tmp_path, "\n".join(lines))
     rows = read_tokens(path)
     assert [(row.name, row.role) for row in rows] == [
-        ("line-2", Role.OPERATOR), ("line-4", Role.OPERATOR), ("line-5", Role.READER), ("cloud", Role.OPERATOR),
+        ("line-2", TokenRole.OPERATOR), ("line-4", TokenRole.OPERATOR), ("line-5", TokenRole.READER),
+        ("cloud", TokenRole.OPERATOR),
     ]  # fmt: skip
     assert [row.digest for row in rows] == [digest(text) for text in (TOKEN, "a.b-c_d~e+f/g==", READER, OPERATOR)]
     assert [row.is_short for row in rows] == [True, True, False, False]
