@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches
 from ryu_vmmob.cli.following import POLL, bar
 from ryu_vmmob.cli.move_options import MoveOptions
 from ryu_vmmob.cli.names import HOSTS, BatchId
+from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import Client, path
 
 _app = typer.Typer(name="batch", help="Evacuations.", no_args_is_help=True)
@@ -56,7 +57,7 @@ def evacuate(
     where = path("switches" if switch else "servers", server, "evacuate")
     found = ask.client.post(where, body, dry_run="true" if dry_run else None)
     if wait and not dry_run:
-        found = _followed(ask.client, found, quiet=ask.as_json)
+        found = _followed(ask.client, found, quiet=ask.is_for_programs)
     ask.answer(found, _show)
     if _left_behind(found, waited=wait and not dry_run):
         raise typer.Exit(1)

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_switches, print_table, read_body
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_switches, read_body
+from ryu_vmmob.cli.tables import print_table
 
 _KINDS: Final = ("cugs", "vms", "policies")
 _OUTCOMES: Final = ("created", "replaced", "deleted", "unchanged")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
 from ryu_vmmob import fabric
+from ryu_vmmob.cli.output import AsJson, Form, Output, form_of, print_data
 from ryu_vmmob.fabric.loader import read_bytes
 from ryu_vmmob.fabric.source import MAX_BYTES
 
@@ -27,28 +27,32 @@ def register(app: typer.Typer) -> None:
 
 def check(
     file: Annotated[str, typer.Argument(metavar="FABRIC", help='The fabric file; "-" reads standard input.')],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    *,
+    ctx: typer.Context,
+    output: Output = None,
+    as_json: AsJson = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
 ) -> None:
     """Check a fabric file: every finding with its line, and a one-line summary.
 
     Exit status: 0 the file is good (warnings are allowed), 1 it has errors, 2 it cannot be read.
     """
+    form = form_of(ctx, output, as_json=as_json)
     filename = "<stdin>" if file == "-" else file
     try:
         data = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else read_bytes(file)
     except fabric.FabricError as error:
-        _print(fabric.Examination(error.findings), filename, as_json=as_json, strict=strict)
+        _print(fabric.Examination(error.findings), filename, form=form, strict=strict)
         raise typer.Exit(2) from None
     examination = fabric.examine(data, filename)
-    _print(examination, filename, as_json=as_json, strict=strict)
+    _print(examination, filename, form=form, strict=strict)
     if examination.errors or (strict and examination.warnings):
         raise typer.Exit(1)
 
 
-def _print(examination: fabric.Examination, filename: str, *, as_json: bool, strict: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(_document(examination, filename, strict=strict), indent=2))
+def _print(examination: fabric.Examination, filename: str, *, form: Form, strict: bool) -> None:
+    if form.is_data:
+        print_data(form, _document(examination, filename, strict=strict))
         return
     for finding in examination.findings:
         typer.echo(str(finding), err=strict or finding.is_error)

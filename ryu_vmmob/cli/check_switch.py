@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import NO, NOBODY, joined, print_facts, print_json, usage
+from ryu_vmmob.cli.common import NO, NOBODY, joined, print_facts, usage
+from ryu_vmmob.cli.output import AsJson, Output, form_of, print_data
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.fabric.attached import attached
 from ryu_vmmob.fabric.model import Fabric
@@ -45,7 +46,10 @@ def check_switch(
     file: Annotated[
         str | None, typer.Option("--fabric", metavar="FILE", help="Compare its ports with those that this fabric file names.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    output: Output = None,
+    as_json: AsJson = False,
+    *,
+    ctx: typer.Context,
 ) -> None:
     """Report what of the pipeline a switch can carry, what the controller must do for it, and what is refused.
 
@@ -56,6 +60,7 @@ def check_switch(
     from ryu_vmmob.whitebox.errors import DialogueError
     from ryu_vmmob.whitebox.report import examine
 
+    form = form_of(ctx, output, as_json=as_json)
     if (address is None) == (listen is None):
         raise usage("give the address of a switch, or --listen PORT")
     if role is not None and role not in _ROLES:
@@ -74,8 +79,8 @@ def check_switch(
     document = report.document()
     if network is not None:
         document["compared"] = _compared(network, report.portrait)
-    if as_json:
-        print_json(document)
+    if form.is_data:
+        print_data(form, document)
     else:
         _show(document, role)
     if network is not None and (document["compared"]["switch"] is None or document["compared"]["missing"]):

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from ryu_vmmob.cli.output import AsJson, Form, Output, before, form_of, print_data
+from ryu_vmmob.cli.tables import print_table, use_wide
 from ryu_vmmob.cli.times import use_utc
 from ryu_vmmob.client import (
     DEFAULT_URL,
@@ -30,8 +29,6 @@ from ryu_vmmob.client import (
     read_settings,
     read_token,
 )
-
-_WIDE = 10_000  # columns of a file or a pipe: its reader wants whole lines
 
 _UNAUTHORIZED: Final = 401
 _MOVE_BY_REST: Final = re.compile(r"(VM '([^']+)') is on server '([^']+)': POST a migration to move it")
@@ -52,7 +49,6 @@ _Config = Annotated[
         "--config", envvar="VMMOB_CONFIG", help="Settings file; ~/.config/vmmob/config or /etc/vmmob/client.conf by default."
     ),
 ]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print the controller's answer as JSON.")]
 _Utc = Annotated[
     bool, typer.Option("--utc/--local", envvar="VMMOB_UTC", help="Show times in UTC, or in the time zone of this machine.")
 ]
@@ -112,7 +108,12 @@ class Asked:
     url: str | None
     token_file: str | None
     config: str | None = None
-    as_json: bool = False
+    form: Form = Form.TABLE
+
+    @property
+    def is_for_programs(self) -> bool:
+        """Whether the answer is printed as data: then nothing is said beside it."""
+        return self.form.is_data
 
     @cached_property
     def client(self) -> Client:
@@ -120,14 +121,14 @@ class Asked:
         return connect(self.url, self.token_file, self.config)
 
     def answer(self, found: Any, show: Show) -> None:
-        """Print an answer: as JSON when that is wanted, else with ``show``."""
-        if self.as_json:
-            print_json(found)
+        """Print an answer: as data when that is wanted, else with ``show``."""
+        if self.form.is_data:
+            print_data(self.form, found)
         else:
             show(found)
 
     def table(self, found: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print an answer: as JSON when that is wanted, else as a table."""
+        """Print an answer: as data when that is wanted, else as a table."""
         self.answer(found, lambda _: print_table(columns, rows))
 
     def delete(self, collection: str, name: str, wait: float | None) -> None:
@@ -179,14 +180,18 @@ def asking() -> Callable[[Callable[..., None]], Callable[..., None]]:
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def command(
-            *, url: str | None, token_file: str | None, config: str | None, as_json: bool = False, utc: bool = False,
-            **options: Any,
+            *, ctx: typer.Context, url: str | None, token_file: str | None, config: str | None, as_json: bool = False,
+            output: Form | None = None, utc: bool = False, **options: Any,
         ) -> None:  # fmt: skip
-            use_utc(wanted=utc)
+            form = form_of(ctx, output, as_json=as_json)
+            use_utc(wanted=before(ctx, "utc", utc))
+            use_wide(wanted=form is Form.WIDE)
+            url, token_file = before(ctx, "url", url), before(ctx, "token_file", token_file)
+            ask = Asked(url, token_file, before(ctx, "config", config), form)
             for name, group in groups.items():
                 options[name] = group(**{row.name: options.pop(row.name) for row in fields(group)})
             try:
-                function(Asked(url, token_file, config, as_json), **options)
+                function(ask, **options)
             except ClientError as error:
                 typer.echo(f"vmmob: {sentence(error)}", err=True)
                 raise typer.Exit(status_of(error)) from None
@@ -219,8 +224,9 @@ def _parameters(function: Callable[..., None]) -> list[inspect.Parameter]:
             rows += [(option.name, inner[option.name], option.default) for option in fields(groups[row.name])]
         else:
             rows.append((row.name, hints[row.name], row.default))
-    rows += [("as_json", _AsJson, False), ("utc", _Utc, False)]
+    rows += [("output", Output, None), ("as_json", AsJson, False), ("utc", _Utc, False)]
     rows += [("url", _Url, None), ("token_file", _TokenFile, None), ("config", _Config, None)]
+    rows += [("ctx", typer.Context, inspect.Parameter.empty)]
     kind = inspect.Parameter.KEYWORD_ONLY
     return [inspect.Parameter(name, kind, default=default, annotation=hint) for name, hint, default in rows]
 
@@ -229,25 +235,6 @@ def usage(text: str) -> typer.Exit:
     """To be raised: says what is wrong with the command line."""
     typer.echo(f"vmmob: {text}", err=True)
     return typer.Exit(WRONG)
-
-
-def print_json(answer: Any) -> None:
-    """Print an answer as it came."""
-    typer.echo(json.dumps(answer, indent=2))
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows under a heading; None is a dash. Folded to the width of a terminal, and never in a pipe."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("-" if value is None else str(value)) for value in row))
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.check import check
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches
+from ryu_vmmob.cli.tables import print_table
 
 _app = typer.Typer(name="fabric", help="The fabric.", no_args_is_help=True)
 _ONE = {

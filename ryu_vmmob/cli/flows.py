@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, asking, print_table
+from ryu_vmmob.cli.common import Asked, asking
 from ryu_vmmob.cli.names import SwitchName
+from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import path
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 
@@ -34,19 +35,40 @@ from ryu_vmmob.cli import (
     vm,
     watch,
 )
+from ryu_vmmob.cli.output import AsJson, Output
 
 app = typer.Typer(
     name="vmmob",
-    help="Seamless virtual machine mobility for OpenFlow data centres.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(wanted: bool) -> None:  # noqa: FBT001
+    if wanted:
+        typer.echo(f"vmmob {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _vmmob() -> None:
-    """Seamless virtual machine mobility for OpenFlow data centres."""
+def _vmmob(
+    url: Annotated[str | None, typer.Option("--url", help="Address of the controller's REST interface.")] = None,
+    token_file: Annotated[str | None, typer.Option("--token-file", help="File that holds the token for REST.")] = None,
+    config: Annotated[str | None, typer.Option("--config", help="Settings file.")] = None,
+    output: Output = None,
+    as_json: AsJson = False,
+    utc: Annotated[
+        bool | None, typer.Option("--utc/--local", help="Show times in UTC, or in the time zone of this machine.")
+    ] = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version, and exit.")
+    ] = False,
+) -> None:
+    """Seamless virtual machine mobility for OpenFlow data centres.
+
+    The options below may also stand after the command; there they count before those in front of it.
+    """
 
 
 @app.command()

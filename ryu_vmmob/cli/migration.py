@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches, print_table
+from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches
 from ryu_vmmob.cli.following import bar, looks, newest
 from ryu_vmmob.cli.move_options import AutomaticMove, MoveOptions
 from ryu_vmmob.cli.names import VMS, MigrationId, ServerName, VmName
+from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.cli.times import clock, moment
 from ryu_vmmob.client import Client, path
 
@@ -124,7 +125,7 @@ def move(
         ask.answer(found, _show)
     else:
         since = newest(ask.client)
-        found = _followed(ask.client, ask.client.post(path("migrations"), body), since, quiet=ask.as_json)
+        found = _followed(ask.client, ask.client.post(path("migrations"), body), since, quiet=ask.is_for_programs)
         ask.answer(found, _show_whole)
     if found["state"] in ("aborted", "failed") or (wait and found["state"] != "committed"):
         raise typer.Exit(1)

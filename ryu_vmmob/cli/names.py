@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ryu_vmmob.cli.common import connect
+from ryu_vmmob.cli.output import before
 from ryu_vmmob.client import Client, ClientError
 
 SECONDS: Final = 0.5
@@ -16,9 +17,9 @@ SECONDS: Final = 0.5
 
 def _complete(names: Callable[[Client], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
-        given = ctx.params
+        given = {name: before(ctx, name, ctx.params.get(name)) for name in ("url", "token_file", "config")}
         try:
-            client = connect(given.get("url"), given.get("token_file"), given.get("config"), timeout=SECONDS, retries=0)
+            client = connect(**given, timeout=SECONDS, retries=0)
             return [name for name in names(client) if name.startswith(incomplete)]
         except ClientError:
             return []

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from ryu_vmmob.cli.common import NO, Asked, Wait, asking, print_switches
-from ryu_vmmob.cli.site_file import KINDS, objects, read_site, yaml_text
+from ryu_vmmob.cli.site_file import KINDS, objects, read_site
+from ryu_vmmob.cli.yaml_text import yaml_text
 
 _NOUNS: Final = {"cugs": "CUG", "vms": "VM", "policies": "policy"}
 _MOST_NAMED: Final = 20
@@ -43,7 +44,7 @@ def export(
 ) -> None:
     """Print all CUGs, VMs and policies as YAML, as `vmmob apply` takes them."""
     found = ask.client.export(numbers=numbers)
-    ask.answer(found, lambda site: typer.echo(yaml_text(site), nl=False))
+    ask.answer(found, lambda site: typer.echo(yaml_text(dict(site)), nl=False))
 
 
 @asking()
@@ -77,7 +78,7 @@ def apply(
     done = ask.client.bulk(wanted.body, wait=wait)
     ask.answer(done, lambda found: _show(found | {"plan": tried["plan"]}, wanted))
     print_switches(done)
-    if not ask.as_json:
+    if not ask.is_for_programs:
         typer.echo(f"revision {done['revision']}")
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any, Final
-
-from ruamel.yaml import YAML
 
 from ryu_vmmob.cli.common import usage
 from ryu_vmmob.fabric.findings import Report
@@ -18,7 +15,6 @@ from ryu_vmmob.fabric.source import parse
 KINDS: Final = ("cugs", "vms", "policies")
 _MARKS: Final = {"subnets": "cugs", "interfaces": "vms", "action": "policies"}
 """A key that only objects of this kind have, and all of them."""
-_WIDTH: Final = 160
 
 
 def read_site(file: str) -> Any:
@@ -49,17 +45,6 @@ def _yaml(name: str, text: str) -> Any:
     if report.has_errors:
         raise usage("; ".join(f"{row.file}:{row.line}: {row.message}" for row in report.findings if row.is_error))
     return found
-
-
-def yaml_text(site: Mapping[str, Any]) -> str:
-    """Return a site as YAML, its innermost lists and maps on a line each."""
-    yaml: Any = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None  # what is innermost on one line
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.width = _WIDTH
-    out = StringIO()
-    yaml.dump(dict(site), out)
-    return out.getvalue()
 
 
 def objects(site: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import NO, Asked, asking, joined, print_facts, print_table
+from ryu_vmmob.cli.common import NO, Asked, asking, joined, print_facts
+from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.cli.times import moment
 from ryu_vmmob.cli.watch import is_bad
 from ryu_vmmob.client import Client

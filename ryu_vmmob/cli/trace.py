@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, asking, print_table, protocol_of
+from ryu_vmmob.cli.common import Asked, asking, protocol_of
 from ryu_vmmob.cli.names import GOALS, SENDERS, SERVERS
+from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import Client, path
 
 _MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}")

@@ -16,11 +16,11 @@ from ryu_vmmob.cli.common import (
     joined,
     print_facts,
     print_switches,
-    print_table,
     read_body,
     usage,
 )
 from ryu_vmmob.cli.names import CUGS, SERVERS, VmName
+from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import path
 
 _app = typer.Typer(name="vm", help="Virtual machines.", no_args_is_help=True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, usage
+from ryu_vmmob.cli.output import Form, print_data
 from ryu_vmmob.cli.times import moment
 from ryu_vmmob.client import followed
 
@@ -28,11 +29,13 @@ def watch(
         int | None, typer.Option(min=0, metavar="ID", help="Begin with the events after the one with this id.")
     ] = None,
 ) -> None:
-    """Show events as they happen, a line each, until Ctrl-C. With --json one object a line.
+    """Show events as they happen, a line each, until Ctrl-C. With -o json one object a line.
 
     A lost connection is made again, and the events of the gap come first, as far as the controller still has them.
     """
-    show = _print_json if ask.as_json else print_line
+    show = print_line
+    if ask.is_for_programs:
+        show = _print_json if ask.form is Form.JSON else _print_yaml
     try:
         for event in followed(ask.client, families_of(types), since, _say):
             show(event)
@@ -57,6 +60,11 @@ def _say(text: str) -> None:
 
 def _print_json(event: Any) -> None:
     typer.echo(json.dumps(event))
+
+
+def _print_yaml(event: Any) -> None:
+    typer.echo("---")
+    print_data(Form.YAML, event)
 
 
 def print_line(event: Any) -> None:

@@ -58,9 +58,12 @@ def _first(text: str | None) -> str:
 def _overview(top: Any) -> Page:
     page = Page(_NAME, 1, _first(top.help), __version__)
     page.section("Synopsis")
-    page.bold(f"{_NAME} COMMAND [OPTIONS]")
+    page.bold(f"{_NAME} [OPTIONS] COMMAND [OPTIONS]")
     page.section("Commands")
     page.rows((words.removeprefix(f"{_NAME} "), _first(command.help)) for words, command in commands(top, _NAME))
+    page.section("Options")
+    page.text("Options for every command that knows them. After the command they count before those in front of it.")
+    page.rows(record for row in top.params if (record := row.get_help_record(_context(_NAME, top))) is not None)
     page.text("Each first word has a page of its own: vmmob-status(1), vmmob-vm(1) and so on.")
     _see(page, "vmmob-manager(1)", "vmmob-hypervisor(1)", "vmmob.conf(5)")
     return page

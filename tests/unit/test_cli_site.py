@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ryu_vmmob.cli.site_file import yaml_text
+from ryu_vmmob.cli.yaml_text import yaml_text
 from ryu_vmmob.fabric.findings import Report
 from ryu_vmmob.fabric.source import parse
 from tests.support.rest_service import Service, vm
