@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from ryu_vmmob.cli.output import AsJson, Form, Output, before, form_of, print_data
+from ryu_vmmob.cli.tables import print_facts as print_facts
 from ryu_vmmob.cli.tables import print_table, use_wide
 from ryu_vmmob.cli.times import use_utc
 from ryu_vmmob.client import (
@@ -235,14 +236,6 @@ def usage(text: str) -> typer.Exit:
     """To be raised: says what is wrong with the command line."""
     typer.echo(f"vmmob: {text}", err=True)
     return typer.Exit(WRONG)
-
-
-def print_facts(facts: Iterable[tuple[str, object]]) -> None:
-    """Names and values, a line each."""
-    rows = [(name, "-" if value is None else str(value)) for name, value in facts]
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, value in rows:
-        typer.echo(f"{name:<{width}}  {value}".rstrip())
 
 
 def print_switches(answer: Any) -> None:
