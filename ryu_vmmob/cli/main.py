@@ -35,6 +35,7 @@ from ryu_vmmob.cli import (
     vm,
     watch,
 )
+from ryu_vmmob.cli.examples import attach
 from ryu_vmmob.cli.output import AsJson, Output
 
 app = typer.Typer(
@@ -83,6 +84,7 @@ _COMMANDS = (
 )  # fmt: skip
 for _commands in _COMMANDS:
     _commands.register(app)
+attach(app)
 
 
 def main() -> None:

@@ -113,6 +113,15 @@ def _describe(page: Page, name: str, command: Any, *, section: bool) -> None:
         if rows and section:
             page.section(title)
         page.rows(rows)
+    if command.epilog:
+        title, *examples = command.epilog.split("\n\n")
+        if section:
+            page.section(title.removesuffix(":"))
+        else:
+            page.text(title)
+        for line in examples:
+            page.text("")
+            page.bold(line)
     if status:
         if section:
             page.section("Exit status")

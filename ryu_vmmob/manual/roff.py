@@ -36,7 +36,7 @@ class Page:
 
     def bold(self, text: str) -> None:
         """Add a line of what is to be typed."""
-        self._lines.append(f".B {escaped(text)}")
+        self._lines.append(".B " + (_argument(text) if '"' in text else escaped(text)))
 
     def text(self, text: str) -> None:
         """Add paragraphs; they are parted by empty lines."""
