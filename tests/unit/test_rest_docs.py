@@ -57,7 +57,7 @@ def test_the_examples(service: Service, page: str, least: int) -> None:
 
 def test_the_tasks_for_ansible(service: Service) -> None:
     """As Ansible would send them; what it fills in comes from the answer before."""
-    (written,) = re.findall(
+    _, written = re.findall(
         r"^```yaml\n(.*?)^```$", (_DOCS / "ansible.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     tasks = [row["ansible.builtin.uri"] for row in YAML(typ="safe").load(written) if "ansible.builtin.uri" in row]
