@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking
+from ryu_vmmob.cli.names import kinds
 from ryu_vmmob.cli.watch import families_of, print_line
 
 
@@ -19,7 +20,10 @@ def register(app: typer.Typer) -> None:
 def events(
     ask: Asked,
     types: Annotated[
-        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or kinds with these prefixes: migration,refused.")
+        str | None,
+        typer.Option(
+            metavar="KIND,…", help="Only these kinds, or kinds with these prefixes: migration,refused.", autocompletion=kinds
+        ),
     ] = None,
     since: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Only events after the one with this id.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, max=10000, help="The most events to show; 1000 by default.")] = None,

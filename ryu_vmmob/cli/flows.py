@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking
-from ryu_vmmob.cli.names import SwitchName
+from ryu_vmmob.cli.names import SwitchName, tables
 from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import path
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def flows(
     ask: Asked,
     switch: SwitchName,
-    table: Annotated[str | None, typer.Option(help="Only this table, by name.")] = None,
+    table: Annotated[str | None, typer.Option(help="Only this table, by name.", autocompletion=tables)] = None,
 ) -> None:
     """Show the desired flows of a switch in the order a frame meets them, and the groups they use."""
     ask.answer(ask.client.get(path("switches", switch, "flows"), table=table), _show)

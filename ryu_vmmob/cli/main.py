@@ -11,6 +11,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from ryu_vmmob import __version__
 from ryu_vmmob.cli import (
@@ -41,6 +42,7 @@ from ryu_vmmob.cli.output import AsJson, Output
 app = typer.Typer(
     name="vmmob",
     no_args_is_help=True,
+    add_completion=False,  # there is one way: vmmob completion
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,6 +87,7 @@ _COMMANDS = (
 for _commands in _COMMANDS:
     _commands.register(app)
 attach(app)
+completion_init()
 
 
 def main() -> None:

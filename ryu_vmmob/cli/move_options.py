@@ -11,20 +11,31 @@ from typing import Annotated
 import typer
 
 from ryu_vmmob.cli.common import OptionGroup
+from ryu_vmmob.cli.names import choice
 
 
 @dataclass(frozen=True)
 class AutomaticMove(OptionGroup):
     """The options of a move that is committed by itself."""
 
-    mode: Annotated[str | None, typer.Option(help="hot (default) or cold: whether the VM runs while it is copied.")] = None
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="hot (default) or cold: whether the VM runs while it is copied.", autocompletion=choice("hot", "cold")
+        ),
+    ] = None
     delivery: Annotated[
-        str | None, typer.Option(help="at_pause (default), early or on_activation: when the target gets the VM's traffic.")
+        str | None,
+        typer.Option(
+            help="at_pause (default), early or on_activation: when the target gets the VM's traffic.",
+            autocompletion=choice("at_pause", "early", "on_activation"),
+        ),
     ] = None
     activate_on: Annotated[
         str | None,
         typer.Option(
-            help="announcement (default) or request: the VM's first frame at the target activates the move, or only a request."
+            help="announcement (default) or request: the VM's first frame at the target activates the move, or only a request.",
+            autocompletion=choice("announcement", "request"),
         ),
     ] = None
     timeout: Annotated[
@@ -38,5 +49,8 @@ class MoveOptions(AutomaticMove):
 
     commit: Annotated[
         str | None,
-        typer.Option(help="automatic (default) or request: the commit follows the activation, or waits for a request."),
+        typer.Option(
+            help="automatic (default) or request: the commit follows the activation, or waits for a request.",
+            autocompletion=choice("automatic", "request"),
+        ),
     ] = None

@@ -31,6 +31,26 @@ def _names(rows: Iterable[Any]) -> list[str]:
     return [row["name"] for row in rows]
 
 
+def choice(*words: str) -> Callable[[str], list[str]]:
+    """Return a completion that offers these words."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def kinds(incomplete: str) -> list[str]:
+    """Offer kinds of events, and what groups of them begin with; those before the last comma stay."""
+    from ryu_vmmob.engine.event_kinds import FAMILIES, KINDS
+
+    done, comma, last = incomplete.rpartition(",")
+    return [f"{done}{comma}{word}" for word in sorted({*FAMILIES, *KINDS}) if word.startswith(last)]
+
+
+def tables(incomplete: str) -> list[str]:
+    """Offer the tables of a switch in the order in which a frame meets them."""
+    from ryu_vmmob.flows.pipeline import TABLES  # slow to load, and nothing else here wants it
+
+    return [table.label for table in TABLES if table.label.startswith(incomplete)]
+
+
 CUGS = _complete(lambda client: _names(client.cugs.list()))
 VMS = _complete(lambda client: _names(client.vms.list()))
 POLICIES = _complete(lambda client: _names(client.policies.list()))

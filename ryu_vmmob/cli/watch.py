@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ryu_vmmob.cli.common import Asked, asking, usage
+from ryu_vmmob.cli.names import kinds
 from ryu_vmmob.cli.output import Form, print_data
 from ryu_vmmob.cli.times import moment
 from ryu_vmmob.client import followed
@@ -23,7 +24,10 @@ def register(app: typer.Typer) -> None:
 def watch(
     ask: Asked,
     types: Annotated[
-        str | None, typer.Option(metavar="KIND,…", help="Only these kinds, or kinds with these prefixes: migration,refused.")
+        str | None,
+        typer.Option(
+            metavar="KIND,…", help="Only these kinds, or kinds with these prefixes: migration,refused.", autocompletion=kinds
+        ),
     ] = None,
     since: Annotated[
         int | None, typer.Option(min=0, metavar="ID", help="Begin with the events after the one with this id.")

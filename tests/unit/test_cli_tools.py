@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from typer.main import get_command
@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 
 from ryu_vmmob.cli import following
 from ryu_vmmob.cli.main import app
+from ryu_vmmob.flows.pipeline import TABLES
 from ryu_vmmob.health.values import STUCK_SECONDS
+from ryu_vmmob.model.move_options import MoveOptions
 from tests.support.rest_service import TOKEN, WEB, Service, vm
 from tests.unit.cli_support import Shell, serving, shell
 from tests.unit.event_server import EventServer, serving_events
@@ -193,6 +195,25 @@ def test_names_are_completed(shell: Shell) -> None:
     assert completed("vmmob vm list --server srv-c", **env) == ["srv-c1"]
     assert completed("vmmob flows bor", **env) == ["border-1", "border-2"]
     assert completed("vmmob policy delete x", **env) == []
+
+
+def test_words_are_completed_without_a_controller() -> None:
+    """Kinds of events, also after a comma, tables, forms, and what the options of a move may be."""
+    env = {"VMMOB_URL": "http://127.0.0.1:1", "no_proxy": "*"}
+    assert completed("vmmob events --types cu", **env)[:2] == ["cug", "cug.changed"]
+    assert completed("vmmob watch --types cug,migration.pre", **env) == ["cug,migration.prepared", "cug,migration.preparing"]
+    assert completed("vmmob flows tor-a --table ", **env) == [table.label for table in TABLES]
+    assert completed("vmmob vm list -o ", **env) == ["table", "wide", "json", "yaml"]
+    hints = get_type_hints(MoveOptions)
+    for name in ("mode", "delivery", "activate_on", "commit"):
+        offered = completed(f"vmmob migration start web1 srv-c1 --{name.replace('_', '-')} ", **env)
+        assert sorted(offered) == sorted(get_args(hints[name])), name
+
+
+def test_there_is_one_completion() -> None:
+    helped = CliRunner().invoke(app, ["--help"]).stdout
+    assert "completion" in helped
+    assert "install-completion" not in helped
 
 
 def test_no_controller_no_names() -> None:
