@@ -57,7 +57,7 @@ def check_switch(
     arguments, 3 no switch, 4 its own description leaves it open: use --try.
     """
     from ryu_vmmob.whitebox import dialogue
-    from ryu_vmmob.whitebox.errors import DialogueError
+    from ryu_vmmob.whitebox.errors import DialogueError, NoAddressError
     from ryu_vmmob.whitebox.report import examine
 
     form = form_of(ctx, output, as_json=as_json)
@@ -73,6 +73,8 @@ def check_switch(
             talk = dialogue.accept(host, listen or 0, seconds, lambda port: typer.echo(f"waiting at port {port}", err=True))
         with talk:
             report = examine(talk, try_out=try_out)
+    except NoAddressError as error:
+        raise usage(str(error)) from None
     except DialogueError as error:
         typer.echo(f"vmmob: {error}", err=True)
         raise typer.Exit(NOBODY) from None

@@ -16,7 +16,7 @@ from ryu_vmmob.flows.flow import Flow, Group, Match
 from ryu_vmmob.flows.kinds import narrower
 from ryu_vmmob.flows.pipeline import COOKIE_MARK, COOKIE_MARK_MASK, METER_RATES, Table, meter_parts
 from ryu_vmmob.whitebox import features
-from ryu_vmmob.whitebox.errors import BAD_MATCH, DialogueError, SwitchError
+from ryu_vmmob.whitebox.errors import BAD_MATCH, DialogueError, NoAddressError, SwitchError
 from ryu_vmmob.whitebox.features import MalformedError, Portrait
 from ryu_vmmob.whitebox.sample import Told
 
@@ -25,6 +25,7 @@ _FEATURES_REQUEST, _FEATURES_REPLY, _MULTIPART_REQUEST, _MULTIPART_REPLY, _BARRI
 _DESC, _GROUP_FEATURES, _METER_FEATURES, _TABLE_FEATURES, _PORT_DESC = 0, 8, 11, 12, 13
 _MOST_BYTES: Final = 1 << 26
 """Of one reply; nobody has that much to say."""
+_MAX_TCP_PORT: Final = 65_535
 _LAST_PORT: Final = 0xFFFFFF00
 _BUNDLE: Final = 1
 Signature = tuple[tuple[str, bool], ...]
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 
 def connect(address: str, seconds: float) -> Dialogue:
-    """To a switch that listens: ``HOST:PORT``, or the path of a Unix socket. Raises DialogueError."""
+    """To a switch that listens: ``HOST:PORT``, or the path of a Unix socket. Raises DialogueError, NoAddressError."""
     try:
         if "/" in address:
             stream = socket.socket(socket.AF_UNIX)
@@ -42,8 +43,8 @@ def connect(address: str, seconds: float) -> Dialogue:
             stream.connect(address)
         else:
             host, _, port = address.rpartition(":")
-            if not (host and port.isascii() and port.isdigit()):
-                raise DialogueError(f"{address}: write HOST:PORT, or the path of a socket")
+            if not (host and port.isascii() and port.isdigit() and int(port) <= _MAX_TCP_PORT):
+                raise NoAddressError(f"{address}: write HOST:PORT, or the path of a socket")
             stream = socket.create_connection((host.strip("[]"), int(port)), seconds)
     except (OSError, OverflowError) as error:
         raise DialogueError(f"{address} cannot be reached: {getattr(error, 'strerror', None) or error}") from error

@@ -44,6 +44,10 @@ class DialogueError(Exception):
     """The switch cannot be talked to; the text is one sentence."""
 
 
+class NoAddressError(DialogueError):
+    """What was given is no address of a switch: nothing was asked."""
+
+
 class SwitchError(NamedTuple):
     """OFPT_ERROR (7.4.4)."""
 

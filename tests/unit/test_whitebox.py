@@ -248,7 +248,8 @@ def test_wrong_questions() -> None:
     assert "give the address" in run("x:1", "--listen", "1", status=2).stderr
     assert "--role" in run("x:1", "--role", "leaf", status=2).stderr
     assert "Connection refused" in run("127.0.0.1:1", status=3).stderr
-    assert "write HOST:PORT" in run("nonsense", status=3).stderr
+    for wrong in ("nonsense", ":6653", "host:", "host:99999"):
+        assert run(wrong, status=2).stderr == f"vmmob: {wrong}: write HOST:PORT, or the path of a socket\n"
     assert "no switch connected" in run("--listen", "0", "--timeout", "0.1", "--host", "127.0.0.1", status=3).stderr
 
 
