@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 import ryu_vmmob
 from ryu_vmmob.rest.answers import ProblemDetails
 from ryu_vmmob.rest.call import Answer, Call
+from ryu_vmmob.rest.descriptions import OPERATIONS
 from ryu_vmmob.rest.formats import JSON, MSGPACK
 from ryu_vmmob.rest.operations import TAGS, listing
 from ryu_vmmob.rest.parameters import Json, conditions, in_path, in_query
@@ -187,10 +188,13 @@ def _name(status: int) -> str:
 
 
 def _texts(route: Route) -> tuple[str, str]:
-    """Return the first sentence of a resource's function, and the rest. What it raises is among the responses."""
+    """Return the first sentence of a resource's function, and the rest with what `OPERATIONS` has.
+
+    What it raises is among the responses.
+    """
     text = re.sub(r"\s*Raises .*", "", inspect.getdoc(route.handler) or "", flags=re.DOTALL)
     first, _, rest = " ".join(text.split()).replace("``", "`").partition(". ")
-    return first.rstrip("."), rest
+    return first.rstrip("."), f"{rest} {OPERATIONS.get(route.operation.id, '')}".strip()
 
 
 def _plain(value: Any) -> Any:

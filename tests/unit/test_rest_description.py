@@ -15,6 +15,7 @@ from webob import Response
 
 from ryu_vmmob.rest import bodies
 from ryu_vmmob.rest.app import ROUTES
+from ryu_vmmob.rest.descriptions import OPERATIONS
 from ryu_vmmob.rest.openapi import PROBLEMS, describe
 from ryu_vmmob.rest.operations import TAGS
 from tests.support.description import METHODS, assert_described, description
@@ -63,6 +64,12 @@ def test_operations_have_names_sentences_and_tags() -> None:
     assert len({row["summary"] for row in rows}) == len(rows)
     assert {tag for row in rows for tag in row["tags"]} == set(TAGS)
     assert not [row["summary"] for row in rows if "``" in row["summary"] or row["summary"].endswith(".")]
+
+
+def test_operations_have_descriptions_beside_their_sentences() -> None:
+    rows = {row["operationId"]: row for _, _, row in _operations()}
+    assert [name for name, row in rows.items() if not row.get("description")] == []
+    assert OPERATIONS.keys() <= rows.keys()
 
 
 def test_parameters_are_those_of_the_routes() -> None:
