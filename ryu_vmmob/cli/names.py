@@ -13,6 +13,16 @@ from ryu_vmmob.client import Client, ClientError
 
 SECONDS: Final = 0.5
 """Nobody waits longer for a completion."""
+FAMILIES: Final = (
+    "batch", "clock", "cug", "external", "fabric", "link", "migration", "move", "neighbour", "policy", "presence",
+    "refused", "routing_domain", "store", "switch", "vlan_id", "vm",
+)  # fmt: skip
+"""The first words of the kinds of events; a test compares them with the controller's."""
+TABLES: Final = (
+    "ingress", "admit", "answer", "advertise", "policy_out", "gateway", "route", "bridge", "policy_in", "deliver",
+    "refuse", "punt",
+)  # fmt: skip
+"""The tables of a switch in the order in which a frame meets them; a test compares them with the pipeline's."""
 
 
 def _complete(names: Callable[[Client], Iterable[str]]) -> Callable[[typer.Context, str], list[str]]:
@@ -37,20 +47,12 @@ def choice(*words: str) -> Callable[[str], list[str]]:
 
 
 def kinds(incomplete: str) -> list[str]:
-    """Offer kinds of events, and what groups of them begin with; those before the last comma stay."""
-    from ryu_vmmob.engine.event_kinds import FAMILIES, KINDS
-
+    """Offer the families of events; those before the last comma stay."""
     done, comma, last = incomplete.rpartition(",")
-    return [f"{done}{comma}{word}" for word in sorted({*FAMILIES, *KINDS}) if word.startswith(last)]
+    return [f"{done}{comma}{word}" for word in FAMILIES if word.startswith(last)]
 
 
-def tables(incomplete: str) -> list[str]:
-    """Offer the tables of a switch in the order in which a frame meets them."""
-    from ryu_vmmob.flows.pipeline import TABLES  # slow to load, and nothing else here wants it
-
-    return [table.label for table in TABLES if table.label.startswith(incomplete)]
-
-
+tables = choice(*TABLES)
 CUGS = _complete(lambda client: _names(client.cugs.list()))
 VMS = _complete(lambda client: _names(client.vms.list()))
 POLICIES = _complete(lambda client: _names(client.policies.list()))

@@ -54,6 +54,14 @@ class Shell:
         return json.loads(self.run(*words, "--json", status=status).stdout)
 
 
+def completed(line: str, **environment: str) -> list[str]:
+    """What is offered for the last word of a command line."""
+    words = line.split(" ")
+    env = {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1), "_VMMOB_COMPLETE": "complete_bash", **environment}
+    result = CliRunner().invoke(app, [], prog_name="vmmob", env=env)
+    return result.stdout.split()
+
+
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     for name in list(os.environ):
@@ -77,6 +85,3 @@ def pair(shell: Shell) -> Shell:
     shell.service.with_web().put("/v1/vms/web2", vm("srv-c1", 12))
     shell.service.confirm()
     return shell
-
-
-# trace

@@ -14,10 +14,9 @@ from typer.testing import CliRunner
 from ryu_vmmob import __version__
 from ryu_vmmob.cli.main import app
 from ryu_vmmob.cli.yaml_text import yaml_text
-from tests.unit.cli_support import Shell
+from tests.unit.cli_support import Shell, completed
 from tests.unit.cli_support import pair as pair
 from tests.unit.cli_support import shell as shell
-from tests.unit.test_cli_tools import completed
 
 
 def read(text: str) -> Any:
