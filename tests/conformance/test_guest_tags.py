@@ -80,7 +80,7 @@ def test_a_guests_tag_is_the_same_wherever_it_goes(own: int, kind: str) -> None:
     site.do(tagger("srv-a1", own))
     site.settle()
     for to in ("srv-b1", "srv-a3", "srv-c1", "srv-d1", "srv-a1"):
-        migration = site.move("tagger", to, checked=own == OWN)
+        migration = site.move("tagger", to)
         assert [(leg.from_vlan_id, leg.to_vlan_id) for leg in migration.legs] == [(None, None)]  # nobody adds anything
         assert wire(site, "tagger", 0) == (own,)
         reach_each_other(site, "tagger", [f"{peer}/0" for peer in PEERS], 0)
@@ -179,7 +179,7 @@ def test_a_vm_in_three_cugs_of_every_kind_moves_as_a_whole(kind: str) -> None:
     site.do(tagger("srv-a1", None, OWN, ALIEN))
     site.settle()
     for to in ("srv-c1", "srv-a3", "srv-b1", "srv-a1"):
-        migration = site.move("tagger", to, checked=kind == "per_interface")
+        migration = site.move("tagger", to)
         assert [leg.cug for leg in migration.legs] == ["cug0", "cug1", "cug2"]
         assert [leg.to_vlan_id for leg in migration.legs] == [next(iter(site.tags("tagger", 0)), None), None, None]
         for number in range(3):
