@@ -39,16 +39,9 @@ options:
     description: What router advertisements say of addresses.
     type: str
     choices: [slaac, dhcpv6_stateful, dhcpv6_stateless]
-  labels:
-    description: Labels, by key.
-    type: dict
-    default: {}
-  description:
-    description: One line of text.
-    type: str
-    default: ''
 extends_documentation_fragment:
   - vmmob.controller.controller
+  - vmmob.controller.labelled
 author:
   - ryu-vmmob (@ryu-vmmob)
 """

@@ -61,16 +61,9 @@ options:
     description: Whether it is for what answers such traffic, too.
     type: bool
     default: false
-  labels:
-    description: Labels, by key.
-    type: dict
-    default: {}
-  description:
-    description: One line of text.
-    type: str
-    default: ''
 extends_documentation_fragment:
   - vmmob.controller.controller
+  - vmmob.controller.labelled
 author:
   - ryu-vmmob (@ryu-vmmob)
 """

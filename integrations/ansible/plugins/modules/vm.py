@@ -56,16 +56,9 @@ options:
       ethertypes:
         description: Types of frames beside IP and ARP that it may send, such as V(0x88f7), or V(any).
         type: raw
-  labels:
-    description: Labels, by key.
-    type: dict
-    default: {}
-  description:
-    description: One line of text.
-    type: str
-    default: ''
 extends_documentation_fragment:
   - vmmob.controller.controller
+  - vmmob.controller.labelled
 author:
   - ryu-vmmob (@ryu-vmmob)
 """
