@@ -10,8 +10,8 @@ import schemathesis
 from ryu_vmmob.rest.app import ROUTES
 from tests.ovs.fakes import FakeSite
 from tests.support.controller import WEB, nic
-from tests.support.described_calls import config, run, show
-from tests.support.description import closed, description
+from tests.support.described_calls import callable_from, config, run, show
+from tests.support.description import description
 
 TOKEN = "ZGVzY3JpcHRpb24tb2YtdGhlLWNvbnRyb2xsZXI="
 
@@ -30,7 +30,7 @@ def test_every_operation_of_the_real_controller(tmp_path: Path) -> None:
         served = requests.get(f"{base}/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60).json()
         assert served == description()
         phases = {"examples": None, "coverage": None, "fuzzing": 3}
-        schema = schemathesis.openapi.from_dict(closed(served), config=config(TOKEN, phases))
+        schema = schemathesis.openapi.from_dict(callable_from(served), config=config(TOKEN, phases))
         schema.config.update(base_url=base)
         outcome = run(schema)
         assert outcome.faults == [], show(outcome.faults)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.engine.engine import Engine
+from ryu_vmmob.sim.remembering import Installed
 from ryu_vmmob.store import open_store
 from tests.ovs.trace import assert_agrees, everything_sent
 from tests.support.controller import SECONDS, Site, nic
@@ -29,6 +30,7 @@ class Restored(World):
         self.engine.close()
         self.fabric = site.fabric
         self.installed = self.engine.desired.tables
+        self._read = Installed()
         self.window = [self.engine.state]
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import schemathesis
 
 from ryu_vmmob.rest.app import ROUTES
-from tests.support.described_calls import Outcome, config, run, show
-from tests.support.description import closed
+from tests.support.described_calls import Outcome, callable_from, config, run, show
 from tests.support.rest_service import POLICY, TOKEN, Service, vm
 
 SECONDS_BETWEEN = 20.0
@@ -40,7 +39,7 @@ def calls(**phases: int | None) -> Outcome:
         service.confirm()
         return answer
 
-    schema = schemathesis.openapi.from_dict(closed(service.get("/openapi.json")), config=config(TOKEN, phases))
+    schema = schemathesis.openapi.from_dict(callable_from(service.get("/openapi.json")), config=config(TOKEN, phases))
     schema.app = application
     return run(schema)
 
