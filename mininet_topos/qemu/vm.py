@@ -19,6 +19,7 @@ from mininet_topos.qemu.qmp import Event
 from mininet_topos.qemu.serial import MachineError
 from mininet_topos.servers import Interface
 from mininet_topos.switchover import Network
+from ryu_vmmob.hypervisor.spare_frame import send_spare
 
 TAP_QUEUE = 1000  # frames; the kernel's default
 COPY_SECONDS = 120.0
@@ -130,6 +131,8 @@ class QemuVm:
     def receive_at(self, server: str, vlan_ids: Sequence[int | None]) -> None:
         """Plug it to a second server, where a QEMU waits for its memory."""
         self._open(server, vlan_ids, incoming=True)
+        for index, interface in enumerate(self.interfaces):
+            send_spare(self.lab.servers[server].device(self.name, index), interface.mac)
 
     def migrate(self, server: str, network: Network | None) -> Pause:
         """Copy it to a server where it is awaited, under way, and let it go on there. Raises MachineError.

@@ -14,6 +14,8 @@ UNDER_WAY: Final = ("preparing", "prepared", "activated")
 class Happening(StrEnum):
     """What a hypervisor sees of a VM that moves."""
 
+    ARRIVING = "arriving"
+    """Its process is here and waits for its memory."""
     LEAVING = "leaving"
     """Its memory is being copied to another server."""
     PAUSED = "paused"

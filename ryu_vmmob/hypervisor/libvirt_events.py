@@ -21,8 +21,9 @@ LOG: Final = logging.getLogger("vmmob.hypervisor")
 URI: Final = "qemu:///system"
 
 # Numbers of libvirt's interface (libvirt-domain.h), which never change.
-_SUSPENDED, _RESUMED, _STOPPED = 3, 4, 5
+_STARTED, _SUSPENDED, _RESUMED, _STOPPED = 2, 3, 4, 5
 _HAPPENINGS: Final[dict[tuple[int, int], Happening]] = {
+    (_STARTED, 1): Happening.ARRIVING,  # MIGRATED
     (_SUSPENDED, 1): Happening.PAUSED,  # MIGRATED
     (_SUSPENDED, 7): Happening.PAUSED,  # POSTCOPY
     (_RESUMED, 1): Happening.RESUMED,  # MIGRATED

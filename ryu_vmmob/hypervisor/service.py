@@ -19,6 +19,7 @@ from ryu_vmmob.hypervisor.handover import GOING_ON, Happened, Happening, Step, p
 from ryu_vmmob.hypervisor.lanes import Lanes
 from ryu_vmmob.hypervisor.patience import pauses
 from ryu_vmmob.hypervisor.readers import is_read_by_qemu
+from ryu_vmmob.hypervisor.spare_frame import send_spare
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 TRY_SECONDS: Final = 60.0
@@ -100,7 +101,22 @@ class Service:
                 return
             if event.happening is Happening.RESUMED:
                 departure.resumed()
+        if event.happening is Happening.ARRIVING:
+            self._lanes.put(vm, lambda: self._spare(vm))
+            return
         self._lanes.put(vm, lambda: self._follow(vm, event))
+
+    def _spare(self, vm: str) -> None:
+        """Give a QEMU that waits here a frame it may lose, on each tap that it reads itself."""
+        domain = self._domain(vm)
+        if domain is None or not is_read_by_qemu(domain.uuid):
+            return
+        for card in domain.cards:
+            if card.device is not None:
+                try:
+                    send_spare(card.device, card.mac)
+                except OSError as error:
+                    LOG.warning("VM %s: the guest may lose its first frame on %s: %s", vm, card.device, error)
 
     def _follow(self, vm: str, event: Happened) -> None:
         """Do what follows an event, and try again while the controller cannot be asked."""
@@ -207,7 +223,7 @@ class Service:
             present = self._departures.get(vm)
         if present is not None and present.id == move["id"]:
             return None if present.is_over else present  # news that comes late does not begin it again
-        domain = next((row for row in self._host.domains() if self.name_of(row.name, row.uuid) == vm), None)
+        domain = self._domain(vm)
         rows = () if domain is None else taps(domain, self._client.vms.get(vm))
         asks = self._settings.monitor and domain is not None and is_read_by_qemu(domain.uuid)
         devices = [
@@ -226,6 +242,9 @@ class Service:
             return None
         LOG.info("%s: VM %s may leave for %s, %d taps are read", move["id"], vm, move["to"], len(devices))
         return departure
+
+    def _domain(self, vm: str) -> Domain | None:
+        return next((row for row in self._host.domains() if self.name_of(row.name, row.uuid) == vm), None)
 
     def _index(self, domain: Domain, card: Card) -> Callable[[], int | None] | None:
         return None if card.alias is None else partial(self._host.receive_index, domain.name, card.alias)

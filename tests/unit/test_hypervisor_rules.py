@@ -28,6 +28,7 @@ STATES = ("preparing", "prepared", "activated", "committed", "aborted", "failed"
     ("happened", "source", "target", "elsewhere"),
     [
         # for each state of STATES: d(eliver), c (activate), x (abort), -
+        (Happening.ARRIVING, "------", "------", "------"),
         (Happening.LEAVING, "------", "------", "------"),
         (Happening.PAUSED, "dd----", "------", "------"),
         (Happening.RESUMED, "xxx---", "cc----", "------"),
@@ -46,7 +47,8 @@ def test_every_event_in_every_state(happened: Happening, source: str, target: st
     [
         (3, 1, Happening.PAUSED), (3, 7, Happening.PAUSED), (3, 0, None), (3, 2, None), (3, 8, None),
         (4, 1, Happening.RESUMED), (4, 3, Happening.RESUMED), (4, 0, None), (4, 4, None),
-        (5, 3, Happening.LEFT), (5, 1, Happening.ENDED), (5, 5, Happening.ENDED), (2, 1, None), (1, 0, None),
+        (5, 3, Happening.LEFT), (5, 1, Happening.ENDED), (5, 5, Happening.ENDED),
+        (2, 1, Happening.ARRIVING), (2, 0, None), (1, 0, None),
     ],
 )  # fmt: skip
 def test_libvirts_numbers(event: int, detail: int, found: Happening | None) -> None:

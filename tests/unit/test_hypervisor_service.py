@@ -13,6 +13,7 @@ import pytest
 from webob import Response
 
 from ryu_vmmob.client import Client
+from ryu_vmmob.hypervisor import service
 from ryu_vmmob.hypervisor.domains import Card, Domain, Tag
 from ryu_vmmob.hypervisor.handover import Happened, Happening
 from ryu_vmmob.hypervisor.libvirt_events import HostError
@@ -163,6 +164,36 @@ def test_a_live_migration(site: ServiceSite) -> None:
     until(lambda: site.moves() == [("srv-c1", "committed")])
     assert set(site.front.steps[2:]) <= {"activate"}
     until(lambda: not site.source.service.departures)
+
+
+@pytest.mark.parametrize("by_qemu", [True, False])
+def test_a_waiting_qemu_gets_a_spare_frame(site: ServiceSite, monkeypatch: pytest.MonkeyPatch, *, by_qemu: bool) -> None:
+    """With vhost no frame is read before the guest runs, and none is needed."""
+    spared: list[tuple[str, str]] = []
+    asked: list[str] = []
+
+    def is_read(uuid: str) -> bool:
+        asked.append(uuid)
+        return by_qemu
+
+    monkeypatch.setattr(service, "is_read_by_qemu", is_read)
+    monkeypatch.setattr(service, "send_spare", lambda device, mac: spared.append((device, mac)))
+    site.target.host.rows = [domain(running=False)]
+    site.target.sees(Happening.ARRIVING)
+    site.target.sees(Happening.ENDED)  # a VM's events are followed in their order
+    until(lambda: asked == [UUID])
+    site.target.service.stop()
+    assert spared == ([("nosuchtap", MAC)] if by_qemu else [])
+    assert site.front.steps == []
+
+
+def test_a_tap_that_is_gone_costs_a_warning(
+    site: ServiceSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "is_read_by_qemu", lambda _uuid: True)
+    site.target.host.rows = [domain(running=False)]
+    site.target.sees(Happening.ARRIVING)
+    until(lambda: "the guest may lose its first frame on nosuchtap" in caplog.text)
 
 
 def test_the_target_is_silent(site: ServiceSite) -> None:
