@@ -12,7 +12,7 @@ where the denied rest cannot be put together without a first fragment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal, NamedTuple
@@ -86,8 +86,8 @@ def decide_by_gateway(view: View, packet: Packet, source: End, target: End) -> b
 
 def turns_on(view: View, rule: Rule, packet: Packet, source: End, target: End) -> bool:
     """Whether this rule decides about a packet: without it the other way would be right."""
-    others = tuple(other for other in view.policies if other != rule)
-    return _decide(view, others, packet, source, target) != _decide(view, view.policies, packet, source, target)
+    without = _decide(view, view.policies, packet, source, target, without=rule)
+    return without != _decide(view, view.policies, packet, source, target)
 
 
 def verdict(view: View, packet: Packet, source: End, target: End) -> bool | None:
@@ -98,11 +98,13 @@ def verdict(view: View, packet: Packet, source: End, target: End) -> bool | None
 
 def addresses(packet: Packet) -> tuple[Address, Address] | None:
     """(source, destination) of an IP packet; None for any other."""
+    return _addresses(packet) if packet["eth_type"] in (ETH_IPV4, ETH_IPV6) else None
+
+
+def _addresses(packet: Packet) -> tuple[Address, Address]:
     if packet["eth_type"] == ETH_IPV4:
         return IPv4Address(packet["ipv4_src"]), IPv4Address(packet["ipv4_dst"])
-    if packet["eth_type"] == ETH_IPV6:
-        return IPv6Address(packet["ipv6_src"]), IPv6Address(packet["ipv6_dst"])
-    return None
+    return IPv6Address(packet["ipv6_src"]), IPv6Address(packet["ipv6_dst"])
 
 
 def destination(packet: Packet) -> Address:
@@ -113,9 +115,17 @@ def destination(packet: Packet) -> Address:
     return ends[1]
 
 
-def _decide(view: View, rules: Iterable[Rule], packet: Packet, source: End, target: End, *, bridged: bool = True) -> bool:
-    ends = addresses(packet)
-    if ends is None:
+def _decide(
+    view: View,
+    rules: tuple[Rule, ...],
+    packet: Packet,
+    source: End,
+    target: End,
+    *,
+    bridged: bool = True,
+    without: Rule | None = None,
+) -> bool:
+    if packet["eth_type"] not in (ETH_IPV4, ETH_IPV6):
         return True
     if packet["ip_proto"] == make.ICMPV6 and packet.get("icmpv6_type") in (0, *_EXEMPT):
         return packet.get("icmpv6_type") in _EXEMPT and not packet.get("ip_frag")
@@ -123,8 +133,9 @@ def _decide(view: View, rules: Iterable[Rule], packet: Packet, source: End, targ
     if not (inside and bridged) and not _routed(view, source, target):
         return False
     best: tuple[int, bool] | None = None
-    for rule in rules:
-        if _applies(rule, packet, (source, ends[0]), (target, ends[1])):
+    for found in _between(view, rules, packet, source, target):
+        rule = found.rule
+        if rule != without and _applies(found, packet):
             rank = (rule.priority, not rule.allow)
             best = rank if best is None else max(best, rank)
     return (inside and bridged) if best is None else not best[1]
@@ -145,12 +156,49 @@ def _routed(view: View, source: End, target: End) -> bool:
     return here is not None and (target is None or here == view.routing_domain(target))
 
 
-def _applies(rule: Rule, packet: Packet, source: tuple[End, Address], target: tuple[End, Address]) -> bool:
-    about = is_end(rule.source, *source) and is_end(rule.target, *target)
-    back = rule.replies and is_end(rule.target, *source) and is_end(rule.source, *target)
-    if (about and _covered_by(rule, packet, "dst")) or (back and _answers(rule, packet)):
+class _Named(NamedTuple):
+    """What a rule says of two ends, whatever the packet: it is about packets this way; about answers this way; errors this way
+    are to a sender under it.
+    """
+
+    rule: Rule
+    about: bool
+    back: bool
+    reports: bool
+
+
+def _between(view: View, rules: tuple[Rule, ...], packet: Packet, source: End, target: End) -> tuple[_Named, ...]:
+    """Return the rules that name both ends of an IP packet. ``rules``: the view's own or one of its former ones.
+
+    Worked out once for each two ends and addresses. Objects are told apart by identity, which is quick; the memo keeps them.
+    """
+    names = ("ipv4_src", "ipv4_dst") if packet["eth_type"] == ETH_IPV4 else ("ipv6_src", "ipv6_dst")
+    key = id(rules), id(source), id(target), names, packet[names[0]], packet[names[1]]
+    found: tuple[End, End, tuple[_Named, ...]] | None = view.memo.get(key)
+    if found is None:
+        ends = _addresses(packet)
+        rows = [_named(rule, (source, ends[0]), (target, ends[1])) for rule in rules]
+        found = source, target, tuple(row for row in rows if row.about or row.back or row.reports)
+        view.memo[key] = found
+    return found[2]
+
+
+def _named(rule: Rule, source: tuple[End, Address], target: tuple[End, Address]) -> _Named:
+    sides = [(rule.source, rule.target), *([(rule.target, rule.source)] if rule.replies else [])]
+    return _Named(
+        rule,
+        about=is_end(rule.source, *source) and is_end(rule.target, *target),
+        back=rule.replies and is_end(rule.target, *source) and is_end(rule.source, *target),
+        reports=rule.allow and any(_is_told(near, *target) and _tells(far, *source) for near, far in sides),
+    )
+
+
+def _applies(found: _Named, packet: Packet) -> bool:
+    if found.about and _covered_by(found.rule, packet, "dst"):
         return True
-    return rule.allow and _reports(rule, packet, source, target)
+    if found.back and _answers(found.rule, packet):
+        return True
+    return found.reports and _is_error(packet)
 
 
 def _number(rule: Rule, packet: Packet) -> int | None:
@@ -190,13 +238,10 @@ def _answers(rule: Rule, packet: Packet) -> bool:
 _ERRORS: Final = {make.ICMP: ("icmpv4_type", {3, 11, 12}), make.ICMPV6: ("icmpv6_type", {1, 2, 3, 4})}
 
 
-def _reports(rule: Rule, packet: Packet, source: tuple[End, Address], target: tuple[End, Address]) -> bool:
-    """Whether a packet is an ICMP error to one who may send under a rule, from where what it sent may have come to."""
+def _is_error(packet: Packet) -> bool:
+    """Whether a packet is an ICMP error, which may come from where what its receiver sent may have come to."""
     name, kinds = _ERRORS.get(packet["ip_proto"], ("icmpv4_type", set()))
-    if packet.get(name, -1) not in kinds or (packet["ip_proto"] == make.ICMP) is not (packet["eth_type"] == ETH_IPV4):
-        return False
-    sides = [(rule.source, rule.target), *([(rule.target, rule.source)] if rule.replies else [])]
-    return any(_is_told(near, *target) and _tells(far, *source) for near, far in sides)
+    return packet.get(name, -1) in kinds and (packet["ip_proto"] == make.ICMP) is (packet["eth_type"] == ETH_IPV4)
 
 
 def _is_told(near: Selector, end: End, address: Address) -> bool:

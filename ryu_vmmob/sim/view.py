@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from ryu_vmmob.fabric.model import Fabric, PortRef
 from ryu_vmmob.sim.facts import Address, CugFacts, ExternalFacts, Rule
@@ -125,6 +125,11 @@ class View:
     def network(self) -> Network:
         """The simulated fabric."""
         return Network(self.fabric, self.tables, self.links_down)
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What `sim.policy` has worked out of this view, by what it was asked."""
+        return {}
 
     @cached_property
     def members(self) -> Mapping[str, Mapping[Owner, tuple[Seat, ...]]]:

@@ -10,6 +10,7 @@ The tables are made here and not by the compiler: the simulator's own tests must
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -33,6 +34,7 @@ from ryu_vmmob.flows.flow import (
 from ryu_vmmob.flows.pipeline import SEGMENT, GroupKind, Table, group_id
 from ryu_vmmob.net.addresses import MAC_BROADCAST, MAC_MULTICAST_BIT, eui64_link_local
 from ryu_vmmob.net.protocols import ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_RARP
+from ryu_vmmob.sim.remembering import RememberingTables
 from ryu_vmmob.sim.switch import Tables
 from ryu_vmmob.sim.view import Seat, View
 
@@ -245,10 +247,13 @@ def arp_answer(asked: Seat, back: tuple[Action, ...] = (Output(IN_PORT),)) -> Fl
 
 
 def build(made: Entries) -> dict[str, Tables]:
-    return {
-        name: Tables([e for e in rows if isinstance(e, Flow)], [e for e in rows if isinstance(e, Group)])
-        for name, rows in made.items()
-    }
+    """The tables of each switch. Equal ones are built once: a fault changes one switch, and the others remember results."""
+    return {name: _tables(tuple(rows)) for name, rows in made.items()}
+
+
+@lru_cache(maxsize=64)
+def _tables(rows: tuple[Flow | Group, ...]) -> Tables:
+    return RememberingTables([e for e in rows if isinstance(e, Flow)], [e for e in rows if isinstance(e, Group)])
 
 
 def view(made: Entries | None = None, seats: Sequence[Seat] = SEATS, **more: Any) -> View:
