@@ -16,5 +16,5 @@ def documented() -> dict[str, set[str]]:
 def documented_rows() -> list[tuple[str, str, str]]:
     """Kind, level and particulars of each event in docs/rest.md."""
     text = (ROOT / "docs" / "rest.md").read_text(encoding="utf-8")
-    table = text[text.index("| event | level | tells | with |") :].partition("\n\n")[0]
+    table = text[text.index("| event | level | meaning | with |") :].partition("\n\n")[0]
     return re.findall(r"^\| `([a-z_]+\.?[a-z_]*)` \| (\w+) \| [^|]+ \| ([^|]*)\|$", table, re.MULTILINE)
