@@ -28,11 +28,11 @@ class Rule(Enum):
     TOO_LARGE = (_E, "size, nesting and alias expansion stay within bounds")
     YAML_SYNTAX = (_E, "the file is one well-formed YAML document")
     YAML_TAG = (_E, "values are plain mappings, lists, text, numbers and true or false, without tags of other types")
-    DUPLICATE_KEY = (_E, "a key stands once in its mapping")
+    DUPLICATE_KEY = (_E, "a key occurs once in its mapping")
 
     # Shape: keys and types
     UNKNOWN_KEY = (_E, "only the documented keys are used")
-    MISSING_KEY = (_E, "required keys are there")
+    MISSING_KEY = (_E, "required keys are present")
     WRONG_TYPE = (_E, "a value has the type its key asks for")
     UNKNOWN_VALUE = (_E, "a key with a fixed set of values has one of them")
     VERSION_UNSUPPORTED = (_E, "the format version is 1")
@@ -45,25 +45,25 @@ class Rule(Enum):
     PORT_RANGE = (_E, "a port number lies in 1 to 4294967039 (0xfffffeff)")
     MAC_SYNTAX = (_E, "a MAC address is six pairs of hexadecimal digits")
     MAC_NOT_UNICAST = (_E, "the gateway's MAC address is unicast and not zero")
-    VLAN_SYNTAX = (_E, "VLAN-IDs are numbers and ranges with commas between")
+    VLAN_SYNTAX = (_E, "VLAN-IDs are numbers and ranges, separated by commas")
     VLAN_RANGE = (_E, "a VLAN-ID lies in 1 to 4094")
     VLAN_REVERSED = (_E, "a range of VLAN-IDs goes from low to high")
-    VLAN_OVERLAP = (_E, "a VLAN-ID stands once in its L2 domain, or among those of a server")
+    VLAN_OVERLAP = (_E, "a VLAN-ID occurs once in its L2 domain, or among those of a server")
     VLAN_EMPTY = (_E, "an L2 domain, or a server that names VLAN-IDs, has at least one")
-    EXTENDER_SYNTAX = (_E, "extender ports are numbers and ranges with commas between")
+    EXTENDER_SYNTAX = (_E, "extender ports are numbers and ranges, separated by commas")
     EXTENDER_REVERSED = (_E, "a range of extender ports goes from low to high")
-    EXTENDER_OVERLAP = (_E, "an extender port stands once, and above the ports that its switch has itself")
+    EXTENDER_OVERLAP = (_E, "an extender port occurs once, with a number above the switch's own ports")
     MAX_FLOWS_RANGE = (_E, "the most flows of a switch lie in 1 to 4294967295")
-    TABLE_UNKNOWN = (_E, "sizes are given for tables that the pipeline has")
+    TABLE_UNKNOWN = (_E, "table_sizes names only tables of the pipeline")
     IP_SYNTAX = (_E, "addresses, prefixes and next hops are well-formed IPv4 or IPv6")
     IP_UNUSABLE = (_E, "addresses and next hops are unicast host addresses")
 
     # References between objects
-    UNKNOWN_NAME = (_E, "data centres, L2 domains and switches that are named exist")
+    UNKNOWN_NAME = (_E, "every data centre, L2 domain and switch that is named exists")
     DPID_USED_TWICE = (_E, "no two switches have one datapath id")
     PORT_USED_TWICE = (_E, "a port has one use: one end of one link, one server or one external network")
     PORT_OUTSIDE_SWITCH = (_E, "a port is one of the ports that its switch declares, or one of its extender ports")
-    EXTENDER_NOT_TOR = (_E, "port extenders hang on ToRs only: a ToR is their controlling bridge (R4)")
+    EXTENDER_NOT_TOR = (_E, "port extenders are attached to ToRs only: a ToR is their controlling bridge (R4)")
     LINK_ON_EXTENDER = (_E, "no end of a link is an extender port")
     LINK_TO_ITSELF = (_E, "a link joins two different switches")
     LINK_DOMAIN_FOREIGN = (_E, "a link's L2 domain belongs to no data centre, or to that of one of its ends")
@@ -71,12 +71,12 @@ class Rule(Enum):
 
     # Servers
     ATTACH_EMPTY = (_E, "a server is attached to at least one port")
-    ATTACH_NOT_EDGE = (_E, "servers and external networks hang on edges (tor, border), never on a spine")
-    BOND_MISSING = (_E, "a server with several ports says how they are bonded")
+    ATTACH_NOT_EDGE = (_E, "servers and external networks are attached to edges (tor, border), never on a spine")
+    BOND_MISSING = (_E, "a server with several ports has a bond")
     BOND_SINGLE_PORT = (_E, "a server with one port has no bond")
-    SERVER_VLAN_IDS = (_E, "VLAN-IDs of a server's own stand only with tagging: per_interface")
-    LOCAL_SWITCHING = (_E, "local_switching stands only where the server's own switch joins VMs: per_cug or untagged")
-    PER_INTERFACE_PORT = (_E, "a server with tagging: per_interface hangs on ports up to 65535")
+    SERVER_VLAN_IDS = (_E, "a server has vlan_ids of its own only with tagging: per_interface")
+    LOCAL_SWITCHING = (_E, "local_switching is set only where the server's own switch joins VMs: per_cug or untagged")
+    PER_INTERFACE_PORT = (_E, "a server with tagging: per_interface is attached to ports up to 65535")
     LAG_SPANS_DOMAINS = (_E, "the ports of a LAG are in one L2 domain (R14)")
     LAG_ONE_SWITCH = (_E, "the ports of a LAG are on one switch")
 
@@ -87,7 +87,7 @@ class Rule(Enum):
     PREFIX_WITHOUT_NEXT_HOP = (_E, "prefixes of an address family have a next hop of that family")
     EXTERNAL_PREFIX_OVERLAP = (_E, "external prefixes of one routing domain on one edge do not overlap")
 
-    # What is allowed and seldom meant
+    # Allowed, but rarely intended
     FABRIC_EMPTY = (_W, "the fabric has a switch")
     EDGE_UNCONNECTED = (_W, "a link connects every edge to the fabric")
     FABRIC_SPLIT = (_W, "links join all switches into one fabric")

@@ -47,12 +47,12 @@ class L2DomainDoc(_Shape):
     translate_guest_tags: bool = Field(
         default=False,
         description="`true`: an edge port of this domain may translate a guest's own VLAN tag to the domain's VLAN-ID of "
-        "the user group, and back (R24, R25, R27); `false`: it may not",
+        "the CUG, and back (R24, R25, R27); `false`: it may not",
     )
     unannounced_moves: Literal["refuse", "accept"] = Field(
         "refuse",
-        description="`refuse` or `accept`: whether a VM that speaks at a server of a switch in this domain without having"
-        " been announced may have moved there",
+        description="`refuse` or `accept`: what the controller does with unannounced moves of VMs to servers of this"
+        " domain's switches",
     )
     description: str = Field("", description=_TEXT)
 
@@ -92,7 +92,7 @@ class SwitchDoc(_Shape):
     )
     table_sizes: dict[str, int] | None = Field(
         None,
-        description="how many flows single tables take, `{admit: 2048, bridge: 32768}`, by the names of the pipeline's tables;"
+        description="how many flows each table takes, `{admit: 2048, bridge: 32768}`, by the names of the pipeline's tables;"
         " a table that is not named has no limit of its own",
     )
     l4_masks: bool = Field(
@@ -102,8 +102,8 @@ class SwitchDoc(_Shape):
     )
     meters: bool = Field(
         default=True,
-        description="`false`: a switch with `openvswitch` that has no meters, or too few; the controller's own limits stand for"
-        " them",
+        description="`false`: a switch with `openvswitch` that has no meters, or too few; the controller's own limits"
+        " replace them",
     )
     description: str = Field("", description=_TEXT)
 
@@ -113,12 +113,12 @@ class LinkDoc(_Shape):
 
     a: str = Field(description="one end, `SWITCH:PORT`")
     b: str = Field(description="the other end")
-    l2_domain: str = Field(description="whose VLAN-IDs are on the wire")
+    l2_domain: str = Field(description="the L2 domain whose VLAN-IDs are on the wire")
     description: str = Field("", description=_TEXT)
 
 
 class ServerDoc(_Shape):
-    """A hypervisor and the ports it hangs on."""
+    """A hypervisor and the ports to which it is attached."""
 
     attach: Annotated[list[str], BeforeValidator(_listed)] = Field(
         description="a port, or a list of ports that form one LAG",
@@ -126,7 +126,7 @@ class ServerDoc(_Shape):
     tagging: Literal["per_interface", "per_cug", "untagged", "tagged"] = Field(
         "per_interface",
         description="`per_interface`: a trivial L2 domain in which each vNIC has a VLAN-ID of its own; `per_cug` (or `tagged`,"
-        " its older name): VLAN-IDs of the switch's domain, one for each user group; `untagged`: a trivial domain without any",
+        " its older name): VLAN-IDs of the switch's domain, one for each CUG; `untagged`: a trivial domain without VLAN-IDs",
     )
     vlan_ids: int | str | None = Field(
         None,
@@ -147,7 +147,7 @@ class ExternalDoc(_Shape):
     attach: str = Field(description="an edge port")
     routing_domain: str = Field(description="the routing domain that reaches this network")
     addresses: list[str] = Field(description="the fabric's own addresses there, with prefix length")
-    prefixes: list[str] = Field([], description="what is reached through `next_hops`; connected subnets need no entry")
+    prefixes: list[str] = Field([], description="prefixes reached through `next_hops`; connected subnets need no entry")
     next_hops: list[str] = Field([], description="routers there, inside the subnets of `addresses`")
     vlan_id: int | None = Field(None, description="the tag on the port; none: untagged")
     description: str = Field("", description=_TEXT)
@@ -161,7 +161,7 @@ class _Top(_Shape):
 
     version: int = Field(description=str(FORMAT_VERSION))
     fabric: str = Field(description="name of the fabric")
-    gateway_mac: str = Field(description="unicast MAC address: the anycast gateway of every user group, on every edge")
+    gateway_mac: str = Field(description="unicast MAC address: the anycast gateway of every CUG, on every edge")
     description: str = Field("", description=_TEXT)
     backup_paths: Literal["on_failure", "installed"] = Field(
         "on_failure",
@@ -176,7 +176,7 @@ class _Top(_Shape):
         description="list of cables between switches",
     )
     servers: _Section = Field({}, description="hypervisors, by name")
-    externals: _Section = Field({}, description="networks outside, by name")
+    externals: _Section = Field({}, description="external networks, by name")
 
 
 @dataclass

@@ -132,7 +132,7 @@ def table_name(name: str) -> str:
 
 
 class _Numbers(NamedTuple):
-    """A grammar of numbers and ranges with commas between: what is counted, and the rules that can be broken."""
+    """A grammar of numbers and ranges, separated by commas: what is counted, and the rules that can be broken."""
 
     word: str
     example: str
