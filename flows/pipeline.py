@@ -98,15 +98,15 @@ class Table(Enum):
     """The tables of every switch, as declared (`table_spec.TableSpec`). The order here is the order in the switch."""
 
     INGRESS = TableSpec(
-        "which segment a frame belongs to: by port and VLAN-ID, or by source MAC on an untagged server port",
+        "the segment of a frame: by port and VLAN-ID, or by source MAC on an untagged server port",
         matches="in_port vlan_vid eth_src",
         sets="vlan keep_pcp",
         writes=SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask | WIRE.mask | TREE.mask,
         leads_to="admit gateway bridge refuse",
     )
     ADMIT = TableSpec(
-        "server ports: an interface speaks with its own MAC and IPs (ARP and ND too), or not at all; "
-        "external ports: no outside host uses an inside address",
+        "server ports: an interface sends from its own MAC and IPs only (ARP and ND too); "
+        "external ports: no host sends from an inside address",
         matches="in_port eth_src eth_dst/ eth_type ip_proto ip_frag/ ipv4_src/ ipv6_src/ udp_src udp_dst "
         "arp_op arp_spa/ arp_tpa arp_sha arp_tha icmpv6_type ipv6_nd_target/ ipv6_nd_sll ipv6_nd_tll",
         reads=SEGMENT.mask | WIRE.mask,
@@ -117,7 +117,7 @@ class Table(Enum):
         miss="refuse",
     )
     ANSWER = TableSpec(
-        "requests for the address of a gateway or a known member are answered here, by the edge the asker hangs on",
+        "requests for the address of a gateway or a known member, which the edge of the asker answers",
         matches="in_port eth_dst/ eth_type ip_proto ip_frag ipv4_dst ipv6_src ipv6_dst icmpv4_type icmpv6_type "
         "arp_op arp_spa arp_tpa ipv6_nd_target/",
         reads=SEGMENT.mask | SCOPE.mask | WIRE.mask | OUTSIDE.mask | CLAIMED.mask,
@@ -129,7 +129,7 @@ class Table(Enum):
         miss="policy_out",
     )
     ADVERTISE = TableSpec(
-        "second half of an answered neighbour solicitation: the link-layer option of the advertisement",
+        "the second half of an answered neighbour solicitation: the link-layer option of the advertisement",
         matches="in_port eth_type ip_proto icmpv6_type ipv6_nd_target",
         reads=SEGMENT.mask,
         sets=f"nd_options_type ipv6_nd_tll {_TAG}",
@@ -137,14 +137,14 @@ class Table(Enum):
         leads_to="deliver",
     )
     POLICY_OUT = TableSpec(
-        "what an interface here may send, by policy; to another CUG or to the outside nothing, unless one allows it",
+        "the policies for packets that an interface here sends; to another CUG or to the outside only what a policy allows",
         matches=_POLICY,
         reads=SEGMENT.mask | SCOPE.mask | OUTSIDE.mask,
         leads_to="gateway bridge",
         miss="gateway",
     )
     GATEWAY = TableSpec(
-        "frames for the gateway's MAC, or for this edge's own, are routed here; all others are bridged",
+        "frames for the gateway's MAC, or for this edge's own, which are routed; all others are bridged",
         matches="eth_dst eth_type nw_ttl",
         reads=SEGMENT.mask | SCOPE.mask | VIA.mask | OUTSIDE.mask,
         writes=ASKED.mask,
@@ -161,7 +161,7 @@ class Table(Enum):
         leads_to="policy_in punt",
     )
     BRIDGE = TableSpec(
-        "where a frame of the segment goes: a local port, the next hop to an edge, or the flood tree",
+        "the next step of a frame in its segment: a local port, the next hop to an edge, or the flood tree",
         matches="in_port eth_src eth_dst/",
         reads=SEGMENT.mask | WIRE.mask | TREE.mask,
         sets=_TAG,
@@ -169,7 +169,7 @@ class Table(Enum):
         leads_to="policy_in",
     )
     POLICY_IN = TableSpec(
-        "what an interface here may receive, by policy; routed packets not at all, unless one allows it",
+        "the policies for packets that an interface here receives; routed packets only where a policy allows them",
         matches=_POLICY,
         reads=SEGMENT.mask | SCOPE.mask | ROUTED.mask,
         leads_to="deliver",
@@ -183,13 +183,13 @@ class Table(Enum):
         sends="port in_port lag",
     )
     REFUSE = TableSpec(
-        "frames that a server's port may not bring in, counted by port; now and then one is shown to the controller",
+        "frames refused at a server's port, counted by port; a few of them are sent to the controller",
         matches="in_port eth_type",
         sends="controller",
         meters="refusals announcements",
     )
     PUNT = TableSpec(
-        "packets that the controller is asked to answer, as many of each port as its meter lets through",
+        "packets sent to the controller for an answer, limited by the meter of their port",
         matches="in_port",
         sends="controller",
         meters="answers",
@@ -210,7 +210,7 @@ class Table(Enum):
 
     @property
     def purpose(self) -> str:
-        """Return what the table finds out, in a sentence."""
+        """Return the purpose of the table, as a phrase."""
         return self.spec.purpose
 
     @property
@@ -305,11 +305,11 @@ class Meter(IntEnum):
     So what comes in at one port delays nothing that comes in at another, and no purpose delays another.
     """
 
-    ANSWERS = 1  # packets that somebody wants an answer to
+    ANSWERS = 1  # packets that need an answer
     REFUSALS = 2  # frames refused at a server's port
-    AWAITED = 3  # copies of what awaited VMs say: the first says that one has arrived
-    WATCHED = 4  # copies of what watched VMs say to everybody
-    NEIGHBOURS = 5  # who answers for an address outside: what keeps the outside reachable
+    AWAITED = 3  # copies of frames of awaited VMs: the first one reports an arrival
+    WATCHED = 4  # copies of broadcasts and multicasts of watched VMs
+    NEIGHBOURS = 5  # answers of hosts on external networks, which keep these reachable
     ANNOUNCEMENTS = 6  # refused frames of the kinds that announce a VM: RARP and ARP
 
 

@@ -54,7 +54,7 @@ def miss(table: Table) -> str:
 def tables() -> str:
     """All tables, in order."""
     body = ((str(table.id), f"`{table.label}`", table.purpose, f"`{miss(table)}`", leads_to(table)) for table in TABLES)
-    return rows(("id", "table", "finds out", "miss", "leads to"), body)
+    return rows(("id", "table", "purpose", "miss", "leads to"), body)
 
 
 def leads_to(table: Table) -> str:
@@ -88,19 +88,19 @@ def bits(meta: Meta) -> str:
 
 
 _META: Mapping[str, str] = {
-    "segment": f"the segment's key, 1 to {MAX_SEGMENT_KEY}, and 0 for what comes from outside",
-    "scope": "where its addresses are unique: the key of the routing domain's segment, or the CUG's own where it has none",
-    "wire": "the tag under which it came in from a server, where the CUG's frames may have several there (each vNIC its own, "
+    "segment": f"the segment's key, 1 to {MAX_SEGMENT_KEY}, and 0 for packets from an external network",
+    "scope": "where the packet's addresses are unique: the key of the routing domain's segment, or of a CUG that is in none",
+    "wire": "the tag with which the frame came in from a server, where the CUG's frames may have several (each vNIC its own, "
     "or guests that tag); 0: none",
-    "asked": "the id of the table that hands it to the controller, for the controller to read",
-    "hairpin": "it may leave by the port it came from: an answer, or a routed packet",
-    "routed": "it comes from another CUG or from outside",
-    "via": "it came over a routed segment, so another edge has routed it already",
-    "outside": "it came from an external network",
-    "claimed": "its IPv6 source is a link-local address that the guest has chosen itself; refused if the address is another's",
-    "pcp": "the priority of the tag with which it came in, 0 without one; kept by `keep_pcp` at `ingress`, and given by "
-    "`give_pcp` to the tag with which it leaves",
-    "tree": "1 and the number of the tree that its segment runs on, where it comes from another switch and backup paths are "
+    "asked": "the id of the table that sends the packet to the controller, which reads it",
+    "hairpin": "the frame may leave by its ingress port: an answer, or a routed packet",
+    "routed": "the packet comes from another CUG or from outside",
+    "via": "the packet came over a routed segment, so another edge has routed it already",
+    "outside": "the packet came from an external network",
+    "claimed": "the IPv6 source is a link-local address that the guest has chosen; the frame is refused if another host has it",
+    "pcp": "the priority of the tag with which the frame came in, 0 without one; `keep_pcp` stores it at `ingress`, and "
+    "`give_pcp` writes it to the tag with which the frame leaves",
+    "tree": "1 + the number of the segment's tree, if the frame comes from another switch and backup paths are "
     "installed; else 0",
 }
 
@@ -123,19 +123,19 @@ def metadata() -> str:
 
 _RUNGS: Mapping[Priority, str] = {
     Priority.MISS: "the end of each table",
-    Priority.LAST: "what an interface may send whatever it is (`ethertypes: any`)",
-    Priority.FALLBACK: "what holds when nothing more precise does: the flood tree, the defaults of policies",
+    Priority.LAST: "frames of any Ethernet type that an interface may send (`ethertypes: any`)",
+    Priority.FALLBACK: "the fallback when no more precise flow matches: the flood tree, the defaults of policies",
     Priority.ROUTE: f"routes: the prefix length is added, so that the longest wins; up to {route_priority(128)}",
-    Priority.WIDE: "what an interface may say from a link-local address that it has chosen itself",
+    Priority.WIDE: "packets that an interface may send from a link-local address that its guest has chosen",
     Priority.NORMAL: "the ordinary flow",
-    Priority.PROBE: "address probes for the address of a member or a gateway, which are answered in another way than questions",
-    Priority.BEHIND: "questions for a member from the very wire behind which it is, which it answers itself; what a VM that "
-    "moves says to everybody at its other place",
-    Priority.SPECIAL: "a rule that goes before the ordinary one",
-    Priority.CLAIM: "neighbour discovery from and for such an address",
-    Priority.EXCEPTION: "a rule that goes before the special one",
-    Priority.OVERRIDING: "a rule that goes before every exception",
-    Priority.FRAGMENT: "neighbour discovery in fragments, and IPv6 that hides what it carries",
+    Priority.PROBE: "address probes for the address of a member or a gateway, which have another answer than requests",
+    Priority.BEHIND: "requests for a member from its own wire, which the member answers; broadcasts of a moving VM at its "
+    "other place",
+    Priority.SPECIAL: "a rule that precedes the ordinary one",
+    Priority.CLAIM: "neighbour discovery from and for a link-local address that a guest has chosen",
+    Priority.EXCEPTION: "a rule that precedes the special one",
+    Priority.OVERRIDING: "a rule that precedes every exception",
+    Priority.FRAGMENT: "neighbour discovery in fragments, and IPv6 packets whose transport header cannot be read",
     Priority.RESERVED: "frames for the group addresses that no bridge forwards (IEEE 802.1Q, 8.6.3)",
     Priority.POLICY: (
         f"policies: twice their own priority (0 to {MAX_POLICY_PRIORITY}) is added, and 1 for a deny; up to "
@@ -151,12 +151,12 @@ def priorities() -> str:
 
 
 _METERS: Mapping[Meter, str] = {
-    Meter.ANSWERS: "packets that want an answer: time exceeded, unreachable, router solicitations, addresses to be asked for",
-    Meter.REFUSALS: "frames refused at a server's port, of which the controller sees some",
-    Meter.AWAITED: "copies of what awaited VMs say: the first one says that a VM has arrived",
-    Meter.NEIGHBOURS: "answers of the neighbours outside, which keep the outside reachable",
-    Meter.ANNOUNCEMENTS: "those refused frames that are RARP or ARP: what tells of a VM that has moved unannounced",
-    Meter.WATCHED: "copies of what a VM says to everybody at a target that waits to be activated by request",
+    Meter.ANSWERS: "packets that need an answer: time exceeded, unreachable, router solicitations, addresses to resolve",
+    Meter.REFUSALS: "frames refused at a server's port, some of which are sent to the controller",
+    Meter.AWAITED: "copies of frames of awaited VMs: the first one reports that a VM has arrived",
+    Meter.NEIGHBOURS: "answers of neighbours on external networks, which keep these networks reachable",
+    Meter.ANNOUNCEMENTS: "refused frames that are RARP or ARP: they can announce an unannounced move",
+    Meter.WATCHED: "copies of a VM's broadcasts and multicasts at a target that waits for activation by request",
 }
 
 
@@ -178,10 +178,14 @@ _GROUPS: Mapping[GroupKind, tuple[str, str, str]] = {
     ),
     GroupKind.BELOW: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, back to the port's cable"),
     GroupKind.BESIDE: ("VLAN-ID of a node of their tree", "ALL", "the vNICs of the segment that are not below the node"),
-    GroupKind.OTHERS: ("VLAN-ID", "ALL", "the vNICs of the segment but the one with this VLAN-ID"),
+    GroupKind.OTHERS: ("VLAN-ID", "ALL", "all vNICs of the segment but the one with this VLAN-ID"),
     GroupKind.DOWN: ("VLAN-ID of a node of their tree", "ALL", "the vNICs below the node, from elsewhere"),
-    GroupKind.TWIN: ("VLAN-ID", "ALL", "everybody but this vNIC, for what its VM says at its other place while it moves"),
-    GroupKind.PROBE: ("0", "each", "asks a plain switch whether it takes such groups; nothing leads to it, it goes at once"),
+    GroupKind.TWIN: ("VLAN-ID", "ALL", "all vNICs but this one, for the broadcasts of its VM at its other place during a move"),
+    GroupKind.PROBE: (
+        "0",
+        "each",
+        "tests whether a plain switch takes such groups; no flow uses it, and it is deleted at once",
+    ),
 }
 
 
