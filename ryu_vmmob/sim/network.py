@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from ryu_vmmob.fabric.model import Fabric, Link, PortRef
 from ryu_vmmob.flows.pipeline import Table
 from ryu_vmmob.sim.packet import Packet
+from ryu_vmmob.sim.remembering import RememberingTables
 from ryu_vmmob.sim.switch import Result, Tables
 
 MAX_HOPS: Final = 64
@@ -92,6 +93,14 @@ class Journey:
         return "\n".join([*rows, *(["LOOP"] if self.loop else [])])
 
 
+class _Made(NamedTuple):
+    """A journey, and what it depends on: the tables on its way, and the fabric with the ports that are down."""
+
+    journey: Journey
+    way: list[tuple[str, Tables | None]]
+    state: tuple[Fabric, frozenset[PortRef]]
+
+
 class _Copy(NamedTuple):
     """A frame about to enter a switch; ``before`` is the copy it stems from."""
 
@@ -124,13 +133,30 @@ class Network:
         down = [link for link in fabric.links if link.name in self.links_down]
         self._ports_down = {end for link in down for end in (link.a, link.b)}
         self._ports_down |= {port for port in (*fabric.server_at, *fabric.external_at) if str(port) in self.links_down}
+        self._state = fabric, frozenset(self._ports_down)
 
     def port_up(self, port: PortRef) -> bool:
         """Whether the port has a live cable, as its switch sees it."""
         return port not in self._ports_down
 
     def inject(self, packet: Packet, port: PortRef) -> Journey:
-        """Let a packet enter the fabric at a port. Raises what `Tables.process` raises; a loop is a result."""
+        """Let a packet enter the fabric at a port. Raises what `Tables.process` raises; a loop is a result.
+
+        Where the first switch has `RememberingTables`, a journey over the same tables and cables is not made again, and the
+        one that is returned must not be changed.
+        """
+        entry = self.tables.get(port.switch)
+        if not isinstance(entry, RememberingTables):
+            return self._follow(packet, port)
+        made: _Made | None = entry.journey(packet, port.port)
+        if made is None or made.state != self._state or any(self.tables.get(name) is not rows for name, rows in made.way):
+            journey = self._follow(packet, port)
+            names = {visit.switch for visit in journey.visits} | {drop.switch for drop in journey.drops}
+            made = _Made(journey, [(name, self.tables.get(name)) for name in names], self._state)
+            entry.remember(packet, port.port, made)
+        return made.journey
+
+    def _follow(self, packet: Packet, port: PortRef) -> Journey:
         journey = Journey(packet, port)
         waiting = deque([_Copy(port, packet, 0, None)])
         while waiting:

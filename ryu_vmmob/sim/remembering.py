@@ -8,7 +8,7 @@ that groups watch are up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import Flow, Group
@@ -16,7 +16,7 @@ from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.switch import Result, Tables
 
 ROOM: Final = 10_000
-"""Results that a switch's tables keep, some 2 KB each; then all are forgotten."""
+"""Results that a switch's tables keep, some 2 KB each, and as many journeys; then all are forgotten."""
 
 
 class RememberingTables(Tables):
@@ -27,6 +27,7 @@ class RememberingTables(Tables):
         buckets = [bucket for group in self.groups.values() for bucket in group.buckets]
         self._watched = tuple(sorted({bucket.watch for bucket in buckets if bucket.watch is not None}))
         self._results: dict[tuple[Packet, int, tuple[bool, ...]], Result] = {}
+        self._journeys: dict[tuple[Packet, int], Any] = {}
 
     def process(self, packet: Packet, in_port: int, port_up: Callable[[int], bool] = lambda _: True) -> Result:
         """Run a packet through the pipeline, or return what became of an equal one. Raises as `Tables.process` does."""
@@ -38,6 +39,16 @@ class RememberingTables(Tables):
                 self._results.clear()
             self._results[key] = found
         return found
+
+    def journey(self, packet: Packet, in_port: int) -> Any:
+        """Return what was remembered of a packet that entered the fabric here, None: nothing."""
+        return self._journeys.get((packet, in_port))
+
+    def remember(self, packet: Packet, in_port: int, made: Any) -> None:
+        """Keep what `journey` returns next time."""
+        if len(self._journeys) >= ROOM:
+            self._journeys.clear()
+        self._journeys[packet, in_port] = made
 
 
 class Installed:

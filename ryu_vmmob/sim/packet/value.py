@@ -31,6 +31,16 @@ def _shown(row: int) -> str:
     return f"vlan={row & MAX_TAG},{priority}"
 
 
+_ENDS: Final = {name: 1 << 8 * FIELDS[name].size for name in HEADER_FIELDS}
+"""By header field, the first value that does not fit."""
+
+
+def _check_tags(vlans: tuple[int, ...]) -> None:
+    for vlan_id in vlans:
+        if not 0 <= vlan_id & ~PRIORITY_BITS <= MAX_TAG or vlan_id < 0:
+            raise ValueError(f"VLAN-ID {vlan_id} is outside 0 to {MAX_TAG}")
+
+
 class Packet:
     """One frame. Equal to another when fields, tags (outer first) and payload are."""
 
@@ -42,13 +52,12 @@ class Packet:
     def __init__(self, fields: Mapping[str, int], vlans: tuple[int, ...] = (), payload: int = 0) -> None:
         """Raise ValueError on an unknown field, or a value or VLAN-ID (0 to 4095) that does not fit."""
         for name, value in fields.items():
-            if name not in HEADER_FIELDS:
+            end = _ENDS.get(name)
+            if end is None:
                 raise ValueError(f"{name!r} is no header field")
-            if not 0 <= value < 1 << 8 * FIELDS[name].size:
+            if not 0 <= value < end:
                 raise ValueError(f"{name} {value:#x} does not fit in {FIELDS[name].size} bytes")
-        for vlan_id in vlans:
-            if not 0 <= vlan_id & ~PRIORITY_BITS <= MAX_TAG or vlan_id < 0:
-                raise ValueError(f"VLAN-ID {vlan_id} is outside 0 to {MAX_TAG}")
+        _check_tags(vlans)
         self._fields = dict(fields)
         self.vlans = vlans
         self.payload = payload
@@ -81,12 +90,13 @@ class Packet:
         return Packet({**self._fields, **changed}, self.vlans, self.payload)
 
     def with_vlans(self, *vlans: int) -> Packet:
-        """Return a copy with exactly these tags, outer first."""
-        return Packet(self._fields, vlans, self.payload)
+        """Return a copy with exactly these tags, outer first. Raises ValueError on one that does not fit."""
+        _check_tags(vlans)
+        return Packet.trusted(self._fields, vlans, self.payload)
 
     def with_payload(self, payload: int) -> Packet:
         """Return a copy with another payload id."""
-        return Packet(self._fields, self.vlans, payload)
+        return Packet.trusted(self._fields, self.vlans, payload)
 
     @property
     def is_group_addressed(self) -> bool:
