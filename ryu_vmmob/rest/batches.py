@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal, NotRequired
+from typing import Annotated, Any, Final, NotRequired
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -16,7 +16,7 @@ from ryu_vmmob.model.batches.values import BatchState, Outcome
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest import paging
-from ryu_vmmob.rest.answers import Page, Revision, Time, Written
+from ryu_vmmob.rest.answers import Count, DryRun, Page, Revision, Time, VmName, Written
 from ryu_vmmob.rest.bodies import Name
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.moves import AbortBody, MoveOptions, MoveOptionsBody
@@ -24,6 +24,7 @@ from ryu_vmmob.rest.operations import Operation, getting, paged, stepping
 from ryu_vmmob.rest.paging import PAGED
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import PARALLEL, says
 from ryu_vmmob.rest.views import View, time_text
 
 MAX_PARALLEL = 1000
@@ -35,64 +36,74 @@ def _different(names: list[str]) -> list[str]:
     return names
 
 
-class EvacuateBody(MoveOptionsBody):
-    """``POST …/evacuate``: what holds for each migration, where to, and how many at once."""
+_TARGETS: Final = says("Servers that may take the VMs, by name. null: every server that is not being evacuated.")
 
-    to: Annotated[list[Name], Field(min_length=1), AfterValidator(_different)] | None = None
-    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 8
+
+class EvacuateBody(MoveOptionsBody):
+    """What holds for each migration of an evacuation, where the VMs go, and how many move at once."""
+
+    to: Annotated[Annotated[list[Name], Field(min_length=1), AfterValidator(_different)] | None, _TARGETS] = None
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL), PARALLEL] = 8
 
 
 class _Batch(MoveOptions):
-    servers: list[str]
-    switch: str | None
-    to: list[str] | None
-    parallel: int
+    servers: Annotated[list[str], says("The servers that are evacuated, by name.")]
+    switch: Annotated[str | None, says("The switch all of whose servers are evacuated. null: a server was named.")]
+    to: Annotated[list[str] | None, _TARGETS]
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL), PARALLEL]
     state: BatchState
-    reason: str | None
-    started: Time
-    ended: Time | None
-    total: int
-    counts: Annotated[dict[str, int], Field(description="VMs by their state.")]
+    reason: Annotated[str | None, says("Why it was aborted. null: it was not.")]
+    started: Annotated[Time, says("When it began.")]
+    ended: Annotated[Time | None, says("When it ended. null: it has not.")]
+    total: Annotated[Count, says("How many VMs it has.")]
+    counts: Annotated[dict[str, int], says("How many of its VMs are in which state, by state.")]
 
 
 BatchVm = TypedDict(
     "BatchVm",
     {
-        "vm": str,
-        "from": str,
-        "to": str | None,
-        "migration": str | None,
-        "state": str,
-        "reason": str | None,
+        "vm": VmName,
+        "from": Annotated[str, says("The server where the VM was when the batch began.")],
+        "to": Annotated[str | None, says("The server where it goes, or is planned to go. null: it does not move.")],
+        "migration": Annotated[str | None, says("The id of its migration. null: it has not begun to move.")],
+        "state": Annotated[
+            str,
+            says(
+                "`waiting`; while it moves and after, the state of its migration; `refused`, `gone` (deleted), `elsewhere`",
+                "(moved by another request) or `skipped` (the batch was aborted).",
+            ),
+        ],
+        "reason": Annotated[str | None, says("Why it does not move, or the `reason` of its migration. null: there is none.")],
     },
 )
-BatchVm.__doc__ = "One VM of a batch; while it moves, ``state`` is that of its migration."
+BatchVm.__doc__ = "One VM of a batch."
+BatchVms = Annotated[list[BatchVm], says("Its VMs, in the order of their turns.")]
 
 
 class BatchSummary(_Batch):
     """An evacuation, without its VMs."""
 
-    id: str
+    id: Annotated[str, says("The id of the batch, which begins with `b-`.")]
     revision: Revision
 
 
 class Batch(BatchSummary, Written):
     """An evacuation."""
 
-    vms: list[BatchVm]
+    vms: BatchVms
 
 
 class PlannedBatch(_Batch):
     """The plan of an evacuation."""
 
-    vms: list[BatchVm]
-    dry_run: Literal[True]
+    vms: BatchVms
+    dry_run: DryRun
 
 
 class Batches(TypedDict):
     """Batches in the order they began."""
 
-    items: list[BatchSummary]
+    items: Annotated[list[BatchSummary], says("The batches, without their VMs.")]
     page: NotRequired[Page]
 
 

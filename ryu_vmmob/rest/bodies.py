@@ -21,6 +21,7 @@ from ryu_vmmob.model.objects import Address, Network
 from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.net.addresses import mac
 from ryu_vmmob.rest.problems import invalid_input
+from ryu_vmmob.rest.says import DESCRIPTION, LABELS, says
 
 _T = TypeVar("_T")
 
@@ -176,7 +177,7 @@ LabelValue = Annotated[
     PlainValidator(_matching(VALUE, "must be letters, digits, '-', '_' and '.', at most 63, no sign first or last")),
     text_schema("db", "", pattern=f"^{VALUE}$"),
 ]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS, description="For selectors.")]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS), says(LABELS)]
 Description = Annotated[
     str,
     PlainValidator(_matching(_DESCRIPTION, f"must be one line of at most {LONGEST_DESCRIPTION} characters")),
@@ -188,7 +189,7 @@ class Described(Body):
     """Notes for people about an object; they change nothing in the network."""
 
     labels: Labels = Field(default={})
-    description: Description = ""
+    description: Annotated[Description, says(DESCRIPTION)] = ""
 
 
 class Empty(Body):

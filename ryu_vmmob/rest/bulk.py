@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NotRequired
+from typing import Annotated, Any, Final, NotRequired
 
 from typing_extensions import TypedDict
 
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.answers import Planned, Revision
+from ryu_vmmob.rest.answers import Planned, StateRevision
 from ryu_vmmob.rest.bulk_body import COLLECTIONS, BulkBody, BulkItem, read_bulk
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.cugs import CUGS
@@ -17,25 +17,26 @@ from ryu_vmmob.rest.operations import Operation, getting
 from ryu_vmmob.rest.plans import DRY, is_dry, plan_view
 from ryu_vmmob.rest.policies import POLICIES
 from ryu_vmmob.rest.routes import LARGE_BODY, LARGE_COUNT, Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.vms import VMS
 
 
 class BulkNames(TypedDict):
     """Names by collection."""
 
-    cugs: list[str]
-    vms: list[str]
-    policies: list[str]
+    cugs: Annotated[list[str], says("Names of CUGs.")]
+    vms: Annotated[list[str], says("Names of VMs.")]
+    policies: Annotated[list[str], says("Names of policies.")]
 
 
 class BulkDone(Planned):
     """The result for each object."""
 
-    revision: Revision
-    created: BulkNames
-    replaced: BulkNames
-    deleted: BulkNames
-    unchanged: BulkNames
+    revision: StateRevision
+    created: Annotated[BulkNames, says("Those that are new.")]
+    replaced: Annotated[BulkNames, says("Those that were there and have changed.")]
+    deleted: Annotated[BulkNames, says("Those that are gone.")]
+    unchanged: Annotated[BulkNames, says("Those that were the same already.")]
 
 
 def put_all(call: Call) -> Answer:
@@ -70,12 +71,12 @@ def put_all(call: Call) -> Answer:
 
 
 class Export(TypedDict):
-    """Everything that was asked for, by name, as ``POST /v1/bulk`` takes it; ``numbers``: what the controller chose for it."""
+    """Everything that was asked for, by name, as ``POST /v1/bulk`` takes it."""
 
-    cugs: dict[str, dict[str, Any]]
-    vms: dict[str, dict[str, Any]]
-    policies: dict[str, dict[str, Any]]
-    numbers: NotRequired[Numbers]
+    cugs: Annotated[dict[str, dict[str, Any]], says("The bodies of all CUGs, by name.")]
+    vms: Annotated[dict[str, dict[str, Any]], says("The bodies of all VMs, by name.")]
+    policies: Annotated[dict[str, dict[str, Any]], says("The bodies of all policies, by name.")]
+    numbers: NotRequired[Annotated[Numbers, says("The numbers that the controller chose. Left out with `?numbers=false`.")]]
 
 
 def export(call: Call) -> Answer:

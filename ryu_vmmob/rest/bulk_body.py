@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -19,6 +19,7 @@ from ryu_vmmob.rest.cugs import CUGS, CugBody
 from ryu_vmmob.rest.numbers import NumbersBody
 from ryu_vmmob.rest.policies import POLICIES, PolicyBody
 from ryu_vmmob.rest.problems import MOST_FAULTS, invalid_input
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.vms import VMS, VmBody
 
 COLLECTIONS: Final[tuple[Collection[Any], ...]] = (CUGS, VMS, POLICIES)
@@ -38,60 +39,68 @@ class BulkItem(NamedTuple):
     command: Command
 
 
+_Name = Annotated[Name, says("The name of the object.")]
+
+
 class NamedCug(CugBody):
     """A CUG in a list, with its name."""
 
-    name: Name
+    name: _Name
 
 
 class NamedVm(VmBody):
     """A VM in a list, with its name."""
 
-    name: Name
+    name: _Name
 
 
 class NamedPolicy(PolicyBody):
     """A policy in a list, with its name."""
 
-    name: Name
+    name: _Name
 
 
 class CugItems(Body):
     """The answer of GET /v1/cugs."""
 
-    items: list[NamedCug]
+    items: Annotated[list[NamedCug], says("CUGs to put.")]
 
 
 class VmItems(Body):
     """The answer of GET /v1/vms."""
 
-    items: list[NamedVm]
+    items: Annotated[list[NamedVm], says("VMs to put.")]
 
 
 class PolicyItems(Body):
     """The answer of GET /v1/policies."""
 
-    items: list[NamedPolicy]
+    items: Annotated[list[NamedPolicy], says("Policies to put.")]
 
 
 class DeleteBody(Body):
     """Names of objects that go; one that is not there is gone already."""
 
-    cugs: list[Name] = Field(default=[])
-    vms: list[Name] = Field(default=[])
-    policies: list[Name] = Field(default=[])
+    cugs: Annotated[list[Name], says("CUGs to delete.")] = Field(default=[])
+    vms: Annotated[list[Name], says("VMs to delete.")] = Field(default=[])
+    policies: Annotated[list[Name], says("Policies to delete.")] = Field(default=[])
 
 
 class BulkBody(Body):
-    """``POST /v1/bulk``: objects by name, or a list of them as GET gives it.
+    """Objects to put and to delete, all or none of them."""
 
-    ``items``: such a list by itself, of whichever kind each object is.
-    """
-
-    cugs: dict[Name, CugBody] | CugItems = Field(default_factory=dict)
-    vms: dict[Name, VmBody] | VmItems = Field(default_factory=dict)
-    policies: dict[Name, PolicyBody] | PolicyItems = Field(default_factory=dict)
-    items: list[NamedCug | NamedVm | NamedPolicy] = Field(default=[])
+    cugs: Annotated[dict[Name, CugBody] | CugItems, says("CUGs to put, by name or as GET lists them.")] = Field(
+        default_factory=dict
+    )
+    vms: Annotated[dict[Name, VmBody] | VmItems, says("VMs to put, by name or as GET lists them.")] = Field(
+        default_factory=dict
+    )
+    policies: Annotated[dict[Name, PolicyBody] | PolicyItems, says("Policies to put, by name or as GET lists them.")] = Field(
+        default_factory=dict
+    )
+    items: Annotated[
+        list[NamedCug | NamedVm | NamedPolicy], says("Objects to put, of whichever kind each is, as GET lists them.")
+    ] = Field(default=[])
     delete: DeleteBody = Field(default_factory=DeleteBody)
     numbers: NumbersBody = Field(default_factory=NumbersBody)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from typing_extensions import TypedDict
 
@@ -11,21 +11,24 @@ from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.gate import caller
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.tokens import TokenRole
 
 
 class Caller(TypedDict):
-    """The client. ``token``: the name of its token in the token file; null: no token is needed."""
+    """The client, by the token that it shows."""
 
-    token: str | None
+    token: Annotated[str | None, says("The name of its token in the token file. null: no token is needed.")]
     role: TokenRole
 
 
 class Controller(TypedDict):
-    """The controller. ``grafana``: the address of its dashboard there, as the option ``grafana_url`` has it."""
+    """The controller and who asks it."""
 
-    version: str
-    grafana: str | None
+    version: Annotated[str, says("The version of the controller.")]
+    grafana: Annotated[
+        str | None, says("The address of its dashboard in Grafana, as the option `grafana_url` has it. null: none is known.")
+    ]
     caller: Caller
 
 

@@ -15,48 +15,65 @@ from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 from ryu_vmmob.rest import answers
-from ryu_vmmob.rest.answers import Page, Planned, Revision, VlanTag
+from ryu_vmmob.rest.answers import Count, CugName, Page, Planned, Revision, VlanTag
 from ryu_vmmob.rest.bodies import Body, Described, Ip, Name, Subnet, VlanId, one_per_family
 from ryu_vmmob.rest.collection import Collection
-from ryu_vmmob.rest.read_only import LARGEST, ReadOnlyName, ReadOnlyRevision, differing
+from ryu_vmmob.rest.read_only import LARGEST, READ_ONLY, ReadOnlyName, ReadOnlyRevision, differing
+from ryu_vmmob.rest.says import (
+    CENTERS,
+    CUG_VLAN_IDS,
+    EDGES,
+    GATEWAYS,
+    IPV6_RA,
+    PRESENT_DOMAINS,
+    PRESENT_INTERFACES,
+    PRESENT_SERVERS,
+    PRESENT_VLAN_ID,
+    ROUTING_DOMAIN,
+    SEGMENT_KEY,
+    SUBNETS,
+    says,
+)
 from ryu_vmmob.rest.views import View, described
 
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
+_Number = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class DomainPresenceBody(Body):
-    """See `DomainPresence`."""
+    """A CUG in an L2 domain, as GET says it."""
 
-    vlan_id: VlanId
-    interfaces: Count
+    vlan_id: Annotated[VlanId, PRESENT_VLAN_ID]
+    interfaces: Annotated[_Number, PRESENT_INTERFACES]
 
 
 class ServerPresenceBody(Body):
-    """See `ServerPresence`."""
+    """A CUG on a server that is an L2 domain of its own, as GET says it."""
 
-    interfaces: Count
+    interfaces: Annotated[_Number, PRESENT_INTERFACES]
 
 
 class PresenceBody(Body):
-    """See `Presence`."""
+    """The presence of a CUG, as GET says it."""
 
-    data_centers: list[Name]
-    edges: list[Name]
-    l2_domains: dict[Name, DomainPresenceBody]
-    servers: dict[Name, ServerPresenceBody]
+    data_centers: Annotated[list[Name], CENTERS]
+    edges: Annotated[list[Name], EDGES]
+    l2_domains: Annotated[dict[Name, DomainPresenceBody], PRESENT_DOMAINS]
+    servers: Annotated[dict[Name, ServerPresenceBody], PRESENT_SERVERS]
 
 
 class CugBody(Described):
-    """``PUT /v1/cugs/{cug}``."""
+    """A closed user group to create or replace."""
 
-    subnets: Annotated[list[Subnet], Field(min_length=1), AfterValidator(one_per_family)]
-    gateways: Annotated[list[Ip], AfterValidator(one_per_family)] = Field(default=[])
-    routing_domain: Name | None = None
-    vlan_ids: dict[Name, VlanId] = Field(default={})
-    ipv6_ra_mode: Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"] | None = None
+    subnets: Annotated[list[Subnet], Field(min_length=1), AfterValidator(one_per_family), SUBNETS]
+    gateways: Annotated[list[Ip], AfterValidator(one_per_family), GATEWAYS] = Field(default=[])
+    routing_domain: Annotated[Name | None, ROUTING_DOMAIN] = None
+    vlan_ids: Annotated[dict[Name, VlanId], CUG_VLAN_IDS] = Field(default={})
+    ipv6_ra_mode: Annotated[
+        Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"] | None, says(IPV6_RA, "null or left out: nothing.")
+    ] = None
     name: ReadOnlyName = None
-    segment_key: Annotated[int | None, Field(ge=1, le=MAX_SEGMENT_KEY, description="Read-only: as GET says it.")] = None
-    presence: Annotated[PresenceBody | None, Field(description="Read-only: as GET says it.")] = None
+    segment_key: Annotated[int | None, Field(ge=1, le=MAX_SEGMENT_KEY), READ_ONLY] = None
+    presence: Annotated[PresenceBody | None, READ_ONLY] = None
     revision: ReadOnlyRevision = None
 
     read_only: ClassVar = ("segment_key", "presence", "revision")
@@ -76,46 +93,45 @@ class CugBody(Described):
 class DomainPresence(TypedDict):
     """A CUG in an L2 domain; with 0 interfaces it only passes through."""
 
-    vlan_id: VlanTag
-    interfaces: int
+    vlan_id: Annotated[VlanTag, PRESENT_VLAN_ID]
+    interfaces: Annotated[Count, PRESENT_INTERFACES]
 
 
 class ServerPresence(TypedDict):
     """A CUG on a server that is an L2 domain of its own."""
 
-    interfaces: int
+    interfaces: Annotated[Count, PRESENT_INTERFACES]
 
 
 class Presence(TypedDict):
-    """The presence of a CUG, now or after a move under way.
+    """The presence of a CUG, now or after a move under way."""
 
-    ``servers``: those that are L2 domains of their own, per interface or untagged.
-    """
-
-    data_centers: list[str]
-    edges: list[str]
-    l2_domains: dict[str, DomainPresence]
-    servers: dict[str, ServerPresence]
+    data_centers: Annotated[list[str], CENTERS]
+    edges: Annotated[list[str], EDGES]
+    l2_domains: Annotated[dict[str, DomainPresence], PRESENT_DOMAINS]
+    servers: Annotated[dict[str, ServerPresence], PRESENT_SERVERS]
 
 
 class Cug(Planned, answers.Described):
-    """A closed user group. ``vlan_ids`` are the VLAN-IDs asked for. ``ipv6_ra_mode`` is present where one was given."""
+    """A closed user group."""
 
-    name: str
-    subnets: list[str]
-    gateways: list[str]
-    routing_domain: str | None
-    vlan_ids: dict[str, VlanTag]
-    segment_key: Annotated[int, Field(description="Number of its segment in the flows; the CUG keeps it.")]
+    name: CugName
+    subnets: Annotated[list[str], SUBNETS]
+    gateways: Annotated[list[str], GATEWAYS]
+    routing_domain: Annotated[str | None, ROUTING_DOMAIN]
+    vlan_ids: Annotated[dict[str, VlanTag], CUG_VLAN_IDS]
+    segment_key: Annotated[int, Field(ge=1, le=MAX_SEGMENT_KEY), SEGMENT_KEY]
     presence: Presence
     revision: Revision
-    ipv6_ra_mode: NotRequired[Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"]]
+    ipv6_ra_mode: NotRequired[
+        Annotated[Literal["slaac", "dhcpv6_stateful", "dhcpv6_stateless"], says(IPV6_RA, "Left out: nothing.")]
+    ]
 
 
 class Cugs(TypedDict):
     """CUGs, by name."""
 
-    items: list[Cug]
+    items: Annotated[list[Cug], says("The CUGs.")]
     page: NotRequired[Page]
 
 

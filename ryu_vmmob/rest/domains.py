@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from immutables import Map
 from typing_extensions import TypedDict
@@ -12,48 +12,45 @@ from ryu_vmmob.fabric import model
 from ryu_vmmob.model.objects import Cug
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
-from ryu_vmmob.rest.answers import VlanTag
+from ryu_vmmob.rest.answers import Count, VlanTag
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric import L2Domain, domain_view
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import View
 
 
 class Pool(L2Domain):
-    """A domain and its VLAN-IDs: of ``size``, so many are ``used``, rest in quarantine (``resting``), and are ``free``.
+    """A domain and the use of its VLAN-IDs."""
 
-    ``switches`` are those that are in it or have a port in it. ``starved``: CUGs and routing domains that found none free when
-    a link failed.
-    """
-
-    size: int
-    used: int
-    resting: int
-    free: int
-    switches: list[str]
-    starved: list[str]
+    size: Annotated[Count, says("How many VLAN-IDs it has.")]
+    used: Annotated[Count, says("How many of them a CUG or a routing domain has.")]
+    resting: Annotated[Count, says("How many rest in quarantine after they were given back.")]
+    free: Annotated[Count, says("How many may be given out now.")]
+    switches: Annotated[list[str], says("Switches that are in the domain or have a port in it, by name.")]
+    starved: Annotated[list[str], says("CUGs and routing domains that found no free VLAN-ID when a link failed.")]
 
 
 class Pools(TypedDict):
     """Domains, by name."""
 
-    items: list[Pool]
+    items: Annotated[list[Pool], says("The domains.")]
 
 
 class Holder(TypedDict):
-    """The holder of a VLAN-ID: a CUG, or a routing domain for its routed segment. ``name`` null: the holder was deleted."""
+    """The holder of a VLAN-ID: a CUG, or a routing domain for its routed segment."""
 
-    vlan_id: VlanTag
-    kind: Literal["cug", "routing_domain"] | None
-    name: str | None
-    state: Literal["used", "resting"]
+    vlan_id: Annotated[VlanTag, says("The VLAN-ID, 1 to 4094.")]
+    kind: Annotated[Literal["cug", "routing_domain"] | None, says("What holds it. null: that was deleted.")]
+    name: Annotated[str | None, says("The name of the holder. null: it was deleted.")]
+    state: Annotated[Literal["used", "resting"], says("Whether it is used, or rests in quarantine.")]
 
 
 class PoolUse(Pool):
     """A domain, and who has which VLAN-ID of it, in order."""
 
-    holders: list[Holder]
+    holders: Annotated[list[Holder], says("The VLAN-IDs that are used or rest, in order.")]
 
 
 def _counts(state: State) -> tuple[Counter[str], Counter[str]]:

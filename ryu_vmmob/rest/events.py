@@ -7,17 +7,18 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from ryu_vmmob.engine.event_kinds import FAMILIES, Level, sentence
 from ryu_vmmob.engine.events import KEPT, MAX_LISTENERS, Cursor, Numbered, event_view, row_view
-from ryu_vmmob.rest.answers import Time
+from ryu_vmmob.rest.answers import Count, Time
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import Operation
 from ryu_vmmob.rest.origins import is_websocket
 from ryu_vmmob.rest.problems import Problem, bad_query
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import time_text
 
 WEBSOCKET: Final = "vmmob.websocket"
@@ -55,18 +56,18 @@ class Event(TypedDict):
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
-    id: int
-    time: Time
-    event: str
+    id: Annotated[Count, says("The number of the event. It grows, also over a restart.")]
+    time: Annotated[Time, says("When it happened.")]
+    event: Annotated[str, says("Its kind, such as `vm.changed`. `gap` stands for events that are not kept any more.")]
     level: Level
-    text: Annotated[str, Field(description="What happened, in words.")]
+    text: Annotated[str, says("What happened, as a sentence for people.")]
 
 
 class Events(TypedDict):
     """Events in order, and the id of the newest there is."""
 
-    items: list[Event]
-    last: int
+    items: Annotated[list[Event], says("The events, the oldest first.")]
+    last: Annotated[Count, says("The id of the newest event there is, whatever its kind.")]
 
 
 def get_events(call: Call) -> Answer:

@@ -12,102 +12,134 @@ from ryu_vmmob.fabric import model
 from ryu_vmmob.fabric.model import Dialect, Fragments, Role
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
-from ryu_vmmob.rest.answers import Revision, VlanTag
+from ryu_vmmob.rest.answers import DomainName, ServerName, StateRevision, SwitchName, VlanTag
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import View
+
+_Note = Annotated[str, says("The note of the fabric file. Empty: there is none.")]
+_Center = Annotated[str | None, says("The data centre that it is in. null: none.")]
 
 
 class DataCenter(TypedDict):
     """A data centre."""
 
-    name: str
-    description: str
+    name: Annotated[str, says("The name of the data centre.")]
+    description: _Note
 
 
 class L2Domain(TypedDict):
     """One space of VLAN-IDs."""
 
-    name: str
-    data_center: str | None
-    vlan_ids: str
-    translate_guest_tags: bool
-    unannounced_moves: Literal["accept", "refuse"]
-    description: str
+    name: DomainName
+    data_center: _Center
+    vlan_ids: Annotated[str, says("The VLAN-IDs that may be given out there, 1 to 4094, as ranges: `100-199,300`.")]
+    translate_guest_tags: Annotated[
+        bool, says("Whether an edge port may translate a guest's own tag to the VLAN-ID of its CUG, and back (R24, R25, R27).")
+    ]
+    unannounced_moves: Annotated[
+        Literal["accept", "refuse"], says("Whether a VM that speaks there without having been announced may have moved there.")
+    ]
+    description: _Note
 
 
 class FabricSwitch(TypedDict):
     """A switch as the fabric file has it."""
 
-    name: str
-    dpid: Annotated[str, Field(pattern="^0x[0-9a-f]{16}$")]
+    name: SwitchName
+    dpid: Annotated[str, Field(pattern="^0x[0-9a-f]{16}$"), says("Its datapath ID: 64 bits in hexadecimal.")]
     role: Role
-    l2_domain: str
-    data_center: str | None
+    l2_domain: Annotated[str, says("The L2 domain of its server ports.")]
+    data_center: _Center
     dialect: Dialect
     fragments: Fragments
-    max_flows: int | None
-    table_sizes: dict[str, int]
-    l4_masks: bool
-    meters: bool
-    extender_ports: str | None
-    description: str
+    max_flows: Annotated[
+        int | None, Field(ge=1), says("How many flows it takes in all tables together, at least 1. null: no limit is known.")
+    ]
+    table_sizes: Annotated[
+        dict[str, int], says("How many flows single tables take, by table. A table that is not named has no limit of its own.")
+    ]
+    l4_masks: Annotated[bool, says("Whether a switch of plain OpenFlow 1.3 matches TCP and UDP ports under a mask.")]
+    meters: Annotated[bool, says("Whether an Open vSwitch has meters, and enough of them.")]
+    extender_ports: Annotated[
+        str | None, says("The ports of its port extenders, as ranges: `1001-1048`. null: it has no port extenders.")
+    ]
+    description: _Note
 
 
 class Link(TypedDict):
-    """A link between two switches; ``up`` is false while it carries nothing."""
+    """A link between two switches."""
 
-    name: str
-    a: str
-    b: str
-    l2_domain: str
-    up: bool
-    description: str
+    name: Annotated[str, says("The name of the link: both ends, joined by `=`.")]
+    a: Annotated[str, says("One end, as `SWITCH:PORT`.")]
+    b: Annotated[str, says("The other end, as `SWITCH:PORT`.")]
+    l2_domain: Annotated[str, says("The L2 domain whose VLAN-IDs are on the wire.")]
+    up: Annotated[bool, says("Whether the link carries anything.")]
+    description: _Note
 
 
 class Server(TypedDict):
-    """A hypervisor. ``vlan_ids``: those that vNICs may get on its cable, with tagging per interface."""
+    """A hypervisor."""
 
-    name: str
-    attach: list[str]
-    tagging: Literal["per_interface", "per_cug", "untagged"]
-    vlan_ids: str | None
-    local_switching: Literal["trusted"] | None
-    l2_domain: str | None
-    data_center: str | None
-    description: str
+    name: ServerName
+    attach: Annotated[list[str], says("The switch ports of its cable, as `SWITCH:PORT`. Several ports are one bond.")]
+    tagging: Annotated[
+        Literal["per_interface", "per_cug", "untagged"],
+        says(
+            "How its frames say whose they are. `per_interface`: each vNIC has a VLAN-ID of its own on the cable. `per_cug`: a",
+            "CUG has the VLAN-ID of the switch's L2 domain. `untagged`: the cable carries no VLAN-IDs.",
+        ),
+    ]
+    vlan_ids: Annotated[
+        str | None, says("VLAN-IDs that vNICs may get on its cable, as ranges: `2-4094`. null: not with this `tagging`.")
+    ]
+    local_switching: Annotated[
+        Literal["trusted"] | None,
+        says(
+            "`trusted`: policies between VMs that its own switch joins need not be enforced by the fabric. null: they must be."
+        ),
+    ]
+    l2_domain: Annotated[
+        str | None, says("The L2 domain whose VLAN-IDs are on its cable. null: the server is an L2 domain of its own.")
+    ]
+    data_center: _Center
+    description: _Note
 
 
 class External(TypedDict):
-    """A network outside; ``neighbours`` are those that answer there, by address."""
+    """A network outside."""
 
-    name: str
-    attach: str
-    vlan_id: VlanTag | None
-    routing_domain: str
-    addresses: list[str]
-    prefixes: list[str]
-    next_hops: list[str]
-    up: bool
-    neighbours: dict[str, str]
-    description: str
+    name: Annotated[str, says("The name of the external network.")]
+    attach: Annotated[str, says("The edge port that leads there, as `SWITCH:PORT`.")]
+    vlan_id: Annotated[VlanTag | None, says("The tag on that port, 1 to 4094. null: untagged.")]
+    routing_domain: Annotated[str, says("The routing domain that reaches it.")]
+    addresses: Annotated[list[str], says("The edge's own addresses there, each with its prefix length.")]
+    prefixes: Annotated[list[str], says("Prefixes that are reached through its next hops.")]
+    next_hops: Annotated[list[str], says("The addresses of the routers there.")]
+    up: Annotated[bool, says("Whether its port is alive.")]
+    neighbours: Annotated[dict[str, str], says("The MAC addresses of next hops and hosts that answer there, by IP address.")]
+    description: _Note
 
 
 class Fabric(TypedDict):
     """The fabric as it is loaded."""
 
-    fabric: str
-    description: str
-    gateway_mac: str
-    backup_paths: Literal["on_failure", "installed"]
-    data_centers: list[DataCenter]
-    l2_domains: list[L2Domain]
-    switches: list[FabricSwitch]
-    links: list[Link]
-    servers: list[Server]
-    externals: list[External]
-    revision: Revision
+    fabric: Annotated[str, says("The name of the fabric.")]
+    description: _Note
+    gateway_mac: Annotated[str, says("The MAC address of the gateway of every CUG, the same on every edge.")]
+    backup_paths: Annotated[
+        Literal["on_failure", "installed"],
+        says("When switches get the flows of another path: `on_failure` of the path, or before it (`installed`)."),
+    ]
+    data_centers: Annotated[list[DataCenter], says("The data centres, by name.")]
+    l2_domains: Annotated[list[L2Domain], says("The L2 domains, by name.")]
+    switches: Annotated[list[FabricSwitch], says("The switches, by name.")]
+    links: Annotated[list[Link], says("The links between switches.")]
+    servers: Annotated[list[Server], says("The servers, by name.")]
+    externals: Annotated[list[External], says("The external networks, by name.")]
+    revision: StateRevision
 
 
 def fabric_view(state: State) -> View:

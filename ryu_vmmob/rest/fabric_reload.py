@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 from typing_extensions import TypedDict
 
@@ -11,12 +11,13 @@ from ryu_vmmob.engine import reload
 from ryu_vmmob.fabric import FabricError, Finding
 from ryu_vmmob.fabric.difference import KINDS, Difference
 from ryu_vmmob.model import refusal
-from ryu_vmmob.rest.answers import Fault, Revision, Written
+from ryu_vmmob.rest.answers import Fault, StateRevision, Written
 from ryu_vmmob.rest.bodies import Empty
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import Operation
 from ryu_vmmob.rest.problems import Problem
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import View
 
 _SHOWN = 20
@@ -26,39 +27,39 @@ _SHOWN = 20
 class Names(TypedDict):
     """Names by section of the fabric file."""
 
-    data_centers: list[str]
-    l2_domains: list[str]
-    switches: list[str]
-    links: list[str]
-    servers: list[str]
-    externals: list[str]
+    data_centers: Annotated[list[str], says("Names of data centres.")]
+    l2_domains: Annotated[list[str], says("Names of L2 domains.")]
+    switches: Annotated[list[str], says("Names of switches.")]
+    links: Annotated[list[str], says("Names of links: both ends, joined by `=`.")]
+    servers: Annotated[list[str], says("Names of servers.")]
+    externals: Annotated[list[str], says("Names of external networks.")]
 
 
 _Keys = dict[str, list[str]]
 
 
 class Changes(TypedDict):
-    """The keys that differ, by section and name; ``fabric`` are those at the top of the file."""
+    """The keys that differ, by section and name."""
 
-    fabric: list[str]
-    data_centers: _Keys
-    l2_domains: _Keys
-    switches: _Keys
-    links: _Keys
-    servers: _Keys
-    externals: _Keys
+    fabric: Annotated[list[str], says("Keys at the top of the file that differ.")]
+    data_centers: Annotated[_Keys, says("Of each data centre that differs the keys, by name.")]
+    l2_domains: Annotated[_Keys, says("Of each L2 domain that differs the keys, by name.")]
+    switches: Annotated[_Keys, says("Of each switch that differs the keys, by name.")]
+    links: Annotated[_Keys, says("Of each link that differs the keys, by name.")]
+    servers: Annotated[_Keys, says("Of each server that differs the keys, by name.")]
+    externals: Annotated[_Keys, says("Of each external network that differs the keys, by name.")]
 
 
 class Reloaded(Written):
     """The changes of a reload, or of its dry run."""
 
-    dry_run: bool
-    revision: Revision
-    unchanged: bool
-    added: Names
-    removed: Names
-    changed: Changes
-    warnings: list[Fault]
+    dry_run: Annotated[bool, says("Whether nothing was changed, because this is a plan.")]
+    revision: StateRevision
+    unchanged: Annotated[bool, says("Whether the file says what is loaded already.")]
+    added: Annotated[Names, says("What the file has, and the loaded fabric had not.")]
+    removed: Annotated[Names, says("What the loaded fabric had, and the file has no longer.")]
+    changed: Annotated[Changes, says("What both have and what differs.")]
+    warnings: Annotated[list[Fault], says("The linter's warnings about the file.")]
 
 
 def reload_fabric(call: Call) -> Answer:

@@ -20,7 +20,19 @@ from ryu_vmmob.model.objects import STATES, Phase, TimelineEntry
 from ryu_vmmob.model.refusal import not_found
 from ryu_vmmob.model.state import State
 from ryu_vmmob.rest import paging
-from ryu_vmmob.rest.answers import Acknowledged, Page, Revision, Time, VlanTag
+from ryu_vmmob.rest.answers import (
+    Acknowledged,
+    Count,
+    CugName,
+    DryRun,
+    FromVlanId,
+    Page,
+    Revision,
+    Time,
+    ToVlanId,
+    VmName,
+    Warned,
+)
 from ryu_vmmob.rest.bodies import Body, Empty, FrameBytes, Name
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.moves import AbortBody, MoveOptions, MoveOptionsBody
@@ -29,14 +41,17 @@ from ryu_vmmob.rest.owners import switches_view
 from ryu_vmmob.rest.paging import PAGED
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import View, time_text
+
+_TARGET: Final = says("The server that the VM moves to.")
 
 
 class MigrationBody(MoveOptionsBody):
-    """``POST /v1/migrations``."""
+    """A move to begin: the VM, its target and how it moves."""
 
-    vm: Name
-    to: Name
+    vm: Annotated[Name, says("The VM to move.")]
+    to: Annotated[Name, _TARGET]
 
     def command(self, id_: str, now: float) -> StartMigration:
         """As the command for a migration with this id."""
@@ -44,79 +59,102 @@ class MigrationBody(MoveOptionsBody):
 
 
 class FramesBody(Body):
-    """``POST /v1/migrations/{id}/frames``: Ethernet frames as the guest would have got them; in JSON as Base64 text."""
+    """Ethernet frames that reached the source after its pause, as the guest would have got them."""
 
-    interface: Annotated[int, Field(ge=0)]
-    frames: list[FrameBytes]
+    interface: Annotated[int, Field(ge=0), says("The number of the VM's interface, counted from 0.")]
+    frames: Annotated[
+        list[FrameBytes],
+        says(
+            "Frames of 14 to 9216 bytes for the interface's MAC: at most 1000 and 2 MiB together. In JSON each is Base64 text."
+        ),
+    ]
 
 
 class MigrationAbortBody(AbortBody):
-    """``POST /v1/migrations/{id}/abort``; ``force``: wait for no switch."""
+    """What the abort of a move may say."""
 
-    force: bool = False
+    force: Annotated[
+        bool, says("True: take the target away at once, although a switch has not confirmed that the source is open again.")
+    ] = False
 
 
 MoveState = Literal["preparing", "prepared", "activated", "committed", "aborted", "failed"]
 
 
 class Leg(TypedDict):
-    """One interface of a VM that moves: what the servers' virtual switches tag it with; null: untagged."""
+    """One interface of a VM that moves, and what the servers' virtual switches tag it with."""
 
-    cug: str
-    from_vlan_id: VlanTag | None
-    to_vlan_id: VlanTag | None
+    cug: CugName
+    from_vlan_id: FromVlanId
+    to_vlan_id: ToVlanId
 
 
 class TimelineStep(TypedDict):
     """A state that a move entered: when, what each switch was sent for it, when each had it, and when all had."""
 
-    state: Phase
-    time: Time
-    flow_mods: dict[str, int]
-    acknowledged: dict[str, Time | None]
-    frames: Annotated[int, Field(ge=0, description="Frames sent on to the target since.")]
-    complete: Time | None
+    state: Annotated[Phase, says("The state, or `delivered` for the moment of `/deliver`.")]
+    time: Annotated[Time, says("When the move entered it.")]
+    flow_mods: Annotated[dict[str, int], says("How many messages each switch is sent for it, by switch.")]
+    acknowledged: Annotated[dict[str, Time | None], says("When each of these switches confirmed it, by switch. null: not yet.")]
+    frames: Annotated[Count, says("How many frames were sent on to the target since.")]
+    complete: Annotated[Time | None, says("When the last of these switches confirmed it. null: one has not.")]
 
 
-_Move = TypedDict("_Move", {"vm": str, "from": str, "to": str})
+_Move = TypedDict(
+    "_Move",
+    {
+        "vm": VmName,
+        "from": Annotated[str, says("The server that the VM moves away from.")],
+        "to": Annotated[str, _TARGET],
+    },
+)
 
 
 class _Migration(_Move, MoveOptions):
-    state: MoveState
-    delivered: Annotated[bool, Field(description="Its traffic went to the target before it was activated.")]
-    returning: bool
-    reason: str | None
-    batch: str | None
-    interfaces: list[Leg]
-    switches: Acknowledged
-    timeline: list[TimelineStep]
-    warnings: NotRequired[Annotated[list[str], Field(description="Why it had better not move now, in a sentence each.")]]
-    settled: Annotated[float | None, Field(description="Seconds from the activation until every switch had confirmed it.")]
+    state: Annotated[
+        MoveState,
+        says(
+            "`preparing`: the switches are being told. `prepared`: they have confirmed, and the VM may move. `activated`: the",
+            "VM is at the target. `committed`: the move is over. `aborted` and `failed`: the VM is at its source.",
+        ),
+    ]
+    delivered: Annotated[bool, says("Whether its traffic went to the target before it was activated.")]
+    returning: Annotated[bool, says("Whether an abort is under way: the VM belongs to its source again.")]
+    reason: Annotated[str | None, says("Why it is in this state. null: no reason was given.")]
+    batch: Annotated[str | None, says("The id of the batch that began it. null: none did.")]
+    interfaces: Annotated[list[Leg], says("The interfaces of the VM, each with its tags.")]
+    switches: Annotated[Acknowledged, says("The switches that the present state needs.")]
+    timeline: Annotated[list[TimelineStep], says("The states that it has entered, in order.")]
+    warnings: NotRequired[Warned]
+    settled: Annotated[
+        Annotated[float, Field(ge=0)] | None,
+        says("Seconds from the activation until every switch had confirmed it. null: that is not so yet."),
+    ]
 
 
 class SentOn(TypedDict):
     """How many frames were sent on."""
 
-    sent: int
+    sent: Annotated[Count, says("How many frames the target's switch was handed.")]
 
 
 class Migration(_Migration):
     """A move."""
 
-    id: str
+    id: Annotated[str, says("The id of the move. That of an unannounced one begins with `u-`.")]
     revision: Revision
 
 
 class PlannedMigration(_Migration):
     """The plan of a move."""
 
-    dry_run: Literal[True]
+    dry_run: DryRun
 
 
 class Migrations(TypedDict):
     """Migrations in the order they began."""
 
-    items: list[Migration]
+    items: Annotated[list[Migration], says("The migrations.")]
     page: NotRequired[Page]
 
 

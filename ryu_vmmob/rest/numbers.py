@@ -13,6 +13,7 @@ from ryu_vmmob.model.objects import Segment, Vm, routed_segment
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 from ryu_vmmob.rest.bodies import Body, Name, VlanId
+from ryu_vmmob.rest.says import CUG_NUMBERS, DOMAIN_NUMBERS, SEGMENT_KEY, SEGMENT_VLAN_IDS, VNIC_NUMBERS
 from ryu_vmmob.rest.views import View
 
 if TYPE_CHECKING:
@@ -22,18 +23,16 @@ if TYPE_CHECKING:
 class SegmentNumbersBody(Body):
     """The numbers of a CUG or a routing domain: the key of its segment, and VLAN-IDs by L2 domain."""
 
-    segment_key: Annotated[int, Field(ge=1, le=MAX_SEGMENT_KEY)]
-    vlan_ids: dict[Name, VlanId] = Field(default={})
+    segment_key: Annotated[int, Field(ge=1, le=MAX_SEGMENT_KEY), SEGMENT_KEY]
+    vlan_ids: Annotated[dict[Name, VlanId], SEGMENT_VLAN_IDS] = Field(default={})
 
 
 class NumbersBody(Body):
-    """Numbers that objects had, each kept for its object where that is new and the number is free. ``vms``: VLAN-IDs by CUG, on
-    the cable of the server where the VM is put.
-    """
+    """Numbers that objects had, each kept for its object where that is new and the number is free."""
 
-    cugs: dict[Name, SegmentNumbersBody] = Field(default={})
-    routing_domains: dict[Name, SegmentNumbersBody] = Field(default={})
-    vms: dict[Name, dict[Name, VlanId]] = Field(default={})
+    cugs: Annotated[dict[Name, SegmentNumbersBody], CUG_NUMBERS] = Field(default={})
+    routing_domains: Annotated[dict[Name, SegmentNumbersBody], DOMAIN_NUMBERS] = Field(default={})
+    vms: Annotated[dict[Name, dict[Name, VlanId]], VNIC_NUMBERS] = Field(default={})
 
     def command(self, cugs: Mapping[str, Any], vms: Mapping[str, Any], now: float) -> KeepNumbers:
         """As a command, for those of the bodies ``cugs`` and ``vms`` that come; what they ask for themselves is theirs."""
@@ -71,18 +70,18 @@ class NumbersBody(Body):
 
 
 class SegmentNumbers(TypedDict):
-    """See `SegmentNumbersBody`."""
+    """The numbers of a CUG or a routing domain."""
 
-    segment_key: int
-    vlan_ids: dict[str, int]
+    segment_key: Annotated[int, Field(ge=1, le=MAX_SEGMENT_KEY), SEGMENT_KEY]
+    vlan_ids: Annotated[dict[str, int], SEGMENT_VLAN_IDS]
 
 
 class Numbers(TypedDict):
-    """See `NumbersBody`."""
+    """The numbers that the controller chose, as a bulk takes them."""
 
-    cugs: dict[str, SegmentNumbers]
-    routing_domains: dict[str, SegmentNumbers]
-    vms: dict[str, dict[str, int]]
+    cugs: Annotated[dict[str, SegmentNumbers], CUG_NUMBERS]
+    routing_domains: Annotated[dict[str, SegmentNumbers], DOMAIN_NUMBERS]
+    vms: Annotated[dict[str, dict[str, int]], VNIC_NUMBERS]
 
 
 def numbers_view(call: Call, state: State) -> View:

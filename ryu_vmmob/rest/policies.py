@@ -26,6 +26,19 @@ from ryu_vmmob.rest.answers import Page, Planned, Revision
 from ryu_vmmob.rest.bodies import PREFIX, Body, Described, Name, from_text, text_schema
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
+from ryu_vmmob.rest.says import (
+    ACTION,
+    PORTS,
+    PRIORITY,
+    PROTOCOL,
+    REPLIES,
+    SELECTOR_ANY,
+    SELECTOR_CUG,
+    SELECTOR_LABELS,
+    SELECTOR_PREFIX,
+    SELECTOR_VM,
+    says,
+)
 from ryu_vmmob.rest.views import View, described
 
 _MAX_PORT: Final = 65_535
@@ -99,11 +112,11 @@ class SelectorBody(Body):
     # The defaults only stand for what is not there.
     model_config = ConfigDict(json_schema_extra=_one_key)
 
-    cug: Name = ""
-    vm: Name = ""
-    prefix: Prefix = values.network("::/0")
-    labels: LabelSelector = ""
-    any: TrueOnly = True
+    cug: Annotated[Name, SELECTOR_CUG] = ""
+    vm: Annotated[Name, SELECTOR_VM] = ""
+    prefix: Annotated[Prefix, SELECTOR_PREFIX] = values.network("::/0")
+    labels: Annotated[LabelSelector, SELECTOR_LABELS] = ""
+    any: Annotated[TrueOnly, SELECTOR_ANY] = True
 
     @model_validator(mode="before")
     @classmethod
@@ -123,20 +136,24 @@ class SelectorBody(Body):
         return model.Selector("prefix", self.prefix) if "prefix" in self.model_fields_set else model.Selector("any")
 
 
-class PolicyBody(Described):
-    """``PUT /v1/policies/{policy}``."""
+_FROM: Final = says("Who sends.")
+_TO: Final = says("Who receives.")
 
-    priority: Annotated[int, Field(ge=0, le=MAX_POLICY_PRIORITY)] = 100
-    action: Literal["allow", "deny"]
-    source: Annotated[SelectorBody, Field(alias="from")]
-    target: Annotated[SelectorBody, Field(alias="to")]
-    protocol: PolicyProtocol = None
-    ports: Annotated[list[PortRange], Field(default_factory=list)]
-    replies: bool = False
+
+class PolicyBody(Described):
+    """A policy to create or replace: what may pass from one end to the other."""
+
+    priority: Annotated[int, Field(ge=0, le=MAX_POLICY_PRIORITY), PRIORITY] = 100
+    action: Annotated[Literal["allow", "deny"], ACTION]
+    source: Annotated[SelectorBody, Field(alias="from"), _FROM]
+    target: Annotated[SelectorBody, Field(alias="to"), _TO]
+    protocol: Annotated[PolicyProtocol, PROTOCOL] = None
+    ports: Annotated[list[PortRange], Field(default_factory=list), PORTS]
+    replies: Annotated[bool, REPLIES] = False
     name: ReadOnlyName = None
     dangling: Annotated[
         list[Literal["from.cug", "from.vm", "to.cug", "to.vm"]] | None,
-        Field(description="Read-only: the ends that name what is not there, as GET says it. Left out: there must be none."),
+        says("Read-only: the ends that name what is not there, as GET says it. Left out: there must be none."),
     ] = None
     revision: ReadOnlyRevision = None
 
@@ -175,33 +192,33 @@ class PolicyBody(Described):
 class Selector(TypedDict):
     """One end of a policy: exactly one of its keys."""
 
-    cug: NotRequired[str]
-    vm: NotRequired[str]
-    prefix: NotRequired[str]
-    labels: NotRequired[str]
-    any: NotRequired[Literal[True]]
+    cug: NotRequired[Annotated[str, SELECTOR_CUG]]
+    vm: NotRequired[Annotated[str, SELECTOR_VM]]
+    prefix: NotRequired[Annotated[str, SELECTOR_PREFIX]]
+    labels: NotRequired[Annotated[str, SELECTOR_LABELS]]
+    any: NotRequired[Annotated[Literal[True], SELECTOR_ANY]]
 
 
-_Ends = TypedDict("_Ends", {"from": Selector, "to": Selector})
+_Ends = TypedDict("_Ends", {"from": Annotated[Selector, _FROM], "to": Annotated[Selector, _TO]})
 
 
 class Policy(Planned, answers.Described, _Ends):
-    """A policy; ``dangling`` are the ends that name an object that was deleted."""
+    """A policy: what may pass from one end to the other."""
 
-    name: str
-    priority: int
-    action: Literal["allow", "deny"]
-    protocol: Literal["tcp", "udp", "icmp"] | Annotated[int, Field(ge=0, le=255)] | None
-    ports: list[str]
-    replies: bool
-    dangling: list[str]
+    name: Annotated[str, says("The name of the policy.")]
+    priority: Annotated[int, Field(ge=0, le=MAX_POLICY_PRIORITY), PRIORITY]
+    action: Annotated[Literal["allow", "deny"], ACTION]
+    protocol: Annotated[Literal["tcp", "udp", "icmp"] | Annotated[int, Field(ge=0, le=255)] | None, PROTOCOL]
+    ports: Annotated[list[str], PORTS]
+    replies: Annotated[bool, REPLIES]
+    dangling: Annotated[list[str], says("The ends that name an object that was deleted, such as `to.cug`.")]
     revision: Revision
 
 
 class Policies(TypedDict):
     """Policies, by name."""
 
-    items: list[Policy]
+    items: Annotated[list[Policy], says("The policies.")]
     page: NotRequired[Page]
 
 

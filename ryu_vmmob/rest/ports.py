@@ -5,73 +5,86 @@ Asking is what makes the controller ask the switch (`engine.port_counters`): the
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from ryu_vmmob.engine.port_counters import Counts
 from ryu_vmmob.engine.switch_ports import MAX_PORT
 from ryu_vmmob.fabric.attached import attached
-from ryu_vmmob.rest.answers import Time
+from ryu_vmmob.rest.answers import Count, Time
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import listing
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.switches import named
 from ryu_vmmob.rest.views import View, time_text
 
+_PerSecond = Annotated[float, Field(ge=0)]
+PortNumber = Annotated[int, Field(ge=1, le=MAX_PORT, description="The OpenFlow number of the port, 1 to 0xffffff00.")]
+
 
 class Counted(TypedDict):
-    """Counters of one direction since the port came up. Null: the switch does not count it."""
+    """Counters of one direction since the port came up."""
 
-    packets: int | None
-    bytes: int | None
-    dropped: int | None
-    errors: int | None
+    packets: Annotated[Count | None, says("How many packets. null: the switch does not count them.")]
+    bytes: Annotated[Count | None, says("How many bytes. null: the switch does not count them.")]
+    dropped: Annotated[Count | None, says("How many packets the port dropped. null: the switch does not count them.")]
+    errors: Annotated[Count | None, says("How many packets had errors. null: the switch does not count them.")]
 
 
 class Rate(TypedDict):
-    """Rates of one direction."""
+    """What came in one direction within the last `seconds` of the answer."""
 
-    packets_per_second: float | None
-    bits_per_second: float | None
-    dropped: int | None
-    errors: int | None
+    packets_per_second: Annotated[_PerSecond | None, says("Packets per second. null: the switch does not count them.")]
+    bits_per_second: Annotated[_PerSecond | None, says("Bits per second. null: the switch does not count bytes.")]
+    dropped: Annotated[
+        Count | None, says("How many packets the port dropped within that time. null: the switch does not count them.")
+    ]
+    errors: Annotated[Count | None, says("How many packets had errors within that time. null: the switch does not count them.")]
+
+
+_RECEIVED: Final = says("What came into the switch by the port.")
+_SENT: Final = says("What left the switch by the port.")
 
 
 class PortRates(TypedDict):
-    """What came within the last ``seconds`` of the answer; ``dropped`` and ``errors`` are numbers of frames."""
+    """How fast the counters of both directions grow."""
 
-    received: Rate
-    sent: Rate
+    received: Annotated[Rate, _RECEIVED]
+    sent: Annotated[Rate, _SENT]
 
 
 class PortCounts(TypedDict):
-    """Both ways, as the switch sees it."""
+    """The counters of both directions, as the switch sees them."""
 
-    received: Counted
-    sent: Counted
+    received: Annotated[Counted, _RECEIVED]
+    sent: Annotated[Counted, _SENT]
 
 
 class Port(TypedDict):
-    """A port. ``kind`` and ``name``: what the fabric file has there, or null. ``there``: whether the switch has it; null: it
-    has not connected yet. ``device``: what the switch calls it. ``counts`` null: the switch has not reported such a port.
-    """
+    """A port of a switch."""
 
-    port: int
-    kind: Literal["server", "link", "external"] | None
-    name: str | None
-    there: bool | None
-    device: str | None
-    counts: PortCounts | None
-    rates: PortRates | None
+    port: PortNumber
+    kind: Annotated[Literal["server", "link", "external"] | None, says("What the fabric file has at this port. null: nothing.")]
+    name: Annotated[str | None, says("The name of what the fabric file has there. null: it has nothing.")]
+    there: Annotated[bool | None, says("Whether the switch has this port. null: it has not connected yet.")]
+    device: Annotated[str | None, says("What the switch calls the port. null: not known.")]
+    counts: Annotated[
+        PortCounts | None, says("What the port has counted since it came up. null: the switch has not reported it.")
+    ]
+    rates: Annotated[PortRates | None, says("How fast that grows. null: not known yet, or the port has begun to count again.")]
 
 
 class Ports(TypedDict):
-    """Ports by number. ``counted``: when the switch was asked last; ``seconds``: the time over which ``rates`` are taken."""
+    """Ports by number."""
 
-    counted: Time | None
-    seconds: float | None
-    items: list[Port]
+    counted: Annotated[Time | None, says("When the switch was asked for its counters last. null: it was not yet.")]
+    seconds: Annotated[
+        Annotated[float, Field(gt=0)] | None, says("Seconds over which `rates` are taken. null: there are no rates yet.")
+    ]
+    items: Annotated[list[Port], says("Every port that the fabric file or the switch has.")]
 
 
 def list_ports(call: Call) -> Answer:

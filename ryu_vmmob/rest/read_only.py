@@ -16,13 +16,15 @@ from pydantic import BaseModel, Field
 from ryu_vmmob.model.refusal import Fault, Refusal
 from ryu_vmmob.rest.bodies import Body, Name
 from ryu_vmmob.rest.problems import invalid_input
+from ryu_vmmob.rest.says import says
 
 _LONGEST: Final = 60
 LARGEST: Final = 2**63 - 1
 """Of counts: both formats have it."""
 
-ReadOnlyName = Annotated[Name | None, Field(description="Read-only: that of the path.")]
-ReadOnlyRevision = Annotated[int | None, Field(ge=0, le=LARGEST, description="Read-only: as GET says it.")]
+READ_ONLY: Final = says("Read-only: as GET says it.")
+ReadOnlyName = Annotated[Name | None, says("Read-only: that of the path.")]
+ReadOnlyRevision = Annotated[int | None, Field(ge=0, le=LARGEST), READ_ONLY]
 
 
 def check_name(body: Any, name: str) -> None:

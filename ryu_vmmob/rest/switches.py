@@ -16,7 +16,7 @@ from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import group_name, show_instructions, show_match
 from ryu_vmmob.flows.pipeline import TABLES, Table
 from ryu_vmmob.model.refusal import conflict, not_found
-from ryu_vmmob.rest.answers import Owner, Time
+from ryu_vmmob.rest.answers import Count, Owner, SwitchFault, SwitchName, Time
 from ryu_vmmob.rest.bodies import Empty
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.fabric import FabricSwitch, fabric_switch_view
@@ -24,130 +24,142 @@ from ryu_vmmob.rest.operations import Operation, listing
 from ryu_vmmob.rest.owners import fault_view, owner_view
 from ryu_vmmob.rest.problems import bad_query
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import View, time_text
 
 
 class Wrongs(TypedDict):
     """The repairs of audits."""
 
-    missing: int
-    alien: int
-    altered: int
+    missing: Annotated[Count, says("How many the switch lacked.")]
+    alien: Annotated[Count, says("How many it had that bear our mark and are not wanted.")]
+    altered: Annotated[Count, says("How many were there and said something else.")]
 
 
 class Repairs(TypedDict):
     """The repairs of audits since the controller started."""
 
-    flows: Wrongs
-    groups: Wrongs
-    meters: Wrongs
-    fragments: Wrongs
-
-
-class SwitchFault(TypedDict):
-    """Something a switch refused, and whose it is."""
-
-    error: str
-    cause: str
-    owner: Owner
+    flows: Annotated[Wrongs, says("Of flows.")]
+    groups: Annotated[Wrongs, says("Of groups.")]
+    meters: Annotated[Wrongs, says("Of meters. They bear no mark, so none of them is known to be alien.")]
+    fragments: Annotated[Wrongs, says("Of the fragment mode: how often it was another (`altered`).")]
 
 
 class SwitchLack(TypedDict):
-    """Something that a switch cannot do; ``table`` null: of groups."""
+    """Something that a switch cannot do."""
 
-    table: str | None
-    what: str
+    table: Annotated[str | None, says("The table that it is about. null: it is about groups.")]
+    what: Annotated[str, says("What the switch cannot do, such as `cannot match tcp_dst under a mask`.")]
 
 
 class Capability(TypedDict):
-    """The capabilities of a plain OpenFlow 1.3 switch, out of so many ``kinds`` of flows and groups.
+    """The capabilities of a plain OpenFlow 1.3 switch, by kinds of flows and groups."""
 
-    ``described``: its maker, hardware and software when it was asked; ``probed``: kinds that were found out by probes;
-    ``table_sizes``: flows that its tables take by its own words.
-    """
-
-    described: str
-    kinds: int
-    probed: int
-    table_sizes: dict[str, int]
-    lacks: list[SwitchLack]
+    described: Annotated[str, says("Its maker, hardware and software, in its own words when it was asked.")]
+    kinds: Annotated[Count, says("Of how many kinds of flows and groups it is known whether it can do them.")]
+    probed: Annotated[Count, says("How many of these kinds were found out by probes.")]
+    table_sizes: Annotated[dict[str, int], says("How many flows its tables take by its own words, by table.")]
+    lacks: Annotated[list[SwitchLack], says("What it cannot do.")]
 
 
 class MissingPort(TypedDict):
-    """A port that the fabric file names and the switch does not have. ``kind`` and ``name``: what should be there."""
+    """A port that the fabric file names and the switch does not have."""
 
-    port: int
-    kind: Literal["server", "link", "external"]
-    name: str
+    port: Annotated[int, says("The OpenFlow number of the port.")]
+    kind: Annotated[Literal["server", "link", "external"], says("What the fabric file has there.")]
+    name: Annotated[str, says("The name of what the fabric file has there.")]
 
 
 class Switch(FabricSwitch):
-    """A switch and how it stands to what is desired.
+    """A switch and how it stands to what is desired."""
 
-    ``standing`` is `refused` where it has confirmed everything but its ``faults``. ``behind`` counts revisions decided and not
-    confirmed; ``flows`` are the desired ones, by table; ``refused`` counts frames that no interface may send, by server.
-    ``missing_ports``: as it reported its ports last.
-    """
-
-    connected: bool
-    connected_since: Time | None
-    controller_role: Literal["master", "slave", "unknown"] | None
-    in_step: bool
-    standing: Place
-    behind: int
-    flows: dict[str, int]
-    refused: dict[str, int]
+    connected: Annotated[bool, says("Whether it is connected.")]
+    connected_since: Annotated[Time | None, says("Since when it is connected. null: it is not.")]
+    controller_role: Annotated[
+        Literal["master", "slave", "unknown"] | None,
+        says(
+            "What this controller is to the switch. `slave`: another controller is its master, and the switch is held.",
+            "`unknown`: it has no roles. null: not known, or not connected.",
+        ),
+    ]
+    in_step: Annotated[bool, says("Whether it has confirmed everything that was decided, and refused nothing.")]
+    standing: Annotated[
+        Place, says("How it stands. `refused`: it has confirmed everything but its `faults`. `away`: it is not connected.")
+    ]
+    behind: Annotated[Count, says("How many revisions were decided that it has not confirmed.")]
+    flows: Annotated[dict[str, int], says("How many flows it should have, by table.")]
+    refused: Annotated[dict[str, int], says("How many frames that no interface may send came from servers, by server.")]
     repairs: Repairs
-    audits: int
-    audited: Time | None
-    foreign_flows: int
-    missing_ports: list[MissingPort]
-    dropped_messages: int
-    groups: int
-    habits: list[Literal["keeps_cookies", "unreadable", "unaskable"]]
-    capability: Capability | None
-    faults: list[SwitchFault]
+    audits: Annotated[Count, says("The number of the last comparison, those at each connection included. 0: none yet.")]
+    audited: Annotated[Time | None, says("When it was compared last. null: not since the controller started.")]
+    foreign_flows: Annotated[Count, says("How many flows without our mark the last comparison saw in our tables.")]
+    missing_ports: Annotated[
+        list[MissingPort],
+        says("Ports that the fabric file names and the switch, as it reported its ports last, does not have."),
+    ]
+    dropped_messages: Annotated[
+        Count, says("How many of its messages were dropped unread, because it sent too many that were not asked for.")
+    ]
+    groups: Annotated[Count, says("How many groups it should have.")]
+    habits: Annotated[
+        list[Literal["keeps_cookies", "unreadable", "unaskable"]],
+        says(
+            "Ways of the switch that OpenFlow does not have, found since it connected. `keeps_cookies`: a flow that takes",
+            "another's place gets the old cookie. `unreadable`: the flows of a table cannot be asked for. `unaskable`: nor",
+            "what it can do.",
+        ),
+    ]
+    capability: Annotated[
+        Capability | None,
+        says("What a switch of plain OpenFlow 1.3 was found able to do. null: of others, and while not known."),
+    ]
+    faults: Annotated[list[SwitchFault], says("What it refused or does not keep, and why it is held.")]
 
 
 class Switches(TypedDict):
     """Switches, by name."""
 
-    items: list[Switch]
+    items: Annotated[list[Switch], says("The switches.")]
 
 
 class AuditAsked(TypedDict):
-    """The audit is done when the switch's ``audits`` is ``audit`` or more."""
+    """An audit that was asked for."""
 
-    switch: str
-    audit: int
+    switch: SwitchName
+    audit: Annotated[
+        int, Field(ge=1), says("The number of the comparison. It is done when `audits` of the switch is this or more.")
+    ]
+
+
+TableName = Annotated[str, says("The table, by its name in the pipeline.")]
 
 
 class Flow(TypedDict):
     """A desired flow in readable form."""
 
-    table: str
-    priority: int
-    match: str
-    actions: str
-    cookie: Annotated[str, Field(pattern="^0x[0-9a-f]{16}$")]
+    table: TableName
+    priority: Annotated[int, Field(ge=0, le=65535), says("Its priority, 0 to 65535: the highest that matches counts.")]
+    match: Annotated[str, says("What it matches, in readable form. Empty: every packet.")]
+    actions: Annotated[str, says("What it does, in readable form.")]
+    cookie: Annotated[str, Field(pattern="^0x[0-9a-f]{16}$"), says("Its cookie: 64 bits in hexadecimal, made of its content.")]
     owner: Owner
 
 
 class Group(TypedDict):
     """A desired group in readable form."""
 
-    name: str
-    id: int
-    type: str
-    buckets: list[str]
+    name: Annotated[str, says("What the group is for, in readable form.")]
+    id: Annotated[int, Field(ge=0, le=0xFFFFFF00), says("Its number in the switch, 32 bits.")]
+    type: Annotated[str, says("How it chooses among its buckets: `all`, `indirect` or `fast_failover`.")]
+    buckets: Annotated[list[str], says("What each bucket does, in readable form.")]
     owner: Owner
 
 
 class Flows(TypedDict):
     """Flows in the order a frame meets them, and groups."""
 
-    items: list[Flow]
-    groups: list[Group]
+    items: Annotated[list[Flow], says("The flows.")]
+    groups: Annotated[list[Group], says("The groups.")]
 
 
 def switch_view(engine: Engine, switch: fabric.Switch) -> View:

@@ -2,103 +2,110 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NotRequired
+from typing import Annotated, Final, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 from ryu_vmmob import health as judged
 from ryu_vmmob.engine import fleet
 from ryu_vmmob.health import Loudness, Standing, Status
-from ryu_vmmob.rest.answers import Refused, Revision, Time
+from ryu_vmmob.rest.answers import Refused, StateRevision, Time
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import Operation, listing
 from ryu_vmmob.rest.owners import refused_view
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import says
 from ryu_vmmob.rest.views import View, time_text
+
+_FOR_TOKENS: Final = "Left out where no token is shown."
+_READY: Final = says("Whether the controller can do what it is asked.")
+_FABRIC: Final = "The name of the fabric."
+_REASONS: Final = "What is not well, the loudest first."
 
 
 class Health(TypedDict):
     """The process answers."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok"], says("`ok`: the process answers.")]
 
 
 class ReadySwitches(TypedDict):
-    """Switches, by name. ``refused``: those that have confirmed everything but what they refused."""
+    """Switches, by name."""
 
-    in_step: list[str]
-    refused: list[str]
-    not_in_step: list[str]
-    not_connected: list[str]
+    in_step: Annotated[list[str], says("Those that have confirmed everything.")]
+    refused: Annotated[list[str], says("Those that have confirmed everything but what they refused.")]
+    not_in_step: Annotated[list[str], says("Those that have not confirmed everything yet, or are held.")]
+    not_connected: Annotated[list[str], says("Those that are not connected.")]
 
 
 class Thing(TypedDict):
-    """The subject of a reason: a switch, a link, an external network, a migration or the controller, and its name or id."""
+    """The subject of a reason, or what a tile leads to."""
 
-    kind: str
-    name: str
+    kind: Annotated[
+        str,
+        says("`switch`, `link`, `external`, `migration` or `controller`. Of a tile also `moves` and `refused`: all of them."),
+    ]
+    name: Annotated[str, says("Its name, or the id of a migration. Empty where there is one of its kind only.")]
 
 
 class Reason(TypedDict):
-    """A reason why something is wrong, in a sentence.
+    """A reason why something is wrong, in a sentence."""
 
-    ``blocks``: while it lasts, ``/readyz`` is 503. ``ask``: the command that tells more.
-    """
-
-    kind: str
-    level: Literal["bad", "warn", "note"]
-    blocks: bool
-    what: str
-    about: list[Thing]
-    ask: str
+    kind: Annotated[str, says("The kind of reason, such as `link.down`.")]
+    level: Annotated[
+        Literal["bad", "warn", "note"],
+        says("`bad`: it takes traffic or control away. `warn`: it may. `note`: it passes by itself."),
+    ]
+    blocks: Annotated[bool, says("Whether `/readyz` is 503 while it lasts.")]
+    what: Annotated[str, says("What is wrong, as a sentence.")]
+    about: Annotated[list[Thing], says("What it is about.")]
+    ask: Annotated[str, says("The command that tells more.")]
 
 
 class Readiness(TypedDict):
-    """Whether the controller is ready, and, for who may know, what is not. ``refused``: the first 100 flows and groups that
-    switches refused.
-    """
+    """Whether the controller is ready, and, for who shows a token, what is not."""
 
-    ready: bool
+    ready: Annotated[bool, _READY]
     status: Status
-    fabric: NotRequired[str]
-    revision: NotRequired[Revision]
-    troubles: NotRequired[list[str]]
-    reasons: NotRequired[list[Reason]]
-    refused: NotRequired[list[Refused]]
-    switches: NotRequired[ReadySwitches]
+    fabric: NotRequired[Annotated[str, says(_FABRIC, _FOR_TOKENS)]]
+    revision: NotRequired[Annotated[StateRevision, says("The revision of the whole state.", _FOR_TOKENS)]]
+    troubles: NotRequired[Annotated[list[str], says("Sentences of the reasons that do not pass by themselves.", _FOR_TOKENS)]]
+    reasons: NotRequired[Annotated[list[Reason], says(_REASONS, _FOR_TOKENS)]]
+    refused: NotRequired[
+        Annotated[list[Refused], says("Flows and groups that switches refused or do not keep, at most 100.", _FOR_TOKENS)]
+    ]
+    switches: NotRequired[Annotated[ReadySwitches, says("The switches, by how they stand.", _FOR_TOKENS)]]
 
 
 class Tile(TypedDict):
-    """A tile of a strip that sums up health; ``opens``: what there is more to see of."""
+    """A tile of a strip that sums up health."""
 
-    kind: str
+    kind: Annotated[str, says("The kind of the reasons that it gathers, or `switches`, `moves` or `refused`.")]
     level: Loudness
-    text: str
-    opens: Thing | None
+    text: Annotated[str, says("What it says.")]
+    opens: Annotated[Thing | None, says("What there is more to see of. null: nothing.")]
 
 
 class Part(TypedDict):
-    """Edges that reach each other and no other; ``data_centers``: those all of whose edges are among them."""
+    """Edges that reach each other and no other."""
 
-    data_centers: list[str]
-    edges: list[str]
+    data_centers: Annotated[list[str], says("The data centres all of whose edges are in this part.")]
+    edges: Annotated[list[str], says("The edges of this part.")]
 
 
 class WholeHealth(TypedDict):
-    """The health of the controller and its network. ``level``: of the loudest tile. ``switches``: the state of each. ``parts``:
-    what a split fabric has fallen into, else empty.
-    """
+    """The health of the controller and its network."""
 
     status: Status
-    ready: bool
-    level: Loudness
-    fabric: str
-    revision: Revision
-    time: Time
-    reasons: list[Reason]
-    tiles: list[Tile]
-    switches: dict[str, Standing]
-    parts: list[Part]
+    ready: Annotated[bool, _READY]
+    level: Annotated[Loudness, says("How loud the loudest tile is: `bad`, `warn` or `good`.")]
+    fabric: Annotated[str, says(_FABRIC)]
+    revision: StateRevision
+    time: Annotated[Time, says("When this was so, by the controller's clock.")]
+    reasons: Annotated[list[Reason], says(_REASONS)]
+    tiles: Annotated[list[Tile], says("The same gathered for a strip, from left to right, and what is under way.")]
+    switches: Annotated[dict[str, Standing], says("How each switch stands, by name.")]
+    parts: Annotated[list[Part], says("The parts that a split fabric has fallen into. Empty: it is whole.")]
 
 
 def healthz(call: Call) -> Answer:

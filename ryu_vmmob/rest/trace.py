@@ -1,254 +1,185 @@
-"""``/v1/trace``: a question as a client writes it, and the way of a packet as its answer."""
+"""``/v1/trace``: the way of a packet as an answer."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from ipaddress import ip_address
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-from pydantic import Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from ryu_vmmob import trace
 from ryu_vmmob.engine import fleet
 from ryu_vmmob.engine.engine import Engine
-from ryu_vmmob.fabric import values
-from ryu_vmmob.fabric.findings import quote
 from ryu_vmmob.flows.flow import ToGroup
-from ryu_vmmob.model.objects import Address
-from ryu_vmmob.model.refusal import invalid
-from ryu_vmmob.net.addresses import mac
-from ryu_vmmob.rest.answers import Owner, Refused, Revision, VlanTag
-from ryu_vmmob.rest.bodies import IP, Body, Ip, Mac, Name, from_text, text_schema
+from ryu_vmmob.rest.answers import Count, CugName, Owner, Refused, ServerName, StateRevision, SwitchName, VlanTag, VmName
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.operations import Operation
 from ryu_vmmob.rest.owners import refused_view
 from ryu_vmmob.rest.routes import Route
-from ryu_vmmob.rest.switches import flow_view
+from ryu_vmmob.rest.says import says
+from ryu_vmmob.rest.switches import TableName, flow_view
+from ryu_vmmob.rest.trace_body import TraceBody
 from ryu_vmmob.rest.views import View
 from ryu_vmmob.sim import switch as sim
 from ryu_vmmob.sim.network import Network
 from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.trace import outlets, vlan_id
-from ryu_vmmob.trace import IpProtocol, Piece, Question, VmSource
+from ryu_vmmob.trace import VmSource
 from ryu_vmmob.trace.values import Kind
 
-TcpFlag = Literal["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"]
-_FLAGS: Final[dict[TcpFlag, int]] = {
-    "fin": 0x01, "syn": 0x02, "rst": 0x04, "psh": 0x08, "ack": 0x10, "urg": 0x20, "ece": 0x40, "cwr": 0x80,
-}  # fmt: skip
-"""RFC 9293, 3.1."""
-
-
-def _any_mac(text: str) -> int:
-    if re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", text) is None:
-        fault = f"{quote(text)} is no MAC address: write six pairs of hexadecimal digits"
-        raise PydanticCustomError("value", "{fault}", {"fault": fault})
-    return mac(text)
-
-
-def _any_ip(text: str) -> Address:
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return values.host(text)  # which says what is wrong with it
-    is_group = found.is_multicast or text == "255.255.255.255"
-    return found if is_group and "%" not in text else values.host(text)
-
-
-_PROTOCOLS: dict[str, IpProtocol] = {"tcp": 6, "udp": 17, "icmp": "icmp", "arp": "arp", "rs": "rs"}
-
-
-def _protocol(value: object) -> IpProtocol:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255):
-        return value
-    if isinstance(value, str) and value in _PROTOCOLS:
-        return _PROTOCOLS[value]
-    raise PydanticCustomError("value", f"must be one of {', '.join(_PROTOCOLS)}, a number from 0 to 255, or null")
-
-
-AnyMac = Annotated[
-    int, PlainValidator(from_text(_any_mac)), text_schema("ff:ff:ff:ff:ff:ff", pattern="^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")
+_Tag = Annotated[VlanTag | None, says("The VLAN-ID of the packet there, 1 to 4094. null: it has no tag.")]
+_Ttl = Annotated[
+    Annotated[int, Field(ge=0, le=255)] | None, says("Its TTL or hop limit there, 0 to 255. null: it is no IP packet.")
 ]
-"""Group addresses too."""
-AnyIp = Annotated[Address, PlainValidator(from_text(_any_ip)), text_schema("10.1.0.12", "ff02::1", **IP)]
-"""Group addresses too."""
-TraceProtocol = Annotated[
-    IpProtocol,
-    PlainValidator(_protocol),
-    WithJsonSchema({"anyOf": [{"enum": [*_PROTOCOLS, None]}, {"type": "integer", "minimum": 0, "maximum": 255}]}),
-]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Octet = Annotated[int, Field(ge=0, le=255)]
-
-
-class TraceFrom(Body):
-    """The start of a traced packet: a VM or an external network.
-
-    ``mac`` and ``ip``: what a VM claims to be, instead of what it is; outside, who it is that sends.
-    """
-
-    vm: Name | None = None
-    interface: Annotated[int, Field(ge=0)] | None = None
-    at: Name | None = None
-    mac: Mac | None = None
-    ip: Ip | None = None
-    external: Name | None = None
-
-
-class TraceTo(Body):
-    """The destination of a traced packet: an address, a MAC, or an address at a given MAC."""
-
-    ip: AnyIp | None = None
-    mac: AnyMac | None = None
-
-
-class TraceBody(Body):
-    """``POST /v1/trace``."""
-
-    source: Annotated[TraceFrom, Field(alias="from")]
-    to: TraceTo
-    protocol: TraceProtocol = None
-    port: Port | None = None
-    source_port: Port | None = None
-    tcp_flags: list[TcpFlag] | None = None
-    ttl: Octet | None = None
-    fragment: Piece = "no"
-    icmp_type: Octet | None = None
-    icmp_code: Octet | None = None
-
-    def question(self) -> Question:
-        """As a question. Raises Refusal (422)."""
-        source, to = self.source, self.to
-        if (source.vm is None) is (source.external is None):
-            raise invalid(("from", "needs a vm or an external, and not both"))
-        if source.external is not None:
-            for name in ("interface", "at"):
-                if getattr(source, name) is not None:
-                    raise invalid((f"from.{name}", "an external network has none"))
-        if to.ip is None and to.mac is None:
-            raise invalid(("to", "needs an ip or a mac"))
-        flags = None if self.tcp_flags is None else sum(_FLAGS[name] for name in set(self.tcp_flags))
-        return Question(
-            source.vm, source.interface or 0, source.at, source.mac, source.ip, to.ip, to.mac, self.protocol, self.port,
-            source.external, self.source_port, flags, self.ttl, self.fragment, self.icmp_type, self.icmp_code,
-        )  # fmt: skip
+_Cable = Annotated[str | None, says("The switch port where it comes in, as `SWITCH:PORT`. null: no switch sees it.")]
+_Packet = Annotated[str, says("The packet, as fields and values of OpenFlow.")]
 
 
 class TraceVm(TypedDict):
     """The interface that sends."""
 
-    vm: str
-    interface: int
-    cug: str
-    server: str
-    port: str | None
-    vlan_id: VlanTag | None
+    vm: VmName
+    interface: Annotated[Count, says("The number of the interface, counted from 0.")]
+    cug: CugName
+    server: ServerName
+    port: _Cable
+    vlan_id: _Tag
 
 
 class TraceExternal(TypedDict):
     """The external network that the packet comes from."""
 
-    external: str
-    routing_domain: str
-    port: str | None
-    vlan_id: VlanTag | None
+    external: Annotated[str, says("The name of the external network.")]
+    routing_domain: Annotated[str, says("The routing domain that reaches it.")]
+    port: _Cable
+    vlan_id: _Tag
 
 
-Opinion = TypedDict("Opinion", {"out": str | None, "in": str | None, "allowed": bool})
-Opinion.__doc__ = "The policies that decided where the packet left its sender's edge and where it came to its receiver's."
+_NO_POLICY: Final = "null: none did."
+Opinion = TypedDict(
+    "Opinion",
+    {
+        "out": Annotated[str | None, says("The policy that decided where the packet left its sender's edge.", _NO_POLICY)],
+        "in": Annotated[str | None, says("The policy that decided where the packet came to its receiver's edge.", _NO_POLICY)],
+        "allowed": Annotated[bool, says("Whether no table of policies dropped it.")],
+    },
+)
+Opinion.__doc__ = "The policies that decided about the packet."
 
 
 class TraceRouter(TypedDict):
-    """A router on the way, and the address by which it shows; null: it would keep silent."""
+    """A router on the way."""
 
-    switch: str
-    address: str | None
+    switch: SwitchName
+    address: Annotated[str | None, says("The address by which traceroute shows it. null: it would keep silent.")]
 
 
 class Delivery(TypedDict):
     """A copy that left the fabric."""
 
-    server: str | None
-    external: str | None
-    port: str
-    vlan_id: VlanTag | None
-    ttl: int | None
-    vms: list[str]
+    server: Annotated[str | None, says("The server that it comes to. null: it comes to none.")]
+    external: Annotated[str | None, says("The external network that it comes to. null: it comes to none.")]
+    port: Annotated[str, says("The switch port where it leaves the fabric, as `SWITCH:PORT`.")]
+    vlan_id: _Tag
+    ttl: _Ttl
+    vms: Annotated[list[str], says("VMs whose interfaces there take it in, by name.")]
+
+
+_NO_FLOW: Final = "null: no flow matched."
 
 
 class TableVisit(TypedDict):
-    """A table that the packet met, and the flow that matched; without one all is null but the table."""
+    """A table that the packet met, and the flow that matched."""
 
-    table: str
-    priority: int | None
-    match: str | None
-    actions: str | None
-    cookie: str | None
-    owner: Owner | None
+    table: TableName
+    priority: Annotated[Annotated[int, Field(ge=0, le=65535)] | None, says("The flow's priority, 0 to 65535.", _NO_FLOW)]
+    match: Annotated[str | None, says("What the flow matches, in readable form.", _NO_FLOW)]
+    actions: Annotated[str | None, says("What the flow does, in readable form.", _NO_FLOW)]
+    cookie: Annotated[str | None, says("The flow's cookie, 64 bits in hexadecimal.", _NO_FLOW)]
+    owner: Annotated[Owner | None, says("Whose the flow is.", _NO_FLOW)]
 
 
-Routed = TypedDict("Routed", {"from": str, "to": list[str]})
+Routed = TypedDict(
+    "Routed",
+    {
+        "from": Annotated[str, says("The segment that the packet came on: a CUG, `routed:NAME` or `external:NAME`.")],
+        "to": Annotated[list[str], says("The segments that it was routed to.")],
+    },
+)
 Routed.__doc__ = "What a switch did as a router: from one segment to others."
 
 
 class Output(TypedDict):
     """A copy that leaves a switch."""
 
-    port: int
-    to: str | None
-    link: str | None
-    l2_domain: str | None
-    vlan_id: VlanTag | None
-    ttl: int | None
-    dropped: str | None
+    port: Annotated[int, says("The OpenFlow number of the port.")]
+    to: Annotated[str | None, says("The switch, server or external network behind the port. null: none.")]
+    link: Annotated[str | None, says("The link that it takes. null: the port is at no link.")]
+    l2_domain: Annotated[str | None, says("The L2 domain of that link. null: the port is at no link.")]
+    vlan_id: _Tag
+    ttl: _Ttl
+    dropped: Annotated[str | None, says("Why it gets no further. null: it does.")]
 
 
 class Hop(TypedDict):
     """A switch on the way."""
 
-    switch: str
-    in_port: int
-    vlan_id: VlanTag | None
-    segment: str | None
-    ttl: int | None
-    packet: str
-    tables: list[TableVisit]
-    routed: Routed | None
-    outputs: list[Output]
-    ended: Kind | None
-    dropped: str | None
+    switch: SwitchName
+    in_port: Annotated[int, says("The OpenFlow number of the port where the packet comes in.")]
+    vlan_id: _Tag
+    segment: Annotated[
+        str | None,
+        says("The segment that it comes on: a CUG, `routed:NAME` or `external:NAME`. null: the switch does not know."),
+    ]
+    ttl: _Ttl
+    packet: _Packet
+    tables: Annotated[list[TableVisit], says("The tables that it meets, in order.")]
+    routed: Annotated[Routed | None, says("What the switch does as a router. null: it routes nothing.")]
+    outputs: Annotated[list[Output], says("The copies that leave the switch.")]
+    ended: Annotated[Kind | None, says("The verdict, where nothing goes on from this switch. null: something does.")]
+    dropped: Annotated[str | None, says("Why nothing goes on from this switch. null: something does.")]
 
 
 class LocalSwitching(TypedDict):
     """Receivers behind the own switch of the sender's server, which decides; no switch of the fabric sees the packet."""
 
-    server: str
-    vms: list[str]
+    server: ServerName
+    vms: Annotated[list[str], says("VMs that the server's own switch can bring the packet to, by name.")]
 
 
-_From = TypedDict("_From", {"from": TraceVm | TraceExternal})
+_From = TypedDict("_From", {"from": Annotated[TraceVm | TraceExternal, says("Who sends.")]})
 
 
 class Trace(_From):
-    """The way of a packet. ``not_in_step``: switches on it that have not confirmed all they were told; ``refused``: flows that
-    it would meet, and that a switch on its way does not have.
-    """
+    """The way of a packet."""
 
-    verdict: Kind
-    reason: str
-    packet: str
-    policy: Opinion | None
-    routers: list[TraceRouter]
-    deliveries: list[Delivery]
-    hops: list[Hop]
-    local_switching: LocalSwitching | None
-    copies_to_controller: int
-    not_in_step: list[str]
-    refused: list[Refused]
-    revision: Revision
+    verdict: Annotated[
+        Kind,
+        says(
+            "What becomes of the packet. `delivered`: it reaches a receiver. `answered`: a switch, or the controller for it,",
+            "answers. `denied`: by policies. `unreachable`: no host has the address, or no way leads there. `time_exceeded`:",
+            "its TTL is used up. `controller`: it is handed to the controller. `unresolved`: the guest finds no MAC address",
+            "for it. `astray`: it comes out where no host takes it. `dropped`: nothing comes of it. `local_switching`: the",
+            "server's own switch decides. `loop` and `undefined`: faults of the flows.",
+        ),
+    ]
+    reason: Annotated[str, says("The verdict as a sentence.")]
+    packet: _Packet
+    policy: Annotated[Opinion | None, says("The policies that decided. null: no policy was asked.")]
+    routers: Annotated[list[TraceRouter], says("The switches that take the packet as routers, in order.")]
+    deliveries: Annotated[list[Delivery], says("Where copies leave the fabric.")]
+    hops: Annotated[list[Hop], says("The switches on the way.")]
+    local_switching: Annotated[
+        LocalSwitching | None, says("Receivers behind the wire of the sender, whose server decides. null: there are none.")
+    ]
+    copies_to_controller: Annotated[Count, says("How many copies the switches hand to the controller.")]
+    not_in_step: Annotated[list[str], says("Switches on the way that have not confirmed all they were told, by name.")]
+    refused: Annotated[
+        list[Refused],
+        says("Flows and groups that the packet would meet and that a switch on the way does not have, at most 100."),
+    ]
+    revision: StateRevision
 
 
 def post_trace(call: Call) -> Answer:

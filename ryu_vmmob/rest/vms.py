@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, NotRequired
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -16,27 +16,34 @@ from ryu_vmmob.model.refusal import Fault
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.addresses import mac_text
 from ryu_vmmob.rest import answers
-from ryu_vmmob.rest.answers import Page, Planned, Revision, VlanTag
+from ryu_vmmob.rest.answers import CugName, FromVlanId, Page, Planned, Revision, ServerName, ToVlanId, VlanTag, VmName, Warned
 from ryu_vmmob.rest.bodies import Body, Described, Ethertypes, Ip, Mac, Name, VlanId
 from ryu_vmmob.rest.call import Answer, Call
 from ryu_vmmob.rest.collection import Collection
 from ryu_vmmob.rest.operations import listing
-from ryu_vmmob.rest.read_only import ReadOnlyName, ReadOnlyRevision, differing
+from ryu_vmmob.rest.read_only import READ_ONLY, ReadOnlyName, ReadOnlyRevision, differing
 from ryu_vmmob.rest.routes import Route
+from ryu_vmmob.rest.says import ETHERTYPES, GUEST_VLAN_ID, IPS, MAC, says
 from ryu_vmmob.rest.views import View, described
+
+_SERVER: Final = says("The server where the VM runs. Another server is a migration, and refused in a body.")
+_INTERFACES: Final = says("The interfaces of the VM, one for each CUG that it is in. They move together.")
+_CUG: Final = says("The CUG that the interface is in.")
 
 
 class InterfaceBody(Body):
     """One interface of a VM."""
 
-    cug: Name
-    mac: Mac
-    ips: list[Ip]
-    guest_vlan_id: VlanId | None = None
-    vlan_id: VlanId | None = None
-    ethertypes: Ethertypes = ()
+    cug: Annotated[Name, _CUG]
+    mac: Annotated[Mac, MAC]
+    ips: Annotated[list[Ip], IPS]
+    guest_vlan_id: Annotated[VlanId | None, GUEST_VLAN_ID] = None
+    vlan_id: Annotated[
+        VlanId | None, says("The tag that the interface must have at every server, 1 to 4094. null or left out: any will do.")
+    ] = None
+    ethertypes: Annotated[Ethertypes, ETHERTYPES] = ()
     vlan_id_pinned: Annotated[
-        bool | None, Field(description="False: `vlan_id` is read-only, as GET says it. Left out: what stands there is a pin.")
+        bool | None, says("False: `vlan_id` is read-only, as GET says it. Left out: what stands there is a pin.")
     ] = None
 
     @model_validator(mode="after")
@@ -59,12 +66,12 @@ class InterfaceBody(Body):
 
 
 class VmBody(Described):
-    """``PUT /v1/vms/{vm}``."""
+    """A virtual machine to create or replace."""
 
-    server: Name
-    interfaces: list[InterfaceBody]
+    server: Annotated[Name, _SERVER]
+    interfaces: Annotated[list[InterfaceBody], _INTERFACES]
     name: ReadOnlyName = None
-    migration: Annotated[Name | None, Field(description="Read-only: as GET says it.")] = None
+    migration: Annotated[Name | None, READ_ONLY] = None
     revision: ReadOnlyRevision = None
 
     read_only: ClassVar = ("migration", "revision")
@@ -93,60 +100,61 @@ class VmBody(Described):
 
 
 class Interface(TypedDict):
-    """``vlan_id``: what the server's virtual switch must tag this interface with; null: untagged. ``vlan_id_pinned``: whether
-    it was asked for. ``ethertypes`` is there when some were given.
-    """
+    """One interface of a VM."""
 
-    cug: str
-    mac: str
-    ips: list[str]
-    guest_vlan_id: VlanTag | None
-    vlan_id: VlanTag | None
-    vlan_id_pinned: bool
-    ethertypes: NotRequired[list[str] | Literal["any"]]
+    cug: Annotated[str, _CUG]
+    mac: Annotated[str, MAC]
+    ips: Annotated[list[str], IPS]
+    guest_vlan_id: Annotated[VlanTag | None, GUEST_VLAN_ID]
+    vlan_id: Annotated[
+        VlanTag | None,
+        says("What the server's virtual switch must tag this interface with, 1 to 4094. null: no tag of its own."),
+    ]
+    vlan_id_pinned: Annotated[bool, says("Whether `vlan_id` was asked for.")]
+    ethertypes: NotRequired[Annotated[list[str] | Literal["any"], ETHERTYPES]]
 
 
 class Vm(Planned, answers.Described):
-    """A VM; ``migration`` is the id of the one that is under way."""
+    """A virtual machine."""
 
-    name: str
-    server: str
-    interfaces: list[Interface]
-    migration: str | None
+    name: VmName
+    server: Annotated[str, _SERVER]
+    interfaces: Annotated[list[Interface], _INTERFACES]
+    migration: Annotated[str | None, says("The id of its migration that is under way. null: it is not moving.")]
     revision: Revision
 
 
 class Vms(TypedDict):
     """VMs, by name."""
 
-    items: list[Vm]
+    items: Annotated[list[Vm], says("The VMs.")]
     page: NotRequired[Page]
 
 
 class PlacedInterface(TypedDict):
-    """An interface at another server; ``translated``: the port translates the guest's own tag (R25)."""
+    """An interface at another server."""
 
-    cug: str
-    from_vlan_id: VlanTag | None
-    to_vlan_id: VlanTag | None
-    guest_vlan_id: VlanTag | None
-    translated: bool
+    cug: CugName
+    from_vlan_id: FromVlanId
+    to_vlan_id: ToVlanId
+    guest_vlan_id: Annotated[VlanTag | None, GUEST_VLAN_ID]
+    translated: Annotated[bool, says("Whether the port there translates the guest's own tag (R25).")]
 
 
 class Placement(TypedDict):
     """A server, and why the VM cannot move there, if it cannot."""
 
-    server: str
-    possible: bool
-    reason: str | None
-    interfaces: list[PlacedInterface]
-    warnings: NotRequired[Annotated[list[str], Field(description="Why it had better not move there now, in a sentence each.")]]
+    server: ServerName
+    possible: Annotated[bool, says("Whether the VM can move there as things stand.")]
+    reason: Annotated[str | None, says("Why it cannot. null: it can.")]
+    interfaces: Annotated[list[PlacedInterface], says("What its interfaces would be there. Empty where it cannot move there.")]
+    warnings: NotRequired[Warned]
 
 
 class Placements(TypedDict):
     """Every server, by name."""
 
-    items: list[Placement]
+    items: Annotated[list[Placement], says("The servers.")]
 
 
 def vm_view(state: State, vm: objects.Vm) -> View:

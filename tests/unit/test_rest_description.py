@@ -106,6 +106,51 @@ def test_links_lead_to_operations() -> None:
         assert link["parameters"].keys() == names
 
 
+def _properties() -> dict[str, Any]:
+    """Every property of every schema, by its place."""
+    schemas = description()["components"]["schemas"]
+    return {f"{name}.{key}": row for name, schema in schemas.items() for key, row in schema.get("properties", {}).items()}
+
+
+def _said(row: Any) -> str:
+    """What the description says of a property: beside its type, or of the schema that it is."""
+    if row.keys() == {"$ref"}:
+        row = description()["components"]["schemas"][row["$ref"].rpartition("/")[2]]
+    return str(row.get("description", ""))
+
+
+def test_every_property_is_described() -> None:
+    rows = _properties()
+    assert len(rows) > 600
+    assert [place for place, row in rows.items() if not _said(row)] == []
+    sentence = re.compile(r"[A-Z`0].*[^.]\.", re.DOTALL)
+    assert [place for place, row in rows.items() if not sentence.fullmatch(_said(row))] == []
+    assert [place for place, row in rows.items() if "``" in _said(row) or "  " in _said(row) or "See `" in _said(row)] == []
+
+
+def test_every_parameter_is_described() -> None:
+    rows = [(row["operationId"], found) for _, _, row in _operations() for found in row.get("parameters", [])]
+    assert len(rows) > 100
+    assert [(id_, row["name"]) for id_, row in rows if not row.get("description", "").endswith(".")] == []
+
+
+def _choices(row: Any) -> list[Any]:
+    """A schema and what it is a choice of."""
+    return [row, *(found for one in row.get("anyOf", []) for found in _choices(one))]
+
+
+def test_a_property_names_its_unit_and_its_greatest_value() -> None:
+    """Numbers that are no counts have a unit; a limit that people may meet stands in the words as well."""
+    numbers = [place for place, row in _properties().items() if any(one.get("type") == "number" for one in _choices(row))]
+    assert len(numbers) > 8
+    assert [place for place in numbers if not re.search("[Ss]econd", _said(_properties()[place]))] == []
+    limits = {place: max((one.get("maximum", 0) for one in _choices(row)), default=0) for place, row in _properties().items()}
+    told = {place: limit for place, limit in limits.items() if 0 < limit < 100_000}
+    assert len(told) > 40
+    unsaid = {place: limit for place, limit in told.items() if str(limit) not in _said(_properties()[place])}
+    assert [place for place in unsaid if not _said(_properties()[place]).startswith("Read-only")] == []
+
+
 def _schemas(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Everything in the description that may be a schema, with where it stands."""
     if isinstance(value, dict):
