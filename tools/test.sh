@@ -1,9 +1,11 @@
 #!/bin/sh
-# All test tiers in order: lint, unit, property, conformance, ovs, then browser, mininet and qemu. Exit status 0 only if every one of them
-# passed. pytest's own summaries come last; what a machine cannot run is skipped there with the reason.
+# All test tiers: lint, then unit, property, conformance and ovs beside browser, mininet and qemu. Exit status 0 only if every
+# one of them passed. pytest's own summaries come last; what a machine cannot run is skipped there with the reason.
 #
-# The first four share the machine's cores, a file of tests at a time. A browser and a network with traffic have it to themselves.
-# So has everything when the matrix of requirements is written (--conformance), which one process has to do.
+# The first four compute. A browser and a network with traffic mostly wait, and have to be served at once when they do not. So
+# the first four run beside them in idle time (SCHED_IDLE), in a network namespace of their own, a file of tests at a time.
+# Where the machine has no such namespace they run before them. One process runs everything when the matrix of requirements is
+# written (--conformance).
 set -u
 cd "$(dirname "$0")/.."
 together='' alone=''
@@ -22,21 +24,44 @@ failed=''
 ran=''
 run() {
     .venv/bin/python -m pytest --continue-on-collection-errors "$@"
-    case $? in
+}
+note() {
+    case $1 in
         0) ran=yes ;;
         5) ;;  # none of these tests was chosen
         *) ran=yes failed=yes ;;
     esac
 }
+# The test process gets Ctrl-C too: a shell has what it runs in the background ignore it.
+# shellcheck disable=SC2016  (the inner shell expands it)
+beside() {
+    env --default-signal=INT chrt --idle 0 unshare --net --mount sh -c '
+        ip link set lo up
+        mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
+        exec .venv/bin/python -m pytest --continue-on-collection-errors "$@"' sh "$@"
+}
 
 tools/lint.sh
 lint=$?
 # shellcheck disable=SC2086  (one word a tier)
-if [ -n "$workers" ]; then
-    run $workers $together --ignore tests/conformance/mininet "$@"
-    run $alone "$@"
-else
+if [ -z "$workers" ]; then
     run $together "$@"
+    note $?
+elif chrt --idle 0 unshare --net --mount true 2>/dev/null && env --default-signal=INT true 2>/dev/null; then
+    said=$(mktemp)
+    trap 'rm -f "$said"' EXIT
+    beside $workers $together --ignore tests/conformance/mininet "$@" >"$said" 2>&1 &
+    run $alone "$@"
+    note $?
+    wait $!
+    status=$?
+    cat "$said"
+    note $status
+else
+    run $workers $together --ignore tests/conformance/mininet "$@"
+    note $?
+    run $alone "$@"
+    note $?
 fi
 if [ $lint != 0 ]; then
     echo 'FAILED: lint (see above, before the tests)' >&2
