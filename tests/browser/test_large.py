@@ -352,4 +352,4 @@ def test_who_asks_and_what_else_there_is(opened: Any) -> None:
     about = page.locator("#about")
     expect(about).to_contain_text("0.1.0 · operator")
     expect(about.get_by_role("link", name="Grafana")).to_have_attribute("href", GRAFANA)
-    expect(about.get_by_role("link", name="REST")).to_have_attribute("href", "/openapi.json")
+    expect(about.get_by_role("link", name="REST")).to_have_attribute("href", "/docs")

@@ -38,7 +38,7 @@ def test_the_page_needs_no_token_and_whatever_it_shows_does() -> None:
     assert ask("/v1/fabric").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", *map(address, FILES)])
+@pytest.mark.parametrize("path", [*dashboard.PAGES.values(), *map(address, FILES)])
 def test_every_file_comes_with_its_type_and_the_policy(path: str) -> None:
     answer = ask(path)
     assert answer.status_code == 200
@@ -61,7 +61,8 @@ def test_every_file_comes_with_its_type_and_the_policy(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/dashboard/", "/dashboard/nothing.js", "/dashboard/../app.py", "/dashboard/__init__.py",
-                                  "/dashboard/vendor", "/dashboard/%2e%2e/auth.py", "/dashboard/index.html"])  # fmt: skip
+                                  "/dashboard/vendor", "/dashboard/%2e%2e/auth.py", "/dashboard/index.html",
+                                  "/dashboard/docs.html"])  # fmt: skip
 def test_nothing_else_is_served(path: str) -> None:
     answer = ask(path)
     assert answer.status_code == 404
@@ -76,11 +77,12 @@ def test_files_are_only_read(method: str) -> None:
 
 
 def test_nothing_is_loaded_from_anywhere_else_and_nothing_is_inline() -> None:
-    page = (FOLDER / "index.html").read_text()
-    known = {"/", *map(address, FILES)}
-    for found in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
-        assert found in known, found
-    assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", page)
+    known = {*dashboard.PAGES.values(), *map(address, FILES)}
+    for name in dashboard.PAGES:
+        page = (FOLDER / name).read_text()
+        for found in re.findall(r'(?:src|href)="([^"#][^"]*)"', page):
+            assert found in known, found
+        assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", page)
     for path in FILES:
         if path.suffix == ".js" and path.parent == FOLDER:
             text = path.read_text()

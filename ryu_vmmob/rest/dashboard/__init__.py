@@ -1,4 +1,6 @@
-"""The dashboard: a page at ``/`` and its files under ``/dashboard/``, all out of the package.
+"""The dashboard at ``/``, the page of the REST interface at ``/docs``, and their files under ``/dashboard/``.
+
+All come out of the package.
 
 The files hold no data, so they are served without a token. The page requests its data itself, with the user's token. The
 headers leave a browser no way to run or load anything else, whatever names say (docs/dashboard.md).
@@ -15,7 +17,8 @@ from webob import Request, Response
 
 from ryu_vmmob.rest.problems import Problem
 
-PAGE: Final = "/"
+PAGES: Final = {"index.html": "/", "docs.html": "/docs"}
+"""Paths of the pages, by file."""
 FOLDER: Final = "/dashboard/"
 
 _TYPES: Final = {
@@ -53,17 +56,17 @@ def _files() -> dict[str, _File]:
             if item.is_file() and suffix in _TYPES:
                 content = item.read_bytes()
                 digest = hashlib.sha256(content).hexdigest()[:32]
-                path = PAGE if item.name == "index.html" else f"{FOLDER}{prefix}{item.name}"
+                path = PAGES.get(item.name) or f"{FOLDER}{prefix}{item.name}"
                 found[path] = _File(_TYPES[suffix], content, digest)
     return found
 
 
 def respond(request: Request, path: str) -> Response | None:
-    """Return the answer to a request for the page or one of its files; None for every other path.
+    """Return the answer to a request for a page or one of the files; None for every other path.
 
     Raises a 404 for a file that is not there, and a 405 for other methods than GET and HEAD.
     """
-    if path != PAGE and not path.startswith(FOLDER):
+    if path not in PAGES.values() and not path.startswith(FOLDER):
         return None
     file = _files().get(path)
     if file is None:

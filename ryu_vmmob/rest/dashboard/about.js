@@ -20,7 +20,7 @@ export async function drawAbout(element) {
     const { version, grafana, caller } = await get("/v1/controller");
     const who = caller.token ? `${caller.token}, ${caller.role}` : caller.role;
     element.replaceChildren(...[h("span", { title: "Version of the controller, and who asks" }, `${version} · ${who}`), grafana ? outside(grafana, "Grafana") : null,
-      h("a", { href: "/openapi.json", target: "_blank" }, "REST")].filter(Boolean));
+      h("a", { href: "/docs", title: "Every call of the REST interface" }, "REST")].filter(Boolean));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
   }

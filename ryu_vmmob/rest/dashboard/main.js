@@ -1,7 +1,7 @@
 // The page: who draws what, and what opens what.
 
 import { drawAbout } from "./about.js";
-import { hooks, token } from "./api.js";
+import { token } from "./api.js";
 import { LISTS } from "./columns.js";
 import { cugPanel, newCugPanel } from "./cug.js";
 import { h } from "./dom.js";
@@ -18,6 +18,7 @@ import { searchBox } from "./search.js";
 import { Site } from "./site.js";
 import { drawStatus } from "./status.js";
 import { externalPanel, linkPanel, serverPanel, switchPanel } from "./things.js";
+import "./token.js";
 import { vmPanel } from "./vm.js";
 
 const at = (id) => document.getElementById(id);
@@ -143,19 +144,6 @@ function draw() {
   follow();
   document.body.dataset.drawn = String(site.fabric.revision);
 }
-
-/** Ask for the token until there is one. */
-hooks.askToken = (wrong) => new Promise((done) => {
-  const dialog = at("token-dialog");
-  at("token-wrong").textContent = wrong;
-  at("token").value = "";
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  dialog.addEventListener("close", () => {
-    token.set(at("token").value.trim());
-    done();
-  }, { once: true });
-  dialog.showModal();
-});
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-open]");
