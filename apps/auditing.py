@@ -1,6 +1,6 @@
 """Reconciliation of a switch by its session: read its entries, compare with the desired ones, send the difference, read back.
 
-What a switch says arrives in pieces, and between two pieces everybody else's work goes on. Only the comparison at the end is
+What a switch says arrives in pieces, and between two pieces all other work goes on. Only the comparison at the end is
 done in one go, so that no change of the desired state is lost or counted twice.
 """
 

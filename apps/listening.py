@@ -22,7 +22,7 @@ def refuse_taken_ports(conf: Any) -> None:
     for what, host, port in _wanted(conf):
         family = socket.AF_INET6 if ip.valid_ipv6(host) else socket.AF_INET
         with socket.socket(family) as trial:
-            # Connections of a controller that has just ended are in nobody's way.
+            # Connections of a controller that has just ended block no start.
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 trial.bind((host, port))

@@ -38,7 +38,7 @@ _STRANGERS_LINES: Final = 200
 _OF_STRANGER: Final = re.compile(r'" (401|429) ')
 """The status in eventlet's line of a request."""
 LEFT_OVER: Final = 2**20
-"""Bytes of a body that nobody wanted which are still read, so that the client can read its answer."""
+"""Bytes of an unused body that are still read, so that the client can read its answer."""
 _SECRET: Final = re.compile(r"(token=)[^&\s\"]*", re.IGNORECASE)
 
 
@@ -46,7 +46,7 @@ class Pace(NamedTuple):
     """Seconds a client has for each thing. ``handshake``: of TLS. ``head``: all headers. ``body``: the whole body.
 
     ``idle``: between two requests of one connection, the first line of the next one included. ``silent``: without a byte in
-    either direction while something is to come. ``left_over``: for what is left of a body that nobody wanted.
+    either direction while something is to come. ``left_over``: for what is left of an unused body.
     """
 
     handshake: float = 10.0
@@ -216,7 +216,7 @@ class _Body:
             with _within(self._seconds):
                 data: bytes = self._taken.read(None if size < 0 else size)
         except OSError:
-            # Where the next request would begin, nobody knows.
+            # It is unknown where the next request would begin.
             self._connection.close_connection = 1
             raise
         return data

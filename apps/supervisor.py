@@ -10,7 +10,7 @@ from typing import Final
 from ryu.lib import hub
 
 SETTLE: Final = 0.1
-"""Seconds after the applications are made; Ryu opens its ports in the same breath, before it lets anybody sleep."""
+"""Seconds after the applications are made; Ryu opens its ports in the same breath, before any other thread runs."""
 
 
 def tell_ready() -> None:

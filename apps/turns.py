@@ -22,7 +22,7 @@ SLICE: Final = 0.005
 
 
 class Turns:
-    """``sleep`` lets everybody else work for one round; ``clock`` in seconds."""
+    """``sleep`` lets all other threads work for one round; ``clock`` in seconds."""
 
     def __init__(self, clock: Callable[[], float], sleep: Callable[[], None], slice_: float = SLICE) -> None:
         self._clock = clock
@@ -68,7 +68,7 @@ class Alone:
 
     @property
     def is_taken(self) -> bool:
-        """Whether somebody else is inside."""
+        """Whether another thread is inside."""
         return self._owner is not None and self._owner is not hub.getcurrent()
 
     @property

@@ -262,7 +262,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             again = "switch %s connected again from %s; its older connection is closed"
             older.log.warning(again, switch.name, datapath.address)
             older.end()
-            # Not here: it tells this very application, which waits while its queue is full and is read by nobody else.
+            # Not here: it tells this very application, which waits while its queue is full and has no other reader.
             hub.spawn(older.datapath.close)
         audit = self.settings.audit_interval
         session = Session(datapath, switch.name, self.engine, self.engine.clock, audit, self._ports_told)

@@ -11,7 +11,7 @@ from ryu_vmmob.engine.tickets import Ticket
 
 
 class _Sleeper:
-    """Somebody who waits, and a switch that keeps them waiting: until it confirms, the others need not be looked at."""
+    """A waiter, and a switch that has not confirmed: until it does, the others need not be looked at."""
 
     __slots__ = ("late", "ready", "ticket")
 

@@ -43,7 +43,7 @@ def admitted(interface: Interface, seat: Seat, server: Server, came: tuple[int, 
 
     While the VM is awaited there, the controller sees what is allowed, and no more (`Meter.AWAITED`): so no frame that
     admission refuses makes a VM arrive. Where it may not send yet, the controller sees what will be allowed. Where a VM is
-    only watched, it sees what the VM says to everybody, as any announcement is: a VM may be watched for long.
+    only watched, it sees broadcasts and multicasts only, as announcements are: a VM may be watched for long.
     """
     for port in server.attach:
         copy = (Copy(COPIED, meter_id(Meter.AWAITED, port.port)),) if seat.awaited else ()
@@ -117,7 +117,7 @@ def _v4_rules(mac: int, addresses: Sequence[int]) -> Iterator[_Rule]:
     probe = {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": 0, "arp_op": 1}
     for ip in addresses:
         yield _Rule(Priority.NORMAL, {"eth_type": ETH_ARP, "arp_sha": mac, "arp_spa": ip})
-        # Everybody is asked whether the address is free, and nobody answers in the asker's own place.
+        # All members are asked whether the address is free, and no switch answers in the asker's own place.
         yield _Rule(Priority.SPECIAL, {**probe, "arp_tpa": ip}, Table.BRIDGE)
         yield _Rule(Priority.NORMAL, {"eth_type": ETH_IPV4, "ipv4_src": ip})
     # Whether an address that is not its own is taken, a guest may ask, and learns it where it is.

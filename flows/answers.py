@@ -50,7 +50,7 @@ def not_to_claim(cug: Cug, target: int) -> Iterator[Flow]:
 
 
 def unanswered(cug: Cug, interface: Interface, server: Server, came: tuple[int, int]) -> Iterator[Flow]:
-    """Let requests for an interface from the very port and wire behind which it is go on to everybody else.
+    """Let requests for an interface from the very port and wire behind which it is go on to all others.
 
     The member has heard the request inside its server, and answers itself. It goes on, because the VM may be at its other place
     at this moment, and hears it there. ``came`` is the metadata of frames of that wire. The plain dialect has the same flows:

@@ -69,7 +69,7 @@ def tells_of_neighbour(priority: int, port: int, rows: Match) -> Flow:
 
 
 def base_flows(gateway_mac: int) -> Iterator[Flow]:
-    """Yield the end of each table, the requests that nobody may answer in another's place, and what a router does at all."""
+    """Yield the end of each table, the requests that only their target may answer, and what a router does at all."""
     for table in TABLES:
         yield Flow(table, Priority.MISS, match(), goto=table.miss)
     yield from unreadable(ND_TYPES)
@@ -83,7 +83,7 @@ def base_flows(gateway_mac: int) -> Iterator[Flow]:
 
 
 def _address_probes() -> Iterator[Flow]:
-    """Address probes for an address that nobody has and that is not the asker's to have (RFC 5227, RFC 4862).
+    """Address probes for an address that no interface has and that is not the asker's (RFC 5227, RFC 4862).
 
     The asker's own come here at all only where it may not send (`admission`), and those for an address that is taken are
     answered by the flows above.
@@ -93,7 +93,7 @@ def _address_probes() -> Iterator[Flow]:
         "eth_type": ETH_IPV6, "ip_proto": ICMPV6, "ipv6_src": 0, "icmpv6_type": NEIGHBOUR_SOLICITATION,
     }  # fmt: skip
     yield Flow(Table.ANSWER, Priority.LAST, match(**probe), goto=Table.REFUSE)
-    # A link-local address may be one that a guest has chosen itself: everybody is asked.
+    # A link-local address may be one that a guest has chosen itself: all members are asked.
     yield Flow(Table.ANSWER, Priority.FALLBACK, match(**probe, ipv6_nd_target=ON_LINK), goto=Table.BRIDGE)
 
 
@@ -109,7 +109,7 @@ def _unreadable_discovery() -> Iterator[Flow]:
 def _policy_defaults(gateway_mac: int) -> Iterator[Flow]:
     """Where no policy says anything: what stays inside a CUG may pass, what is routed may not (R11).
 
-    What comes from outside is judged where it comes in, too: what nobody wants costs the fabric nothing.
+    What comes from outside is judged where it comes in, too: a packet that is denied costs the fabric nothing.
     """
     for eth_type in ETH_IP:
         yield Flow(Table.POLICY_OUT, Priority.FALLBACK, match(metadata=OUTSIDE.of(1), eth_type=eth_type))

@@ -78,7 +78,7 @@ class Cable:
             yield from horizon.groups(self._port, self.hearing, node, self._way)
 
     def of_twin(self, tag: int) -> Iterator[Entry]:
-        """Yield the flows of what the VM of a vNIC here says to everybody at its other place: all but itself get it
+        """Yield the flows of broadcasts that the VM of a vNIC here sends at its other place: all but itself get them
         (`Seat.twin`).
 
         Where the other place is at this switch as well, what the VM says there comes in by that server's ports, and does not go
@@ -120,13 +120,13 @@ class Cable:
     def _everybody(self) -> tuple[Action, ...]:
         """To every vNIC that hears, for one that does not."""
         if self._follows_deep_groups or len(self.hearing) == 1:
-            return horizon.everybody(self._port, self.hearing)
+            return horizon.all_on(self._port, self.hearing)
         # It has no list of its own, so it takes that of one that hears, and this one as well.
         first = self.hearing[0]
         return (ToGroup(horizon.others_id(self._port, first)), *out(IN_PORT, first))
 
     def _from_neighbour(self, tag: int, others: tuple[Action, ...]) -> Iterator[Flow]:
-        """Yield a broadcast of a vNIC: to its neighbours on the cable, and to everybody elsewhere."""
+        """Yield a broadcast of a vNIC: to its neighbours on the cable, and to all members elsewhere."""
         twin = self._twin_here(tag)
         flood = (ToGroup(twin),) if twin is not None else flood_from(self._state, self._cug, self._local, self._server)
         multicast = (MAC_MULTICAST_BIT, MAC_MULTICAST_BIT)
@@ -146,7 +146,7 @@ def touched(before: State | None, after: State, cug: str, server: str, changed: 
     was, now = hearing(before, cug, server), hearing(after, cug, server)
     tags = set(changed)
     if min(len(was), len(now)) < 2:
-        tags.update(was, now)  # one that hears alone has nobody to speak to
+        tags.update(was, now)  # one that hears alone has no neighbour to speak to
     elif len(now) > 1 and after.fabric.switches[after.fabric.servers[server].switch].dialect is not Dialect.OPENVSWITCH:
         tags.update(was, now)
     nodes = {number for tag in changed for tags_there in (was, now) for number in horizon.touched(tags_there, tag)}

@@ -203,7 +203,7 @@ def _shared(one: Flow, other: Flow) -> bool:
 
 
 def _others(pairs: Pairs, owners: Mapping[int, int], breath: Breath) -> set[int]:
-    """Shared flows that somebody else than the objects of ``pairs`` wants too."""
+    """Shared flows that another object than those of ``pairs`` needs too."""
     if not owners:
         return set()
     mine = Counter(entry.cookie for before, _ in pairs for entry in breath.through(before) if _may_be_shared(entry))

@@ -141,7 +141,7 @@ class Flow:
     ``metadata`` is (value, mask) to write; ``goto`` the next table or None (the frame ends here); ``meter`` limits how many
     packets the flow takes at all. ``owner`` says whose it is; it is no part of the identity.
 
-    There are millions of them, so only the wire form is kept; all else is read back from it when somebody asks.
+    There are millions of them, so only the wire form is kept; all else is read back from it on demand.
     """
 
     __slots__ = ("_instructions", "cookie", "key", "owner", "priority", "table")

@@ -43,7 +43,7 @@ def gateway_on_link(state: State, cug: Cug) -> Iterator[Flow]:
 
 
 def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
-    """At every edge of the routing domain: pings to the gateway, and packets for addresses of the CUG that are nobody's."""
+    """At every edge of the routing domain: pings to the gateway, and packets for unused addresses of the CUG."""
     gateway_mac = mac(state.fabric.gateway_mac)
     scope = SCOPE.of(state.scope(cug))
     inside = {"metadata": metadata(scope=scope, outside=OUTSIDE.of(0))}
@@ -57,7 +57,7 @@ def gateway_in_scope(state: State, cug: Cug, at: str) -> Iterator[Flow]:
             for ip in cug.gateways:
                 yield from echo_replies(port, router_mac(state, at), ip.version, int(ip), straight_back(external.vlan_id))
             for subnet in cug.subnets:
-                # Nobody outside has an address of the inside (RFC 2827).
+                # No host outside has an address of the inside (RFC 2827).
                 yield Flow(Table.ADMIT, Priority.EXCEPTION, match(in_port=external.attach.port, **in_network("src", subnet)))
     for subnet in cug.subnets:
         priority = route_priority(subnet.prefixlen)

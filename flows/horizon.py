@@ -5,9 +5,9 @@ OpenFlow has no action that asks who has sent. So each sender has a group of its
 would make every vNIC that comes cost a message for each that is there. Instead they share the nodes of a binary tree over the
 12 bits of the VLAN-ID, of which only those exist that part two vNICs of the CUG:
 
-- ``BELOW`` a node: everybody in its two halves, back out of the port that the frame came by;
+- ``BELOW`` a node: all vNICs in its two halves, back out of the port that the frame came by;
 - ``DOWN`` a node: the same, for frames from elsewhere;
-- ``BESIDE`` a node: everybody outside it, that is the other half of its parent, and what is beside the parent;
+- ``BESIDE`` a node: all vNICs outside it, that is the other half of its parent, and what is beside the parent;
 - ``OTHERS`` of a vNIC: the same for a leaf.
 
 So one that comes or goes costs a handful of messages and of work, however many there are. A node is numbered by the least
@@ -81,7 +81,7 @@ def groups(port: int, tags: Sequence[int], node: Node, way: Way) -> Iterator[Gro
         yield Group(beside, GroupType.ALL, (other, *above))
 
 
-def everybody(port: int, tags: Sequence[int]) -> tuple[Action, ...]:
+def all_on(port: int, tags: Sequence[int]) -> tuple[Action, ...]:
     """To all of ``tags`` (ascending, not empty), back out of the port that the frame came by."""
     return _below(port, tags, 0, len(tags))
 
@@ -104,7 +104,7 @@ def listed(port: int, tags: Iterable[int], tag: int) -> Group:
 
 
 def others_id(port: int, tag: int) -> int:
-    """Return the group of everybody on a cable but the one with this tag."""
+    """Return the group of all vNICs on a cable but the one with this tag."""
     return vnic_group_id(GroupKind.OTHERS, port, tag)
 
 

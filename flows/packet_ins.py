@@ -4,7 +4,7 @@
 table            owner                meaning
 ================ ==================== ==================================================================================
 ``admit``        a VM                 ``SEEN``, if the flow asks for a copy: the VM speaks where it is awaited or watched
-``admit``        an external network  ``NEIGHBOUR``: somebody on the wire answers a question of ours
+``admit``        an external network  ``NEIGHBOUR``: a host on the wire answers a request of the controller
 ``answer``       any                  ``QUESTION``: ARP, neighbour discovery or an echo that the switch cannot answer itself
 ``gateway``      any                  ``ERROR``: a packet that is owed an ICMP error
 ``route``        any                  ``ERROR``: the same

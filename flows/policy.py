@@ -1,7 +1,7 @@
 """A policy as flows: the same decision where a packet leaves its sender's edge and where it reaches its receiver's (R45, R46).
 
 Addresses say who is meant, and of IPv6 link-local ones the MAC: in a scope (a routing domain, or a CUG that has none) every
-address is one interface's, and admission has seen to it that nobody uses another's. So the flows name addresses and ports, not
+address is one interface's, and admission ensures that no VM uses another's. So the flows name addresses and ports, not
 places, and are the same at every edge: a move takes them along and changes no decision.
 """
 
@@ -85,7 +85,7 @@ def _say(
 
 
 def _on_the_way(state: State, far: Selector) -> Iterator[End]:
-    """Return who may report what happens on the way to an end: itself alone, or in a family where it is anywhere, everybody."""
+    """Return the sources of ICMP errors on the way to an end: the end itself, or for a prefix and any, every address."""
     if far.kind != "prefix":
         yield from _ends(state, far)
     else:

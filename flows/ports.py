@@ -100,7 +100,7 @@ def to_vnic(state: State, cug: Cug, vm: Vm, number: int, server: Server) -> tupl
 
 
 def to_wire(state: State, cug: Cug, wire: Wire) -> tuple[Action, ...]:
-    """Leave towards everybody on a wire of a local server: by their common tag, or one copy for each vNIC that hears."""
+    """Leave towards all vNICs on a wire of a local server: by their common tag, or one copy for each vNIC that hears."""
     server = state.fabric.servers[wire.server]
     if server.per_interface:
         return (ToGroup(cable_id(state, cug, server)),)

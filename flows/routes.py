@@ -1,7 +1,7 @@
 """Routes of an edge: to local interfaces, to the edges of remote ones, and to external networks (R40, R42).
 
 A packet is routed at the edge it comes from and at the edge where it ends, nowhere between (RFC 9135, symmetric). What has come
-over the routed segment (`VIA`) is for an interface or an external network here, or for nobody: so no detour is possible,
+over the routed segment (`VIA`) is for an interface or an external network here, or is dropped: so no detour is possible,
 and no loop, whatever the other edges have just been told.
 """
 

@@ -163,7 +163,7 @@ def _trunk_id(state: State, cug: Cug, neighbour: str) -> int:
 
 
 def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Action, ...]:
-    """Return what brings a broadcast that came from a local server to everybody elsewhere; nothing where there is nobody."""
+    """Return the actions that flood a broadcast of a local server to all other places; none where there is no other place."""
     lag = len(server.attach) > 1
     around = bool(local.ready) or any(
         state.vlan_id(cug.name, link.l2_domain) is not None
@@ -179,7 +179,7 @@ def flood_from(state: State, cug: Cug, local: Local, server: Server) -> tuple[Ac
 def _back(state: State, cug: Cug, local: Local, name: str, others: tuple[Action, ...]) -> Iterator[Flow]:
     """Broadcasts of a guest for guests of its CUG on the same server that have another tag.
 
-    Their virtual switch, to which each tag is a world of its own, cannot bring it to them. ``others``: to everybody else.
+    Their virtual switch, to which each tag is a world of its own, cannot bring it to them. ``others``: to all others.
     """
     tags = tags_at(state, cug.name, local, name)
     flooded = tags_at(state, cug.name, replace(local, wires=tuple(local.flooded)), name)

@@ -209,7 +209,7 @@ def bundle_add(bundle: int, message: bytes) -> bytes:
 def flow_stats_request(
     xid: int, table: int = 0xFF, mask: int = COOKIE_MARK_MASK, match: bytes = _EMPTY_MATCH, cookie: int = COOKIE_MARK
 ) -> bytes:
-    """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 everybody's. ``match``, a padded struct
+    """Every flow that bears our mark, in one table or in all (0xff); with ``mask`` 0 every flow. ``match``, a padded struct
     ofp_match: those that are as narrow, or narrower. ``cookie``: what those bits of a flow's cookie are that ``mask`` has.
     """
     body = struct.pack("!HH4xB3xII4xQQ", MULTIPART_FLOW, 0, table, _ANY, _ANY, cookie & mask, mask) + match

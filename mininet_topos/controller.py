@@ -136,7 +136,7 @@ class Controller:
 
 
 def free_ports(number: int) -> list[int]:
-    """TCP ports of the loopback that nobody listens on."""
+    """TCP ports of the loopback on which no process listens."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

@@ -1,4 +1,4 @@
-"""The hypervisors of a laboratory that somebody works with by hand: they do what REST says, as a cloud's would.
+"""The hypervisors of a laboratory that is used by hand: they do what REST says, as a cloud's would.
 
 A VM that is put runs; one that is deleted ends; one whose migration is prepared is copied, which takes a while, and runs at
 its target; when the migration is aborted it goes back. Who asks for it (``vmmob``, the dashboard, ``curl``) is all the same.

@@ -179,7 +179,7 @@ class Lab:
     def plug(
         self, name: str, server: str, interfaces: Sequence[Interface], vlan_ids: Sequence[int | None], queue: int = GUEST_QUEUE
     ) -> list[str]:
-        """Devices on a server's switch for all interfaces of a VM. ``queue``: frames that each holds while nobody reads.
+        """Devices on a server's switch for all interfaces of a VM. ``queue``: frames that each holds while no process reads.
 
         Raises LabError, OvsError.
         """

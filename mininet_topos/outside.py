@@ -17,7 +17,7 @@ from ryu_vmmob.fabric.model import External
 HOSTS = ("203.0.113.{}/32", "2001:db8:cafe::{}/128")
 """Addresses of the host outside; numbered like the external networks of the fabric file, from 1."""
 LINK_LOCAL = "fe80::fe/64"  # a router asks for its neighbours from such an address (RFC 4861, 4.3)
-NOBODY = "02:00:00:00:de:ad"
+UNUSED_MAC = "02:00:00:00:de:ad"
 FIRST_TABLE = 100  # number of a routing table of the kernel
 
 
@@ -100,7 +100,7 @@ class Outside:
         script = [f"ip address flush dev {self.device}"]
         for table in ("main", self._table):
             script += [f"ip -{version} route flush dev {self.device} table {table}" for version in (4, 6)]
-        self._script([*script, f"ip link set {self.device} address {NOBODY}"])
+        self._script([*script, f"ip link set {self.device} address {UNUSED_MAC}"])
 
     def revive(self) -> None:
         """Undo `cut` or `silence`."""

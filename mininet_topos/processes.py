@@ -101,7 +101,7 @@ class JsonChild:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
-                with suppress(BrokenPipeError):  # an order nobody read
+                with suppress(BrokenPipeError):  # an order that was not read
                     pipe.close()
 
     def _last_words(self) -> str:

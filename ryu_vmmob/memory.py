@@ -1,7 +1,7 @@
 """Python's cycle collector kept away from the flows. There may be millions, none in a cycle, and a full collection that
 looks at all of them stops everything for seconds: echo replies come late, and switches give us up.
 
-What has lasted is frozen (`gc.freeze`): it is still freed when nobody refers to it any more, and not looked at again. Full
+What has lasted is frozen (`gc.freeze`): it is still freed when its last reference goes, and not looked at again. Full
 collections never begin by themselves, in the middle of a command that has made millions of flows: they are made here, often
 enough that each finds little.
 """

@@ -82,7 +82,7 @@ def populate(site: Site) -> None:
 
 
 def answer_outside(site: Site) -> None:
-    """Let the routers outside answer once: without them the strip would say that nobody does, and be right."""
+    """Let the routers outside answer once: without them the strip would report that no next hop answers."""
     for number, external in enumerate(site.fabric.externals.values(), 1):
         hop = next(hop for hop in external.next_hops if hop.version == 4)
         own = next(row.ip for row in external.addresses if row.version == 4)

@@ -2,7 +2,7 @@
 
 One ICMP or ICMPv6 echo request with each TTL from 1 to MOST. Prints one JSON object: ``{"hops": [ADDRESS or null, ...],
 "reached": true}``; the last hop is the one that answered the echo, or said that the address cannot be reached (then
-``reached`` is false). Null: nobody spoke within WAIT_SECONDS.
+``reached`` is false). Null: no answer within WAIT_SECONDS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What requests cost that nobody should have to wait for: refused bulks beside accepted ones, bodies that are only read, and
+"""What requests cost that should delay no other: refused bulks beside accepted ones, bodies that are only read, and
 the questions of readers. Processor time of the controller, and how long it is silent meanwhile (fake switches).
 """
 

@@ -92,7 +92,7 @@ class FakeSwitch:
             self.connection.lose()
 
     def say(self, data: bytes) -> None:
-        """Send bytes that nobody asked for, if there is a connection."""
+        """Send unsolicited bytes, if there is a connection."""
         if self.connection is not None:
             self.connection.write(data)
 

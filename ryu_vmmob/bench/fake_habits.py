@@ -1,4 +1,4 @@
-"""Habits of switches that nobody here wrote, as a fake switch takes them on by name.
+"""Habits of switches of other projects, as a fake switch takes them on by name.
 
 Each was seen at a switch of plain OpenFlow 1.3 in software, while this controller ran it. A fake switch with one of them is a
 recording of that switch, as far as the habit goes.

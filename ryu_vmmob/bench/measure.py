@@ -52,7 +52,7 @@ def rates(cases: Mapping[str, Workload], runs: int = RUNS) -> Iterator[Row]:
     """
     found: dict[str, list[float]] = {name: [] for name in cases}
     for case in cases.values():
-        case.work()  # imports, caches and branch predictors of a first run are nobody's rate
+        case.work()  # imports, caches and branch predictors of a first run are not the rate
     for _ in range(runs):
         for name, case in cases.items():
             gc.collect()

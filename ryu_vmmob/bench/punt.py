@@ -68,7 +68,7 @@ def _moves_in_noise(site: BenchSite, fleet: FakeFleet, moves: int, rounds: int) 
     flows = site.client.get(f"/v1/switches/{NOISY}/flows", table="refuse")["items"]
     cookie = next(int(flow["cookie"], 16) for flow in flows if "controller:" in flow["actions"])
     quiet, loud, ratios, rates, echoes = list[float](), list[float](), list[float](), list[float](), list[float]()
-    _moves(site, moves)  # nobody's first time is measured
+    _moves(site, moves)  # first runs are not measured
     for _ in range(rounds):
         before = _moves(site, moves)
         line = site.tap.line(NOISY)

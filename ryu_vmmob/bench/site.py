@@ -31,7 +31,7 @@ _AT_ONCE: Final = 1000
 class BenchSite:
     """The switches of a fabric file and the controller that is to drive them. Use it as a context manager.
 
-    ``real`` are the switches that are bridges of Open vSwitch; the others are away, or somebody else's to play. None is
+    ``real`` are the switches that are bridges of Open vSwitch; the others are away, or played by a caller. None is
     connected at first.
     """
 

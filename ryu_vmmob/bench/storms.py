@@ -1,5 +1,5 @@
-"""A thousand migrations asked for at once, and what becomes of everybody else meanwhile: who reads by REST, and the switches
-that ask whether the controller is alive.
+"""A thousand migrations asked for at once, and what becomes of all others meanwhile: clients that read by REST, and
+switches that ask whether the controller is alive.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 So the controller is measured from outside: when a switch connected, when it confirmed the last thing, and how many messages of
 each kind it was sent. What switches say is looked at as it passes, by message headers only; what the controller says is cut
-into messages when somebody asks.
+into messages on demand.
 """
 
 from __future__ import annotations

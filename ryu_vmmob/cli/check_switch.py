@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import NO, NOBODY, joined, print_facts, usage
+from ryu_vmmob.cli.common import NO, UNANSWERED, joined, print_facts, usage
 from ryu_vmmob.cli.output import AsJson, Output, form_of, print_data
 from ryu_vmmob.fabric import FabricError, load
 from ryu_vmmob.fabric.attached import attached
@@ -77,7 +77,7 @@ def check_switch(
         raise usage(str(error)) from None
     except DialogueError as error:
         typer.echo(f"vmmob: {error}", err=True)
-        raise typer.Exit(NOBODY) from None
+        raise typer.Exit(UNANSWERED) from None
     document = report.document()
     if network is not None:
         document["compared"] = _compared(network, report.portrait)

@@ -34,8 +34,8 @@ from ryu_vmmob.client import (
 _UNAUTHORIZED: Final = 401
 _MOVE_BY_REST: Final = re.compile(r"(VM '([^']+)') is on server '([^']+)': POST a migration to move it")
 
-NO, WRONG, NOBODY = 1, 2, 3
-"""Exit statuses besides 0: the answer is no; the question was wrong; nobody answers, or not now."""
+NO, WRONG, UNANSWERED = 1, 2, 3
+"""Exit statuses besides 0: the answer is no; the question was wrong; the controller does not answer, or not now."""
 
 _Url = Annotated[
     str | None,
@@ -159,7 +159,7 @@ def connect(url: str | None, token_file: str | None, config: str | None, **optio
 def status_of(error: ClientError) -> int:
     """Return the exit status that an error ends the program with."""
     if isinstance(error, UnreachableError) or (isinstance(error, RefusedError) and error.is_for_now):
-        return NOBODY
+        return UNANSWERED
     return NO if isinstance(error, RefusedError) and error.is_about_state else WRONG
 
 

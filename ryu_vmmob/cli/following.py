@@ -35,7 +35,7 @@ def looks(client: Client, migration: str, since: int | None, deadline: float) ->
                     if told or (silent and silent % ANYWAY == 0):
                         yield client.migrations.get(migration)
         except ClientError:
-            pass  # the answers themselves say whether anybody is still there
+            pass  # the answers themselves say whether the controller is still there
     while monotonic() <= deadline:
         sleep(POLL)
         yield client.migrations.get(migration)
@@ -51,9 +51,9 @@ def newest(client: Client) -> int | None:
 
 @contextmanager
 def bar(total: int | None, *, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """Provide a bar on standard error for as long as the block lasts, where somebody can see it.
+    """Provide a bar on standard error for as long as the block lasts, if that is a terminal.
 
-    What is given back sets its text and how many of ``total`` are done (None: nobody can say, so it only turns).
+    What is given back sets its text and how many of ``total`` are done (None: unknown, so it only turns).
     """
     console = Console(stderr=True)
     if not shown or not console.is_terminal:

@@ -1,7 +1,7 @@
 """The entry point of ``vmmob``: the application that the commands join, and what holds for all of them.
 
 A file of commands offers ``register(app)``; adding one means adding its name below. Exit status: 0 done, 1 the answer is
-no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read), 3 nobody answers, or not now.
+no (findings, a refused request), 2 the question was wrong (usage, a file that cannot be read), 3 no answer, or not now.
 """
 
 from __future__ import annotations

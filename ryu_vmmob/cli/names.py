@@ -12,7 +12,7 @@ from ryu_vmmob.cli.output import before
 from ryu_vmmob.client import Client, ClientError
 
 SECONDS: Final = 0.5
-"""Nobody waits longer for a completion."""
+"""Seconds to wait for a completion."""
 FAMILIES: Final = (
     "batch", "clock", "cug", "external", "fabric", "link", "migration", "move", "neighbour", "policy", "presence",
     "refused", "routing_domain", "store", "switch", "vlan_id", "vm",

@@ -31,6 +31,6 @@ def moment_or_none(text: str | None) -> str | None:
 
 
 def clock(text: str) -> str:
-    """Return the time of day of it, for what happens while somebody looks on."""
+    """Return the time of day of it, for events that are shown as they happen."""
     time, zone = _local(text)
     return time.strftime("%H:%M:%S.%f")[:-3] + zone

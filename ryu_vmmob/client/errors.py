@@ -12,7 +12,7 @@ class ClientError(Exception):
 
 
 class UnreachableError(ClientError):
-    """Nobody answers, or not in time. Whether a request that was sent has been carried out is not known."""
+    """The controller does not answer, or not in time. Whether a request that was sent has been carried out is not known."""
 
 
 class RefusedError(ClientError):

@@ -32,7 +32,7 @@ _COPY: Final = "application/vnd.sqlite3"
 
 
 class _Bearer(requests.auth.AuthBase):
-    """The token as a header. Given even without one, so that nobody's ~/.netrc is used in its place."""
+    """The token as a header. Given even without one, so that ~/.netrc is not used in its place."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -52,7 +52,7 @@ class Connection:
     """One controller.
 
     ``timeout`` in seconds is for the connection, and for the answer on top of what it shall wait. ``retries``: so many times a
-    request is sent again after a pause if nobody answered, or the answer was 502, 503 or 504, and if it may be sent twice: GET,
+    request is sent again after a pause without an answer, or after a 502, 503 or 504, and if it may be sent twice: GET,
     PUT and DELETE without ``revision``, and steps that are idempotent. A request that took too long is not sent again.
     ``ca``: a file with the certificates that the controller's must come from (https), else those of the system count.
     """

@@ -79,7 +79,7 @@ class Migrations(_Part):
     def start(self, vm: str, to: str, *, wait: float | None = None, dry_run: bool = False, **options: object) -> Any:
         """Begin to prepare a move; ``options`` are the body's other keys (``mode``, ``timeout``, …), None: its default.
 
-        Never sent twice: whether the first was taken is not known when nobody answered. Look at `list` then.
+        Never sent twice: without an answer it is unknown whether the first was taken. Look at `list` then.
         """
         body = {"vm": vm, "to": to} | {name: value for name, value in options.items() if value is not None}
         return self._ask.post(path("migrations"), body, wait=wait, dry_run="true" if dry_run else None)

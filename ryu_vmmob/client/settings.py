@@ -104,9 +104,9 @@ def _read(kind: str, name: str) -> tuple[str, str | None]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ClientError(f"{kind} {name} cannot be read: {reason}") from None
     if not stat.S_ISREG(status.st_mode):
-        return text, None  # a pipe, as a shell makes for <(command): nobody else has it
+        return text, None  # a pipe, as a shell makes for <(command): no other process has it
     if status.st_mode & 0o077:
         return text, "others than its owner may use it (chmod 600 it)"
     if status.st_uid not in (0, os.geteuid()):
-        return text, "it belongs to somebody else"
+        return text, "it belongs to another user"
     return text, None

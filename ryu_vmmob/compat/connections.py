@@ -2,7 +2,7 @@
 
 Ryu's own handlers run inside the loop that receives. Some of them raise for messages that are well formed: a hello that failed
 with a text that is no ASCII, ports before the features. That ends the connection, which is right, with two tracebacks, which
-tell nobody anything; here it is one line, and counted.
+are of no use; here it is one line, and counted.
 
 A process has a limited number of open files. Without one left, accepting a connection fails, and Ryu's server ends with the
 first failure. So the files are shared out, accepting is tried again, and neither server can starve the other: OpenFlow has

@@ -7,7 +7,7 @@ heard. Four layers stand here, cheapest first, behind an application's own wish 
    handshake, is refused: the parsers of versions we do not speak are out of reach.
 2. The lengths of every list are checked (`ryu_vmmob.compat.lengths`).
 3. Descriptions and features go over unparsed where an application asked for that (`ryu_vmmob.compat.raw`).
-4. Parsing has a CPU-time limit, by an interval timer: the last resort, for what nobody thought of.
+4. Parsing has a CPU-time limit, by an interval timer: the last resort, for faults not foreseen.
 
 What Ryu's parser cannot parse is refused as well, in one line: Ryu would log a traceback and the whole message, and go on to
 the next one. A switch has no more than `MAX_PORTS` ports, and none before it has said who it is.

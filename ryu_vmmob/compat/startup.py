@@ -84,7 +84,7 @@ def _options(manager: ModuleType) -> str:
 
 
 def _logs(manager: ModuleType) -> str:
-    """Have the manager's own first lines in the form that our option asks for. A form that nobody asked for changes nothing."""
+    """Have the manager's own first lines in the form that our option asks for. Without the option nothing changes."""
     from ryu_vmmob import logs
 
     def wanted() -> str | None:

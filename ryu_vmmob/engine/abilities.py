@@ -1,7 +1,7 @@
 """Capabilities of plain switches, kept in the store so that a restart probes no switch again.
 
 A switch is asked again when it says that its hardware or its software is another than it was, when a flow of a kind
-comes that it was never asked about, when it refuses what it was thought to take, and when somebody wants it asked.
+comes that it was never asked about, when it refuses what it was thought to take, and at an operator's request.
 """
 
 from __future__ import annotations

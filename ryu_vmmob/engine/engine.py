@@ -112,7 +112,7 @@ class Engine:
         self.contacts = Contacts(records, fabric.switches, self._store.note)
         self.abilities = Abilities(records, self._store.note)
         first = [*switch_key_writes(known_keys, self.state.switch_keys), *self.contacts.first_writes]
-        if first:  # a full disk keeps nobody from starting on what is known
+        if first:  # a controller may start with a full disk, on what is stored
             self._store.note(first)
         self.roles = Roles(records, life, self._store.note)
         self._adapt_to_fabric()
@@ -428,7 +428,7 @@ class Engine:
         ids = self._acknowledgements.unwritten() | self.sent_on.unstored().keys()
         rows = (self.state.migrations.get(id_) for id_ in sorted(ids))
         late = [write(self.with_acknowledgements(row)) for row in rows if row is not None]
-        # Nobody was promised these, so a store that does not take them is no reason to end in disorder.
+        # No answer depends on these, so a store that rejects them does not prevent an orderly end.
         with suppress(StoreError):
             if late:
                 self._store.commit(self.state.revision, late)

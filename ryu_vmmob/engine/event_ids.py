@@ -30,7 +30,7 @@ class EventIds:
     def look(self, next_id: int) -> None:
         """Set ids aside beyond ``next_id``, if too few are; to be called every half second or so.
 
-        A store that does not take it is tried again at the next look: nobody waits for it.
+        A store that rejects it is retried at the next call: no client waits for it.
         """
         if next_id + ROOM // 2 > self._kept:
             try:

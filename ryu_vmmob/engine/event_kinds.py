@@ -20,7 +20,7 @@ class Level(StrEnum):
     SUCCESS = "success"
     """A step that was waited for has come about."""
     WARNING = "warning"
-    """Somebody should look at it."""
+    """An operator should look at it."""
     ERROR = "error"
     """Something does not work and will not by itself."""
 

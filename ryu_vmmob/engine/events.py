@@ -1,6 +1,6 @@
 """The stream of events: numbered, the newest kept, read by cursors.
 
-A cursor is a place in the stream, so a slow reader costs nobody anything: what it has not read when the ring is full is gone,
+A cursor is a place in the stream, so a slow reader delays no other: what it has not read when the ring is full is gone,
 and it is told how much (`GAP`). Pure: a call wakes readers, and the clock is an argument.
 """
 
@@ -85,7 +85,7 @@ class EventStream:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody more may listen."""
+        """Whether the limit of listeners is reached."""
         return len(self._listeners) >= MAX_LISTENERS
 
     @property

@@ -70,7 +70,7 @@ class Place(StrEnum):
 class SwitchStatus(NamedTuple):
     """A switch as people see it. ``behind``: revisions decided and not confirmed. ``since``: of the connection, seconds.
 
-    ``place``: `Place.REFUSED` where it has confirmed all but its ``faults``; they may stay for good, so nobody waits for them.
+    ``place``: `Place.REFUSED` where it has confirmed all but its ``faults``; they may be permanent, and no request waits.
     """
 
     connected: bool
@@ -109,7 +109,7 @@ class Fleet:
         self._reads: Counter[tuple[str, str]] = Counter()
         """Switch and table -> how often in a row the table was asked for, and no answer came to its end."""
         self.dropped: Counter[str] = Counter()
-        """Messages of each switch that were dropped unread, because it sent too many that nobody asked for."""
+        """Messages of each switch that were dropped unread, because it sent too many unsolicited ones."""
         self.has_met = False
         """Whether any switch has confirmed something, or was asked and is held, since the controller started."""
         self.on_change: Final = Listeners[[str]]()

@@ -24,7 +24,7 @@ from ryu_vmmob.model.objects import Migration, Phase, routed_segment
 from ryu_vmmob.model.state import State
 
 FOLLOWS_AGAIN: Final = (Prepared, Commit, Returned, SettleTrees, EndQuarantines)
-"""Due steps that the same look would find again if they were forgotten: nobody was promised them, so they wait for no disk."""
+"""Due steps that the same look would find again if they were forgotten: no answer depends on them, so they wait for no disk."""
 
 
 class FollowUps:

@@ -59,7 +59,7 @@ class Keeper:
         self._store.close()
 
     def look(self) -> None:
-        """Try a store that failed: one that nobody writes to would never be known to be well again."""
+        """Retry a store that failed: without a write its recovery would never be noticed."""
         if self.trouble is not None and not self._recent(self._tried):
             with contextlib.suppress(StoreError):  # told already, as far as it is to be told
                 self.note(())

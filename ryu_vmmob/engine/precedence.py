@@ -20,7 +20,7 @@ from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
 
 URGENT: Final = (Abort, Activate, Deliver, ExternalsChanged, LinksChanged, NeighbourHeard)
-"""Somebody's traffic waits for these, and they are short."""
+"""The traffic of VMs waits for these, and they are short."""
 SHARE: Final = 1 / 8
 
 

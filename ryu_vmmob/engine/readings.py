@@ -1,7 +1,7 @@
 """Metrics that are read off the engine at each scrape: names, labels and values, and no library.
 
 What it costs depends on the switches, servers and links of the fabric, not on how many VMs or flows there are. Labels are names
-out of the fabric file and words of our own only, so nobody who asks for VMs or sends frames can make their number grow.
+out of the fabric file and words of our own only, so neither a client nor a frame can make their number grow.
 """
 
 from __future__ import annotations

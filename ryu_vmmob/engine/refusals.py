@@ -172,7 +172,7 @@ def truthful(state: State, vm: Vm, frame: Frame) -> bool:
 
 
 def _may_have(state: State, vm: Vm, interface: Interface, address: Address) -> bool:
-    """Whether an address is an interface's, or a link-local one that is nobody else's."""
+    """Whether an address is an interface's, or a link-local one that no other interface has."""
     if address.version == 6 and address.is_link_local and any(ip.version == 6 for ip in interface.ips):
         is_gateway = address in gateway_addresses(state, state.cugs[interface.cug])
         return not is_gateway and state.ips.get((interface.cug, address)) in (None, vm.name)

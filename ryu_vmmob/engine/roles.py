@@ -120,7 +120,7 @@ class Roles:
         try:
             self._store([Write(_KIND, _GENERATIONS, encode(self._kept))])
         except StoreError:
-            # A store that takes nothing keeps nobody from starting: its last generation is nobody else's either.
+            # A store that rejects commits does not prevent a start: no other controller has its last generation either.
             self._kept = before or self._kept
 
     @property
@@ -133,7 +133,7 @@ class Roles:
         return self._roles.get(switch)
 
     def is_yielded(self, switch: str) -> bool:
-        """Whether a switch was found to be another controller's, and nobody has let it be taken over since."""
+        """Whether a switch was found to be another controller's, and no operator has let it be taken over since."""
         return switch in self._yielded
 
     def is_claimed(self, switch: str) -> bool:
@@ -153,14 +153,14 @@ class Roles:
         if found is None or not newer(found, self.generation):
             return self.generation
         if is_ours(found, self._kept):
-            return found  # of an earlier life, or of a take-over: nobody else asks with it
+            return found  # of an earlier life, or of a take-over: no other controller asks with it
         kept = [*self._kept, after(found, self._life)][-MOST_KEPT:]
         self._store([Write(_KIND, _GENERATIONS, encode(kept))])
         self._kept = kept
         return self.generation
 
     def commands(self, switch: str, *, known: bool = True) -> None:
-        """Note that the switch has made this controller its master; not ``known``: that it has no roles, and obeys anyone."""
+        """Note that the switch has made this controller its master; not ``known``: that it has no roles, and obeys any."""
         self._roles[switch] = Role.MASTER if known else Role.UNKNOWN
         self._claimed.discard(switch)
         self._reasons.pop(switch, None)

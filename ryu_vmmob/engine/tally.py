@@ -11,7 +11,7 @@ DROPS: Final = ("stale", "size", "rate", "unread", "error_rate", "queue", "role"
 """Why something was dropped.
 
 A packet handed up: ``stale``, no desired flow bears its cookie (any more); ``size``, too large to be answered; ``rate``, more
-than are looked at of one switch. ``unread``: any message that nobody asked for, over the measure. A packet to be sent:
+than are looked at of one switch. ``unread``: an unsolicited message over the rate limit. A packet to be sent:
 ``error_rate``, more ICMP errors than are sent for one switch; ``queue``, too many wait already; ``role``,
 the switch is another controller's.
 """

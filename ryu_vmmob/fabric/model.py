@@ -93,8 +93,8 @@ class L2Domain:
 
     ``vlan_ids`` are the VLAN-IDs (1 to 4094, ascending) this fabric may allocate there. ``data_center`` is None for a
     domain between data centres. ``translate_guest_tags``: an edge port in this domain may translate a guest's own VLAN
-    tag to the VLAN-ID that its CUG has in the domain, and back (R24, R25, R27). ``accept_unannounced``: a VM that speaks at a
-    server of a switch in this domain without anybody having announced it may have moved there (`engine.arrivals`).
+    tag to the VLAN-ID that its CUG has in the domain, and back (R24, R25, R27). ``accept_unannounced``: a VM that is seen
+    at a server of a switch in this domain may have moved there unannounced (`engine.arrivals`).
     """
 
     name: str

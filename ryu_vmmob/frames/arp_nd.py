@@ -47,7 +47,7 @@ def neighbour_solicitation(mac: int, ip: int, target: int, to_mac: int = 0) -> b
     ``ip`` 0 is duplicate address detection, which carries no option and goes to the group only: else ValueError.
     """
     if to_mac and not ip:
-        raise ValueError("duplicate address detection asks everybody (RFC 4862, 5.4.2)")
+        raise ValueError("duplicate address detection is sent to a multicast address (RFC 4862, 5.4.2)")
     dst = target if to_mac else solicited_node(target)
     body = bytes(4) + target.to_bytes(16) + (_link_layer(SOURCE_LINK_LAYER, mac) if ip else b"")
     return icmpv6(to_mac or multicast_mac(dst), mac, dst, ip, NEIGHBOUR_SOLICITATION, body, hop_limit=_HOP_LIMIT)
@@ -58,7 +58,7 @@ def neighbour_advertisement(
 ) -> bytes:
     """``ip`` is at ``mac``: to one neighbour, or to all nodes when ``to_ip`` is 0 (RFC 4861, 4.4).
 
-    Raises ValueError for an answer to nobody: what goes to all nodes is not solicited (RFC 4861, 7.2.4).
+    Raises ValueError for a solicited advertisement to all nodes: a solicited one goes to its asker (RFC 4861, 7.2.4).
     """
     if solicited and not to_ip:
         raise ValueError("an advertisement to all nodes is not solicited (RFC 4861, 7.2.4)")

@@ -146,9 +146,7 @@ def _rare(state: State, vm: str, cug: str, server: Server, taken: list[int]) -> 
 
 
 def _guests_own(state: State, vm: Vm, interface: Interface, tag: int, server: Server, taken: list[int]) -> int:
-    """Return the tag that a guest sends itself: it may be that of other guests of its CUG there, and nobody else's
-    (R24, R28).
-    """
+    """Return the tag that a guest sends itself: only guests of its CUG may have the same one there (R24, R28)."""
     claim = state.cables.get(server.name, _NOBODY).get(tag)
     whose = f"VLAN-ID {tag} is the own tag of VM {vm.name!r} in CUG {interface.cug!r}, but at server {server.name!r}"
     if claim is not None and (claim.cug != interface.cug or not claim.guests):

@@ -189,7 +189,7 @@ def _is_reply(policy: Policy, version: int, traffic: Traffic) -> bool:
 
 
 def _is_error(policy: Policy, source: Party, target: Party, traffic: Traffic) -> bool:
-    """Whether a packet is an ICMP error for somebody whom the policy lets send."""
+    """Whether a packet is an ICMP error for an end that the policy lets send."""
     version = target.address.version
     if traffic.protocol != (ICMP if version == 4 else ICMPV6) or traffic.icmp_type not in ICMP_ERRORS[version]:
         return False

@@ -1,7 +1,7 @@
 """Numbers that objects had elsewhere, kept for them: what was exported comes back under the same keys and VLAN-IDs.
 
 Only wishes: a number that is not free any more, or not in the fabric, is passed over, and the object gets another. A VLAN-ID is
-kept by letting it rest for its owner, as it does after a move (`allocation`, `cables`), so one that nobody takes is free again
+kept by letting it rest for its owner, as it does after a move (`allocation`, `cables`), so an unused number is free again
 when its quarantine is over.
 """
 

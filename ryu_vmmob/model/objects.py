@@ -179,8 +179,8 @@ class Migration(MoveOptions):
 
     ``timeout`` in seconds counts from ``started`` until the VM is activated. ``step_revision`` is the revision whose
     flows the present phase needs on ``switches``. ``is_returning``: activated, and aborted since: the VM belongs to its source
-    again, and the target goes when the switches have confirmed that. ``seen``: the ``switch:port`` where a VM spoke without
-    anybody having announced its move (`engine.arrivals`); then activation follows preparation by itself.
+    again, and the target goes when the switches have confirmed that. ``seen``: the ``switch:port`` where a VM was seen that
+    moved unannounced (`engine.arrivals`); then activation follows preparation by itself.
     """
 
     id: str
@@ -219,7 +219,7 @@ class Seat(NamedTuple):
     watched: bool = False
     """A copy of its broadcasts goes to the controller, which reports them and does nothing else."""
     twin: str | None = None
-    """The server of the VM's other place, where it may speak as well. What it says to everybody there is not sent here, where
+    """The server of the VM's other place, where it may speak as well. Its broadcasts there are not sent here, where
     it would teach the server's switch that the VM is behind the cable: that would drop every later frame for it."""
     hears: bool = True
     """Where it receives it gets its CUG's broadcasts too; with tagging per interface always. Else a place to which delivery has

@@ -61,7 +61,7 @@ _ROUTE: Final = "vmmob.route"
 _PIECE: Final = 2**16
 """Bytes."""
 _READS: Final = frozenset({"GET", "HEAD"})
-"""They take little, and somebody waits for the answer: they do not queue behind what is to be changed."""
+"""Reads are short, and a client waits for the answer: they do not queue behind changes."""
 
 ROUTES: Final = openapi.with_description((
     *cugs.ROUTES, *vms.ROUTES, *policies.ROUTES, *migrations.ROUTES, *batches.ROUTES, *bulk.ROUTES, *fabric.ROUTES,
@@ -79,9 +79,9 @@ class RestApp:
     """A WSGI application (PEP 3333).
 
     ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
-    migrations; ``token_file`` None: everyone may ask; ``reload`` reads the fabric file again (`call.Services`); ``origins``
+    migrations; ``token_file`` None: no token is needed; ``reload`` reads the fabric file again (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
-    ``rates`` None: as often as anyone likes; ``metrics`` is where numbers are kept, ``grafana`` the
+    ``rates`` None: without a rate limit; ``metrics`` is where numbers are kept, ``grafana`` the
     address where they are drawn. ``turn`` is called right before
     something is changed, with the request read, and told whether it is urgent: it returns when nothing else is being changed.
     ``aside`` does what it is given while others go on, and returns or raises what came of it.
@@ -155,7 +155,7 @@ class RestApp:
         request.environ[_ROUTE] = route.pattern
         media_type = "" if route.media else formats.wanted(request)
         query = _query(request, route)
-        # A body that is read with pauses keeps nobody out, and the pauses are others' time.
+        # A body that is read with pauses blocks no other request, and the pauses are not its client's time.
         with self._gate.weighed(request) if route.read is None else nullcontext():
             body = self._body(request, route)
         if route.method not in _READS:

@@ -232,7 +232,7 @@ def _server(fabric: model.Fabric, server: model.Server) -> View:
 
 
 def _external(state: State, external: model.External) -> View:
-    """``neighbours`` are those that answer: next hops, and hosts on the wire that somebody has sent to."""
+    """``neighbours`` are those that answer: next hops, and hosts on the wire to which a VM has sent."""
     neighbours = sorted(
         ((ip, mac) for (name, ip), mac in state.neighbours.items() if name == external.name),
         key=lambda row: (row[0].version, row[0].packed),

@@ -143,7 +143,7 @@ class Gate:
             self._rates.request(client)
 
     def _refuse_pages(self, request: Request) -> None:
-        """Without a token a browser on this machine must not be talked into asking for somebody else.
+        """Refuse what a foreign web page may have made a browser on this machine send, where no token is needed.
 
         A page whose host name was made to lead here would be taken for ours (DNS rebinding), hence the ``Host``. A form or a
         ``fetch`` of any page may send a request without a body, hence the ``Origin``.
@@ -156,7 +156,7 @@ class Gate:
 
 
 def caller(request: Request) -> Token | None:
-    """Return the token with which somebody asks; None where none is wanted."""
+    """Return the token of a request; None where none is needed."""
     found = request.environ.get(_CALLER)
     return found if isinstance(found, Token) else None
 

@@ -1,6 +1,6 @@
 """``/metrics``: numbers for Prometheus. The only place that knows its client library.
 
-What can be read off the engine is read when somebody asks (`engine.readings`); what happens in between, such as how long a
+What can be read off the engine is read at each scrape (`engine.readings`); what happens in between, such as how long a
 commit took, is told to `Metrics` as it happens.
 """
 
@@ -55,7 +55,7 @@ class Metrics:
     def __init__(
         self, clock: Callable[[], float] = time.time, refused: Callable[[], tuple[int, int]] = nothing_refused
     ) -> None:
-        # When a counter began is of no use to anybody who has a scrape a minute, and doubles the answer.
+        # When a counter began is of no use with a scrape a minute, and doubles the answer.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._clock = clock

@@ -35,7 +35,7 @@ _WORDS: Final[Mapping[OwnerKind, tuple[str, str]]] = {
     OwnerKind.VM: ("vm", "interface {part} of VM {name} is reached, or speaks, here"),
     OwnerKind.ROUTE: ("vm", "packets for interface {part} of VM {name} are routed here"),
     OwnerKind.CUG: ("cug", "this switch carries CUG {name}"),
-    OwnerKind.GATEWAY: ("cug", "the gateway of CUG {name}, and addresses there that nobody has"),
+    OwnerKind.GATEWAY: ("cug", "the gateway of CUG {name}, and addresses there that no VM has"),
     OwnerKind.ROUTING_DOMAIN: ("routing_domain", "this switch carries routing domain {name}"),
     OwnerKind.EXTERNAL: ("external", "external network {name} hangs on this switch"),
     OwnerKind.POLICY: ("policy", "policy {name} can matter here"),

@@ -75,7 +75,7 @@ _QUERY: Final[dict[str, tuple[str, Json]]] = {
     "after": ("Of a page: only events of this time or later (RFC 3339).", {"type": "string", "format": "date-time"}),
     "before": ("Of a page: only events before this time (RFC 3339).", {"type": "string", "format": "date-time"}),
     "heartbeat": (
-        "Of a WebSocket: a message `heartbeat` every so many seconds, so that silence means that nobody answers.",
+        "Of a WebSocket: a message `heartbeat` every so many seconds, so that silence means that the controller is down.",
         {"type": "integer", "minimum": 1, "maximum": MAX_HEARTBEAT},
     ),
     "limit": ("At most so many in a page.", {"type": "integer", "minimum": 1, "maximum": KEPT, "default": PAGE}),

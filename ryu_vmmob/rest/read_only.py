@@ -1,8 +1,7 @@
 """Keys that stand in answers and follow from the rest, in bodies: an answer can be put back as it is.
 
-A body may leave them out. What it says of them has to be what a GET says at that moment, so that nobody believes to have
-changed what cannot be changed, or writes over what another has changed meanwhile. Of an object that is not there they say
-nothing that could be wrong, but for its name.
+A body may leave them out. Their values have to be those of a GET at that moment, so that no client believes to have changed
+a derived key, or overwrites what another has changed meanwhile. For an object that does not exist only the name is compared.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Route:
     parameters it knows. ``body`` is the type of the body it takes (None: it takes none); ``body_required`` is false where an
     absent body stands for an empty object. ``open``: without token. ``brief``: without a token too, and then
     in brief (`call.Call.is_brief`). ``question``: a POST that changes nothing, so that a reader may ask it. ``urgent``:
-    somebody's traffic waits for it. ``max_body``: bytes of its body at most, ``max_count`` keys and
+    a VM's traffic waits for it. ``max_body``: bytes of its body at most, ``max_count`` keys and
     elements. ``read`` makes the body of a value where that takes long enough to pause (None: `bodies.read` does). ``media``:
     its answers are of these media types, whatever ``Accept`` says; empty: JSON or MessagePack, as that wants.
     """

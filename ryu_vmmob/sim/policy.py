@@ -25,8 +25,8 @@ from ryu_vmmob.sim.packet import Packet
 from ryu_vmmob.sim.view import Seat, View
 
 End = Seat | ExternalFacts | CugFacts | None
-"""Who is at an end of a packet: an interface; somebody outside; a CUG (a group of it, or an address there that no member has);
-or None, an address that nobody here knows."""
+"""The end of a packet: an interface; a host outside; a CUG (a group of it, or an address there that no member has);
+or None, an unknown address."""
 
 _EXEMPT: Final = range(133, 138)
 _NUMBERS: Final = {"tcp": make.TCP, "udp": make.UDP}
@@ -256,7 +256,7 @@ def _tells(far: Selector, end: End, address: Address) -> bool:
 
 
 def is_end(selector: Selector, end: End, address: Address) -> bool:
-    """Whether a selector names somebody with this address. A group of a CUG is the CUG's, and no VM's.
+    """Whether a selector matches an end with this address. A group of a CUG is the CUG's, and no VM's.
 
     The unspecified address (0.0.0.0, ::) matches no named selector.
     """

@@ -13,11 +13,11 @@ from ryu_vmmob.sim.view import Seat, View
 
 STRANGER_MAC = 0x02DEAD000001
 STRANGER_V4, STRANGER_V6 = 0xC633640D, 0x20010DB8DEAD << 80 | 1
-"""An interface that nobody has, with addresses set aside for documentation."""
+"""An interface of no VM, with addresses reserved for documentation."""
 _TTLS = (make.DEFAULT_TTL, 1, 0)
 """Bridges do not count: what is used up for a router is as good as any inside a CUG."""
 _ODD_V4, _ODD_V6 = (0, 0x7F000001, 0xE0000001, 0xFFFFFFFF), (0, 1, make.ALL_NODES)
-"""Addresses that nobody has."""
+"""Addresses that no host can have."""
 _ALL_MLD = 0xFF02 << 112 | 0x16
 _ETH_EXPERIMENT = 0x88B5  # IEEE 802, local experimental
 _SPANNING_TREE = 0x0180C2000000
@@ -139,7 +139,7 @@ def _without_option(packet: Packet) -> Packet:
 
 
 def to_routers(seat: Seat) -> Iterator[Packet]:
-    """Questions for the routers on the link: the gateway's to answer; where there is none, everybody hears them."""
+    """Questions for the routers on the link: the gateway's to answer; where there is none, all members hear them."""
     for ip in (0, *seat.v6, eui64_link_local(seat.mac), chosen(seat.mac)) if seat.v6 else ():
         yield make.router_solicitation(seat.mac, ip)
 
@@ -219,15 +219,15 @@ def unsuitable(seat: Seat) -> Iterator[Packet]:
 
 def _hidden(seat: Seat) -> Iterator[Packet]:
     """Neighbour discovery in fragments (RFC 6980), and IPv6 that does not say what it carries (RFC 7112)."""
-    everybody = multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES
+    all_nodes = multicast_mac(make.ALL_NODES), seat.mac, make.ALL_NODES
     for ip in seat.v6[:1]:
         for kind in (133, 134, 137):
-            yield make.first_fragment(make.ping6(*everybody, ip, kind))
+            yield make.first_fragment(make.ping6(*all_nodes, ip, kind))
         yield make.first_fragment(make.neighbour_solicitation(seat.mac, ip, STRANGER_V6))
         yield make.first_fragment(make.neighbour_solicitation(seat.mac, 0, ip))
         yield make.first_fragment(make.neighbour_advertisement(seat.mac, ip))
-        yield make.tiny_fragment(make.ping6(*everybody, ip))
-        yield make.cut_off_chain(make.udp6(*everybody, ip))
+        yield make.tiny_fragment(make.ping6(*all_nodes, ip))
+        yield make.cut_off_chain(make.udp6(*all_nodes, ip))
 
 
 def victims(view: View, seat: Seat) -> Iterator[Seat]:
@@ -242,7 +242,7 @@ def victims(view: View, seat: Seat) -> Iterator[Seat]:
 
 
 def forgeries(view: View, seat: Seat) -> Iterator[Packet]:
-    """Packets from a seat's place that claim to be somebody else's, in every field that can claim it."""
+    """Packets from a seat's place that claim to be another host's, in every field that can claim it."""
     targets = [(other.mac, other.v4, other.v6) for other in victims(view, seat)]
     targets.append((STRANGER_MAC, [STRANGER_V4], [STRANGER_V6]))
     facts = view.cugs.get(seat.cug)

@@ -29,7 +29,7 @@ class Seat:
     it must be able to, False it must not, None while that is changing (both are right). ``told``: of which
     of its frames the controller gets a copy because its VM is listened for; None: not known. ``shifts``: what is for the
     interface goes over from one of its seats to another just now: exactly one of them gets each frame. ``hears``: where it
-    receives, it gets what is for everybody as well.
+    receives, it gets broadcasts and multicasts as well.
     """
 
     vm: str
@@ -50,7 +50,7 @@ class Seat:
     hears: bool | None = True
 
     def gets(self, *, group: bool) -> bool | None:
-        """Whether it must get frames that are for it (``group``: that are for everybody), as ``receives`` is."""
+        """Whether it must get frames that are for it (``group``: broadcasts and multicasts), as ``receives`` is."""
         if not group or self.receives is False or self.hears:
             return self.receives
         return self.hears
@@ -158,7 +158,7 @@ class View:
         return frozenset(place for place, cugs in found.items() if len(cugs) > 1)
 
     def routing_domain(self, end: Seat | ExternalFacts | CugFacts | None) -> str | None:
-        """Return the routing domain that somebody is in."""
+        """Return the routing domain that an end is in."""
         if isinstance(end, Seat):
             end = self.cugs.get(end.cug)
         return end.routing_domain if end is not None else None

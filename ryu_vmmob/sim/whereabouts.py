@@ -12,7 +12,7 @@ from ryu_vmmob.sim.view import Seat, View
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """Seats of the interface that has an address; or externals that lead to it by the longest prefix; or nobody.
+    """Seats of the interface that has an address; or externals that lead to it by the longest prefix; or none.
 
     ``cug``: the CUG in whose subnet it is.
     """

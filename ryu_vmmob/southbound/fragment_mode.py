@@ -1,6 +1,6 @@
 """What a switch does with fragments of IP (OFPC_FRAG_*, OpenFlow 1.3.5, 7.3.2): asked at each comparison, set where it differs.
 
-Open vSwitch keeps the mode over reconnections, and anybody who may speak to it may change it. In another mode the flows of
+Open vSwitch keeps the mode over reconnections, and other controllers may change it. In another mode the flows of
 policies let no fragment pass that they should not: in `normal` a first fragment reads as one that ends before its ports.
 """
 

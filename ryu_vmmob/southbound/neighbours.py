@@ -27,7 +27,7 @@ IMPATIENCE: Final = 1.0
 QUESTIONS: Final = 3
 """Questions in a row without an answer, and the neighbour is lost."""
 MOST: Final = 1024
-"""Neighbours of one external network that are asked for because of somebody's packet."""
+"""Neighbours of one external network that are asked for because of a packet to them."""
 
 _Neighbour = tuple[str, Address]
 """External network and address."""
@@ -60,7 +60,7 @@ class NeighbourWatch:
         return self._question(state, key, own, now)
 
     def heard(self, found: NeighbourHeard) -> bool:
-        """Note that a neighbour answers; return whether anybody asked."""
+        """Note that a neighbour answers; return whether it was asked."""
         row = self._rows.get((found.external, found.address))
         if row is None:
             return False

@@ -114,7 +114,7 @@ def look(session: Claimant) -> None:
 
 
 def _unknown(session: Claimant) -> bool:
-    """Serve a switch that knows no roles: it takes what anybody sends."""
+    """Serve a switch that knows no roles: it accepts messages of every controller."""
     if session.engine.roles.role(session.name) is not Role.UNKNOWN:
         said = "switch %s has no roles: another controller that sends to it would not be noticed"
         session.log.warning(said, session.name)

@@ -120,7 +120,7 @@ def is_in_use(path: str) -> bool:
 
 
 def put_back(copy: str, path: str) -> str | None:
-    """Put a copy into the place of the store at ``path``, which nobody has open; return where what was there is kept.
+    """Put a copy into the place of the store at ``path``, which no process has open; return where what was there is kept.
 
     At no moment is there no store: a controller that starts meanwhile finds the old one, the new one, or one that it refuses.
     Raises StoreError.
@@ -146,7 +146,7 @@ def put_back(copy: str, path: str) -> str | None:
 
 
 def _own(draft: str, like: str) -> None:
-    """Give a file to whom another belongs, and to nobody else to read."""
+    """Give a file to the owner of another, and let no other user read it."""
     found = os.stat(like)
     if os.geteuid() == 0:
         os.chown(draft, found.st_uid, found.st_gid)

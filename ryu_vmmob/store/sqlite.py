@@ -1,6 +1,6 @@
 """The default store: one SQLite file, held exclusively by one controller.
 
-Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it returns, unless nobody waits for it, and a process
+Write-ahead log with ``synchronous=FULL``: a commit is on the disk when it returns, unless no caller waits for it, and a process
 or machine that dies in the middle of one leaves the state before it. Every row carries a checksum, because SQLite itself does
 not notice damage inside a row.
 

@@ -17,7 +17,7 @@ from ryu_vmmob.trace.source import ExternalSource
 from ryu_vmmob.trace.values import Verdict
 
 _UNREADABLE: Final = (
-    "neighbour discovery in fragments, and IPv6 whose first fragment hides what it carries, are admitted from nobody"
+    "neighbour discovery in fragments, and IPv6 whose first fragment has no transport header, are never admitted"
     " (RFC 6980, RFC 7112)"
 )
 _UNKNOWN: Final = "no segment is known for this port with this VLAN-ID and source MAC"
@@ -42,7 +42,7 @@ def _from_outside(case: Case, external: External, step: TableVisit) -> str:
     owner = step.flow.owner if step.flow is not None and step.flow.match else UNOWNED
     sender = case.sender.address if case.sender is not None else "its source"
     if owner.kind is OwnerKind.GATEWAY:
-        return f"{sender} is an address of CUG {owner.name}, and nobody outside may have one (RFC 2827)"
+        return f"{sender} is an address of CUG {owner.name}, and no host outside may have one (RFC 2827)"
     if owner.kind is OwnerKind.EXTERNAL:
         return f"no host out there can have the address {sender}"
     own = router_mac(case.state, external.attach.switch)

@@ -44,7 +44,7 @@ class Case:
 
     @property
     def is_bridged(self) -> bool:
-        """Whether it stays inside its sender's CUG: it goes to somebody's own MAC, and not to the gateway's."""
+        """Whether it stays inside its sender's CUG: its destination MAC is not the gateway's."""
         return isinstance(self.source, VmSource) and self.packet["eth_dst"] != mac(self.state.fabric.gateway_mac)
 
     @property
@@ -91,7 +91,7 @@ class Case:
 
     @property
     def gateway(self) -> Cug | None:
-        """The CUG whose gateway the packet is for; None when it is for anybody else."""
+        """The CUG whose gateway the packet is for; None when it is for another receiver."""
         party = self.receiver
         if party is None or party.cug is None:
             return None

@@ -130,7 +130,7 @@ def _not_routed(case: Case, visit: Visit, step: TableVisit) -> str:
         return f"no router forwards such a packet ({show_match(flow.match)})"
     if came_via(visit):
         where = f"for {receiver.address}" if receiver is not None else "for this packet"
-        return f"{where} another edge routed here, and here nobody has it; what comes over the routed segment goes no further"
+        return f"{where} another edge routed it here, where no host has it; a packet from the routed segment goes no further"
     if case.domain is None:
         return f"{obstacle(case)}; give it one"
     return f"no flow takes this packet ({step.table.purpose})"

@@ -52,7 +52,7 @@ def _answer(case: Case) -> str:
 
 
 def _told(address: Address | None) -> str:
-    return f"{address} tells the sender so" if address is not None else "nobody tells the sender"
+    return f"{address} tells the sender so" if address is not None else "no router informs the sender"
 
 
 def _wire(case: Case, visit: Visit, receiver: Party) -> External | None:
@@ -66,9 +66,9 @@ def _wire(case: Case, visit: Visit, receiver: Party) -> External | None:
 
 
 def _asked_for(wire: External, address: Address) -> Verdict:
-    """Return what becomes of a packet for somebody on a wire of whom nothing has been heard."""
+    """Return the verdict of a packet for a host on an external wire that has not answered yet."""
     if not names_host(address, wire):
-        return Verdict("dropped", f"{address} can be no host's on external network {wire.name}; nobody tells the sender")
+        return Verdict("dropped", f"{address} can be no host's on external network {wire.name}; no router informs the sender")
     later = "the controller asks for it; once it has answered, packets get through"
     return Verdict("controller", f"{address} is on the wire of external network {wire.name} and not known yet: {later}")
 

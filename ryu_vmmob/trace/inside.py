@@ -30,9 +30,7 @@ def decided_inside(source: VmSource, vms: Sequence[str]) -> Verdict:
 
 
 def with_neighbours(found: Verdict, source: Source, vms: Sequence[str]) -> Verdict:
-    """Return the verdict of a packet for everybody, of whom some are neighbours: where it gets no further, they are all there
-    is.
-    """
+    """Return the verdict of a group-addressed packet that neighbours hear; if it gets no further, they alone hear it."""
     if not vms or not isinstance(source, VmSource):
         return found
     if found.kind in ("dropped", "astray"):

@@ -28,7 +28,7 @@ def obstacle(case: Case) -> str | None:
 
 def _inside(case: Case, cug: str, vm: str | None, address: Address) -> str | None:
     if vm is None:
-        return None if case.gateway is not None else f"nobody in CUG {cug} has {address}"
+        return None if case.gateway is not None else f"no member of CUG {cug} has {address}"
     state = case.state
     card = next(row for row in state.vms[vm].interfaces if row.cug == cug)
     places = [seat.server for seat in state.seats_of(state.vms[vm]) if seat.receives]

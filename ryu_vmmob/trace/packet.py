@@ -20,12 +20,12 @@ UNNAMED: Final = make.EXPERIMENT
 """The IP protocol of a packet of which none is said: for experiments (RFC 3692), so that no rule for a protocol means it."""
 DISCARD, SOURCE_PORT = 9, 40000
 """Destination port where none is said (RFC 863), and the source port, for TCP and UDP."""
-SOMEBODY: Final = 0x020000FFFFFE
-"""The MAC of a neighbour outside of whom nothing has been heard."""
+UNKNOWN_MAC: Final = 0x020000FFFFFE
+"""Stands for the MAC of an external neighbour that has not answered yet."""
 
 
 class Sent(NamedTuple):
-    """The packet; ``unresolved``: it is the guest's question for an address that nobody has, and this is what that means."""
+    """The packet; ``unresolved``: it is the guest's request for an address that no host has, and this is the explanation."""
 
     packet: Packet
     unresolved: str | None = None
@@ -46,7 +46,7 @@ def _of_vm(state: State, source: VmSource, question: Question) -> Sent:
     if question.protocol == "rs":
         return Sent(_asks_for_routers(eth_src, sender, target, question))
     if question.protocol == "arp" or eth_dst is None:
-        unresolved = f"no member of CUG {cug.name} has {target}: shown is the question for it, which nobody answers"
+        unresolved = f"no member of CUG {cug.name} has {target}: shown is the request for it, which gets no answer"
         return Sent(_asks(eth_src, sender, target, question), unresolved if eth_dst is None else None)
     return Sent(_datagram(eth_dst, eth_src, target, sender, question))
 
@@ -56,7 +56,7 @@ def _of_external(state: State, external: External, question: Question) -> Sent:
     if question.ip is None:
         raise invalid(("to.ip", "is required: outside, a MAC does not say who is meant"))
     sender = _neighbour(state, external, question.ip, question)
-    known = state.neighbours.get((external.name, sender), SOMEBODY)
+    known = state.neighbours.get((external.name, sender), UNKNOWN_MAC)
     eth_src = known if question.claimed_mac is None else question.claimed_mac
     if question.protocol == "rs":
         return Sent(_asks_for_routers(eth_src, int(sender), question.ip, question))
@@ -105,7 +105,7 @@ def _own_address(source: VmSource, target: Address, question: Question) -> Addre
 
 
 def _neighbour(state: State, external: External, target: Address, question: Question) -> Address:
-    """Somebody outside: a next hop, one that answers if there is one, or else a host on the external network's own wire."""
+    """Return the sender: a next hop, one that answers if there is one, or else a host on the external network's own wire."""
     claimed = _claimed(target, question)
     if claimed is not None:
         return claimed
@@ -120,7 +120,7 @@ def _neighbour(state: State, external: External, target: Address, question: Ques
 
 
 def _next_mac(state: State, cug: Cug, target: Address) -> int | None:
-    """Return what the guest's neighbour table would say: a group's MAC, a member's, or the gateway's; None: nobody has it."""
+    """Return what the guest's neighbour table would say: a group's MAC, a member's, or the gateway's; None: no host has it."""
     gateway_mac = mac(state.fabric.gateway_mac)
     subnet = next((subnet for subnet in cug.subnets if target in subnet), None)
     if isinstance(target, IPv6Address) and target.is_multicast:
@@ -139,7 +139,7 @@ def _next_mac(state: State, cug: Cug, target: Address) -> int | None:
 
 
 def _asks(eth_src: int, sender: int, target: Address, question: Question) -> Packet:
-    """Who has ``target``? Asked of everybody, or of the MAC given."""
+    """Return the request for the MAC of ``target``: to the broadcast or multicast address, or to the MAC given."""
     if question.protocol == "arp":
         _refuse_details(question)
     build = make.arp_request if target.version == 4 else make.neighbour_solicitation

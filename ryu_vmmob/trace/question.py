@@ -21,7 +21,7 @@ class Question:
     """A packet to trace, from a VM or, where that is None, from ``external``: one of the two is given.
 
     ``interface`` and ``at`` are for VMs; ``at`` chooses the place of one that is moving. ``claimed_*``: addresses that a VM
-    pretends to have, or that somebody outside has. To go to, ``ip`` or ``mac`` is given or both; the MAC is looked up when it
+    pretends to have, or that a host outside has. To go to, ``ip`` or ``mac`` is given or both; the MAC is looked up when it
     is not. ``port`` (destination) and ``source_port`` for TCP and UDP only, ``tcp_flags`` (12 bits; None: SYN) for TCP only;
     ``ttl`` (0 to 255; None: 64), ``fragment`` for all but ``arp`` and ``rs``; ``icmp_type`` and ``icmp_code`` (0 to 255; None:
     an echo request, and 0) for ``icmp`` only.

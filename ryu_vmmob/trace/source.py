@@ -27,7 +27,7 @@ class VmSource(NamedTuple):
 
 
 class ExternalSource(NamedTuple):
-    """Somebody outside; ``port`` None: the cable to the external network is down."""
+    """A host on an external network; ``port`` None: the cable to the external network is down."""
 
     external: External
     port: PortRef | None

@@ -24,7 +24,7 @@ _HELLO, _ERROR, _ECHO, _ECHO_REPLY, _EXPERIMENTER = 0, 1, 2, 3, 4
 _FEATURES_REQUEST, _FEATURES_REPLY, _MULTIPART_REQUEST, _MULTIPART_REPLY, _BARRIER_REPLY = 5, 6, 18, 19, 21
 _DESC, _GROUP_FEATURES, _METER_FEATURES, _TABLE_FEATURES, _PORT_DESC = 0, 8, 11, 12, 13
 _MOST_BYTES: Final = 1 << 26
-"""Of one reply; nobody has that much to say."""
+"""Of one reply; no valid reply is that long."""
 _MAX_TCP_PORT: Final = 65_535
 _LAST_PORT: Final = 0xFFFFFF00
 _BUNDLE: Final = 1

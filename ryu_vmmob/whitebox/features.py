@@ -27,7 +27,7 @@ class Description:
 
     @property
     def is_openvswitch(self) -> bool:
-        """Whether it is Open vSwitch, which has extensions of its own that nobody else has whole."""
+        """Whether it is Open vSwitch, whose extensions no other switch has in full."""
         return self.hardware == "Open vSwitch"
 
     def __str__(self) -> str:

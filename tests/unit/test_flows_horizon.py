@@ -88,7 +88,7 @@ def test_each_reaches_all_others_once_and_never_itself(tags: list[int]) -> None:
     asked = tags if len(tags) <= 60 else random.Random(0).sample(tags, 30)
     for tag in asked if len(tags) > 1 else ():
         assert reached(groups, (ToGroup(horizon.others_id(PORT, tag)),), IN_PORT) == once([its for its in tags if its != tag])
-    assert reached(groups, horizon.everybody(PORT, tags), IN_PORT) == once(tags)
+    assert reached(groups, horizon.all_on(PORT, tags), IN_PORT) == once(tags)
     assert reached(groups, horizon.downwards(PORT, tags, way), PORT) == once(tags)
 
 

@@ -240,7 +240,7 @@ def test_from_outside(red: Service) -> None:
     stranger = {"external": "internet-1", "ip": "203.0.113.9", "mac": "02:00:00:00:00:99"}
     assert "ipv4_src=203.0.113.9" in trace(red, TO_DB1, stranger)["packet"]
     liar = {"external": "internet-1", "ip": "10.1.0.11"}
-    assert trace(red, TO_DB1, liar, protocol="tcp", port=80)["reason"].endswith("nobody outside may have one (RFC 2827)")
+    assert trace(red, TO_DB1, liar, protocol="tcp", port=80)["reason"].endswith("no host outside may have one (RFC 2827)")
 
 
 def test_to_the_outside(red: Service) -> None:

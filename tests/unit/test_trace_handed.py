@@ -80,7 +80,7 @@ def test_who_tells_the_sender(question: dict[str, Any], commands: tuple[Command,
     assert found.verdict.kind in ("time_exceeded", "unreachable")
     named = re.search(r"(\S+) tells the sender so$", found.verdict.reason)
     if named is None:
-        assert (found.verdict.reason.endswith("nobody tells the sender"), outcomes) == (True, [])
+        assert (found.verdict.reason.endswith("no router informs the sender"), outcomes) == (True, [])
         return
     where, frame = sent(outcomes)
     assert (where.split("/")[0], speaks(frame)) == (str(found.source.port), named[1])

@@ -100,7 +100,7 @@ def test_a_host_on_the_wire_is_asked_for() -> None:
     assert known.verdict.kind == "delivered"
     assert known.arrivals[0].packet["eth_dst"] == 0x02CC00000001
     nobody = out(routed(ALL), "172.16.0.3")
-    text = "172.16.0.3 can be no host's on external network partner; nobody tells the sender"
+    text = "172.16.0.3 can be no host's on external network partner; no router informs the sender"
     assert nobody.verdict == ("dropped", f"tor-a, table route: {text}")
 
 
@@ -151,7 +151,7 @@ def test_in_only_where_a_policy_allows() -> None:
     [
         (
             {"ip": "10.1.0.99"}, "unreachable",
-            "border-1, table route: nobody in CUG web has 10.1.0.99; 192.0.2.1 tells the sender so",
+            "border-1, table route: no member of CUG web has 10.1.0.99; 192.0.2.1 tells the sender so",
         ),
         (
             {"ip": "203.0.113.5"}, "unreachable",
@@ -164,7 +164,7 @@ def test_in_only_where_a_policy_allows() -> None:
         ),
         (
             {"ip": "10.1.0.11", "claimed_ip": ip_address("10.2.0.5")}, "dropped",
-            "border-1, table admit: 10.2.0.5 is an address of CUG db, and nobody outside may have one (RFC 2827)",
+            "border-1, table admit: 10.2.0.5 is an address of CUG db, and no host outside may have one (RFC 2827)",
         ),
         (
             {"ip": "192.0.2.9", "protocol": "arp"}, "dropped",

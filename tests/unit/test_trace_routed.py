@@ -172,11 +172,11 @@ def test_flows_that_do_otherwise_than_the_policies_say_are_called_a_fault() -> N
     [
         (
             (), {"ip": "10.2.0.99"},
-            ("unreachable", "tor-a, table route: nobody in CUG db has 10.2.0.99; 10.1.0.1 tells the sender so"),
+            ("unreachable", "tor-a, table route: no member of CUG db has 10.2.0.99; 10.1.0.1 tells the sender so"),
         ),
         (
             (), {"ip": "2001:db8:2::99"},
-            ("unreachable", "tor-a, table route: nobody in CUG db has 2001:db8:2::99; 2001:db8:1::1 tells the sender so"),
+            ("unreachable", "tor-a, table route: no member of CUG db has 2001:db8:2::99; 2001:db8:1::1 tells the sender so"),
         ),
         ((), {"ttl": 1}, ("time_exceeded", "tor-a, table gateway: its TTL is used up; 10.1.0.1 tells the sender so")),
         ((), {"ttl": 0}, ("time_exceeded", "tor-a, table gateway: its TTL is used up; 10.1.0.1 tells the sender so")),
@@ -236,7 +236,7 @@ def test_a_packet_routed_here_for_an_unknown_address_is_dropped() -> None:
     """While this edge does not know yet that the VM is here."""
     state = routed(ALL, vm("db2", "b1", nic(12, "db", 2)))
     found = ask(state, "10.2.0.12", tables=full(state).tables | {"tor-b": full(routed(ALL)).tables["tor-b"]})
-    text = "for 10.2.0.12 another edge routed here, and here nobody has it; what comes over the routed segment goes no further"
+    text = "for 10.2.0.12 another edge routed it here, where no host has it; a packet from the routed segment goes no further"
     assert found.verdict == ("dropped", f"tor-b, table route: {text}")
 
 
@@ -250,7 +250,7 @@ def test_no_vlan_id_left_where_the_receiver_is() -> None:
 
 def test_what_stands_in_the_way_is_said_with_the_policy_that_does() -> None:
     found = ask(routed(), "10.2.0.99")
-    assert found.verdict.reason.endswith("put one that does; besides, nobody in CUG db has 10.2.0.99")
+    assert found.verdict.reason.endswith("put one that does; besides, no member of CUG db has 10.2.0.99")
 
 
 # The gateway

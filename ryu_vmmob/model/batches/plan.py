@@ -59,7 +59,7 @@ def _distance(fabric: Fabric, one: Server, other: Server) -> int:
 def offer(state: State, batch: Batch, vm: Vm, attempt: Callable[[str], _T], first: str | None = None) -> _T:
     """Let ``attempt`` move a VM to one server after another, ``first`` before the others, until it raises no Refusal.
 
-    What it returns then. Raises Refusal 409 when nobody takes the VM, and 503 when nothing can begin at the moment.
+    What it returns then. Raises Refusal 409 when no server takes the VM, and 503 when nothing can begin at the moment.
     """
     names = candidates(state, batch, vm)
     if first in names:

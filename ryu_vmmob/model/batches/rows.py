@@ -1,6 +1,6 @@
 """Batches in a draft: what is written when one begins, when a VM's turn has come, and when its migration has ended.
 
-A migration's end is noted in its batch by the same change: a finished migration may be forgotten, and then nobody could tell.
+A migration's end is noted in its batch by the same change: a finished migration may be forgotten, and its end with it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ export const labelText = (labels) => Object.entries(labels ?? {}).map(([key, val
 
 /** The end of a policy in words: {any}, {cug}, {vm} or {prefix}. */
 export function endText(row) {
-  if (row.any) return "anybody";
+  if (row.any) return "any";
   const [kind, name] = Object.entries(row)[0];
   return kind === "prefix" ? name : `${kind === "cug" ? "CUG" : "VM"} ${name}`;
 }

@@ -6,10 +6,10 @@ import { labelText, pairs, trafficText } from "./facts.js";
 import { deleteButton, field, notes, putForm, words, writable } from "./form.js";
 import { history } from "./history.js";
 
-const ENDS = { cug: "CUG", vm: "VM", prefix: "prefix", any: "anybody" };
+const ENDS = { cug: "CUG", vm: "VM", prefix: "prefix", any: "any" };
 const PROTOCOLS = ["", "tcp", "udp", "icmp"];
 
-const side = (row) => (row.cug ? ["CUG ", link("cug", row.cug)] : row.vm ? ["VM ", link("vm", row.vm)] : row.prefix ?? "anybody");
+const side = (row) => (row.cug ? ["CUG ", link("cug", row.cug)] : row.vm ? ["VM ", link("vm", row.vm)] : row.prefix ?? "any");
 
 /** One end as a choice of what it is and a name: {element, value}. */
 function end(site, label, row) {

@@ -1,4 +1,4 @@
-// What ports of switches count, for as long as a panel shows it: the controller asks switches only while somebody looks.
+// What ports of switches count, for as long as a panel shows it: the controller asks switches only on demand.
 
 import { ApiError, get, part } from "./api.js";
 import { count, h, link, redraw, table } from "./dom.js";
@@ -6,7 +6,7 @@ import { pairs } from "./facts.js";
 import { portOf, switchOf } from "./fabric.js";
 
 const EVERY = 1500; // milliseconds; the controller asks the switch less often
-const FIRST = 800; // until a switch that nobody looked at has answered
+const FIRST = 800; // until a switch that was not polled before has answered
 
 /** Asks for the ports of some switches and gives {switch: answer} to `take`, until the function that it returns is called. */
 export function watchPorts(switches, take) {

@@ -69,7 +69,7 @@ export function externalPanel(site, name) {
     redraw(facts, row, () => (row ? pairs([["Description", row.description], ["Attached to", [link("port", row.attach), " on ", link("switch", switchOf(row.attach))]],
       ["Up", row.up ? "yes" : h("span.bad", {}, "✕ no")], ["VLAN-ID", row.vlan_id ?? "untagged"], ["Routing domain", row.routing_domain],
       ["Addresses", row.addresses.join(", ")], ["Prefixes", row.prefixes.join(", ")], ["Next hops", row.next_hops.join(", ")],
-      ["Answering", Object.keys(row.neighbours).join(", ") || "nobody"]]) : h("p", {}, `External network ${name} is not in the fabric any more.`)));
+      ["Answering", Object.keys(row.neighbours).join(", ") || "none"]]) : h("p", {}, `External network ${name} is not in the fabric any more.`)));
   };
   update();
   return { title: `External network ${name}`, element: h("div", {}, facts, history("external", name)), update };

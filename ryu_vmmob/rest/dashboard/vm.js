@@ -6,7 +6,7 @@ import { endText, labelText, pairs, trafficText } from "./facts.js";
 import { history } from "./history.js";
 import { traceForm } from "./trace.js";
 
-/** Policies that name the VM or a CUG of it, or everybody: [policy, how]. */
+/** Policies that name the VM or a CUG of it, or any: [policy, how]. */
 export function policiesOf(site, vm) {
   const cugs = new Set(vm.interfaces.map((row) => row.cug));
   const names = (end) => (end.vm === vm.name ? `VM ${vm.name}` : end.cug && cugs.has(end.cug) ? `CUG ${end.cug}` : null);

@@ -82,7 +82,7 @@ def _closed(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
 
 
 def _speaking(view: View, seat: Seat, port: PortRef) -> Iterator[Violation]:
-    """Check what a seat that may send says at one of its ports: to everybody, to nobody, and to each member."""
+    """Check what a seat that may send says at one of its ports: to all, to unknown addresses, and to each member."""
     for packet in (*probes.to_everybody(seat), *(() if view.may_have_router(seat) else probes.to_routers(seat))):
         yield from announce(view, seat, port, packet)
     for packet in probes.by_choice_to_everybody(seat) if seat.v6 else ():
@@ -166,7 +166,7 @@ def _judge_delivery(view: View, seat: Seat, journey: Journey, delivery: Delivery
         yield Violation(number, text, journey)
     else:
         # Under one tag an untagged server has nothing but the destination MAC to go by; at a tagged one a tag is one CUG's.
-        # A seat that is only just coming or going hosts nobody yet, or no longer: a VM is started when the switches have
+        # A seat that is only just coming or going hosts no VM yet, or no longer: a VM is started when the switches have
         # confirmed its seat.
         settled = [o for o in here if o.receives is not None and o.tags == packet.vlans]
         wrong = [o for o in settled if o.cug != seat.cug and (server.tagged or group or o.mac == packet["eth_dst"])]
@@ -199,7 +199,7 @@ def _pair(view: View, seat: Seat, port: PortRef, peers: tuple[Seat, ...]) -> Ite
 
 
 def _is_carried(view: View, seat: Seat, packet: Packet) -> bool:
-    """Check that a plain switch, which cannot tell link-local targets from others, lets nobody advertise one of its
+    """Check that a plain switch, which cannot tell link-local targets from others, lets no guest advertise one of its
     own choice.
     """
     return seat.switch not in view.plain_edges or packet.get("icmpv6_type") != make.NEIGHBOUR_ADVERTISEMENT
@@ -252,7 +252,7 @@ def _alone(view: View, seat: Seat, port: PortRef, seats: tuple[Seat, ...]) -> It
 
 
 def _asks(view: View, seat: Seat, journey: Journey, answer: Packet, asked: tuple[Seat, ...]) -> Iterator[Violation]:
-    """Yield a question for a member: the asker's edge answers, where it can and knows for sure; else everybody hears it.
+    """Yield a question for a member: the asker's edge answers, where it can and knows for sure; else all members hear it.
 
     Not where the member is behind the asker's own wire: there it answers itself.
     """
@@ -294,8 +294,8 @@ def _expect(
 ) -> Iterator[Violation]:
     """Where ``receivers`` are, each server gets one copy under each of their tags; where the sender is, and elsewhere, none.
 
-    A sender that may or may not send promises nothing. Nobody gets what policy denies.
-    With ``asked``, somebody among those has to be reached even where nothing group-addressed can be.
+    A sender that may or may not send promises nothing. No member gets what a policy denies.
+    With ``asked``, one among those has to be reached even where nothing group-addressed can be.
     """
     group = journey.packet.is_group_addressed
     end = view.cugs.get(seat.cug, CugFacts(seat.cug, ())) if group else receivers[0]

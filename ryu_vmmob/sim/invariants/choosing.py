@@ -58,7 +58,7 @@ class Choice:
 
 
 def said(view: View, origin: Seat | ExternalFacts, talk: Talk, dst: Address, src: Address) -> Packet:
-    """Return what somebody hands to their router: a member to the gateway, somebody outside to the edge."""
+    """Return what a sender hands to its router: a member to the gateway, a host outside to the edge."""
     if isinstance(origin, Seat):
         return talk.packet(view.gateway_mac, origin.mac, dst, src)
     return talk.packet(view.router_macs[origin.switch], neighbour_mac(origin), dst, src)
@@ -70,7 +70,7 @@ def neighbour_mac(external: ExternalFacts) -> int:
 
 
 def source_address(view: View, origin: Seat | ExternalFacts, version: int) -> Address | None:
-    """Return an address that somebody may send from, in an address family; None without one."""
+    """Return an address that a sender may send from, in an address family; None without one."""
     if isinstance(origin, Seat):
         return next((ip for ip in origin.ips if ip.version == version), None)
     return outside_addresses(view, origin).get(version)

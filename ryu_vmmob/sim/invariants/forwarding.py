@@ -135,7 +135,7 @@ def _expect(view: View, origin: Origin, journey: Journey, where: Whereabouts, *,
     copies = {str(one): sum(port in _ports(one) for port, _ in journey.deliveries) for one in where.targets}
     if not where.targets:
         if told > 1 or (promised and told != 1):
-            yield Violation(DELIVERY, f"the controller gets {told} copies of what {origin} sends to nobody, not one", journey)
+            yield Violation(DELIVERY, f"the controller gets {told} copies of what {origin} sends to no host, not one", journey)
         return
     for seat in where.seats:
         number = copies[str(seat)]
@@ -189,7 +189,7 @@ def _expired(journey: Journey, origin: Origin, *routers: str) -> Iterator[Violat
 
 
 def is_sure(origin: Origin) -> bool:
-    """Whether somebody can rely on being let in."""
+    """Whether a sender's packets have to be admitted."""
     return origin.sends is True if isinstance(origin, Seat) else origin.settled
 
 
@@ -211,4 +211,4 @@ def _ports(target: Origin) -> tuple[PortRef, ...]:
 
 
 def _name(where: Whereabouts) -> str:
-    return " or ".join(map(str, where.targets)) or "nobody"
+    return " or ".join(map(str, where.targets)) or "no host"

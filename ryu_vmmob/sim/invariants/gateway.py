@@ -38,7 +38,7 @@ def gateways(view: View) -> Iterator[Violation]:
             for question in _not_for_it(view, seat, facts) if facts.settled else ():
                 journey = inject(view, seat, port, question)
                 if any(row.port == port and not row.packet.same_frame(question) for row in journey.deliveries):
-                    yield Violation(FIRST_HOP, f"{seat} gets an answer for an address that nobody has there", journey)
+                    yield Violation(FIRST_HOP, f"{seat} gets an answer for an address that no gateway has there", journey)
             if facts.settled and view.may_have_router(seat):
                 for packet in probes.to_routers(seat):
                     yield from _solicited(view, seat, port, packet)
@@ -54,7 +54,7 @@ def _solicited(view: View, seat: Seat, port: PortRef, packet: Packet) -> Iterato
 
 
 def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet, Packet]]:
-    """(question of a seat for a gateway of its CUG, the answer): to everybody and to the gateway alone.
+    """(question of a seat for a gateway of its CUG, the answer): group-addressed, and to the gateway alone.
 
     Gateways of other CUGs in its routing domain are pinged.
     """
@@ -67,7 +67,7 @@ def questions(view: View, seat: Seat, facts: CugFacts) -> Iterator[tuple[Packet,
 
 
 def asked(view: View, seat: Seat, gateway: Address) -> Iterator[tuple[Packet, Packet]]:
-    """(question of a seat for this gateway of its CUG, the answer): to everybody and to the gateway alone."""
+    """(question of a seat for this gateway of its CUG, the answer): group-addressed, and to the gateway alone."""
     own, target = view.gateway_mac, int(gateway)
     if gateway.version == 4:
         for source in seat.v4:

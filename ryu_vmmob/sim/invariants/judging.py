@@ -24,7 +24,7 @@ EDITS: Final = 13
 
 
 def inject(view: View, origin: Seat | ExternalFacts, port: PortRef, packet: Packet) -> Journey:
-    """Let somebody send a packet from one of their ports, under their own tag."""
+    """Let a seat or an external host send a packet from one of its ports, under its own tag."""
     return view.network.inject(packet.with_vlans(*origin.tags), port)
 
 
@@ -66,7 +66,7 @@ def silence(journey: Journey, text: str, number: int) -> Iterator[Violation]:
 
 
 def unheard(journey: Journey, seat: Seat, text: str, number: int) -> Iterator[Violation]:
-    """As `silence`, for what a seat may send but nobody takes: it is not shown as refused either."""
+    """As `silence`, for what a seat may send and no host takes: it is not shown as refused either."""
     yield from silence(journey, text, number)
     if seat.sends:
         yield from unshown(journey, text)
@@ -86,6 +86,6 @@ def unshown(journey: Journey, text: str) -> Iterator[Violation]:
 
 
 def stays_out(journey: Journey, text: str, number: int) -> Iterator[Violation]:
-    """Check that the packet, which may go on through the fabric, is given to nobody."""
+    """Check that the packet, which may go on through the fabric, is delivered nowhere."""
     if journey.deliveries:
         yield Violation(number, f"{text}, and it is delivered at {journey.deliveries[0].port}: {journey.packet}", journey)

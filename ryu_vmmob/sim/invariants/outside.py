@@ -88,7 +88,7 @@ def _going_out(view: View, choice: Choice, external: ExternalFacts, by_edge: dic
 
 
 def _on_link(view: View, choice: Choice, external: ExternalFacts, seats: Sequence[Seat]) -> Iterator[Violation]:
-    """Yield an address on the wire that nobody has asked for yet: the controller at its edge is told, and asks."""
+    """Yield an address on the wire that has not been asked for yet: the controller at its edge is told, and asks."""
     if not external.settled:
         return
     for own in external.addresses:
@@ -130,7 +130,7 @@ def _uninvited(view: View, external: ExternalFacts, seat: Seat) -> Iterator[Viol
 
 
 def _forged(view: View, choice: Choice, external: ExternalFacts) -> Iterator[Violation]:
-    """Nobody outside is inside, nor the edge itself, nor what no host can be (RFC 1812, 5.3.7), even if it were allowed."""
+    """No packet from outside has an inside address, the edge's, or one that no host can have (RFC 1812, 5.3.7)."""
     if not _knows_inside(view, external):
         return
     sources: list[tuple[End, Address]] = [(external, own.ip) for own in external.addresses]
@@ -218,7 +218,7 @@ def _on_the_wire(view: View, external: ExternalFacts) -> Iterator[Violation]:
             yield from _answered(view, external, inject(view, external, external.port, asks), tells)
             yield from _answered(view, external, inject(view, external, external.port, direct), tells)
             elsewhere = inject(view, external, external.port, direct.with_fields(eth_dst=probes.STRANGER_MAC))
-            yield from _silent(elsewhere, f"{external} asks somebody else")
+            yield from _silent(elsewhere, f"{external} asks another host")
             ping, pong = pinged(own, theirs, mine, its, hop.version)
             for asked, told in ((ping, pong), *_in_pieces(view, external, ping, pong)):
                 yield from _answered(view, external, inject(view, external, external.port, asked), told)
@@ -249,7 +249,7 @@ def _probed(view: View, external: ExternalFacts, interface: IPv4Interface | IPv6
         yield from _silent(alone, f"{external} asks {external.switch} alone whether an address is taken")
     yield from _answered(view, external, inject(view, external, external.port, probe), told)
     if not any(int(row.ip) == mine ^ 1 for row in external.addresses):
-        yield from _silent(inject(view, external, external.port, other), f"{external} asks for an address of somebody else")
+        yield from _silent(inject(view, external, external.port, other), f"{external} asks for an address of another host")
 
 
 def _in_pieces(view: View, external: ExternalFacts, ping: Packet, pong: Packet) -> list[tuple[Packet, Packet]]:

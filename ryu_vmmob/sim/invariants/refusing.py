@@ -37,7 +37,7 @@ def _refused(view: View, journey: Journey, text: str, here: Seat) -> Iterator[Vi
 
 
 def _under_other_tags(view: View, seat: Seat) -> Iterator[Seat]:
-    """Yield a seat for each other tag at the same server under which this one's MAC means nobody."""
+    """Yield a seat for each other tag at the same server under which this one's MAC is no interface's."""
     here = view.seats_at[seat.server]
     mine = {other.tags for other in here if other.mac == seat.mac}
     yield from {other.tags: other for other in here if other.tags not in mine}.values()

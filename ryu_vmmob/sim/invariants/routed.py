@@ -1,4 +1,4 @@
-"""Invariants 2, 5, 6 and 7 for what members send to other CUGs: inside their routing domain, beside it, and to nobody."""
+"""Invariants 2, 5, 6 and 7 for packets of members to other CUGs, to the outside, and to unused addresses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from ryu_vmmob.sim.whereabouts import whereabouts
 
 
 def routed(view: View) -> Iterator[Violation]:
-    """From every edge to every address of the routing domain; from every member out of it and to nobody; over trunks."""
+    """From every edge to every address of the routing domain; from every member to outside and unused ones; by trunks."""
     choice = Choice(view)
     for name, seats in view.seats_of.items():
         by_edge = senders_at(view, seats)

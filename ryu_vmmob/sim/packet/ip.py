@@ -81,5 +81,5 @@ def ping6(eth_dst: int, eth_src: int, dst: int, src: int, kind: int = ECHO_REQUE
 
 
 def broadcast(mac: int, ip: int) -> Packet:
-    """Return a UDP datagram to everybody on the subnet."""
+    """Return a UDP datagram to the broadcast address of the subnet."""
     return udp(MAC_BROADCAST, mac, 0xFFFFFFFF, ip)
