@@ -51,12 +51,12 @@ class Host(Protocol):
 
     @property
     def alone(self) -> AbstractContextManager[object]:
-        """Entered while something is done that must not be interrupted."""
+        """The context of a step that must not be interrupted."""
         ...
 
     @property
     def on_question(self) -> Callable[[str], None]:
-        """Called to have a VM asked whether it is there."""
+        """The callback that probes a VM of this name."""
         ...
 
     @property

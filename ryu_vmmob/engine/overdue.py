@@ -39,12 +39,12 @@ class Host(Protocol):
 
     @property
     def alone(self) -> AbstractContextManager[object]:
-        """Entered while something is done that must not be interrupted."""
+        """The context of a step that must not be interrupted."""
         ...
 
     @property
     def on_question(self) -> Callable[[str], None]:
-        """Called to have a VM asked whether it is there."""
+        """The callback that probes a VM of this name."""
         ...
 
     @property
@@ -53,17 +53,17 @@ class Host(Protocol):
         ...
 
     def execute(self, *commands: Command) -> Any:
-        """Carry out; raises Refusal and StoreError."""
+        """Execute commands in one change. Raises Refusal and StoreError."""
         ...
 
     def emit(self, event: Event) -> None:
-        """Tell."""
+        """Emit an event."""
         ...
 
 
 @dataclass(slots=True)
 class _Open:
-    """Both places are listened to since ``revision``; ``asked`` since when they have been asked, ``again`` when next."""
+    """A move under probe: listening since ``revision``; first probe at ``asked``, next one at ``again``, in seconds."""
 
     revision: int
     asked: float | None = None
@@ -71,23 +71,23 @@ class _Open:
 
 
 class Overdue:
-    """Times are seconds of the controller's clock. ``restored``: moves that lived through the last start."""
+    """The overdue moves. Times are seconds of the controller's clock. ``restored``: moves that a start found in the store."""
 
     def __init__(self, host: Host, restored: Iterable[str]) -> None:
         self._host = host
         self._restored = frozenset(restored)
         self._open: dict[str, _Open] = {}
         self._later: dict[str, float] = {}
-        """Move whose VM speaks at its target, and that waits for a request -> when it is looked at again."""
+        """Move whose VM sends at its target, and that waits for a request -> time of the next check."""
         self._told: dict[str, str] = {}
-        """Move -> why it cannot be asked for."""
+        """Move -> why its VM cannot be probed."""
 
     def may_have_gone_on(self, migration: Migration) -> bool:
         """Whether its VM may run at the target: it was prepared, or may have been before the controller's last start."""
         return migration.phase is Phase.PREPARED or migration.id in self._restored
 
     def look(self, ids: Iterable[str], now: float) -> None:
-        """Listen, ask, or give up, whatever is due of these moves."""
+        """Take the step that is due for each of these moves: listen, probe, or end it."""
         rows = self._host.state.migrations
         for id_ in sorted(ids):
             if id_ in self._open or id_ in self._told or ((row := rows.get(id_)) is not None and _is_over(row, now)):
@@ -101,11 +101,11 @@ class Overdue:
 
     @property
     def open(self) -> frozenset[str]:
-        """Moves that are being asked for."""
+        """Moves whose VM is probed now."""
         return frozenset(self._open)
 
     def heard(self, migration: Migration, server: str, now: float) -> None:
-        """Note that a VM that is listened for speaks at this server, which activates nothing. Raises StoreError."""
+        """Note that a probed VM sends at this server; the frame itself activates nothing. Raises StoreError."""
         if server == migration.source:
             self._close(migration, now, "its VM is at its source")
         elif self._open.pop(migration.id, None) is not None:

@@ -26,12 +26,12 @@ from ryu_vmmob.store.base import StoreError
 LOG = logging.getLogger(__name__)
 
 QUESTIONS_A_SECOND: Final = 1000
-"""Packets of one switch that are answered at all. Those of one port are fewer (`pipeline.METER_RATES`)."""
+"""The rate limit of one switch on packets that need an answer. That of one port is lower (`pipeline.METER_RATES`)."""
 ERRORS_A_SECOND: Final = 100
-"""ICMP errors that are sent to what came in at one port (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f)."""
+"""The rate limit of one port on ICMP errors (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f)."""
 MAX_BUCKETS: Final = 4096
 MAX_FRAME: Final = 0xFFFF - 1024
-"""Bytes of a frame that is looked at: its answer has to fit into one message."""
+"""The largest frame examined, in bytes: its answer has to fit into one message."""
 
 _Note = Callable[[Hashable, Callable[[], None]], None]
 _Measured = tuple[str, int, Meter]
@@ -49,7 +49,9 @@ class PacketIn(NamedTuple):
 
 
 class Packets:
-    """``send`` hands a packet to its switch, and drops it when that is away. Times are seconds of a steady clock.
+    """The punted packets of all switches. Times are seconds of a monotonic clock.
+
+    ``send`` sends a packet-out to its switch, and drops it when the switch is not connected.
 
     ``soon`` has something done that changes the state (`Chores.note`), ``later`` too, where no traffic waits for it.
     """
@@ -95,8 +97,8 @@ class Packets:
                 self._follow(punted, outcome, now)
 
     def _is_due(self, switch: str, port: int, purpose: Meter, now: float) -> bool:
-        """Whether a packet is looked at: so many of each port and purpose, as meters have it; what wants an answer counts for
-        the whole switch too. What a switch's meters have let through stays below that.
+        """Whether a packet is within the rate limits of its port and purpose, twice those of the meters. Packets that need an
+        answer count towards the limit of the whole switch too.
         """
         rate = METER_RATES[purpose] * 2  # the clock here is not that of the switch
         if not self._may(self._questions, (switch, port, purpose), rate, now):
@@ -146,7 +148,7 @@ class Packets:
             LOG.error("neighbour %s on %s could not be stored: %s", found.address, found.external, error, extra=about)
 
     def look(self, now: float) -> None:
-        """Ask the neighbours whose turn it is, and give up those that are silent. Called every half second or so."""
+        """Probe the neighbours that are due, and report those that are silent as lost. Called about every half second."""
         for row in self._neighbours.look(self._engine.state, self._is_present, now):
             if isinstance(row, PacketOut):
                 self._send(row)
@@ -154,5 +156,5 @@ class Packets:
                 self._news(row)
 
     def _is_present(self, switch: str) -> bool:
-        """Whether a switch is connected and has what it needs to hand us an answer."""
+        """Whether a switch is connected and has the flows that punt an answer."""
         return self._engine.fleet.has(switch, 0)
