@@ -13,6 +13,9 @@ _T = TypeVar("_T")
 ENOUGH: Final = 256
 """Pieces after which there is a pause. A single move has fewer, so it is never interrupted."""
 
+THEN: Final = 64
+"""Pieces between the pauses after the first. What has paused is long work, and what arrives waits for several of its turns."""
+
 LIGHT: Final = 8
 """Small things, a turn of a loop over what is made already, that count as a piece."""
 
@@ -22,7 +25,7 @@ def no_pause() -> None:
 
 
 class Breath:
-    """``pause`` is called after every so many pieces of work."""
+    """``pause`` is called after so many pieces of work, and then more often (`THEN`)."""
 
     def __init__(self, pause: Callable[[], None] = no_pause, enough: int = ENOUGH) -> None:
         self._pause = pause
@@ -48,4 +51,5 @@ class Breath:
         self._done += pieces
         if self._done >= self._enough:
             self._done = 0
+            self._enough = min(self._enough, THEN)
             self._pause()
