@@ -26,6 +26,10 @@ RIDDLES: Final = re.compile(
 )
 
 
+NO_ACTOR: Final = re.compile(r"\b(nobody|somebody|everybody|anybody|someone|anyone)\b", re.IGNORECASE)
+"""Pronouns that hide who acts: the switch, the client, the operator, the VM."""
+
+
 def sources() -> list[Path]:
     """All texts of the project that people read."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
@@ -73,3 +77,15 @@ def test_invariants_are_numbered_without_a_gap_and_cited_by_numbers_that_exist()
 
 def test_no_riddles() -> None:
     assert [line for path in sources() for line in found(RIDDLES, path)] == []
+
+
+@pytest.mark.parametrize("line", ["nobody answers", "Somebody outside", "a frame to everybody", "as anyone may"])
+def test_a_pronoun_in_the_place_of_an_actor_is_seen(line: str) -> None:
+    assert NO_ACTOR.search(line)
+
+
+def test_the_product_names_the_actor() -> None:
+    """Tests are exempt: they may call a VM that does not exist ``nobody``."""
+    product = [path for path in sources() if path.relative_to(ROOT).parts[0] != "tests"]
+    assert len(product) > 300, "the listing finds them"
+    assert [line for path in product for line in found(NO_ACTOR, path)] == []
