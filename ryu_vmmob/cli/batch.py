@@ -11,7 +11,7 @@ import typer
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches
 from ryu_vmmob.cli.following import POLL, bar
 from ryu_vmmob.cli.move_options import MoveOptions
-from ryu_vmmob.cli.names import HOSTS, BatchId
+from ryu_vmmob.cli.names import HOSTS, BatchId, BatchIds
 from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import Client, path
 
@@ -74,9 +74,9 @@ def list_(ask: Asked, state: Annotated[str | None, typer.Option(help="Only those
 
 @_app.command()
 @asking()
-def show(ask: Asked, id_: BatchId) -> None:
-    """Show one evacuation, VM by VM."""
-    ask.answer(ask.client.get(path("batches", id_)), _show)
+def show(ask: Asked, ids: BatchIds) -> None:
+    """Show evacuations, VM by VM."""
+    ask.each("batches", ids, _show)
 
 
 @_app.command()

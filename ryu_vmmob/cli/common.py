@@ -32,6 +32,9 @@ from ryu_vmmob.client import (
 )
 
 _UNAUTHORIZED: Final = 401
+_NOT_THERE: Final = (404, 422)
+"""Of an object: there is none of that name, or none can have it."""
+_NOUNS: Final = {"cug": "CUG", "vm": "VM", "server": "server"}
 _MOVE_BY_REST: Final = re.compile(r"(VM '([^']+)') is on server '([^']+)': POST a migration to move it")
 
 NO, WRONG, UNANSWERED = 1, 2, 3
@@ -58,6 +61,8 @@ Wait = Annotated[
     typer.Option("--wait", min=0, max=MAX_WAIT, metavar="SECONDS", help="Wait up to SECONDS for the switches to confirm."),
 ]
 
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")]
 
 Selector = Annotated[
     str | None,
@@ -131,6 +136,49 @@ class Asked:
     def table(self, found: Any, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print an answer: as data when that is wanted, else as a table."""
         self.answer(found, lambda _: print_table(columns, rows))
+
+    def each(self, collection: str, names: Sequence[str], show: Show) -> None:
+        """Print objects one below the other; as data one object is itself, and several are a list.
+
+        Those that are not there are told after the others, and end the program with status 1.
+        """
+        found, missing = [], []
+        for name in names:
+            try:
+                found.append(self.client.get(path(collection, name)))
+            except RefusedError as error:
+                if len(names) == 1 or not error.is_about_state:
+                    raise
+                missing.append(error)
+        if self.form.is_data:
+            print_data(self.form, found[0] if len(names) == 1 else {"items": found})
+        else:
+            for number, row in enumerate(found):
+                typer.echo("\n" if number else "", nl=False)
+                show(row)
+        for one in missing:
+            typer.echo(f"vmmob: {sentence(one)}", err=True)
+        if missing:
+            raise typer.Exit(NO)
+
+    def explain(self, found: Any, **named: str | None) -> None:
+        """Say on standard error why a list is empty: what an option names, by its kind, is not there."""
+        if found["items"] or self.form.is_data:
+            return
+        for kind, name in named.items():
+            if name is not None and not self._is_there(kind, name):
+                typer.echo(f"vmmob: there is no {_NOUNS[kind]} {name!r}", err=True)
+
+    def _is_there(self, kind: str, name: str) -> bool:
+        if kind == "server":
+            return any(row["name"] == name for row in self.client.fabric()["servers"])
+        try:
+            self.client.get(path(f"{kind}s", name))
+        except RefusedError as error:
+            if error.status not in _NOT_THERE:
+                raise
+            return False
+        return True
 
     def delete(self, collection: str, name: str, wait: float | None) -> None:
         """Delete an object; which switches have not confirmed that is told."""

@@ -19,7 +19,7 @@ from ryu_vmmob.cli.common import (
     read_body,
     usage,
 )
-from ryu_vmmob.cli.names import CugName
+from ryu_vmmob.cli.names import CugName, CugNames
 from ryu_vmmob.client import path
 
 _app = typer.Typer(name="cug", help="Closed user groups.", no_args_is_help=True)
@@ -41,9 +41,9 @@ def list_(ask: Asked, selector: Selector = None) -> None:
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: CugName) -> None:
-    """Show one CUG and where it is present."""
-    ask.answer(ask.client.get(path("cugs", name)), _show)
+def show(ask: Asked, names: CugNames) -> None:
+    """Show CUGs and where they are present."""
+    ask.each("cugs", names, _show)
 
 
 @_app.command()

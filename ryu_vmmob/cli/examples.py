@@ -14,7 +14,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "export": ("vmmob export > site.yaml",),
     "diff": ("vmmob diff -f site.yaml", "vmmob diff -f site.yaml --prune --flows"),
     "apply": ("vmmob apply -f site.yaml --dry-run", "vmmob apply -f site.yaml --wait 10"),
-    "move": ("vmmob move web1 srv-c1", "vmmob move web1 srv-c1 --wait"),
+    "move": ("vmmob move web1 srv-c1 --dry-run", "vmmob move web1 srv-c1", "vmmob move web1 srv-c1 --wait"),
     "evacuate": ("vmmob evacuate srv-a1 --dry-run", "vmmob evacuate tor-a --switch --to srv-b1,srv-c1 --wait"),
     "trace": (
         "vmmob trace web1 web2",
@@ -38,7 +38,7 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "cug put": ("vmmob cug put web --subnet 10.1.0.0/24 --vlan-id rack-a=110", "vmmob cug put web --file web.json"),
     "cug delete": ("vmmob cug delete web",),
     "vm list": ("vmmob vm list --server srv-a1", "vmmob vm list -l role=db,env!=prod -o yaml"),
-    "vm show": ("vmmob vm show web1",),
+    "vm show": ("vmmob vm show web1", "vmmob vm show web1 web2 -o yaml"),
     "vm put": (
         "vmmob vm put web1 --server srv-a1 --interface cug=web,mac=02:00:00:00:00:01,ip=10.1.0.11",
         "vmmob vm put web1 --file web1.json --wait 5",

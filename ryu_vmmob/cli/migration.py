@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts, print_switches
+from ryu_vmmob.cli.common import Asked, DryRun, Wait, asking, joined, print_facts, print_switches, usage
 from ryu_vmmob.cli.following import bar, looks, newest
 from ryu_vmmob.cli.move_options import AutomaticMove, MoveOptions
-from ryu_vmmob.cli.names import VMS, MigrationId, ServerName, VmName
+from ryu_vmmob.cli.names import VMS, MigrationId, MigrationIds, ServerName, VmName
 from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.cli.times import clock, moment
 from ryu_vmmob.client import Client, path
@@ -45,13 +45,14 @@ def list_(
     found = ask.client.get(path("migrations"), vm=vm, state=state)
     rows = ((row["id"], row["vm"], row["from"], row["to"], row["state"], _since(row), row["reason"]) for row in found["items"])
     ask.table(found, ("id", "VM", "from", "to", "state", "since", "reason"), rows)
+    ask.explain(found, vm=vm)
 
 
 @_app.command()
 @asking()
-def show(ask: Asked, id_: MigrationId) -> None:
-    """Show one migration, and which switch confirmed each of its steps when."""
-    ask.answer(ask.client.get(path("migrations", id_)), _show_whole)
+def show(ask: Asked, ids: MigrationIds) -> None:
+    """Show migrations, and which switch confirmed each of their steps when."""
+    ask.each("migrations", ids, _show_whole)
 
 
 @_app.command()
@@ -61,7 +62,7 @@ def start(
     vm: VmName,
     server: ServerName,
     options: MoveOptions,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
+    dry_run: DryRun = False,
     wait: Wait = None,
 ) -> None:
     """Start to prepare the move of a VM to a server."""
@@ -113,14 +114,20 @@ def move(
     server: ServerName,
     options: AutomaticMove,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the move is committed, aborted or failed.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Prepare the move of a VM; with --wait, follow it to its end.
 
-    Exit status: 0 prepared (with --wait: committed), 1 refused, aborted, failed or not finished, 2 wrong arguments, 3 no
-    controller.
+    Exit status: 0 prepared (with --wait: committed; with --dry-run: possible), 1 refused, aborted, failed or not finished,
+    2 wrong arguments, 3 no controller.
     """
+    if wait and dry_run:
+        raise usage("--dry-run begins no move that --wait could follow: give one of the two")
     body = {"vm": vm, "to": server} | options.given()
-    if not wait:
+    if dry_run:
+        found = ask.client.post(path("migrations"), body, dry_run="true")
+        ask.answer(found, _show)
+    elif not wait:
         found = ask.client.post(path("migrations"), body, wait=_TO_PREPARE)
         ask.answer(found, _show)
     else:

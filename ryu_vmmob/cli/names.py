@@ -71,6 +71,11 @@ GOALS = _complete(_goals)
 MIGRATIONS = _complete(lambda client: [row["id"] for row in client.migrations.list()])
 BATCHES = _complete(lambda client: [row["id"] for row in client.batches.list()])
 
+
+def _several(noun: str, metavar: str, complete: Callable[..., Any]) -> Any:
+    return typer.Argument(metavar=f"{metavar}...", help=f"The names of the {noun}.", autocompletion=complete)
+
+
 CugName = Annotated[str, typer.Argument(metavar="CUG", help="The name of the CUG.", autocompletion=CUGS)]
 VmName = Annotated[str, typer.Argument(metavar="VM", help="The name of the VM.", autocompletion=VMS)]
 PolicyName = Annotated[str, typer.Argument(metavar="POLICY", help="The name of the policy.", autocompletion=POLICIES)]
@@ -82,3 +87,11 @@ ServerName = Annotated[
 ]
 MigrationId = Annotated[str, typer.Argument(metavar="ID", help="The id of the migration.", autocompletion=MIGRATIONS)]
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The id of the batch.", autocompletion=BATCHES)]
+CugNames = Annotated[list[str], _several("CUGs", "CUG", CUGS)]
+VmNames = Annotated[list[str], _several("VMs", "VM", VMS)]
+PolicyNames = Annotated[list[str], _several("policies", "POLICY", POLICIES)]
+SwitchNames = Annotated[list[str], _several("switches in the fabric file", "SWITCH", SWITCHES)]
+MigrationIds = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="The ids of the migrations.", autocompletion=MIGRATIONS)
+]
+BatchIds = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of the batches.", autocompletion=BATCHES)]

@@ -20,7 +20,7 @@ from ryu_vmmob.cli.common import (
     read_body,
     usage,
 )
-from ryu_vmmob.cli.names import PolicyName
+from ryu_vmmob.cli.names import PolicyName, PolicyNames
 from ryu_vmmob.client import path
 
 _app = typer.Typer(name="policy", help="Policies.", no_args_is_help=True)
@@ -43,9 +43,9 @@ def list_(ask: Asked, selector: Selector = None) -> None:
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: PolicyName) -> None:
-    """Show one policy, and which of its ends name an object that was deleted."""
-    ask.answer(ask.client.get(path("policies", name)), _show)
+def show(ask: Asked, names: PolicyNames) -> None:
+    """Show policies, and which of their ends name an object that was deleted."""
+    ask.each("policies", names, _show)
 
 
 @_app.command()

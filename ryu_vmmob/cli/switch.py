@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ryu_vmmob.cli.common import Asked, Wait, asking, joined, print_facts
-from ryu_vmmob.cli.names import SwitchName
+from ryu_vmmob.cli.names import SwitchName, SwitchNames
 from ryu_vmmob.cli.times import moment_or_none
 from ryu_vmmob.client import path
 
@@ -32,9 +32,9 @@ def list_(ask: Asked) -> None:
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: SwitchName) -> None:
-    """Show one switch: its state, what it refused, and what audits repaired."""
-    ask.answer(ask.client.get(path("switches", name)), _show)
+def show(ask: Asked, names: SwitchNames) -> None:
+    """Show switches: their state, what they refused, and what audits repaired."""
+    ask.each("switches", names, _show)
 
 
 @_app.command()

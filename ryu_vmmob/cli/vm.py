@@ -19,7 +19,7 @@ from ryu_vmmob.cli.common import (
     read_body,
     usage,
 )
-from ryu_vmmob.cli.names import CUGS, SERVERS, VmName
+from ryu_vmmob.cli.names import CUGS, SERVERS, VmName, VmNames
 from ryu_vmmob.cli.tables import print_table
 from ryu_vmmob.client import path
 
@@ -43,13 +43,14 @@ def list_(
     found = ask.client.get(path("vms"), server=server, cug=cug, selector=selector)
     rows = ((vm["name"], vm["server"], *_interface(row), vm["migration"]) for vm in found["items"] for row in vm["interfaces"])
     ask.table(found, ("VM", "server", "CUG", "MAC", "addresses", "VLAN-ID", "migration"), rows)
+    ask.explain(found, cug=cug, server=server)
 
 
 @_app.command()
 @asking()
-def show(ask: Asked, name: VmName) -> None:
-    """Show one VM, with the VLAN-ID its server must tag each interface with."""
-    ask.answer(ask.client.get(path("vms", name)), _show)
+def show(ask: Asked, names: VmNames) -> None:
+    """Show VMs, with the VLAN-ID the server must tag each interface with."""
+    ask.each("vms", names, _show)
 
 
 @_app.command()

@@ -244,6 +244,57 @@ def test_usage(shell: Shell, words: list[str], said: str) -> None:
     assert shell.service.engine.state is before
 
 
+def test_several_objects_are_shown_and_those_that_are_not_there_are_told(pair: Shell) -> None:
+    shown = pair.run("vm", "show", "web1", "web2").stdout
+    assert shown == f"{pair.run('vm', 'show', 'web1').stdout}\n{pair.run('vm', 'show', 'web2').stdout}"
+    assert [row["name"] for row in pair.json("vm", "show", "web2", "web1")["items"]] == ["web2", "web1"]
+    assert pair.json("vm", "show", "web1")["name"] == "web1"
+    partly = pair.run("vm", "show", "nope", "web1", "gone", status=1)
+    assert partly.stdout == pair.run("vm", "show", "web1").stdout
+    assert [name in partly.stderr for name in ("'nope'", "'gone'", "'web1'")] == [True, True, False]
+    for words in (["cug", "show", "web", "web"], ["switch", "show", "tor-a", "tor-b"]):
+        assert len(pair.json(*words)["items"]) == 2
+
+
+def test_an_empty_list_says_what_is_not_there(pair: Shell) -> None:
+    for words, said in {
+        ("vm", "list", "--cug", "nope"): "vmmob: there is no CUG 'nope'\n",
+        ("vm", "list", "--server", "n o"): "vmmob: there is no server 'n o'\n",
+        ("migration", "list", "--vm", "n/o"): "vmmob: there is no VM 'n/o'\n",
+        ("migration", "list", "--vm", "web1"): "",
+        ("vm", "list", "--cug", "web", "--server", "srv-b1"): "",
+        ("vm", "list", "--cug", "web"): "",
+    }.items():
+        assert pair.run(*words).stderr == said, words
+    assert pair.json("vm", "list", "--cug", "nope") == {"items": []}
+    assert pair.run("vm", "list", "--cug", "nope", "--json").stderr == ""
+
+
+def test_a_move_that_is_only_tried(pair: Shell) -> None:
+    before = pair.service.engine.state
+    assert "(dry run)" in pair.run("move", "web1", "srv-b1", "--dry-run").stdout
+    assert pair.json("move", "web1", "srv-b1", "--dry-run")["dry_run"] is True
+    assert "srv-x" in pair.run("move", "web1", "srv-x", "--dry-run", status=2).stderr
+    assert "give one of the two" in pair.run("move", "web1", "srv-b1", "--dry-run", "--wait", status=2).stderr
+    assert pair.service.engine.state is before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["vm", "lst"], "No such command 'lst'"),
+        (["vm", "show"], "Missing argument 'VM...'"),
+        (["vm", "list", "--sever", "x"], "No such option: --sever"),
+        (["move", "web1"], "Missing argument 'SERVER'"),
+        (["move", "web1", "srv-a1", "--timeout", "soon"], "Invalid value for '--timeout'"),
+    ],
+)
+def test_what_the_parser_says(shell: Shell, words: list[str], said: str) -> None:
+    found = re.sub(r"[│\s]+", " ", shell.run(*words, status=2, COLUMNS="200").stderr)
+    assert said in found
+    assert "Usage: " in found
+
+
 def test_a_body_that_is_no_json(shell: Shell) -> None:
     assert "- is no JSON" in shell.run("vm", "put", "web1", "--file", "-", status=2, stdin="{").stderr
 
