@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.model.breath import ENOUGH, Breath
+from ryu_vmmob.model.breath import ENOUGH, THEN, Breath
 from ryu_vmmob.model.commands import Command
 from tests.support.commands import cug, nic, vm
 from tests.support.engine_site import MOVE, racks
@@ -22,6 +22,16 @@ def test_a_pause_after_so_many_pieces() -> None:
     assert pauses == [10, 20, 25]
 
 
+def test_after_the_first_pause_they_come_more_often() -> None:
+    pauses: list[int] = []
+    done: list[int] = []
+    breath = Breath(lambda: pauses.append(len(done)))
+    for number in range(ENOUGH + 3 * THEN):
+        done.append(number)
+        breath.worked()
+    assert pauses == [ENOUGH, ENOUGH + THEN, ENOUGH + 2 * THEN, ENOUGH + 3 * THEN]
+
+
 def test_a_long_command_pauses_before_anything_stands() -> None:
     made = racks()
     before, seen = made.engine.state, []
@@ -30,7 +40,9 @@ def test_a_long_command_pauses_before_anything_stands() -> None:
     commands: list[Command] = [cug("many", 9), *vms, vm("far", "b1", nic(250, "many", 9))]
     made.engine.execute(*commands)
     assert len(seen) >= len(commands) * 3 // ENOUGH
-    assert all(row == (True, True) for row in seen)
+    # While its events are told all of it stands; in between there is nothing.
+    assert set(seen) <= {(True, True), (False, False)}
+    assert seen == sorted(seen, reverse=True)
     compiled = full(made.engine.state)
     assert {name: set(tables.flows) for name, tables in made.engine.desired.tables.items()} == {
         name: set(tables.flows) for name, tables in compiled.tables.items()
