@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from ssl import SSLContext
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -26,13 +27,15 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(application: Any) -> Iterator[str]:
-    """The address where a WSGI application answers."""
+def serving(application: Any, tls: SSLContext | None = None) -> Iterator[str]:
+    """The address where a WSGI application answers, by TLS where there is a context for it."""
     with make_server("127.0.0.1", 0, application, handler_class=_Quiet) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +52,7 @@ _SITE: Final[list[dict[str, Any]]] = [
         "protocol": "{{ '6' }}", "ports": [80, "8000-8099"], "replies": True,
     }},
 ]  # fmt: skip
+_STEPS: Final = ("prepared", "delivered", "activated")
 _GONE: Final[list[dict[str, Any]]] = [
     {"policy": {"name": "web-in", "state": "absent"}},
     {"vm": {"name": "web1", "state": "absent"}},
@@ -180,6 +183,71 @@ def test_a_move(player: Player) -> None:
     stop = {"move": {"vm": "web1", "state": "aborted", "reason": "no room"}}
     assert _changed(player.play([back, back, _check(stop), stop, stop])) == [True, False, True, True, False]
     assert [row["state"] for row in player.service.get("/v1/migrations")["items"]] == ["committed", "aborted"]
+
+
+def _before(service: Service, act: Callable[[dict[str, Any]], None]) -> Callable[..., Any]:
+    """The service's application, with something done before each request is answered."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        act(environ)
+        return service.app(environ, start_response)
+
+    return app
+
+
+def test_a_move_waits_for_the_commit_of_the_one_before(player: Player) -> None:
+    service, looks = player.service, list[str]()
+    player.play([*_SITE, *({"move": {"vm": "web1", "to": "srv-c1", "state": state}} for state in _STEPS)])
+    assert [row["state"] for row in service.get("/v1/migrations")["items"]] == ["activated"]
+
+    def act(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"].startswith("/v1/migrations/"):
+            looks.append(environ["PATH_INFO"])
+            if len(looks) == 5:
+                service.passes()
+
+    back = {"vm": "web1", "to": "srv-a1"}
+    with serving(_before(service, act)) as url:
+        waiting = Player(player.home, url, service)
+        checked, late = waiting.play([_check({"move": back}), {"move": back | {"wait": 0}}], status=2)
+        assert (checked["changed"], "is activated and not committed" in late["msg"]) == (True, True), late
+        assert [row["state"] for row in service.get("/v1/migrations")["items"]] == ["activated"]
+        (moved,) = waiting.play([{"move": back}])
+    assert (moved["changed"], moved["migration"]["to"], len(looks) >= 5) == (True, "srv-a1", True)
+    assert [row["state"] for row in service.get("/v1/migrations")["items"]] == ["committed", "prepared"]
+
+
+def test_a_write_that_another_overtakes_is_looked_at_again(player: Player) -> None:
+    service, writes = player.service, list[str]()
+
+    def act(environ: dict[str, Any]) -> None:
+        if environ["REQUEST_METHOD"] == "PUT" and "dry_run" not in environ["QUERY_STRING"]:
+            writes.append(environ.get("HTTP_IF_MATCH") or environ["HTTP_IF_NONE_MATCH"])
+            if len(writes) == 1:
+                service.put("/v1/cugs/web", {"subnets": ["10.1.0.0/24"], "description": "Another's"})
+
+    with serving(_before(service, act)) as url:
+        (row,) = Player(player.home, url, service).play(_SITE[:1])
+    made = service.get("/v1/cugs/web")
+    assert (row["changed"], made["description"], made["labels"]) == (True, "The web", {"tier": "1"})
+    assert (writes[0], len(writes), row["diff"]["before"]["description"]) == ("*", 2, "Another's")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_certificates_are_checked(player: Player, tmp_path: Path) -> None:
+    script = _ROOT / "tools" / "make-test-certificates.sh"
+    subprocess.run(["sh", str(script), str(tmp_path)], check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "rest.pem", tmp_path / "rest.key")
+    cug = _SITE[0]["cug"]
+    with serving(player.service.app, context) as url:
+        by_tls = Player(player.home, url, player.service)
+        for other in ({}, {"ca_path": str(tmp_path / "openflow-ca.pem")}):
+            (row,) = by_tls.play([{"cug": cug | other}], status=2)
+            assert "certificate verify failed" in row["msg"].lower(), row
+        assert player.service.get("/v1/cugs")["items"] == []
+        tasks = [{"cug": cug | {"ca_path": str(tmp_path / "rest-ca.pem")}}, {"cug": cug | {"validate_certs": False}}]
+        assert _changed(by_tls.play(tasks)) == [True, False]
 
 
 def test_what_the_controller_refuses(player: Player) -> None:

@@ -20,6 +20,7 @@ options:
   state:
     description:
       - V(prepared) begins the move where none is under way; the network is ready at the target afterwards.
+      - A move before it that is activated, and is committed by itself, is waited for, O(wait) seconds at most.
       - V(delivered) sends the VM's traffic to the target, when the VM has paused at its source.
       - V(activated) says that the VM runs at the target.
       - V(committed) takes the source away; a move with O(commit=auto) does so by itself.
@@ -80,6 +81,7 @@ OPTIONS = {
     "reason": {"type": "str"},
 }
 POLL_SECONDS = 0.2
+OVER = ("committed", "aborted", "failed")
 
 
 def reached(migration: dict[str, Any], state: str) -> bool:
@@ -108,6 +110,8 @@ class Move:
         if vm is None:
             self.missing(f"there is no VM {self.vm}")
         migration = self.controller.find(path_of("migrations", vm["migration"])) if vm["migration"] else None
+        if self.state == "prepared" and migration is not None and migration["to"] != self.to and self.settles(migration):
+            self.run()
         if self.state == "aborted":
             if migration is None:
                 self.module.exit_json(changed=False)
@@ -130,6 +134,22 @@ class Move:
         path = f"{path_of('migrations', migration['id'])}/{STEPS[self.state]}"
         self.end(migration, self.wait(self.controller.ask("POST", path, body, **self.waiting())), changed=True)
 
+    def settles(self, migration: dict[str, Any]) -> bool:
+        """Whether a move before this one has come to its end: one that is activated is committed by itself, and waited for.
+
+        Ends the module where it is not committed in time.
+        """
+        end = time.monotonic() + self.controller.wait
+        while migration["state"] == "activated" and not migration["returning"] and migration["commit"] == "automatic":
+            if self.module.check_mode:
+                self.missing(f"the move of {self.vm} to {migration['to']} is not committed yet")
+            if time.monotonic() >= end:
+                message = f"the move of {self.vm} to {migration['to']} before this one is activated and not committed"
+                self.module.fail_json(msg=f"{message} after {self.controller.wait:g} s", migration=migration)
+            time.sleep(POLL_SECONDS)
+            migration = self.controller.ask("GET", path_of("migrations", migration["id"]))
+        return migration["state"] in OVER
+
     def begin(self, vm: dict[str, Any]) -> None:
         """Begin it, or say what that would do; end the module."""
         body = {**self.module.params["options"], "vm": self.vm, "to": self.to}
@@ -147,7 +167,7 @@ class Move:
         """Return it when it has come to its step. Ends the module where it does not, unless nothing is to be waited for."""
         end = time.monotonic() + self.controller.wait
         while not reached(migration, self.state):
-            over = migration["state"] in ("aborted", "failed", "committed")
+            over = migration["state"] in OVER
             if over or time.monotonic() >= end:
                 if not over and not self.controller.wait:
                     break
