@@ -7,16 +7,16 @@ done in one go, so that no change of the desired state is lost or counted twice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from ryu.lib import hub
 
 from ryu_vmmob.apps import capabilities
 from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, SwitchFault
 from ryu_vmmob.flows import wire
-from ryu_vmmob.flows.audit import Finding, Reading, entries_of
+from ryu_vmmob.flows.audit import Finding, Habits, Reading, entries_of
 from ryu_vmmob.flows.delta import Delta
 from ryu_vmmob.flows.flow import Flow
 from ryu_vmmob.flows.meters import meters_of
@@ -24,9 +24,6 @@ from ryu_vmmob.flows.pipeline import TABLES, Table, meter_name
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.southbound import fragment_mode, habits
-
-if TYPE_CHECKING:
-    from ryu_vmmob.apps.session import Session
 
 GROUPS: Final = "groups"
 """What is asked for beside the tables."""
@@ -38,7 +35,37 @@ MAX_SAID: Final = 10
 """Flows that a switch does not keep, of one comparison, that are told one by one in the log."""
 
 
-def reconcile(session: Session) -> None:
+class Audited(capabilities.Subject, Protocol):
+    """A session, as far as its switch is compared with what it should have, and put right."""
+
+    habits: Habits
+    held: bool
+    """Whether the switch is held (`ryu_vmmob.engine.contacts`)."""
+    meters: frozenset[int]
+    """Ids of the meters that were sent to the switch."""
+    passes_fragments: bool | None
+    """What the switch was told to do with fragments."""
+
+    def turn(self) -> None:
+        """Let others have theirs first. Raises Lost when the connection has ended meanwhile."""
+
+    def until_adopted(self) -> None:
+        """Return when the desired tables are those of a revision. Raises Lost."""
+
+    def bring(
+        self, revision: int, delta: Delta, *, compared: bool = False, found: Sequence[SwitchFault] = (),
+        look: Callable[[Collection[int]], list[SwitchFault]] | None = None,
+    ) -> None:  # fmt: skip
+        """Carry out a delta, and report what the switch confirmed and refused (`apps.session`)."""
+
+    def delete_strays(self, finding: Finding) -> None:
+        """Take away entries that only their place tells from desired flows."""
+
+    def wipe(self, tables: Iterable[Table], groups: Iterable[int] = ()) -> None:
+        """Take everything of ours out of tables, and groups away, of which the switch does not say what they have."""
+
+
+def reconcile(session: Audited) -> None:
     """Make a switch right. What was wrong is counted, unless this is the first comparison of its connection.
 
     A switch that is right gets no message that changes anything (invariant 9).
@@ -100,14 +127,14 @@ def reconcile(session: Session) -> None:
     engine.audited(name, counts, reading.foreign)
 
 
-def foreign(session: Session) -> int:
+def foreign(session: Audited) -> int:
     """Return how many flows and groups with our mark a switch has that are not desired; it is sent nothing."""
     habits.read_ports(session)
     finding = read(session).compare(session.desired, plain=session.is_plain)
     return len(finding.delta.gone) + len(finding.delta.groups_gone)
 
 
-def read(session: Session, *, flows: bool = True) -> Reading:
+def read(session: Audited, *, flows: bool = True) -> Reading:
     """Return what the switch has, asked table by table: some switches cannot tell all of it in one answer."""
     reading, fleet, name = Reading(session.habits), session.engine.fleet, session.name
     for table in TABLES if flows else ():
@@ -139,7 +166,7 @@ def read(session: Session, *, flows: bool = True) -> Reading:
     return reading
 
 
-def _look_again(session: Session, reading: Reading, finding: Finding, refused: Collection[int]) -> list[SwitchFault]:
+def _look_again(session: Audited, reading: Reading, finding: Finding, refused: Collection[int]) -> list[SwitchFault]:
     """Whether what was told is there now; what the switch confirmed and does not have. ``refused``: what it did not confirm."""
     told = finding.delta
     again = read(session, flows=bool(finding.suspects or told.flows))
@@ -155,7 +182,7 @@ def _look_again(session: Session, reading: Reading, finding: Finding, refused: C
     return not_kept(session, [flow for flow in wanted if not again.has(flow.cookie) and flow.table not in again.unread])
 
 
-def not_kept(session: Session, flows: Sequence[Flow]) -> list[SwitchFault]:
+def not_kept(session: Audited, flows: Sequence[Flow]) -> list[SwitchFault]:
     """Flows that a switch confirmed and does not have."""
     for flow in flows[:MAX_SAID]:
         session.log.error("switch %s confirmed %s of %s and does not keep it", session.name, flow, flow.owner)
@@ -166,7 +193,7 @@ def not_kept(session: Session, flows: Sequence[Flow]) -> list[SwitchFault]:
     return faults
 
 
-def missing(session: Session, delta: Delta, refused: Collection[int]) -> list[SwitchFault]:
+def missing(session: Audited, delta: Delta, refused: Collection[int]) -> list[SwitchFault]:
     """Return what of a change a plain switch confirmed and does not have.
 
     Each flow is asked for, or of many their whole table, all at once, because a switch that sends many packets is read slowly.
@@ -201,7 +228,7 @@ def _request(table: Table, *match_and_xid: Any) -> bytes:
     return wire.flow_stats_request(xid, table.id, 0, *match)
 
 
-def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:
+def _put_meters_right(session: Audited) -> Counter[tuple[str, str]]:
     """Flows may refer to them, so they come first. Meters bear no mark: only those that we use are looked at."""
     wanted = meters_of(session.engine.state.fabric, session.name)
     session.meters = frozenset(wanted)
@@ -216,7 +243,7 @@ def _put_meters_right(session: Session) -> Counter[tuple[str, str]]:
     return Counter({("meters", "missing"): missing, ("meters", "altered"): len(wrong) - missing})
 
 
-def add_meters(session: Session) -> None:
+def add_meters(session: Audited) -> None:
     """Set the meters of ports that the fabric did not have before: flows that are told next refer to them."""
     wanted = meters_of(session.engine.state.fabric, session.name)
     new = {meter: rate for meter, rate in wanted.items() if meter not in session.meters}
@@ -226,7 +253,7 @@ def add_meters(session: Session) -> None:
         _set_meters(session, new)
 
 
-def _set_meters(session: Session, meters: Mapping[int, int]) -> None:
+def _set_meters(session: Audited, meters: Mapping[int, int]) -> None:
     if not meters:
         return
     # Of the two messages a switch refuses the first if it has the meter, and that is no news.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
 from ryu.lib import hub
 
@@ -20,6 +20,7 @@ from ryu_vmmob.fabric.model import Dialect, Role, Switch
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.ability import Ability
 from ryu_vmmob.flows.audit import entries_of
+from ryu_vmmob.flows.delta import SwitchTables
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Output
 from ryu_vmmob.flows.kinds import (
     PROBES,
@@ -33,13 +34,11 @@ from ryu_vmmob.flows.kinds import (
     representatives,
 )
 from ryu_vmmob.flows.pipeline import COOKIE_FULL_MASK, Table
+from ryu_vmmob.southbound.exchange import Exchange
 from ryu_vmmob.whitebox import features
 from ryu_vmmob.whitebox.asking import is_told
 from ryu_vmmob.whitebox.judge import table_sizes
 from ryu_vmmob.whitebox.sample import told
-
-if TYPE_CHECKING:
-    from ryu_vmmob.apps.session import Session
 
 _DESCRIPTION, _GROUP_FEATURES, _TABLE_FEATURES = 0, 8, 12
 _STEP: Final = 512
@@ -57,7 +56,24 @@ _OF_THE_MOMENT: Final = (
 """Errors that say nothing of what a switch can do."""
 
 
-def look(session: Session, *, first: bool) -> None:
+class Subject(Exchange, Protocol):
+    """A session, as far as it is asked what its switch can carry."""
+
+    datapath: Any
+    """Ryu's connection; of it the numbers of the ports are read."""
+    portrait: features.Portrait | None
+    """What the switch has said of its abilities, if it was asked."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a switch of plain OpenFlow 1.3."""
+
+    @property
+    def desired(self) -> SwitchTables:
+        """Return what the switch should have now."""
+
+
+def look(session: Subject, *, first: bool) -> None:
     """Ask a plain switch what is not known yet of what it can do. Deltas wait meanwhile.
 
     ``first``: it has just connected; then it is looked whether it is the switch that it was, and of which kinds its flows are.
@@ -80,7 +96,7 @@ def look(session: Session, *, first: bool) -> None:
     _ask(session, switch, known or Ability(description), rows)
 
 
-def look_closer(session: Session, entries: Iterable[Flow | Group], refused: Iterable[Flow | Group]) -> None:
+def look_closer(session: Subject, entries: Iterable[Flow | Group], refused: Iterable[Flow | Group]) -> None:
     """Ask for those of ``entries`` just told whose kinds are not known, and by probes for those that the switch ``refused``."""
     switch = _plain(session)
     known = None if switch is None else session.engine.abilities.of(switch)
@@ -92,12 +108,12 @@ def look_closer(session: Session, entries: Iterable[Flow | Group], refused: Iter
     _ask(session, switch, ability, [*ability.unknown(entries), *doubted.values()], believe=not doubted)
 
 
-def _plain(session: Session) -> Switch | None:
+def _plain(session: Subject) -> Switch | None:
     switch = session.engine.state.fabric.switches.get(session.name)
     return switch if switch is not None and switch.dialect is Dialect.OPENFLOW13 and session.is_plain else None
 
 
-def _needed(session: Session, switch: Switch) -> Iterator[Flow | Group]:
+def _needed(session: Subject, switch: Switch) -> Iterator[Flow | Group]:
     """Yield what a switch of its role may have to carry (an edge may have external networks), and what it has to now."""
     sample = told(switch.dialect, l4_masks=switch.l4_masks, passes_fragments=switch.passes_fragments)
     for role in ("spine",) if switch.role is Role.SPINE else ("tor", "border"):
@@ -111,7 +127,7 @@ def _needed(session: Session, switch: Switch) -> Iterator[Flow | Group]:
     yield from list(desired.groups.values())
 
 
-def _ask(session: Session, switch: Switch, known: Ability, entries: Iterable[Flow | Group], *, believe: bool = True) -> None:
+def _ask(session: Subject, switch: Switch, known: Ability, entries: Iterable[Flow | Group], *, believe: bool = True) -> None:
     found = representatives(entries)
     left = {kind: entry for kind, entry in found.items() if kind not in known.answers}
     if not left and session.engine.abilities.of(switch) is not None:
@@ -138,7 +154,7 @@ def _ask(session: Session, switch: Switch, known: Ability, entries: Iterable[Flo
     )  # fmt: skip
 
 
-def _portrait(session: Session, switch: Switch) -> features.Portrait:
+def _portrait(session: Subject, switch: Switch) -> features.Portrait:
     """Return what the switch says of its tables and groups; nothing where it says something that cannot be read."""
     found = features.Portrait(switch.dpid, len(Table))
     bodies = [_multipart(session, kind) for kind in (_TABLE_FEATURES, _GROUP_FEATURES)]
@@ -150,14 +166,14 @@ def _portrait(session: Session, switch: Switch) -> features.Portrait:
     return found
 
 
-def _described(session: Session) -> str:
+def _described(session: Subject) -> str:
     try:
         return str(features.description(_multipart(session, _DESCRIPTION)))
     except features.MalformedError:
         return ""
 
 
-def _multipart(session: Session, kind: int) -> bytes:
+def _multipart(session: Subject, kind: int) -> bytes:
     """All parts of an answer; nothing where the switch refuses to answer."""
     return b"".join(session.ask(lambda xid: wire.multipart_request(xid, kind), required=False))
 
@@ -165,7 +181,7 @@ def _multipart(session: Session, kind: int) -> bytes:
 class _Asked:
     """Probes at one switch. ``ends_of``: where the last flow of each table leads."""
 
-    def __init__(self, session: Session, ends_of: Mapping[Table, Table | None]) -> None:
+    def __init__(self, session: Subject, ends_of: Mapping[Table, Table | None]) -> None:
         self._session = session
         self._ends = ends_of
         ports = sorted(session.datapath.ports or ())

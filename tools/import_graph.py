@@ -255,7 +255,7 @@ def main() -> int:
         return 0
     print(drawn(found, rows))
     graph = arrows(rows)
-    return 1 if upward(graph) or circles(graph) else 0
+    return 1 if upward(graph) or circles(graph) or circles_of_modules(rows) else 0
 
 
 if __name__ == "__main__":

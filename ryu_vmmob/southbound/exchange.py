@@ -23,6 +23,16 @@ class Exchange(Protocol):
     """Whether it was looked what cookie a flow has here after an ADD put it in another's place."""
     on_ports: Callable[[str, Mapping[int, bool]], None]
 
+    @property
+    def refused_xids(self) -> frozenset[int]:
+        """Transaction ids of the exchange under way, or of the last one, that the switch refused."""
+
+    def refusal_of(self, xid: int) -> str:
+        """Return what the switch said to one of them."""
+
+    def begin(self) -> None:
+        """Begin an exchange: what the switch says from now on is about its messages."""
+
     def next_xid(self) -> int:
         """Return a transaction id of the exchange under way."""
 
@@ -31,6 +41,9 @@ class Exchange(Protocol):
 
     def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
         """Return the bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``)."""
+
+    def ask_each(self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True) -> Iterator[bytes]:
+        """Return the bodies of the replies to several questions that are asked at once; otherwise as `ask`."""
 
     def ask_config(self) -> Any:
         """Return the configuration reply (flags, miss_send_len); None when the switch does not answer, or refuses to."""
