@@ -63,11 +63,10 @@ class Session(Transactions):
     """Brings one switch to the desired state and keeps it there until the connection ends."""
 
     def __init__(
-        self, datapath: Any, name: str, engine: Engine, clock: Callable[[], float], audit: float,
+        self, datapath: Any, name: str, engine: Engine, audit: float,
         on_ports: Callable[[str, Mapping[int, bool]], None] = lambda name, ports: None,
     ) -> None:  # fmt: skip
         super().__init__(datapath, name, engine, logs.about(LOG, switch=name))
-        self._clock = clock
         self._audit = audit
         self.dialect = engine.state.fabric.switches[name].dialect
         self._work = hub.Event()
@@ -149,7 +148,7 @@ class Session(Transactions):
         """Reconcile, then follow; returns when the connection is lost."""
         if self._is_over():  # before it began: a newer connection may stand
             return
-        self.engine.fleet.connected(self.name, self.wake, self._clock())
+        self.engine.fleet.connected(self.name, self.wake, self.engine.clock())
         self.engine.roles.connected(self.name)
         hub.spawn(vital(self._send_packets))
         try:

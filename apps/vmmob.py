@@ -116,7 +116,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             self.waiting = Waiting(self.engine)
             self._file = FabricFile(self.settings.fabric, self.engine)
             rest = RestApp(
-                self.engine, self.waiting.wait, self.engine.clock, _new_id, self.settings.api_token_file,
+                self.engine, self.waiting.wait, _new_id, self.settings.api_token_file,
                 reload=self._file.reload, origins=self.settings.api_origins,
                 rates=Rates(self.settings.rest.rate, time.monotonic), metrics=self.metrics, grafana=self.settings.grafana_url,
                 turn=alone.turn, aside=tpool.execute,
@@ -265,7 +265,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             # Not here: it tells this very application, which waits while its queue is full and has no other reader.
             hub.spawn(older.datapath.close)
         audit = self.settings.audit_interval
-        session = Session(datapath, switch.name, self.engine, self.engine.clock, audit, self._ports_told)
+        session = Session(datapath, switch.name, self.engine, audit, self._ports_told)
         self._sessions[datapath] = session
         for port in datapath.ports.values():
             self._port(datapath, port)

@@ -25,7 +25,7 @@ BEGIN, END = "<!-- begin metrics -->\n", "<!-- end metrics -->"
 
 def table() -> str:
     """One row for each metric of a controller on the example fabric that has audited a switch and answered a request."""
-    metrics = Metrics(lambda: 0.0)
+    metrics = Metrics()
     engine = Engine(load(ROOT / "etc" / "example.yaml"), open_store("sqlite:///:memory:"), lambda: 0.0)
     metrics.watch(engine)
     # What has samples only after something has happened.

@@ -169,12 +169,12 @@ def link_failure(_: Sample) -> str:
         compiler = Compiler()
         places = [("srv-a1", "srv-b1", "srv-c1")[number % 3] for number in range(count)]
         vms = [PutVm(f"vm{n}", place, (interface("web", n + 1, f"10.1.0.{n + 11}"),)) for n, place in enumerate(places)]
-        down = LinksChanged(frozenset({LINK}), 1.0)
+        down = LinksChanged(frozenset({LINK}))
         steps: tuple[tuple[str, list[Command]], ...] = (
-            ("", [PutCug("web", (ip_network("10.1.0.0/24"),)), *vms]), ("first", [down]), ("second", [SettleTrees(2.0)]),
+            ("", [PutCug("web", (ip_network("10.1.0.0/24"),)), *vms]), ("first", [down]), ("second", [SettleTrees()]),
         )  # fmt: skip
         for step, commands in steps:
-            change = apply(state, *commands)
+            change = apply(state, *commands, now=0.0)
             plan = compiler.plan(change)
             compiler.adopt(plan)
             state = change.state

@@ -83,10 +83,10 @@ def populate_cable() -> list[Command]:
 
 STEPS: tuple[tuple[str, Command], ...] = (
     ("preparing", StartMigration("m-1", "web1", "srv-a1")),
-    ("prepared", Prepared("m-1", 1.0)),
-    ("delivered", Deliver("m-1", 1.5)),
-    ("activated", Activate("m-1", 2.0, "seen at tor-a:1")),
-    ("committed", Commit("m-1", 3.0)),
+    ("prepared", Prepared("m-1")),
+    ("delivered", Deliver("m-1")),
+    ("activated", Activate("m-1", "seen at tor-a:1")),
+    ("committed", Commit("m-1")),
 )
 
 
@@ -111,7 +111,7 @@ class Sample:
                 self.prepared = {name: self._tables(name) for name in self._state.fabric.switches}
 
     def _do(self, *commands: Command) -> Plan:
-        change = apply(self._state, *commands)
+        change = apply(self._state, *commands, now=0.0)
         plan = self._compiler.plan(change)
         self._compiler.adopt(plan)
         self._state = change.state
@@ -133,7 +133,7 @@ class AtRest:
     def __init__(self, commands: list[Command]) -> None:
         state: State = with_fabric(None, load(FABRIC))
         for command in commands:
-            state = apply(state, command).state
+            state = apply(state, command, now=0.0).state
         self.state = state
         self._compiler = full(state)
 

@@ -149,14 +149,14 @@ class Arrivals:
         if not self._host.fleet.is_connected(edge):
             return f"the VM cannot be asked at its place: switch {edge} is away"
         try:
-            there = self._host.dry_run(_move(vm.name, data["server"], "", "", now))
+            there = self._host.dry_run(_move(vm.name, data["server"], "", ""))
         except Refusal as refusal:
             return refusal.detail
         return _another_number(there, vm.name, data["server"], tag, frame)
 
     def _listen(self, vm: Vm, data: Data, now: float) -> str | None:
         try:
-            self._host.execute(QuestionVm(vm.name, now))
+            self._host.execute(QuestionVm(vm.name))
         except (Refusal, StoreError) as error:
             return str(error)
         edge = self._host.state.fabric.servers[vm.server].switch
@@ -170,7 +170,7 @@ class Arrivals:
             if len(self._answered) >= 1024:
                 self._answered.clear()
             self._answered[vm, row.server] = now
-            self._refuse(vm, "the VM answers at its place", now)
+            self._refuse(vm, "the VM answers at its place")
 
     def look(self, now: float) -> None:
         """Ask, give up or accept: whatever is due. To be called when a switch confirms, and every half second or so."""
@@ -179,53 +179,53 @@ class Arrivals:
             if vm not in host.state.questioned:  # something else was done with it: that is newer than our doubt
                 del self._open[vm]
             elif not host.fleet.is_connected(row.edge):
-                self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} is away", now)
+                self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} is away")
             elif any(fault.owner.whole == Owner(OwnerKind.VM, vm) for fault in host.fleet.faults(row.edge)):
-                self._refuse(vm, f"the VM cannot be listened for at its place: switch {row.edge} refuses", now)
+                self._refuse(vm, f"the VM cannot be listened for at its place: switch {row.edge} refuses")
             elif row.asked is None:
                 if host.fleet.has(row.edge, row.revision):
                     row.asked = now
                     self._ask(vm, row, now)
                 elif now - row.since >= _CONFIRM:
-                    self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} does not confirm", now)
+                    self._refuse(vm, f"the VM cannot be asked at its place: switch {row.edge} does not confirm")
             elif now - row.asked >= PATIENCE:
-                self._accept(vm, row, now)
+                self._accept(vm, row)
             elif now >= row.again:
                 self._ask(vm, row, now)
         for vm in host.state.questioned:
             # Of a VM on the move that is asked for the overdue move's affair.
             if vm not in self._open and (row_ := host.state.vms.get(vm)) is not None and row_.migration is None:
-                self._done(vm, now)
+                self._done(vm)
 
     def _ask(self, vm: str, row: _Open, now: float) -> None:
         row.again = now + _ASK_AGAIN
         self._host.on_question(vm)
 
-    def _accept(self, vm: str, row: _Open, now: float) -> None:
+    def _accept(self, vm: str, row: _Open) -> None:
         with self._host.alone:
             # While this waited for its turn the VM may have answered at its place, or something else was done with it.
             if self._open.get(vm) is row and vm in self._host.state.questioned:
                 del self._open[vm]
-                self._move(vm, row, now)
+                self._move(vm, row)
 
-    def _move(self, vm: str, row: _Open, now: float) -> None:
+    def _move(self, vm: str, row: _Open) -> None:
         # Revisions are never used twice, so neither is the id.
         id_ = f"u-{self._host.state.revision + 1:012d}"
         try:
-            self._host.execute(_move(vm, row.server, id_, row.seen, now))
+            self._host.execute(_move(vm, row.server, id_, row.seen))
         except (Refusal, StoreError) as error:
             self._host.emit(Event("refused.move", {**row.data, "reason": str(error)}))
 
-    def _refuse(self, vm: str, reason: str, now: float) -> None:
+    def _refuse(self, vm: str, reason: str) -> None:
         row = self._open.pop(vm, None)
         if row is None:
             return
-        self._done(vm, now)
+        self._done(vm)
         self._host.emit(Event("refused.move", {**row.data, "reason": reason}))
 
-    def _done(self, vm: str, now: float) -> None:
+    def _done(self, vm: str) -> None:
         with suppress(StoreError):  # the store's keeper tells of it, and the next look tries again
-            self._host.execute(EndQuestionVm(vm, now))
+            self._host.execute(EndQuestionVm(vm))
 
 
 def _tag(metadata: int, frame: Frame) -> int | None:
@@ -252,5 +252,5 @@ def recent(state: State, vm: str, now: float) -> int:
     return sum(row.vm == vm and row.seen is not None and now - row.started < WITHIN for row in rows)
 
 
-def _move(vm: str, server: str, id_: str, seen: str, now: float) -> StartMigration:
-    return StartMigration(id_, vm, server, activate_on="request", now=now, seen=seen)
+def _move(vm: str, server: str, id_: str, seen: str) -> StartMigration:
+    return StartMigration(id_, vm, server, activate_on="request", seen=seen)

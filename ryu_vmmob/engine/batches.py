@@ -19,9 +19,7 @@ TURNS: Final = 16
 """Turns that one look gives a batch. Other work runs between two looks."""
 
 
-def give_turns(
-    look: Callable[[], State], execute: _Execute, id_: str, now: float, alone: AbstractContextManager[object]
-) -> None:
+def give_turns(look: Callable[[], State], execute: _Execute, id_: str, alone: AbstractContextManager[object]) -> None:
     """Give the next VMs of a batch their turns, as far as it has room and `TURNS` admits.
 
     ``look`` gives the state as it is, ``execute`` carries out a command, and ``alone`` is held from the look to the command, so
@@ -30,11 +28,11 @@ def give_turns(
     """
     for _ in range(TURNS):
         with alone:
-            if not _give_turn(look(), execute, id_, now):
+            if not _give_turn(look(), execute, id_):
                 return
 
 
-def _give_turn(state: State, execute: _Execute, id_: str, now: float) -> bool:
+def _give_turn(state: State, execute: _Execute, id_: str) -> bool:
     """Whether there was a turn to give."""
     batch = state.batches.get(id_)
     if batch is None or not batch.has_room:
@@ -43,15 +41,15 @@ def _give_turn(state: State, execute: _Execute, id_: str, now: float) -> bool:
     found = overtaken(state, batch, row)
     if found is None:
         try:
-            offer(state, batch, state.vms[row.vm], partial(_move, execute, row, now), row.target)
+            offer(state, batch, state.vms[row.vm], partial(_move, execute, row), row.target)
         except Refusal as refusal:
             if refusal.status == 503:
                 return False
             found = Outcome.REFUSED, refusal.detail
     if found is not None:
-        execute(BatchPass(id_, row.number, *found, now))
+        execute(BatchPass(id_, row.number, *found))
     return True
 
 
-def _move(execute: _Execute, row: BatchVm, now: float, to: str) -> None:
-    execute(BatchMove(row.batch, row.number, to, now))
+def _move(execute: _Execute, row: BatchVm, to: str) -> None:
+    execute(BatchMove(row.batch, row.number, to))

@@ -91,7 +91,7 @@ class Conflicts:
         undone = migration.activate_on == "announcement"
         if undone:
             try:
-                host.execute(Abort(migration.id, now, _reason(migration)))
+                host.execute(Abort(migration.id, _reason(migration)))
             except StoreError:
                 undone = False  # the next frame tries again
         more = host.refusals.due("conflict", port, frame.src, now)

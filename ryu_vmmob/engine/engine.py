@@ -143,7 +143,7 @@ class Engine:
 
     def _adapt_to_fabric(self) -> None:
         """Derive the store's VLAN-IDs again where the fabric file differs from the one on which they were given."""
-        change = apply(self.state, FabricLoaded(self._clock()))
+        change = apply(self.state, FabricLoaded(), now=self._clock())
         fault = clash(change.state)
         if fault is not None:
             raise StoreError(f"{fault}, on the fabric file as it is now")
@@ -264,7 +264,7 @@ class Engine:
     def fabric_replaced(self, fabric: Fabric) -> FabricReplaced:
         """Return the command that puts ``fabric`` in the place of the one there is, as things stand with the switches."""
         connected = frozenset(name for name in self.fleet.names if self.fleet.is_connected(name))
-        return FabricReplaced(fabric, self._clock(), connected, self.calm())
+        return FabricReplaced(fabric, connected, self.calm())
 
     def _refuse_overcharge(self, plan: Plan, commands: Iterable[Command], breath: Breath) -> None:
         """409 when a switch cannot carry what is asked for (R45). What the network itself reports is not asked for."""

@@ -90,10 +90,10 @@ class FollowUps:
                 else:
                     self._note_late(fleet, row)
         if _have_shrunk(state, fleet):
-            due.append(SettleTrees(now))
+            due.append(SettleTrees())
         rows = (*state.quarantine.values(), *state.resting.values()) if everything else ()
         if any(now - row.since >= self._quarantine for row in rows):
-            due.append(EndQuarantines(now, self._quarantine, fleet.confirmed()))
+            due.append(EndQuarantines(self._quarantine, fleet.confirmed()))
         return due
 
     def still_due(self, commands: Sequence[Command], state: State, fleet: Fleet, now: float) -> list[Command]:
@@ -102,9 +102,9 @@ class FollowUps:
 
     def _again(self, command: Command, state: State, fleet: Fleet, now: float) -> Command | None:
         if isinstance(command, SettleTrees):
-            return SettleTrees(now) if _have_shrunk(state, fleet) else None
+            return SettleTrees() if _have_shrunk(state, fleet) else None
         if isinstance(command, EndQuarantines):
-            return replace(command, now=now, acknowledged=fleet.confirmed())
+            return replace(command, acknowledged=fleet.confirmed())
         id_: str = getattr(command, "id", "")
         row = state.migrations.get(id_)
         if row is None or row.phase.is_final:
@@ -178,14 +178,14 @@ def next_step(state: State, fleet: Fleet, migration: Migration, now: float) -> C
     if migration.phase is Phase.PREPARING:
         # Without its segments' flows, and the ways between their edges, the target is no place to be.
         if (refusal := _refusal_by_switch(state, fleet, migration)) is not None:
-            return Fail(migration.id, now, refusal)
+            return Fail(migration.id, refusal)
         if not late:
-            return Prepared(migration.id, now)
+            return Prepared(migration.id)
     if migration.phase is Phase.PREPARED and migration.seen is not None:
-        return Activate(migration.id, now)
+        return Activate(migration.id)
     if now >= migration.started + migration.timeout:
         missing = f"; not confirmed by: {', '.join(late)}" if late else ""
-        return Abort(migration.id, now, f"not activated within {migration.timeout:g} s{missing}")
+        return Abort(migration.id, f"not activated within {migration.timeout:g} s{missing}")
     return None
 
 
@@ -198,9 +198,9 @@ def _after_activation(state: State, fleet: Fleet, migration: Migration, now: flo
     if state.fabric.servers[kept].switch not in here or pending(fleet, here, migration.step_revision):
         return None
     if not migration.is_returning:
-        return Commit(migration.id, now) if settled(state, migration, now) and has_passed(migration, now) else None
+        return Commit(migration.id) if settled(state, migration, now) and has_passed(migration, now) else None
     refusal = _refusal_by_switch(state, fleet, migration)
-    return Returned(migration.id, now) if refusal is None else Fail(migration.id, now, refusal)
+    return Returned(migration.id) if refusal is None else Fail(migration.id, refusal)
 
 
 def _switches(state: State, migration: Migration) -> list[str]:

@@ -7,7 +7,6 @@ what it is about may be gone from the fabric, or be over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from ryu_vmmob.engine.arrivals import Arrivals
@@ -81,7 +80,7 @@ class NetworkNews:
             return
         with self._host.alone.urgently():
             if down != self._host.state.links_down:
-                self._host.execute(LinksChanged(down, self._host.clock(), calm=self._host.calm()))
+                self._host.execute(LinksChanged(down, calm=self._host.calm()))
         self._host.progress()
 
     def externals_seen(self, down: frozenset[str]) -> None:
@@ -89,7 +88,7 @@ class NetworkNews:
         if down == self._host.state.externals_down:
             return
         with self._host.alone.urgently():
-            self._host.execute(ExternalsChanged(down.intersection(self._host.state.fabric.externals), self._host.clock()))
+            self._host.execute(ExternalsChanged(down.intersection(self._host.state.fabric.externals)))
         self._host.progress()
 
     def neighbour_heard(self, found: NeighbourHeard) -> None:
@@ -98,7 +97,7 @@ class NetworkNews:
             return
         with self._host.alone.urgently():
             if found.external in self._host.state.fabric.externals:
-                self._host.execute(replace(found, now=self._host.clock()))
+                self._host.execute(found)
         self._host.progress()
 
     def frame_seen(self, switch: str, cookie: int) -> None:
@@ -130,7 +129,7 @@ class NetworkNews:
         if migration is None or not waits or server.name != migration.target:
             return
         if migration.activate_on == "announcement":
-            command = Activate(migration.id, self._host.clock(), f"seen at {port}")
+            command = Activate(migration.id, f"seen at {port}")
             try:
                 self._host.execute(command)
             except StoreError:

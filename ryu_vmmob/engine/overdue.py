@@ -107,10 +107,10 @@ class Overdue:
     def heard(self, migration: Migration, server: str, now: float) -> None:
         """Note that a probed VM sends at this server; the frame itself activates nothing. Raises StoreError."""
         if server == migration.source:
-            self._close(migration, now, "its VM is at its source")
+            self._close(migration, "its VM is at its source")
         elif self._open.pop(migration.id, None) is not None:
             self._later[migration.id] = now + migration.timeout
-            self._end(migration, now)
+            self._end(migration)
             self._tell(migration, "its VM speaks at its target, and activation waits for a request")
 
     def _look(self, id_: str, now: float) -> None:
@@ -125,19 +125,19 @@ class Overdue:
         reason = self._deaf(row)
         if reason is not None:
             self._open.pop(id_, None)
-            self._end(row, now)
+            self._end(row)
             self._tell(row, reason)
             return
         found = self._open.get(id_)
         if found is None or row.vm not in host.state.questioned:
-            self._listen(row, now)
+            self._listen(row)
         elif found.asked is None:
             if all(host.fleet.has(name, found.revision) for name in self._ears(row)):
                 found.asked = now
                 self._ask(row, found, now)
         elif now - found.asked >= SILENCE:
             with suppress(StoreError):  # the next look tries again
-                self._close(row, now, "its VM answers at neither place")
+                self._close(row, "its VM answers at neither place")
         elif now >= found.again:
             self._ask(row, found, now)
 
@@ -157,23 +157,23 @@ class Overdue:
         source, target = servers[row.source].switch, servers[row.target].switch
         return [target, *([source] if fleet.is_connected(source) else [])]
 
-    def _listen(self, row: Migration, now: float) -> None:
+    def _listen(self, row: Migration) -> None:
         with suppress(Refusal, StoreError):  # the next look tries again
-            self._host.execute(QuestionVm(row.vm, now, row.id))
+            self._host.execute(QuestionVm(row.vm, row.id))
             self._open[row.id] = _Open(self._host.state.revision)
 
     def _ask(self, row: Migration, found: _Open, now: float) -> None:
         found.again = now + ASK_AGAIN
         self._host.on_question(row.vm)
 
-    def _close(self, row: Migration, now: float, reason: str) -> None:
-        self._host.execute(Abort(row.id, now, f"not activated within {row.timeout:g} s, and {reason}"))
+    def _close(self, row: Migration, reason: str) -> None:
+        self._host.execute(Abort(row.id, f"not activated within {row.timeout:g} s, and {reason}"))
         self._open.pop(row.id, None)
 
-    def _end(self, row: Migration, now: float) -> None:
+    def _end(self, row: Migration) -> None:
         if row.vm in self._host.state.questioned:
             with suppress(StoreError):
-                self._host.execute(EndQuestionVm(row.vm, now))
+                self._host.execute(EndQuestionVm(row.vm))
 
     def _tell(self, row: Migration, reason: str) -> None:
         if self._told.get(row.id) != reason:

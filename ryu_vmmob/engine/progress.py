@@ -131,6 +131,6 @@ class Progress:
     def _give_turns(self, batch: str) -> None:
         engine = self._engine
         try:
-            give_turns(lambda: engine.state, engine.execute, batch, engine.clock(), engine.alone)
+            give_turns(lambda: engine.state, engine.execute, batch, engine.alone)
         except StoreError:
             self._look_again = False  # as above

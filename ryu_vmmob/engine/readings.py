@@ -42,8 +42,9 @@ class Readings:
         self._holders: Map[tuple[str, int], int] = Map()
         self._vlan_ids: Counter[str] = Counter()
 
-    def take(self, now: float) -> Iterator[Reading]:
-        """All of them. ``now`` in seconds since the epoch."""
+    def take(self) -> Iterator[Reading]:
+        """All of them; ages by the engine's clock, on which the times in the state are."""
+        now = self._engine.clock()
         yield from self._whole(now)
         yield from self._fabric()
         yield from self._switches(now)

@@ -1,6 +1,6 @@
 """All commands, and `apply`: the only way the state changes. Each command is a value and stands beside its object.
 
-Pure: time and ids come in with the command. A command that cannot be carried out raises `Refusal`.
+Pure: ids come in with the command, the time with `apply`. A command that cannot be carried out raises `Refusal`.
 """
 
 from __future__ import annotations
@@ -82,9 +82,12 @@ _HANDLERS: Final[Mapping[type, Callable[..., None]]] = {
 }
 
 
-def apply(state: State, *commands: Command, now: float = 0.0, breath: Breath | None = None) -> Change:
-    """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed."""
-    now = max([now, *(getattr(command, "now", 0.0) for command in commands)])
+def apply(state: State, *commands: Command, now: float, breath: Breath | None = None) -> Change:
+    """Carry out all ``commands`` as one change, one revision. Raises Refusal, and then nothing has changed.
+
+    ``now`` in seconds since the epoch, on the line of the controller's clock: the time of the whole change. No command has a
+    time of its own.
+    """
     draft = Draft(state, now, breath)
     for number, command in enumerate(commands):
         try:

@@ -36,7 +36,6 @@ class DeleteCug:
     """Delete a CUG that has no members."""
 
     name: str
-    now: float = 0.0
 
 
 def put_cug(draft: Draft, command: PutCug) -> None:

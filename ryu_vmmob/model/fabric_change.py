@@ -28,15 +28,12 @@ from ryu_vmmob.model.tree_steps import turn, use_trees
 class FabricLoaded:
     """The fabric file was read: presence and VLAN-IDs of every CUG are derived again."""
 
-    now: float
-
 
 @dataclass(frozen=True, slots=True)
 class FabricReplaced:
     """The fabric file as it is now. ``connected``: switches that are; ``calm``: as in `links.LinksChanged`."""
 
     fabric: Fabric
-    now: float
     connected: Collection[str] = ()
     calm: bool = True
 

@@ -23,15 +23,12 @@ class LinksChanged:
     """
 
     down: frozenset[str]
-    now: float
     calm: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SettleTrees:
     """Every switch has acknowledged the shrinking: grow to the new trees."""
-
-    now: float
 
 
 def links_changed(draft: Draft, command: LinksChanged) -> None:

@@ -18,7 +18,6 @@ class StartMigration(MoveOptions):
     id: str
     vm: str
     to: str
-    now: float = 0.0
     seen: str | None = None
 
 
@@ -27,7 +26,6 @@ class Prepared:
     """Every switch concerned has acknowledged the preparation."""
 
     id: str
-    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,6 @@ class Deliver:
     """The source has paused: the VM's traffic goes to the target from now on, each frame to one place only."""
 
     id: str
-    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,6 @@ class Activate:
     """The VM runs at the target now: seen there, or the orchestrator says so."""
 
     id: str
-    now: float
     reason: str | None = None
 
 
@@ -52,7 +48,6 @@ class Commit:
     """End an activated migration: what was kept at the source goes."""
 
     id: str
-    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,6 @@ class Abort:
     """
 
     id: str
-    now: float
     reason: str | None = None
     force: bool = False
 
@@ -74,7 +68,6 @@ class Returned:
     """The switches have acknowledged that the source of an aborted move is open again."""
 
     id: str
-    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,6 @@ class Fail:
     """A switch refuses what a migration cannot do without: undo it; ``reason`` has the switch's words."""
 
     id: str
-    now: float
     reason: str
 
 

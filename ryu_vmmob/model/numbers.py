@@ -30,7 +30,6 @@ class KeepNumbers:
     keys: Mapping[str, int] = field(default_factory=dict)
     vlan_ids: Mapping[Place, int] = field(default_factory=dict)
     vnics: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    now: float = 0.0
 
 
 def keep_numbers(draft: Draft, command: KeepNumbers) -> None:

@@ -18,7 +18,6 @@ class QuestionVm:
     """
 
     vm: str
-    now: float = 0.0
     migration: str | None = None
 
 
@@ -27,7 +26,6 @@ class EndQuestionVm:
     """It is not any more. Nothing where it was not."""
 
     vm: str
-    now: float = 0.0
 
 
 def question(draft: Draft, command: QuestionVm) -> None:

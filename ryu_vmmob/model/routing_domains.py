@@ -19,7 +19,6 @@ class NeighbourHeard:
     external: str
     address: Address
     mac: int | None
-    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,6 @@ class ExternalsChanged:
     """The external networks whose port has no live cable now."""
 
     down: frozenset[str]
-    now: float = 0.0
 
 
 def refuse_overlaps(state: State, cug: Cug) -> None:

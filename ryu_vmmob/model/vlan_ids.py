@@ -16,7 +16,6 @@ from ryu_vmmob.model.objects import Cug
 class EndQuarantines:
     """Free the VLAN-IDs whose quarantine of ``seconds`` is over (`allocation.release`)."""
 
-    now: float
     seconds: float
     acknowledged: Mapping[str, int]
 
@@ -24,8 +23,8 @@ class EndQuarantines:
 def end_quarantines(draft: Draft, command: EndQuarantines) -> None:
     """Carry out `EndQuarantines`: segments that were starved get what became free."""
     before = draft.state
-    awake, woken = wake(before, command.now, command.seconds, command.acknowledged)
-    draft.state, released = release(awake, command.now, command.seconds, command.acknowledged)
+    awake, woken = wake(before, draft.now, command.seconds, command.acknowledged)
+    draft.state, released = release(awake, draft.now, command.seconds, command.acknowledged)
     draft.rested.update(woken)
     draft.quarantined.update(released)
     if draft.state is not before and before.starved:

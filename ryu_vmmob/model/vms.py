@@ -19,7 +19,6 @@ class PutVm:
     name: str
     server: str
     interfaces: tuple[Interface, ...]
-    now: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
 
@@ -29,7 +28,6 @@ class DeleteVm:
     """Delete a VM that is not moving."""
 
     name: str
-    now: float = 0.0
 
 
 def put_vm(draft: Draft, command: PutVm) -> None:

@@ -78,8 +78,8 @@ def no_file(dry_run: bool) -> Reloaded:  # noqa: FBT001  (a callback)
 class RestApp:
     """A WSGI application (PEP 3333).
 
-    ``wait`` blocks the caller as `call.Wait` says; ``clock`` gives seconds since the epoch; ``ids`` gives ids of
-    migrations; ``token_file`` None: no token is needed; ``reload`` reads the fabric file again (`call.Services`); ``origins``
+    ``wait`` blocks the caller as `call.Wait` says; ``ids`` gives ids of migrations;
+    ``token_file`` None: no token is needed; ``reload`` reads the fabric file again (`call.Services`); ``origins``
     are those of web pages that may open a WebSocket besides our own; ``max_body`` in bytes; ``routes`` are the resources;
     ``rates`` None: without a rate limit; ``metrics`` is where numbers are kept, ``grafana`` the
     address where they are drawn. ``turn`` is called right before
@@ -92,7 +92,6 @@ class RestApp:
         self,
         engine: Engine,
         wait: Wait,
-        clock: Callable[[], float],
         ids: Callable[[], str],
         token_file: str | PathLike[str] | None = None,
         *,
@@ -106,9 +105,9 @@ class RestApp:
         turn: Callable[[bool], None] = lambda urgent: None,
         aside: Callable[[Callable[[], Any]], Any] = lambda work: work(),
     ) -> None:
-        self.metrics = Metrics(clock) if metrics is None else metrics
+        self.metrics = Metrics() if metrics is None else metrics
         self.metrics.watch(engine)
-        self._services = Services(engine, clock, ids, wait, reload, self.metrics, aside, grafana)
+        self._services = Services(engine, ids, wait, reload, self.metrics, aside, grafana)
         self._gate = Gate(None if token_file is None else TokenFile(token_file), rates, origins)
         self._max_body = max_body
         self._turn = turn

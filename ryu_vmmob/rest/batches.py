@@ -121,7 +121,7 @@ def _evacuate(call: Call, servers: tuple[str, ...], switch: str | None) -> Answe
     body: EvacuateBody = call.body
     id_ = f"b-{call.services.new_id().removeprefix('m-')}"
     to = None if body.to is None else tuple(body.to)
-    command = StartBatch(id_, servers, switch, to, body.parallel, call.now(), **body.options())
+    command = StartBatch(id_, servers, switch, to, body.parallel, **body.options())
     if call.flag("dry_run"):
         view = batch_view(call.engine.dry_run(command), id_, call.engine.clock.told)
         return Answer(200, {key: value for key, value in view.items() if key not in ("id", "revision")} | {"dry_run": True})
@@ -153,7 +153,7 @@ def abort_batch(call: Call) -> Answer:
     seconds = call.seconds_to_wait()
     batch = _named(call)
     call.check_match(batch.revision)
-    ticket = call.engine.execute(AbortBatch(batch.id, call.now(), call.body.reason or "requested"))
+    ticket = call.engine.execute(AbortBatch(batch.id, call.body.reason or "requested"))
     switches = call.confirmed(ticket, seconds)
     state = call.engine.state if batch.id in call.engine.state.batches else ticket.state
     return Answer(200, batch_view(state, batch.id, call.engine.clock.told) | switches, state.batches[batch.id].revision)

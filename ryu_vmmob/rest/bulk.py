@@ -44,14 +44,14 @@ def put_all(call: Call) -> Answer:
     seconds, dry = call.seconds_to_wait(), is_dry(call)
     body: BulkBody = call.body
     before = call.engine.state
-    items = body.ordered(before, call.now(), call.breath)
+    items = body.ordered(before, call.breath)
     for row in call.breath.through(items):
         try:
             if row.body is not None:
                 row.collection.check(before, row.name, row.body)
         except Refusal as refusal:
             raise _located(row, refusal) from refusal
-    commands = [body.kept(call.now()), *(row.command for row in items)]
+    commands = [body.kept(), *(row.command for row in items)]
     try:
         if dry:
             found = call.engine.rehearse(*commands)

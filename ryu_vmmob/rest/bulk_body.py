@@ -104,13 +104,13 @@ class BulkBody(Body):
     delete: DeleteBody = Field(default_factory=DeleteBody)
     numbers: NumbersBody = Field(default_factory=NumbersBody)
 
-    def kept(self, now: float) -> KeepNumbers:
+    def kept(self) -> KeepNumbers:
         """Return the command that keeps the numbers, to come before the `steps`. Of a body that `read_bulk` made."""
         cugs: Any = self.cugs
         vms: Any = self.vms
-        return self.numbers.command(cugs, vms, now)
+        return self.numbers.command(cugs, vms)
 
-    def ordered(self, state: State, now: float, breath: Breath) -> list[BulkItem]:
+    def ordered(self, state: State, breath: Breath) -> list[BulkItem]:
         """Each by name, in an order that works on ``state``. Of a body that `read_bulk` made.
 
         VMs that must have certain VLAN-IDs come before those that may have any, and might take these.
@@ -122,21 +122,21 @@ class BulkBody(Body):
         cugs = sorted({name for name in self.delete.cugs if name in state.cugs})
         emptied = [name for name in cugs if all(row.vm in leaving for row in state.members.get(name, ()))]
         return [
-            *self._gone(POLICIES, self.delete.policies, state, now),
-            *self._gone(VMS, self.delete.vms, state, now),
-            *self._gone(CUGS, emptied, state, now),
+            *self._gone(POLICIES, self.delete.policies, state),
+            *self._gone(VMS, self.delete.vms, state),
+            *self._gone(CUGS, emptied, state),
             *(
-                BulkItem(row, name, body, row.put(body, name, now))
+                BulkItem(row, name, body, row.put(body, name))
                 for row in COLLECTIONS
                 for name, body in breath.through(sorted(getattr(self, row.name).items(), key=_rank))
             ),
-            *self._gone(CUGS, [name for name in cugs if name not in emptied], state, now),
+            *self._gone(CUGS, [name for name in cugs if name not in emptied], state),
         ]
 
     @staticmethod
-    def _gone(row: Collection[Any], names: Iterable[str], state: State, now: float) -> Iterator[BulkItem]:
+    def _gone(row: Collection[Any], names: Iterable[str], state: State) -> Iterator[BulkItem]:
         there = row.objects(state)
-        return (BulkItem(row, name, None, row.delete(name, now)) for name in sorted(set(names)) if name in there)
+        return (BulkItem(row, name, None, row.delete(name)) for name in sorted(set(names)) if name in there)
 
 
 def _rank(row: tuple[str, Any]) -> tuple[bool, str]:

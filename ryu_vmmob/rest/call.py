@@ -50,10 +50,9 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Services:
-    """The services that resources use. ``clock`` in seconds since the epoch; ``new_id`` gives ids of migrations."""
+    """The services that resources use. ``new_id`` gives ids of migrations."""
 
     engine: Engine
-    clock: Callable[[], float]
     new_id: Callable[[], str]
     wait: Wait
     reload: Callable[[bool], Reloaded]
@@ -93,10 +92,6 @@ class Call:
     def engine(self) -> Engine:
         """The engine."""
         return self.services.engine
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self.services.clock()
 
     def check_match(self, revision: int | None) -> None:
         """Raise a 412 when the request's conditions do not allow a write to an object of ``revision``."""

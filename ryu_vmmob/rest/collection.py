@@ -51,9 +51,8 @@ class Collection(Generic[_Object]):
     """``/v1/<name>`` and ``/v1/<name>/{<key>}``.
 
     ``noun``: what one of them is called. ``objects``: all of them, by name. ``view``: one as an answer, of the types ``answer``
-    and ``answers``. ``put`` and ``delete`` make the commands: of a body, a name and the time in seconds since the epoch, of a
-    name and that time. ``select``: those that a list shows, in order, as its ``query`` says; None: all, by name. Its docstring
-    describes the list.
+    and ``answers``. ``put`` and ``delete`` make the commands, of a body and a name, and of a name. ``select``: those that a
+    list shows, in order, as its ``query`` says; None: all, by name. Its docstring describes the list.
     """
 
     name: str
@@ -66,8 +65,8 @@ class Collection(Generic[_Object]):
     answers: Any
     body: type[Body]
     example: Mapping[str, Any]
-    put: Callable[[Any, str, float], Command]
-    delete: Callable[[str, float], Command]
+    put: Callable[[Any, str], Command]
+    delete: Callable[[str], Command]
     query: frozenset[str] = field(default_factory=frozenset)
     select: Callable[[Call], Iterable[_Object]] | None = None
     replaced: str = "replace it"
@@ -109,7 +108,7 @@ class Collection(Generic[_Object]):
         before = self.objects(call.engine.state).get(name)
         self.check(call.engine.state, name, call.body)
         call.check_match(before.revision if before is not None else None)
-        command = self.put(call.body, name, call.now())
+        command = self.put(call.body, name)
         ticket, more = self._done(call, name, command, seconds, dry=dry)
         after = self.objects(ticket.state)[name]
         body = self.view(ticket.state, after) | more
@@ -126,7 +125,7 @@ class Collection(Generic[_Object]):
         seconds, dry = call.seconds_to_wait(), is_dry(call)
         call.check_match(self._named(call).revision)
         name = call.names[self.key]
-        _, body = self._done(call, name, self.delete(name, call.now()), seconds, dry=dry)
+        _, body = self._done(call, name, self.delete(name), seconds, dry=dry)
         return Answer(200, body) if body else Answer(204, None)
 
     def _done(self, call: Call, name: str, command: Command, seconds: float | None, *, dry: bool) -> tuple[Ticket, View]:

@@ -182,6 +182,6 @@ EXAMPLE: Final = {"subnets": ["10.1.0.0/24", "2001:db8:1::/64"], "routing_domain
 CUGS: Final = Collection[objects.Cug](
     name="cugs", key="cug", noun="CUG", tag="CUGs",
     objects=lambda state: state.cugs, view=cug_view, answer=Cug, answers=Cugs, body=CugBody, example=EXAMPLE,
-    put=lambda body, name, now: body.command(name), delete=DeleteCug,
+    put=lambda body, name: body.command(name), delete=DeleteCug,
 )  # fmt: skip
 ROUTES: Final = CUGS.routes()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -47,18 +46,15 @@ def nothing_refused() -> tuple[int, int]:
 
 
 class Metrics:
-    """The registry of one controller. ``clock`` in seconds since the epoch.
+    """The registry of one controller.
 
     ``refused`` says how many messages were malformed, and how many took too long to parse.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.time, refused: Callable[[], tuple[int, int]] = nothing_refused
-    ) -> None:
+    def __init__(self, refused: Callable[[], tuple[int, int]] = nothing_refused) -> None:
         # When a counter began is of no use with a scrape a minute, and doubles the answer.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._clock = clock
         self._refused = refused
         self._readings: list[Readings] = []
         self._begun = Counter("vmmob_migrations_begun", "migrations begun, by mode", ("mode",), registry=self.registry)
@@ -113,7 +109,7 @@ class Metrics:
             ("reason",), [((name,), number) for name, number in refused._asdict().items()],
         )  # fmt: skip
         for row in self._readings:
-            yield from row.take(self._clock())
+            yield from row.take()
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the answer to a scrape with this ``Accept`` header, and its content type."""

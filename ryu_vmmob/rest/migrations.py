@@ -53,9 +53,9 @@ class MigrationBody(MoveOptionsBody):
     vm: Annotated[Name, says("The VM to move.")]
     to: Annotated[Name, _TARGET]
 
-    def command(self, id_: str, now: float) -> StartMigration:
+    def command(self, id_: str) -> StartMigration:
         """As the command for a migration with this id."""
-        return StartMigration(id_, self.vm, self.to, now, **self.options())
+        return StartMigration(id_, self.vm, self.to, **self.options())
 
 
 class FramesBody(Body):
@@ -254,7 +254,7 @@ def start_migration(call: Call) -> Answer:
     """Begin to prepare a move (201), or say what it would do (``?dry_run=true``, 200)."""
     seconds = call.seconds_to_wait()
     id_ = call.services.new_id()
-    command = call.body.command(id_, call.now())
+    command = call.body.command(id_)
     if call.flag("dry_run"):
         planned = call.engine.dry_run(command).migrations[id_]
         return Answer(200, planned_view(planned) | warned(call.engine.state, planned))
@@ -264,7 +264,7 @@ def start_migration(call: Call) -> Answer:
 
 def deliver(call: Call) -> Answer:
     """Send the VM's traffic to the target from now on: the source has paused."""
-    return _step(call, Deliver(call.names["id"], call.now()))
+    return _step(call, Deliver(call.names["id"]))
 
 
 def send_frames(call: Call) -> Answer:
@@ -274,17 +274,17 @@ def send_frames(call: Call) -> Answer:
 
 def activate(call: Call) -> Answer:
     """Activate a move: the VM runs at its target now."""
-    return _step(call, Activate(call.names["id"], call.now(), "requested"))
+    return _step(call, Activate(call.names["id"], "requested"))
 
 
 def commit(call: Call) -> Answer:
     """Commit a move: the source goes."""
-    return _step(call, Commit(call.names["id"], call.now()))
+    return _step(call, Commit(call.names["id"]))
 
 
 def abort(call: Call) -> Answer:
     """Abort a move: the target goes; with ``force`` at once, although a switch is dead."""
-    return _step(call, Abort(call.names["id"], call.now(), call.body.reason or "requested", call.body.force))
+    return _step(call, Abort(call.names["id"], call.body.reason or "requested", call.body.force))
 
 
 def _step(call: Call, command: Command) -> Answer:

@@ -34,7 +34,7 @@ class NumbersBody(Body):
     routing_domains: Annotated[dict[Name, SegmentNumbersBody], DOMAIN_NUMBERS] = Field(default={})
     vms: Annotated[dict[Name, dict[Name, VlanId]], VNIC_NUMBERS] = Field(default={})
 
-    def command(self, cugs: Mapping[str, Any], vms: Mapping[str, Any], now: float) -> KeepNumbers:
+    def command(self, cugs: Mapping[str, Any], vms: Mapping[str, Any]) -> KeepNumbers:
         """As a command, for those of the bodies ``cugs`` and ``vms`` that come; what they ask for themselves is theirs."""
         routed = {body.routing_domain for body in cugs.values()}
         segments = {name: row for name, row in self.cugs.items() if name in cugs}
@@ -50,7 +50,6 @@ class NumbersBody(Body):
                 if (name, domain) not in own and pinned.get((domain, vlan_id), name) == name
             },
             dict(self._vnics(vms)),
-            now,
         )
 
     def _vnics(self, vms: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str, str], int]]:

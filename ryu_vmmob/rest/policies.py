@@ -256,6 +256,6 @@ EXAMPLE: Final = {
 POLICIES: Final = Collection[model.Policy](
     name="policies", key="policy", noun="policy", tag="Policies",
     objects=lambda state: state.policies, view=policy_view, answer=Policy, answers=Policies, body=PolicyBody, example=EXAMPLE,
-    put=lambda body, name, now: body.command(name), delete=lambda name, now: DeletePolicy(name),
+    put=lambda body, name: body.command(name), delete=DeletePolicy,
 )  # fmt: skip
 ROUTES: Final = POLICIES.routes()

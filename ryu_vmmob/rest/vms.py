@@ -94,9 +94,9 @@ class VmBody(Described):
         """Whether an interface must have a certain VLAN-ID: its guest's own, or a pinned one."""
         return any(row.guest_vlan_id is not None or row.interface().vlan_id is not None for row in self.interfaces)
 
-    def command(self, name: str, now: float) -> PutVm:
+    def command(self, name: str) -> PutVm:
         """As the command for the VM ``name``."""
-        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), now, self.labels, self.description)
+        return PutVm(name, self.server, tuple(row.interface() for row in self.interfaces), self.labels, self.description)
 
 
 class Interface(TypedDict):
@@ -236,7 +236,7 @@ EXAMPLE: Final = {
 VMS: Final = Collection[objects.Vm](
     name="vms", key="vm", noun="VM", tag="VMs",
     objects=lambda state: state.vms, view=vm_view, answer=Vm, answers=Vms, body=VmBody, example=EXAMPLE,
-    put=lambda body, name, now: body.command(name, now), delete=DeleteVm,
+    put=lambda body, name: body.command(name), delete=DeleteVm,
     query=frozenset({"server", "cug"}), select=_selected, replaced="replace it where it is",
 )  # fmt: skip
 ROUTES: Final = (

@@ -83,7 +83,7 @@ def told(
 def _told(dialect: Dialect, ports: tuple[int, ...], keys: str) -> dict[str, Told]:
     state: State = with_fabric(None, loads(_FABRIC.format(dialect=dialect.value, p=ports, keys=keys)))
     for command in _commands():
-        state = apply(state, command).state
+        state = apply(state, command, now=0.0).state
     compiler = full(state)
     return {role: Told(tuple(compiler.flows(role)), tuple(compiler.groups(role))) for role in ROLES}
 
@@ -119,6 +119,6 @@ def _commands() -> Iterator[Command]:
     yield NeighbourHeard("internet", ip_address("192.0.2.254"), mac("02:00:00:00:01:fe"))
     yield NeighbourHeard("internet", ip_address("2001:db8:ffff::fe"), mac("02:00:00:00:01:fe"))
     yield StartMigration("m-1", "web1", "b1")
-    yield Prepared("m-1", 1.0)
+    yield Prepared("m-1")
     yield StartMigration("m-2", "db2", "a1")
-    yield Prepared("m-2", 1.0)
+    yield Prepared("m-2")

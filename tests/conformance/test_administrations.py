@@ -63,7 +63,7 @@ class Shared(Administrations):
     def start(self, side: str, to: str, delivery: Delivery = "at_pause") -> None:
         """The mover's migration on one side."""
         site = self.sides[side]
-        site.do(StartMigration("m", "mover", self.seen_from(side, to), delivery=delivery, now=site.now))
+        site.do(StartMigration("m", "mover", self.seen_from(side, to), delivery=delivery))
 
     def wait(self, seconds: float) -> None:
         """Time goes by on both sides."""
@@ -197,7 +197,7 @@ def test_a_vm_moves_from_one_administration_to_the_other(way: str, seed: int, de
     if delivery == "at_pause":
         for server in (target, source):
             site = pair.sides[pair.side_of(server)]
-            site.do(Deliver("m", site.now))
+            site.do(Deliver("m"))
             pair.check(going=(source, target))
             to_rest(source, (source, target))
     pair.homes["mover"] = target  # it is resumed: no flow changes for that
@@ -248,10 +248,10 @@ def test_when_the_last_vm_has_left_a_side_nothing_is_on_the_cable() -> None:
         assert pair.send(make.broadcast(card.mac, v4(card)), name).crossings == []
     north = pair.sides["north"]
     assert north.engine.state.presences["cug3"].local.keys() == {"border-n"}  # on no link
-    north.do(*(DeleteVm(name, north.now) for name in pair.cards), DeleteCug("cug3", north.now))
+    north.do(*(DeleteVm(name) for name in pair.cards), DeleteCug("cug3"))
     north.settle()
     bare = Shared().sides["north"]
-    bare.do(*(DeleteVm(name, bare.now) for name in pair.cards), DeleteCug("cug3", bare.now))
+    bare.do(*(DeleteVm(name) for name in pair.cards), DeleteCug("cug3"))
     bare.settle()
     assert north.tables() == bare.tables()
     pair.sides["south"].check()

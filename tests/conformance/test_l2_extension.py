@@ -44,7 +44,7 @@ def test_a_domain_without_members_is_cut_off() -> None:
     assert extended - site.carried(0) >= {name for name in extended if name in at("core-1", "wan")} != set()
     site.populate(0, ["srv-b2"])
     assert site.carried(0) & at("wan")
-    site.do(DeleteVm("srv-b2/0", site.now))
+    site.do(DeleteVm("srv-b2/0"))
     site.settle(checked=True)
     site.check()
     assert site.carried(0) <= at("pod-c", "core-2")

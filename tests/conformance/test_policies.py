@@ -123,10 +123,10 @@ def test_every_decision_is_the_same_in_every_state_of_a_move(source: str, target
 def test_a_move_that_is_given_up_changes_no_decision(to: str) -> None:
     site = PolicedSite("srv-b1")
     before, tables = site.decisions(), site.tables()
-    site.do(StartMigration("m", MOVER, to, now=site.now))
+    site.do(StartMigration("m", MOVER, to))
     site.update(site.waiting()[0])
     site.check_movers(before)
-    site.do(Abort("m", site.now))
+    site.do(Abort("m"))
     while waiting := site.waiting():
         site.check_movers(before)
         site.update(waiting[-1])
@@ -186,7 +186,7 @@ def test_a_domain_that_cannot_take_a_cug_says_so_before_anything_moves() -> None
     with pytest.raises(Refusal, match=r"R28: VLAN-ID 510 of L2 domain 'pod-c' is pinned by CUG 'cug0'"):
         site.do(replace(cug(3), pins={"pod-c": 510}))
     refused(site, "srv-a1/0", "srv-b1", r"R28: L2 domain 'rack-b' has no free VLAN-ID for CUG 'cug0'")
-    site.do(DeleteVm("srv-b2/2", site.now))
+    site.do(DeleteVm("srv-b2/2"))
     site.settle()
     site.now += 100
     site.engine.progress()
@@ -200,7 +200,7 @@ def test_a_domain_that_cannot_take_a_cug_says_so_before_anything_moves() -> None
 def refused(site: RoutedTwoDcs, name: str, to: str, why: str) -> None:
     """Assert that a move is refused with this reason, in a dry run too, and that all is as it was."""
     before, tables, records = site.engine.state, site.tables(), dict(site.store.records)
-    move = StartMigration("m", name, to, activate_on="request", now=site.now)
+    move = StartMigration("m", name, to, activate_on="request")
     for attempt in (site.engine.dry_run, site.do):
         with pytest.raises(Refusal, match=why) as caught:
             attempt(move)
@@ -235,7 +235,7 @@ def test_an_edge_without_room_for_the_policies_takes_no_vm(to: str) -> None:
 
     def flows(*policies: PutPolicy) -> int:
         site = with_members(limited(), *policies)
-        site.do(StartMigration("m", "srv-c1/0", to, activate_on="request", now=site.now))
+        site.do(StartMigration("m", "srv-c1/0", to, activate_on="request"))
         site.settle()
         return len(site.installed["tor-a"].flows)
 
@@ -263,11 +263,11 @@ def test_an_edge_that_lacks_an_ability_takes_no_vm_that_needs_it(to: str) -> Non
     site.move("srv-c1/0", "srv-b1")  # another edge can
     site.do(replace(replies, replies=False))
     site.settle()
-    site.do(StartMigration("m", "srv-c1/0", to, now=site.now))
+    site.do(StartMigration("m", "srv-c1/0", to))
     with pytest.raises(Refusal, match="R45: switch 'tor-a' cannot match tcp_flags"):  # while it is on its way there
         site.do(replies)
     site.settle()
-    site.do(Abort("m", site.now))
+    site.do(Abort("m"))
     site.settle()
     site.do(replies)
     site.settle()

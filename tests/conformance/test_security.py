@@ -51,15 +51,15 @@ def test_a_frame_elsewhere_moves_nobody(site: TwoDcs) -> None:
 
     elsewhere = [server for server in ONE_PER_KIND if server != "srv-a1"]
     assert not any(believed(server) for server in elsewhere)
-    site.do(StartMigration("m", "srv-a1/0", "srv-c1", commit="request", now=site.now))
+    site.do(StartMigration("m", "srv-a1/0", "srv-c1", commit="request"))
     site.settle()
     assert not any(believed(server) for server in elsewhere)  # under the tag of a neighbour: it is not the VM
     tags["srv-c1"] = site.tags("srv-a1/0", 0, "srv-c1")
     assert [server for server in elsewhere if believed(server)] == ["srv-c1"]
-    site.do(Activate("m", site.now))
+    site.do(Activate("m"))
     site.settle()
     assert not any(believed(server) for server in ("srv-a1", *elsewhere))
-    site.do(Commit("m", site.now))
+    site.do(Commit("m"))
     site.settle()
     assert not any(believed(server) for server in ("srv-a1", *elsewhere))
     assert site.engine.state.vms["srv-a1/0"].server == "srv-c1"

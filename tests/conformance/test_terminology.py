@@ -162,7 +162,7 @@ def test_without_a_policy_nothing_crosses_from_one_cug_to_another() -> None:
                     assert packet == asks.with_vlans(*packet.vlans)  # heard by its own CUG, answered by nobody
 
     silent()
-    site.do(StartMigration("m", "srv-a1/0", "srv-c1", now=site.now), StartMigration("n", "srv-c1/1", "srv-b2", now=site.now))
+    site.do(StartMigration("m", "srv-a1/0", "srv-c1"), StartMigration("n", "srv-c1/1", "srv-b2"))
     while waiting := site.waiting():
         silent()
         site.update(waiting[0])
@@ -265,7 +265,7 @@ def test_a_cug_is_in_a_data_centre_from_its_first_vm_there_to_its_last() -> None
     ]  # fmt: skip
     for step, centres in expected:
         host = site.host(step[1:], 0)
-        site.do(host if step[0] == "+" else DeleteVm(host.name, site.now))
+        site.do(host if step[0] == "+" else DeleteVm(host.name))
         assert there() == centres, step
     site.populate(0, ["srv-a1"])
     site.move("srv-a1/0", "srv-c1")

@@ -78,7 +78,7 @@ def test_cugs_of_one_domain_never_share_a_vlan_id() -> None:
     with pytest.raises(Refusal, match="R28"):
         site.do(pinned(100, rack_b=SHARED))
     for number in range(99):
-        site.do(DeleteVm(f"srv-b2/{number}", site.now))
+        site.do(DeleteVm(f"srv-b2/{number}"))
     with pytest.raises(Refusal, match="R28"):  # those given back are not given on at once
         site.do(site.host("srv-b2", 100))
     for number in range(98, 100):

@@ -87,11 +87,11 @@ class TwoDcs(World):
                 yield type(step).__name__ if self.waiting() else at_rest
 
     def _steps(self, name: str, to: str, delivery: Delivery) -> Iterator[Command]:
-        yield StartMigration("m", name, to, delivery=delivery, activate_on="request", commit="request", now=self.now)
+        yield StartMigration("m", name, to, delivery=delivery, activate_on="request", commit="request")
         if delivery == "at_pause":
-            yield Deliver("m", self.now)
-        yield Activate("m", self.now)
-        yield Commit("m", self.now)
+            yield Deliver("m")
+        yield Activate("m")
+        yield Commit("m")
 
     # Frames
 

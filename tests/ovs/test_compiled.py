@@ -72,10 +72,10 @@ def test_sixty_neighbours_on_one_server(twins: Callable[[Fabric], Twin], fabric:
     twin.do(*neighbours(range(10, 70), server))
     twin.do(vm("far", "srv-c1", interface(0, 100, v6=True)), vm("near", "srv-a2", interface(0, 101, v6=True)))
     check(twin, server, 60)
-    twin.do(*(DeleteVm(f"n{n}", twin.world.now) for n in range(10, 70, 2)))
+    twin.do(*(DeleteVm(f"n{n}") for n in range(10, 70, 2)))
     twin.do(*neighbours(range(70, 75), server))
     check(twin, server, 35)
-    twin.do(*(DeleteVm(f"n{n}", twin.world.now) for n in (*range(11, 70, 2), *range(72, 75))))
+    twin.do(*(DeleteVm(f"n{n}") for n in (*range(11, 70, 2), *range(72, 75))))
     check(twin, server, 2)
 
 
@@ -123,9 +123,9 @@ def test_frames_in_passing_in_every_mixture_of_switches(
     twin = twins(FABRIC)
     twin.do(cug(0, v6=True))
     twin.do(*neighbours((10, 11), "srv-a1"), *neighbours((12,), "srv-c1"), *neighbours((13,), "srv-b1"))
-    twin.do(StartMigration("m", "n10", "srv-c1", activate_on="request", commit="request", now=twin.world.now))
-    found = mixtures(twin, Deliver("m", twin.world.now), order)
-    assert found + mixtures(twin, end("m", twin.world.now), order) > 40
+    twin.do(StartMigration("m", "n10", "srv-c1", activate_on="request", commit="request"))
+    found = mixtures(twin, Deliver("m"), order)
+    assert found + mixtures(twin, end("m"), order) > 40
 
 
 def mixtures(twin: Twin, command: Command, order: Callable[[Iterable[str]], str]) -> int:
@@ -158,19 +158,19 @@ def test_a_move_between_data_centres_step_by_step(ovs: PrivateOvs) -> None:
         )
         before = {name: set(map(str, rows)) for name, rows in twin.there.items()}
         assert twin.compare() > 200
-        move = StartMigration("m", "a", "srv-c1", activate_on="request", commit="request", now=twin.world.now)
+        move = StartMigration("m", "a", "srv-c1", activate_on="request", commit="request")
         twin.do(move)
         assert twin.compare() > 200
-        twin.do(Deliver("m", twin.world.now))
+        twin.do(Deliver("m"))
         assert twin.compare() > 200
-        twin.do(Activate("m", twin.world.now))
-        twin.do(Commit("m", twin.world.now))
+        twin.do(Activate("m"))
+        twin.do(Commit("m"))
         assert twin.compare() > 200
         # Home again: the tables are those from which the journey began.
-        home = StartMigration("n", "a", "srv-a1", mode="cold", commit="automatic", now=twin.world.now)
+        home = StartMigration("n", "a", "srv-a1", mode="cold", commit="automatic")
         twin.do(home)
         for migration in [row for row in twin.world.engine.state.migrations.values() if not row.phase.is_final]:
-            twin.do(Activate(migration.id, twin.world.now))
+            twin.do(Activate(migration.id))
         assert {name: set(map(str, rows)) for name, rows in twin.there.items()} == before
     finally:
         twin.remove()

@@ -57,7 +57,7 @@ def act(draw: st.DataObject, world: World, count: int) -> None:
             world.do(replace(vm(f"vm{count}", draw.draw(st.sampled_from(servers)), *interfaces), labels=draw.draw(LABELS)))
         elif choice == "label" and vms:
             row = state.vms[draw.draw(st.sampled_from(vms))]
-            world.do(PutVm(row.name, row.server, row.interfaces, world.now, labels=draw.draw(LABELS)))
+            world.do(PutVm(row.name, row.server, row.interfaces, labels=draw.draw(LABELS)))
         elif choice == "move" and vms:
             world.do(
                 StartMigration(
@@ -68,16 +68,15 @@ def act(draw: st.DataObject, world: World, count: int) -> None:
                     delivery=draw.draw(st.sampled_from(["at_pause", "at_pause", "early", "on_activation"])),
                     activate_on=draw.draw(st.sampled_from(["announcement", "request"])),
                     commit=draw.draw(st.sampled_from(["automatic", "request"])),
-                    now=world.now,
                 )
             )
         elif choice in ("deliver", "activate", "commit", "abort") and moving:
             command = {"deliver": Deliver, "activate": Activate, "commit": Commit, "abort": Abort}[choice]
-            world.do(command(draw.draw(st.sampled_from(moving)), world.now))
+            world.do(command(draw.draw(st.sampled_from(moving))))
         elif choice == "question" and vms:
-            world.do(QuestionVm(draw.draw(st.sampled_from(vms)), world.now))
+            world.do(QuestionVm(draw.draw(st.sampled_from(vms))))
         elif choice == "delete" and vms:
-            world.do(DeleteVm(draw.draw(st.sampled_from(vms)), world.now))
+            world.do(DeleteVm(draw.draw(st.sampled_from(vms))))
         elif choice == "policy":
             ends = [Selector("any"), *(Selector("vm", name) for name in vms), *(Selector("cug", name) for name in state.cugs)]
             ends += [Selector("labels", "role=a"), Selector("labels", "!role")]

@@ -188,7 +188,7 @@ def _start(crowd: Crowd) -> None:
     move = StartMigration(
         f"m{crowd.made}", one.name, draw.choice(crowd.servers), mode=draw.choice(["hot", "cold"]),
         delivery=draw.choice(["at_pause", "early", "on_activation"]), activate_on=draw.choice(["announcement", "request"]),
-        commit=draw.choice(["automatic", "automatic", "request"]), timeout=TIMEOUT, now=crowd.now,
+        commit=draw.choice(["automatic", "automatic", "request"]), timeout=TIMEOUT,
     )  # fmt: skip
     refusal = crowd.attempt("start", move)
     if one.migration is not None:
@@ -200,10 +200,10 @@ def _start(crowd: Crowd) -> None:
 def _step(kind: type[Activate | Commit | Abort]) -> Callable[[Crowd], None]:
     def run(crowd: Crowd) -> None:
         row = crowd.any_migration()
-        if row is not None and crowd.attempt(kind.__name__.lower(), kind(row.id, crowd.now)) is None:
+        if row is not None and crowd.attempt(kind.__name__.lower(), kind(row.id)) is None:
             # Idempotent: at once again, and nothing is new.
             state = crowd.state
-            crowd.do(kind(row.id, crowd.now))
+            crowd.do(kind(row.id))
             assert crowd.state is state or crowd.state.migrations[row.id].phase is not row.phase
 
     return run
@@ -260,7 +260,7 @@ def _add(crowd: Crowd) -> None:
 def _delete(crowd: Crowd) -> None:
     one = crowd.any_vm()
     if one is not None:
-        refusal = crowd.attempt("delete", DeleteVm(one.name, crowd.now))
+        refusal = crowd.attempt("delete", DeleteVm(one.name))
         assert (refusal is None) is (one.migration is None)
 
 
@@ -269,7 +269,7 @@ def _cug(crowd: Crowd) -> None:
     routing_domain = crowd.draw.choice([None, "red"])
     kind = crowd.draw.random()
     if kind < 0.2:
-        crowd.attempt("delete cug", DeleteCug(f"cug{number}", crowd.now))
+        crowd.attempt("delete cug", DeleteCug(f"cug{number}"))
         crowd.attempt("put cug", crowd.cug(number))
     else:
         crowd.attempt("put cug", replace(crowd.cug(number), routing_domain=routing_domain))
@@ -322,9 +322,9 @@ def _outside(crowd: Crowd) -> None:
     one = crowd.fabric.externals[crowd.draw.choice(externals)]
     if crowd.draw.random() < 0.5 and one.next_hops:
         mac = crowd.draw.choice([None, 0x02AA00000001])
-        crowd.attempt("neighbour", NeighbourHeard(one.name, crowd.draw.choice(one.next_hops), mac, crowd.now))
+        crowd.attempt("neighbour", NeighbourHeard(one.name, crowd.draw.choice(one.next_hops), mac))
     else:
-        crowd.attempt("external", ExternalsChanged(frozenset(crowd.draw.choice([[], [one.name]])), crowd.now))
+        crowd.attempt("external", ExternalsChanged(frozenset(crowd.draw.choice([[], [one.name]]))))
 
 
 def _restart(crowd: Crowd) -> None:

@@ -14,12 +14,11 @@ from ryu_vmmob.model.refusal import Refusal
 from tests.support.drawn_fabrics import fabrics
 from tests.support.world import World, cug, interface, vm
 
-NOW = 1000.0
 ROADS: dict[str, tuple[Command, ...]] = {
-    "delivered, activated": (Deliver("m", NOW), Activate("m", NOW), Commit("m", NOW)),
-    "delivered, aborted": (Deliver("m", NOW), Abort("m", NOW)),
-    "activated without a delivery": (Activate("m", NOW), Commit("m", NOW)),
-    "delivered, activated, aborted": (Deliver("m", NOW), Activate("m", NOW), Abort("m", NOW)),
+    "delivered, activated": (Deliver("m"), Activate("m"), Commit("m")),
+    "delivered, aborted": (Deliver("m"), Abort("m")),
+    "activated without a delivery": (Activate("m"), Commit("m")),
+    "delivered, activated, aborted": (Deliver("m"), Activate("m"), Abort("m")),
 }
 
 
@@ -44,7 +43,7 @@ def test_each_frame_goes_to_one_place(fabric: Fabric, data: st.DataObject) -> No
             world.do(vm(f"peer{number}", server, interface(0, 3 + number, True)))
         deliveries: list[Delivery] = ["at_pause", "at_pause", "on_activation"]
         delivery = data.draw(st.sampled_from(deliveries))
-        world.do(StartMigration("m", "mover", target, delivery=delivery, activate_on="request", commit="request", now=NOW))
+        world.do(StartMigration("m", "mover", target, delivery=delivery, activate_on="request", commit="request"))
     except Refusal:
         assume(False)
     world.check()

@@ -32,7 +32,7 @@ def finish(crowd: Crowd) -> None:
     for row in crowd.under_way():
         # What is not over by now waits for somebody's word.
         assert (row.phase, row.commit) == (Phase.ACTIVATED, "request"), row
-        crowd.do(Commit(row.id, crowd.now))
+        crowd.do(Commit(row.id))
     crowd.come_to_rest()
     crowd.now += 61
     crowd.engine.progress()
@@ -46,7 +46,7 @@ def finish(crowd: Crowd) -> None:
         crowd.made += 1
         for target in crowd.draw.sample(crowd.servers, len(crowd.servers)):
             if target != one.server:
-                move = StartMigration(f"m{crowd.made}", name, target, activate_on="request", now=crowd.now)
+                move = StartMigration(f"m{crowd.made}", name, target, activate_on="request")
                 refusal = crowd.attempt("next move", move)
                 if refusal is None:
                     break
@@ -58,7 +58,7 @@ def finish(crowd: Crowd) -> None:
     crowd.come_to_rest()
     for row in crowd.under_way():
         assert row.phase is Phase.PREPARED
-        crowd.do(Activate(row.id, crowd.now))
+        crowd.do(Activate(row.id))
     crowd.come_to_rest()
     assert {crowd.state.migrations[one].phase for one in begun} <= {Phase.COMMITTED}
     crowd.check_oracles()
@@ -93,7 +93,7 @@ def test_hundreds_of_moves_under_way_at_once(seed: int) -> None:
     begun = 0
     for name, one in sorted(crowd.state.vms.items()):
         target = crowd.draw.choice([row for row in crowd.servers if row != one.server])
-        begun += crowd.attempt("start", StartMigration(f"first-{name}", name, target, timeout=TIMEOUT, now=crowd.now)) is None
+        begun += crowd.attempt("start", StartMigration(f"first-{name}", name, target, timeout=TIMEOUT)) is None
         if crowd.draw.random() < 0.2:
             happen(crowd, CALM)
     most = len(crowd.under_way())

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_vmmob.model.commands import PutVm, apply
+from ryu_vmmob.model.commands import PutVm
 from ryu_vmmob.model.decision import Decision, Traffic, decide, member
 from ryu_vmmob.model.local_switching import separated
 from ryu_vmmob.model.objects import Interface
@@ -18,7 +18,7 @@ from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Protocol, Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, nic, start, vm
+from tests.support.commands import apply, cug, nic, start, vm
 from tests.support.fabrics import two_racks
 
 ONE, OTHER = nic(11, ips=["10.1.0.11", "2001:db8:1::b"]), nic(12, ips=["10.1.0.12", "10.1.0.20", "2001:db8:1::c"])

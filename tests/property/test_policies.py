@@ -8,13 +8,12 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_vmmob.model.commands import apply
 from ryu_vmmob.model.decision import Traffic, addressed, decide, matches, member, outside
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector, merged, port_masks
 from ryu_vmmob.model.policy_index import index_policy
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, nic, start, vm
+from tests.support.commands import apply, cug, nic, start, vm
 from tests.support.fabrics import two_racks
 
 LEADING_ONES = {0x10000 - 2**bits for bits in range(17)}

@@ -122,12 +122,12 @@ def _act(data: st.DataObject, world: Reloading, count: int) -> None:
             world.do(vm(f"vm{count}", data.draw(st.sampled_from(servers)), *rows))
         elif choice == "move" and vms:
             there = data.draw(st.sampled_from(servers))
-            world.do(StartMigration(f"m{count}", data.draw(st.sampled_from(vms)), there, commit="request", now=world.now))
+            world.do(StartMigration(f"m{count}", data.draw(st.sampled_from(vms)), there, commit="request"))
         elif choice == "step" and moving:
             step = data.draw(st.sampled_from([Activate, Commit, Abort]))
-            world.do(step(data.draw(st.sampled_from(moving)), world.now))
+            world.do(step(data.draw(st.sampled_from(moving))))
         elif choice == "delete" and vms:
-            world.do(DeleteVm(data.draw(st.sampled_from(vms)), world.now))
+            world.do(DeleteVm(data.draw(st.sampled_from(vms))))
         elif choice == "links":
             names = sorted(state.fabric.link_by_name)
             world.links(frozenset(data.draw(st.lists(st.sampled_from(names), max_size=1)) if names else ()))

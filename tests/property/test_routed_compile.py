@@ -100,11 +100,11 @@ neighbours = st.sampled_from([("inet-1", HOP_1), ("inet-2", HOP_2), ("inet-2", H
 )
 externals = st.frozensets(st.sampled_from(["partner", "inet-1", "inet-2", "lab-net"])).map(ExternalsChanged)
 migrations = st.builds(StartMigration, st.just("m"), st.sampled_from(VMS), st.sampled_from(SERVERS))
-steps = st.sampled_from([Prepared("m", 1.0), Activate("m", 1.0), Commit("m", 1.0), Abort("m", 1.0)])
-links = st.frozensets(st.sampled_from([WAN, "border-1:1=tor-a:49"]), max_size=1).map(lambda down: LinksChanged(down, 1.0))
+steps = st.sampled_from([Prepared("m"), Activate("m"), Commit("m"), Abort("m")])
+links = st.frozensets(st.sampled_from([WAN, "border-1:1=tor-a:49"]), max_size=1).map(lambda down: LinksChanged(down))
 commands = st.one_of(
     cugs(), cugs(), vms(), vms(), vms(), policies(), policies(), neighbours, externals, migrations, steps, links,
-    st.builds(Labelled, st.sampled_from(VMS), labels), st.just(SettleTrees(1.0)), st.sampled_from(VMS).map(DeleteVm),
+    st.builds(Labelled, st.sampled_from(VMS), labels), st.just(SettleTrees()), st.sampled_from(VMS).map(DeleteVm),
     st.sampled_from("pqr").map(DeletePolicy), st.sampled_from(sorted(CUGS)).map(DeleteCug),
 )  # fmt: skip
 

@@ -36,24 +36,24 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
     """One random command of a kind; None where there is nothing that it could be about."""
     state, servers = world.engine.state, st.sampled_from(sorted(world.fabric.servers))
     moving = sorted(row.id for row in state.migrations.values() if not row.phase.is_final)
-    vms, numbers, now = sorted(state.vms), st.integers(0, len(ROUTING_DOMAINS) - 1), world.now
+    vms, numbers = sorted(state.vms), st.integers(0, len(ROUTING_DOMAINS) - 1)
     if choice == "add":
         groups = data.draw(st.lists(numbers, min_size=1, max_size=2, unique=True))
         rows = [interface(number, count + 2, number % 2 == 0, data.draw(GUEST_TAGS)) for number in groups]
         return replace(vm(f"vm{count}", data.draw(servers), *rows), labels=data.draw(LABELS))
     if choice == "label" and vms:
         row = state.vms[data.draw(st.sampled_from(vms))]
-        return PutVm(row.name, row.server, row.interfaces, now, labels=data.draw(LABELS))
+        return PutVm(row.name, row.server, row.interfaces, labels=data.draw(LABELS))
     if choice == "move" and vms:
         delivery = data.draw(st.sampled_from(DELIVERIES))
         return StartMigration(
-            f"m{count}", data.draw(st.sampled_from(vms)), data.draw(servers), delivery=delivery, commit="request", now=now
+            f"m{count}", data.draw(st.sampled_from(vms)), data.draw(servers), delivery=delivery, commit="request"
         )
     if choice in ("activate", "commit", "abort") and moving:
         step: type[Activate | Commit | Abort] = {"activate": Activate, "commit": Commit, "abort": Abort}[choice]
-        return step(data.draw(st.sampled_from(moving)), now)
+        return step(data.draw(st.sampled_from(moving)))
     if choice == "delete" and vms:
-        return DeleteVm(data.draw(st.sampled_from(vms)), now)
+        return DeleteVm(data.draw(st.sampled_from(vms)))
     if choice == "routing domain":
         number = data.draw(numbers)
         return replace(cug(number, number % 2 == 0), routing_domain=data.draw(st.sampled_from([None, "red", "blue"])))
@@ -64,9 +64,9 @@ def _command(data: st.DataObject, world: World, choice: str, count: int) -> Comm
     external = data.draw(st.sampled_from(sorted(world.fabric.externals)))
     if choice == "neighbour":
         hop = data.draw(st.sampled_from(world.fabric.externals[external].next_hops))
-        return NeighbourHeard(external, hop, data.draw(st.sampled_from([None, NEIGHBOUR])), now)
+        return NeighbourHeard(external, hop, data.draw(st.sampled_from([None, NEIGHBOUR])))
     if choice == "external":
-        return ExternalsChanged(frozenset(data.draw(st.sampled_from([[], [external]]))), now)
+        return ExternalsChanged(frozenset(data.draw(st.sampled_from([[], [external]]))))
     return None
 
 

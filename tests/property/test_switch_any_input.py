@@ -38,8 +38,8 @@ from tests.support.punted_packets import CUGS, DCS, HOPS, VMS, plain
 EXAMPLES = int(os.environ.get("VMMOB_EXAMPLES", "600"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 MOVES = (
-    StartMigration("m1", "web1", "srv-c1", activate_on="request", now=1000.0),
-    StartMigration("m2", "db1", "srv-a1", activate_on="request", now=1000.0),
+    StartMigration("m1", "web1", "srv-c1", activate_on="request"),
+    StartMigration("m2", "db1", "srv-a1", activate_on="request"),
 )
 MAC = "02:00:00:00:01:0b"
 ND: dict[str, Any] = {"src": "2001:db8:1::11", "hlim": 255}
@@ -248,7 +248,7 @@ def test_any_answers_to_a_session(script: list[Any]) -> None:
     site = SITES[0]
     before = site.state
     datapath: Any = Scripted(script)
-    session = Session(datapath, "tor-a", site.engine, lambda: site.now, 0.0)
+    session = Session(datapath, "tor-a", site.engine, 0.0)
     datapath.session = session
     session.run()
     assert datapath.closed or not session._alive

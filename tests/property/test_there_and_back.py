@@ -110,7 +110,7 @@ def fixed(scene: Scene) -> Scene:
 
 
 def there(world: World, move: StartMigration) -> None:
-    do(world, replace(move, now=world.now), Activate(move.id, world.now), Commit(move.id, world.now))
+    do(world, move, Activate(move.id), Commit(move.id))
 
 
 @MANY
@@ -120,13 +120,13 @@ def test_prepared_and_aborted_leaves_no_trace(scene: Scene, at_once: bool) -> No
     before = world.tables()
     if at_once:
         # Aborted while the preparation is on its way: some switches have it, some never get it.
-        world.do(replace(scene.move, now=world.now))
+        world.do(scene.move)
         for name in world.waiting()[::2]:
             world.update(name)
     else:
-        do(world, replace(scene.move, now=world.now))
+        do(world, scene.move)
         event("same flows while prepared" if world.tables() == before else "other flows while prepared")
-    do(world, Abort("m1", world.now))
+    do(world, Abort("m1"))
     assert world.tables() == before
     assert world.engine.state.vms["vm0"].server == scene.source
     world.check()
@@ -183,7 +183,7 @@ def test_links_down_and_up_again_leave_no_trace(scene: Scene, data: st.DataObjec
 def test_a_restart_in_the_middle_sends_nothing_and_the_move_goes_on(scene: Scene) -> None:
     """The controller starts again while a VM is prepared to move: no flow-mod (invariant 9), and the move ends as it should."""
     world = possible(scene, cugs())
-    do(world, replace(scene.move, now=world.now))
+    do(world, scene.move)
     again = World.__new__(World)
     again.__dict__.update(world.__dict__)
     again.engine = Engine(scene.fabric, world.store, lambda: world.now, quarantine=60.0)
@@ -191,6 +191,6 @@ def test_a_restart_in_the_middle_sends_nothing_and_the_move_goes_on(scene: Scene
     for name in scene.fabric.switches:
         again.connect(name)
     assert set(again.sent.values()) == {0}
-    do(again, Activate("m1", world.now), Commit("m1", world.now))
+    do(again, Activate("m1"), Commit("m1"))
     assert again.engine.state.vms["vm0"].server == scene.target
     again.check()

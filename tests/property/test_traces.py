@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.model.commands import Command, StartMigration, apply
+from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.routing_domains import ExternalsChanged
 from ryu_vmmob.model.state import State
 from ryu_vmmob.trace import Question, trace
-from tests.support.commands import nic, start, vm
+from tests.support.commands import apply, nic, start, vm
 from tests.support.routed_networks import CUGS, HEARD, two_borders, who
 
 EMPTY = start(two_borders(), *CUGS)

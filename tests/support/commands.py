@@ -7,7 +7,9 @@ from dataclasses import fields
 from ipaddress import ip_address, ip_network
 
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.commands import Command, PutCug, PutVm, apply
+from ryu_vmmob.model.breath import Breath
+from ryu_vmmob.model.commands import Command, PutCug, PutVm
+from ryu_vmmob.model.commands import apply as apply_at
 from ryu_vmmob.model.draft import Change
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.state import State, with_fabric
@@ -27,9 +29,14 @@ def nic(
     return Interface(cug_name, 0x020000000000 | number << 16 | host if mac is None else mac, tuple(map(ip_address, addresses)))
 
 
-def vm(name: str = "web1", server: str = "a1", *interfaces: Interface, now: float = 0.0) -> PutVm:
+def vm(name: str = "web1", server: str = "a1", *interfaces: Interface) -> PutVm:
     """A VM, by default with host 11 of CUG ``web``."""
-    return PutVm(name, server, interfaces or (nic(),), now)
+    return PutVm(name, server, interfaces or (nic(),))
+
+
+def apply(state: State, *commands: Command, now: float = 0.0, breath: Breath | None = None) -> Change:
+    """As that of the model; at the epoch where time plays no part."""
+    return apply_at(state, *commands, now=now, breath=breath)
 
 
 def start(fabric: Fabric, *commands: Command) -> State:

@@ -70,7 +70,7 @@ class Site:
         return [event.data for event in self.engine.events if event.kind in kinds]
 
 
-MOVE = StartMigration("m1", "web1", "b1", timeout=300.0, now=1000.0)
+MOVE = StartMigration("m1", "web1", "b1", timeout=300.0)
 LATER = replace(MOVE, commit="request")
 
 

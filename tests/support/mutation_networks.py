@@ -146,14 +146,14 @@ def _world(plan: Fabric, *commands: Command) -> World:
     return world
 
 
-_MOVE: Final = StartMigration("m1", "web1", "b2", commit="request", activate_on="request", now=1000.0)
+_MOVE: Final = StartMigration("m1", "web1", "b2", commit="request", activate_on="request")
 _NETWORKS: Final[dict[str, tuple[Callable[[], World], Collection[str]]]] = {
     "bridged": (_bridged, ()),
     "bridged, a link and a leg down": (_bridged, (SPARE, LEG)),
     "routed": (_routed, ()),
     "overlapping": (_overlapping, ()),
     "prepared": (_moving(_MOVE), ()),
-    "activated": (_moving(_MOVE, Activate("m1", 1000.0)), ()),
+    "activated": (_moving(_MOVE, Activate("m1")), ()),
 }
 
 

@@ -80,7 +80,6 @@ class Service:
         self.app = RestApp(
             self.engine,
             self.wait,
-            lambda: self.time,
             self.new_id,
             self.token_file.name if self.tokens else None,
             max_body=self.max_body,

@@ -214,7 +214,7 @@ MIGRATIONS = (
             vm(),
             vm("db1", "b2", nic(11, "db", 2, nic(11).mac)),
             replace(MOVE, id="m0", vm="db1", commit="request"),
-            Activate("m0", 1),
+            Activate("m0"),
         ],
         replace(MOVE, to="b2"),
         replace(MOVE, to="b3"),
@@ -231,14 +231,12 @@ MIGRATIONS = (
         title="no VLAN-ID free",
         fabric=two_racks(rack_b=[100]),
     ),
-    Case("activation of an unknown one", [cug(), vm(), MOVE], Activate("m2", 1), Activate("m1", 1), 404, ["'m2'"]),
-    Case(
-        "commit of one that is not activated", [cug(), vm(), MOVE], Commit("m1", 1), Abort("m1", 1), 409, ["prepared", "commit"]
-    ),
+    Case("activation of an unknown one", [cug(), vm(), MOVE], Activate("m2"), Activate("m1"), 404, ["'m2'"]),
+    Case("commit of one that is not activated", [cug(), vm(), MOVE], Commit("m1"), Abort("m1"), 409, ["prepared", "commit"]),
     Case(
         "commit of one that was taken back",
-        [cug(), vm(), replace(MOVE, commit="request"), Activate("m1", 1), Abort("m1", 1)],
-        Commit("m1", 1),
+        [cug(), vm(), replace(MOVE, commit="request"), Activate("m1"), Abort("m1")],
+        Commit("m1"),
         replace(MOVE, id="m2"),
         409,
         ["aborted", "commit"],

@@ -115,7 +115,7 @@ def test_where_activation_waits_for_a_request_an_announcement_is_told_and_change
     send(made, port, FRAMES["RARP"].with_vlans(*tag(made, TARGETS[target])))
     assert made.events("migration.announced")[1]["more"] == 3
     assert made.events("refused.spoofing", "refused.move") == []
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     assert phase(made) is Phase.ACTIVATED
 
 
@@ -133,7 +133,7 @@ def test_a_cold_vm_gets_nothing_at_its_target_but_may_speak_there() -> None:
 
 def test_an_old_copy_is_told_as_such() -> None:
     made = site()
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     made.confirm()
     send(made, PortRef("tor-a", 1), FRAMES["RARP"].with_vlans(100))
     (told,) = made.events("refused.move")
@@ -142,7 +142,7 @@ def test_an_old_copy_is_told_as_such() -> None:
 
 
 def test_what_speaks_where_its_vm_left_is_an_old_copy_for_good() -> None:
-    made = Site(two_racks(), cug(), vm("web1", "a1", NIC), vm("web2", "a2", nic(12)), MOVE, Activate("m1", 1000.0))
+    made = Site(two_racks(), cug(), vm("web1", "a1", NIC), vm("web2", "a2", nic(12)), MOVE, Activate("m1"))
     made.confirm()
     assert phase(made) is Phase.COMMITTED
     send(made, PortRef("tor-a", 1), FRAMES["RARP"].with_vlans(100))

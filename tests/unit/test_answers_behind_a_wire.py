@@ -148,8 +148,8 @@ def test_while_it_moves_it_is_answered_for_where_it_is_not() -> None:
     move = replace(MOVE, commit="request")
     steps: dict[str, tuple[Command, ...]] = {
         "prepared": (move,),
-        "delivered": (move, Prepared("m1", 1.0), Deliver("m1", 1.0)),
-        "activated": (move, Activate("m1", 1.0)),
+        "delivered": (move, Prepared("m1"), Deliver("m1")),
+        "activated": (move, Activate("m1")),
         "early": (replace(move, delivery="early"),),
     }
     answered: dict[str, list[bool]] = {}

@@ -37,7 +37,7 @@ class Deaf:
 def _session(body: bytes) -> tuple[Session, Deaf, World]:
     world = World(ring())
     datapath: Any = Deaf(body)
-    session = Session(datapath, "ta", world.engine, lambda: world.now, 0.0)
+    session = Session(datapath, "ta", world.engine, 0.0)
     datapath.session = session
     return session, datapath, world
 

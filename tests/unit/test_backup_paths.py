@@ -20,13 +20,13 @@ from ryu_vmmob.fabric.model import BackupPaths, DataCenter, Fabric, L2Domain, Li
 from ryu_vmmob.fabric.trees import adjacency, build_trees
 from ryu_vmmob.flows.compiler import Compiler, full
 from ryu_vmmob.flows.owner import OwnerKind
-from ryu_vmmob.model.commands import LinksChanged, PutCug, PutVm, SettleTrees, StartMigration, apply
+from ryu_vmmob.model.commands import LinksChanged, PutCug, PutVm, SettleTrees, StartMigration
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.objects import Interface, routed_segment
 from ryu_vmmob.model.presence import domains, links_of
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
-from tests.support.commands import cug, nic, vm
+from tests.support.commands import apply, cug, nic, vm
 from tests.support.drawn_fabrics import fabrics
 from tests.support.fabrics import rooted, two_planes
 
@@ -78,8 +78,8 @@ class CompiledNetwork:
 
     def links(self, down: Iterable[str]) -> Counter[str]:
         """Both steps, and what they send together."""
-        first = self.do(LinksChanged(frozenset(down), 0.0, calm=True))
-        return first if self.state.trees_settled else first + self.do(SettleTrees(0.0))
+        first = self.do(LinksChanged(frozenset(down), calm=True))
+        return first if self.state.trees_settled else first + self.do(SettleTrees())
 
 
 def of_spine(fabric: Fabric, spine: str) -> list[str]:
@@ -185,7 +185,7 @@ def test_a_vlan_id_is_kept_in_the_domains_of_backup_paths_and_no_frame_goes_ther
     assert domains(fabric, found) == {"rack-a", "rack-b", "plane-1"}
     assert all("spine-2" not in link for link in links_of(fabric, found))
     assert found.local["spine-2"].standby
-    lost = apply(state, LinksChanged(frozenset(of_spine(fabric, "spine-1")), 0.0, calm=True)).state
+    lost = apply(state, LinksChanged(frozenset(of_spine(fabric, "spine-1")), calm=True)).state
     assert lost.vlan_ids(name) == state.vlan_ids(name)
 
 
@@ -197,7 +197,7 @@ def test_a_domain_without_numbers_refuses_nobody_for_a_backup_path() -> None:
     assert len(with_one) == 1
     assert state.starved == {(each, "plane-2") for each in others if each not in with_one}
     # Without its backup path a CUG does as without the choice: the loss costs flows, and starves where no number is left.
-    full(apply(state, LinksChanged(frozenset(of_spine(fabric, "spine-1")), 0.0, calm=True)).state)
+    full(apply(state, LinksChanged(frozenset(of_spine(fabric, "spine-1")), calm=True)).state)
 
 
 def test_a_number_that_a_path_needs_is_refused_although_the_backup_path_went_without() -> None:
@@ -218,7 +218,7 @@ def test_a_number_that_a_path_needs_is_refused_although_the_backup_path_went_wit
 def test_a_move_does_not_wait_for_a_switch_that_only_stands_by() -> None:
     fabric, name = both_planes(range(300, 310))
     state = placed(fabric, name)
-    change = apply(state, StartMigration("m1", f"{name}-a1", "a2", now=0.0))
+    change = apply(state, StartMigration("m1", f"{name}-a1", "a2"))
     switches = change.state.migrations["m1"].switches
     assert "spine-2" not in switches
     assert "spine-1" in switches
@@ -230,7 +230,7 @@ def test_a_switch_that_only_stands_by_may_be_taken_out_of_the_fabric() -> None:
     switches = {key: row for key, row in fabric.switches.items() if key != "spine-2"}
     links = tuple(link for link in fabric.links if "spine-2" not in (link.a.switch, link.b.switch))
     compiler = full(state)
-    change = apply(state, FabricReplaced(replace(fabric, switches=switches, links=links), 0.0))
+    change = apply(state, FabricReplaced(replace(fabric, switches=switches, links=links)))
     compiler.adopt(compiler.plan(change))
     fresh = full(change.state)
     assert {at: set(compiler.tables[at].flows) for at in switches} == {at: set(fresh.tables[at].flows) for at in switches}
@@ -242,9 +242,9 @@ def test_the_choice_can_be_made_and_unmade_while_all_runs() -> None:
     site = CompiledNetwork(off)
     before = {at: set(rows.flows) for at, rows in site.compiler.tables.items()}
     for fabric in (leaf_spine(2, 3), off):
-        site.do(FabricReplaced(fabric, 0.0))
+        site.do(FabricReplaced(fabric))
         if not site.state.trees_settled:
-            site.do(SettleTrees(0.0))
+            site.do(SettleTrees())
         fresh = full(site.state)
         assert {at: set(rows.flows) for at, rows in site.compiler.tables.items()} == {
             at: set(rows.flows) for at, rows in fresh.tables.items()

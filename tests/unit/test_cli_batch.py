@@ -36,7 +36,7 @@ def arriving(crowd: Shell, monkeypatch: pytest.MonkeyPatch, but: str = "") -> No
                 if row.vm == but:
                     crowd.service.ask("POST", f"/v1/migrations/{row.id}/abort", {"reason": "no room"})
                 else:
-                    engine.execute(Activate(row.id, crowd.service.time))
+                    engine.execute(Activate(row.id))
                 break
 
     monkeypatch.setattr(SLEEP, hypervisor)

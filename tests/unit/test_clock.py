@@ -12,6 +12,7 @@ from ryu_vmmob.engine.event_ids import ROOM
 from ryu_vmmob.model.commands import Activate, DeleteVm
 from ryu_vmmob.model.draft import Event
 from ryu_vmmob.model.objects import Phase
+from ryu_vmmob.rest.metrics import Metrics
 from tests.support.commands import cug, nic, vm
 from tests.support.engine_site import MOVE, Site, migration, phase
 from tests.support.fabrics import two_racks
@@ -48,7 +49,7 @@ class Clocked(Site):
         self.engine.execute(cug())
         self.engine.execute(vm(), vm("web2", "a2", nic(12)))
         self.confirm()
-        self.engine.execute(replace(MOVE, timeout=timeout, now=self.engine.clock()))
+        self.engine.execute(replace(MOVE, timeout=timeout))
         self.confirm()
         assert phase(self) is Phase.PREPARED
 
@@ -73,9 +74,9 @@ def test_a_clock_that_is_set_ends_no_move_and_keeps_none(step: float) -> None:
 def test_a_vlan_id_rests_as_long_as_it_should(step: float) -> None:
     made = Clocked()
     made.prepared()
-    made.engine.execute(Activate("m1", made.engine.clock()))
+    made.engine.execute(Activate("m1"))
     made.confirm()
-    made.engine.execute(DeleteVm("web1", made.engine.clock()), DeleteVm("web2", made.engine.clock()))
+    made.engine.execute(DeleteVm("web1"), DeleteVm("web2"))
     made.confirm()
     made.set_by += step
     made.passes(50)
@@ -96,6 +97,20 @@ def test_people_are_told_what_the_wall_reads() -> None:
     assert event == {"seconds": HOUR}
     made.engine.emit(Event("link.up", {"link": "x"}))
     assert made.engine.events.newest([], 1)[0].time == pytest.approx(made.wall)
+
+
+@pytest.mark.parametrize("step", [HOUR, -2 * HOUR])
+def test_the_ages_in_the_metrics_are_seconds_that_passed(step: float) -> None:
+    made = Clocked()
+    made.prepared()
+    made.engine.audited("tor-a", None, 0)
+    metrics = Metrics()
+    metrics.watch(made.engine)
+    made.set_by += step
+    made.passes(10)
+    ages = {row.name: dict(row.samples) for row in metrics.readings() if row.name.endswith("_seconds")}
+    assert ages["vmmob_migration_oldest_seconds"]["prepared",] == pytest.approx(10)
+    assert ages["vmmob_audit_age_seconds"]["tor-a",] == pytest.approx(10)
 
 
 def test_small_differences_are_drift_and_nothing_is_told() -> None:

@@ -50,9 +50,9 @@ def cost(where: str, count: int, own: bool = False) -> Counts:
     assert len(site.state.vms) == count + 3
     found: Counts = {}
     commands: tuple[Command, ...] = (
-        StartMigration("m", "vm--1", "b1", commit="request", now=site.now),
-        Activate("m", site.now),
-        Commit("m", site.now),
+        StartMigration("m", "vm--1", "b1", commit="request"),
+        Activate("m"),
+        Commit("m"),
     )
     for step, command in zip(STEPS, commands, strict=True):
         site.engine.execute(command)

@@ -53,9 +53,9 @@ STATES: dict[str, tuple[Fabric, tuple[Command, ...]]] = {
     "at rest": (two_racks(), EVERYWHERE),
     **{f"to {to}": (two_racks(), (*EVERYWHERE, replace(MOVE, to=to))) for to in ("a2", "a3", "b1", "b2", "b3")},
     "strict": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3", delivery="on_activation"))),
-    "activated": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3"), Activate("m1", 1.0))),
-    "committed": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3"), Activate("m1", 1.0), Commit("m1", 1.0))),
-    "cut off": (two_racks(), (*EVERYWHERE, MOVE, LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0))),
+    "activated": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3"), Activate("m1"))),
+    "committed": (two_racks(), (*EVERYWHERE, replace(MOVE, to="b3"), Activate("m1"), Commit("m1"))),
+    "cut off": (two_racks(), (*EVERYWHERE, MOVE, LinksChanged(frozenset({"spine:1=tor-a:49"})))),
 }
 
 
@@ -284,7 +284,7 @@ def test_a_starved_server_is_served_once_a_number_is_free() -> None:
     before, fabric = server_becomes_tagged([100])
     site = Site(fabric, store=before.store)
     site.now = before.now
-    site.engine.execute(DeleteVm("db1", site.now))
+    site.engine.execute(DeleteVm("db1"))
     site.confirm()
     site.now += 61
     site.engine.progress()

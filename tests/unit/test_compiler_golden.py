@@ -34,7 +34,7 @@ NETWORK: tuple[Command, ...] = (
     vm("web4", "srv-a1", nic(15)),
 )
 PREPARED = (*NETWORK, StartMigration("m1", "web1", "srv-c1"))
-STATES = {"rest": NETWORK, "prepared": PREPARED, "activated": (*PREPARED, Activate("m1", 1.0))}
+STATES = {"rest": NETWORK, "prepared": PREPARED, "activated": (*PREPARED, Activate("m1"))}
 
 
 def dump(commands: tuple[Command, ...]) -> str:

@@ -13,13 +13,14 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.persist import writes
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.commands import Command, DeleteVm, PutCug, PutVm, apply
+from ryu_vmmob.model.commands import Command, DeleteVm, PutCug, PutVm
 from ryu_vmmob.model.news import freed_news
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
 from ryu_vmmob.store import open_store
+from tests.support.commands import apply
 
 
 def fabric(edges: int) -> Fabric:
@@ -127,7 +128,7 @@ def test_what_rests_is_looked_up_and_never_walked_through_to_store_a_change() ->
     """A VM leaves a rack: two numbers come to rest, and only these are stored, however many rest elsewhere."""
     engine = Engine(fabric(3), open_store("sqlite:///:memory:"), lambda: 0.0)
     engine.execute(cug(1, "red"), *(vm(f"vm-{n}", n % 2, 1, 10 + n) for n in range(6)))
-    before, change = engine.state, apply(engine.state, DeleteVm("vm-1", 0.0), DeleteVm("vm-3", 0.0), DeleteVm("vm-5", 0.0))
+    before, change = engine.state, apply(engine.state, DeleteVm("vm-1"), DeleteVm("vm-3"), DeleteVm("vm-5"))
     touched = {pair for pair in change.state.quarantine if pair not in before.quarantine}
     assert touched
 

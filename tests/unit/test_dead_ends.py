@@ -38,15 +38,15 @@ def with_dead(at: Stage, dead: str, delivery: Delivery = "at_pause") -> Site:
     if at is not Stage.PREPARING:
         made.confirm()
     if at is Stage.DELIVERED:
-        made.engine.execute(Deliver("m1", made.now))
+        made.engine.execute(Deliver("m1"))
     if at in (Stage.ACTIVATED, Stage.RETURNING):
-        made.engine.execute(Activate("m1", made.now))
+        made.engine.execute(Activate("m1"))
         made.confirm()
     if at is not Stage.PREPARING:
         die(made, dead)
     if at is Stage.RETURNING:
         # The other switches do not confirm yet: else it is over, or waits for the dead one alone.
-        made.engine.execute(Abort("m1", made.now))
+        made.engine.execute(Abort("m1"))
     if at is Stage.RETURNING and dead == "tor-a":
         for _ in range(5):
             made.take(*others)
@@ -57,11 +57,11 @@ def with_dead(at: Stage, dead: str, delivery: Delivery = "at_pause") -> Site:
 
 
 WAYS_OUT: dict[Stage, tuple[tuple[Command, str], ...]] = {
-    Stage.PREPARING: ((Abort("m1", 0.0), "a1"), (Abort("m1", 0.0, force=True), "a1")),
-    Stage.PREPARED: ((Abort("m1", 0.0), "a1"), (Abort("m1", 0.0, force=True), "a1")),
-    Stage.DELIVERED: ((Abort("m1", 0.0, force=True), "a1"),),
-    Stage.ACTIVATED: ((Commit("m1", 0.0), "b1"), (Abort("m1", 0.0, force=True), "a1")),
-    Stage.RETURNING: ((Abort("m1", 0.0, force=True), "a1"),),
+    Stage.PREPARING: ((Abort("m1"), "a1"), (Abort("m1", force=True), "a1")),
+    Stage.PREPARED: ((Abort("m1"), "a1"), (Abort("m1", force=True), "a1")),
+    Stage.DELIVERED: ((Abort("m1", force=True), "a1"),),
+    Stage.ACTIVATED: ((Commit("m1"), "b1"), (Abort("m1", force=True), "a1")),
+    Stage.RETURNING: ((Abort("m1", force=True), "a1"),),
 }
 
 
@@ -77,7 +77,7 @@ def test_there_is_a_way_out_at_once(at: Stage, dead: str) -> None:
         fresh = full(made.state)
         for name, tables in made.engine.desired.tables.items():
             assert tables.flows.keys() == fresh.tables[name].flows.keys()
-        made.engine.execute(DeleteVm("web1", made.now))
+        made.engine.execute(DeleteVm("web1"))
 
 
 @pytest.mark.parametrize("at", [Stage.PREPARED, Stage.DELIVERED, Stage.ACTIVATED, Stage.RETURNING])
@@ -85,25 +85,25 @@ def test_there_is_a_way_on_with_the_source_dead(at: Stage) -> None:
     """Who lost the rack of the source wants the VM where it was going to."""
     made = with_dead(at, "tor-a")
     if at is not Stage.ACTIVATED:
-        made.engine.execute(Activate("m1", made.now))
-    made.engine.execute(Commit("m1", made.now))
+        made.engine.execute(Activate("m1"))
+    made.engine.execute(Commit("m1"))
     assert stage(migration(made)) is Stage.COMMITTED
     assert made.state.vms["web1"].server == "b1"
-    made.engine.execute(StartMigration("m2", "web1", "b3", now=made.now))
+    made.engine.execute(StartMigration("m2", "web1", "b3"))
 
 
 @pytest.mark.parametrize("delivery", ["at_pause", "early", "on_activation"])
-@pytest.mark.parametrize("command", [Abort("m", 0.0, force=True), Activate("m", 0.0)], ids=["force", "activate"])
+@pytest.mark.parametrize("command", [Abort("m", force=True), Activate("m")], ids=["force", "activate"])
 def test_the_judge_has_nothing_against_a_forced_end_or_a_turn_on_the_way_back(delivery: Delivery, command: Command) -> None:
     """In each mixture: isolation, no loop, no double."""
     made = World(two_racks())
     made.do(cug(v6=False), vm(), vm("web2", "a2", nic(12)), vm("web3", "b3", nic(13)))
     made.settle()
-    made.do(StartMigration("m", "web1", "b1", delivery=delivery, commit="request", now=made.now))
+    made.do(StartMigration("m", "web1", "b1", delivery=delivery, commit="request"))
     made.settle()
-    made.do(Activate("m", made.now))
+    made.do(Activate("m"))
     made.settle()
-    made.do(Abort("m", made.now))
+    made.do(Abort("m"))
     for name in ("spine", "tor-b"):
         made.update(name)
         made.check()

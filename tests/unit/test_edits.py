@@ -42,7 +42,7 @@ def world(*more: Command, core: range = range(200, 210)) -> World:
         made.do(command)
     for name, row in made.fabric.externals.items():
         for hop in row.next_hops:
-            made.do(NeighbourHeard(name, hop, NEIGHBOUR, made.now))
+            made.do(NeighbourHeard(name, hop, NEIGHBOUR))
     made.settle()
     made.check()
     return made

@@ -11,12 +11,11 @@ from ryu_vmmob.fabric.model import Dialect
 from ryu_vmmob.flows.ability import Ability
 from ryu_vmmob.flows.kinds import match_kind
 from ryu_vmmob.flows.pipeline import Table
-from ryu_vmmob.model.commands import apply
 from ryu_vmmob.model.policies import PutPolicy
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.net.protocols import TCP
 from ryu_vmmob.store.base import Record, StoreError, Write
-from tests.support.commands import cug, nic, vm
+from tests.support.commands import apply, cug, nic, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import two_racks
 from tests.support.punted_packets import plain

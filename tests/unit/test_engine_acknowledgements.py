@@ -60,7 +60,7 @@ def test_one_that_comes_while_a_step_is_written_is_not_lost() -> None:
     made = moving()
     made.confirm("tor-b")
     made.store.meanwhile = lambda: made.confirm("spine")
-    made.engine.execute(Abort("m1", made.now))
+    made.engine.execute(Abort("m1"))
     assert set(times(made, 0)) == {"tor-b", "spine"}
     assert set(stored(made, 0)) == {"tor-b"}
     made.engine.execute(vm("other", "a1", nic(77)))
@@ -72,9 +72,9 @@ def test_one_that_comes_while_a_step_is_written_is_not_lost() -> None:
 def finished() -> Site:
     made = moving()
     made.confirm()
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     made.confirm()
-    made.engine.execute(Commit("m1", made.now))
+    made.engine.execute(Commit("m1"))
     return made
 
 
@@ -133,7 +133,7 @@ def test_a_switch_that_is_away_has_no_time_until_it_is_back() -> None:
     made.engine.execute(LATER)
     made.confirm("spine", "tor-b")
     assert set(times(made, 0)) == {"spine", "tor-b"}
-    made.engine.execute(Abort("m1", made.now))
+    made.engine.execute(Abort("m1"))
     made.confirm("spine", "tor-b")
     made.now += 50
     made.connect("tor-a")
@@ -191,7 +191,7 @@ def test_two_moves_in_one_cug_do_not_mix() -> None:
     made = moving()
     made.now += 1
     made.confirm("tor-a")
-    made.engine.execute(StartMigration("m2", "web2", "b1", commit="request", now=made.now))
+    made.engine.execute(StartMigration("m2", "web2", "b1", commit="request"))
     made.now += 1
     made.confirm()
     one = made.engine.with_acknowledgements(made.state.migrations["m1"]).timeline[0]

@@ -109,7 +109,7 @@ def test_the_domain_of_the_new_place_decides() -> None:
     made = Lab(fabric=accepting("rack-a"))
     made.speak()
     assert made.asked == []
-    back = Lab(DeleteVm("web1", 1000.0), vm("web1", "b1", NIC), fabric=accepting("rack-a"))
+    back = Lab(DeleteVm("web1"), vm("web1", "b1", NIC), fabric=accepting("rack-a"))
     back.speak(PortRef("tor-a", 1))
     back.wait(1)
     assert back.state.vms["web1"].server == "a1"
@@ -129,7 +129,7 @@ def test_a_move_is_refused_where_the_source_cannot_be_asked_or_the_vm_cannot_go(
     assert away.reasons() == ["the VM cannot be asked at its place: switch tor-a is away"]
     # One of its interfaces cannot go: on an untagged server nobody could tell it from another there (R23).
     two = Lab(
-        cug("db", 2), vm("other", "b2", nic(50, "web", 1, mac=0x02AA)), DeleteVm("web1", 1000.0),
+        cug("db", 2), vm("other", "b2", nic(50, "web", 1, mac=0x02AA)), DeleteVm("web1"),
         vm("web1", "a1", NIC, nic(11, "db", 2, mac=0x02AA)),
     )  # fmt: skip
     two.speak(B2)
@@ -177,14 +177,14 @@ def test_a_switch_that_does_not_confirm_or_refuses_to_listen() -> None:
 def test_whatever_else_is_done_with_the_vm_ends_the_question() -> None:
     moved = Lab()
     moved.speak()
-    moved.engine.execute(replace(MOVE, to="b3", now=moved.now))
+    moved.engine.execute(replace(MOVE, to="b3"))
     assert not moved.state.questioned
     moved.confirm()
     moved.wait(2)
     assert phase(moved) is Phase.PREPARED
     deleted = Lab()
     deleted.speak()
-    deleted.engine.execute(DeleteVm("web1", deleted.now))
+    deleted.engine.execute(DeleteVm("web1"))
     deleted.wait(2)
     for made in (moved, deleted):
         assert not made.unannounced()
@@ -202,7 +202,7 @@ def test_dampened_after_five_in_three_minutes_but_not_moves_asked_for() -> None:
     # Asked for: as many as anybody likes, and none of them counts.
     for number in range(8):
         to = "b1" if made.state.vms["web1"].server == "a1" else "a1"
-        made.engine.execute(StartMigration(f"m{number}", "web1", to, now=made.now))
+        made.engine.execute(StartMigration(f"m{number}", "web1", to))
         made.confirm()
         send(made, made.fabric.servers[to].attach[0], RARP.with_vlans(100))
         made.confirm()
@@ -221,7 +221,7 @@ def test_dampened_after_five_in_three_minutes_but_not_moves_asked_for() -> None:
     send(again, PortRef("tor-a", 1), RARP.with_vlans(100))
     assert len(again.events("move.dampened")) == 1
     # The orchestrator's word counts at any time.
-    made.engine.execute(StartMigration("mine", "web1", "a1", now=made.now))
+    made.engine.execute(StartMigration("mine", "web1", "a1"))
     made.confirm()
     send(made, PortRef("tor-a", 1), RARP.with_vlans(100))
     made.confirm()

@@ -33,7 +33,7 @@ def member(number: int) -> Interface:
 
 
 def evacuate(site: Site, *servers: str, id_: str = "b-1", **more: object) -> None:
-    site.engine.execute(StartBatch(id_, servers or ("a1",), now=site.now, **more))  # type: ignore[arg-type]
+    site.engine.execute(StartBatch(id_, servers or ("a1",), **more))  # type: ignore[arg-type]
 
 
 def outcomes(site: Site, id_: str = "b-1") -> Counter[Outcome]:
@@ -47,7 +47,7 @@ def under_way(site: Site, *phases: Phase) -> list[str]:
 def arrive(site: Site, *ids: str) -> None:
     """VMs that are prepared appear at their targets."""
     for id_ in ids or under_way(site, Phase.PREPARED):
-        site.engine.execute(Activate(id_, site.now))
+        site.engine.execute(Activate(id_))
 
 
 def see_through(site: Site, limit: int = 1000) -> None:
@@ -121,7 +121,7 @@ def test_one_that_times_out_or_is_aborted_makes_room_and_the_next_evacuation_tak
     site = crowd(4)
     evacuate(site, parallel=2, timeout=10.0)
     site.confirm()
-    site.engine.execute(Abort("b-1-0", site.now, "no memory"))
+    site.engine.execute(Abort("b-1-0", "no memory"))
     site.confirm()
     assert under_way(site, Phase.PREPARED) == ["b-1-1", "b-1-2"]
     site.now += 10
@@ -152,18 +152,18 @@ def test_a_leg_that_a_switch_refuses_takes_back_all_legs() -> None:
     assert "TABLE_FULL" in row.reason
     # The other VM has its turn; once it is given up as well, both legs of the first are as if nothing had been.
     assert site.state.batches["b-1"].moving == (1,)
-    site.engine.execute(AbortBatch("b-1", site.now))
+    site.engine.execute(AbortBatch("b-1"))
     assert {name: dict(site.engine.desired.tables[name].flows) for name in before} == before
 
 
 def test_who_is_gone_or_moved_by_somebody_else_is_passed_by() -> None:
     site = crowd(5)
     evacuate(site, parallel=1)
-    site.engine.execute(DeleteVm("v001", site.now))
-    site.engine.execute(StartMigration("m-x", "v002", "b1", now=site.now))
-    site.engine.execute(StartMigration("m-y", "v003", "b1", now=site.now))
+    site.engine.execute(DeleteVm("v001"))
+    site.engine.execute(StartMigration("m-x", "v002", "b1"))
+    site.engine.execute(StartMigration("m-y", "v003", "b1"))
     site.confirm()
-    site.engine.execute(Activate("m-x", site.now))
+    site.engine.execute(Activate("m-x"))
     site.confirm()
     arrive(site, "b-1-0")
     site.confirm()
@@ -209,8 +209,8 @@ def test_while_links_change_the_next_waits() -> None:
     site = Site(fabric, cug(), vm("v0", "a1", nic(11)), vm("v1", "a1", nic(12)))
     evacuate(site, parallel=1, to=("b1",))
     site.confirm()
-    site.engine.execute(LinksChanged(frozenset({LEFT_A}), site.now))
-    site.engine.execute(Abort("b-1-0", site.now))
+    site.engine.execute(LinksChanged(frozenset({LEFT_A})))
+    site.engine.execute(Abort("b-1-0"))
     assert not site.state.trees_settled
     assert (site.state.batches["b-1"].next, site.state.batches["b-1"].moving) == (1, ())
     site.confirm()
@@ -221,7 +221,7 @@ def test_a_full_disk_delays_and_loses_nothing() -> None:
     site = crowd(3)
     evacuate(site, parallel=1)
     site.confirm()
-    site.engine.execute(Activate("b-1-0", site.now))
+    site.engine.execute(Activate("b-1-0"))
     site.store.full = True
     site.confirm()
     assert site.state.batches["b-1"].moving == (0,)
@@ -236,10 +236,10 @@ def test_an_abort_lets_those_that_have_arrived_end() -> None:
     evacuate(site, parallel=3, commit="request")
     site.confirm()
     arrive(site, "b-1-0")
-    site.engine.execute(AbortBatch("b-1", site.now, "enough"))
+    site.engine.execute(AbortBatch("b-1", "enough"))
     assert site.state.batches["b-1"].state is BatchState.ABORTING
     site = site.restart(connected=True)
-    site.engine.execute(Commit("b-1-0", site.now))
+    site.engine.execute(Commit("b-1-0"))
     batch = site.state.batches["b-1"]
     assert (batch.state, batch.reason, batch.ended) == (BatchState.ABORTED, "enough", site.now)
     assert outcomes(site) == {Outcome.COMMITTED: 1, Outcome.ABORTED: 2, Outcome.SKIPPED: 7}
@@ -249,7 +249,7 @@ def test_an_abort_lets_those_that_have_arrived_end() -> None:
 
 def test_forgotten_batches_are_gone_from_the_store_with_their_rows() -> None:
     site = crowd(1)
-    site.engine.execute(StartMigration("m-x", "v000", "b1", now=site.now))
+    site.engine.execute(StartMigration("m-x", "v000", "b1"))
     for number in range(KEPT + 3):
         evacuate(site, id_=f"b-{number}")
         site.now += 1
@@ -283,9 +283,9 @@ def randomly(seed: int, vms: int, steps: int, *, aborts: bool, restarts: bool) -
         if aborts and others.random() < 0.2:
             ready = under_way(site, Phase.PREPARING, Phase.PREPARED)
             if ready:
-                site.engine.execute(Abort(others.choice(ready), site.now, "given up"))
+                site.engine.execute(Abort(others.choice(ready), "given up"))
         if aborts and others.random() < 0.01 and site.state.batches["b-2"].state is BatchState.RUNNING:
-            site.engine.execute(AbortBatch("b-2", site.now, "enough"))
+            site.engine.execute(AbortBatch("b-2", "enough"))
         if restarts and others.random() < 0.1:
             again = site.restart()
             same(again.state, site.state)

@@ -59,7 +59,7 @@ def test_where_no_neighbour_could_have_feigned_it_the_commit_does_not_wait(why: 
     if why == "another CUG":
         made = Site(fabric, cug(), cug("db", 2), vm(), vm("db3", "b1", nic(13, "db", 2)), move)
     if why == "by request":
-        made.engine.execute(Activate("m1", made.now))
+        made.engine.execute(Activate("m1"))
     else:
         arrive(made)
     made.confirm()
@@ -77,7 +77,7 @@ def test_where_no_neighbour_could_have_feigned_it_the_old_copy_is_refused_as_eve
 
 def test_what_a_request_activated_is_told_and_stays() -> None:
     made = site(replace(MOVE, activate_on="request", commit="request"))
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     for _ in range(5):
         speak(made)
     made.now += 1

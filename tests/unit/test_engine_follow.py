@@ -92,7 +92,7 @@ def test_a_wide_move_costs_as_much_for_each_switch_however_many_there_are(tmp_pa
         made.engine.execute(replace(MOVE, vm="mover", to="srv-1-1"))
         made.confirm()
         calls.clear()
-        made.engine.execute(Activate("m1", made.now))
+        made.engine.execute(Activate("m1"))
         for name in [*fabric.switches] * 4:
             taken = made.engine.fleet.take(name)
             if taken is not None:
@@ -105,7 +105,7 @@ def test_a_wide_move_costs_as_much_for_each_switch_however_many_there_are(tmp_pa
 
 def test_a_step_that_needs_no_switch_goes_on_at_once() -> None:
     """All switches concerned have confirmed everything: nobody else will ever say anything that could wake us."""
-    made = Site(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)), replace(MOVE, to="a2"), Activate("m1", 1000.0))
+    made = Site(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)), replace(MOVE, to="a2"), Activate("m1"))
     assert phase(made) is Phase.COMMITTED
 
 
@@ -133,7 +133,7 @@ def test_a_timeout_aborts_and_names_who_has_not_confirmed(confirmed: tuple[str, 
 
 
 def test_an_activated_move_does_not_time_out() -> None:
-    made = racks(LATER, Activate("m1", 1000.0))
+    made = racks(LATER, Activate("m1"))
     made.now += 10_000
     made.engine.progress()
     assert phase(made) is Phase.ACTIVATED
@@ -142,7 +142,7 @@ def test_an_activated_move_does_not_time_out() -> None:
 def test_automatic_commit_when_the_connected_have_confirmed() -> None:
     made = racks(MOVE)
     made.engine.fleet.connected("spine", lambda: None, made.now)  # back, and not compared yet
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     made.take("tor-a", "tor-b")
     assert phase(made) is Phase.ACTIVATED
     made.connect("spine")
@@ -150,10 +150,10 @@ def test_automatic_commit_when_the_connected_have_confirmed() -> None:
 
 
 def test_commit_on_request_waits_for_the_request() -> None:
-    made = racks(LATER, Activate("m1", 1000.0))
+    made = racks(LATER, Activate("m1"))
     made.confirm()
     assert phase(made) is Phase.ACTIVATED
-    made.engine.execute(Commit("m1", made.now))
+    made.engine.execute(Commit("m1"))
     assert phase(made) is Phase.COMMITTED
 
 
@@ -162,7 +162,7 @@ def test_no_automatic_commit_while_the_new_edge_is_away() -> None:
     made = racks(MOVE)
     made.engine.fleet.connected("tor-b", wake := lambda: None, made.now)
     made.engine.fleet.disconnected("tor-b", wake)
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     made.confirm()
     assert phase(made) is Phase.ACTIVATED
     made.connect("tor-b")
@@ -226,7 +226,7 @@ def test_trees_grow_although_there_is_always_something_on_its_way() -> None:
 
 
 def test_a_quarantine_waits_for_a_switch_that_is_away() -> None:
-    made = racks(DeleteVm("web1", 1000.0), DeleteVm("web2", 1000.0))
+    made = racks(DeleteVm("web1"), DeleteVm("web2"))
     made.engine.fleet.connected("tor-a", wake := lambda: None, made.now)
     made.engine.fleet.disconnected("tor-a", wake)
     made.now += 3600

@@ -67,7 +67,7 @@ def test_every_listener_of_the_engine_hears_a_move() -> None:
     made.now += 5
     engine.progress()
     made.confirm()
-    engine.execute(Activate("m1", made.now, "seen at tor-b:1"))
+    engine.execute(Activate("m1", "seen at tor-b:1"))
     made.confirm()
     engine.execute(engine.fabric_replaced(replace(engine.state.fabric, name="another")))
     for kind, (one, other) in told.items():

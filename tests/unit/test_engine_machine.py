@@ -86,17 +86,17 @@ def in_stage(at: str, automatic: bool = False) -> Site:
         if at != "preparing":
             made.confirm()
         if at in ("activated", "returning", "committed"):
-            made.engine.execute(Activate("m1", made.now))
+            made.engine.execute(Activate("m1"))
         if at == "returning":
             if not automatic:
                 made.confirm()
-            made.engine.execute(Abort("m1", made.now))
+            made.engine.execute(Abort("m1"))
         if at == "committed":
             made.confirm()
             if not automatic:
-                made.engine.execute(Commit("m1", made.now))
+                made.engine.execute(Commit("m1"))
         if at == "aborted":
-            made.engine.execute(Abort("m1", made.now))
+            made.engine.execute(Abort("m1"))
     if at in ("committed", "aborted", "failed"):
         made.confirm()
     assert stage(migration(made)) == at
@@ -114,21 +114,19 @@ def cookie_of_arrival(made: Site) -> int:
 
 
 INPUTS: dict[str, Callable[[Site], object]] = {
-    "start": lambda made: made.engine.execute(StartMigration("m2", "web1", "b3", now=made.now)),
+    "start": lambda made: made.engine.execute(StartMigration("m2", "web1", "b3")),
     "confirmed": lambda made: made.confirm(),
     "announced": lambda made: made.engine.network.frame_seen("tor-b", cookie_of_arrival(made)),
-    "activate": lambda made: made.engine.execute(Activate("m1", made.now)),
-    "commit": lambda made: made.engine.execute(Commit("m1", made.now)),
+    "activate": lambda made: made.engine.execute(Activate("m1")),
+    "commit": lambda made: made.engine.execute(Commit("m1")),
     "commit is due": lambda made: made.confirm(),
-    "abort": lambda made: made.engine.execute(Abort("m1", made.now)),
-    "abort by force": lambda made: made.engine.execute(Abort("m1", made.now, force=True)),
+    "abort": lambda made: made.engine.execute(Abort("m1")),
+    "abort by force": lambda made: made.engine.execute(Abort("m1", force=True)),
     "time is over": time_is_over,
     "switch refuses": lambda made: switch_refuses(made),
-    "delete the VM": lambda made: made.engine.execute(DeleteVm("web1", made.now)),
-    "change the VM": lambda made: made.engine.execute(
-        vm("web1", made.state.vms["web1"].server, nic(11, ips=["10.1.0.99"]), now=made.now)
-    ),
-    "late prepared": lambda made: made.engine.execute(Prepared("m1", made.now)),
+    "delete the VM": lambda made: made.engine.execute(DeleteVm("web1")),
+    "change the VM": lambda made: made.engine.execute(vm("web1", made.state.vms["web1"].server, nic(11, ips=["10.1.0.99"]))),
+    "late prepared": lambda made: made.engine.execute(Prepared("m1")),
 }
 
 
@@ -215,15 +213,15 @@ def test_the_next_attempt_succeeds_at_once(ending: str, to: str) -> None:
     assert not made.engine.fleet.faults("tor-a") + made.engine.fleet.faults("tor-b")
     if ending == "committed" and to == "b1":
         to = "a1"
-    made.engine.execute(StartMigration("m2", "web1", to, now=made.now))
+    made.engine.execute(StartMigration("m2", "web1", to))
     made.confirm()
     assert migration(made, "m2").phase.value == "prepared"
-    made.engine.execute(Activate("m2", made.now))
+    made.engine.execute(Activate("m2"))
     made.confirm()
     assert migration(made, "m2").phase.value == "committed"
     fresh = full(made.state)
     straight = racks()
-    straight.engine.execute(DeleteVm("web1", straight.now))
+    straight.engine.execute(DeleteVm("web1"))
     straight.engine.execute(vm("web1", to))
     for name, rows in made.engine.desired.tables.items():
         assert rows.flows.keys() == fresh.tables[name].flows.keys()
@@ -237,8 +235,8 @@ def test_the_way_back_first_adds_and_then_takes_away(delivery: Delivery) -> None
 
     Otherwise the target loses at once what it received: each frame goes to one place.
     """
-    made = racks(replace(LATER, delivery=delivery), Activate("m1", 1000.0))
-    made.engine.execute(Abort("m1", made.now))
+    made = racks(replace(LATER, delivery=delivery), Activate("m1"))
+    made.engine.execute(Abort("m1"))
     deltas = {name: made.engine.fleet.take(name) for name in made.engine.fleet.names}
     gone = [row for _, delta in filter(None, deltas.values()) for row in delta.deleted]
     assert bool(gone) is (delivery != "early")

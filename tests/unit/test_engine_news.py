@@ -121,7 +121,7 @@ def test_events_of_a_move() -> None:
     made.engine.on_event.add(lambda event: heard.append(event.kind))
     made.engine.execute(MOVE)
     made.confirm()
-    made.engine.execute(Activate("m1", made.now, "seen at tor-b:1"))
+    made.engine.execute(Activate("m1", "seen at tor-b:1"))
     made.confirm()
     made.now += 61
     made.engine.progress()

@@ -30,7 +30,7 @@ from tests.support.fabrics import two_racks
         DeleteVm("web1"),
         PutPolicy("p", False, Selector("any"), Selector("vm", "web1")),
         MOVE,
-        LinksChanged(frozenset({"spine:1=tor-a:49"}), 1.0),
+        LinksChanged(frozenset({"spine:1=tor-a:49"})),
     ],
     ids=lambda command: type(command).__name__,
 )
@@ -54,7 +54,7 @@ def test_nothing_is_adopted_when_the_store_refuses(command: Command) -> None:
 
 
 def test_due_steps_wait_until_the_store_works_again() -> None:
-    made = Site(two_racks(), cug(), vm(), MOVE, Activate("m1", 1000.0))
+    made = Site(two_racks(), cug(), vm(), MOVE, Activate("m1"))
     made.now += 61
     made.store.full = True
     made.engine.progress()
@@ -107,16 +107,16 @@ def test_steps_that_a_look_finds_again_are_not_synced_to_disk() -> None:
     """A request was answered with begun and activated; prepared and committed are found again by the next look."""
     made = racks(MOVE)
     made.confirm()
-    made.engine.execute(Activate("m1", 1000.0))
+    made.engine.execute(Activate("m1"))
     made.confirm()
     assert phase(made) is Phase.COMMITTED
     assert made.store.synced[-4:] == [True, False, True, False]
 
 
 def test_what_is_asked_for_waits_for_the_disk_whatever_it_is() -> None:
-    made = racks(LATER, Activate("m1", 1000.0))
+    made = racks(LATER, Activate("m1"))
     made.confirm()
-    made.engine.execute(Commit("m1", 1000.0))
+    made.engine.execute(Commit("m1"))
     assert made.store.synced[-1] is True
 
 
@@ -166,13 +166,13 @@ def busy() -> Site:
         PutPolicy("gone", False, Selector("vm", "gone1"), Selector("cug", "gone"), protocol="icmp"),
         PutPolicy("all", False, Selector("any"), Selector("any")),
     )
-    made.engine.execute(DeleteVm("gone1", made.now))
-    made.engine.execute(DeleteCug("gone", made.now))
+    made.engine.execute(DeleteVm("gone1"))
+    made.engine.execute(DeleteCug("gone"))
     made.engine.execute(DeletePolicy("all"))
     made.engine.execute(LATER)
-    made.engine.execute(StartMigration("m2", "both", "a3", delivery="on_activation", commit="request", now=made.now))
+    made.engine.execute(StartMigration("m2", "both", "a3", delivery="on_activation", commit="request"))
     made.confirm()
-    made.engine.execute(Activate("m2", made.now))
+    made.engine.execute(Activate("m2"))
     made.confirm()
     return made
 
@@ -216,14 +216,14 @@ def test_a_restart_in_prepared_can_be_activated() -> None:
     assert phase(made) is Phase.PREPARED
     again = made.restart(connected=True)
     assert phase(again) is Phase.PREPARED
-    again.engine.execute(Activate("m1", again.now))
+    again.engine.execute(Activate("m1"))
     again.confirm()
     assert phase(again) is Phase.ACTIVATED
 
 
 def test_a_restart_in_activated_commits_by_itself_when_the_switches_are_back() -> None:
     made = racks(MOVE)
-    made.engine.execute(Activate("m1", made.now))
+    made.engine.execute(Activate("m1"))
     again = made.restart()
     again.engine.progress()
     assert phase(again) is Phase.ACTIVATED
@@ -234,7 +234,7 @@ def test_a_restart_in_activated_commits_by_itself_when_the_switches_are_back() -
 
 
 def test_a_restart_after_the_end_has_nothing_to_do() -> None:
-    made = racks(MOVE, Activate("m1", 1000.0))
+    made = racks(MOVE, Activate("m1"))
     assert phase(made) is Phase.COMMITTED
     again = made.restart(connected=True)
     assert not again.take()
@@ -259,8 +259,8 @@ def test_a_restart_keeps_the_time_of_a_timeout_and_of_a_quarantine() -> None:
 
 def test_incremental_equals_full_after_a_busy_day() -> None:
     made = busy()
-    made.engine.execute(Commit("m2", made.now))
-    made.engine.execute(Abort("m1", made.now))
+    made.engine.execute(Commit("m2"))
+    made.engine.execute(Abort("m1"))
     made.engine.execute(vm("both", "a3", nic(21, "db", 2), nic(22)))
     made.engine.execute(cug("gone", 3))
     made.engine.execute(vm("gone1", "b2", nic(11, "gone", 3)))

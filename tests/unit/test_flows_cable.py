@@ -86,7 +86,7 @@ def test_one_that_only_sends_speaks_to_all_that_hear(number: int, dialect: Diale
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_where_a_vm_has_left_nothing_is_sent(dialect: Dialect) -> None:
-    state = start(fabric(dialect), *crowd("a1", 3), StartMigration("m1", "n1", "b1"), Activate("m1", 1.0))
+    state = start(fabric(dialect), *crowd("a1", 3), StartMigration("m1", "n1", "b1"), Activate("m1"))
     assert heard(state, "n0", "a1") == places(state, "n1", "n2", "far")
     assert heard(state, "n1", "b1") == places(state, "n0", "n2", "far")
 

@@ -20,7 +20,7 @@ def without_meters(fabric: Fabric) -> Fabric:
 
 
 def test_every_meter_that_a_flow_names_is_one_of_the_switch() -> None:
-    state = apply(dcs(), StartMigration("m", "web1", "srv-c1", activate_on="announcement", now=1.0)).state
+    state = apply(dcs(), StartMigration("m", "web1", "srv-c1", activate_on="announcement"), now=1.0).state
     compiled = full(state)
     for switch in DCS.switches:
         named = {flow.meter for flow in compiled.flows(switch) if flow.meter is not None}

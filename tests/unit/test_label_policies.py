@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.model.commands import Command, apply
+from ryu_vmmob.model.commands import Command
 from ryu_vmmob.model.decision import Traffic, decide, member
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.policy_index import MOST_PAIRS
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, nic, start, vm
+from tests.support.commands import apply, cug, nic, start, vm
 from tests.support.fabrics import two_racks
 from tests.support.rest_service import Service, problem
 

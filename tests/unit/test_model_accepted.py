@@ -7,13 +7,13 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ryu_vmmob.model.commands import Command, LinksChanged, PutCug, SettleTrees, apply
-from tests.support.commands import cug, nic, start, vm
+from ryu_vmmob.model.commands import Command, LinksChanged, PutCug, SettleTrees
+from tests.support.commands import apply, cug, nic, start, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import two_racks
 
 
-@pytest.mark.parametrize("repeated", [cug(), vm(), LinksChanged(frozenset(), 5.0)], ids=["cug", "vm", "links"])
+@pytest.mark.parametrize("repeated", [cug(), vm(), LinksChanged(frozenset())], ids=["cug", "vm", "links"])
 def test_a_repetition_changes_nothing(repeated: Command) -> None:
     """PUT is idempotent: no revision, no write, no flow."""
     site = Site(two_racks(), cug(), vm())
@@ -53,9 +53,9 @@ def test_a_vm_takes_over_its_own_addresses() -> None:
 def test_link_changes_are_never_refused() -> None:
     site = Site(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)))
     down = frozenset({"spine:1=tor-a:49"})
-    state = apply(site.state, LinksChanged(down, 1.0)).state
+    state = apply(site.state, LinksChanged(down), now=1.0).state
     assert state.presences["web"].edges == {"tor-a", "tor-b"}
     assert not state.trees.of_segment("web").neighbours["tor-a"]
-    back = apply(apply(state, LinksChanged(frozenset(), 2.0)).state, SettleTrees(3.0)).state
+    back = apply(apply(state, LinksChanged(frozenset()), now=2.0).state, SettleTrees(), now=3.0).state
     assert back.trees == site.state.trees
     assert back.allocations == site.state.allocations

@@ -8,21 +8,11 @@ import pytest
 
 from ryu_vmmob.fabric.model import Fabric, L2Domain, Link, PortRef, Role, Server, Switch
 from ryu_vmmob.model import allocation
-from ryu_vmmob.model.commands import (
-    Activate,
-    Commit,
-    DeleteCug,
-    DeleteVm,
-    EndQuarantines,
-    PutCug,
-    PutVm,
-    StartMigration,
-    apply,
-)
+from ryu_vmmob.model.commands import Activate, Commit, DeleteCug, DeleteVm, EndQuarantines, PutCug, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
-from tests.support.commands import cug, do, nic, start, vm
+from tests.support.commands import apply, cug, do, nic, start, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import LEFT_A, rooted, two_planes, two_racks
 
@@ -164,7 +154,7 @@ def test_all_or_nothing_over_several_commands() -> None:
 
 def test_its_own_number_comes_back_within_the_quarantine() -> None:
     state = start(two_racks(), cug("web"), cug("db", 2), vm())
-    state = do(state, DeleteVm("web1", 10.0)).state
+    state = do(state, DeleteVm("web1"), now=10.0).state
     assert state.quarantine["rack-a", 1].vlan_id == 100
     state = do(state, vm("db1", "a1", nic(11, "db", 2))).state
     assert numbers(state, "db") == {"rack-a": 101}
@@ -185,10 +175,10 @@ def test_its_own_number_comes_back_within_the_quarantine() -> None:
 )
 def test_others_wait_for_time_and_for_every_switch_of_the_domain(now: float, confirmed: dict[str, int], over: bool) -> None:
     state = start(two_racks(rack_a=[100]), cug("web"), cug("db", 2), vm())
-    state = do(state, DeleteVm("web1", 10.0)).state
+    state = do(state, DeleteVm("web1"), now=10.0).state
     with pytest.raises(Refusal, match=r"quarantine \(1\)"):
         apply(state, vm("db1", "a1", nic(11, "db", 2)))
-    state = apply(state, EndQuarantines(now, 60.0, confirmed)).state
+    state = apply(state, EndQuarantines(60.0, confirmed), now=now).state
     assert bool(state.quarantine) is not over
     holders_are_right(state)
     if over:
@@ -203,9 +193,9 @@ def test_the_release_is_confirmed_by_the_very_revision_that_made_it() -> None:
     """A switch that has confirmed only what came before the release may still use the number."""
     state = start(two_racks(rack_a=[100]), cug("web"), vm())
     earlier = state.revision
-    state = do(state, DeleteVm("web1", 10.0)).state
-    assert apply(state, EndQuarantines(LONG, 60.0, {"tor-a": earlier})).state is state
-    assert not apply(state, EndQuarantines(LONG, 60.0, {"tor-a": state.revision})).state.quarantine
+    state = do(state, DeleteVm("web1"), now=10.0).state
+    assert apply(state, EndQuarantines(60.0, {"tor-a": earlier}), now=LONG).state is state
+    assert not apply(state, EndQuarantines(60.0, {"tor-a": state.revision}), now=LONG).state.quarantine
 
 
 def test_a_cug_made_anew_under_the_same_name_is_another_segment() -> None:
@@ -220,11 +210,11 @@ def test_a_cug_made_anew_under_the_same_name_is_another_segment() -> None:
 
 def test_a_move_there_and_back_gets_the_same_numbers() -> None:
     state = start(two_racks(), cug("web"), cug("db", 2), vm(), vm("web2", "a2", nic(12)))
-    state = do(state, StartMigration("m1", "web1", "b1"), Activate("m1", 1), Commit("m1", 1)).state
+    state = do(state, StartMigration("m1", "web1", "b1"), Activate("m1"), Commit("m1"), now=1).state
     there = numbers(state)
-    state = do(state, StartMigration("m2", "web1", "a1"), Activate("m2", 2), Commit("m2", 2)).state
+    state = do(state, StartMigration("m2", "web1", "a1"), Activate("m2"), Commit("m2"), now=2).state
     state = do(state, vm("db1", "b1", nic(11, "db", 2))).state
-    state = do(state, StartMigration("m3", "web1", "b1"), Activate("m3", 3), Commit("m3", 3)).state
+    state = do(state, StartMigration("m3", "web1", "b1"), Activate("m3"), Commit("m3"), now=3).state
     assert numbers(state) == there == {"rack-a": 100, "core": 200, "rack-b": 100}
     holders_are_right(state)
 
@@ -235,7 +225,7 @@ def test_a_move_there_and_back_gets_the_same_numbers() -> None:
 def test_a_number_at_rest_is_not_lost_when_its_cug_is_pinned_to_another() -> None:
     """A pin that differs from the number the CUG gave back waits until that is free: one rest per CUG and domain."""
     state = start(two_racks(), cug(), vm())
-    state = do(state, DeleteVm("web1", 10.0)).state
+    state = do(state, DeleteVm("web1"), now=10.0).state
     with pytest.raises(Refusal) as refused:
         apply(state, cug(pins={"rack-a": 105}))
     assert refused.value.status == 409
@@ -243,11 +233,11 @@ def test_a_number_at_rest_is_not_lost_when_its_cug_is_pinned_to_another() -> Non
     assert "quarantine" in refused.value.detail
     same = do(state, cug(pins={"rack-a": 100}), vm()).state
     assert numbers(same) == {"rack-a": 100}
-    rested = apply(state, EndQuarantines(LONG, 60.0, EVERYBODY)).state
+    rested = apply(state, EndQuarantines(60.0, EVERYBODY), now=LONG).state
     rested = do(rested, cug(pins={"rack-a": 105}), vm()).state
     assert numbers(rested) == {"rack-a": 105}
-    rested = do(rested, DeleteVm("web1", LONG)).state
-    rested = apply(rested, EndQuarantines(2 * LONG, 60.0, EVERYBODY)).state
+    rested = do(rested, DeleteVm("web1"), now=LONG).state
+    rested = apply(rested, EndQuarantines(60.0, EVERYBODY), now=2 * LONG).state
     assert not rested.holders
 
 
@@ -279,7 +269,7 @@ def test_a_key_with_a_number_at_rest_is_not_given_to_another(monkeypatch: pytest
     state = start(two_racks(), cug("c1"), vm("v", "a1", nic(11, "c1")), DeleteVm("v"), DeleteCug("c1"), cug("c2", 2))
     with pytest.raises(Refusal, match="the most this controller can tell apart"):
         apply(state, cug("c3", 3))
-    state = apply(state, EndQuarantines(LONG, 60.0, EVERYBODY)).state
+    state = apply(state, EndQuarantines(60.0, EVERYBODY), now=LONG).state
     assert do(state, cug("c3", 3)).state.cugs["c3"].key == 1
 
 
@@ -303,7 +293,7 @@ def starving() -> tuple[Site, str, str]:
 def test_a_link_failure_starves_and_the_next_free_number_heals() -> None:
     site, one, two = starving()
     for host in (12, 13):
-        site.engine.execute(DeleteVm(f"{one}-{host}", site.now))
+        site.engine.execute(DeleteVm(f"{one}-{host}"))
     site.confirm()
     assert site.state.starved
     site.now += 61
@@ -326,9 +316,9 @@ def test_a_starved_cug_can_still_be_worked_with() -> None:
     """What does not need another number is not refused for the one that is missing already: VMs go, moves end."""
     site, _, two = starving()
     site.engine.execute(DeleteVm(f"{two}-13"))
-    site.engine.execute(StartMigration("m1", f"{two}-12", "b2", now=site.now))
+    site.engine.execute(StartMigration("m1", f"{two}-12", "b2"))
     site.confirm()
-    site.engine.execute(Activate("m1", site.now))
+    site.engine.execute(Activate("m1"))
     site.confirm()
     assert site.state.migrations["m1"].phase.value == "committed"
     assert site.state.starved == {(two, "plane-2")}

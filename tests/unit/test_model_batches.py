@@ -9,14 +9,14 @@ import pytest
 from ryu_vmmob.model.batches.commands import AbortBatch, BatchMove, BatchPass, StartBatch
 from ryu_vmmob.model.batches.rows import KEPT
 from ryu_vmmob.model.batches.values import BatchState, BatchVm, Outcome
-from ryu_vmmob.model.commands import Activate, Command, LinksChanged, StartMigration, apply
+from ryu_vmmob.model.commands import Activate, Command, LinksChanged, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, do, nic, start, vm
+from tests.support.commands import apply, cug, do, nic, start, vm
 from tests.support.fabrics import EXAMPLE, LEFT_A, two_planes, two_racks
 
-A1 = StartBatch("b-1", ("a1",), now=5.0)
+A1 = StartBatch("b-1", ("a1",))
 
 
 def rows(state: State, id_: str = "b-1") -> list[BatchVm]:
@@ -67,9 +67,9 @@ def test_all_servers_of_a_switch() -> None:
 
 
 def test_a_server_without_vms_is_done_at_once() -> None:
-    change = apply(start(two_racks(), cug()), A1)
+    change = apply(start(two_racks(), cug()), A1, now=5.0)
     batch = change.state.batches["b-1"]
-    assert (batch.state, batch.size, batch.ended) == (BatchState.FINISHED, 0, 5.0)
+    assert (batch.state, batch.size, batch.started, batch.ended) == (BatchState.FINISHED, 0, 5.0, 5.0)
     assert [event.kind for event in change.events] == ["batch.started", "batch.finished"]
 
 
@@ -89,7 +89,7 @@ def test_who_cannot_move_is_told_and_holds_up_nobody() -> None:
 
 def test_who_is_leaving_already_is_no_matter_of_the_batch() -> None:
     state = start(two_racks(), *many("a1", "a1"))
-    state = do(state, StartMigration("m1", "v1", "b1"), Activate("m1", 1.0)).state
+    state = do(state, StartMigration("m1", "v1", "b1"), Activate("m1"), now=1.0).state
     assert plan(state) == {"v0": "a2"}
 
 
@@ -136,7 +136,7 @@ def test_wrong_questions() -> None:
     assert refused(state, StartBatch("b-1", switch="tor-z")).status == 404
     wrong = refused(state, replace(A1, to=("a2", "a9", "a1")))
     assert (wrong.status, [fault.path for fault in wrong.faults]) == (422, ["to[1]", "to[2]"])
-    for command in (AbortBatch("b-9", 1.0), BatchMove("b-9", 0, "a2", 1.0), BatchPass("b-9", 0, Outcome.GONE, "", 1.0)):
+    for command in (AbortBatch("b-9"), BatchMove("b-9", 0, "a2"), BatchPass("b-9", 0, Outcome.GONE, "")):
         assert refused(state, command).status == 404
 
 
@@ -147,35 +147,35 @@ def test_a_server_that_is_being_evacuated_is_no_target_and_is_not_evacuated_twic
         "server 'a1' is being evacuated itself (batch b-1)"
     )
     assert plan(state, StartBatch("b-2", ("a2",))) == {"v1": "a3"}
-    state = apply(state, AbortBatch("b-1", 6.0)).state
+    state = apply(state, AbortBatch("b-1"), now=6.0).state
     assert plan(state, StartBatch("b-2", ("a2",), to=("a1",))) == {"v1": "a1"}
 
 
 def test_nothing_begins_while_links_change() -> None:
     state = start(two_planes(), *many("a1", "b1"))
-    state = apply(state, LinksChanged(frozenset({LEFT_A}), 1.0)).state
+    state = apply(state, LinksChanged(frozenset({LEFT_A})), now=1.0).state
     assert not state.trees_settled
     assert refused(state, A1).status == 503
 
 
 def test_turns_come_in_order_and_only_with_room() -> None:
     state = apply(start(two_racks(), *many("a1", "a1", "a1")), replace(A1, parallel=1)).state
-    assert refused(state, BatchMove("b-1", 1, "a2", 6.0)).status == 409
-    state = apply(state, BatchMove("b-1", 0, "a2", 6.0)).state
+    assert refused(state, BatchMove("b-1", 1, "a2")).status == 409
+    state = apply(state, BatchMove("b-1", 0, "a2"), now=6.0).state
     assert state.migrations["b-1-0"].batch == "b-1"
-    assert "under way, as many as it may" in refused(state, BatchMove("b-1", 1, "a2", 6.0)).detail
-    state = apply(state, BatchPass("b-1", 1, Outcome.GONE, "no more", 6.0)).state
-    assert refused(state, BatchPass("b-1", 1, Outcome.GONE, "no more", 6.0)).status == 409
+    assert "under way, as many as it may" in refused(state, BatchMove("b-1", 1, "a2")).detail
+    state = apply(state, BatchPass("b-1", 1, Outcome.GONE, "no more"), now=6.0).state
+    assert refused(state, BatchPass("b-1", 1, Outcome.GONE, "no more")).status == 409
 
 
 def test_an_abort_leaves_those_that_have_arrived() -> None:
     state = apply(start(two_racks(), *many("a1", "a1", "a1")), A1).state
-    state = do(state, BatchMove("b-1", 0, "a2", 6.0), BatchMove("b-1", 1, "a3", 6.0), Activate("b-1-0", 7.0)).state
-    change = apply(state, AbortBatch("b-1", 8.0, "enough"))
+    state = do(state, BatchMove("b-1", 0, "a2"), BatchMove("b-1", 1, "a3"), Activate("b-1-0"), now=7.0).state
+    change = apply(state, AbortBatch("b-1", "enough"), now=8.0)
     assert change.state.batches["b-1"].state is BatchState.ABORTING
     assert [row.outcome for row in rows(change.state)] == [Outcome.MOVING, Outcome.ABORTED, Outcome.SKIPPED]
     assert {row.reason for row in rows(change.state)[1:]} == {"enough"}
-    assert apply(change.state, AbortBatch("b-1", 9.0)).state is change.state
+    assert apply(change.state, AbortBatch("b-1"), now=9.0).state is change.state
 
 
 def test_old_batches_are_forgotten_with_their_rows() -> None:

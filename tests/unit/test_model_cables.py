@@ -10,23 +10,13 @@ import pytest
 
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.fabric.model import Fabric
-from ryu_vmmob.model.commands import (
-    Abort,
-    Activate,
-    Command,
-    Commit,
-    DeleteVm,
-    EndQuarantines,
-    Prepared,
-    StartMigration,
-    apply,
-)
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, DeleteVm, EndQuarantines, Prepared, StartMigration
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import Claim, State
 from ryu_vmmob.store.base import StoreError
-from tests.support.commands import cug, do, nic, same, start, vm
+from tests.support.commands import apply, cug, do, nic, same, start, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import per_interface, two_racks
 from tests.support.memory_store import MemoryStore
@@ -63,8 +53,8 @@ def rests(state: State) -> dict[tuple[str, int], str]:
     return {pair: row.vm for pair, row in state.resting.items()}
 
 
-def moved(name: str, to: str, id_: str, now: float = 0.0) -> tuple[Command, ...]:
-    return (StartMigration(id_, name, to, now=now), Prepared(id_, now), Activate(id_, now), Commit(id_, now))
+def moved(name: str, to: str, id_: str) -> tuple[Command, ...]:
+    return (StartMigration(id_, name, to), Prepared(id_), Activate(id_), Commit(id_))
 
 
 def refused(state: State, *commands: Command) -> str:
@@ -104,7 +94,7 @@ def test_a_move_keeps_the_number_and_there_and_back_leaves_no_trace() -> None:
     there = do(state, StartMigration("m1", "web1", "b1"))
     assert has(there.state) == {"a1": (kept,), "b1": (kept,)}
     assert [(leg.from_vlan_id, leg.to_vlan_id) for leg in there.state.migrations["m1"].legs] == [(kept, kept)]
-    state = do(there.state, Prepared("m1", 1.0), Activate("m1", 1.0), Commit("m1", 1.0)).state
+    state = do(there.state, Prepared("m1"), Activate("m1"), Commit("m1"), now=1.0).state
     assert has(state) == {"b1": (kept,)}
     assert rests(state) == {("a1", kept): "web1"}
     state = do(state, *moved("web1", "a1", "m2")).state
@@ -126,12 +116,12 @@ def test_what_rested_there_comes_before_what_it_has_where_it_is() -> None:
     """It had 10 at a1 a moment ago, and has 30 at b1, which a1 gives as well: it gets 10 again."""
     fabric = narrow(a1=range(10, 40), b1=range(30, 31))
     state = start(fabric, cug(), vm("web1", "a1", pinned(11, 10)))
-    state = do(state, DeleteVm("web1", 1.0), vm("web1", "b1")).state
+    state = do(state, DeleteVm("web1"), vm("web1", "b1"), now=1.0).state
     assert has(state) == {"b1": (30,)}
     there = do(state, StartMigration("m1", "web1", "a1")).state
     assert has(there)["a1"] == (10,)
-    later = apply(state, EndQuarantines(LONG, 60.0, EVERYBODY)).state
-    assert has(do(later, StartMigration("m1", "web1", "a1", now=LONG)).state)["a1"] == (30,)
+    later = apply(state, EndQuarantines(60.0, EVERYBODY), now=LONG).state
+    assert has(do(later, StartMigration("m1", "web1", "a1"), now=LONG).state)["a1"] == (30,)
 
 
 def test_a_new_number_is_a_rare_one_and_no_reserved_one() -> None:
@@ -175,7 +165,7 @@ def test_a_guests_own_tag_is_refused_where_it_is_anothers() -> None:
     assert refused(state, vm("own", "a1", tagging(12, 50), tagging(12, 50, "db", 2))) == (
         whose.format(50, "db") + "another of its interfaces has it"
     )
-    assert refused(state, DeleteVm("web1", 1.0), vm("own", "a1", tagging(12, 10))) == (
+    assert refused(state, DeleteVm("web1"), vm("own", "a1", tagging(12, 10))) == (
         whose.format(10, "web") + "another vNIC had it until a moment ago"
     )
     # Also when it comes by a move; and the VM stays as it was.
@@ -203,7 +193,7 @@ def test_a_pin_holds_at_every_server_or_is_refused() -> None:
         f"R27: {whose}but at server 'b1' it is not among those that vNICs may get"
     )
     assert refused(state, StartMigration("m1", "web1", "b3")) == f"R27, R28: {whose}but at server 'b3' another vNIC has it"
-    assert refused(state, DeleteVm("web2", 1.0), StartMigration("m1", "web1", "b3")) == (
+    assert refused(state, DeleteVm("web2"), StartMigration("m1", "web1", "b3")) == (
         f"R27, R28: {whose}but at server 'b3' another vNIC had it until a moment ago"
     )
     assert refused(state, StartMigration("m1", "web1", "b2")) == f"R27: {whose}and at server 'b2' it would have none"
@@ -233,7 +223,7 @@ def test_two_interfaces_of_one_vm_never_share_a_number() -> None:
 
 def test_a_number_rests_until_time_is_over_and_the_servers_switch_is_past_its_release() -> None:
     state = start(narrow(a1=range(10, 11)), cug(), vm("web1", "a1"))
-    state = do(state, DeleteVm("web1", 100.0), now=100.0).state
+    state = do(state, DeleteVm("web1"), now=100.0).state
     (row,) = state.resting.values()
     assert (row.vm, row.cug, row.since) == ("web1", "web", 100.0)
     late = vm("late", "a1", nic(12))
@@ -244,24 +234,24 @@ def test_a_number_rests_until_time_is_over_and_the_servers_switch_is_past_its_re
         (160.0, {"tor-a": row.revision - 1, "tor-b": 10**6, "spine": 10**6}),
     )
     for now, acknowledged in asleep:
-        assert apply(state, EndQuarantines(now, 60.0, acknowledged)).state is state
-    woken = apply(state, EndQuarantines(160.0, 60.0, {"tor-a": row.revision})).state
+        assert apply(state, EndQuarantines(60.0, acknowledged), now=now).state is state
+    woken = apply(state, EndQuarantines(60.0, {"tor-a": row.revision}), now=160.0).state
     assert (dict(woken.resting), dict(woken.rested)) == ({}, {})
     assert has(do(woken, late).state, "late") == {"a1": (10,)}
 
 
 def test_a_number_at_rest_is_its_own_interfaces_again_at_once() -> None:
     state = start(narrow(a1=range(10, 11)), cug(), cug("db", 2), vm("web1", "a1"))
-    state = do(state, DeleteVm("web1", 100.0)).state
+    state = do(state, DeleteVm("web1"), now=100.0).state
     assert "R28" in refused(state, vm("web1", "a1", nic(11, "db", 2)))  # another interface, though of a VM of this name
-    again = do(state, vm("web1", "a1", now=101.0)).state
+    again = do(state, vm("web1", "a1"), now=101.0).state
     assert (has(again), dict(again.resting), dict(again.rested)) == ({"a1": (10,)}, {}, {})
 
 
 def test_an_aborted_move_lets_the_number_at_the_target_rest() -> None:
     state = start(WIDE, cug(), vm())
     (number,) = has(state)["a1"]
-    state = do(state, StartMigration("m1", "web1", "b1"), Prepared("m1", 1.0), Abort("m1", 2.0)).state
+    state = do(state, StartMigration("m1", "web1", "b1"), Prepared("m1"), Abort("m1"), now=2.0).state
     assert (has(state), rests(state)) == ({"a1": (number,)}, {("b1", number): "web1"})
 
 
@@ -278,11 +268,11 @@ def test_a_number_rests_also_when_its_interface_takes_another_one_there(change: 
     assert has(back) == {"a1": (10,)}
     assert rests(back) == ({("a1", 11): "web1"} if change == "another pin" else {})
     # Two may rest for one interface; each wakes by itself, and the later one comes first.
-    gone = do(back, DeleteVm("web1", 1.0)).state
+    gone = do(back, DeleteVm("web1"), now=1.0).state
     if change == "another pin":
         assert gone.rested["a1", "web1", "web"] == (11, 10)
         assert has(do(gone, vm()).state) == {"a1": (10,)}
-        awake = apply(gone, EndQuarantines(LONG, 60.0, {"tor-a": gone.resting["a1", 11].revision})).state
+        awake = apply(gone, EndQuarantines(60.0, {"tor-a": gone.resting["a1", 11].revision}), now=LONG).state
         assert (rests(awake), awake.rested["a1", "web1", "web"]) == ({("a1", 10): "web1"}, (10,))
 
 
@@ -298,7 +288,7 @@ def test_events_tell_what_is_given_and_freed() -> None:
     (number,) = has(site.state)["a1"]
     (told,) = site.events("vlan_id.allocated")
     assert (told["server"], told["vm"], told["cug"], told["vlan_id"]) == ("a1", "web1", "web", number)
-    site.engine.execute(DeleteVm("web1", site.now))
+    site.engine.execute(DeleteVm("web1"))
     assert [row["vlan_id"] for row in site.events("vlan_id.released")] == [number]
 
 
@@ -309,9 +299,9 @@ def test_a_restart_keeps_numbers_and_rests() -> None:
     site = Site(narrow(a1=range(10, 14), b1=range(10, 14)), cug(), cug("db", 2), vm("web1", "a1", pinned(11, 10)))
     site.engine.execute(vm("web1", "a1", pinned(11, 11)))
     site.engine.execute(vm("two", "a1", nic(12), tagging(12, 700, "db", 2)))
-    site.engine.execute(StartMigration("m1", "two", "b1", now=site.now))
+    site.engine.execute(StartMigration("m1", "two", "b1"))
     site.engine.execute(vm("gone", "b1", nic(13)))
-    site.engine.execute(DeleteVm("gone", site.now))
+    site.engine.execute(DeleteVm("gone"))
     again = site.restart()
     same(again.state, site.state)
     assert len(again.state.resting) == 2
@@ -325,7 +315,7 @@ def test_a_restart_keeps_numbers_and_rests() -> None:
 
 def test_rests_on_cables_that_are_no_more_are_forgotten_at_a_restart() -> None:
     site = Site(narrow(a1=range(10, 14)), cug(), vm())
-    site.engine.execute(DeleteVm("web1", site.now))
+    site.engine.execute(DeleteVm("web1"))
     assert site.state.resting
     again = Site(two_racks(), store=site.store, connected=False)
     assert (dict(again.state.resting), dict(again.state.rested)) == ({}, {})
@@ -378,7 +368,7 @@ def test_a_store_with_numbers_that_the_fabric_file_no_longer_gives_is_refused() 
 def reloaded(state: State, fabric: Fabric) -> dict[str, str]:
     """What is refused of another fabric: path -> message."""
     with pytest.raises(Refusal) as caught:
-        apply(state, FabricReplaced(fabric, 1.0))
+        apply(state, FabricReplaced(fabric), now=1.0)
     assert caught.value.status == 409
     return {fault.path: fault.message for fault in caught.value.faults}
 
@@ -398,7 +388,7 @@ def test_a_server_with_vms_keeps_its_tagging(before: str, after: str) -> None:
         return replace(base, servers={**base.servers, "b1": replace(base.servers["b1"], **kinds[kind])})
 
     state = start(fabric(before), cug(), vm("web1", "a1"))
-    assert apply(state, FabricReplaced(fabric(after), 1.0)).state.fabric.servers["b1"].tagging.value == after
+    assert apply(state, FabricReplaced(fabric(after)), now=1.0).state.fabric.servers["b1"].tagging.value == after
     there = do(state, vm("web2", "b1", nic(12))).state
     coming = do(state, StartMigration("m1", "web1", "b1")).state
     if before == after:
@@ -412,20 +402,20 @@ def test_numbers_in_use_stay_in_the_range() -> None:
     fabric = narrow(a1=range(10, 30))
     state = start(fabric, cug(), cug("db", 2), *(vm(f"v{n}", "a1", pinned(20 + n, 20 + n)) for n in range(7)))
     state = do(state, vm("own", "a1", tagging(50, 29)), vm("gone", "a1", pinned(51, 28))).state
-    state = do(state, DeleteVm("gone", 1.0)).state
+    state = do(state, DeleteVm("gone"), now=1.0).state
     assert reloaded(state, narrow(a1=range(10, 22))) == {
         "servers.a1.vlan_ids": ("server 'a1' cannot lose VLAN-IDs that vNICs have on its cable: 22, 23, 24, 25, 26")
     }
-    after = apply(state, FabricReplaced(narrow(a1=range(20, 27)), 1.0)).state  # neither the guest's own nor one at rest
+    after = apply(state, FabricReplaced(narrow(a1=range(20, 27))), now=1.0).state  # neither the guest's own nor one at rest
     assert after.fabric.servers["a1"].vlan_ids == tuple(range(20, 27))
     assert "R28" in refused(after, vm("more", "a1", nic(60)))
-    wider = apply(after, FabricReplaced(narrow(a1=range(20, 28)), 1.0)).state
+    wider = apply(after, FabricReplaced(narrow(a1=range(20, 28))), now=1.0).state
     assert has(do(wider, vm("more", "a1", nic(60))).state, "more") == {"a1": (27,)}
 
 
 def test_rests_end_with_the_cable() -> None:
     state = start(narrow(a1=range(10, 14), b1=range(10, 14)), cug(), vm("web1", "a1"), vm("web2", "b1", nic(12)))
     (kept,) = has(state, "web2")["b1"]
-    state = do(state, DeleteVm("web1", 1.0), DeleteVm("web2", 1.0)).state
-    after = apply(state, FabricReplaced(narrow(b1=range(10, 14)), 1.0)).state
+    state = do(state, DeleteVm("web1"), DeleteVm("web2"), now=1.0).state
+    after = apply(state, FabricReplaced(narrow(b1=range(10, 14))), now=1.0).state
     assert (rests(after), dict(after.rested)) == ({("b1", kept): "web2"}, {("b1", "web2", "web"): (kept,)})

@@ -10,10 +10,10 @@ import random
 from collections.abc import Iterator
 
 from ryu_vmmob.fabric.model import DataCenter, Fabric, L2Domain, PortRef, Role, Server, Switch
-from ryu_vmmob.model.commands import Activate, Commit, EndQuarantines, Prepared, PutVm, StartMigration, apply
+from ryu_vmmob.model.commands import Activate, Commit, EndQuarantines, Prepared, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.state import State, with_fabric
-from tests.support.commands import cug, do, nic
+from tests.support.commands import apply, cug, do, nic
 
 FULL = 60
 """VMs a server."""
@@ -40,7 +40,7 @@ def filled(vms: int, vlan_ids: range = DEFAULT) -> State:
     empty = with_fabric(None, fabric(-(-vms // FULL), vlan_ids))
     state = do(empty, *(cug(f"c{net}", net + 1, v6=False) for net in range(GROUPS))).state
     members = (interface(row) for row in range(vms))
-    return apply(state, *(PutVm(f"vm-{row}", f"s{row // FULL}", (nic_,), 0.0) for row, nic_ in enumerate(members))).state
+    return apply(state, *(PutVm(f"vm-{row}", f"s{row // FULL}", (nic_,)) for row, nic_ in enumerate(members))).state
 
 
 def interface(row: int) -> Interface:
@@ -55,11 +55,11 @@ def moves(state: State, number: int, seed: int) -> Iterator[tuple[int | None, in
         now = PACE * (row + 1)
         vm = state.vms[f"vm-{chance.randrange(len(state.vms))}"]
         free = [name for name, its in sorted(state.server_vms.items()) if name != vm.server and len(its) < FULL + ROOM]
-        state = apply(state, EndQuarantines(now, REST, {"tor": state.revision})).state
-        state = do(state, StartMigration(str(row), vm.name, chance.choice(free), now=now), Prepared(str(row), now)).state
+        state = apply(state, EndQuarantines(REST, {"tor": state.revision}), now=now).state
+        state = do(state, StartMigration(str(row), vm.name, chance.choice(free)), Prepared(str(row)), now=now).state
         (leg,) = state.migrations[str(row)].legs
         yield leg.from_vlan_id, leg.to_vlan_id
-        state = do(state, Activate(str(row), now), Commit(str(row), now)).state
+        state = do(state, Activate(str(row)), Commit(str(row)), now=now).state
 
 
 def share(vms: int, number: int, vlan_ids: range = DEFAULT) -> float:

@@ -6,7 +6,7 @@ import ast
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -19,6 +19,8 @@ HOMES = (
     "vlan_ids", "vms",
 )  # fmt: skip
 COMMANDS = get_args(Command)
+DURATIONS = {"seconds", "timeout"}
+"""Fields in seconds that are no moment."""
 
 
 def test_every_command_is_carried_out_by_one_function() -> None:
@@ -33,7 +35,13 @@ def test_a_command_stands_beside_the_function_that_carries_it_out(command: type)
     assert command.__module__ == handler.__module__
     assert command.__module__.removeprefix(f"{model.__name__}.") in HOMES
     assert list(signature(handler).parameters) == ["draft", "command"]
-    assert fields(command)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_no_time_of_its_own(command: type) -> None:
+    """The time of a change is that of `apply`, once for all its commands."""
+    assert {name for name, type_ in get_type_hints(command).items() if type_ is float} <= DURATIONS
+    assert {row.name for row in fields(command)}.isdisjoint({"now", "time", "at", "since"})
 
 
 def test_no_module_has_handlers_that_apply_does_not_know() -> None:

@@ -6,11 +6,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from ryu_vmmob.model.commands import DeleteVm, apply
+from ryu_vmmob.model.commands import DeleteVm
 from ryu_vmmob.model.decision import Decision, Party, Traffic, addressed, decide, member, outside
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.state import State
 from ryu_vmmob.net.protocols import TCP_ACK, TCP_RST
+from tests.support.commands import apply
 from tests.unit.decision_site import ANY, DB, DB1, LONE, WEB, WEB1, prefix, put, site
 
 HTTP = Traffic(6, 40000, 80)

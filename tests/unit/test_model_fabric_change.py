@@ -57,7 +57,7 @@ def servers(fabric: Fabric, **changed: Server | None) -> Fabric:
 def test_a_server_with_vms_stays_as_it_is() -> None:
     fabric = two_racks()
     world = started(fabric, cug(), put("w1", "a1"))
-    world.do(StartMigration("m", "w1", "b1", now=world.now))
+    world.do(StartMigration("m", "w1", "b1"))
     found = refused(world, servers(fabric, a1=None, b1=replace(fabric.servers["b1"], attach=(P("tor-b", 9),))))
     assert found == {
         "servers.a1": "server 'a1' cannot be taken away: VM 'w1' is there",

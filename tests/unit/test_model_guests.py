@@ -8,12 +8,12 @@ import pytest
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.flows.compiler import full
-from ryu_vmmob.model.commands import Activate, Commit, DeleteVm, PutVm, StartMigration, apply
+from ryu_vmmob.model.commands import Activate, Commit, DeleteVm, PutVm, StartMigration
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.placement import placements
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, do, nic, start, vm
+from tests.support.commands import apply, cug, do, nic, start, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import two_racks
 
@@ -130,7 +130,7 @@ def test_while_a_vm_may_come_its_tag_is_taken() -> None:
     state = start(plan, *CUGS, vm("web1", "a1", tags(300)), StartMigration("m", "web1", "b1", commit="request"))
     assert "R24, R28" in refused(state, db("b1", own=300))
     assert "R24, R28" in refused(state, db("a1", own=300))
-    state = do(state, Activate("m", 1.0), Commit("m", 1.0)).state
+    state = do(state, Activate("m"), Commit("m")).state
     assert "R24, R28" in refused(state, db("b1", own=300))
     do(state, db("a1", own=300))
 
@@ -146,11 +146,11 @@ def test_a_pin_that_a_guest_beside_would_be_mistaken_for() -> None:
 def test_there_and_back_the_guest_finds_its_number_again() -> None:
     site = Site(translating(), *CUGS, vm("web1", "a1", tags(107)))
     for to in ("b1", "a3", "a1"):
-        site.engine.execute(StartMigration(f"to-{to}", "web1", to, commit="request", now=site.now))
+        site.engine.execute(StartMigration(f"to-{to}", "web1", to, commit="request"))
         site.confirm()
-        site.engine.execute(Activate(f"to-{to}", site.now))
+        site.engine.execute(Activate(f"to-{to}"))
         site.confirm()
-        site.engine.execute(Commit(f"to-{to}", site.now))
+        site.engine.execute(Commit(f"to-{to}"))
         site.confirm()
         found = full(site.state)
         for switch in site.fabric.switches:

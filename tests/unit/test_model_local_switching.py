@@ -10,7 +10,7 @@ import pytest
 
 from ryu_vmmob.fabric.model import Fabric
 from ryu_vmmob.model.batches.commands import StartBatch
-from ryu_vmmob.model.commands import Command, StartMigration, apply
+from ryu_vmmob.model.commands import Command, StartMigration
 from ryu_vmmob.model.fabric_change import FabricReplaced
 from ryu_vmmob.model.local_switching import meetings, peers, separated, together
 from ryu_vmmob.model.objects import Interface
@@ -19,7 +19,7 @@ from ryu_vmmob.model.policies import DeletePolicy, PutPolicy
 from ryu_vmmob.model.policy import Selector
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import Member, State
-from tests.support.commands import cug, nic, start, vm
+from tests.support.commands import apply, cug, nic, start, vm
 from tests.support.fabrics import two_racks
 
 WEB1, WEB2, WEB, DB = Selector("vm", "web1"), Selector("vm", "web2"), Selector("cug", "web"), Selector("cug", "db")
@@ -178,13 +178,13 @@ def test_a_server_tagged_per_interface_takes_them() -> None:
 
 def test_trust_may_not_go_while_a_policy_leans_on_it() -> None:
     state = apply(site(DENY, on=fabric("a1")), MOVE).state
-    refusal = refused(state, FabricReplaced(fabric(), 1.0))
+    refusal = refused(state, FabricReplaced(fabric()))
     assert refusal.detail == (
         "servers.a1.local_switching: R45: local_switching of server 'a1' must stay trusted: on server 'a1' VM 'web1' and VM "
         "'web2' meet behind one wire, and policy 'apart' separates them"
     )
     apart = start(fabric("a1"), cug(), vm(), vm("web2", "a2", nic(12)), DENY)
-    assert not apply(apart, FabricReplaced(fabric(), 1.0)).state.fabric.servers["a1"].trusts_local_switching
+    assert not apply(apart, FabricReplaced(fabric())).state.fabric.servers["a1"].trusts_local_switching
 
 
 def test_a_violation_that_was_there_before_does_not_block_other_changes() -> None:
@@ -200,5 +200,5 @@ def test_the_planner_says_so_and_evacuations_pass_by() -> None:
     found = {row.server: row.reason for row in placements(state, "web2", lambda command: apply(state, command).state)}
     assert found["a1"] == SENTENCE.format("web2", "web1")
     assert found["a3"] is None
-    batch = StartBatch("b1", ("a2",), None, ("a1", "b1"), now=1.0)
+    batch = StartBatch("b1", ("a2",), None, ("a1", "b1"))
     assert apply(state, batch).state.batches["b1"].servers == ("a2",)

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from ryu_vmmob.model import migration_steps
-from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration, apply
+from ryu_vmmob.model.commands import Abort, Activate, Command, Commit, Prepared, StartMigration
 from ryu_vmmob.model.migration_steps import KEPT, Stage, Standstill, Step, stage, verdict
 from ryu_vmmob.model.migrations import Deliver, Fail, Returned
 from ryu_vmmob.model.move_options import ActivateOn, Delivery, Mode
@@ -17,30 +17,30 @@ from ryu_vmmob.model.objects import Phase, Seat, Vm
 from ryu_vmmob.model.presence import Wire
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, do, nic, start, vm
+from tests.support.commands import apply, cug, do, nic, start, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import two_racks
 
 COMMANDS: dict[Step, Command] = {
-    Step.PREPARED: Prepared("m1", 50.0),
-    Step.DELIVER: Deliver("m1", 50.0),
-    Step.ACTIVATE: Activate("m1", 50.0, "seen"),
-    Step.COMMIT: Commit("m1", 50.0),
-    Step.ABORT: Abort("m1", 50.0, "why not"),
-    Step.FORCE: Abort("m1", 50.0, "why not", force=True),
-    Step.RETURNED: Returned("m1", 50.0),
-    Step.FAIL: Fail("m1", 50.0, "a switch refused"),
+    Step.PREPARED: Prepared("m1"),
+    Step.DELIVER: Deliver("m1"),
+    Step.ACTIVATE: Activate("m1", "seen"),
+    Step.COMMIT: Commit("m1"),
+    Step.ABORT: Abort("m1", "why not"),
+    Step.FORCE: Abort("m1", "why not", force=True),
+    Step.RETURNED: Returned("m1"),
+    Step.FAIL: Fail("m1", "a switch refused"),
 }
-MOVE = StartMigration("m1", "web1", "b1", now=10.0)
+MOVE = StartMigration("m1", "web1", "b1")
 ROAD: dict[Stage, tuple[Command, ...]] = {
     Stage.PREPARING: (),
-    Stage.PREPARED: (Prepared("m1", 20.0),),
-    Stage.DELIVERED: (Prepared("m1", 20.0), Deliver("m1", 25.0)),
-    Stage.ACTIVATED: (Prepared("m1", 20.0), Activate("m1", 30.0)),
-    Stage.RETURNING: (Prepared("m1", 20.0), Activate("m1", 30.0), Abort("m1", 40.0)),
-    Stage.COMMITTED: (Prepared("m1", 20.0), Activate("m1", 30.0), Commit("m1", 40.0)),
-    Stage.ABORTED: (Abort("m1", 40.0),),
-    Stage.FAILED: (Fail("m1", 40.0, "full"),),
+    Stage.PREPARED: (Prepared("m1"),),
+    Stage.DELIVERED: (Prepared("m1"), Deliver("m1")),
+    Stage.ACTIVATED: (Prepared("m1"), Activate("m1")),
+    Stage.RETURNING: (Prepared("m1"), Activate("m1"), Abort("m1")),
+    Stage.COMMITTED: (Prepared("m1"), Activate("m1"), Commit("m1")),
+    Stage.ABORTED: (Abort("m1"),),
+    Stage.FAILED: (Fail("m1", "full"),),
 }
 
 
@@ -79,7 +79,7 @@ def test_every_stage_with_every_step(at: Stage, step: Step) -> None:
     else:
         found = Stage(cell)
         assert verdict(at, step) is found
-        change = apply(before, COMMANDS[step])
+        change = apply(before, COMMANDS[step], now=50.0)
         row = change.state.migrations["m1"]
         assert stage(row) is found
         told = {Stage.RETURNING: before.migrations["m1"].phase}.get(found, found)
@@ -126,20 +126,20 @@ def test_seats_of_each_stage(mode: Mode, delivery: Delivery, activate_on: Activa
         prepared = prepared._replace(twin="a1")
     coming = (at_source._replace(twin="b1") if speaks else at_source, prepared)
     assert state.seats_of(vm_of(state)) == coming
-    state = apply(state, Prepared("m1", 20.0)).state
+    state = apply(state, Prepared("m1"), now=20.0).state
     assert state.seats_of(vm_of(state)) == coming
-    delivered = apply(state, Deliver("m1", 25.0)).state
+    delivered = apply(state, Deliver("m1"), now=25.0).state
     paused = Seat("a1", True, False, passing=True)
     served = prepared._replace(receives=True, passing=False, hears=False, twin="a1")
     assert delivered.seats_of(vm_of(delivered)) == (coming if early else (paused, served))
-    moved = apply(delivered if awaited else state, Activate("m1", 30.0)).state
+    moved = apply(delivered if awaited else state, Activate("m1"), now=30.0).state
     assert moved.seats_of(vm_of(moved)) == (at_target, Seat("a1", False, False, passing=not early))
-    done = apply(moved, Commit("m1", 40.0)).state
+    done = apply(moved, Commit("m1"), now=40.0).state
     assert done.seats_of(vm_of(done)) == (at_target,)
-    back = apply(moved, Abort("m1", 40.0)).state
+    back = apply(moved, Abort("m1"), now=40.0).state
     left = Seat("b1", True, True, twin="a1") if early else Seat("b1", False, False, passing=True)
     assert back.seats_of(vm_of(back)) == (at_source._replace(twin="b1") if early else at_source, left)
-    for undone in (apply(state, Abort("m1", 40.0)).state, apply(back, Returned("m1", 50.0)).state):
+    for undone in (apply(state, Abort("m1"), now=40.0).state, apply(back, Returned("m1"), now=50.0).state):
         assert undone.seats_of(vm_of(undone)) == (at_source,)
 
 
@@ -148,7 +148,7 @@ def test_presence_extends_and_is_pruned() -> None:
     """R35, R37: both places while it moves, afterwards the new one alone."""
     assert set(in_stage(Stage.PREPARING).presences["web"].local) == {"tor-a", "spine", "tor-b"}
     assert set(in_stage(Stage.ABORTED).presences["web"].local) == {"tor-a"}
-    alone = do(start(two_racks(), cug(), vm(), MOVE), Activate("m1", 1), Commit("m1", 2)).state
+    alone = do(start(two_racks(), cug(), vm(), MOVE), Activate("m1"), Commit("m1"), now=2).state
     assert set(alone.presences["web"].local) == {"tor-b"}
     assert dict(alone.vlan_ids("web")) == {"rack-b": 100}
     assert {domain for domain, _ in alone.quarantine} == {"rack-a", "core"}
@@ -160,12 +160,12 @@ def test_legs_and_switches_are_those_of_the_beginning() -> None:
     row = state.migrations["m1"]
     assert row.legs == (("web", 101, None), ("db", 100, None))
     assert row.switches == ("spine", "tor-a", "tor-b")
-    done = do(state, Activate("m1", 1), Commit("m1", 2)).state.migrations["m1"]
+    done = do(state, Activate("m1"), Commit("m1"), now=2).state.migrations["m1"]
     assert (done.legs, done.switches) == (row.legs, row.switches)
 
 
 def test_a_reason_given_once_stays() -> None:
-    state = do(in_stage(Stage.PREPARED), Activate("m1", 1, "seen at tor-b:1"), Commit("m1", 2)).state
+    state = do(in_stage(Stage.PREPARED), Activate("m1", "seen at tor-b:1"), Commit("m1"), now=2).state
     assert state.migrations["m1"].reason == "seen at tor-b:1"
 
 
@@ -174,7 +174,7 @@ def test_a_move_on_one_switch() -> None:
     state = start(two_racks(), cug(), vm(), replace(MOVE, to="a2"))
     assert set(state.presences["web"].local) == {"tor-a"}
     assert state.migrations["m1"].switches == ("tor-a",)
-    done = do(state, Activate("m1", 1), Commit("m1", 2)).state
+    done = do(state, Activate("m1"), Commit("m1"), now=2).state
     assert dict(done.vlan_ids("web")) == {"rack-a": 100}
     assert not done.quarantine
 
@@ -184,8 +184,8 @@ def test_a_move_on_one_switch() -> None:
 
 def finished(state: State, number: int) -> State:
     """One more move of web2 begun and aborted."""
-    move = StartMigration(f"old-{number}", "web2", "b1", now=float(number))
-    return do(state, move, Abort(f"old-{number}", float(number))).state
+    move = StartMigration(f"old-{number}", "web2", "b1")
+    return do(state, move, Abort(f"old-{number}"), now=float(number)).state
 
 
 def test_the_oldest_finished_migrations_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_the_oldest_finished_migrations_are_forgotten(monkeypatch: pytest.Monkey
     assert len(state.migrations) == 12
     state = finished(state, 11)
     assert set(state.migrations) == {"m1", *(f"old-{number}" for number in range(3, 12))}
-    state = apply(state, Abort("m1", 100.0)).state
+    state = apply(state, Abort("m1"), now=100.0).state
     assert state.migrations["m1"].phase is Phase.ABORTED
 
 
@@ -205,8 +205,8 @@ def test_what_is_forgotten_is_deleted_from_the_store(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(migration_steps, "KEPT", 5)
     site = Site(two_racks(), cug(), vm("web2", "a1", nic(12)))
     for number in range(20):
-        site.engine.execute(StartMigration(f"old-{number}", "web2", "b1", now=site.now))
-        site.engine.execute(Abort(f"old-{number}", site.now))
+        site.engine.execute(StartMigration(f"old-{number}", "web2", "b1"))
+        site.engine.execute(Abort(f"old-{number}"))
         site.confirm()
         assert {name for kind, name in site.store.records if kind == "migration"} == set(site.state.migrations)
     assert site.restart().state.migrations == site.state.migrations
@@ -216,9 +216,9 @@ def test_what_is_forgotten_is_deleted_from_the_store(monkeypatch: pytest.MonkeyP
 
 def test_a_delivered_place_on_a_shared_wire_hears_broadcasts_from_the_activation_on() -> None:
     """What the VM said last at its source would teach the new server's switch that the VM is behind the cable."""
-    state = do(start(two_racks(), cug(), vm(), MOVE), Prepared("m1", 1)).state
-    delivered = do(state, Deliver("m1", 2)).state
-    activated = do(delivered, Activate("m1", 3)).state
+    state = do(start(two_racks(), cug(), vm(), MOVE), Prepared("m1"), now=1).state
+    delivered = do(state, Deliver("m1"), now=2).state
+    activated = do(delivered, Activate("m1"), now=3).state
     flooded = [dict(each.presences["web"].local)["tor-b"].flooded for each in (state, delivered, activated)]
     assert flooded == [frozenset(), frozenset(), frozenset({Wire("b1", None)})]
     beside = start(two_racks(), cug(), vm(), vm("web2", "b1", nic(12)), MOVE)

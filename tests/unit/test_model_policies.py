@@ -7,12 +7,12 @@ from ipaddress import ip_network
 
 import pytest
 
-from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm, apply
+from ryu_vmmob.model.commands import Command, DeleteCug, DeleteVm
 from ryu_vmmob.model.policies import DeletePolicy, PutPolicy, dangling
 from ryu_vmmob.model.policy import Policy, Selector, merged, port_masks
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State
-from tests.support.commands import cug, do, nic, start, vm
+from tests.support.commands import apply, cug, do, nic, start, vm
 from tests.support.fabrics import two_racks
 
 WEB, DB, WEB1 = Selector("cug", "web"), Selector("cug", "db"), Selector("vm", "web1")

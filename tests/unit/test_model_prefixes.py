@@ -8,10 +8,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ryu_vmmob.model.commands import PutCug, apply
+from ryu_vmmob.model.commands import PutCug
 from ryu_vmmob.model.objects import Network
 from ryu_vmmob.model.prefixes import Prefixes
-from tests.support.commands import start
+from tests.support.commands import apply, start
 from tests.support.fabrics import two_racks
 
 SMALL = [

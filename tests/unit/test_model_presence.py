@@ -90,9 +90,9 @@ def test_an_untagged_server_is_shared_as_long_as_somebody_sits_there() -> None:
     state, _ = of(vm("web1", "a3"), cug("db", 2), vm("db1", "b1", nic(11, "db", 2)))
     state = do(state, replace(MOVE, vm="db1", to="a3", delivery="on_activation")).state
     assert state.presences["web"].local["tor-a"].flooded == frozenset()
-    state = do(state, Activate("m1", 1.0), Commit("m1", 1.0), replace(MOVE, id="m2", vm="db1"), Activate("m2", 1.0)).state
+    state = do(state, Activate("m1"), Commit("m1"), replace(MOVE, id="m2", vm="db1"), Activate("m2")).state
     assert state.presences["web"].local["tor-a"].flooded == frozenset()
-    state = do(state, Commit("m2", 1.0)).state
+    state = do(state, Commit("m2")).state
     assert state.presences["web"].local["tor-a"].flooded == bare("a3")
 
 
@@ -101,7 +101,7 @@ def test_broadcasts_go_to_open_seats(delivery: Delivery, open_: list[str]) -> No
     state, found = of(vm(), replace(MOVE, delivery=delivery))
     assert found.edges == {"tor-a", "tor-b"}
     assert found.local["tor-b"].flooded == bare(*open_)
-    moved = do(state, Activate("m1", 1.0)).state.presences["web"]
+    moved = do(state, Activate("m1")).state.presences["web"]
     assert moved.local["tor-b"].flooded == bare("b1")
     assert moved.local["tor-a"].flooded == frozenset()
     assert moved.local["tor-a"].edge
@@ -118,20 +118,20 @@ def test_links_that_fail_and_come_back() -> None:
     name = rooted(fabric, "spine-1")[0]
     state, before = of(vm("x", "a1", nic(11, name)), vm("y", "b1", nic(12, name)), fabric=fabric, name=name)
     down = frozenset({LEFT_A})
-    shrunk = do(state, LinksChanged(down, 1.0)).state
+    shrunk = do(state, LinksChanged(down)).state
     assert shrunk.presences[name].local["tor-a"].neighbours == ()
     assert shrunk.presences[name].local["tor-b"].neighbours == ()
     assert shrunk.trees == state.trees.common(build_trees(fabric, down))
-    grown = do(shrunk, SettleTrees(2.0)).state
+    grown = do(shrunk, SettleTrees()).state
     assert grown.presences[name].local["tor-a"].neighbours == ("spine-2",)
     assert LEFT_A not in links_of(fabric, grown.presences[name])
-    healed = do(grown, LinksChanged(frozenset(), 3.0), SettleTrees(4.0)).state
+    healed = do(grown, LinksChanged(frozenset()), SettleTrees()).state
     assert healed.presences[name] == before
 
 
 def test_both_ends_cut_off_are_present_each_for_itself() -> None:
     state, _ = of(vm(), vm("web2", "b1", nic(12)))
-    cut = do(state, LinksChanged(frozenset({A}), 1.0), SettleTrees(2.0)).state
+    cut = do(state, LinksChanged(frozenset({A})), SettleTrees()).state
     found = cut.presences["web"]
     assert found.edges == {"tor-a", "tor-b"}
     assert links_of(cut.fabric, found) == frozenset()

@@ -10,16 +10,11 @@ import pytest
 from immutables import Map
 
 from ryu_vmmob.model import allocation
-from ryu_vmmob.model.commands import (
-    DeleteCug,
-    LinksChanged,
-    SettleTrees,
-    apply,
-)
+from ryu_vmmob.model.commands import DeleteCug, LinksChanged, SettleTrees
 from ryu_vmmob.model.membership import refuse_untagged_clash
 from ryu_vmmob.model.objects import Vm
 from ryu_vmmob.model.refusal import Refusal
-from tests.support.commands import cug, nic, start, vm
+from tests.support.commands import apply, cug, nic, start, vm
 from tests.support.engine_site import Site
 from tests.support.fabrics import LEFT_A, two_planes, two_racks
 from tests.unit.refusal_cases import Case
@@ -63,11 +58,11 @@ def test_as_many_cugs_as_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_no_move_begins_while_links_change() -> None:
     """Until the trees have settled; what is asked again in a moment is then carried out."""
-    state = start(two_planes(), cug(), vm(), vm("web2", "b1", nic(12)), LinksChanged(frozenset({LEFT_A}), 1.0))
+    state = start(two_planes(), cug(), vm(), vm("web2", "b1", nic(12)), LinksChanged(frozenset({LEFT_A})))
     with pytest.raises(Refusal, match="try again") as raised:
         apply(state, MOVE)
     assert (raised.value.status, raised.value.title) == (503, "links are changing")
-    assert apply(apply(state, SettleTrees(2.0)).state, MOVE).state.migrations["m1"].vm == "web1"
+    assert apply(apply(state, SettleTrees()).state, MOVE).state.migrations["m1"].vm == "web1"
 
 
 def test_very_many_vms_on_an_untagged_server() -> None:

@@ -51,7 +51,7 @@ def test_every_option_comes_through_from_the_body() -> None:
             other[name] = get_args(hint)[-1]
     assert all(DEFAULTS[name] != value for name, value in other.items())
     body = MigrationBody.model_validate({"vm": "web1", "to": "b1"} | other)
-    assert body.command("m", 0.0).options() == other
+    assert body.command("m").options() == other
 
 
 def test_the_command_line_offers_the_options_and_tells_their_defaults() -> None:

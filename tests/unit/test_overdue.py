@@ -32,7 +32,7 @@ def overdue(move: StartMigration = SHORT, *, delivered: bool = False) -> Site:
     """Prepared, and its time is over; both places are listened to."""
     made = racks(move)
     if delivered:
-        made.engine.execute(Deliver(move.id, made.now))
+        made.engine.execute(Deliver(move.id))
         made.confirm()
     asked: list[str] = []
     made.engine.on_question.add(asked.append)
@@ -135,7 +135,7 @@ def test_with_the_switch_of_the_target_dead_it_outlives_its_time() -> None:
     dies(other, "tor-b")
     other.now += 3600
     other.engine.progress()
-    other.engine.execute(Abort("m1", other.now))
+    other.engine.execute(Abort("m1"))
     assert phase(other) is Phase.ABORTED
 
 
@@ -207,7 +207,7 @@ def test_the_time_by_default_is_that_of_a_long_copy() -> None:
     """Case 15: an hour's copy is no failure, and two places that are open harm no other VM."""
     body = MigrationBody.model_validate({"vm": "web1", "to": "b1"})
     assert body.timeout >= 2 * 3600
-    assert body.command("m1", 0.0).timeout == StartMigration("m", "web1", "b1").timeout == body.timeout
+    assert body.command("m1").timeout == StartMigration("m", "web1", "b1").timeout == body.timeout
 
 
 @pytest.mark.parametrize("delivery", DELIVERIES)
@@ -216,7 +216,7 @@ def test_the_judge_has_nothing_against_it(delivery: Delivery, ending: str | None
     made = World(two_racks())
     made.do(cug(v6=False), vm(), vm("web2", "a2", nic(12)), vm("web3", "b3", nic(13)))
     made.settle()
-    made.do(StartMigration("m1", "web1", "b1", delivery=delivery, timeout=5, now=made.now))
+    made.do(StartMigration("m1", "web1", "b1", delivery=delivery, timeout=5))
     made.settle()
     made.now += 5
     made.engine.progress()

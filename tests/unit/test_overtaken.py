@@ -53,7 +53,7 @@ def test_prepared_together_and_one_of_them_aborted_meanwhile() -> None:
     for move in moves:
         made.engine.execute(move)
     queue = made.queue
-    queue.waiting.append(lambda: made.engine.execute(Abort("m1", made.now)))
+    queue.waiting.append(lambda: made.engine.execute(Abort("m1")))
     made.take()
     assert [phase(made, move.id) for move in moves] == [Phase.ABORTED, Phase.PREPARED]
 
@@ -78,7 +78,7 @@ def test_a_frame_of_a_vm_whose_move_was_aborted_meanwhile_is_no_fault() -> None:
     """`vital` would end the controller."""
     made = racks(MOVE)
     queue = made.queue
-    queue.waiting.append(lambda: made.engine.execute(Abort("m1", made.now)))
+    queue.waiting.append(lambda: made.engine.execute(Abort("m1")))
     speaks(made, "tor-b")
     assert phase(made) is Phase.ABORTED
 
@@ -88,7 +88,7 @@ def test_an_impostor_is_judged_on_the_move_as_it_is() -> None:
     forged.arrive(made)
     queue = made.queue
     made.engine.fleet.connected("tor-b", lambda: None, made.now)
-    queue.waiting.append(lambda: made.engine.execute(Abort("m1", made.now, "by hand")))
+    queue.waiting.append(lambda: made.engine.execute(Abort("m1", "by hand")))
     forged.speak(made)
     assert migration(made).reason == "by hand"
     assert not made.events("migration.conflict")
@@ -108,7 +108,7 @@ def test_news_of_what_the_fabric_file_has_no_more() -> None:
     assert (made.state.fabric.externals, made.state.externals_down) == ({}, frozenset())
     made = Site(fabric, cug(), vm())
     made.queue.waiting.append(reload)
-    made.engine.network.neighbour_heard(NeighbourHeard("out0", fabric.externals["out0"].next_hops[0], 1, made.now))
+    made.engine.network.neighbour_heard(NeighbourHeard("out0", fabric.externals["out0"].next_hops[0], 1))
     assert not made.state.neighbours
 
 
@@ -126,7 +126,7 @@ def test_a_vm_that_answers_while_its_unannounced_move_waits() -> None:
 def test_a_vm_that_is_deleted_while_a_frame_of_it_waits_to_be_judged() -> None:
     made = unannounced.Lab()
     queue = made.queue
-    queue.waiting.append(lambda: made.engine.execute(DeleteVm("web1", made.now)))
+    queue.waiting.append(lambda: made.engine.execute(DeleteVm("web1")))
     made.speak()
     assert "web1" not in made.state.vms
     assert not made.events("move.questioned")
@@ -134,10 +134,10 @@ def test_a_vm_that_is_deleted_while_a_frame_of_it_waits_to_be_judged() -> None:
 
 def test_the_turn_of_a_vm_is_given_on_the_state_as_it_is() -> None:
     """A batch of two VMs, one after the other; the second is deleted while its turn waits: no move, and no fault."""
-    made = racks(StartBatch("b", ("a1", "a2"), to=("b1",), parallel=1, now=1000.0))
+    made = racks(StartBatch("b", ("a1", "a2"), to=("b1",), parallel=1))
     queue = made.queue
-    made.engine.execute(Abort("b-0", made.now))
-    queue.waiting.append(lambda: made.engine.execute(DeleteVm("web2", made.now)))
+    made.engine.execute(Abort("b-0"))
+    queue.waiting.append(lambda: made.engine.execute(DeleteVm("web2")))
     made.engine.progress()
     made.confirm()
     assert [row.outcome for row in made.state.batch_vms["b"].values()] == [Outcome.ABORTED, Outcome.GONE]

@@ -148,7 +148,7 @@ def test_a_body_is_read_with_pauses() -> None:
     for number in (FEW, MANY):
         counter = Counter()
         body = {"vms": {f"v{at}": {"server": "a", "interfaces": []} for at in range(number)}}
-        found.append(counter.during(lambda: read_bulk(body, Breath(counter.pause)).ordered(EMPTY, 0.0, Breath(counter.pause))))  # noqa: B023
+        found.append(counter.during(lambda: read_bulk(body, Breath(counter.pause)).ordered(EMPTY, Breath(counter.pause))))  # noqa: B023
     assert found[1] < 2 * found[0]
 
 

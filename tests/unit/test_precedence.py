@@ -71,7 +71,7 @@ def test_an_activation_does_not_wait_for_a_bulk() -> None:
 
     def activate() -> None:
         hub.sleep(0)
-        made.execute(Activate("m1", 1.0))
+        made.execute(Activate("m1"))
         told.append("activated")
 
     hub.joinall([hub.spawn(bulk), hub.spawn(activate)])
@@ -178,7 +178,7 @@ def test_attempts_may_be_overtaken_after_a_share_of_what_was_spent() -> None:
 
 
 def test_what_is_urgent() -> None:
-    commands: list[Command] = [Activate("m1", 1.0), cug()]
+    commands: list[Command] = [Activate("m1"), cug()]
     assert is_urgent(commands[:1])
     assert not is_urgent(commands)
 

@@ -115,8 +115,8 @@ def test_a_place_that_is_closed_hears_nothing() -> None:
     wanted: tuple[tuple[Delivery, list[str]], ...] = (("on_activation", [old]), ("at_pause", [old]), ("early", [new, old]))
     for delivery, places in wanted:
         assert heard(dcs(StartMigration("m1", "web1", "srv-a3", delivery=delivery))) == places, delivery
-    delivered = do(dcs(StartMigration("m1", "web1", "srv-a3")), Prepared("m1", 1.0), Deliver("m1", 2.0)).state
+    delivered = do(dcs(StartMigration("m1", "web1", "srv-a3")), Prepared("m1"), Deliver("m1")).state
     # It shares its wire with what its CUG says to everybody, and hears none of that before the activation.
     to = [(row[0], row[1]) for row in told(delivered, "tor-a") if row[2] == "2001:db8:1::"]
     assert to == [(new, mac_text(delivered.vms["web1"].interfaces[0].mac))]
-    assert heard(do(delivered, Activate("m1", 3.0)).state) == [new]
+    assert heard(do(delivered, Activate("m1")).state) == [new]

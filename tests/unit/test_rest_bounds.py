@@ -11,13 +11,14 @@ import pytest
 
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.model.breath import Breath
-from ryu_vmmob.model.commands import Command, PutCug, PutVm, apply
+from ryu_vmmob.model.commands import Command, PutCug, PutVm
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.refusal import Refusal
 from ryu_vmmob.model.state import State, with_fabric
 from ryu_vmmob.rest.problems import MOST_FAULTS
 from ryu_vmmob.rest.rates import BURST, Rates
 from ryu_vmmob.rest.routes import LARGE_BODY, SMALL_COUNT
+from tests.support.commands import apply
 from tests.support.rest_service import TOKEN, WEB, Service, vm
 
 VMS = 400
@@ -101,7 +102,7 @@ servers: {srv: {attach: "tor:1", tagging: per_cug}}
         commands.append(PutCug(f"c{number:03}", (net(number),), (), None, {}))
     for number in range(VMS + 1):
         interface = Interface(f"c{number:03}", 0x020000000000 + number, (net(number)[9],))
-        commands.append(PutVm(f"v{number:03}", "srv", (interface,), 0.0))
+        commands.append(PutVm(f"v{number:03}", "srv", (interface,)))
     return with_fabric(None, fabric), commands
 
 

@@ -81,7 +81,7 @@ def preparing(service: Hand) -> None:
 def failed(service: Hand) -> None:
     """A switch has refused what it needs."""
     preparing(service)
-    service.engine.execute(Fail(ID, service.time, "TABLE_FULL"))
+    service.engine.execute(Fail(ID, "TABLE_FULL"))
 
 
 def returning(service: Hand) -> None:

@@ -74,17 +74,18 @@ def with_history(service: Service, body: dict[str, Any], chance: random.Random) 
     for number, name in enumerate(moved):
         goal = next(server for server in SERVERS if server != engine.state.vms[name].server)
         id_ = f"m-{number}"
-        engine.execute(StartMigration(id_, name, goal, activate_on="request", commit="request", now=service.time))
+        engine.execute(StartMigration(id_, name, goal, activate_on="request", commit="request"))
         service.confirm()
         if number % 7 == 0:
-            engine.execute(Abort(id_, service.time, "for the test"))
+            engine.execute(Abort(id_, "for the test"))
         else:
-            engine.execute(Activate(id_, service.time, "for the test"))
+            engine.execute(Activate(id_, "for the test"))
             service.confirm()
-            engine.execute(Commit(id_, service.time))
+            engine.execute(Commit(id_))
         service.confirm()
     # What rested is free for others, who come in another order.
-    engine.execute(EndQuarantines(service.time + 1e6, 60.0, dict.fromkeys(engine.fleet.names, engine.state.revision)))
+    service.time += 1e6
+    engine.execute(EndQuarantines(60.0, dict.fromkeys(engine.fleet.names, engine.state.revision)))
     rest = {name: row for name, row in vms if name not in engine.state.vms}
     assert service.ask("POST", "/v1/bulk", {"vms": rest, "policies": body["policies"]}).status_int == 200
     assert service.ask("DELETE", "/v1/vms/v4").status_int == 204  # an end of policy p4
@@ -185,7 +186,8 @@ def test_numbers_of_objects_that_do_not_come_are_not_kept(small: tuple[Service, 
     assert not state.resting
     # VLAN-IDs of domains where the CUG is not yet rest for it, and for nobody else, as after a move away.
     assert {key for _, key in state.quarantine} <= {row.key for row in (*state.cugs.values(), *state.routing_domains.values())}
-    service.engine.execute(EndQuarantines(service.time + 1e6, 60.0, dict.fromkeys(service.engine.fleet.names, 10)))
+    service.time += 1e6
+    service.engine.execute(EndQuarantines(60.0, dict.fromkeys(service.engine.fleet.names, 10)))
     assert not service.engine.state.quarantine
 
 

@@ -21,7 +21,7 @@ def _prepared(number: int) -> World:
         world.do(vm(f"peer-{name}", f"s-{name}", interface(number, host)))
     world.do(vm("mover", "s-ta", interface(number, 10)))
     world.settle()
-    world.do(StartMigration("move", "mover", "s-tb", activate_on="request", now=world.now))
+    world.do(StartMigration("move", "mover", "s-tb", activate_on="request"))
     world.settle()
     return world
 
@@ -47,7 +47,7 @@ def test_no_move_begins_while_links_change() -> None:
     world.links(frozenset({"b1:1=ta:49"}))
     assert not world.engine.state.trees_settled
     with pytest.raises(Refusal) as refused:
-        world.do(StartMigration("other", "peer-b1", "s-b2", now=world.now))
+        world.do(StartMigration("other", "peer-b1", "s-b2"))
     assert refused.value.status == 503
     world.settle()
-    world.do(StartMigration("other", "peer-b1", "s-b2", now=world.now))
+    world.do(StartMigration("other", "peer-b1", "s-b2"))

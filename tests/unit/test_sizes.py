@@ -84,10 +84,10 @@ def test_many_edges_cugs_members_and_policies(seed: int, size: Size, tmp_path: P
         vms, moving = sorted(world.engine.state.vms), sorted(world.engine.under_way)
         kind = draw.choice(["move", "move", "move", "step", "step", "edit", "link", "delete"])
         if kind == "move":
-            attempt(world, StartMigration(f"m{count}", draw.choice(vms), draw.choice(servers), now=world.now), tally)
+            attempt(world, StartMigration(f"m{count}", draw.choice(vms), draw.choice(servers)), tally)
         elif kind == "step" and moving:
             step = draw.choice([Activate, Activate, Commit, Abort])
-            attempt(world, step(draw.choice(moving), world.now), tally)
+            attempt(world, step(draw.choice(moving)), tally)
         elif kind == "edit":
             number = draw.randrange(size.cugs)
             gateway = cug(number).subnets[0][draw.choice([1, 250])]
@@ -99,7 +99,7 @@ def test_many_edges_cugs_members_and_policies(seed: int, size: Size, tmp_path: P
             links = [link.name for link in world.fabric.links]
             world.links(frozenset(draw.sample(links, draw.choice([0, 1, 2]))))
         elif kind == "delete":
-            attempt(world, DeleteVm(draw.choice(vms), world.now), tally)
+            attempt(world, DeleteVm(draw.choice(vms)), tally)
         for name in draw.sample(sorted(world.waiting()), min(4, len(world.waiting()))):
             world.update(name)
         if size.judged and count == 20:
@@ -149,11 +149,11 @@ def test_numbers_that_are_nearly_used_up(seed: int) -> None:
             rows = [interface(one, 2 + count % 250) for one in draw.sample(range(6), draw.choice([1, 1, 2]))]
             attempt(world, vm(f"vm{count}", draw.choice(servers), *rows), tally)
         elif kind == "move" and vms:
-            attempt(world, StartMigration(f"m{count}", draw.choice(vms), draw.choice(servers), now=world.now), tally)
+            attempt(world, StartMigration(f"m{count}", draw.choice(vms), draw.choice(servers)), tally)
         elif kind == "step" and moving:
-            attempt(world, draw.choice([Activate, Commit, Abort])(draw.choice(moving), world.now), tally)
+            attempt(world, draw.choice([Activate, Commit, Abort])(draw.choice(moving)), tally)
         elif kind == "delete" and vms:
-            attempt(world, DeleteVm(draw.choice(vms), world.now), tally)
+            attempt(world, DeleteVm(draw.choice(vms)), tally)
         elif kind == "time":
             world.now += 61
             world.engine.progress()
@@ -171,9 +171,9 @@ def _everything_is_free_again(world: World, numbers: int, tally: Counter[str]) -
     """When all are gone and have rested, as many CUGs find room as there are numbers, and not one more."""
     world.settle()
     for id_ in sorted(world.engine.under_way):
-        world.do(Abort(id_, world.now, force=True))
+        world.do(Abort(id_, force=True))
     for name in sorted(world.engine.state.vms):
-        world.do(DeleteVm(name, world.now))
+        world.do(DeleteVm(name))
     world.settle()
     world.now += 61
     world.engine.progress()

@@ -154,7 +154,7 @@ def test_alone_in_the_segment() -> None:
 
 
 def cut(state: State, *names: str) -> State:
-    return do(state, LinksChanged(frozenset(names), 1.0)).state
+    return do(state, LinksChanged(frozenset(names)), now=1.0).state
 
 
 def test_a_link_that_is_down() -> None:
@@ -206,11 +206,11 @@ def test_the_place_it_sends_from_can_be_chosen() -> None:
 
 
 def test_a_place_that_is_closed_says_so() -> None:
-    state = do(moving("on_activation"), Prepared("m-1", 1.0)).state
+    state = do(moving("on_activation"), Prepared("m-1"), now=1.0).state
     found = ask(state, at="b2")
     assert found.verdict.kind == "dropped"
     assert found.verdict.reason.endswith("at this stage of its migration VM web1 may not send at b2")
-    after = do(state, Activate("m-1", 2.0, "told")).state
+    after = do(state, Activate("m-1", "told"), now=2.0).state
     assert ask(after, at="b2").verdict.kind == "delivered"
     assert "may not send at a1" in ask(after, at="a1").verdict.reason
 

@@ -92,7 +92,7 @@ def test_to_both_places_of_a_vm_that_moves() -> None:
 
 
 def test_a_link_that_is_down() -> None:
-    found = ask(routed(ALL, LinksChanged(frozenset({WAN}), 1.0)))
+    found = ask(routed(ALL, LinksChanged(frozenset({WAN}))))
     assert found.verdict == ("dropped", f"tor-a, table route: no link that is up leads on to tor-b; down: {WAN}")
 
 

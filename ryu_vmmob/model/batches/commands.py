@@ -35,7 +35,6 @@ class StartBatch(MoveOptions):
     switch: str | None = None
     to: tuple[str, ...] | None = None
     parallel: int = 8
-    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,6 @@ class BatchMove:
     id: str
     number: int
     to: str
-    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,6 @@ class BatchPass:
     number: int
     outcome: Outcome
     reason: str
-    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,6 @@ class AbortBatch:
     """Start no more VMs, and abort the migrations that are not activated; those that are go on to their end."""
 
     id: str
-    now: float
     reason: str | None = None
 
 
@@ -90,9 +86,9 @@ def start_batch(draft: Draft, command: StartBatch) -> None:
     for name in command.to or ():
         if name in busy:
             raise conflict(f"server {name!r} is being evacuated itself (batch {busy[name]})")
-    batch = Batch(command.id, servers, command.switch, command.to, command.parallel, started=command.now, **command.options())
+    batch = Batch(command.id, servers, command.switch, command.to, command.parallel, started=draft.now, **command.options())
     rows = []
-    for row in plan(state, batch, command.now):
+    for row in plan(state, batch, draft.now):
         rows.append(row)
         draft.breath.worked(PIECES)
     planned = sum(row.outcome is Outcome.WAITING for row in rows)
