@@ -246,3 +246,12 @@ def test_message_pack_is_held_against_it_too() -> None:
     formats = {"Content_Type": "application/msgpack", "Accept": "application/msgpack"}
     answer = service.ask("PUT", "/v1/vms/web2", packed(vm("srv-a2", 12)), **formats)
     assert (answer.status_int, answer.content_type) == (201, "application/msgpack")
+
+
+def test_the_first_reader_waits_for_nothing() -> None:
+    """The description takes a third of a second in one piece: it is there when the application is."""
+    describe.cache_clear()
+    service = Service()
+    assert describe.cache_info().misses == 1
+    service.get("/openapi.json")
+    assert describe.cache_info().misses == 1
