@@ -54,7 +54,7 @@ def _subnet(text: str) -> Network:
 
 
 NAME_SCHEMA: Final = {"type": "string", "pattern": f"^{NAME.pattern}$"}
-IP: Final = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+IP: Final = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
 PREFIX: Final = {"pattern": "^[0-9A-Fa-f.:]+/[0-9]+$"}
 
 
