@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -271,8 +272,10 @@ def _report(faults: list[ErrorDetails], model: type[_Shape], value: object, path
         place = (*path, *fault["loc"])
         kind = fault["type"]
         if kind == "extra_forbidden":
+            meant = get_close_matches(str(place[-1]), model.model_fields, 1)
+            hint = f", did you mean {quote(meant[0])}" if meant else ""
             known = ", ".join(model.model_fields)
-            report.add(Rule.UNKNOWN_KEY, place, f"unknown key {quote(place[-1])}; known here: {known}")
+            report.add(Rule.UNKNOWN_KEY, place, f"unknown key {quote(place[-1])}{hint}; known here: {known}")
         elif kind == "missing":
             report.add(Rule.MISSING_KEY, place, f"key {quote(place[-1])} is missing")
         elif kind == "literal_error":

@@ -7,7 +7,7 @@ seen (not only the first), and no tag can make an object of another type. Work i
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -70,7 +70,7 @@ def _compose(text: str, report: Report, last_line: int) -> Node | None:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = min(last_line, mark.line + 1) if mark is not None else 1
-        said = " ".join(str(part) for part in (error.context, error.problem) if part)
+        said = " ".join(_in_words(str(part)) for part in (error.context, error.problem) if part)
         report.add(Rule.YAML_SYNTAX, (), " ".join(said.split()) or "not YAML", line=line)
     except RecursionError:
         report.add(Rule.TOO_LARGE, (), f"nested deeper than {MAX_DEPTH} levels")
@@ -79,6 +79,18 @@ def _compose(text: str, report: Report, last_line: int) -> Node | None:
     else:
         return node
     return None
+
+
+_TOKENS: Final = {
+    "document start": "one mapping of keys in the whole file", "scalar": "text", "stream end": "the end of the file",
+    "block end": "the end of the mapping or list", "block mapping start": "a mapping", "block sequence start": "a list",
+    "flow mapping start": "{", "flow mapping end": "}", "flow sequence start": "[", "flow sequence end": "]",
+}  # fmt: skip
+
+
+def _in_words(said: str) -> str:
+    """Return what the YAML library says, with its tokens (``<document start>``, ``('<scalar>',)``) in words."""
+    return re.sub(r"\('<([a-z ]+)>',\)|'?<([a-z ]+)>'?", lambda found: _TOKENS.get(name := found[1] or found[2], name), said)
 
 
 class _Reader:

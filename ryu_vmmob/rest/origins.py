@@ -35,7 +35,9 @@ class Origins:
             return
         host = _common_host(origin, request.headers.get("Host", ""))
         if host is None or not (self._guarded or _is_loopback(host)):
-            raise Problem(403, "web pages of this origin may neither write nor listen here; option api_origins names those that may")
+            raise Problem(
+                403, "web pages of this origin may neither write nor listen here; option api_origins names those that may"
+            )
 
 
 def _common_host(origin: str, host: str) -> str | None:

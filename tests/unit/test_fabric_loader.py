@@ -275,6 +275,25 @@ def test_hostile_text_is_bounded() -> None:
         assert [finding.rule for finding in fabric.check(text)] == ["too-large"]
 
 
+def test_a_key_that_is_nearly_one_is_guessed() -> None:
+    wrong = SMALL.replace("gateway_mac", "gatewaymac")
+    (said,) = [finding.message for finding in fabric.check(wrong) if finding.rule == "unknown-key"]
+    assert said.startswith('unknown key "gatewaymac", did you mean "gateway_mac"; known here: version, ')
+    (said,) = [finding.message for finding in fabric.check(SMALL + "zzz: 1\n") if finding.rule == "unknown-key"]
+    assert said.startswith('unknown key "zzz"; known here: version, ')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[vmmob]\nfabric = a\n", "expected one mapping of keys in the whole file, but found text"),
+        ("a:\n - b\n c: d\n", "while parsing a block collection expected the end of the mapping or list, but found '?'"),
+    ],
+)
+def test_what_is_no_yaml_is_said_without_names_of_tokens(text: str, said: str) -> None:
+    assert fabric.check(text)[0].message == said
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
