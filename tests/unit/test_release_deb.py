@@ -204,6 +204,8 @@ def test_it_is_installed_runs_and_goes(package: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not _layers_can_be_made(), reason="needs root, and file systems in layers")
 def test_systemd_starts_reloads_and_restarts_its_unit(package: Path, tmp_path: Path) -> None:
     ran = _run(package, tmp_path, BOOTED, UNDER_SYSTEMD)
+    if "= started" not in ran.text and "systemd cgroup" in ran.text:
+        pytest.skip("systemd-nspawn cannot make its control groups on this machine, so no systemd boots")
     assert ran.words("started") == ["notify", "active", "vmmob", "vmmob:700"]
     assert ran.words("switches") == ["7"]
     assert ran.words("restarted") == ["1"]
