@@ -205,7 +205,8 @@ class Engine:
             self._adopted(change, plan)
         finally:
             self.is_adopting = False
-        for event in breath.through(change.events):
+        # Other work than the adoption: what that has done does not make a pause in the middle of a few events.
+        for event in Breath(self.alone.pause).through(change.events):
             self.emit(event)
         if not plan.deltas:
             self.progress(everything=False)

@@ -40,9 +40,7 @@ def test_a_long_command_pauses_before_anything_stands() -> None:
     commands: list[Command] = [cug("many", 9), *vms, vm("far", "b1", nic(250, "many", 9))]
     made.engine.execute(*commands)
     assert len(seen) >= len(commands) * 3 // ENOUGH
-    # While its events are told all of it stands; in between there is nothing.
-    assert set(seen) <= {(True, True), (False, False)}
-    assert seen == sorted(seen, reverse=True)
+    assert all(row == (True, True) for row in seen)
     compiled = full(made.engine.state)
     assert {name: set(tables.flows) for name, tables in made.engine.desired.tables.items()} == {
         name: set(tables.flows) for name, tables in compiled.tables.items()

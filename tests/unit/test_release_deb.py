@@ -49,6 +49,8 @@ StandardOutput=file:/said
 StandardError=file:/said
 ExecStart=/bin/sh /within.sh
 END
+# Said and not guessed: beside the mixed hierarchy of some machines, it looks for groups that it has not made.
+export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 systemd-nspawn --register=no --keep-unit --private-network --quiet --boot --directory="$1/root" \
     systemd.unit=within.service >"$1/console" 2>&1 </dev/null || true
 cat "$1/root/said" || cat "$1/console"
@@ -204,8 +206,6 @@ def test_it_is_installed_runs_and_goes(package: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not _layers_can_be_made(), reason="needs root, and file systems in layers")
 def test_systemd_starts_reloads_and_restarts_its_unit(package: Path, tmp_path: Path) -> None:
     ran = _run(package, tmp_path, BOOTED, UNDER_SYSTEMD)
-    if "= started" not in ran.text and "systemd cgroup" in ran.text:
-        pytest.skip("systemd-nspawn cannot make its control groups on this machine, so no systemd boots")
     assert ran.words("started") == ["notify", "active", "vmmob", "vmmob:700"]
     assert ran.words("switches") == ["7"]
     assert ran.words("restarted") == ["1"]

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Asks for the token; set by main.js. Gets what was wrong with the last one, gives the token. */
+/** Asks for the token; set by token.js. Gets what was wrong with the last one, gives the token. */
 export const hooks = { askToken: async () => "" };
 
 export const token = {
