@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from ryu.lib import hub
 
 from ryu_vmmob.apps import capabilities
+from ryu_vmmob.apps.transactions import Lost
 from ryu_vmmob.engine.fleet import NOT_KEPT, UNREADABLE, SwitchFault
 from ryu_vmmob.flows import wire
 from ryu_vmmob.flows.audit import Finding, Habits, Reading, entries_of
@@ -31,6 +32,8 @@ BEYOND: Final = range(len(TABLES), len(TABLES) + 8)
 """Numbers of tables that this version does not use, and another version may have left flows in."""
 MOST_ASKED: Final = 32
 """Flows of one table that are asked for one by one."""
+MOST_READINGS: Final = 32
+"""Readings of one switch in a row, each with more in it than is looked at in one go: 3.2 million entries."""
 MAX_SAID: Final = 10
 """Flows that a switch does not keep, of one comparison, that are told one by one in the log."""
 
@@ -57,6 +60,9 @@ class Audited(capabilities.Subject, Protocol):
         look: Callable[[Collection[int]], list[SwitchFault]] | None = None,
     ) -> None:  # fmt: skip
         """Carry out a delta, and report what the switch confirmed and refused (`apps.session`)."""
+
+    def apply(self, delta: Delta) -> list[SwitchFault]:
+        """Send a delta; what was refused of it."""
 
     def delete_strays(self, finding: Finding) -> None:
         """Take away entries that only their place tells from desired flows."""
@@ -94,6 +100,10 @@ def reconcile(session: Audited) -> None:
     session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
     if session.held:
         return
+    if reading.is_partial:
+        # Nothing may count as confirmed while more is there than was looked at. So that goes first.
+        reading, finding, gone = _reduce(session, finding)
+        repaired += gone
     refused = {row.about for row in fleet.faults(name)}
     untold = fleet.take(name)
     revision = fleet.begin_reconciliation(name)
@@ -127,6 +137,26 @@ def reconcile(session: Audited) -> None:
     engine.audited(name, counts, reading.foreign)
 
 
+def _reduce(session: Audited, finding: Finding) -> tuple[Reading, Finding, Counter[tuple[str, str]]]:
+    """Take away what is not desired until a reading has room for the rest; return that one, and what was taken away."""
+    gone = Counter[tuple[str, str]]()
+    for _ in range(MOST_READINGS):
+        flows, groups = finding.delta.gone.keys() - finding.kept.keys(), finding.delta.groups_gone
+        session.log.warning(
+            "switch %s has more flows and groups of ours than are looked at in one go: %d that are not desired go first",
+            session.name, len(flows) + len(finding.strays) + len(groups),
+        )  # fmt: skip
+        gone.update({("flows", "alien"): len(flows) + len(finding.strays), ("groups", "alien"): len(groups)})
+        session.delete_strays(finding)
+        session.apply(Delta(gone={cookie: finding.delta.gone[cookie] for cookie in flows}, groups_gone=groups))
+        reading = read(session)
+        session.until_adopted()
+        finding = reading.compare(session.desired, plain=session.is_plain)
+        if not reading.is_partial:
+            return reading, finding, gone
+    raise Lost("its flows and groups of ours have no end")
+
+
 def foreign(session: Audited) -> int:
     """Return how many flows and groups with our mark a switch has that are not desired; it is sent nothing."""
     habits.read_ports(session)
@@ -155,7 +185,7 @@ def read(session: Audited, *, flows: bool = True) -> Reading:
     else:
         fleet.reads(name, GROUPS)
         for body in session.ask(wire.group_desc_request):
-            reading.take_groups(body)
+            reading.take_groups(body, session.desired.groups)
             hub.sleep(0)
         fleet.has_read(name, GROUPS)
     if (reading.unread or reading.groups_unread) and fleet.note_habit(name, UNREADABLE):
@@ -212,9 +242,9 @@ def missing(session: Audited, delta: Delta, refused: Collection[int]) -> list[Sw
         asked += flows
         matches = [()] if len(flows) > MOST_ASKED else [(flow.key[3:],) for flow in flows]
         requests += [partial(_request, table, *match) for match in matches]
-    there = set[bytes]()
+    keys, there = {flow.key for flow in asked}, set[bytes]()
     for body in session.ask_each(requests) if requests else ():
-        there.update(entry.key for entry in entries_of(body))
+        there.update(key for entry in entries_of(body) if (key := entry.key) in keys)
         hub.sleep(0)
     for table in tables:
         fleet.has_read(session.name, table.label)
@@ -236,7 +266,7 @@ def _put_meters_right(session: Audited) -> Counter[tuple[str, str]]:
         return Counter()
     have = dict[int, bytes]()
     for body in session.ask(wire.meter_config_request, required=False):
-        have.update(wire.meter_descriptions(body))
+        have.update((meter, told) for meter, told in wire.meter_descriptions(body) if meter in wanted)
     wrong = {meter: rate for meter, rate in wanted.items() if have.get(meter) != wire.meter_body(meter, rate)}
     _set_meters(session, wrong)
     missing = sum(meter not in have for meter in wrong)

@@ -43,6 +43,8 @@ from ryu_vmmob.whitebox.sample import told
 _DESCRIPTION, _GROUP_FEATURES, _TABLE_FEATURES = 0, 8, 12
 _STEP: Final = 512
 """Flows that are looked at without a pause."""
+MOST_FEATURES: Final = 1 << 23
+"""Bytes of a description: those of Open vSwitch's 254 tables are less than a tenth of it."""
 MAX_SAID: Final = 10
 _ANY_PORT: Final = 1
 _BESIDE: Final = 1 << 12
@@ -175,7 +177,7 @@ def _described(session: Subject) -> str:
 
 def _multipart(session: Subject, kind: int) -> bytes:
     """All parts of an answer; nothing where the switch refuses to answer."""
-    return b"".join(session.ask(lambda xid: wire.multipart_request(xid, kind), required=False))
+    return b"".join(session.ask(lambda xid: wire.multipart_request(xid, kind), required=False, most=MOST_FEATURES))
 
 
 class _Asked:
@@ -260,10 +262,10 @@ class _Asked:
 
     def _there(self, probes: Sequence[Flow]) -> set[bytes]:
         """Places of probes that the switch says it has. For one that matches everything it is not asked: that may be long."""
-        found = {probe.key for probe in probes if not probe.match}
+        keys, found = {probe.key for probe in probes}, {probe.key for probe in probes if not probe.match}
         requests = [partial(_request, probe) for probe in probes if probe.match]
         for body in self._session.ask_each(requests, required=False) if requests else ():
-            found.update(entry.key for entry in entries_of(body))
+            found.update(key for entry in entries_of(body) if (key := entry.key) in keys)
             hub.sleep(0)
         return found
 

@@ -281,7 +281,7 @@ class Session(Transactions):
         the switch does not have all the same; None: what it says is believed, unless it is a plain switch.
         """
         auditing.add_meters(self)
-        faults = [*found, *(self._apply(delta) if delta else ())]
+        faults = [*found, *(self.apply(delta) if delta else ())]
         if self.is_plain and not self.cookies_seen:
             faults += habits.look_at_cookies(self, delta, {row.about for row in faults})
         refused = {row.about for row in faults}
@@ -314,7 +314,8 @@ class Session(Transactions):
         self.begin()
         self.tell([wire.group_delete(number, self.next_xid()) for number in groups])
 
-    def _apply(self, delta: Delta) -> list[SwitchFault]:
+    def apply(self, delta: Delta) -> list[SwitchFault]:
+        """Send a delta; what was refused of it."""
         if self.engine.fleet.has_habit(self.name, KEEPS_COOKIES):
             return habits.apply_by_place(self, delta)
         if self._bundles:

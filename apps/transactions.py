@@ -240,11 +240,15 @@ class Transactions:
         (_, _, found), self._plain = self._plain, None
         return found
 
-    def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
-        """Yield the bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``."""
-        return self.ask_each([request], required=required)
+    def ask(self, request: Callable[[int], bytes], *, required: bool = True, most: int = MAX_REPLY) -> Iterator[bytes]:
+        """Yield the bodies of a multipart reply. A switch that refuses to answer is given up, unless not ``required``; so
+        is one that answers more than ``most`` bytes.
+        """
+        return self.ask_each([request], required=required, most=most)
 
-    def ask_each(self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True) -> Iterator[bytes]:
+    def ask_each(
+        self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True, most: int = MAX_REPLY
+    ) -> Iterator[bytes]:
         """Yield the bodies of the replies to several questions that are asked at once: a switch may be read slowly.
 
         One that it refuses to answer gives nothing, unless the answer is ``required``.
@@ -255,7 +259,7 @@ class Transactions:
             xid = self.next_xid()
             self._asking.add(xid)
             messages.append(request(xid))
-        waits, left = len(messages), MAX_REPLY
+        waits, left = len(messages), most
         self._send(messages)
         while waits:
             got = self._receive()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -31,6 +31,8 @@ _LEAST: Final = _FIXED + 8
 
 
 _NOTHING: Final = (0, 0, 0, 0, 0)
+MOST_ODD: Final = 100_000
+"""Entries of one reading, flows and groups together, that are kept though they are not desired: some 60 MB."""
 
 
 class Entry(NamedTuple):
@@ -151,6 +153,9 @@ class Reading:
         """Groups were not asked for."""
         self.foreign = 0
         """Flows in our tables that do not bear our mark."""
+        self.is_partial = False
+        """There is more with our mark than `MOST_ODD`: what came after is not in here."""
+        self._room = MOST_ODD
 
     def take_flows(self, body: bytes, desired: Mapping[int, Flow]) -> None:
         """One flow-stats reply. Raises MalformedReply.
@@ -188,12 +193,20 @@ class Reading:
             if flow is not None and equal(entry, flow):
                 known[flow.cookie] = print_
                 right[cookie] = flow.key
-            else:
+            elif self._has_room():
                 self.odd.setdefault(cookie, []).append(entry)
 
-    def take_groups(self, body: bytes) -> None:
+    def take_groups(self, body: bytes, desired: Container[int]) -> None:
         """One group-desc reply. Raises MalformedReply."""
-        self.groups.update((number, content) for number, content in wire.group_descriptions(body) if group_parts(number))
+        for number, content in wire.group_descriptions(body):
+            if number in desired or (group_parts(number) and (number in self.groups or self._has_room())):
+                self.groups[number] = content
+
+    def _has_room(self) -> bool:
+        """Take the place of one that is not desired. A switch may go on telling of such for as long as it likes."""
+        self.is_partial = self.is_partial or not self._room
+        self._room -= not self.is_partial
+        return not self.is_partial
 
     def has(self, cookie: int) -> bool:
         """Whether the switch has a flow that bears the cookie, right or not."""

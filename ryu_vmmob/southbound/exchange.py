@@ -39,10 +39,15 @@ class Exchange(Protocol):
     def tell(self, messages: list[bytes]) -> None:
         """Send messages, and wait until the switch has done them or said why not."""
 
-    def ask(self, request: Callable[[int], bytes], *, required: bool = True) -> Iterator[bytes]:
-        """Return the bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``)."""
+    def ask(self, request: Callable[[int], bytes], *, required: bool = True, most: int = ...) -> Iterator[bytes]:
+        """Return the bodies of a multipart reply; none where the switch refuses to answer and need not (not ``required``).
 
-    def ask_each(self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True) -> Iterator[bytes]:
+        It ends the connection of a switch that answers more than ``most`` bytes.
+        """
+
+    def ask_each(
+        self, requests: Iterable[Callable[[int], bytes]], *, required: bool = True, most: int = ...
+    ) -> Iterator[bytes]:
         """Return the bodies of the replies to several questions that are asked at once; otherwise as `ask`."""
 
     def ask_config(self) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mininet_topos.ovs import PrivateOvs
+from ryu_vmmob.flows.audit import MOST_ODD
 from ryu_vmmob.flows.flow import Flow, show_instructions
 from ryu_vmmob.flows.owner import Owner, OwnerKind
 from ryu_vmmob.flows.pipeline import TABLES, Meter, Table, meter_id
@@ -125,6 +126,20 @@ def test_flows_deleted_and_flows_added_with_our_mark(site: Site) -> None:
     site.ovs.ofctl("del-flows", "tor-a", f"table={Table.ADMIT.id}")
     site.ovs.ofctl("add-flow", "tor-a", f"table={Table.BRIDGE.id},priority=9,cookie={MARKED:#x},actions=flood")
     assert audit(site) == {"flows": {"missing": gone, "alien": 1}}
+    assert dump(site) == before
+
+
+def test_more_flows_with_our_mark_than_one_reading_has_room_for(site: Site) -> None:
+    """They go in more than one step, and the switch counts as right when all are gone; an altered flow among them is found."""
+    before, aliens = dump(site), MOST_ODD + 5000
+    flow = flow_of(site, Table.BRIDGE)
+    site.ovs.ofctl("mod-flows", "tor-a", f"table={flow.table.id},cookie={flow.cookie:#x}/-1,actions=output:2")
+    rows = (
+        f"table={Table.ADMIT.id},priority=9,cookie={MARKED + n:#x},dl_src={n.to_bytes(6).hex(':')},actions=drop\n"
+        for n in range(aliens)
+    )
+    site.ovs.ofctl("add-flows", "tor-a", "-", stdin="".join(rows))
+    assert audit(site) == {"flows": {"alien": aliens, "altered": 1}}
     assert dump(site) == before
 
 

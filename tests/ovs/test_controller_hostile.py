@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,33 @@ def test_answers_without_an_end(site: Site, unmoved: Callable[[], None]) -> None
             hurt(site, peer)
         said = site.controller.log
         assert said.count("its reply has no end") + said.count("faster than its answers can be read") >= number_of
+
+
+@pytest.mark.parametrize("kind", [of.FLOW, of.GROUP_DESC])
+def test_an_answer_without_an_end_no_faster_than_it_is_read(kind: int, site: Site, unmoved: Callable[[], None]) -> None:
+    """Nothing of it has to wait: what was read already must not fill the memory."""
+    with Peer(site.openflow_port) as peer:
+        assert peer.connect(DPID, PORTS)
+        while True:
+            row = peer.wait_for(of.MULTIPART_REQUEST, of.BARRIER_REQUEST, of.EXPERIMENTER)
+            assert row is not None
+            if row[0] == of.MULTIPART_REQUEST and int.from_bytes(row[2][:2]) == kind:
+                break
+            peer.send(honest(*row) or b"")
+        number, entries = 0, 1000 if kind == of.FLOW else 8000
+        while not peer.closed.is_set():
+            rows = []
+            for _ in range(entries):
+                number += 1
+                flow = struct.pack("!H22xQ16xHH4x", 56, 0x7A << 56 | number, 1, 4)
+                rows.append(flow if kind == of.FLOW else struct.pack("!HBxI", 8, 0, 1 << 28 | number & 0xFFFFFFF))
+            if not peer.send(multipart(kind, b"".join(rows), row[1], more=True)):
+                break
+            time.sleep(0.005)
+        hurt(site, peer)
+    print(f"{number} entries, {memory(site):.0f} MB")
+    said = site.controller.log
+    assert "its reply has no end" in said or "faster than its answers can be read" in said
 
 
 def test_ports_without_an_end(site: Site, unmoved: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from ryu_vmmob.bench.fake_tables import FakeTables
 from ryu_vmmob.engine.messages import removal
-from ryu_vmmob.flows import wire
+from ryu_vmmob.flows import audit, wire
 from ryu_vmmob.flows.audit import Finding, Habits, Reading
 from ryu_vmmob.flows.delta import Delta, SwitchTables
 from ryu_vmmob.flows.flow import Bucket, Flow, Group, GroupType, Output, match
@@ -37,7 +37,8 @@ def read(tables: FakeTables, habits: Habits | None = None) -> Reading:
     reading = Reading(habits or Habits())
     for entry in tables.flows.values():
         reading.take_flows(entry.stats(), desired().flows)
-    reading.take_groups(b"".join((2 + len(body)).to_bytes(2, "big") + body for body in tables.groups.values()))
+    groups = b"".join((2 + len(body)).to_bytes(2, "big") + body for body in tables.groups.values())
+    reading.take_groups(groups, desired().groups)
     return reading
 
 
@@ -180,3 +181,30 @@ def test_a_table_that_was_not_read_lacks_nothing() -> None:
     reading.unread = {flow.table for flow in FLOWS}
     reading.groups_unread = True
     assert not reading.compare(desired()).delta
+
+
+def test_of_what_is_not_desired_a_reading_keeps_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is desired is kept whatever stands before it: a switch is not told what it has."""
+    monkeypatch.setattr(audit, "MOST_ODD", 5)
+    tables = switch()
+    wanted, aliens = list(tables.flows.values()), FakeTables()
+    for number in range(4):
+        aliens.put(wanted[0]._replace(priority=7 + number, cookie=FLOWS[0].cookie ^ 1 + number))
+    groups = [
+        wire.group_add(Group(group_id(GroupKind.FLOOD, 2 + number, 0), GROUP.type, GROUP.buckets), 1) for number in range(3)
+    ]
+    for message in groups[:1]:
+        assert aliens.apply(message) is None
+    tables.flows = {**aliens.flows, **tables.flows}
+    tables.groups = {**aliens.groups, **tables.groups}
+    reading = read(tables)
+    assert not reading.is_partial
+    assert (len(reading.odd), len(reading.groups)) == (4, 2)
+    for message in groups[1:]:
+        assert aliens.apply(message) is None
+    tables.groups = {**aliens.groups, **tables.groups}
+    reading = read(tables)
+    assert reading.is_partial
+    finding = reading.compare(desired())
+    assert len(finding.delta.gone) + len(finding.delta.groups_gone) == 5
+    assert not finding.delta.flows + finding.delta.groups + finding.delta.groups_changed
