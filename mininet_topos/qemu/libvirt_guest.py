@@ -92,6 +92,11 @@ class LibvirtGuest(Serial):
         raise LookupError(f"{self.name} runs nowhere")
 
     @property
+    def hypervisor(self) -> Libvirtd:
+        """The hypervisor where it runs. Raises LookupError."""
+        return self.hosts[self.place]
+
+    @property
     def server(self) -> str:
         """The server where it runs, which has the hypervisor's name. Raises LookupError."""
         return self.place

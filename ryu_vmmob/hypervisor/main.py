@@ -18,7 +18,8 @@ from ryu_vmmob.hypervisor.libvirt_events import URI, HostError, Libvirt
 from ryu_vmmob.hypervisor.service import Service
 from ryu_vmmob.hypervisor.service import Settings as ServiceSettings
 from ryu_vmmob.hypervisor.steward import Steward
-from ryu_vmmob.hypervisor.vswitch import OpenVSwitch
+from ryu_vmmob.hypervisor.vswitch import open_switch
+from ryu_vmmob.hypervisor.way_in import WaysIn
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 _CLAIMS: Final = ("migrated", "running", "none")
@@ -59,7 +60,7 @@ def run(
         ),
     ] = "auto",
     ovs_vsctl: Annotated[
-        str, _option("ovs-vsctl", "The command that corrects a wrong tag in Open vSwitch; empty: only reported.")
+        str, _option("ovs-vsctl", "The command that corrects a wrong tag in Open vSwitch; empty: only reported, and no flows.")
     ] = "ovs-vsctl",
     interval: Annotated[float, _option("interval", "Seconds between two comparisons of the domains with REST.")] = 30.0,
     log_format: Annotated[str, _option("log-format", "console or json.")] = logs.CONSOLE,
@@ -121,9 +122,10 @@ def _serve(settings: ServiceSettings, uri: str, connect: Any, claims: str, ovs_v
         steward.look()
 
     host = Libvirt(uri, report, look)
-    service = Service(settings, host, connect, look)
-    switch = OpenVSwitch(shlex.split(ovs_vsctl)) if ovs_vsctl else None
-    steward = Steward(settings.here, host, connect, service.name_of, switch, claims, interval)
+    switch = open_switch(shlex.split(ovs_vsctl))
+    ways = WaysIn(switch)
+    service = Service(settings, host, connect, look, ways)
+    steward = Steward(settings.here, host, connect, service.name_of, switch, ways, claims, interval)
     parts = [host, service, steward]
     LOG.info("server %s", settings.here)
     for part in parts:

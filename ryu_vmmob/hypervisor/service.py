@@ -20,6 +20,7 @@ from ryu_vmmob.hypervisor.lanes import Lanes
 from ryu_vmmob.hypervisor.patience import pauses
 from ryu_vmmob.hypervisor.readers import is_read_by_qemu
 from ryu_vmmob.hypervisor.spare_frame import send_spare
+from ryu_vmmob.hypervisor.way_in import WaysIn
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 TRY_SECONDS: Final = 60.0
@@ -49,14 +50,22 @@ class Settings:
 
 
 class Service:
-    """``connect`` makes a client of its own for each thread that needs one; ``look`` has the domains compared with REST."""
+    """``connect`` makes a client of its own for each thread that needs one; ``look`` has the domains compared with REST.
+    ``ways``: those of this host's Open vSwitch.
+    """
 
     def __init__(
-        self, settings: Settings, host: Host, connect: Callable[[], Client], look: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        host: Host,
+        connect: Callable[[], Client],
+        look: Callable[[], None] = lambda: None,
+        ways: WaysIn | None = None,
     ) -> None:
         self._settings, self._host, self._connect, self._look = settings, host, connect, look
         self._here = settings.here
         self._lanes = Lanes()
+        self._ways = ways or WaysIn(None)
         self._departures: dict[str, Departure] = {}
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -65,6 +74,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to listen to the controller."""
+        self._ways.start()
         self._watcher.start()
 
     def stop(self) -> None:
@@ -77,6 +87,7 @@ class Service:
             departure.close()
             departure.join(10)
         self._watcher.join(10)
+        self._ways.stop()
 
     def name_of(self, name: str, uuid: str) -> str:
         """Return what the controller calls a domain."""
@@ -102,14 +113,20 @@ class Service:
             if event.happening is Happening.RESUMED:
                 departure.resumed()
         if event.happening is Happening.ARRIVING:
-            self._lanes.put(vm, lambda: self._spare(vm))
+            self._lanes.put(vm, lambda: self._receive(vm))
             return
+        if event.happening in (Happening.LEFT, Happening.ENDED):
+            self._lanes.put(vm, lambda: self._ways.close(vm))
         self._lanes.put(vm, lambda: self._follow(vm, event))
 
-    def _spare(self, vm: str) -> None:
-        """Give a QEMU that waits here a frame it may lose, on each tap that it reads itself."""
-        domain = self._domain(vm)
-        if domain is None or not is_read_by_qemu(domain.uuid):
+    def _receive(self, vm: str) -> None:
+        """Open the way to a VM whose process waits here, and give a QEMU that reads its taps itself a frame it may lose."""
+        domains = self._host.domains()
+        domain = self._find(vm, domains)
+        if domain is None:
+            return
+        self._ways.open(vm, domain, domains)
+        if not is_read_by_qemu(domain.uuid):
             return
         for card in domain.cards:
             if card.device is not None:
@@ -204,6 +221,7 @@ class Service:
             sends_on = departure is not None and kind == "migration.committed" and departure.has_paused
             if departure is not None and departure.id == event["migration"] and not sends_on:
                 departure.close()
+            self._lanes.put(vm, lambda: self._settle(vm))
 
     def _begin(self, vm: str, id_: str) -> None:
         self._lanes.put(vm, lambda: self._prepare(id_))
@@ -223,7 +241,10 @@ class Service:
             present = self._departures.get(vm)
         if present is not None and present.id == move["id"]:
             return None if present.is_over else present  # news that comes late does not begin it again
-        domain = self._domain(vm)
+        domains = self._host.domains()
+        domain = self._find(vm, domains)
+        if domain is not None:
+            self._ways.open(vm, domain, domains)
         rows = () if domain is None else taps(domain, self._client.vms.get(vm))
         asks = self._settings.monitor and domain is not None and is_read_by_qemu(domain.uuid)
         devices = [
@@ -239,12 +260,18 @@ class Service:
             present.close()
         if not is_worth(self._client.migrations.get(move["id"]), self._here):  # its end may have been told before it was there
             departure.close()
+            self._settle(vm)
             return None
         LOG.info("%s: VM %s may leave for %s, %d taps are read", move["id"], vm, move["to"], len(devices))
         return departure
 
-    def _domain(self, vm: str) -> Domain | None:
-        return next((row for row in self._host.domains() if self.name_of(row.name, row.uuid) == vm), None)
+    def _settle(self, vm: str) -> None:
+        """Leave the way to a VM whose move is over to what the switch learns."""
+        domains = self._host.domains()
+        self._ways.settle(vm, self._find(vm, domains), domains)
+
+    def _find(self, vm: str, domains: list[Domain]) -> Domain | None:
+        return next((row for row in domains if self.name_of(row.name, row.uuid) == vm), None)
 
     def _index(self, domain: Domain, card: Card) -> Callable[[], int | None] | None:
         return None if card.alias is None else partial(self._host.receive_index, domain.name, card.alias)

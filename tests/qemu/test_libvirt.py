@@ -121,7 +121,7 @@ class Moving:
     def end(self) -> str:
         self._thread.join(120)
         assert not self._thread.is_alive()
-        self._site.source.virsh("migrate-setspeed", GUEST, "8796093022207")
+        self._site.guest.hypervisor.virsh("migrate-setspeed", GUEST, "8796093022207")
         return self._said
 
 
@@ -192,6 +192,32 @@ def test_there_and_back(site: TwoHypervisors) -> None:
     assert sum(all(one.lost == 0 for one in outcome.to_guest) for outcome in outcomes) >= 2
 
 
+def test_a_neighbour_whose_switch_knows_the_guest_behind_the_cable(site: TwoHypervisors) -> None:
+    """The guest speaks with it up to the pause, so the target's switch has learned the guest's MAC at the cable."""
+    site.home()
+    site.live.orchestrator.start_vm("beside", TARGET, [card(97)])
+    near, far = site.peers
+    with GuestTraffic(site.guest, [(near, 4), (far, 6)], RATE) as traffic:  # type: ignore[arg-type]
+        moving = site.slowly()
+        site.guest.shell("ping -c 2 10.1.0.97")
+        assert learned_at(site) == {"1"}
+        site.source.virsh("migrate-setspeed", GUEST, "8796093022207")
+        assert moving.end() == ""
+        there = traffic.stop(SimpleNamespace(stopped=0, resumed=1))  # type: ignore[arg-type]
+    site.until_at(site.target)
+    back = under_traffic(site, site.target, site.source)
+    for outcome in (there, back):
+        print([(one.name, one.sent, one.lost, one.doubled, one.reordered) for one in outcome.to_guest])
+        assert [one.doubled for one in outcome.to_guest] == [0, 0]
+        assert max(one.lost for one in outcome.to_guest) <= FEW, site.told()
+
+
+def learned_at(site: TwoHypervisors) -> set[str]:
+    """The ports at which the target's switch has learned the guest's MAC; 1 is the cable."""
+    rows = site.target.ovs.appctl("fdb/show", site.live.lab.servers[TARGET].bridge).splitlines()
+    return {row.split()[0] for row in rows if card(11).mac in row}
+
+
 def test_post_copy(site: TwoHypervisors) -> None:
     site.home()
     outcome = under_traffic(site, site.source, site.target, "--postcopy", "--postcopy-after-precopy")
@@ -237,16 +263,19 @@ def test_a_controller_that_is_away_and_closed(site: TwoHypervisors) -> None:
 def test_a_controller_that_is_away_and_open(site: TwoHypervisors) -> None:
     """The guest comes with its old tag, and has its network when the controller is back: there, and back again.
 
-    On the way back libvirt brings the tag of the guest's XML, which is that of the source: the port alone was mended.
+    On the way back libvirt brings the tag of the guest's XML, which is that of the source: the port alone was mended. The
+    target's switch knows the guest behind the cable: it spoke with its neighbour there before it came, and is silent now.
     """
     site.home()
     home = site.guest.tag()
+    site.guest.shell("ping -c 2 10.1.0.97")
     for source, target in ((site.source, site.target), (site.target, site.source)):
         target.configure_hook(on_failure="open")
         site.live.controller.kill()
         try:
             site.guest.migrate(source, target)
             assert (site.guest.place, site.guest.tag()) == (target.name, home)
+            assert target is site.source or "1" in learned_at(site)
         finally:
             site.live.controller.start()
         site.until_at(target)

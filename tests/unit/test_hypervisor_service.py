@@ -21,6 +21,7 @@ from ryu_vmmob.hypervisor.service import Service as Hypervisor
 from ryu_vmmob.hypervisor.service import Settings
 from ryu_vmmob.hypervisor.steward import Steward
 from ryu_vmmob.hypervisor.vswitch import OpenVSwitch, SwitchError
+from ryu_vmmob.hypervisor.way_in import LEARNED_SECONDS, WaysIn
 from tests.support.rest_service import TOKEN, Service, per_cug
 from tests.unit.event_server import SECONDS, EventServer, serving_events
 
@@ -73,16 +74,40 @@ class Switch(OpenVSwitch):
     """Ports that are not there."""
 
     def __init__(self) -> None:
-        self.ports: dict[str, Tag] = {}
+        super().__init__()
+        self.taps: dict[str, Tag] = {}
         self.broken = False
+        self.other_flows = 0
+        self.led: dict[str, tuple[str, int, int]] = {}
+        """By MAC, the device, the tag and the seconds of flows for it."""
 
     def tags(self, devices: Any) -> dict[str, Tag]:
         if self.broken:
             raise SwitchError("no database")
-        return {name: self.ports[name] for name in devices if name in self.ports}
+        return {name: self.taps[name] for name in devices if name in self.taps}
 
     def set_tag(self, device: str, tag: int | None) -> None:
-        self.ports[device] = tag
+        self.taps[device] = tag
+
+    def place_of(self, device: str) -> tuple[str, Tag]:
+        if device not in self.taps:
+            raise SwitchError(f"no port named {device}")
+        return "br0", self.taps[device]
+
+    def bridges(self) -> list[str]:
+        return ["br0"]
+
+    def _flows(self, *arguments: str) -> str:
+        if arguments[0] == "add-flow":
+            found = re.search(r"hard_timeout=(\d+),dl_dst=([0-9a-f:]+),dl_vlan=(\d+).*output:(\w+)", arguments[2])
+            assert found is not None
+            self.led[found[2]] = found[4], int(found[3]), int(found[1])
+        elif arguments[0] == "del-flows":
+            mac = arguments[2].partition("dl_dst=")[2]
+            self.led = {key: row for key, row in self.led.items() if mac and key != mac}
+        return (
+            "".join(f" table=9, priority={n} actions=drop\n" for n in range(self.other_flows)) + " priority=0 actions=NORMAL\n"
+        )
 
 
 def domain(tag: int | None = 100, **more: Any) -> Domain:
@@ -117,9 +142,10 @@ class Side:
 
     def __init__(self, name: str, connect: Callable[[], Client]) -> None:
         self.host, self.switch, self.connect = Host(), Switch(), connect
-        self.service = Hypervisor(Settings(name), self.host, connect, lambda: self.steward.look())
+        ways = WaysIn(self.switch)
+        self.service = Hypervisor(Settings(name), self.host, connect, lambda: self.steward.look(), ways)
         self.steward = Steward(
-            name, self.host, connect, self.service.name_of, self.switch, interval=3600, settle=0.01
+            name, self.host, connect, self.service.name_of, self.switch, ways, interval=3600, settle=0.01
         )  # fmt: skip
 
     def sees(self, happening: Happening) -> None:
@@ -196,6 +222,50 @@ def test_a_tap_that_is_gone_costs_a_warning(
     until(lambda: "the guest may lose its first frame on nosuchtap" in caplog.text)
 
 
+def test_frames_from_the_cable_reach_a_vm_that_moves_whatever_the_switch_has_learned(site: ServiceSite) -> None:
+    """At both ends, from before the pause until the VM has gone, or the switch has forgotten where it was."""
+    source, target = site.source, site.target
+    source.switch.taps, target.switch.taps = {"nosuchtap": 100}, {"nosuchtap": 200}
+    announced(site)
+    until(lambda: source.switch.led == {MAC: ("nosuchtap", 100, 0)})
+    target.host.rows = [domain(200, running=False)]
+    target.sees(Happening.ARRIVING)
+    until(lambda: target.switch.led == {MAC: ("nosuchtap", 200, 0)})
+    source.sees(Happening.PAUSED)
+    target.sees(Happening.RESUMED)
+    source.host.rows = []
+    source.sees(Happening.LEFT)
+    until(lambda: not source.switch.led)
+    until(lambda: target.switch.led == {MAC: ("nosuchtap", 200, LEARNED_SECONDS)})
+    target.service.stop()
+    assert not target.switch.led
+
+
+def test_a_move_that_fails_leaves_no_flow_at_its_target(site: ServiceSite) -> None:
+    site.target.switch.taps = {"nosuchtap": 200}
+    announced(site)
+    site.target.host.rows = [domain(200, running=False)]
+    site.target.sees(Happening.ARRIVING)
+    until(lambda: MAC in site.target.switch.led)
+    site.target.host.rows = []
+    site.target.sees(Happening.ENDED)
+    until(lambda: not site.target.switch.led)
+    until(lambda: site.moves() == [("srv-c1", "aborted")])
+
+
+def test_a_bridge_with_flows_of_its_own_is_left_alone(site: ServiceSite, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    site.target.switch.taps, site.target.switch.other_flows = {"nosuchtap": 200}, 1
+    site.target.host.rows = [domain(200, running=False)]
+    for _ in range(2):
+        site.target.sees(Happening.ARRIVING)
+    site.target.sees(Happening.ENDED)
+    until(lambda: "bridge br0 has flows of its own" in caplog.text)
+    site.target.service.stop()
+    assert site.target.switch.led == {}
+    assert caplog.text.count("has flows of its own") == 1
+
+
 def test_the_target_is_silent(site: ServiceSite) -> None:
     announced(site)
     site.source.sees(Happening.PAUSED)
@@ -268,14 +338,15 @@ def test_a_service_that_starts_late_finds_the_moves(site: ServiceSite) -> None:
 
 def test_what_moved_unannounced_is_posted(site: ServiceSite) -> None:
     site.source.host.rows, site.target.host.rows = [], [domain(500, arrived=True)]
-    site.target.switch.ports = {"nosuchtap": 100}
+    site.target.switch.taps = {"nosuchtap": 100}
     site.target.compare()
     assert site.moves() == [], "once is a coincidence"
     site.target.compare()
     until(lambda: site.moves() == [("srv-c1", "committed")] or site.ask("GET", "/readyz") is None)
-    assert site.target.switch.ports == {"nosuchtap": 100}, "the tag there is known when it is there"
+    assert site.target.switch.taps == {"nosuchtap": 100}, "the tag there is known when it is there"
     site.target.compare()
-    assert site.target.switch.ports == {"nosuchtap": 500}
+    assert site.target.switch.taps == {"nosuchtap": 500}
+    assert site.target.switch.led == {MAC: ("nosuchtap", 500, LEARNED_SECONDS)}, "it may be silent for as long as it likes"
     site.target.compare(3)
     assert site.moves() == [("srv-c1", "committed")]
 
