@@ -1,24 +1,25 @@
 #!/bin/sh
-# All test tiers: lint, then unit, property, conformance and ovs beside browser, mininet and qemu. Exit status 0 only if every
+# All test tiers: lint, then qemu, then unit, property, conformance and ovs beside browser and mininet. Exit status 0 only if every
 # one of them passed. pytest's own summaries come last; what a machine cannot run is skipped there with the reason.
 #
 # The first four compute. A browser and a network with traffic mostly wait, and have to be served at once when they do not. So
 # the first four run beside them in idle time (SCHED_IDLE), in a network namespace of their own, a file of tests at a time.
-# Where the machine has no such namespace they run before them. One process runs everything when the matrix of requirements is
-# written (--conformance).
+# Where the machine has no such namespace they run before them. An emulated processor needs all of a core: qemu runs first, and
+# alone. One process runs everything when the matrix of requirements is written (--conformance).
 set -u
 cd "$(dirname "$0")/.."
-together='' alone=''
+together='' alone='' first=''
 for tier in unit property conformance ovs; do
     [ ! -d tests/$tier ] || together="$together tests/$tier"
 done
-for tier in browser mininet qemu conformance/mininet; do
+for tier in browser mininet conformance/mininet; do
     [ ! -d tests/$tier ] || alone="$alone tests/$tier"
 done
+[ ! -d tests/qemu ] || first=tests/qemu
 # One worker more than there are cores, at most 5: a worker often waits for a switch or a process.
 cores=$(nproc)
 workers="-n $((cores < 4 ? cores + 1 : 5)) --dist loadfile"
-case " $* " in *' --conformance'*) workers='' together="$together $alone" alone='' ;; esac
+case " $* " in *' --conformance'*) workers='' together="$together $alone $first" alone='' first='' ;; esac
 
 failed=''
 ran=''
@@ -48,6 +49,10 @@ if [ -z "$workers" ]; then
     run $together "$@"
     note $?
 elif chrt --idle 0 unshare --net --mount true 2>/dev/null && env --default-signal=INT true 2>/dev/null; then
+    if [ -n "$first" ]; then
+        run $first "$@"
+        note $?
+    fi
     said=$(mktemp)
     trap 'rm -f "$said"' EXIT
     beside $workers $together --ignore tests/conformance/mininet "$@" >"$said" 2>&1 &
@@ -60,7 +65,7 @@ elif chrt --idle 0 unshare --net --mount true 2>/dev/null && env --default-signa
 else
     run $workers $together --ignore tests/conformance/mininet "$@"
     note $?
-    run $alone "$@"
+    run $alone $first "$@"
     note $?
 fi
 if [ $lint != 0 ]; then
