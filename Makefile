@@ -18,7 +18,7 @@ help:
 	@echo 'make cover          the unit tests with their coverage by file; about five times as slow as without'
 	@echo 'make graph          the packages, what each imports, and what breaks the import law'
 	@echo 'make bench          benchmarks: JSON lines on standard output, a table on standard error'
-	@echo 'make soak           twenty minutes of random commands, troubles and noise on real switches; ARGS="--seconds 60"'
+	@echo 'make soak           twenty minutes of random commands, troubles and noise on real switches; ARGS="--seconds 600 --small-bounds"'
 	@echo 'make docs           the documents as a site in build/docs; a warning is an error'
 	@echo 'make setup          only the set-up; PYTHON=... chooses the interpreter'
 	@echo 'make dist           the source archive and the wheel in dist/'

@@ -44,7 +44,7 @@ LAYERS: Final[Mapping[str, frozenset[str]]] = {
         ("client", ""),
         ("cli", "fabric store whitebox client"),
         ("hypervisor", "logs client"),
-        ("bench", "net fabric model store flows engine client"),
+        ("bench", "net memory fabric model store flows engine client"),
         ("options", "logs"),
         ("manual", "cli hypervisor options"),
         ("compat", "logs options"),

@@ -4,6 +4,9 @@
 cost may grow with the messages, and with nothing else. `policies`: the same beside policies of other CUGs, which do not concern
 it. `domain`: CUGs in one routing domain, and a restart with them. `refused`: a bulk that finds a domain full with its last
 object, beside one that does not.
+
+Members are compared with empty caches as well (`bench.caches`), because only a small case finds in them what it needs. The
+cycle collector is set as in the controller (`memory`): as Python sets it, it looks at all that is new again and again.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
 from ryu_vmmob.bench import fabrics
+from ryu_vmmob.bench.caches import empty_caches
 from ryu_vmmob.bench.measure import Row, row
 from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.precedence import Unshared
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.memory import Freezer
 from ryu_vmmob.model.commands import Command, PutCug, PutVm
 from ryu_vmmob.model.objects import Interface
 from ryu_vmmob.model.policies import PutPolicy
@@ -89,13 +94,15 @@ class _Timed(Unshared):
         self.longest, self._began = max(self.longest, now - self._began), now
 
 
-def cost(fabric: Fabric, before: Sequence[Command], last: Sequence[Command]) -> Cost:
-    """Return what ``last`` costs after ``before``; refused or not."""
+def cost(fabric: Fabric, before: Sequence[Command], last: Sequence[Command], *, forget: bool = False) -> Cost:
+    """Return what ``last`` costs after ``before``; refused or not. With ``forget`` all caches are empty in between."""
     timed = _Timed()
     engine = Engine(fabric, open_store("sqlite:///:memory:"), lambda: 0.0, alone=timed)
     if before:
         engine.execute(*before)
-        gc.freeze()  # as in the controller, whose collector does not look at what has lasted
+    if forget:
+        empty_caches()
+    gc.freeze()  # as in the controller, whose collector does not look at what has lasted
     started = timed.begin()
     messages = 0
     try:
@@ -120,14 +127,18 @@ def measured(case: str, what: str, run: Callable[[], Cost], runs: int) -> Iterat
 
 def edge(members: Sequence[int] = MEMBERS, edges: Sequence[int] = EDGES, runs: int = RUNS) -> Iterator[Row]:
     """Yield a VM at an edge new to its CUG."""
-    cases = [(count, min(count, AMONG)) for count in members] + [(count, count) for count in edges]
-    for count, tors in cases:
+    compared = [(count, min(count, AMONG)) for count in members]
+    for count, tors in compared + [(count, count) for count in edges]:
         fabric = leaves(tors + 1)
         for routed in (False, True):
             before: list[Command] = [wide(1, routed=routed), *(member(1, number, number % tors) for number in range(count))]
             case = f"{count:,} members on {tors} edges, {'routed' if routed else 'not routed'}"
             last = [member(1, count, tors)]
-            yield from measured(case, "a VM comes to an edge new to its CUG", lambda: cost(fabric, before, last), runs)  # noqa: B023
+            what = "a VM comes to an edge new to its CUG"
+            yield from measured(case, what, lambda: cost(fabric, before, last), runs)  # noqa: B023
+            if (count, tors) in compared:
+                forgetful = f"{what}, caches empty"
+                yield from measured(case, forgetful, lambda: cost(fabric, before, last, forget=True), runs)  # noqa: B023
 
 
 def policies(counts: Sequence[int] = POLICIES, tors: int = AMONG, runs: int = RUNS) -> Iterator[Row]:
@@ -180,6 +191,7 @@ def refused(counts: Sequence[int] = BULKS, runs: int = RUNS) -> Iterator[Row]:
 
 def run() -> Iterator[Row]:
     """All of it. Raises ValueError when the fabric is not right."""
+    Freezer()  # sets how often the collector runs
     yield from edge()
     yield from policies()
     yield from domain()

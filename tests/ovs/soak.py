@@ -5,7 +5,11 @@ on the wall is set, the controller is killed with SIGKILL, and a guest floods it
 whether the controller is alive (`SilenceProbe`). At the end everything is put right and must come to rest, switches must have
 what a fresh compile has, and the controller must hold no more than one that was just started.
 
+What the controller keeps up to a bound (`soak_bounds`) takes an hour to be full. With ``--small-bounds`` it is full within a
+minute, and what still grows after that is a fault (`Found.grown`).
+
     .venv/bin/python -m tests.ovs.soak --seconds 1200
+    .venv/bin/python -m tests.ovs.soak --seconds 600 --small-bounds
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import requests
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.bench.silence import SilenceProbe
-from tests.ovs import soak_watch
+from tests.ovs import soak_bounds, soak_types, soak_watch
 from tests.ovs.soak_commands import CUGS, VMS, Commands, Found, mac_of
 from tests.support.controller import Site, until
 
@@ -42,8 +46,8 @@ EARLY_LIVES: Final = 0.35
 class Soak:
     """One run. ``seed`` of what is drawn; threads make each run another all the same."""
 
-    def __init__(self, site: Site, seconds: float, seed: int = 1) -> None:
-        self.site, self.seconds, self.seed = site, seconds, seed
+    def __init__(self, site: Site, seconds: float, seed: int = 1, *, small: bool = False) -> None:
+        self.site, self.seconds, self.seed, self.small = site, seconds, seed, small
         self.found = Found()
         self._draw = random.Random(seed)
         self._over = threading.Event()
@@ -218,11 +222,15 @@ class Soak:
         found, pid = self.found, self.site.controller.pid
         found.rest = self._at_rest()
         found.samples = [row for row in self._samples() if row["pid"] == pid and row["time"] >= self._since]
+        found.types = [row for row in self._rows(soak_types.TYPES) if row["time"] >= self._since]
+        if self.small:
+            found.caches = json.loads((self.site.directory / soak_bounds.CACHES).read_text())
+            found.faults += found.grown()
         self.site.controller.stop()
         found.faults += [word for word in VITAL if word in self.site.controller.log]
         self.site.start()
         found.fresh = self._at_rest()
-        pieces = [json.loads(line) for line in self._lines(soak_watch.PIECES)]
+        pieces = self._rows(soak_watch.PIECES)
         found.pieces = [row for row in pieces if any(a + row["seconds"] <= row["time"] <= b for a, b in self._lives)]
         found.faults += self.site.differences()
 
@@ -234,11 +242,13 @@ class Soak:
         return {name: min(row[name] for row in rows) for name in rows[0]}
 
     def _samples(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._lines(soak_watch.SAMPLES)]
+        return self._rows(soak_watch.SAMPLES)
 
-    def _lines(self, name: str) -> list[str]:
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        """Whole lines of a file; none when it is not there."""
         file = self.site.directory / name
-        return [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")] if file.exists() else []
+        lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def noise(draw: random.Random) -> bytes:
@@ -250,11 +260,14 @@ def noise(draw: random.Random) -> bytes:
     return target.to_bytes(6, "big") + source.to_bytes(6, "big") + tags + kind + draw.randbytes(draw.randrange(46, 200))
 
 
-def soaked(ovs: PrivateOvs, directory: Path, seconds: float, seed: int = 1) -> Found:
-    """Run a soak in a directory of its own."""
+def soaked(
+    ovs: PrivateOvs, directory: Path, seconds: float, seed: int = 1, *, small: bool = False, types: bool = False
+) -> Found:
+    """Run a soak in a directory of its own; with ``small`` bounds, and with a count of objects by ``types``."""
     settings = {"vlan_quarantine": "2", "link_up_delay": "0", "rest_rate": "0"}
-    with Site(ovs, directory, settings=settings, first=[Path(soak_watch.__file__)]) as site:
-        return Soak(site, seconds, seed).run()
+    watches = [soak_bounds] * small + [soak_watch] + [soak_types] * types
+    with Site(ovs, directory, settings=settings, first=[Path(str(row.__file__)) for row in watches]) as site:
+        return Soak(site, seconds, seed, small=small).run()
 
 
 def report(found: Found) -> dict[str, Any]:
@@ -269,6 +282,8 @@ def report(found: Found) -> dict[str, Any]:
         "where": worst and worst["at"][:2],
         "last life, s": found.samples[-1]["time"] - found.samples[0]["time"] if found.samples else 0,
         "growth": {what: found.growth(what) for what in ("memory", "blocks", "descriptors", "green_threads", "timers")},
+        "types that grew": found.grown_types(),
+        "caches: entries, bound, misses": {name: row for name, row in found.caches.items() if row[0]},
         "at rest": found.rest,
         "just started": found.fresh,
     }
@@ -279,11 +294,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=1200.0, help="how long (default 1200)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--small-bounds", action="store_true", help="small bounds for what is kept; growth is then a fault")
+    parser.add_argument("--types", action="store_true", help="count objects by type each minute; that stops the controller")
     options = parser.parse_args()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vmmob-soak-")))
         ovs = stack.enter_context(PrivateOvs(dummy=True))
-        found = soaked(ovs, directory, options.seconds, options.seed)
+        found = soaked(ovs, directory, options.seconds, options.seed, small=options.small_bounds, types=options.types)
     json.dump(report(found), sys.stdout, indent=1)
     sys.stdout.write("\n")
     return 1 if found.faults else 0

@@ -17,7 +17,10 @@ from ryu_vmmob.sim import packet as make
 from tests.support.controller import Site
 
 CUGS, VMS, POLICIES = 8, 40, 12
-
+LONG: Final = 240.0
+"""Seconds of a life whose second quarter begins when all is full, with small bounds."""
+GROWTH: Final = 1.03
+"""With small bounds, what the last quarter of such a life may hold of what the second held. The state is never the same."""
 
 TAKEN: Final = frozenset({200, 201, 202, 204, 400, 404, 409, 412, 413, 415, 422, 429, 503})
 """What a request may be answered."""
@@ -39,11 +42,34 @@ class Found:
     """A sample of a controller that was started after it on the same store."""
     pieces: list[dict[str, Any]] = field(default_factory=list)
 
+    types: list[dict[str, Any]] = field(default_factory=list)
+    """Counts of objects by type in that life, a minute apart (`soak_types`)."""
+    caches: dict[str, list[int]] = field(default_factory=dict)
+    """Entries, bound and misses of each cache at its end (`soak_bounds`)."""
+
     def growth(self, what: str) -> tuple[float, float]:
         """Medians of the second and of the last quarter of the last long life."""
         rows = [row[what] for row in self.samples]
         quarter = max(1, len(rows) // 4)
         return statistics.median(rows[quarter : 2 * quarter]), statistics.median(rows[-quarter:])
+
+    def grown(self) -> list[str]:
+        """Faults: what holds more than its bound, and a life that was long enough for all to be full and grew all the same."""
+        found = [f"{name} holds {row[0]} of {row[1]}" for name, row in self.caches.items() if row[0] > row[1]]
+        seconds = self.samples[-1]["time"] - self.samples[0]["time"] if self.samples else 0.0
+        before, after = self.growth("blocks") if self.samples else (0.0, 0.0)
+        if seconds >= LONG and after > before * GROWTH:
+            found.append(f"blocks grew from {before:.0f} to {after:.0f} in half of {seconds:.0f} s, with all bounds small")
+        return found
+
+    def grown_types(self) -> dict[str, list[int]]:
+        """The types whose counts grew most in the second half of the last life: before and after."""
+        if len(self.types) < 2:
+            return {}
+        before, after = self.types[len(self.types) // 2 - 1]["counts"], self.types[-1]["counts"]
+        rows = {name: [before.get(name, 0), number] for name, number in after.items()}
+        most = sorted(rows, key=lambda name: rows[name][0] - rows[name][1])[:20]
+        return {name: rows[name] for name in most if rows[name][1] > rows[name][0]}
 
 
 class Commands:

@@ -70,7 +70,7 @@ def test_an_unknown_benchmark_is_told(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_growth_counts_what_is_sent_and_what_is_refused() -> None:
     edge = list(growth.edge(members=(6,), edges=(3,), runs=2))
-    assert len(edge) == 2 * 2 * 4
+    assert len(edge) == (2 + 1) * 2 * 4, "members with caches as they are and empty, edges; routed or not; four numbers each"
     messages = {row.case: row.median for row in edge if row.what.endswith("messages")}
     assert len(messages) == 4
     assert all(number > 6 for case, number in messages.items() if case.startswith("6 members"))
