@@ -190,11 +190,11 @@ def difference(pairs: Pairs, owners: Mapping[int, int] | None = None, breath: Br
                     raise Clash(f"{entry.owner} and {groups_after[entry.id].owner} both want {entry}")
                 groups_after[entry.id] = entry
     delta = Delta()
-    delta.flows = [flow for cookie, flow in flows_after.items() if cookie not in flows_before and cookie not in others]
-    delta.gone = {
-        cookie: flow.key for cookie, flow in flows_before.items() if cookie not in flows_after and cookie not in others
-    }
-    fill_groups(delta, {number: group.body for number, group in groups_before.items()}, groups_after)
+    new, old = breath.through(flows_after.items()), breath.through(flows_before.items())
+    delta.flows = [flow for cookie, flow in new if cookie not in flows_before and cookie not in others]
+    delta.gone = {cookie: flow.key for cookie, flow in old if cookie not in flows_after and cookie not in others}
+    bodies = {number: group.body for number, group in breath.through(groups_before.items())}
+    fill_groups(delta, bodies, groups_after, breath)
     return delta
 
 
@@ -209,19 +209,20 @@ def _others(pairs: Pairs, owners: Mapping[int, int], breath: Breath) -> set[int]
     mine = Counter(entry.cookie for before, _ in pairs for entry in breath.through(before) if _may_be_shared(entry))
     sides = (side for pair in pairs for side in pair)
     wanted = {entry.cookie for side in sides for entry in breath.through(side) if isinstance(entry, Flow)}
-    return {cookie for cookie in wanted if owners.get(cookie, 0) > mine[cookie]}
+    return {cookie for cookie in breath.through(wanted) if owners.get(cookie, 0) > mine[cookie]}
 
 
-def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group]) -> None:
+def fill_groups(delta: Delta, before: Mapping[int, bytes], after: Mapping[int, Group], breath: Breath | None = None) -> None:
     """Add the groups that differ by content; those that others chain to come first when added and last when taken away."""
-    delta.groups = referred_first(group for number, group in after.items() if number not in before)
-    delta.groups_changed = referred_first(
-        group for number, group in after.items() if number in before and before[number] != group.body
-    )
-    delta.groups_gone = sorted(number for number in before if number not in after)
+    breath = breath or Breath()
+    through = breath.through
+    delta.groups = referred_first((group for number, group in through(after.items()) if number not in before), breath)
+    changed = (group for number, group in through(after.items()) if number in before and before[number] != group.body)
+    delta.groups_changed = referred_first(changed, breath)
+    delta.groups_gone = sorted(number for number in through(before) if number not in after)
 
 
-def referred_first(groups: Iterable[Group]) -> list[Group]:
+def referred_first(groups: Iterable[Group], breath: Breath | None = None) -> list[Group]:
     """Return the groups in an order in which each comes after those of them that it chains to.
 
     Sent in this order, a group that has changed already leads to none that has not; so no circle can come about meanwhile.
@@ -236,6 +237,6 @@ def referred_first(groups: Iterable[Group]) -> list[Group]:
                 visit(rows[number])
         done.setdefault(group.id, group)
 
-    for group in rows.values():
+    for group in (breath or Breath()).through(rows.values()):
         visit(group)
     return list(done.values())

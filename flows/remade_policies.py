@@ -30,7 +30,7 @@ class Policies(Making):
             touch(self.state.policies_of.get(("vm", vm), ()), edges)
             if self.before is not None:  # those whose selector picked it before
                 touch(self.before.policies_of.get(("vm", vm), ()), edges)
-        for cug in self.change.cugs:
+        for cug in self._breath.through(self.change.cugs):
             joined, found_cug = self._joined(cug), self.state.cugs.get(cug)
             alone = found_cug is not None and found_cug.routing_domain is None
             if facts_of(self.before, cug) != facts_of(self.state, cug):

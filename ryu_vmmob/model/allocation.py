@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from immutables import Map
 
@@ -19,16 +20,47 @@ from ryu_vmmob.model.state import Quarantined, State
 from ryu_vmmob.net.keys import MAX_SEGMENT_KEY
 
 
+class Lowest:
+    """How many of a domain's numbers, from the lowest, are taken: a bulk of CUGs does not look at them for each CUG again.
+
+    It holds as long as numbers are given by `allocate` only; after another change of who has numbers it begins again.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+        self._on: tuple[object, object] = None, None
+
+    def of(self, state: State) -> dict[str, int]:
+        """Return what holds on a state, by domain."""
+        if self._on[0] is not state.holders or self._on[1] is not state.pins:
+            self._taken = {}
+        return self._taken
+
+    def given(self, state: State) -> State:
+        """Note what `allocate` has made, and return it."""
+        self._on = state.holders, state.pins
+        return state
+
+
 def allocate(
-    state: State, segment: Segment, wanted: frozenset[str], now: float, *, may_starve: frozenset[str] = frozenset()
+    state: State,
+    segment: Segment,
+    wanted: frozenset[str],
+    now: float,
+    *,
+    may_starve: frozenset[str] = frozenset(),
+    lowest: Lowest | None = None,
 ) -> State:
     """Give ``segment`` a VLAN-ID in exactly the domains ``wanted``; those it no longer needs go into quarantine.
 
-    A full domain refuses (409, R28) and nothing has changed; if it ``may_starve``, the pair is noted in ``starved``.
+    A full domain refuses (409, R28) and nothing has changed; if it ``may_starve``, the pair is noted in ``starved``. ``lowest``
+    is kept between the calls of one change.
     """
     mine = state.allocations.get(segment.key, Map())
     if frozenset(mine) == wanted and not state.starved:
         return state
+    lowest = lowest or Lowest()
+    taken = lowest.of(state)
     holders, quarantine = state.holders, state.quarantine
     starved = {pair for pair in state.starved if pair[0] != segment.segment}
     for domain in sorted(frozenset(mine) - wanted):
@@ -41,7 +73,7 @@ def allocate(
         if earlier is not None and again:
             chosen: int | None = earlier.vlan_id
         else:
-            chosen = pinned if pinned is not None else _best_free(state, holders, segment, domain)
+            chosen = pinned if pinned is not None else _best_free(state, holders, segment, domain, taken)
         if (
             chosen is None
             or holders.get((domain, chosen), segment.key) != segment.key
@@ -56,21 +88,27 @@ def allocate(
         holders = holders.set((domain, chosen), segment.key)
         mine = mine.set(domain, chosen)
     allocations = state.allocations.set(segment.key, mine) if mine else _without(state.allocations, segment.key)
-    return replace(state, allocations=allocations, holders=holders, quarantine=quarantine, starved=frozenset(starved))
+    after = replace(state, allocations=allocations, holders=holders, quarantine=quarantine, starved=frozenset(starved))
+    return lowest.given(after)
 
 
 def _without(allocations: Map[int, Map[str, int]], key: int) -> Map[int, Map[str, int]]:
     return allocations.delete(key) if key in allocations else allocations
 
 
-def _best_free(state: State, holders: Map[tuple[str, int], int], segment: Segment, domain: str) -> int | None:
+def _best_free(
+    state: State, holders: Map[tuple[str, int], int], segment: Segment, domain: str, taken: dict[str, int]
+) -> int | None:
     """Return the number that spares most translations, now and later; None when there is none that will do."""
     numbers = state.fabric.l2_domains[domain].vlan_ids
     for vlan_id in tags_in(state, segment, domain):
         if vlan_id in numbers and _is_free(state, holders, domain, vlan_id) and not beside(state, segment, domain, vlan_id):
             return vlan_id
-    last = None
-    for vlan_id in numbers:
+    last, first = None, taken.get(domain, 0)
+    while first < len(numbers) and not _is_free(state, holders, domain, numbers[first]):
+        first += 1
+    taken[domain] = first
+    for vlan_id in islice(numbers, first, None):
         if _is_free(state, holders, domain, vlan_id):
             if not used_by_others(state, segment, domain, vlan_id):
                 return vlan_id

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from immutables import Map
 
-from ryu_vmmob.model.allocation import allocate, free_segment_key
+from ryu_vmmob.model.allocation import Lowest, allocate, free_segment_key
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.cables import number, refuse_other_tag
 from ryu_vmmob.model.extent import presence, routed_presence
@@ -86,6 +86,7 @@ class Draft:
         self._entered: set[tuple[str, str]] = set()
         """(VM, server) of new seats."""
         self.events: list[Event] = []
+        self._lowest = Lowest()
 
     def event(self, kind: str, **data: Any) -> None:
         """Note something to tell once the change is durable."""
@@ -313,11 +314,11 @@ class Draft:
         """Everything to tell: what became of objects, then what commands noted, then where segments came to and left."""
         before, after = self.before, self.state
         rows = chain(
-            objects_news(before, after, self.cugs, self.vms, self.policies, self.routing_domains),
+            objects_news(before, after, self.cugs, self.vms, self.policies, self.routing_domains, self.breath),
             self.events,
-            presence_news(before, after, self.cugs, self.routing_domains),
-            vnic_news(before, after, self.vms),
-            freed_news(before, after, self.quarantined, self.rested),
+            presence_news(before, after, self.cugs, self.routing_domains, self.breath),
+            vnic_news(before, after, self.vms, self.breath),
+            freed_news(before, after, self.quarantined, self.rested, self.breath),
         )
         return tuple(self.breath.through(rows))
 
@@ -364,7 +365,7 @@ class Draft:
         """VLAN-IDs of a segment in exactly the domains ``wanted``."""
         whose = {"cug" if isinstance(segment, Cug) else "routing_domain": segment.name}
         before = self.state.allocations.get(segment.key, Map())
-        self.state = allocate(self.state, segment, wanted, self.now, may_starve=may_starve)
+        self.state = allocate(self.state, segment, wanted, self.now, may_starve=may_starve, lowest=self._lowest)
         after = self.state.allocations.get(segment.key, Map())
         self.quarantined.update((domain, segment.key) for domain in frozenset(after) ^ frozenset(before))
         for domain in sorted(frozenset(after) - frozenset(before)):

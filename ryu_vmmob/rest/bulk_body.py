@@ -128,7 +128,7 @@ class BulkBody(Body):
             *(
                 BulkItem(row, name, body, row.put(body, name))
                 for row in COLLECTIONS
-                for name, body in breath.through(sorted(getattr(self, row.name).items(), key=_rank))
+                for name, body in breath.through(_in_order(getattr(self, row.name), breath))
             ),
             *self._gone(CUGS, [name for name in cugs if name not in emptied], state),
         ]
@@ -139,9 +139,12 @@ class BulkBody(Body):
         return (BulkItem(row, name, None, row.delete(name)) for name in sorted(set(names)) if name in there)
 
 
-def _rank(row: tuple[str, Any]) -> tuple[bool, str]:
-    name, body = row
-    return not (isinstance(body, VmBody) and body.asks_for_a_number), name
+def _in_order(bodies: Mapping[str, Any], breath: Breath) -> list[tuple[str, Any]]:
+    """Return the bodies by name, after those that ask for a number."""
+    asking, others = list[str](), list[str]()
+    for name, body in breath.through(bodies.items()):
+        (asking if isinstance(body, VmBody) and body.asks_for_a_number else others).append(name)
+    return [(name, bodies[name]) for name in breath.through((*sorted(asking), *sorted(others)))]
 
 
 class _Reader:

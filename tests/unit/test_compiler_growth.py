@@ -13,6 +13,7 @@ from ryu_vmmob.engine.engine import Engine
 from ryu_vmmob.engine.persist import writes
 from ryu_vmmob.fabric import examine
 from ryu_vmmob.fabric.model import Fabric
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Command, DeleteVm, PutCug, PutVm
 from ryu_vmmob.model.news import freed_news
 from ryu_vmmob.model.objects import Interface
@@ -138,5 +139,5 @@ def test_what_rests_is_looked_up_and_never_walked_through_to_store_a_change() ->
     spied_change = change._replace(state=spied(change.state))
     written = {row.name for row in writes(spied(before), spied_change) if row.kind == "quarantine"}
     assert written == {f"{domain}/{key}" for domain, key in touched}
-    freed = list(freed_news(spied(change.state), spied(before), change.quarantined, change.rested))
+    freed = list(freed_news(spied(change.state), spied(before), change.quarantined, change.rested, Breath()))
     assert all(row.kind == "vlan_id.free" for row in freed)
