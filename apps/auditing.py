@@ -95,11 +95,15 @@ def reconcile(session: Audited) -> None:
         wiped = sorted(reading.unread, key=lambda table: table.id)
         reading.unread.clear()
     session.until_adopted()
+    if not engine.contacts.is_met(name):
+        finding = reading.compare(session.desired, plain=session.is_plain)
+        session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
+        if session.held:
+            return
+        session.until_adopted()  # others may have worked while the store wrote that
+    session.held = False
     # From here to the end of the comparison nothing yields, so no delta is lost or counted twice.
     finding = reading.compare(session.desired, plain=session.is_plain)
-    session.held = not engine.first_contact(name, len(finding.delta.gone) + len(finding.delta.groups_gone))
-    if session.held:
-        return
     if reading.is_partial:
         # Nothing may count as confirmed while more is there than was looked at. So that goes first.
         reading, finding, gone = _reduce(session, finding)

@@ -61,11 +61,11 @@ class Contacts:
     def take_over(self, switch: str) -> None:
         """From now on the switch may be put right, whatever it has. Raises StoreError; then nothing has changed."""
         if switch in self._unmet:
-            before, self._unmet = self._unmet, self._unmet - {switch}
+            self._unmet -= {switch}
             try:
                 self._store([self._write()])
             except StoreError:
-                self._unmet = before
+                self._unmet |= {switch}  # others may have been met while this was written
                 raise
         self._held.pop(switch, None)
 
