@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
@@ -57,6 +57,7 @@ from ryu_vmmob.southbound.ryu_messages import error_number, error_text, packet_i
 from ryu_vmmob.southbound.schedule import Schedule
 from ryu_vmmob.store import StoreError, open_store
 from ryu_vmmob.store.aside import AsideStore
+from ryu_vmmob.store.etcd.store import EtcdStore
 from ryu_vmmob.store.timed import TimedStore
 
 LOG = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ _SILENT, _UNKNOWN, _FALSE = (logs.Sparing(LOG) for _ in range(3))
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks for what has to follow by itself (time-outs, quarantines, neighbours that are silent)."""
+TIDY_INTERVAL: Final = 1.0
+"""Seconds between two pieces of the store's housekeeping, when there is not much of it."""
 MEMORY_INTERVAL: Final = 0.25
 """Seconds between two looks whether there is much for the cycle collector."""
 ADVERTISE_INTERVAL: Final = 200.0
@@ -105,7 +108,9 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             self.metrics = Metrics(refused=compat.refusals)
-            aside = AsideStore(open_store(self.settings.store), tpool.execute, hub.Semaphore(1))
+            opened = open_store(self.settings.store, self.settings.etcd)
+            # What waits for the network lets others work by itself. What waits for a disk needs a thread of its own.
+            aside = AsideStore(opened, _here if isinstance(opened, EtcdStore) else tpool.execute, hub.Semaphore(1))
             store = TimedStore(aside, time.perf_counter, self.metrics.stored)
             alone = Alone()
             with undisturbed():
@@ -141,7 +146,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         compat.drop_unwanted(self._unwanted)
         rest_mount.mount(kwargs["wsgi"], rest)
         self._file.listen()
-        own = (self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready, self._keep_memory)
+        own = (self._tidy, self._look, self._ask_neighbours, self._advertise, self._file.follow, tell_ready, self._keep_memory)
         self.threads.extend(hub.spawn(vital(run)) for run in (self._urgent.run, self._chores.run, *own))
         LOG.info(
             "fabric %s: %d switches, %d CUGs, %d VMs, revision %d",
@@ -177,6 +182,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
                 datapath.close()
             self._links_changed()
             self.engine.look()
+
+    def _tidy(self) -> None:
+        while True:
+            hub.sleep(0 if self.engine.tidy_store() else TIDY_INTERVAL)
 
     def _keep_memory(self) -> None:
         Freezer().run(lambda: hub.sleep(MEMORY_INTERVAL))
@@ -365,6 +374,10 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         """Stop. Ryu calls this when it ends."""
         self.engine.close()
         super().close()
+
+
+def _here(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    return work(*args, **options)
 
 
 def _new_id() -> str:

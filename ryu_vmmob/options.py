@@ -10,13 +10,23 @@ from urllib.parse import urlsplit
 from oslo_config import cfg
 
 from ryu_vmmob.logs import CONSOLE, FORMATS
+from ryu_vmmob.store.etcd.address import Access
 
 GROUP: Final = "vmmob"
 LOOPBACK: Final = "127.0.0.1"
 
 _OPTIONS: Final = [
     cfg.StrOpt("fabric", default="/etc/vmmob/fabric.yaml", help="path of the fabric file"),
-    cfg.StrOpt("store", default="sqlite:///var/lib/vmmob/vmmob.db", help="URL of the store: sqlite:/// and the path of a file"),
+    cfg.StrOpt(
+        "store",
+        default="sqlite:///var/lib/vmmob/vmmob.db",
+        help="URL of the store: sqlite:/// and the path of a file, or etcd://HOST:PORT,HOST:PORT/PREFIX",
+    ),
+    cfg.StrOpt("etcd_ca", default=None, help="PEM file of the CAs of etcd's members (etcds://); unset: those of the system"),
+    cfg.StrOpt("etcd_certificate", default=None, help="PEM file with the certificate that is shown to etcd's members"),
+    cfg.StrOpt("etcd_private_key", default=None, help="PEM file with the private key of etcd_certificate"),
+    cfg.StrOpt("etcd_user", default=None, help="user that etcd knows the controller by; unset: etcd asks for none"),
+    cfg.StrOpt("etcd_password_file", default=None, help="file with the password of etcd_user"),
     cfg.StrOpt("api_token_file", default=None, help="file with the tokens that REST accepts; unset: none is needed"),
     cfg.ListOpt("api_origins", default=[], help="origins of web pages, besides our own, that may open /v1/events"),
     cfg.StrOpt("rest_certificate", default=None, help="PEM file with the certificate of REST; set, REST speaks TLS only"),
@@ -55,6 +65,7 @@ class Settings:
 
     fabric: str
     store: str
+    etcd: Access
     api_token_file: str | None
     api_origins: tuple[str, ...]
     audit_interval: float
@@ -88,6 +99,7 @@ def read(conf: cfg.ConfigOpts) -> Settings:
     return Settings(
         group.fabric,
         group.store,
+        Access(group.etcd_ca, group.etcd_certificate, group.etcd_private_key, group.etcd_user, group.etcd_password_file),
         group.api_token_file,
         tuple(group.api_origins),
         group.audit_interval,

@@ -45,7 +45,7 @@ LAYERS: Final[Mapping[str, frozenset[str]]] = {
         ("cli", "fabric store whitebox client"),
         ("hypervisor", "logs client"),
         ("bench", "net memory fabric model store flows engine client"),
-        ("options", "logs"),
+        ("options", "logs store"),
         ("manual", "cli hypervisor options"),
         ("compat", "logs options"),
         ("exposure", "options compat"),

@@ -33,6 +33,7 @@ busybox      busybox-static
 cc           gcc
 libvirtd     libvirt-daemon-system
 virsh        libvirt-clients
+etcd         etcd-server
 '
 
 suits() { "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' 2>/dev/null; }

@@ -64,8 +64,12 @@ def restore(
     """
     from ryu_vmmob.store.backup import inspect, is_in_use, put_back
     from ryu_vmmob.store.base import StoreError
+    from ryu_vmmob.store.etcd.address import is_etcd
 
     prefix = "sqlite:///"
+    if is_etcd(store):
+        here = f"sqlite://{os.path.abspath(file)}"
+        raise usage(f"--store {store!r}: a store on etcd is restored into an empty prefix: vmmob store copy {here} URL")
     if not store.startswith(prefix) or store == "sqlite:///:memory:":
         raise usage(f"--store {store!r}: write sqlite:///PATH")
     path = "/" + store.removeprefix(prefix).lstrip("/")

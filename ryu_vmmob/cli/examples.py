@@ -28,6 +28,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "check-switch": ("vmmob check-switch 192.0.2.7:6653", "vmmob check-switch --listen 6653 --role tor --try"),
     "backup": ("vmmob backup vmmob-monday.db",),
     "restore": ("vmmob restore vmmob-monday.db --dry-run", "vmmob restore vmmob-monday.db --store /var/lib/vmmob/vmmob.db"),
+    "store copy": (
+        "vmmob store copy sqlite:////var/lib/vmmob/vmmob.db etcd://etcd-1,etcd-2,etcd-3/vmmob",
+        "vmmob store copy etcd://etcd-1,etcd-2,etcd-3/vmmob sqlite:////var/lib/vmmob/from-etcd.db",
+    ),
     "init": ("vmmob init /etc/vmmob --state /var/lib/vmmob",),
     "completion": ("vmmob completion zsh > ~/.zfunc/_vmmob",),
     "fabric show": ("vmmob fabric show",),

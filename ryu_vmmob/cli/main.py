@@ -30,6 +30,7 @@ from ryu_vmmob.cli import (
     policy,
     site,
     status,
+    store,
     switch,
     takeover,
     trace,
@@ -82,7 +83,7 @@ def version() -> None:
 
 _COMMANDS = (
     status, check, fabric, cug, vm, policy, bulk, site, migration, batch, trace, switch, flows, events, watch, takeover,
-    check_switch, backup, init, completion,
+    check_switch, backup, store, init, completion,
 )  # fmt: skip
 for _commands in _COMMANDS:
     _commands.register(app)

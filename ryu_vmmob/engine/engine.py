@@ -420,6 +420,10 @@ class Engine:
         """Return the desired flow of a switch that bears a cookie; None when there is none (any more)."""
         return self.desired.tables[switch].flows.get(cookie) if switch in self.desired.tables else None
 
+    def tidy_store(self) -> bool:
+        """Have the store do a piece of its housekeeping; whether there is more to do at once."""
+        return self._store.tidy()
+
     def backup(self, path: str) -> None:
         """Write a copy of the store to a new file while everything goes on. Raises StoreError."""
         self._store.backup(path, self.alone.pause)

@@ -54,6 +54,14 @@ class Keeper:
         """Write a copy."""
         self._store.backup(path, pause)
 
+    def tidy(self) -> bool:
+        """Tidy up. A store that rejects it is reported, as if it had rejected a commit."""
+        try:
+            return self._store.tidy()
+        except StoreError as error:
+            self._failed(str(error))
+            return False
+
     def close(self) -> None:
         """Let go of it."""
         self._store.close()

@@ -55,6 +55,11 @@ class AsideStore:
         with self._turn:
             self._store.backup(path, others)
 
+    def tidy(self) -> bool:
+        """Tidy up, when no commit is being written."""
+        with self._turn:
+            return self._store.tidy()
+
     def close(self) -> None:
         """Let go of it, when it has written what it is about to write."""
         with self._turn:

@@ -75,5 +75,10 @@ class Store(Protocol):
         pauses, and are in the copy or not.
         """
 
+    def tidy(self) -> bool:
+        """Do a piece of what keeps the store small and this process's own, to be called about once a second; whether there is
+        more to do at once. Raises StoreError when the store cannot be used any more, or not now.
+        """
+
     def close(self) -> None:
         """Let go of everything held; closing twice is no fault."""

@@ -38,6 +38,10 @@ class TimedStore:
         """Write a copy."""
         self._store.backup(path, pause)
 
+    def tidy(self) -> bool:
+        """Tidy up."""
+        return self._store.tidy()
+
     def close(self) -> None:
         """Let go of it."""
         self._store.close()

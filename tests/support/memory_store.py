@@ -43,5 +43,8 @@ class MemoryStore:
     def backup(self, path: str, pause: Callable[[], None]) -> None:
         raise StoreError("there is nothing to copy")
 
+    def tidy(self) -> bool:
+        return False
+
     def close(self) -> None:
         pass

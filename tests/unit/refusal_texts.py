@@ -13,10 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PLACES = (
-    "ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/store", "flows/capability.py", "ryu_vmmob/options.py",
-    "ryu_vmmob/exposure.py", "apps/listening.py", "apps/rest_server.py",
+    "ryu_vmmob/model", "ryu_vmmob/engine", "ryu_vmmob/store", "ryu_vmmob/store/etcd", "flows/capability.py",
+    "ryu_vmmob/options.py", "ryu_vmmob/exposure.py", "apps/listening.py", "apps/rest_server.py",
 )  # fmt: skip
-RAISED = {"Refusal", "conflict", "invalid", "not_found", "Fault", "StoreError", "OptionError", "_refuse", "_require"}
+RAISED = {
+    "Refusal", "conflict", "invalid", "not_found", "Fault", "StoreError", "RefusedError", "UnavailableError", "OptionError",
+    "_refuse", "_require",
+}  # fmt: skip
 WORDED = {"_why_not", "_none_left", "overcharged", "overtaken", "_untranslated", "_alike", "_missing", "_REASONS", "troubles"}
 """Functions (and one table) that put a reason into words."""
 OTHER = {"ryu_vmmob/engine/refusals.py"}

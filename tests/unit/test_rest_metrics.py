@@ -318,6 +318,9 @@ class Full:
     def backup(self, path: str, pause: Callable[[], None]) -> None:
         self.inner.backup(path, pause)
 
+    def tidy(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.inner.close()
 

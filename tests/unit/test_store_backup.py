@@ -283,5 +283,7 @@ def test_a_copy_that_comes_damaged_replaces_nothing(shell: Shell, tmp_path: Path
     assert file.read_text() == "an older one"
     assert "cannot be written" in shell.run("backup", str(tmp_path / "none" / "copy.db"), status=2).stderr
     assert not list(tmp_path.glob(".vmmob-backup-*"))
-    assert "write sqlite:///PATH" in shell.run("restore", str(file), "--store", "etcd://x", status=2).stderr
+    assert "write sqlite:///PATH" in shell.run("restore", str(file), "--store", "postgres://x", status=2).stderr
+    said = shell.run("restore", str(file), "--store", "etcd://one/x", status=2).stderr
+    assert f"is restored into an empty prefix: vmmob store copy sqlite://{file} URL" in said
     assert "is no store" in shell.run("restore", str(file), "--store", url(tmp_path / "x.db"), status=1).stderr

@@ -1,0 +1,1 @@
+"""The store on etcd: one log that one controller writes, and that others can follow."""
