@@ -135,6 +135,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
 
     def __init__(self, door: Door, state: list[Any], server: Any) -> None:
         self._door = door
+        self._taken: Any = None
         # A Unix socket's clients have no address; they count together.
         address = state[0][0] if isinstance(state[0], tuple) else "unix"
         if not door.enter(address):
@@ -163,6 +164,19 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         with _within(self._door.pace.idle):
             return super()._read_request_line()
 
+    def handle_one_request(self) -> None:
+        """Answer the next request, and let go of it: it refers to this connection, which refers to it.
+
+        What is in such a cycle when the `Freezer` freezes is never freed, and requests are under way all the time.
+        """
+        try:
+            super().handle_one_request()
+        finally:
+            self.environ = None
+            if self._taken is not None:
+                del self._taken.discard
+                self._taken = None
+
     def parse_request(self) -> Any:
         """Return the headers."""
         with _within(self._door.pace.head):
@@ -189,6 +203,7 @@ class Connection(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         taken = environ["eventlet.input"]
         environ["wsgi.input"] = _Body(taken, self, self._door.pace.body)
         taken.discard = partial(self._discard, taken)
+        self._taken = taken
         return environ
 
     def _discard(self, taken: Any) -> None:

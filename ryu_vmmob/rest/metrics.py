@@ -31,6 +31,8 @@ _STEP_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 _STORE_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _REST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _DELAY_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_RYU: Final = importlib.metadata.version("ryu")
+"""Looked for once: each search reads folders, and leaves objects in cycles."""
 
 
 class Refused(NamedTuple):
@@ -99,7 +101,7 @@ class Metrics:
 
     def readings(self) -> Iterator[Reading]:
         """Yield what is read at each scrape."""
-        build = (__version__, platform.python_version(), importlib.metadata.version("ryu"))
+        build = (__version__, platform.python_version(), _RYU)
         yield Reading(
             "vmmob_build_info", "gauge", "always 1: the versions that run", ("version", "python", "ryu"), [(build, 1)]
         )

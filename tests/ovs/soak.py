@@ -283,6 +283,7 @@ def report(found: Found) -> dict[str, Any]:
         "last life, s": found.samples[-1]["time"] - found.samples[0]["time"] if found.samples else 0,
         "growth": {what: found.growth(what) for what in ("memory", "blocks", "descriptors", "green_threads", "timers")},
         "types that grew": found.grown_types(),
+        "objects lost in frozen cycles, each minute": [row["lost"] for row in found.types],
         "caches: entries, bound, misses": {name: row for name, row in found.caches.items() if row[0]},
         "at rest": found.rest,
         "just started": found.fresh,

@@ -1,8 +1,9 @@
 """How many objects of each type a controller has, each minute: an application that ``ryu-manager`` loads first.
 
 A line of JSON each goes to ``types.jsonl``. What is frozen (`ryu_vmmob.memory`) is counted too: the collector hides it, so it
-is thawed for the count and frozen again. Numbers, texts and bytes are in no count: the collector does not know them. A count
-stops the controller for half a second, so silences mean nothing in a run with it.
+is thawed for the count and frozen again. ``lost`` are objects that were in use and in a cycle when they were frozen, and are
+garbage by now: without this count they would never be freed. Numbers, texts and bytes are in no count: the collector does not
+know them. A count stops the controller for half a second, so silences mean nothing in a run with it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ TYPES: Final = "types.jsonl"
 INTERVAL: Final = 60.0
 
 
-def counts() -> dict[str, int]:
-    """Return the number of objects by type. Garbage in cycles counts only if it was frozen."""
+def counts() -> tuple[dict[str, int], int]:
+    """Return the number of objects by type, and how many were lost since the last count."""
     gc.collect()
     gc.unfreeze()
+    lost = gc.collect()
     found = Counter(map(type, gc.get_objects()))
     gc.freeze()
     by_name: Counter[str] = Counter()
     for kind, number in found.items():
         by_name[f"{kind.__module__}.{kind.__name__}"] += number
-    return dict(by_name)
+    return dict(by_name), lost
 
 
 def watch(directory: Path) -> None:
@@ -39,7 +41,8 @@ def watch(directory: Path) -> None:
         with (directory / TYPES).open("a", buffering=1) as file:
             while True:
                 hub.sleep(INTERVAL)
-                file.write(json.dumps({"time": time.time(), "counts": counts()}) + "\n")
+                found, lost = counts()
+                file.write(json.dumps({"time": time.time(), "counts": found, "lost": lost}) + "\n")
 
     hub.spawn(look)
 

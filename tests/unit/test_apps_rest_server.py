@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import queue
 import resource
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -110,6 +112,29 @@ def test_an_ordinary_client(application: Callable[..., Any]) -> None:
         head = answer.lower()
         assert b"\r\nx-content-type-options: nosniff\r\n" in head
         assert b"\r\nserver:" not in head
+
+
+def test_a_request_that_was_answered_is_freed_without_the_collector() -> None:
+    """What is in a cycle when the `Freezer` freezes would stay for ever, and some request is always under way."""
+    inputs: list[weakref.ref[Any]] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        inputs.append(weakref.ref(environ["eventlet.input"]))
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    with serving(application) as port, connect(port) as client:
+        gc.disable()
+        try:
+            for count in range(1, 6):
+                client.sendall(GET + b"Content-Length: 3\r\n\r\nabc")
+                answer = b""
+                while not answer.endswith(b"ok"):
+                    answer += client.recv(4096)
+                assert len(inputs) == count
+            assert [row() for row in inputs[:-1]] == [None] * 4, "the last may not be over yet"
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize(
