@@ -229,14 +229,18 @@ def referred_first(groups: Iterable[Group], breath: Breath | None = None) -> lis
     """
     rows = {group.id: group for group in groups}
     done: dict[int, Group] = {}
-
-    def visit(group: Group) -> None:
-        # Chains are as deep as the tree of a cable (`horizon`) at most, and never circles.
-        for number in group.refers_to:
-            if number in rows and number not in done:
-                visit(rows[number])
-        done.setdefault(group.id, group)
-
     for group in (breath or Breath()).through(rows.values()):
-        visit(group)
+        _visit(group, rows, done)
     return list(done.values())
+
+
+def _visit(group: Group, rows: Mapping[int, Group], done: dict[int, Group]) -> None:
+    """Put into ``done`` what ``group`` chains to, and then itself.
+
+    No closure: that would be in a cycle with itself, and never be freed once it was frozen in a pause (`memory`).
+    """
+    # Chains are as deep as the tree of a cable (`horizon`) at most, and never circles.
+    for number in group.refers_to:
+        if number in rows and number not in done:
+            _visit(rows[number], rows, done)
+    done.setdefault(group.id, group)

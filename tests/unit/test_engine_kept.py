@@ -49,8 +49,10 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(two_planes(), cug(routing_domain="red"), vm(), vm("web2", "a2", nic(12)))
 
 
-def everything(site: Site, number: int) -> None:
-    """A round of what there is to do, at whose end the state is what it was; ``number`` makes new names."""
+def everything(site: Site, number: int, *, links: bool = True) -> None:
+    """A round of what there is to do, at whose end the state is what it was; ``number`` makes new names. With ``links`` one
+    fails and comes back.
+    """
     engine, network = site.engine, site.engine.network
     for to in ("b1", "a1"):
         engine.execute(StartMigration(f"m-{number}-{to}", "web1", to, timeout=300.0, commit="request"))
@@ -69,10 +71,11 @@ def everything(site: Site, number: int) -> None:
     site.confirm()
     engine.execute(DeletePolicy(f"p-{number}"), DeleteVm(f"vm-{number}"), DeleteCug(f"cug-{number}"))
     site.confirm()
-    network.links_seen(frozenset({LEFT_A}))
-    site.confirm()
-    network.links_seen(frozenset())
-    site.confirm()
+    if links:
+        network.links_seen(frozenset({LEFT_A}))
+        site.confirm()
+        network.links_seen(frozenset())
+        site.confirm()
     stranger = parse(arp_request(0x02DEAD000000 | number, 10 << 24 | 99, 10 << 24 | 1))
     assert stranger is not None
     network.frame_refused("tor-a", 1, SEGMENT.of(site.state.cugs["web"].key)[0], stranger)
@@ -117,6 +120,21 @@ def test_nothing_is_left_of_a_round_once_all_that_is_kept_is_full(site: Site) ->
     grown = {kind.__qualname__: number - before[kind] for kind, number in after.items() if number >= before[kind] + ROUNDS}
     assert not grown, "by type, what is left of each round"
     assert blocks_after - blocks < SPARE * ROUNDS
+
+
+def test_a_round_leaves_nothing_in_a_cycle(site: Site) -> None:
+    """What is in a cycle when the `Freezer` freezes, in a pause of a command, is never freed.
+
+    Without links: networkx has cycles in its graphs, which live between two pauses.
+    """
+    everything(site, 1, links=False)
+    gc.collect()
+    gc.disable()
+    try:
+        everything(site, 2, links=False)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def unbounded(file: Path) -> list[str]:
