@@ -236,6 +236,7 @@ def test_frames_from_the_cable_reach_a_vm_that_moves_whatever_the_switch_has_lea
     source.host.rows = []
     source.sees(Happening.LEFT)
     until(lambda: not source.switch.led)
+    until(lambda: site.moves() == [("srv-c1", "committed")])  # each look confirms what the switches were told
     until(lambda: target.switch.led == {MAC: ("nosuchtap", 200, LEARNED_SECONDS)})
     target.service.stop()
     assert not target.switch.led
