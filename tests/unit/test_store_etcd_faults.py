@@ -301,6 +301,16 @@ def with_leases(etcd: FakeEtcd, left: list[int]) -> None:
     etcd.carry_out = carry_out  # type: ignore[method-assign]
 
 
+def test_the_lease_is_renewed_long_before_it_ends(etcd: FakeEtcd) -> None:
+    store = opened(etcd)
+    before = len(etcd.requests)
+    for _ in range(3 * owner.LEASE):
+        etcd.time += 1.0
+        store.tidy()
+    assert etcd.requests[before:].count("lease/keepalive") >= 3 * 3
+    assert etcd.requests[before:].count("lease/grant") == 0
+
+
 def test_a_lease_that_ended_in_a_long_silence_is_replaced(etcd: FakeEtcd) -> None:
     store = opened(etcd)
     etcd.values.pop(_key(KEYS.owner))
