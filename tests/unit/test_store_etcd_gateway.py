@@ -1,4 +1,4 @@
-"""What members may answer: errors as 3.4, 3.5 and 3.6 write them, and what is no etcd at all."""
+"""Answers of members: errors as 3.4, 3.5 and 3.6 write them, and answers of servers that are not etcd."""
 
 from __future__ import annotations
 
