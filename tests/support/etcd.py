@@ -43,14 +43,22 @@ class Etcd:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Etcd:
-        for number in range(len(self.ports)):
-            self.start(number)
-        if self._scheme == "http":
+        try:
             for number in range(len(self.ports)):
-                self.until_ready(number)
+                self.start(number)
+            if self._scheme == "http":
+                for number in range(len(self.ports)):
+                    self.until_ready(number)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all members."""
         for number in list(self._processes):
             self.kill(number)
 
