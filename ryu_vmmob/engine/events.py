@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from ryu_vmmob.engine.event_kinds import GAP, kind_of, sentence
+from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.news import Event
 
 KEPT: Final = 10_000
@@ -107,11 +108,11 @@ class EventStream:
         """Return a reader of the events after the one with id ``since`` (None: of those to come), as `wanted` says."""
         return Cursor(self, families, self.next_id if since is None else since + 1)
 
-    def newest(self, families: Sequence[str], limit: int) -> list[Numbered]:
-        """Return the last ``limit`` events kept, oldest first."""
+    def newest(self, families: Sequence[str], limit: int, breath: Breath | None = None) -> list[Numbered]:
+        """Return the last ``limit`` events kept, oldest first. Not those that come in the pauses of ``breath``."""
         found: list[Numbered] = []
-        for number in range(self.next_id - 1, self.first - 1, -1):
-            if len(found) == limit:
+        for number in (breath or Breath()).through(range(self.next_id - 1, self.first - 1, -1)):
+            if len(found) == limit or number < self.first:  # overwritten in a pause
                 break
             row = self.at(number)
             if wanted(row.event.kind, families):

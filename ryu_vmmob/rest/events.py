@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -30,6 +30,8 @@ MAX_HEARTBEAT: Final = 60
 """Seconds between two signs of life at most."""
 HEARTBEAT: Final = "heartbeat"
 """What the message says in place of an event's kind."""
+_AT_ONCE: Final = 64
+"""Events that are looked at without a pause."""
 PAGE: Final = 1000
 """So many events are in a page unless ``limit`` says otherwise."""
 
@@ -93,12 +95,25 @@ def get_events(call: Call) -> Answer:
     limit = _number(call, "limit", 1, KEPT) or PAGE
     chosen = _choice(call)
     if chosen is None:
-        rows = stream.newest(families, limit) if since is None else stream.cursor(families, since).take(limit)
+        rows = _kept(call, families, since, limit)
     else:
-        rows = stream.newest(families, KEPT) if since is None else stream.cursor(families, since).take(KEPT)
+        rows = _kept(call, families, since, KEPT)
         rows = [row for row in call.breath.through(rows) if chosen(row)]
         rows = rows[-limit:] if since is None else rows[:limit]
     return Answer(200, {"items": call.each(rows, lambda row: row_view(row, time_text)), "last": stream.next_id - 1})
+
+
+def _kept(call: Call, families: Sequence[str], since: int | None, limit: int) -> list[Numbered]:
+    """Return the newest events, or those from ``since`` on, up to those that there are now."""
+    stream = call.engine.events
+    if since is None:
+        return stream.newest(families, limit, call.breath)
+    cursor, end = stream.cursor(families, since), stream.next_id
+    rows = cursor.take(limit, _AT_ONCE)
+    while cursor.position < end and len(rows) < limit:
+        call.breath.worked()
+        rows += cursor.take(limit - len(rows), _AT_ONCE)
+    return rows
 
 
 def message(row: Numbered) -> str:

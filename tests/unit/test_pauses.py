@@ -133,6 +133,7 @@ def _service(number: int) -> Service:
         ("/v1/vms", formats.MSGPACK),
         ("/v1/events", formats.JSON),
         ("/v1/events?text=vm", formats.JSON),
+        ("/v1/events?since=1", formats.JSON),
         ("/v1/l2_domains/rack-a", formats.JSON),
         ("/v1/switches/tor-a/flows", formats.JSON),
         ("/v1/switches/tor-a/flows", formats.MSGPACK),
