@@ -42,7 +42,11 @@ NO, WRONG, UNANSWERED = 1, 2, 3
 
 _Url = Annotated[
     str | None,
-    typer.Option("--url", envvar="VMMOB_URL", help=f"Address of the controller's REST interface; {DEFAULT_URL} by default."),
+    typer.Option(
+        "--url",
+        envvar="VMMOB_URL",
+        help=f"Address of the controller's REST interface, or several with commas; {DEFAULT_URL} by default.",
+    ),
 ]
 _TokenFile = Annotated[
     str | None, typer.Option("--token-file", envvar="VMMOB_TOKEN_FILE", help="File that holds the token for REST.")

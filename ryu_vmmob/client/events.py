@@ -59,15 +59,23 @@ class Listener(Connection):
         except ConnectionClosed as error:
             last = error.rcvd
             why = f"{last.code} {last.reason}".strip() if last is not None else "the connection is lost"
-            raise UnreachableError(f"the controller at {self.url} tells no more: {why}") from error
+            raise self._gone(f"tells no more: {why}") from error
         except TimeoutError as error:
-            raise UnreachableError(f"the controller at {self.url} did not answer in time") from error
+            raise self._gone("did not answer in time") from error
         except ssl.SSLError as error:
             raise of_tls(self.url, error) from error
         except OSError as error:
-            raise of_connection(self.url, error) from error
+            found = of_connection(self.url, error)
+            self.next_address()
+            raise found from error
         except (WebSocketException, ValueError) as error:
             raise ClientError(f"{self.url} cannot be asked: {error}") from error
+
+    def _gone(self, what: str) -> UnreachableError:
+        """Return the error of the address that was asked; the next one is asked next."""
+        error = UnreachableError(f"the controller at {self.url} {what}")
+        self.next_address()
+        return error
 
     def last_event(self) -> int:
         """Return the id of the newest event: ``events(since=last_event())`` misses nothing from here on. Raises ClientError."""

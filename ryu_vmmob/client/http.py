@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 import msgpack  # type: ignore[import-untyped]
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from ryu_vmmob.client.address import check_address, of_connection, of_tls
-from ryu_vmmob.client.errors import ClientError, UnreachableError, document, refused
+from ryu_vmmob.client.errors import ClientError, UnreachableError, causes, document, refused
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 MAX_WAIT: Final = 600
@@ -49,12 +50,17 @@ def path(*names: str) -> str:
 
 
 class Connection:
-    """One controller.
+    """One controller, at one of several addresses.
+
+    ``url``: its addresses, with commas between them. The one that answered last is asked first. Where one does not answer, the
+    next is asked at once, each of them once in an attempt. A request that must not be sent twice goes on to the next address
+    only if it was not sent: the connection was refused, or did not come about.
 
     ``timeout`` in seconds is for the connection, and for the answer on top of what it shall wait. ``retries``: so many times a
     request is sent again after a pause without an answer, or after a 502, 503 or 504, and if it may be sent twice: GET,
-    PUT and DELETE without ``revision``, and steps that are idempotent. A request that took too long is not sent again.
-    ``ca``: a file with the certificates that the controller's must come from (https), else those of the system count.
+    PUT and DELETE without ``revision``, and steps that are idempotent. A request that took too long is not sent again to the
+    same address. ``ca``: a file with the certificates that the controller's must come from (https), else those of the system
+    count.
     """
 
     def __init__(
@@ -68,7 +74,7 @@ class Connection:
         ca: str | None = None,
         pause: Callable[[float], None] = sleep,
     ) -> None:
-        self.url = url.rstrip("/")
+        self._urls = [part.strip().rstrip("/") for part in url.split(",")]
         self._token = token
         self._timeout = timeout
         self._format: Format = format
@@ -78,6 +84,11 @@ class Connection:
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers["Accept"] = _TYPES[format]
+
+    @property
+    def url(self) -> str:
+        """The address that is asked next."""
+        return self._urls[0]
 
     def get(self, path: str, **query: object) -> Any:
         """Return what is at ``path``. Raises ClientError, as all of these do."""
@@ -117,7 +128,8 @@ class Connection:
         seconds = FIRST_PAUSE
         for left in range(self._retries if again else 0, -1, -1):
             try:
-                answer = self._send(method, path, body, query, revision, "msgpack" if packed else self._format)
+                form: Format = "msgpack" if packed else self._format
+                answer = self._anywhere(method, path, body, query, revision, form, again=again, also=also)
             except UnreachableError as error:
                 if not left or isinstance(error, _LateError):
                     raise
@@ -127,6 +139,29 @@ class Connection:
             self._pause(seconds)
             seconds *= 2
         raise AssertionError("the last attempt ends here")
+
+    def _anywhere(self, *request: Any, again: bool, also: tuple[int, ...]) -> requests.Response:
+        """Ask one address after the other until one answers. Raises ClientError."""
+        said = list[str]()
+        while True:
+            try:
+                answer = self._send(*request)
+            except UnreachableError as error:
+                said.append(str(error))
+                self.next_address()
+                if len(said) < len(self._urls) and (again or isinstance(error, _UnsentError)):
+                    continue
+                raise type(error)("; ".join(said)) from error
+            if answer.status_code not in _PASSING or answer.status_code in also:
+                return answer
+            said.append("")
+            self.next_address()
+            if not again or len(said) == len(self._urls):
+                return answer
+
+    def next_address(self) -> None:
+        """Have the next address asked next."""
+        self._urls.append(self._urls.pop(0))
 
     def _send(
         self,
@@ -158,11 +193,13 @@ class Connection:
         except requests.ReadTimeout as error:
             raise _LateError(f"the controller at {self.url} did not answer in time") from error
         except requests.Timeout as error:
-            raise UnreachableError(f"the controller at {self.url} did not answer in time") from error
+            raise _UnsentError(f"the controller at {self.url} did not answer in time") from error
         except requests.exceptions.SSLError as error:
             raise of_tls(self.url, error) from error
         except requests.ConnectionError as error:
-            raise of_connection(self.url, error) from error
+            found = of_connection(self.url, error)
+            is_unsent = any(isinstance(row, NewConnectionError) for row in causes(error))
+            raise (_UnsentError(str(found)) if is_unsent else found) from error
         except (requests.RequestException, ValueError) as error:
             raise ClientError(f"{self.url} cannot be asked: {error}") from error
 
@@ -184,6 +221,10 @@ class Connection:
             return answer.json()
         except ValueError as error:
             raise ClientError(f"what answers at {self.url} is no controller: it does not speak JSON") from error
+
+
+class _UnsentError(UnreachableError):
+    """There was no connection, so the request was not sent."""
 
 
 class _LateError(UnreachableError):

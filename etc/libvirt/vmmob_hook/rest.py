@@ -1,6 +1,7 @@
 """The controller's REST interface, as little of a client as the hook needs, with one deadline for all requests."""
 
 import json
+import socket
 import ssl
 import time
 import urllib.error
@@ -20,11 +21,19 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         """No request at all."""
 
 
+class Unreachable(Exception):
+    """An address without a controller. ``is_unsent``: there was no connection."""
+
+    def __init__(self, text, is_unsent):
+        super().__init__(text)
+        self.is_unsent = is_unsent
+
+
 class Controller:
     """REST, until ``deadline`` (monotonic)."""
 
     def __init__(self, setup, deadline):
-        self.url = setup["url"].rstrip("/")
+        self.urls = [part.strip().rstrip("/") for part in setup["url"].split(",")]
         self.token = setup.token()
         self.deadline = deadline
         handlers = [urllib.request.ProxyHandler({}), NoRedirect()]
@@ -40,9 +49,22 @@ class Controller:
         return max(0.1, self.deadline - time.monotonic())
 
     def ask(self, method, *names, body=None, **query):
-        """Return the answer's JSON. Raises Failure."""
+        """Return the answer's JSON, of the first address that has a controller. Raises Failure."""
+        said = []
+        for _ in self.urls:
+            try:
+                return self.ask_one(self.urls[0], method, *names, body=body, **query)
+            except Unreachable as error:
+                said.append(str(error))
+                self.urls.append(self.urls.pop(0))
+                if not error.is_unsent and method == "POST":
+                    break
+        raise Failure("; ".join(said))
+
+    def ask_one(self, address, method, *names, body=None, **query):
+        """Return the answer's JSON. Raises Failure, Unreachable."""
         path = "/".join(["/v1"] + [urllib.parse.quote(name, safe="") for name in names])
-        url = self.url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        url = address + path + ("?" + urllib.parse.urlencode(query) if query else "")
         request = urllib.request.Request(url, method=method, headers={"Accept": "application/json"})
         if self.token is not None:
             request.add_header("Authorization", "Bearer " + self.token)
@@ -50,7 +72,8 @@ class Controller:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
         try:
-            with self.opener.open(request, timeout=self.left()) as answer:
+            # A machine that is dead must leave time for the others.
+            with self.opener.open(request, timeout=self.left() / len(self.urls)) as answer:
                 return json.loads(answer.read().decode())
         except urllib.error.HTTPError as error:
             try:
@@ -59,7 +82,9 @@ class Controller:
                 text = "the answer is %d" % error.code
             raise Failure(text) if error.code >= 500 or error.code in (401, 403, 429) else Refused(error.code, text)
         except (OSError, ValueError) as error:
-            raise Failure("the controller at %s cannot be asked: %s" % (self.url, getattr(error, "reason", None) or error))
+            why = getattr(error, "reason", None) or error
+            is_unsent = isinstance(why, (ConnectionRefusedError, socket.gaierror))
+            raise Unreachable("the controller at %s cannot be asked: %s" % (address, why), is_unsent=is_unsent)
 
     def vm(self, name):
         """Return the VM, None when the controller has none of that name. Raises Failure."""
