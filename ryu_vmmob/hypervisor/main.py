@@ -13,13 +13,13 @@ import typer
 
 from ryu_vmmob import logs
 from ryu_vmmob.client import DEFAULT_URL, Client, ClientError, Settings, read_settings, read_token
+from ryu_vmmob.hypervisor.forwarding import Forwarding
 from ryu_vmmob.hypervisor.handover import Happened
 from ryu_vmmob.hypervisor.libvirt_events import URI, HostError, Libvirt
 from ryu_vmmob.hypervisor.service import Service
 from ryu_vmmob.hypervisor.service import Settings as ServiceSettings
 from ryu_vmmob.hypervisor.steward import Steward
 from ryu_vmmob.hypervisor.vswitch import open_switch
-from ryu_vmmob.hypervisor.way_in import WaysIn
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 _CLAIMS: Final = ("migrated", "running", "none")
@@ -123,9 +123,9 @@ def _serve(settings: ServiceSettings, uri: str, connect: Any, claims: str, ovs_v
 
     host = Libvirt(uri, report, look)
     switch = open_switch(shlex.split(ovs_vsctl))
-    ways = WaysIn(switch)
-    service = Service(settings, host, connect, look, ways)
-    steward = Steward(settings.here, host, connect, service.name_of, switch, ways, claims, interval)
+    forwarding = Forwarding(switch)
+    service = Service(settings, host, connect, look, forwarding)
+    steward = Steward(settings.here, host, connect, service.name_of, switch, forwarding, claims, interval)
     parts = [host, service, steward]
     LOG.info("server %s", settings.here)
     for part in parts:

@@ -15,12 +15,12 @@ from ryu_vmmob.client import Client, ClientError, RefusedError
 from ryu_vmmob.hypervisor.catch_up import taps
 from ryu_vmmob.hypervisor.departure import Departure, Tap, is_worth
 from ryu_vmmob.hypervisor.domains import Card, Domain
+from ryu_vmmob.hypervisor.forwarding import Forwarding
 from ryu_vmmob.hypervisor.handover import GOING_ON, Happened, Happening, Step, paused_at, step_after, under_way
 from ryu_vmmob.hypervisor.lanes import Lanes
 from ryu_vmmob.hypervisor.patience import pauses
 from ryu_vmmob.hypervisor.readers import is_read_by_qemu
 from ryu_vmmob.hypervisor.spare_frame import send_spare
-from ryu_vmmob.hypervisor.way_in import WaysIn
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 TRY_SECONDS: Final = 60.0
@@ -51,7 +51,7 @@ class Settings:
 
 class Service:
     """``connect`` makes a client of its own for each thread that needs one; ``look`` has the domains compared with REST.
-    ``ways``: those of this host's Open vSwitch.
+    ``forwarding``: the flows in the Open vSwitch of this host.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Service:
         host: Host,
         connect: Callable[[], Client],
         look: Callable[[], None] = lambda: None,
-        ways: WaysIn | None = None,
+        forwarding: Forwarding | None = None,
     ) -> None:
         self._settings, self._host, self._connect, self._look = settings, host, connect, look
         self._here = settings.here
         self._lanes = Lanes()
-        self._ways = ways or WaysIn(None)
+        self._forwarding = forwarding or Forwarding(None)
         self._departures: dict[str, Departure] = {}
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -74,7 +74,7 @@ class Service:
 
     def start(self) -> None:
         """Begin to listen to the controller."""
-        self._ways.start()
+        self._forwarding.start()
         self._watcher.start()
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ class Service:
             departure.close()
             departure.join(10)
         self._watcher.join(10)
-        self._ways.stop()
+        self._forwarding.stop()
 
     def name_of(self, name: str, uuid: str) -> str:
         """Return what the controller calls a domain."""
@@ -116,16 +116,16 @@ class Service:
             self._lanes.put(vm, lambda: self._receive(vm))
             return
         if event.happening in (Happening.LEFT, Happening.ENDED):
-            self._lanes.put(vm, lambda: self._ways.close(vm))
+            self._lanes.put(vm, lambda: self._forwarding.close(vm))
         self._lanes.put(vm, lambda: self._follow(vm, event))
 
     def _receive(self, vm: str) -> None:
-        """Open the way to a VM whose process waits here, and give a QEMU that reads its taps itself a frame it may lose."""
+        """Forward frames to a VM whose process waits here, and give a QEMU that reads its taps itself a frame it may lose."""
         domains = self._host.domains()
         domain = self._find(vm, domains)
         if domain is None:
             return
-        self._ways.open(vm, domain, domains)
+        self._forwarding.open(vm, domain, domains)
         if not is_read_by_qemu(domain.uuid):
             return
         for card in domain.cards:
@@ -244,7 +244,7 @@ class Service:
         domains = self._host.domains()
         domain = self._find(vm, domains)
         if domain is not None:
-            self._ways.open(vm, domain, domains)
+            self._forwarding.open(vm, domain, domains)
         rows = () if domain is None else taps(domain, self._client.vms.get(vm))
         asks = self._settings.monitor and domain is not None and is_read_by_qemu(domain.uuid)
         devices = [
@@ -266,9 +266,9 @@ class Service:
         return departure
 
     def _settle(self, vm: str) -> None:
-        """Leave the way to a VM whose move is over to what the switch learns."""
+        """Leave forwarding to a VM whose move is over to what the switch learns."""
         domains = self._host.domains()
-        self._ways.settle(vm, self._find(vm, domains), domains)
+        self._forwarding.settle(vm, self._find(vm, domains), domains)
 
     def _find(self, vm: str, domains: list[Domain]) -> Domain | None:
         return next((row for row in domains if self.name_of(row.name, row.uuid) == vm), None)

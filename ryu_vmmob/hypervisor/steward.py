@@ -11,11 +11,11 @@ from typing import Any, Final
 from ryu_vmmob.client import Client, ClientError, RefusedError
 from ryu_vmmob.hypervisor.catch_up import Action, Activate, Claim, Complaint, Mend, TakeBack, compare
 from ryu_vmmob.hypervisor.domains import Domain, Tag
+from ryu_vmmob.hypervisor.forwarding import Forwarding
 from ryu_vmmob.hypervisor.handover import UNDER_WAY
 from ryu_vmmob.hypervisor.libvirt_events import HostError
 from ryu_vmmob.hypervisor.service import Host
 from ryu_vmmob.hypervisor.vswitch import OpenVSwitch, SwitchError
-from ryu_vmmob.hypervisor.way_in import WaysIn
 
 LOG: Final = logging.getLogger("vmmob.hypervisor")
 SETTLE_SECONDS: Final = 2.0
@@ -28,7 +28,7 @@ PREPARE_SECONDS: Final = 10.0
 class Steward:
     """Compares the domains of this server with the controller's VMs, and corrects differences.
 
-    ``claims``: see `compare`. ``switch`` None: tags of ports are not corrected. ``ways``: those of the service.
+    ``claims``: see `compare`. ``switch`` None: tags of ports are not corrected. ``forwarding``: that of the service.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class Steward:
         connect: Callable[[], Client],
         name_of: Callable[[str, str], str],
         switch: OpenVSwitch | None,
-        ways: WaysIn,
+        forwarding: Forwarding,
         claims: str = "migrated",
         interval: float = 30.0,
         settle: float = SETTLE_SECONDS,
     ) -> None:
         self._here, self._host, self._name_of, self._switch = here, host, name_of, switch
         self._claims, self._interval, self._settle = claims, interval, settle
-        self._connect, self._ways = connect, ways
+        self._connect, self._forwarding = connect, forwarding
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._suspects: set[Action] = set()
@@ -112,7 +112,7 @@ class Steward:
                         again |= self._act(client, action, told)
                         if isinstance(action, Mend) and action.possible:
                             # What it said with the wrong tag taught the switch nothing, and its announcements are over.
-                            self._ways.settle(name, domain, domains)
+                            self._forwarding.settle(name, domain, domains)
             except (ClientError, SwitchError) as error:
                 LOG.warning("VM %s: %s", name, error)
         self._suspects, self._told = suspects, told

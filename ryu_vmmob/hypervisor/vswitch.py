@@ -63,27 +63,29 @@ class OpenVSwitch:
         return bridge, _tag(tag, trunks, mode)
 
     def is_only_learning(self, bridge: str) -> bool:
-        """Whether a bridge has no flow but the one that makes it a learning switch, and flows of `lead`. Raises SwitchError."""
+        """Whether a bridge has no flow but that of a learning switch, and those of `forward`. Raises SwitchError."""
         rows = self._flows("--no-stats", "dump-flows", bridge).splitlines()
         flows = [row for row in rows if "actions=" in row and f"cookie={_COOKIE:#x}" not in row]
         return len(flows) == 1 and flows[0].strip().endswith("priority=0 actions=NORMAL")
 
-    def lead(self, bridge: str, device: str, mac: str, tag: int | None, cables: Iterable[str], seconds: int = 0) -> None:
-        """Have frames for a MAC that come up the cable go to an access port. Raises SwitchError.
+    def forward(self, bridge: str, device: str, mac: str, tag: Tag, cables: Iterable[str], seconds: int = 0) -> None:
+        """Have frames for a MAC that come up the cable go to a port. Raises SwitchError.
 
-        ``tag``: the port's; frames with it come from no access port. Without one, frames of these ``cables`` are meant.
+        ``tag``: what the port does with tags. With that of an access port frames come up the cable only; else frames of these
+        ``cables`` are meant.
         ``seconds``: how long; 0: until `delete_flows`.
         """
         common = f"cookie={_COOKIE:#x},priority={_PRIORITY},hard_timeout={seconds},dl_dst={mac}"
-        if tag is not None:
+        if isinstance(tag, int):
             flows = [f"{common},dl_vlan={tag},actions=strip_vlan,output:{device}"]
         else:
-            flows = [f"{common},in_port={port},vlan_tci=0x0000/0x1000,actions=output:{device}" for port in cables]
+            untagged = "" if tag == "trunk" else ",vlan_tci=0x0000/0x1000"
+            flows = [f"{common},in_port={port}{untagged},actions=output:{device}" for port in cables]
         for flow in flows:
             self._flows("add-flow", bridge, flow)
 
     def delete_flows(self, bridge: str, mac: str | None = None) -> None:
-        """Take the flows of `lead` away, all of a bridge or those for one MAC. Raises SwitchError."""
+        """Take the flows of `forward` away, all of a bridge or those for one MAC. Raises SwitchError."""
         self._flows("del-flows", bridge, f"cookie={_COOKIE:#x}/-1" + (f",dl_dst={mac}" if mac is not None else ""))
 
     def _run(self, *arguments: str) -> str:

@@ -9,8 +9,8 @@ import pytest
 
 from mininet_topos.ovs import PrivateOvs
 from ryu_vmmob.hypervisor.domains import Card, Domain, Tag
+from ryu_vmmob.hypervisor.forwarding import LEARNED_SECONDS, Forwarding
 from ryu_vmmob.hypervisor.vswitch import OpenVSwitch, SwitchError
-from ryu_vmmob.hypervisor.way_in import LEARNED_SECONDS, WaysIn
 
 MAC, PEER = "02:00:00:00:01:0b", "02:00:00:00:01:62"
 BRIDGE = "server"
@@ -55,35 +55,43 @@ def test_frames_of_the_cable_go_to_the_tap_and_those_of_neighbours_where_it_spea
     learned_at_the_cable(ovs, vlan or 0)
     assert reaches(ovs, "cable", vlan) == set()  # what a learning switch does, and the reason for all this
     assert reaches(ovs, beside, None) == {CABLE}
-    ways = WaysIn(switch)
-    ways.open("web1", domain(device), [domain(device), domain(beside)])
+    forwarding = Forwarding(switch)
+    forwarding.open("web1", domain(device), [domain(device), domain(beside)])
     assert reaches(ovs, "cable", vlan) == {PORTS[device]}
     assert reaches(ovs, beside, None) == {CABLE}
-    ways.settle("web1", domain(device), [domain(device), domain(beside)])
+    forwarding.settle("web1", domain(device), [domain(device), domain(beside)])
     assert f"hard_timeout={LEARNED_SECONDS}" in ovs.ofctl("dump-flows", BRIDGE)
     assert reaches(ovs, "cable", vlan) == {PORTS[device]}
-    ways.close("web1")
+    forwarding.close("web1")
     assert reaches(ovs, "cable", vlan) == set()
     assert ovs.ofctl("dump-flows", BRIDGE).count("actions=") == 1
 
 
+def test_a_guest_with_tags_of_its_own(ovs: PrivateOvs, switch: OpenVSwitch) -> None:
+    ovs.vsctl("clear", "Port", "tap2", "tag", "--", "set", "Port", "tap2", "trunks=600")
+    learned_at_the_cable(ovs, 600)
+    assert reaches(ovs, "cable", 600) == set()
+    Forwarding(switch).open("web1", domain("tap2"), [domain("tap2")])
+    assert reaches(ovs, "cable", 600) == {PORTS["tap2"]}
+
+
 def test_another_vlan_is_none_of_its_business(ovs: PrivateOvs, switch: OpenVSwitch) -> None:
     learned_at_the_cable(ovs, 600)
-    WaysIn(switch).open("web1", domain("tap0"), [domain("tap0")])
+    Forwarding(switch).open("web1", domain("tap0"), [domain("tap0")])
     assert reaches(ovs, "cable", 600) == set()
 
 
 def test_flows_of_an_earlier_run_go_and_those_of_others_stay(ovs: PrivateOvs, switch: OpenVSwitch) -> None:
-    WaysIn(switch).open("web1", domain("tap0"), [domain("tap0")])
+    Forwarding(switch).open("web1", domain("tap0"), [domain("tap0")])
     assert switch.is_only_learning(BRIDGE)
     ovs.ofctl("add-flow", BRIDGE, "cookie=0x5,priority=9,actions=drop")
     assert not switch.is_only_learning(BRIDGE)
-    WaysIn(switch).start()
+    Forwarding(switch).start()
     shown = ovs.ofctl("dump-flows", BRIDGE)
     assert "cookie=0x5" in shown
     assert shown.count("actions=") == 2
-    ways = WaysIn(switch)
-    ways.open("web1", domain("tap0"), [domain("tap0")])
+    forwarding = Forwarding(switch)
+    forwarding.open("web1", domain("tap0"), [domain("tap0")])
     assert ovs.ofctl("dump-flows", BRIDGE).count("actions=") == 2
 
 

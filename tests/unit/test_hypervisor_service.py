@@ -15,13 +15,13 @@ from webob import Response
 from ryu_vmmob.client import Client
 from ryu_vmmob.hypervisor import service
 from ryu_vmmob.hypervisor.domains import Card, Domain, Tag
+from ryu_vmmob.hypervisor.forwarding import LEARNED_SECONDS, Forwarding
 from ryu_vmmob.hypervisor.handover import Happened, Happening
 from ryu_vmmob.hypervisor.libvirt_events import HostError
 from ryu_vmmob.hypervisor.service import Service as Hypervisor
 from ryu_vmmob.hypervisor.service import Settings
 from ryu_vmmob.hypervisor.steward import Steward
 from ryu_vmmob.hypervisor.vswitch import OpenVSwitch, SwitchError
-from ryu_vmmob.hypervisor.way_in import LEARNED_SECONDS, WaysIn
 from tests.support.rest_service import TOKEN, Service, per_cug
 from tests.unit.event_server import SECONDS, EventServer, serving_events
 
@@ -142,10 +142,10 @@ class Side:
 
     def __init__(self, name: str, connect: Callable[[], Client]) -> None:
         self.host, self.switch, self.connect = Host(), Switch(), connect
-        ways = WaysIn(self.switch)
-        self.service = Hypervisor(Settings(name), self.host, connect, lambda: self.steward.look(), ways)
+        forwarding = Forwarding(self.switch)
+        self.service = Hypervisor(Settings(name), self.host, connect, lambda: self.steward.look(), forwarding)
         self.steward = Steward(
-            name, self.host, connect, self.service.name_of, self.switch, ways, interval=3600, settle=0.01
+            name, self.host, connect, self.service.name_of, self.switch, forwarding, interval=3600, settle=0.01
         )  # fmt: skip
 
     def sees(self, happening: Happening) -> None:

@@ -21,24 +21,24 @@ LEARNED_SECONDS: Final = 300
 """How long Open vSwitch keeps what it has learned, if it is not told otherwise (``mac-aging-time``)."""
 
 
-class Way(NamedTuple):
+class Entry(NamedTuple):
     """The flows for one MAC on one bridge."""
 
     bridge: str
     mac: str
 
 
-class WaysIn:
-    """Of the VMs that move from or to this host. ``switch`` None: nothing is done."""
+class Forwarding:
+    """The flows for VMs that move from or to this host. ``switch`` None: there are none."""
 
     def __init__(self, switch: OpenVSwitch | None) -> None:
         self._switch = switch
-        self._ways: dict[str, set[Way]] = {}
+        self._entries: dict[str, set[Entry]] = {}
         self._told: set[str] = set()
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Take away what an earlier run of the service left."""
+        """Delete the flows of an earlier run of the service."""
         if self._switch is not None:
             try:
                 for bridge in self._switch.bridges():
@@ -61,17 +61,15 @@ class WaysIn:
 
     def _open(self, vm: str, switch: OpenVSwitch, device: str, mac: str, devices: set[str | None], seconds: int) -> None:
         bridge, tag = switch.place_of(device)
-        if tag == "trunk":
-            return
         if not switch.is_only_learning(bridge):
             if bridge not in self._told:
                 self._told.add(bridge)
                 LOG.info("bridge %s has flows of its own: they decide where frames for a VM that moves go", bridge)
             return
-        cables = [] if tag is not None else [port for port in switch.ports(bridge) if port not in devices]
-        switch.lead(bridge, device, mac, tag, cables, seconds)
+        cables = [] if isinstance(tag, int) else [port for port in switch.ports(bridge) if port not in devices]
+        switch.forward(bridge, device, mac, tag, cables, seconds)
         with self._lock:
-            self._ways.setdefault(vm, set()).add(Way(bridge, mac))
+            self._entries.setdefault(vm, set()).add(Entry(bridge, mac))
 
     def settle(self, vm: str, domain: Domain | None, others: Iterable[Domain]) -> None:
         """Leave it to what the switch learns, as soon as it has forgotten where the VM was. ``domain`` None: it is not here."""
@@ -81,17 +79,17 @@ class WaysIn:
             self.close(vm)
 
     def close(self, vm: str) -> None:
-        """Leave it to what the switch learns."""
+        """Delete the flows for a VM: what the switch learns decides."""
         with self._lock:
-            ways = self._ways.pop(vm, set())
-        for way in ways:
+            entries = self._entries.pop(vm, set())
+        for entry in entries:
             try:
                 if self._switch is not None:
-                    self._switch.delete_flows(way.bridge, way.mac)
+                    self._switch.delete_flows(entry.bridge, entry.mac)
             except SwitchError as error:
                 LOG.warning("VM %s: %s", vm, error)
 
     def stop(self) -> None:
-        """Close all of them."""
-        for vm in list(self._ways):
+        """Delete all of them."""
+        for vm in list(self._entries):
             self.close(vm)
