@@ -234,6 +234,12 @@ def test_a_write_that_another_overtakes_is_looked_at_again(player: Player) -> No
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_where_one_address_does_not_answer_the_next_is_asked(player: Player) -> None:
+    there = Player(player.home, f"http://127.0.0.1:1, {player.url}/", player.service)
+    first, again = there.play(_SITE[:1]), there.play(_SITE[:1])
+    assert (_changed(first), _changed(again)) == ([True], [False])
+
+
 def test_certificates_are_checked(player: Player, tmp_path: Path) -> None:
     script = _ROOT / "tools" / "make-test-certificates.sh"
     subprocess.run(["sh", str(script), str(tmp_path)], check=True, capture_output=True, timeout=60)

@@ -11,6 +11,7 @@ options:
   url:
     description:
       - The controller's address, such as C(https://controller.example.org:8080).
+      - Several addresses of one controller have commas between them. Where one does not answer, the next is asked.
       - Left out, the environment variable E(VMMOB_URL) has it.
     type: str
     required: true

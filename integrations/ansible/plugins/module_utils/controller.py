@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from socket import gaierror
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
@@ -47,15 +48,33 @@ class Controller:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
+        self.addresses = [part.strip().rstrip("/") for part in module.params["url"].split(",")]
         self.wait = module.params["wait"]
         if not 0 <= self.wait <= LONGEST_WAIT:
             module.fail_json(msg=f"wait: {self.wait:g} is outside 0 to {LONGEST_WAIT} seconds")
 
     def ask(self, method: str, path: str, body: Any = None, condition: dict[str, str] | None = None, **query: Any) -> Any:
-        """Return the body of the answer, None where it has none. Raises Refused; ends the module where nothing answers."""
+        """Return the body of the answer, None where it has none. Raises Refused; ends the module where nothing answers.
+
+        Of several addresses the next is asked where one does not answer. What may have been carried out is not sent again.
+        """
+        said = []
+        for _ in self.addresses:
+            address = self.addresses[0]
+            try:
+                return self._ask(address, method, path, body, condition or {}, query)
+            except (URLError, OSError, ValueError) as error:
+                why = getattr(error, "reason", error)
+                said.append(f"{method} {address}{path}: {why}")
+                self.addresses.append(self.addresses.pop(0))
+                if method != "GET" and not isinstance(why, (ConnectionRefusedError, gaierror)):
+                    break
+        return self.module.fail_json(msg="; ".join(said))
+
+    def _ask(self, address: str, method: str, path: str, body: Any, condition: dict[str, str], query: dict[str, Any]) -> Any:
         given = self.module.params
-        url = given["url"].rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", **(condition or {})}
+        url = address + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", **condition}
         if given["token"]:
             headers["Authorization"] = f"Bearer {given['token']}"
         if body is not None:
@@ -69,8 +88,6 @@ class Controller:
         except HTTPError as error:
             found = _read(error.read())
             raise Refused(error.code, found if isinstance(found, dict) else {"detail": f"HTTP status {error.code}"}) from None
-        except (URLError, OSError, ValueError) as error:
-            self.module.fail_json(msg=f"{method} {url}: {getattr(error, 'reason', error)}")
 
     def find(self, path: str) -> Any:
         """Return what is at ``path``; None where nothing is."""
