@@ -170,12 +170,16 @@ class Engine:
         """
         attempts = Attempts(self.alone, self._clock)
         nested = self.alone.is_mine
+        abandoned = list[OvertakenError]()
         while True:
             with self.alone:
+                # Its traceback holds what the attempt has made. To free that takes long, so the urgent command goes first.
+                abandoned.clear()
                 try:
                     return work(Breath(self.alone.pause) if nested else attempts.begin())
-                except OvertakenError:
+                except OvertakenError as error:
                     attempts.overtaken()
+                    abandoned.append(error)
 
     def _execute(self, commands: Sequence[Command], breath: Breath | None = None, *, sync: bool = True) -> Ticket:
         before, breath = self.state, breath or Breath(self.alone.pause)

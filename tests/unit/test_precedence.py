@@ -80,6 +80,33 @@ def test_an_activation_does_not_wait_for_a_bulk() -> None:
     assert {"db", "app"} <= set(made.state.cugs)
 
 
+def test_what_an_abandoned_attempt_has_made_is_freed_after_the_urgent_command() -> None:
+    """To free millions of objects takes longer than the urgent command itself."""
+    made, told = engine(), list[str]()
+    execute = made._execute
+
+    class Plan:
+        def __del__(self) -> None:
+            told.append("freed")
+
+    def slow(commands: Any, breath: Any = None, **more: Any) -> Any:
+        if len(commands) > 1 and not told:
+            plan = Plan()
+            for _ in range(1000):
+                breath.worked(ENOUGH)
+            del plan
+        return execute(commands, breath, **more)
+
+    def activate() -> None:
+        hub.sleep(0)
+        made.execute(Activate("m1"))
+        told.append("activated")
+
+    made._execute = slow  # type: ignore[method-assign]
+    hub.joinall([hub.spawn(made.execute, cug("db", 2), cug("app", 3)), hub.spawn(activate)])
+    assert told == ["activated", "freed"]
+
+
 @pytest.mark.parametrize("news", ["links", "frame"])
 def test_news_of_the_network_does_not_wait_for_a_bulk(news: str) -> None:
     made = engine()
