@@ -203,17 +203,22 @@ def test_a_wrong_answer_to_the_right_question(
         assert site.rest.get("/healthz")
 
 
+def until_asked(peer: Peer, kind: int) -> tuple[int, int, bytes]:
+    """The first multipart request of this type; everything before it is answered."""
+    while True:
+        row = peer.wait_for(of.MULTIPART_REQUEST, of.BARRIER_REQUEST, of.EXPERIMENTER)
+        assert row is not None
+        if row[0] == of.MULTIPART_REQUEST and int.from_bytes(row[2][:2]) == kind:
+            return row
+        peer.send(honest(*row) or b"")
+
+
 def test_answers_without_an_end(site: Site, unmoved: Callable[[], None]) -> None:
     """Parts of a reply, always with another to follow: full of flows, and empty."""
     for number_of, (kind, entry) in enumerate(((of.FLOW, None), (of.FLOW, b""), (of.GROUP_DESC, None)), start=1):
         with Peer(site.openflow_port) as peer:
             assert peer.connect(DPID, PORTS)
-            while True:
-                row = peer.wait_for(of.MULTIPART_REQUEST, of.BARRIER_REQUEST, of.EXPERIMENTER)
-                assert row is not None
-                if row[0] == of.MULTIPART_REQUEST and int.from_bytes(row[2][:2]) == kind:
-                    break
-                peer.send(honest(*row) or b"")
+            row = until_asked(peer, kind)
             number = 0
             while not peer.closed.is_set():
                 rows = []
@@ -235,12 +240,7 @@ def test_an_answer_without_an_end_no_faster_than_it_is_read(kind: int, site: Sit
     """Nothing of it has to wait: what was read already must not fill the memory."""
     with Peer(site.openflow_port) as peer:
         assert peer.connect(DPID, PORTS)
-        while True:
-            row = peer.wait_for(of.MULTIPART_REQUEST, of.BARRIER_REQUEST, of.EXPERIMENTER)
-            assert row is not None
-            if row[0] == of.MULTIPART_REQUEST and int.from_bytes(row[2][:2]) == kind:
-                break
-            peer.send(honest(*row) or b"")
+        row = until_asked(peer, kind)
         # Flows may all be the same: each copy is one that should not be there. Of groups there is one with an id.
         body = struct.pack("!H22xQ16xHH4x", 56, 0x7A << 56 | 1, 1, 4) * 1000
         if kind == of.GROUP_DESC:
