@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
@@ -57,7 +57,6 @@ from ryu_vmmob.southbound.ryu_messages import error_number, error_text, packet_i
 from ryu_vmmob.southbound.schedule import Schedule
 from ryu_vmmob.store import StoreError, open_store
 from ryu_vmmob.store.aside import AsideStore
-from ryu_vmmob.store.etcd.store import EtcdStore
 from ryu_vmmob.store.timed import TimedStore
 
 LOG = logging.getLogger(__name__)
@@ -108,9 +107,7 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
             refuse_taken_ports(self.CONF)
             fabric = load(self.settings.fabric)
             self.metrics = Metrics(refused=compat.refusals)
-            opened = open_store(self.settings.store, self.settings.etcd)
-            # What waits for the network lets others work by itself. What waits for a disk needs a thread of its own.
-            aside = AsideStore(opened, _here if isinstance(opened, EtcdStore) else tpool.execute, hub.Semaphore(1))
+            aside = AsideStore(open_store(self.settings.store, self.settings.etcd), tpool.execute, hub.Semaphore(1))
             store = TimedStore(aside, time.perf_counter, self.metrics.stored)
             alone = Alone()
             with undisturbed():
@@ -374,10 +371,6 @@ class Vmmob(app_manager.RyuApp):  # type: ignore[misc]
         """Stop. Ryu calls this when it ends."""
         self.engine.close()
         super().close()
-
-
-def _here(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    return work(*args, **options)
 
 
 def _new_id() -> str:

@@ -143,21 +143,25 @@ class Connection:
     def _anywhere(self, *request: Any, again: bool, also: tuple[int, ...]) -> requests.Response:
         """Ask one address after the other until one answers. Raises ClientError."""
         said = list[str]()
-        while True:
+        away: requests.Response | None = None
+        for left in range(len(self._urls) - 1, -1, -1):
             try:
                 answer = self._send(*request)
             except UnreachableError as error:
                 said.append(str(error))
                 self.next_address()
-                if len(said) < len(self._urls) and (again or isinstance(error, _UnsentError)):
-                    continue
-                raise type(error)("; ".join(said)) from error
+                if away is None and not (left and (again or isinstance(error, _UnsentError))):
+                    raise type(error)("; ".join(said)) from error
+                continue
             if answer.status_code not in _PASSING or answer.status_code in also:
                 return answer
-            said.append("")
+            away = answer
             self.next_address()
-            if not again or len(said) == len(self._urls):
-                return answer
+            if not again:
+                break
+        if away is None:
+            raise AssertionError("the last address ends here")
+        return away
 
     def next_address(self) -> None:
         """Have the next address asked next."""

@@ -7,7 +7,7 @@ Goals, and how each is met:
    or a fault of the compiler comes before that and leaves the old state in place.
 2. *An answer is durable (invariant 9).* `execute` returns after the commit. Switches get their deltas later.
 3. *Commands are serialised.* `alone` is held while a command runs. Long work pauses (`Breath`), so that an urgent command can
-   overtake it; the overtaken work starts again on the new state (`_one_by_one`).
+   overtake it; the overtaken work starts again on the new state (`precedence.finished`).
 4. *No thread waits for a switch.* The fleet keeps the delta of each switch until its session takes it. A caller that wants
    confirmations waits for them itself (`?wait=`).
 5. *Nothing is forgotten in a crash.* Follow-ups (a migration whose switches have all confirmed, a time-out, a quarantine that
@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from ryu_vmmob.engine.abilities import Abilities
 from ryu_vmmob.engine.acknowledgements import Acknowledgements
@@ -41,7 +41,7 @@ from ryu_vmmob.engine.network_news import NetworkNews
 from ryu_vmmob.engine.overdue import Overdue
 from ryu_vmmob.engine.persist import migration_writes, restore, switch_key_writes, writes
 from ryu_vmmob.engine.port_counters import PortCounters
-from ryu_vmmob.engine.precedence import Attempts, Exclusion, OvertakenError, Unshared, is_urgent
+from ryu_vmmob.engine.precedence import Exclusion, Unshared, finished, is_urgent
 from ryu_vmmob.engine.progress import Progress
 from ryu_vmmob.engine.refusals import Refusals
 from ryu_vmmob.engine.repairs import Repairs
@@ -72,7 +72,6 @@ from ryu_vmmob.model.times import newest
 from ryu_vmmob.store.base import Store, StoreError, ready
 from ryu_vmmob.store.codec import write
 
-_Done = TypeVar("_Done")
 MOST_TOLD = 20
 """Things that a switch cannot do that one event tells."""
 
@@ -161,25 +160,7 @@ class Engine:
         if is_urgent(commands):
             with self.alone.urgently():
                 return self._execute(commands)
-        return self._one_by_one(lambda breath: self._execute(commands, breath))
-
-    def _one_by_one(self, work: Callable[[Breath], _Done]) -> _Done:
-        """Work something out and finish it, alone; begun again whenever an urgent command has overtaken it.
-
-        What is part of something that is alone already is not overtaken: that holds the others up until it has ended.
-        """
-        attempts = Attempts(self.alone, self._clock)
-        nested = self.alone.is_mine
-        abandoned = list[OvertakenError]()
-        while True:
-            with self.alone:
-                # Its traceback holds what the attempt has made. To free that takes long, so the urgent command goes first.
-                abandoned.clear()
-                try:
-                    return work(Breath(self.alone.pause) if nested else attempts.begin())
-                except OvertakenError as error:
-                    attempts.overtaken()
-                    abandoned.append(error)
+        return finished(lambda breath: self._execute(commands, breath), self.alone, self._clock)
 
     def _execute(self, commands: Sequence[Command], breath: Breath | None = None, *, sync: bool = True) -> Ticket:
         before, breath = self.state, breath or Breath(self.alone.pause)
@@ -252,7 +233,7 @@ class Engine:
             ticket = Ticket(change.state.revision, tuple(sorted(plan.deltas)), change.state, plan.deltas)
             return Rehearsal(before, ticket, {name: self._going(name, plan.deltas[name], breath) for name in ticket.switches})
 
-        return self._one_by_one(work)
+        return finished(work, self.alone, self._clock)
 
     def _going(self, switch: str, delta: Delta, breath: Breath) -> dict[int, Flow]:
         flows = self.desired.tables[switch].flows

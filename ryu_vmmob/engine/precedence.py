@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from ryu_vmmob.model.breath import Breath
 from ryu_vmmob.model.commands import Abort, Activate, Command, LinksChanged
 from ryu_vmmob.model.migrations import Deliver
 from ryu_vmmob.model.routing_domains import ExternalsChanged, NeighbourHeard
+
+_Done = TypeVar("_Done")
 
 URGENT: Final = (Abort, Activate, Deliver, ExternalsChanged, LinksChanged, NeighbourHeard)
 """The traffic of VMs waits for these, and they are short."""
@@ -99,3 +101,22 @@ class Attempts:
         self._exclusion.pause()
         if self._exclusion.is_wanted and self._clock() - self._began >= self._spent * SHARE:
             raise OvertakenError
+
+
+def finished(work: Callable[[Breath], _Done], exclusion: Exclusion, clock: Callable[[], float]) -> _Done:
+    """Work something out and finish it, alone; begun again whenever an urgent command has overtaken it.
+
+    What is part of something that is alone already is not overtaken: that holds the others up until it has ended.
+    """
+    attempts = Attempts(exclusion, clock)
+    nested = exclusion.is_mine
+    abandoned = list[OvertakenError]()
+    while True:
+        with exclusion:
+            # Its traceback holds what the attempt has made. To free that takes long, so the urgent command goes first.
+            abandoned.clear()
+            try:
+                return work(Breath(exclusion.pause) if nested else attempts.begin())
+            except OvertakenError as error:
+                attempts.overtaken()
+                abandoned.append(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import unquote, urlsplit
 
-from ryu_vmmob.store.base import Record, Store, StoreError, Write
+from ryu_vmmob.store.base import OpenStore, Record, Store, StoreError, Write
 from ryu_vmmob.store.etcd.address import NO_ACCESS, Access, is_etcd
 from ryu_vmmob.store.etcd.store import EtcdStore
 from ryu_vmmob.store.sqlite import SqliteStore
@@ -13,7 +13,7 @@ from ryu_vmmob.store.sqlite import SqliteStore
 __all__ = ["Access", "Record", "Store", "StoreError", "Write", "open_store"]
 
 
-def open_store(url: str, access: Access = NO_ACCESS, *, create: bool = True) -> Store:
+def open_store(url: str, access: Access = NO_ACCESS, *, create: bool = True) -> OpenStore:
     """Return the store at ``url``, created when there is none (with ``create``); StoreError when it cannot be used.
 
     ``etcd://HOST:PORT,HOST:PORT/PREFIX`` is a store on etcd, ``etcds`` the same over TLS; ``access`` is what its members ask

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from ryu_vmmob.store.base import Record, Store, Write
+from ryu_vmmob.store.base import OpenStore, Record, Write
 
 LONG: Final = 200
 """Writes. Fewer take some milliseconds, of which the disk's share cannot be helped: to hand them over would cost as much."""
@@ -18,7 +18,9 @@ class AsideStore:
     One commit is written at a time: ``turn`` is entered for each of them.
     """
 
-    def __init__(self, store: Store, aside: Callable[..., Any], turn: AbstractContextManager[object], long: int = LONG) -> None:
+    def __init__(
+        self, store: OpenStore, aside: Callable[..., Any], turn: AbstractContextManager[object], long: int = LONG
+    ) -> None:
         self._store = store
         self._aside = aside
         self._turn = turn
@@ -37,7 +39,7 @@ class AsideStore:
         """All or nothing."""
         rows = list(writes)
         with self._turn:
-            if len(rows) < self._long:
+            if len(rows) < self._long or not self._store.blocks:
                 self._store.commit(revision, rows, sync=sync)
             else:
                 self._aside(self._store.commit, revision, rows, sync=sync)

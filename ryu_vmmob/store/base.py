@@ -82,3 +82,11 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of everything held; closing twice is no fault."""
+
+
+class OpenStore(Store, Protocol):
+    """A store itself, and not one over another."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether a commit holds up the whole process while it waits, as for a disk; one that waits for a network does not."""

@@ -81,6 +81,8 @@ class SqliteStore:
     Not for several native threads at once; the thread that opened it need not be the one that uses it.
     """
 
+    blocks: Final = True
+
     def __init__(self, path: str | None) -> None:
         self.path = path
         self._revision = 0

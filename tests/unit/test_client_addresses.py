@@ -98,6 +98,14 @@ def test_a_controller_without_its_store_is_left_for_what_may_be_sent_twice() -> 
     assert well.asked == ["GET /v1/cugs"]
 
 
+def test_what_one_says_counts_when_the_others_do_not_answer() -> None:
+    ill = Asked(Service(), refused=2)
+    with serving(ill) as url:
+        for urls in ((url, DEAD), (DEAD, url)):
+            with pytest.raises(RefusedError, match="503"):
+                client(*urls, retries=0).cugs.list()
+
+
 def test_none_answers() -> None:
     pauses = list[float]()
     found = Client(f"{DEAD},http://127.0.0.1:2", TOKEN, pause=pauses.append)

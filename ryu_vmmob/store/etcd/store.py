@@ -83,6 +83,8 @@ class EtcdStore:
     ``clock`` is steady, in seconds.
     """
 
+    blocks: Final = False
+
     def __init__(
         self, url: str, access: Access = NO_ACCESS, *, create: bool = True,
         clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
