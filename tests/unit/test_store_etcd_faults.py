@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import logging
-import random
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_vmmob.store import StoreError, Write, migrate
-from ryu_vmmob.store.etcd import layout, opening, owner
+from ryu_vmmob.store import StoreError, Write
+from ryu_vmmob.store.etcd import layout, owner
 from ryu_vmmob.store.etcd import store as etcd_store
-from ryu_vmmob.store.etcd.gateway import RefusedError
-from ryu_vmmob.store.etcd.layout import Entry, Epoch, Head, Keys, parted, read, text
+from ryu_vmmob.store.etcd.layout import Epoch, Head, parted, read, text
 from ryu_vmmob.store.etcd.store import COMMIT_SECONDS, EtcdStore
-from ryu_vmmob.store.sqlite import SCHEMA_VERSION
 from tests.support.fake_etcd import FakeEtcd
+from tests.unit.etcd_support import KEYS, URL, A, B, at_commits, key64, log_of, opened
+from tests.unit.etcd_support import etcd as etcd
 from tests.unit.store_support import contents
-
-URL = "etcd://one,two,three/vmmob"
-KEYS = Keys("/vmmob")
-A, B = Write("vm", "a", {"n": 1}), Write("vm", "b", {"n": 2})
-
-
-@pytest.fixture
-def etcd(monkeypatch: pytest.MonkeyPatch) -> FakeEtcd:
-    fake = FakeEtcd()
-    fake.use(monkeypatch)
-    return fake
-
-
-def opened(etcd: FakeEtcd, *, forget: bool = False) -> EtcdStore:
-    """Open the store; ``forget``: the process that had it open has died, and its lease is over."""
-    if forget:
-        etcd.values.pop(_key(KEYS.owner), None)
-    return EtcdStore(URL, clock=lambda: etcd.time, sleep=etcd.sleep)
-
-
-def _key(key: str) -> str:
-    return base64.b64encode(key.encode()).decode()
-
-
-def moves_head(path: str, body: dict[str, Any]) -> bool:
-    """Whether a request is the transaction that makes a commit."""
-    return any(row.get("request_put", {}).get("key") == _key(KEYS.head) for row in body.get("success", ()))
-
-
-def at_commits(*what: str) -> Callable[[str, dict[str, Any]], str]:
-    """Faults of the transactions that move the head, one after the other; then none."""
-    left = list(what)
-    return lambda path, body: left.pop(0) if left and moves_head(path, body) else ""
 
 
 @pytest.mark.parametrize("lost", ["before", "after", "late"])
@@ -131,10 +94,10 @@ def test_what_took_a_commit_back_without_an_answer_is_not_taken_back_itself(etcd
     etcd.fault, etcd.time = (lambda path, body: ""), etcd.time + 2.0
     store.commit(None, [])
     assert (store.revision, contents(store)) == (1, {("vm", "b"): {"n": 2}})
-    assert [parted(row)[0].undoes for row in _log(etcd)] == [None, None, 2]
+    assert [parted(row)[0].undoes for row in log_of(etcd)] == [None, None, 2]
 
 
-def test_what_takes_a_commit_back_says_so_in_the_log(etcd: FakeEtcd) -> None:
+def test_what_takes_a_commit_back_says_so_in_thelog_of(etcd: FakeEtcd) -> None:
     store = opened(etcd)
     etcd.fault = lambda path, body: "after"
     with pytest.raises(StoreError):
@@ -215,13 +178,8 @@ def test_whatever_is_lost_the_store_has_what_was_acknowledged(data: st.DataObjec
         store.close()
         again = opened(etcd)
         assert (contents(again), again.revision) == (acknowledged, revision)
-        parts = [name for name in etcd.values if _key(KEYS.parts[0])[:16] in name]
-        assert len(parts) == sum(parted(row)[0].parts for row in _log(etcd))
-
-
-def _log(etcd: FakeEtcd) -> list[bytes]:
-    found = etcd.carry_out("kv/range", {"key": _key(KEYS.logs[0]), "range_end": _key(KEYS.logs[1])})
-    return [base64.b64decode(row["value"]) for row in found["kvs"]]
+        parts = [name for name in etcd.values if key64(KEYS.parts[0])[:16] in name]
+        assert len(parts) == sum(parted(row)[0].parts for row in log_of(etcd))
 
 
 # One writer
@@ -262,7 +220,7 @@ def test_a_part_of_a_deposed_process_is_refused_as_well(etcd: FakeEtcd, monkeypa
 def foreign(etcd: FakeEtcd) -> Epoch:
     """Have the owner be a process of another machine."""
     found = read(Epoch, etcd.get(KEYS.owner))._replace(host="elsewhere", alone="other space 1:2")
-    etcd.values[_key(KEYS.owner)] = _key(text(found).decode()), etcd.values[_key(KEYS.owner)][1]
+    etcd.values[key64(KEYS.owner)] = key64(text(found).decode()), etcd.values[key64(KEYS.owner)][1]
     return found
 
 
@@ -295,7 +253,7 @@ def with_leases(etcd: FakeEtcd, left: list[int]) -> None:
             return real(path, body)
         seconds = left.pop(0)
         if not seconds:
-            etcd.values.pop(_key(KEYS.owner), None)
+            etcd.values.pop(key64(KEYS.owner), None)
         return {"TTL": str(seconds)}
 
     etcd.carry_out = carry_out  # type: ignore[method-assign]
@@ -313,7 +271,7 @@ def test_the_lease_is_renewed_long_before_it_ends(etcd: FakeEtcd) -> None:
 
 def test_a_lease_that_ended_in_a_long_silence_is_replaced(etcd: FakeEtcd) -> None:
     store = opened(etcd)
-    etcd.values.pop(_key(KEYS.owner))
+    etcd.values.pop(key64(KEYS.owner))
     etcd._leases.clear()
     etcd.time += owner.LEASE
     store.tidy()
@@ -400,7 +358,7 @@ def test_damage_is_refused(etcd: FakeEtcd, key: str, value: bytes | None, reason
     store.commit(2, [B])
     store.close()
     if value is None:
-        etcd.values.pop(_key(key))
+        etcd.values.pop(key64(key))
     else:
         etcd.put(key, value)
     with pytest.raises(StoreError, match=reason):
@@ -415,137 +373,9 @@ def test_missing_and_damaged_parts_are_refused(etcd: FakeEtcd, monkeypatch: pyte
     store.close()
     entry = parted(etcd.get(KEYS.log(1)) or b"")[0]
     assert entry.parts == 3
-    kept = etcd.values.pop(_key(KEYS.part(entry.token, 1)))
+    kept = etcd.values.pop(key64(KEYS.part(entry.token, 1)))
     with pytest.raises(StoreError, match="parts of commit 1 are missing"):
         opened(etcd)
-    etcd.values[_key(KEYS.part(entry.token, 1))] = _key("xx"), kept[1]
+    etcd.values[key64(KEYS.part(entry.token, 1))] = key64("xx"), kept[1]
     with pytest.raises(StoreError, match="a part of it is damaged"):
         opened(etcd)
-
-
-# Limits of etcd
-
-
-def test_a_record_too_large_for_etcd_is_refused_and_the_next_is_taken(etcd: FakeEtcd) -> None:
-    text_ = random.Random(1).randbytes(1_200_000).hex()
-    store = opened(etcd)
-    with pytest.raises(StoreError, match="are too many for one value in etcd, which takes 1000000"):
-        store.commit(1, [A, Write("vm", "b", {"text": text_})])
-    store.commit(1, [A])
-    assert contents(store) == {("vm", "a"): {"n": 1}}
-
-
-def test_an_etcd_that_is_full_says_so_and_goes_on_when_there_is_room(etcd: FakeEtcd) -> None:
-    store = opened(etcd)
-
-    def full(path: str, body: dict[str, Any]) -> None:
-        if moves_head(path, body):
-            raise RefusedError("etcd refuses it: mvcc: database space exceeded", 8)
-
-    etcd.refuses = full
-    with pytest.raises(StoreError, match="database space exceeded"):
-        store.commit(1, [A])
-    with pytest.raises(StoreError, match="database space exceeded"):
-        store.commit(1, [A])
-    etcd.refuses = lambda path, body: None
-    store.commit(1, [B])
-    assert contents(store) == {("vm", "b"): {"n": 2}}
-
-
-def test_the_log_is_folded_and_etcds_history_forgotten(etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(etcd_store, "LOG_ENTRIES", 10)
-    store = opened(etcd)
-    for number in range(40):
-        store.commit(number + 1, [Write("vm", f"v{number % 7}", {"n": number})])
-        with suppress(StoreError):
-            while store.tidy():
-                pass
-        assert len(_log(etcd)) <= 10
-    assert etcd.requests.count("kv/compaction") == 3
-    store.close()
-    again = opened(etcd)
-    assert contents(again) == {("vm", f"v{number % 7}"): {"n": number} for number in range(33, 40)}
-
-
-def test_a_log_that_nothing_tidies_is_folded_by_commits(etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(etcd_store, "LOG_ENTRIES", 3)
-    store = opened(etcd)
-    for number in range(100):
-        store.commit(number + 1, [Write("vm", f"v{number % 7}", {"n": number})])
-        assert len(_log(etcd)) <= 13
-
-
-def test_a_fold_that_fails_in_the_middle_is_made_whole_by_the_next(etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(etcd_store, "LOG_ENTRIES", 10)
-    monkeypatch.setattr(etcd_store, "_KEYS_IN_ONE_PUT", 3)
-    store = opened(etcd)
-    for number in range(12):
-        store.commit(number + 1, [Write("vm", f"v{number}", {"n": number})])
-    assert [store.tidy(), store.tidy()] == [True, True]
-    etcd.fault = lambda path, body: "before"
-    with pytest.raises(StoreError, match="no majority"):
-        store.tidy()
-    etcd.fault, etcd.time = (lambda path, body: ""), etcd.time + 2.0
-    while store.tidy():
-        pass
-    assert _log(etcd) == []
-    store.close()
-    assert len(contents(opened(etcd))) == 12
-
-
-def test_a_process_killed_while_it_folds_leaves_a_store_that_opens(etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(etcd_store, "LOG_ENTRIES", 10)
-    store = opened(etcd)
-    wanted: dict[tuple[str, str], object] = {}
-    for number in range(60):
-        revision = store.revision + 1
-        store.commit(revision, [Write("vm", f"v{number % 11}", {"n": number})])
-        wanted["vm", f"v{number % 11}"] = {"n": number}
-        left = [number % 9]
-
-        def fault(path: str, body: dict[str, Any], left: list[int] = left) -> str:
-            left[0] -= 1
-            return "die after" if left[0] == 0 else ""
-
-        etcd.fault = fault
-        try:
-            while store.tidy():
-                pass
-        except KeyboardInterrupt:
-            etcd.fault = lambda path, body: ""
-            store = opened(etcd, forget=True)
-        etcd.fault = lambda path, body: ""
-        assert contents(store) == wanted
-
-
-# Formats
-
-
-def test_an_earlier_format_is_upgraded_in_one_commit(etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = opened(etcd)
-    store.commit(4, [A])
-    store.close()
-    upgrade = migrate.Upgrade("they have an m", lambda found: [Write(*name, {**body, "m": 1}) for name, body in found.items()])
-    last = SCHEMA_VERSION
-    monkeypatch.setitem(migrate.UPGRADES, last, upgrade)
-    for module in (etcd_store, opening):
-        monkeypatch.setattr(module, "SCHEMA_VERSION", last + 1)
-    etcd.fault = at_commits("die")
-    with pytest.raises(KeyboardInterrupt):
-        opened(etcd)
-    etcd.fault = lambda path, body: ""
-    again = opened(etcd, forget=True)
-    assert (again.revision, contents(again)) == (4, {("vm", "a"): {"n": 1, "m": 1}})
-    again.close()
-    monkeypatch.undo()
-    etcd.use(monkeypatch)
-    with pytest.raises(StoreError, match=f"its format {last + 1} is newer than {last}"):
-        opened(etcd)
-
-
-def test_entries_are_read_as_they_are_written() -> None:
-    entry = Entry(3, 2, 1, "t", 4, 0, 5, "0f", 2)
-    assert parted(layout.joined(entry, b"a\nb")) == (entry, b"a\nb")
-    rows: list[layout.Row] = [("vm", "a\tb\n", '{"t":"\\t\\n"}'), ("vm", "ä", None)]
-    assert list(layout.unpacked(layout.packed(rows))) == rows
-    assert list(layout.unpacked(layout.packed([]))) == []
